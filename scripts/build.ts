@@ -1,0 +1,100 @@
+/**
+ * Builds the core with Zig when its sources have changed since the last build.
+ *
+ * Uses nothing but Bun itself: it runs before any dependency is installed.
+ */
+
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+export const root = join(import.meta.dir, "..");
+const zigFolder = join(root, "zig");
+const buildFolder = join(root, "build");
+
+/** `fast` is what programs load; `checked` stops at an overflow or an access out of bounds. */
+export type Variant = "fast" | "checked";
+
+const variants = {
+  fast: { optimize: "ReleaseFast", library: join(buildFolder, "libplait.so") },
+  checked: { optimize: "ReleaseSafe", library: join(buildFolder, "libplait-checked.so") },
+} as const;
+
+export function libraryOf(variant: Variant): string {
+  return variants[variant].library;
+}
+
+/** The compiler that `bun install` fetched for this machine. */
+export function zigExecutable(): string {
+  const name = process.platform === "win32" ? "zig.exe" : "zig";
+  const platform = `${process.platform}-${process.arch}`;
+  return join(root, "node_modules", "@zigc", platform, "bin", name);
+}
+
+/** Installs the dependencies that package.json pins, unless they are there already. */
+export function ensureDependencies(): void {
+  const stamp = join(root, "node_modules", ".plait-lock");
+  const lock = readFileSync(join(root, "bun.lock"), "utf8");
+  if (existsSync(zigExecutable()) && existsSync(stamp) && readFileSync(stamp, "utf8") === lock) {
+    return;
+  }
+  console.error("plait: installing dependencies");
+  run([process.execPath, "install", "--frozen-lockfile"], root);
+  if (!existsSync(zigExecutable())) {
+    throw new Error(`no Zig compiler was installed for ${process.platform}-${process.arch}`);
+  }
+  writeFileSync(stamp, lock);
+}
+
+/** Builds one variant if its sources are not those of the last build. */
+export function ensureBuilt(variant: Variant): void {
+  const { optimize, library } = variants[variant];
+  const stamp = `${library}.stamp`;
+  const wanted = sourcesHash(optimize);
+  if (existsSync(library) && existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
+  console.error(`plait: building the core (${optimize})`);
+  mkdirSync(buildFolder, { recursive: true });
+  const prefix = join(buildFolder, variant);
+  runZig(["build", `-Doptimize=${optimize}`, "--prefix", prefix]);
+  const suffix = process.platform === "darwin" ? "dylib" : "so";
+  // A running program keeps the file that it has mapped; the new one takes its name.
+  renameSync(join(prefix, "lib", `libplait.${suffix}`), library);
+  writeFileSync(stamp, wanted);
+}
+
+export function runZig(argv: string[]): void {
+  run([zigExecutable(), ...argv], zigFolder);
+}
+
+/** Changes with any source of the core, the compiler and the machine's kind. */
+function sourcesHash(optimize: string): string {
+  const hash = new Bun.CryptoHasher("sha256");
+  hash.update(`${optimize} ${process.platform} ${process.arch}\n`);
+  hash.update(readFileSync(join(root, "package.json")));
+  for (const path of zigSources(zigFolder)) {
+    hash.update(`${path}\n`);
+    hash.update(readFileSync(path));
+  }
+  return hash.digest("hex");
+}
+
+function zigSources(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true })
+    .sort((left, right) => (left.name < right.name ? -1 : 1))
+    .flatMap((entry) => {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) {
+        return entry.name === ".zig-cache" || entry.name === "zig-out" ? [] : zigSources(path);
+      }
+      return entry.name.endsWith(".zig") ? [path] : [];
+    });
+}
+
+function run(command: string[], cwd: string): void {
+  const { exitCode } = Bun.spawnSync(command, {
+    cwd,
+    stdin: "ignore",
+    stdout: "inherit",
+    stderr: "inherit",
+  });
+  if (exitCode !== 0) throw new Error(`${command.join(" ")}: exit code ${exitCode}`);
+}

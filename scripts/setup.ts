@@ -1,0 +1,12 @@
+/** Makes a checkout ready to use: dependencies, then the core. `--abi` renews src/abi.ts as well. */
+
+import { copyFileSync } from "node:fs";
+import { join } from "node:path";
+import { ensureBuilt, ensureDependencies, root, runZig } from "./build.ts";
+
+ensureDependencies();
+if (process.argv.includes("--abi")) {
+  runZig(["build", "abi"]);
+  copyFileSync(join(root, "zig", "zig-out", "abi.ts"), join(root, "src", "abi.ts"));
+}
+ensureBuilt("fast");

@@ -1,0 +1,171 @@
+//! What crosses the boundary between the core and TypeScript, written once: status codes, waiter
+//! kinds, flags, limits and the layout of the memory that both sides read. `generate_abi.zig` turns
+//! this file and `exports.zig` into `src/abi.ts`.
+
+const std = @import("std");
+
+/// The outcome of a call or of a wait. A call returns a value of 0 or more, or the negated code.
+///
+/// The names in capitals are the C library's errors; their numbers differ between systems, the
+/// numbers here do not.
+pub const Status = enum(i32) {
+    ok = 0,
+    /// Nothing could be done without waiting: the caller parks and tries again when it is woken.
+    would_block,
+    timed_out,
+    cancelled,
+    /// The socket was closed while, or before, the call was made.
+    closed,
+    /// The handle names a slot that was never in use, or has another owner by now.
+    stale_handle,
+    /// A fixed limit of the core (`Limits`) is reached.
+    exhausted,
+    /// The text given as an address is neither an IPv4 nor an IPv6 address.
+    bad_address,
+    /// A C library error without a name below; `lastErrno` has its number.
+    other,
+
+    E2BIG,
+    EACCES,
+    EADDRINUSE,
+    EADDRNOTAVAIL,
+    EAFNOSUPPORT,
+    EALREADY,
+    EBADF,
+    EBUSY,
+    ECONNABORTED,
+    ECONNREFUSED,
+    ECONNRESET,
+    EDESTADDRREQ,
+    EEXIST,
+    EFAULT,
+    EHOSTDOWN,
+    EHOSTUNREACH,
+    EINVAL,
+    EIO,
+    EISCONN,
+    EISDIR,
+    ELOOP,
+    EMFILE,
+    EMSGSIZE,
+    ENAMETOOLONG,
+    ENETDOWN,
+    ENETRESET,
+    ENETUNREACH,
+    ENFILE,
+    ENOBUFS,
+    ENODEV,
+    ENOENT,
+    ENOMEM,
+    ENOPROTOOPT,
+    ENOSPC,
+    ENOSYS,
+    ENOTCONN,
+    ENOTDIR,
+    ENOTSOCK,
+    EOPNOTSUPP,
+    EOVERFLOW,
+    EPERM,
+    EPIPE,
+    EPROTO,
+    EPROTONOSUPPORT,
+    EPROTOTYPE,
+    EROFS,
+    ESPIPE,
+    ETIMEDOUT,
+
+    /// Results of name resolution, with the names that Node uses for them.
+    ENOTFOUND,
+    EAI_AGAIN,
+    EAI_FAIL,
+
+    /// The value by which a call reports this status.
+    pub fn code(status: Status) i32 {
+        std.debug.assert(status != .ok);
+        return -@intFromEnum(status);
+    }
+};
+
+/// What a waiter waits for.
+pub const WaitKind = enum(i32) {
+    /// Data, an end of stream or an error to be received, or a connection to be accepted.
+    readable,
+    /// Room to send, or the end of a connection attempt.
+    writable,
+    /// Nothing but its deadline.
+    sleep,
+    /// Its next turn, behind all that are ready now.
+    yield,
+    /// A host name's addresses.
+    resolve,
+    /// A closed socket's last bytes; internal to the core.
+    linger,
+};
+
+/// The two ends of a connection, for `address`.
+pub const Endpoint = enum(i32) { local, remote };
+
+/// The kinds of address, as `address` reports them.
+pub const AddressFamily = enum(i32) { unspecified, ipv4, ipv6, unix };
+
+/// Choices of `listen`, added up.
+pub const ListenFlags = struct {
+    pub const reuse_port: u32 = 1;
+    /// Accept IPv6 only, where the address would otherwise take IPv4 connections too.
+    pub const ipv6_only: u32 = 2;
+};
+
+/// What `socketFlags` answers, added up.
+pub const SocketFlags = struct {
+    /// The peer will send no more, or the connection has failed.
+    pub const end_of_stream: u32 = 1;
+    pub const connecting: u32 = 2;
+};
+
+pub const Limits = struct {
+    pub const sockets: u32 = 1 << 20;
+    pub const waiters: u32 = 1 << 22;
+    /// Wake-ups that one `poll` delivers; the rest stay in the queue for the next one.
+    pub const wakeups_per_poll: u32 = 1024;
+    /// Calls of one scheduler turn that may succeed without waiting, over all fibers.
+    pub const budget_per_poll: i32 = 256;
+    /// Buffers that one `sendVector` takes; the least IOV_MAX that systems have in use.
+    pub const vector_length: u32 = 1024;
+    /// Addresses that are kept of one name's resolution.
+    pub const resolved_addresses: u32 = 32;
+    /// Bytes of the longest text that `address` writes: a Unix path of 108 bytes.
+    pub const address_text_bytes: u32 = 128;
+    /// Bytes that one call sends at most, so that every count fits an `i32`.
+    pub const transfer_bytes: u32 = 1 << 30;
+};
+
+/// Memory of a scheduler that TypeScript reads and writes in place.
+pub const Shared = extern struct {
+    /// The monotonic clock at the last `poll`, in milliseconds.
+    now_milliseconds: f64 = 0,
+    /// How much of the turn's budget is left. Both sides draw on it.
+    budget: i32 = Limits.budget_per_poll,
+    /// Waiters that are woken and not yet delivered.
+    ready: u32 = 0,
+    /// Waiters of callers, woken or not.
+    waiters: u32 = 0,
+    /// Sockets, listeners and watched descriptors.
+    sockets: u32 = 0,
+    /// Closed sockets whose last bytes are still on their way.
+    lingering: u32 = 0,
+    /// The port and family of the address that `address` wrote last.
+    address_port: u32 = 0,
+    address_family: u32 = 0,
+    /// The number behind the last `Status.other`.
+    errno: i32 = 0,
+    polls: f64 = 0,
+    events: f64 = 0,
+    wakeups: f64 = 0,
+    timeouts: f64 = 0,
+    accepted: f64 = 0,
+    connected: f64 = 0,
+    bytes_received: f64 = 0,
+    bytes_sent: f64 = 0,
+    /// Pairs of a waiter and its status, written by `poll`.
+    wakeup: [Limits.wakeups_per_poll * 2]i32 = @splat(0),
+};

@@ -1,0 +1,56 @@
+//! The readiness backend of this system, chosen at compile time. Each one offers the same:
+//!
+//! `Backend`, one per scheduler:
+//!   open() ?Backend, close()
+//!   descriptor() Descriptor
+//!       itself pollable: readable while `wait` would return at once
+//!   register(fd, token) ?Status
+//!       once per socket, edge-triggered, for both directions, until the descriptor is closed
+//!   unregister(fd)
+//!   watch(fd, token, Interest, first) ?Status
+//!       for foreign descriptors: level-triggered, reports once, then needs another `watch`
+//!   wait(events, timeout_nanoseconds) []Event
+//!       null waits for ever, 0 does not wait
+//!   setTimer(nanoseconds)
+//!       makes `wait` return, and the descriptor readable, at this point of the monotonic clock
+//!   notify()
+//!       the same at once, callable from any thread
+//!
+//! `Alarm`, one per waker thread: sleeps until the backend's descriptor is readable.
+//!   open(Backend, bell) ?Alarm, close()
+//!   arm()
+//!       from the scheduler's thread: report the backend's readiness, once
+//!   wait() Reason
+//!       from the waker thread: returns `.ready` when armed and ready, `.hangup` when the other end
+//!       of the bell is gone
+
+const builtin = @import("builtin");
+
+const implementation = switch (builtin.os.tag) {
+    .linux => @import("backend/epoll.zig"),
+    .macos, .freebsd => @import("backend/kqueue.zig"),
+    else => @compileError("plait has no readiness backend for this system"),
+};
+
+pub const Backend = implementation.Backend;
+pub const Alarm = implementation.Alarm;
+
+/// What happened to the descriptor that was registered under `token`.
+pub const Event = struct {
+    token: u64,
+    readable: bool = false,
+    writable: bool = false,
+    /// The peer will send no more, or the connection has failed: reads return without waiting from
+    /// now on, even after a short one.
+    hangup: bool = false,
+};
+
+pub const Interest = struct { readable: bool, writable: bool };
+
+pub const Reason = enum { ready, hangup };
+
+/// Events that one `wait` returns at the most.
+pub const events_per_wait = 512;
+
+/// Tokens at or above this one belong to the backend itself and reach nobody.
+pub const reserved_tokens: u64 = 0xffff_ffff_0000_0000;

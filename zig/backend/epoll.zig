@@ -1,0 +1,252 @@
+//! Readiness on Linux: epoll(7), with a timerfd for deadlines and an eventfd for other threads.
+
+const std = @import("std");
+const c = std.c;
+const linux = std.os.linux;
+const system = @import("../system.zig");
+const backend = @import("../backend.zig");
+const Status = @import("../abi.zig").Status;
+const Descriptor = system.Descriptor;
+const Event = backend.Event;
+
+const timer_token = backend.reserved_tokens;
+const notifier_token = backend.reserved_tokens + 1;
+
+pub const Backend = struct {
+    epoll: Descriptor,
+    timer: Descriptor,
+    notifier: Descriptor,
+    /// Cleared when the kernel lacks epoll_pwait2 (before 5.11) or a sandbox forbids it.
+    has_precise_wait: bool = true,
+
+    pub fn open() ?Backend {
+        const epoll = c.epoll_create1(linux.EPOLL.CLOEXEC);
+        if (epoll < 0) return null;
+        const timer = c.timerfd_create(.MONOTONIC, @bitCast(linux.TFD{ .NONBLOCK = true, .CLOEXEC = true }));
+        const notifier = c.eventfd(0, linux.EFD.NONBLOCK | linux.EFD.CLOEXEC);
+        const self: Backend = .{ .epoll = epoll, .timer = timer, .notifier = notifier };
+        // Edge-triggered, neither has to be read after it has fired.
+        const edge = linux.EPOLL.IN | linux.EPOLL.ET;
+        if (timer < 0 or notifier < 0 or
+            self.control(linux.EPOLL.CTL_ADD, timer, edge, timer_token) != null or
+            self.control(linux.EPOLL.CTL_ADD, notifier, edge, notifier_token) != null)
+        {
+            self.close();
+            return null;
+        }
+        return self;
+    }
+
+    pub fn close(self: Backend) void {
+        for ([_]Descriptor{ self.timer, self.notifier, self.epoll }) |fd| {
+            if (fd >= 0) system.close(fd);
+        }
+    }
+
+    pub fn descriptor(self: Backend) Descriptor {
+        return self.epoll;
+    }
+
+    pub fn register(self: Backend, fd: Descriptor, token: u64) ?Status {
+        const mask = linux.EPOLL.IN | linux.EPOLL.OUT | linux.EPOLL.RDHUP | linux.EPOLL.ET;
+        return self.control(linux.EPOLL.CTL_ADD, fd, mask, token);
+    }
+
+    pub fn unregister(self: Backend, fd: Descriptor) void {
+        _ = c.epoll_ctl(self.epoll, linux.EPOLL.CTL_DEL, fd, null);
+    }
+
+    pub fn watch(self: Backend, fd: Descriptor, token: u64, interest: backend.Interest, first: bool) ?Status {
+        var mask: u32 = linux.EPOLL.ONESHOT;
+        if (interest.readable) mask |= linux.EPOLL.IN | linux.EPOLL.RDHUP;
+        if (interest.writable) mask |= linux.EPOLL.OUT;
+        const operation: u32 = if (first) linux.EPOLL.CTL_ADD else linux.EPOLL.CTL_MOD;
+        return self.control(operation, fd, mask, token);
+    }
+
+    fn control(self: Backend, operation: u32, fd: Descriptor, mask: u32, token: u64) ?Status {
+        var event: linux.epoll_event = .{ .events = mask, .data = .{ .u64 = token } };
+        if (c.epoll_ctl(self.epoll, operation, fd, &event) == 0) return null;
+        return system.lastStatus();
+    }
+
+    pub fn wait(self: *Backend, events: *[backend.events_per_wait]Event, timeout_nanoseconds: ?i64) []Event {
+        var raw: [backend.events_per_wait]linux.epoll_event = undefined;
+        const ready = self.waitRaw(&raw, timeout_nanoseconds);
+        var count: usize = 0;
+        for (raw[0..ready]) |entry| {
+            const token = entry.data.u64;
+            if (token >= backend.reserved_tokens) continue;
+            events[count] = translate(token, entry.events);
+            count += 1;
+        }
+        return events[0..count];
+    }
+
+    fn waitRaw(self: *Backend, raw: *[backend.events_per_wait]linux.epoll_event, timeout_nanoseconds: ?i64) usize {
+        // An interrupted wait counts as one without events: the caller polls again.
+        if (timeout_nanoseconds == null or timeout_nanoseconds.? == 0) {
+            const timeout: c_int = if (timeout_nanoseconds == null) -1 else 0;
+            const count = c.epoll_wait(self.epoll, raw, raw.len, timeout);
+            return if (count < 0) 0 else @intCast(count);
+        }
+        const nanoseconds = timeout_nanoseconds.?;
+        if (self.has_precise_wait) {
+            var timeout: linux.timespec = .{
+                .sec = @intCast(@divTrunc(nanoseconds, std.time.ns_per_s)),
+                .nsec = @intCast(@mod(nanoseconds, std.time.ns_per_s)),
+            };
+            const result = linux.syscall6(
+                .epoll_pwait2,
+                @as(usize, @intCast(self.epoll)),
+                @intFromPtr(raw),
+                raw.len,
+                @intFromPtr(&timeout),
+                0,
+                0,
+            );
+            switch (linux.errno(result)) {
+                .SUCCESS => return result,
+                .NOSYS, .PERM => self.has_precise_wait = false,
+                else => return 0,
+            }
+        }
+        // Rounded up, so that a deadline has passed when the wait for it ends.
+        const milliseconds = std.math.divCeil(i64, nanoseconds, std.time.ns_per_ms) catch unreachable;
+        const count = c.epoll_wait(self.epoll, raw, raw.len, std.math.lossyCast(c_int, milliseconds));
+        return if (count < 0) 0 else @intCast(count);
+    }
+
+    pub fn setTimer(self: Backend, nanoseconds: i64) void {
+        const point = @max(nanoseconds, 1); // zero would disarm it
+        const setting: linux.itimerspec = .{
+            .it_interval = .{ .sec = 0, .nsec = 0 },
+            .it_value = .{
+                .sec = @intCast(@divTrunc(point, std.time.ns_per_s)),
+                .nsec = @intCast(@mod(point, std.time.ns_per_s)),
+            },
+        };
+        const result = c.timerfd_settime(self.timer, @bitCast(linux.TFD.TIMER{ .ABSTIME = true }), &setting, null);
+        std.debug.assert(result == 0);
+    }
+
+    pub fn notify(self: Backend) void {
+        const one: u64 = 1;
+        _ = c.write(self.notifier, @ptrCast(&one), @sizeOf(u64));
+    }
+};
+
+pub const Alarm = struct {
+    outer: Descriptor,
+    inner: Descriptor,
+
+    const inner_token = 0;
+    const bell_token = 1;
+
+    pub fn open(inner: Backend, bell: Descriptor) ?Alarm {
+        const outer = c.epoll_create1(linux.EPOLL.CLOEXEC);
+        if (outer < 0) return null;
+        const self: Alarm = .{ .outer = outer, .inner = inner.epoll };
+        // EPOLLHUP is always reported; nothing is ever sent through the bell towards the core.
+        if (!self.control(linux.EPOLL.CTL_ADD, bell, 0, bell_token) or
+            !self.control(linux.EPOLL.CTL_ADD, self.inner, linux.EPOLL.ONESHOT, inner_token))
+        {
+            self.close();
+            return null;
+        }
+        return self;
+    }
+
+    pub fn close(self: Alarm) void {
+        system.close(self.outer);
+    }
+
+    /// One system call, and the waker thread sleeps on: only readiness wakes it.
+    pub fn arm(self: Alarm) void {
+        const armed = self.control(linux.EPOLL.CTL_MOD, self.inner, linux.EPOLL.IN | linux.EPOLL.ONESHOT, inner_token);
+        std.debug.assert(armed);
+    }
+
+    pub fn wait(self: Alarm) backend.Reason {
+        var events: [2]linux.epoll_event = undefined;
+        while (true) {
+            const count = c.epoll_wait(self.outer, &events, events.len, -1);
+            if (count <= 0) continue;
+            for (events[0..@intCast(count)]) |event| {
+                if (event.data.u64 == bell_token) return .hangup;
+            }
+            return .ready;
+        }
+    }
+
+    fn control(self: Alarm, operation: u32, fd: Descriptor, mask: u32, token: u64) bool {
+        var event: linux.epoll_event = .{ .events = mask, .data = .{ .u64 = token } };
+        return c.epoll_ctl(self.outer, operation, fd, &event) == 0;
+    }
+};
+
+fn translate(token: u64, mask: u32) Event {
+    const hangup = mask & (linux.EPOLL.RDHUP | linux.EPOLL.HUP | linux.EPOLL.ERR) != 0;
+    const failed = mask & (linux.EPOLL.HUP | linux.EPOLL.ERR) != 0;
+    return .{
+        .token = token,
+        .readable = hangup or mask & linux.EPOLL.IN != 0,
+        .writable = failed or mask & linux.EPOLL.OUT != 0,
+        .hangup = hangup,
+    };
+}
+
+test "a peer's half close is readable, not writable" {
+    const event = translate(5, linux.EPOLL.RDHUP);
+    try std.testing.expectEqual(Event{ .token = 5, .readable = true, .writable = false, .hangup = true }, event);
+}
+
+test "a failed connection is both" {
+    const event = translate(5, linux.EPOLL.ERR);
+    try std.testing.expectEqual(Event{ .token = 5, .readable = true, .writable = true, .hangup = true }, event);
+}
+
+test "the timer, the notifier and a socket each end a wait" {
+    var self = Backend.open().?;
+    defer self.close();
+    const pair = system.socketPair().?;
+    defer for (pair) |fd| system.close(fd);
+    var events: [backend.events_per_wait]Event = undefined;
+
+    try std.testing.expectEqual(null, self.register(pair[0], 42));
+    const first = self.wait(&events, 0);
+    try std.testing.expectEqual(1, first.len);
+    try std.testing.expect(first[0].writable and !first[0].readable);
+    try std.testing.expectEqual(0, self.wait(&events, 0).len);
+
+    _ = system.send(pair[1], "x", 1);
+    const second = self.wait(&events, null);
+    try std.testing.expect(second[0].token == 42 and second[0].readable);
+
+    const before = system.nanoseconds();
+    self.setTimer(before + std.time.ns_per_ms);
+    try std.testing.expectEqual(0, self.wait(&events, 10 * std.time.ns_per_s).len);
+    const elapsed = system.nanoseconds() - before;
+    try std.testing.expect(elapsed >= std.time.ns_per_ms and elapsed < 5 * std.time.ns_per_s);
+
+    self.notify();
+    try std.testing.expect(system.pollOne(self.descriptor(), false, 0));
+    try std.testing.expectEqual(0, self.wait(&events, null).len);
+}
+
+test "an alarm reports once for each time that it is armed" {
+    var self = Backend.open().?;
+    defer self.close();
+    const bell = system.socketPair().?;
+    defer system.close(bell[0]);
+    const alarm = Alarm.open(self, bell[0]).?;
+    defer alarm.close();
+
+    self.notify();
+    try std.testing.expect(!system.pollOne(alarm.outer, false, 0));
+    alarm.arm();
+    try std.testing.expectEqual(backend.Reason.ready, alarm.wait());
+    try std.testing.expect(!system.pollOne(alarm.outer, false, 0));
+    system.close(bell[1]);
+    try std.testing.expectEqual(backend.Reason.hangup, alarm.wait());
+}

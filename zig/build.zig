@@ -1,0 +1,64 @@
+//! `zig build` makes the core's shared library; `zig build abi` writes zig-out/abi.ts; `zig build test`
+//! runs the core's own tests; `zig build check` type-checks the core for every system it supports.
+
+const std = @import("std");
+
+/// Systems that the core is type-checked for besides the one it is built on.
+const checked_targets = [_][]const u8{
+    "aarch64-macos",
+    "x86_64-freebsd",
+    "aarch64-linux-gnu",
+    "x86_64-linux-musl",
+};
+
+pub fn build(b: *std.Build) void {
+    const target = b.standardTargetOptions(.{ .default_target = .{ .cpu_model = .baseline } });
+    const optimize = b.standardOptimizeOption(.{});
+
+    const library = b.addLibrary(.{
+        .name = "plait",
+        .linkage = .dynamic,
+        .root_module = module(b, "library.zig", target, optimize),
+    });
+    b.installArtifact(library);
+
+    const generator = b.addExecutable(.{
+        .name = "generate-abi",
+        .root_module = module(b, "generate_abi.zig", b.graph.host, .Debug),
+    });
+    const run_generator = b.addRunArtifact(generator);
+    const generated = run_generator.captureStdOut(.{});
+    b.step("abi", "Write the ABI as TypeScript to zig-out/abi.ts").dependOn(
+        &b.addInstallFile(generated, "abi.ts").step,
+    );
+
+    const tests = b.addTest(.{ .root_module = module(b, "tests.zig", target, optimize) });
+    b.step("test", "Run the core's tests").dependOn(&b.addRunArtifact(tests).step);
+
+    const check = b.step("check", "Type-check the core for every system");
+    for (checked_targets) |triple| {
+        const query = std.Target.Query.parse(.{ .arch_os_abi = triple }) catch unreachable;
+        const checked = b.addLibrary(.{
+            .name = "plait-check",
+            .linkage = .static,
+            .root_module = module(b, "library.zig", b.resolveTargetQuery(query), .ReleaseSafe),
+        });
+        // Nothing is installed, so the compiler stops after the semantic analysis.
+        check.dependOn(&checked.step);
+    }
+}
+
+fn module(
+    b: *std.Build,
+    root: []const u8,
+    target: std.Build.ResolvedTarget,
+    optimize: std.builtin.OptimizeMode,
+) *std.Build.Module {
+    return b.createModule(.{
+        .root_source_file = b.path(root),
+        .target = target,
+        .optimize = optimize,
+        .link_libc = true,
+        .strip = optimize == .ReleaseFast,
+    });
+}

@@ -1,0 +1,203 @@
+//! Making sockets: connecting, listening, accepting, and taking over descriptors.
+
+const std = @import("std");
+const c = std.c;
+const abi = @import("abi.zig");
+const addresses = @import("addresses.zig");
+const options = @import("options.zig");
+const streams = @import("streams.zig");
+const system = @import("system.zig");
+const Scheduler = @import("scheduler.zig").Scheduler;
+const Socket = @import("sockets.zig").Socket;
+const Address = system.Address;
+const Outcome = system.Outcome;
+const Status = abi.Status;
+
+fn failed(status: Status) Outcome {
+    return .{ .failure = status };
+}
+
+/// Puts a descriptor into the table and the backend. It is closed when that fails.
+fn enter(scheduler: *Scheduler, fd: system.Descriptor, kind: Socket.Kind) Outcome {
+    const index = scheduler.sockets.take(scheduler.allocator, fd, kind) orelse {
+        system.close(fd);
+        return failed(.exhausted);
+    };
+    if (scheduler.backend.register(fd, scheduler.sockets.token(index))) |status| {
+        scheduler.sockets.release(index);
+        system.close(fd);
+        return failed(status);
+    }
+    scheduler.shared.sockets += 1;
+    return .{ .value = index };
+}
+
+fn handleOf(scheduler: *Scheduler, index: u32) Outcome {
+    return .{ .value = @intCast(scheduler.sockets.handle(index)) };
+}
+
+fn isInternet(address: *const Address) bool {
+    return addresses.family(address) != .unix;
+}
+
+/// Starts to connect and returns the handle at once. When the socket is writable, `finishConnect`
+/// tells what became of it.
+pub fn connect(scheduler: *Scheduler, remote: *const Address, local: ?*const Address) Outcome {
+    const opened = system.socket(remote.storage.family, c.SOCK.STREAM);
+    if (opened == .failure) return opened;
+    const fd: system.Descriptor = @intCast(opened.value);
+    if (local) |address| {
+        // A port of 0 is chosen by `connect`, which knows the peer: so many more are to be had.
+        if (system.is_linux and isInternet(address)) {
+            const ip_bind_address_no_port = 24;
+            _ = system.setOption(fd, c.IPPROTO.IP, ip_bind_address_no_port, @as(c_int, 1));
+        }
+        if (c.bind(fd, address.pointer(), address.length) != 0) {
+            const status = system.lastStatus();
+            system.close(fd);
+            return failed(status);
+        }
+    }
+    const status = system.connect(fd, remote);
+    if (status != null and status != .would_block) {
+        system.close(fd);
+        return failed(status.?);
+    }
+    // Registered only now: a socket that has not begun to connect reports a hang-up.
+    const entered = enter(scheduler, fd, .stream);
+    if (entered == .failure) return entered;
+    const socket = scheduler.sockets.at(@intCast(entered.value));
+    socket.peer = .of(remote);
+    socket.flags.tcp = isInternet(remote);
+    socket.flags.connecting = status == .would_block;
+    socket.flags.writable = status == null;
+    return handleOf(scheduler, @intCast(entered.value));
+}
+
+/// Whether the attempt has succeeded. On failure the caller closes the handle.
+pub fn finishConnect(scheduler: *Scheduler, handle: i32) ?Status {
+    const index = streams.find(scheduler, handle, .stream) orelse return .stale_handle;
+    const socket = scheduler.sockets.at(index);
+    socket.flags.write_granted = false;
+    if (socket.flags.connecting) {
+        if (system.pendingError(socket.fd)) |status| {
+            socket.failure = status;
+            return status;
+        }
+        socket.flags.connecting = false;
+    }
+    scheduler.shared.connected += 1;
+    return null;
+}
+
+pub fn listen(scheduler: *Scheduler, address: *const Address, backlog: u32, flags: u32) Outcome {
+    const opened = system.socket(address.storage.family, c.SOCK.STREAM);
+    if (opened == .failure) return opened;
+    const fd: system.Descriptor = @intCast(opened.value);
+    const failure = prepareListener(fd, address, flags) orelse bindAndListen(fd, address, backlog);
+    if (failure) |status| {
+        system.close(fd);
+        return failed(status);
+    }
+    return enterListener(scheduler, fd, isInternet(address));
+}
+
+fn prepareListener(fd: system.Descriptor, address: *const Address, flags: u32) ?Status {
+    if (!isInternet(address)) return null;
+    const on: c_int = 1;
+    if (system.setOption(fd, c.SOL.SOCKET, c.SO.REUSEADDR, on)) |status| return status;
+    if (flags & abi.ListenFlags.reuse_port != 0) {
+        if (system.setOption(fd, c.SOL.SOCKET, c.SO.REUSEPORT, on)) |status| return status;
+    }
+    if (address.storage.family == c.AF.INET6) {
+        const only: c_int = @intFromBool(flags & abi.ListenFlags.ipv6_only != 0);
+        if (system.setOption(fd, c.IPPROTO.IPV6, options.ipv6_only, only)) |status| return status;
+    }
+    return null;
+}
+
+fn bindAndListen(fd: system.Descriptor, address: *const Address, backlog: u32) ?Status {
+    if (c.bind(fd, address.pointer(), address.length) != 0) return system.lastStatus();
+    if (c.listen(fd, @min(backlog, std.math.maxInt(c_int))) != 0) return system.lastStatus();
+    return null;
+}
+
+fn enterListener(scheduler: *Scheduler, fd: system.Descriptor, tcp: bool) Outcome {
+    // Accepted sockets inherit the option, which saves a system call for each of them.
+    if (tcp) _ = options.setNoDelay(fd, true);
+    const entered = enter(scheduler, fd, .listener);
+    if (entered == .failure) return entered;
+    scheduler.sockets.at(@intCast(entered.value)).flags.tcp = tcp;
+    return handleOf(scheduler, @intCast(entered.value));
+}
+
+/// Takes over a descriptor that listens already. It is closed when this fails.
+pub fn adoptListener(scheduler: *Scheduler, fd: system.Descriptor, backlog: u32) Outcome {
+    if (system.setNonBlocking(fd)) |status| return failed(status);
+    // On a socket that listens already this changes only the backlog.
+    if (c.listen(fd, @min(backlog, std.math.maxInt(c_int))) != 0) return failed(system.lastStatus());
+    const local = system.localAddress(fd) orelse return failed(system.lastStatus());
+    return enterListener(scheduler, fd, isInternet(&local));
+}
+
+/// Takes over a connected stream socket.
+pub fn adopt(scheduler: *Scheduler, fd: system.Descriptor) Outcome {
+    const kind = system.getOption(fd, c.SOL.SOCKET, c.SO.TYPE) orelse return failed(system.lastStatus());
+    if (kind != c.SOCK.STREAM) return failed(.EPROTOTYPE);
+    const remote = system.remoteAddress(fd) orelse return failed(system.lastStatus());
+    if (system.setNonBlocking(fd)) |status| return failed(status);
+    const index = scheduler.sockets.take(scheduler.allocator, fd, .stream) orelse return failed(.exhausted);
+    // The descriptor stays the caller's when this fails: it was not made here.
+    if (scheduler.backend.register(fd, scheduler.sockets.token(index))) |status| {
+        scheduler.sockets.release(index);
+        return failed(status);
+    }
+    scheduler.shared.sockets += 1;
+    const socket = scheduler.sockets.at(index);
+    socket.peer = .of(&remote);
+    socket.flags.tcp = isInternet(&remote);
+    socket.flags.writable = true;
+    // Bytes may have been sent before: closing must not destroy them either.
+    socket.flags.sent = true;
+    return handleOf(scheduler, index);
+}
+
+/// Takes one connection off the listener's queue. Only the caller that was granted the turn may.
+pub fn accept(scheduler: *Scheduler, handle: i32) Outcome {
+    const index = streams.find(scheduler, handle, .listener) orelse return failed(.stale_handle);
+    const listener = scheduler.sockets.at(index);
+    if (!listener.flags.readable) return failed(.would_block);
+    var peer: Address = .{};
+    while (true) {
+        const accepted = system.accept(listener.fd, &peer);
+        switch (accepted) {
+            .value => {},
+            .failure => |status| switch (status) {
+                .would_block => {
+                    listener.flags.readable = false;
+                    return accepted;
+                },
+                // The connection was gone before it was accepted; the next one may be well
+                // (accept(2), "Error handling").
+                .ECONNABORTED, .EPROTO, .ENETDOWN, .EHOSTDOWN, .EHOSTUNREACH, .ENETUNREACH, .EOPNOTSUPP, .ENOPROTOOPT, .ETIMEDOUT => continue,
+                else => return accepted,
+            },
+        }
+        const entered = enter(scheduler, @intCast(accepted.value), .stream);
+        if (entered == .failure) return entered;
+        const socket = scheduler.sockets.at(@intCast(entered.value));
+        socket.peer = .of(&peer);
+        socket.flags.tcp = listener.flags.tcp;
+        socket.flags.writable = true;
+        scheduler.shared.accepted += 1;
+        return handleOf(scheduler, @intCast(entered.value));
+    }
+}
+
+/// Ends an acceptor's turn. The next one in the queue has it if connections are left.
+pub fn endAccept(scheduler: *Scheduler, handle: i32) void {
+    const index = streams.find(scheduler, handle, .listener) orelse return;
+    const listener = scheduler.sockets.at(index);
+    listener.flags.read_granted = false;
+    scheduler.grantNext(listener, .readable);
+}

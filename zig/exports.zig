@@ -1,0 +1,328 @@
+//! The C ABI, whole: every public function here is exported by `library.zig` under its name with
+//! `plait_` before it, for names like `close` are the C library's. Every function belongs to the calling thread's scheduler, which `open` makes.
+//! Unless it says otherwise, a function returns a value of 0 or more, or a negated `Status`.
+//!
+//! Memory: pointers into JavaScript's memory are used during the call only. The block that `shared`
+//! returns belongs to the scheduler and lives as long as its thread's VM.
+
+const std = @import("std");
+const builtin = @import("builtin");
+const abi = @import("abi.zig");
+const addresses = @import("addresses.zig");
+const endpoints = @import("endpoints.zig");
+const options = @import("options.zig");
+const scheduler_module = @import("scheduler.zig");
+const streams = @import("streams.zig");
+const system = @import("system.zig");
+const watching = @import("watching.zig");
+const Scheduler = scheduler_module.Scheduler;
+const Status = abi.Status;
+const Waker = @import("waker.zig").Waker;
+
+threadlocal var current: ?*Scheduler = null;
+threadlocal var waker: Waker = undefined;
+threadlocal var bell: system.Descriptor = -1;
+
+const allocator = std.heap.c_allocator;
+
+/// The thread's scheduler. TypeScript opens it before it makes any other call.
+fn scheduler() *Scheduler {
+    return current.?;
+}
+
+fn result(status: ?Status) i32 {
+    return if (status) |failure| failure.code() else 0;
+}
+
+/// Makes the thread's scheduler and its waker thread.
+pub fn open() callconv(.c) i32 {
+    if (current != null) return 0;
+    system.keepLoaded();
+    system.ignoreBrokenPipeSignal();
+    const created = Scheduler.create(allocator) orelse return Status.EMFILE.code();
+    waker, bell = Waker.start(created) orelse {
+        created.destroy();
+        return Status.EMFILE.code();
+    };
+    current = created;
+    return 0;
+}
+
+/// The end of the bell that belongs into Bun's loop. The caller owns the descriptor.
+pub fn takeBell() callconv(.c) i32 {
+    return bell;
+}
+
+/// The memory block that both sides read, an `abi.Shared`.
+pub fn shared() callconv(.c) [*]u8 {
+    return std.mem.asBytes(&scheduler().shared);
+}
+
+/// Whether this is a build with safety checks.
+pub fn isChecked() callconv(.c) i32 {
+    return @intFromBool(builtin.mode == .Debug or builtin.mode == .ReleaseSafe);
+}
+
+/// The monotonic clock in milliseconds.
+pub fn now() callconv(.c) f64 {
+    return scheduler_module.milliseconds(system.nanoseconds());
+}
+
+/// Delivers what is ready, waiting up to so many microseconds for it; negative waits for ever.
+/// Returns the number of pairs in `Shared.wakeup`.
+pub fn poll(timeout_microseconds: i32) callconv(.c) i32 {
+    const timeout: ?i64 = if (timeout_microseconds < 0)
+        null
+    else
+        @as(i64, timeout_microseconds) * std.time.ns_per_us;
+    return @intCast(scheduler().poll(timeout));
+}
+
+/// Has the waker ring the bell once, as soon as `poll` has something to deliver.
+pub fn arm() callconv(.c) void {
+    scheduler().setTimer();
+    waker.alarm.arm();
+}
+
+/// Makes an armed waker ring in time for a deadline that was set after it was armed.
+pub fn setTimer() callconv(.c) void {
+    scheduler().setTimer();
+}
+
+/// Parks until a socket is ready in the direction that `kind` names. Returns a waiter.
+pub fn wait(handle: i32, kind: i32, deadline: f64, keeps_turn: i32) callconv(.c) i32 {
+    const index = scheduler().sockets.find(handle) orelse return Status.stale_handle.code();
+    const kind_of_wait: abi.WaitKind = if (kind == @intFromEnum(abi.WaitKind.writable)) .writable else .readable;
+    switch (scheduler().sockets.at(index).kind) {
+        .stream, .listener => {},
+        .free, .watched, .lingering => return Status.stale_handle.code(),
+    }
+    const point = scheduler_module.deadlineFromMilliseconds(deadline);
+    const waiter = scheduler().parkOnSocket(index, kind_of_wait, point, keeps_turn != 0) orelse
+        return Status.exhausted.code();
+    return @intCast(waiter);
+}
+
+/// Parks until the deadline. Returns a waiter.
+pub fn sleep(deadline: f64) callconv(.c) i32 {
+    const waiter = scheduler().park(.sleep, scheduler_module.deadlineFromMilliseconds(deadline)) orelse
+        return Status.exhausted.code();
+    return @intCast(waiter);
+}
+
+/// Parks behind all that are ready. Returns a waiter.
+pub fn yield() callconv(.c) i32 {
+    const waiter = scheduler().park(.yield, null) orelse return Status.exhausted.code();
+    return @intCast(waiter);
+}
+
+/// Parks until a descriptor of another library is ready. Returns a waiter.
+pub fn watch(fd: i32, kind: i32, deadline: f64) callconv(.c) i32 {
+    const kind_of_wait: abi.WaitKind = if (kind == @intFromEnum(abi.WaitKind.writable)) .writable else .readable;
+    const point = scheduler_module.deadlineFromMilliseconds(deadline);
+    return switch (watching.wait(scheduler(), fd, kind_of_wait, point)) {
+        .waiter => |waiter| @intCast(waiter),
+        .failure => |status| status.code(),
+    };
+}
+
+/// Blocks the thread until a socket is ready or so many milliseconds have passed, negative for
+/// ever. Returns 1 when it is ready.
+pub fn waitBlocking(handle: i32, kind: i32, timeout_milliseconds: i32) callconv(.c) i32 {
+    const index = streams.find(scheduler(), handle, .stream) orelse return Status.stale_handle.code();
+    const for_write = kind == @intFromEnum(abi.WaitKind.writable);
+    const socket = scheduler().sockets.at(index);
+    if (!system.pollOne(socket.fd, for_write, timeout_milliseconds)) return 0;
+    if (for_write) socket.flags.writable = true else socket.flags.readable = true;
+    return 1;
+}
+
+/// Wakes a waiter with a status before its time. Returns 1, or 0 when it was woken before.
+pub fn cancel(waiter: i32, status: i32) callconv(.c) i32 {
+    if (waiter < 0) return 0;
+    const reason = std.enums.fromInt(Status, status) orelse .cancelled;
+    return @intFromBool(scheduler().cancel(@intCast(waiter), reason));
+}
+
+/// Frees a waiter of `sleep` that nobody waits for any more. Returns 1, or 0 when it was woken.
+pub fn drop(waiter: i32) callconv(.c) i32 {
+    if (waiter < 0) return 0;
+    return @intFromBool(scheduler().drop(@intCast(waiter)));
+}
+
+/// Receives up to `length` bytes to `buffer + offset`. 0 is the end of the stream.
+pub fn receive(handle: i32, buffer: [*]u8, offset: f64, length: f64, granted: i32) callconv(.c) i32 {
+    const start: usize = @trunc(offset);
+    return streams.receive(scheduler(), handle, buffer + start, @trunc(length), granted != 0).code();
+}
+
+/// Sends from `buffer + offset`. A value short of `length` leaves the turn with the caller.
+pub fn send(handle: i32, buffer: [*]const u8, offset: f64, length: f64, granted: i32) callconv(.c) i32 {
+    const start: usize = @trunc(offset);
+    const size: usize = @trunc(length);
+    return streams.send(scheduler(), handle, .{ .bytes = buffer[start..][0..size] }, granted != 0).code();
+}
+
+/// Sends several buffers at once. `parts` holds an address and a length for each.
+pub fn sendVector(handle: i32, parts: [*]const f64, count: u32, granted: i32) callconv(.c) i32 {
+    var vector: [abi.Limits.vector_length]std.posix.iovec_const = undefined;
+    if (count > vector.len) return Status.EINVAL.code();
+    for (vector[0..count], 0..) |*part, index| {
+        part.* = .{ .base = @ptrFromInt(@as(usize, @trunc(parts[2 * index]))), .len = @trunc(parts[2 * index + 1]) };
+    }
+    return streams.send(scheduler(), handle, .{ .vector = vector[0..count] }, granted != 0).code();
+}
+
+/// Sends a part of a file. 0 is the file's end, and leaves the turn with the caller.
+pub fn sendFile(handle: i32, fd: i32, offset: f64, length: f64, granted: i32) callconv(.c) i32 {
+    const source: streams.Source = .{ .file = .{
+        .fd = fd,
+        .offset = @trunc(offset),
+        .length = @trunc(@min(length, abi.Limits.transfer_bytes)),
+    } };
+    return streams.send(scheduler(), handle, source, granted != 0).code();
+}
+
+/// Ends the caller's turn to send before everything is sent.
+pub fn endSend(handle: i32) callconv(.c) void {
+    streams.endTurn(scheduler(), handle, .writable);
+}
+
+pub fn shutdown(handle: i32, granted: i32) callconv(.c) i32 {
+    return result(streams.shutdown(scheduler(), handle, granted != 0));
+}
+
+pub fn close(handle: i32) callconv(.c) i32 {
+    return result(streams.close(scheduler(), handle));
+}
+
+pub fn reset(handle: i32) callconv(.c) i32 {
+    return result(streams.reset(scheduler(), handle));
+}
+
+/// Starts to connect to a literal address, from a local one if that has a length. Returns a handle
+/// to wait for, writable, and then to give to `finishConnect`.
+pub fn connect(
+    host: [*]const u8,
+    host_length: u32,
+    port: u32,
+    local: [*]const u8,
+    local_length: u32,
+    local_port: u32,
+) callconv(.c) i32 {
+    const remote = parse(host, host_length, port) orelse return Status.bad_address.code();
+    if (local_length == 0) return endpoints.connect(scheduler(), &remote, null).code();
+    const source = parse(local, local_length, local_port) orelse return Status.bad_address.code();
+    return endpoints.connect(scheduler(), &remote, &source).code();
+}
+
+pub fn connectPath(path: [*]const u8, length: u32) callconv(.c) i32 {
+    const remote = addresses.fromPath(path[0..length]) orelse return Status.ENAMETOOLONG.code();
+    return endpoints.connect(scheduler(), &remote, null).code();
+}
+
+pub fn finishConnect(handle: i32) callconv(.c) i32 {
+    return result(endpoints.finishConnect(scheduler(), handle));
+}
+
+/// Listens at a literal address. `flags` are `ListenFlags`.
+pub fn listen(host: [*]const u8, host_length: u32, port: u32, backlog: u32, flags: u32) callconv(.c) i32 {
+    const local = parse(host, host_length, port) orelse return Status.bad_address.code();
+    return endpoints.listen(scheduler(), &local, backlog, flags).code();
+}
+
+pub fn listenPath(path: [*]const u8, length: u32, backlog: u32) callconv(.c) i32 {
+    const local = addresses.fromPath(path[0..length]) orelse return Status.ENAMETOOLONG.code();
+    return endpoints.listen(scheduler(), &local, backlog, 0).code();
+}
+
+pub fn adoptListener(fd: i32, backlog: u32) callconv(.c) i32 {
+    return endpoints.adoptListener(scheduler(), fd, backlog).code();
+}
+
+pub fn adopt(fd: i32) callconv(.c) i32 {
+    return endpoints.adopt(scheduler(), fd).code();
+}
+
+/// Takes a connection off the queue of a listener that the caller was woken for.
+pub fn accept(handle: i32) callconv(.c) i32 {
+    return endpoints.accept(scheduler(), handle).code();
+}
+
+/// Ends the caller's turn to accept.
+pub fn endAccept(handle: i32) callconv(.c) void {
+    endpoints.endAccept(scheduler(), handle);
+}
+
+/// Whether the text is an IPv4 (4) or IPv6 (6) literal; 0 if it is neither.
+pub fn literalVersion(host: [*]const u8, length: u32) callconv(.c) i32 {
+    const literal = parse(host, length, 0) orelse return 0;
+    return if (addresses.family(&literal) == .ipv4) 4 else 6;
+}
+
+/// Looks a host name up. Returns a waiter; when it is woken with `ok`, `takeAddresses` has them.
+pub fn resolve(name: [*]const u8, length: u32, family: i32, deadline: f64) callconv(.c) i32 {
+    const point = scheduler_module.deadlineFromMilliseconds(deadline);
+    const waiter = scheduler().park(.resolve, point) orelse return Status.exhausted.code();
+    const wanted = std.enums.fromInt(abi.AddressFamily, family) orelse .unspecified;
+    if (scheduler().resolver.start(waiter, name[0..length], wanted)) |status| scheduler().wake(waiter, status);
+    return @intCast(waiter);
+}
+
+/// Writes the addresses of a look-up, one a line, and returns the length of the text.
+pub fn takeAddresses(waiter: i32, text: [*]u8, capacity: u32) callconv(.c) i32 {
+    const length = scheduler().resolver.take(@intCast(waiter), text[0..capacity]) orelse
+        return Status.stale_handle.code();
+    return @intCast(length);
+}
+
+/// Writes the address of one end of a socket and returns the length of the text. The port and the
+/// family are in `Shared`. The buffer has `Limits.address_text_bytes`.
+pub fn address(handle: i32, end: i32, text: [*]u8) callconv(.c) i32 {
+    const index = scheduler().sockets.find(handle) orelse return Status.stale_handle.code();
+    const socket = scheduler().sockets.at(index);
+    const buffer = text[0..abi.Limits.address_text_bytes];
+    if (end == @intFromEnum(abi.Endpoint.remote) and socket.peer.family != .unix) {
+        scheduler().shared.address_port = socket.peer.port;
+        scheduler().shared.address_family = @intCast(@intFromEnum(socket.peer.family));
+        return @intCast(socket.peer.format(buffer));
+    }
+    const found = if (end == @intFromEnum(abi.Endpoint.remote))
+        system.remoteAddress(socket.fd)
+    else
+        system.localAddress(socket.fd);
+    const known = found orelse return system.lastStatus().code();
+    return @intCast(addresses.format(&known, &scheduler().shared, buffer));
+}
+
+/// The descriptor behind a handle, which stays the scheduler's.
+pub fn descriptor(handle: i32) callconv(.c) i32 {
+    const index = scheduler().sockets.find(handle) orelse return Status.stale_handle.code();
+    return scheduler().sockets.at(index).fd;
+}
+
+pub fn setNoDelay(handle: i32, on: i32) callconv(.c) i32 {
+    const index = streams.find(scheduler(), handle, .stream) orelse return Status.stale_handle.code();
+    const socket = scheduler().sockets.at(index);
+    if (!socket.flags.tcp) return 0;
+    return result(options.setNoDelay(socket.fd, on != 0));
+}
+
+/// Seconds or a count of 0 leave the system's default.
+pub fn setKeepAlive(handle: i32, on: i32, idle_seconds: u32, interval_seconds: u32, count: u32) callconv(.c) i32 {
+    const index = streams.find(scheduler(), handle, .stream) orelse return Status.stale_handle.code();
+    const socket = scheduler().sockets.at(index);
+    if (!socket.flags.tcp) return 0;
+    return result(options.setKeepAlive(socket.fd, on != 0, idle_seconds, interval_seconds, count));
+}
+
+/// Seconds that closing may take to deliver what is left; 0 is the default.
+pub fn setLinger(handle: i32, seconds: u32) callconv(.c) i32 {
+    const index = streams.find(scheduler(), handle, .stream) orelse return Status.stale_handle.code();
+    scheduler().sockets.at(index).linger_seconds = std.math.lossyCast(u16, seconds);
+    return 0;
+}
+
+fn parse(text: [*]const u8, length: u32, port: u32) ?system.Address {
+    return addresses.parse(text[0..length], std.math.cast(u16, port) orelse return null);
+}

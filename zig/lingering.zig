@@ -1,0 +1,77 @@
+//! Closing so that nothing is lost. close(2) on a TCP socket that has received more than was read
+//! sends a reset, and a reset may destroy what the peer has not read yet (RFC 1122, 4.2.2.13; RFC
+//! 2525, 2.17). So a socket whose last bytes are unacknowledged is half closed and kept, its input
+//! thrown away, until the peer has closed too or a limit has passed. Its owner sees none of this.
+
+const std = @import("std");
+const c = std.c;
+const system = @import("system.zig");
+const Scheduler = @import("scheduler.zig").Scheduler;
+const Socket = @import("sockets.zig").Socket;
+
+/// How long the peer has, unless `setLinger` says otherwise.
+const default_seconds = 5;
+
+/// Input that is thrown away at one go; a peer that sends faster than that is cut off.
+const bytes_discarded_at_once = 16 * 1024 * 1024;
+
+/// Whether the peer may still be waiting for bytes that closing now could destroy.
+fn isNeeded(socket: *const Socket) bool {
+    if (socket.kind != .stream or !socket.flags.tcp or !socket.flags.sent) return false;
+    if (socket.failure != .ok or socket.flags.connecting) return false;
+    const unacknowledged = system.unacknowledged(socket.fd) orelse return true;
+    return unacknowledged > 0;
+}
+
+/// Closes a socket whose waiters have been woken: at once, or when its last bytes have arrived.
+pub fn close(scheduler: *Scheduler, index: u32) void {
+    const socket = scheduler.sockets.at(index);
+    if (!isNeeded(socket) or !start(scheduler, index, socket)) return closeNow(scheduler, index);
+    proceed(scheduler, index);
+}
+
+fn start(scheduler: *Scheduler, index: u32, socket: *Socket) bool {
+    if (!socket.flags.half_closed and c.shutdown(socket.fd, c.SHUT.WR) != 0) return false;
+    const seconds: i64 = if (socket.linger_seconds > 0) socket.linger_seconds else default_seconds;
+    const deadline = system.nanoseconds() + seconds * std.time.ns_per_s;
+    const waiter = scheduler.park(.linger, deadline) orelse return false;
+    scheduler.waiters.at(waiter).socket = index;
+    socket.kind = .lingering;
+    // Not `pushBack`: this is the queue's only member, and it is never woken.
+    socket.readers = .{ .head = waiter, .tail = waiter };
+    scheduler.shared.lingering += 1;
+    return true;
+}
+
+/// Throws away what has arrived, and closes if that was the end.
+pub fn proceed(scheduler: *Scheduler, index: u32) void {
+    const socket = scheduler.sockets.at(index);
+    var discarded: usize = 0;
+    while (discarded < bytes_discarded_at_once) {
+        switch (system.discard(socket.fd, 1024 * 1024)) {
+            .value => |count| if (count == 0) break else {
+                discarded += count;
+            },
+            .failure => |status| if (status == .would_block) return else break,
+        }
+    }
+    finish(scheduler, index);
+}
+
+/// Closes a lingering socket for good.
+pub fn finish(scheduler: *Scheduler, index: u32) void {
+    const socket = scheduler.sockets.at(index);
+    scheduler.dropLinger(socket.readers.head);
+    socket.readers = .{};
+    scheduler.shared.lingering -= 1;
+    closeNow(scheduler, index);
+}
+
+pub fn closeNow(scheduler: *Scheduler, index: u32) void {
+    const fd = scheduler.sockets.at(index).fd;
+    // A descriptor that was duplicated would stay registered after it is closed (epoll(7), Q6).
+    scheduler.backend.unregister(fd);
+    scheduler.sockets.release(index);
+    scheduler.shared.sockets -= 1;
+    system.close(fd);
+}

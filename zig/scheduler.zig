@@ -1,0 +1,310 @@
+//! One thread's scheduler: it owns the sockets, the waiters and their deadlines, and turns what the
+//! kernel reports into wake-ups. All calls come from the thread that it belongs to.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const abi = @import("abi.zig");
+const system = @import("system.zig");
+const backend = @import("backend.zig");
+const lingering = @import("lingering.zig");
+const watching = @import("watching.zig");
+const Deadlines = @import("deadlines.zig").Deadlines;
+const Queue = @import("waiters.zig").Queue;
+const Resolver = @import("resolver.zig").Resolver;
+const Socket = @import("sockets.zig").Socket;
+const Sockets = @import("sockets.zig").Sockets;
+const Waiters = @import("waiters.zig").Waiters;
+const Status = abi.Status;
+
+pub const none = @import("waiters.zig").none;
+
+const never = std.math.maxInt(i64);
+
+/// Full batches of events that one poll takes from the kernel before it delivers.
+const batches_per_poll = 4;
+
+pub const Scheduler = struct {
+    allocator: std.mem.Allocator,
+    backend: backend.Backend,
+    sockets: Sockets = .{},
+    /// Slots of watched descriptors, by descriptor.
+    watched: std.AutoHashMapUnmanaged(system.Descriptor, u32) = .empty,
+    waiters: Waiters = .{},
+    deadlines: Deadlines = .{},
+    ready: Queue = .{},
+    delivered: Queue = .{},
+    resolver: *Resolver,
+    /// When the backend's timer goes off. It may be early: a deadline that is met by its event
+    /// leaves the timer alone, which saves a system call for each.
+    timer_nanoseconds: i64 = never,
+    shared: abi.Shared = .{},
+
+    pub fn create(allocator: std.mem.Allocator) ?*Scheduler {
+        const scheduler = allocator.create(Scheduler) catch return null;
+        const opened = backend.Backend.open() orelse {
+            allocator.destroy(scheduler);
+            return null;
+        };
+        const resolver = Resolver.create(allocator, opened) orelse {
+            opened.close();
+            allocator.destroy(scheduler);
+            return null;
+        };
+        scheduler.* = .{ .allocator = allocator, .backend = opened, .resolver = resolver };
+        scheduler.shared.now_milliseconds = milliseconds(system.nanoseconds());
+        return scheduler;
+    }
+
+    /// Closes every descriptor that the scheduler owns and frees its memory.
+    pub fn destroy(scheduler: *Scheduler) void {
+        const allocator = scheduler.allocator;
+        // The resolver's threads may still call `notify` until this returns.
+        scheduler.resolver.abandon();
+        scheduler.sockets.deinit(allocator);
+        scheduler.watched.deinit(allocator);
+        scheduler.waiters.deinit(allocator);
+        scheduler.deadlines.deinit(allocator);
+        scheduler.backend.close();
+        allocator.destroy(scheduler);
+    }
+
+    // -- Waiting
+
+    /// Makes a waiter that nothing but its deadline, `wake` or `cancel` ends.
+    pub fn park(scheduler: *Scheduler, kind: abi.WaitKind, deadline_nanoseconds: ?i64) ?u32 {
+        const index = scheduler.waiters.take(scheduler.allocator, .{}) orelse return null;
+        const waiter = scheduler.waiters.at(index);
+        assert(waiter.state == .free);
+        waiter.* = .{ .kind = kind, .state = .waiting };
+        if (deadline_nanoseconds) |point| {
+            scheduler.deadlines.add(scheduler.allocator, &scheduler.waiters, index, point) catch {
+                waiter.state = .free;
+                scheduler.waiters.release(index);
+                return null;
+            };
+        }
+        if (kind != .linger) scheduler.shared.waiters += 1;
+        if (kind == .yield) scheduler.wake(index, .ok);
+        return index;
+    }
+
+    /// Parks at the end of a socket's queue of readers or writers. `keeps_turn` is for the caller
+    /// whose turn it was already: it goes back to the front, for nobody may pass it in mid-transfer.
+    pub fn parkOnSocket(
+        scheduler: *Scheduler,
+        socket_index: u32,
+        kind: abi.WaitKind,
+        deadline_nanoseconds: ?i64,
+        keeps_turn: bool,
+    ) ?u32 {
+        assert(kind == .readable or kind == .writable);
+        const index = scheduler.park(kind, deadline_nanoseconds) orelse return null;
+        scheduler.waiters.at(index).socket = socket_index;
+        const socket = scheduler.sockets.at(socket_index);
+        const queue = queueOf(socket, kind);
+        if (keeps_turn) {
+            setGranted(socket, kind, false);
+            queue.pushFront(&scheduler.waiters, index);
+        } else queue.pushBack(&scheduler.waiters, index);
+        scheduler.grantNext(socket, kind);
+        return index;
+    }
+
+    /// Gives the turn in one direction to the first in the queue, if there is something to do and
+    /// nobody has the turn.
+    pub fn grantNext(scheduler: *Scheduler, socket: *Socket, kind: abi.WaitKind) void {
+        if (isGranted(socket, kind) or !mayProceed(socket, kind)) return;
+        const queue = queueOf(socket, kind);
+        if (queue.isEmpty()) return;
+        setGranted(socket, kind, true);
+        scheduler.wake(queue.head, .ok);
+    }
+
+    /// Ends a wait: the waiter leaves every list that it is on and joins the ready queue.
+    pub fn wake(scheduler: *Scheduler, index: u32, status: Status) void {
+        const waiter = scheduler.waiters.at(index);
+        assert(waiter.state == .waiting and waiter.kind != .linger);
+        if (waiter.socket != none) {
+            const socket = scheduler.sockets.at(waiter.socket);
+            queueOf(socket, waiter.kind).remove(&scheduler.waiters, index);
+            if (socket.kind == .watched) watching.release(scheduler, waiter.socket);
+        }
+        if (waiter.deadline_index != none) scheduler.deadlines.remove(&scheduler.waiters, index);
+        waiter.state = .ready;
+        waiter.status = status;
+        scheduler.ready.pushBack(&scheduler.waiters, index);
+        scheduler.shared.ready += 1;
+    }
+
+    /// Wakes every waiter of a socket in one direction.
+    pub fn wakeAll(scheduler: *Scheduler, queue: *Queue, status: Status) void {
+        while (!queue.isEmpty()) scheduler.wake(queue.head, status);
+    }
+
+    /// Wakes a waiter before its time. False when it has been woken already, or never was.
+    pub fn cancel(scheduler: *Scheduler, index: u32, status: Status) bool {
+        if (index >= scheduler.waiters.length) return false;
+        const waiter = scheduler.waiters.at(index);
+        if (waiter.state != .waiting or waiter.kind == .linger) return false;
+        if (waiter.kind == .resolve) scheduler.resolver.forget(index);
+        scheduler.wake(index, status);
+        return true;
+    }
+
+    /// Ends a wait without a wake-up: its caller has gone on already. Only for waiters that are on
+    /// no socket's queue. False when it has been woken.
+    pub fn drop(scheduler: *Scheduler, index: u32) bool {
+        if (index >= scheduler.waiters.length) return false;
+        const waiter = scheduler.waiters.at(index);
+        if (waiter.state != .waiting or waiter.kind != .sleep) return false;
+        if (waiter.deadline_index != none) scheduler.deadlines.remove(&scheduler.waiters, index);
+        scheduler.shared.waiters -= 1;
+        waiter.state = .free;
+        scheduler.waiters.release(index);
+        return true;
+    }
+
+    // -- The turn
+
+    /// Takes what the kernel has to report, waiting for it no longer than the timeout (null is for
+    /// ever) or the next deadline, and writes the wake-ups into the ring. Returns their number.
+    pub fn poll(scheduler: *Scheduler, timeout_nanoseconds: ?i64) u32 {
+        scheduler.releaseDelivered();
+        scheduler.shared.budget = abi.Limits.budget_per_poll;
+        scheduler.shared.polls += 1;
+
+        var timeout = scheduler.pollTimeout(timeout_nanoseconds);
+        var events: [backend.events_per_wait]backend.Event = undefined;
+        for (0..batches_per_poll) |_| {
+            const batch = scheduler.backend.wait(&events, timeout);
+            scheduler.shared.events += @floatFromInt(batch.len);
+            for (batch) |event| scheduler.apply(event);
+            if (batch.len < events.len) break;
+            timeout = 0;
+        }
+        scheduler.resolver.collect(scheduler);
+        scheduler.expire();
+        return scheduler.deliver();
+    }
+
+    fn pollTimeout(scheduler: *Scheduler, requested: ?i64) ?i64 {
+        if (requested) |nanoseconds| if (nanoseconds <= 0) return 0;
+        if (!scheduler.ready.isEmpty()) return 0;
+        const deadline = scheduler.deadlines.earliest() orelse return requested;
+        const left = @max(deadline - system.nanoseconds(), 0);
+        return @min(left, requested orelse left);
+    }
+
+    fn apply(scheduler: *Scheduler, event: backend.Event) void {
+        // A token that is stale belongs to a descriptor closed earlier in this very batch.
+        const index = scheduler.sockets.findToken(event.token) orelse return;
+        const socket = scheduler.sockets.at(index);
+        switch (socket.kind) {
+            .free => unreachable,
+            .stream, .listener => {
+                if (event.readable) socket.flags.readable = true;
+                if (event.writable) socket.flags.writable = true;
+                if (event.hangup) socket.flags.hangup = true;
+                scheduler.grantNext(socket, .readable);
+                scheduler.grantNext(socket, .writable);
+            },
+            .watched => watching.report(scheduler, index, event),
+            .lingering => lingering.proceed(scheduler, index),
+        }
+    }
+
+    fn expire(scheduler: *Scheduler) void {
+        const now = system.nanoseconds();
+        scheduler.shared.now_milliseconds = milliseconds(now);
+        if (now >= scheduler.timer_nanoseconds) scheduler.timer_nanoseconds = never;
+        while (scheduler.deadlines.expired(now)) |index| {
+            const waiter = scheduler.waiters.at(index);
+            if (waiter.kind == .linger) {
+                lingering.finish(scheduler, waiter.socket);
+                continue;
+            }
+            if (waiter.kind == .resolve) scheduler.resolver.forget(index);
+            scheduler.shared.timeouts += 1;
+            scheduler.wake(index, .timed_out);
+        }
+    }
+
+    fn deliver(scheduler: *Scheduler) u32 {
+        var count: u32 = 0;
+        while (count < abi.Limits.wakeups_per_poll) : (count += 1) {
+            const index = scheduler.ready.popFront(&scheduler.waiters) orelse break;
+            const waiter = scheduler.waiters.at(index);
+            scheduler.shared.wakeup[2 * count] = @intCast(index);
+            scheduler.shared.wakeup[2 * count + 1] = @intFromEnum(waiter.status);
+            waiter.state = .delivered;
+            scheduler.delivered.pushBack(&scheduler.waiters, index);
+        }
+        scheduler.shared.ready -= count;
+        scheduler.shared.waiters -= count;
+        scheduler.shared.wakeups += @floatFromInt(count);
+        return count;
+    }
+
+    fn releaseDelivered(scheduler: *Scheduler) void {
+        while (scheduler.delivered.popFront(&scheduler.waiters)) |index| {
+            scheduler.waiters.at(index).state = .free;
+            scheduler.waiters.release(index);
+        }
+    }
+
+    /// Draws on the turn's budget for a call that is about to succeed at once. False when it is
+    /// spent: the caller then parks, and its turn comes behind all that are ready.
+    pub fn spend(scheduler: *Scheduler) bool {
+        if (scheduler.shared.budget <= 0) return false;
+        scheduler.shared.budget -= 1;
+        return true;
+    }
+
+    /// Has the backend's descriptor become readable at the earliest deadline.
+    pub fn setTimer(scheduler: *Scheduler) void {
+        const earliest = scheduler.deadlines.earliest() orelse return;
+        if (earliest >= scheduler.timer_nanoseconds) return;
+        scheduler.timer_nanoseconds = earliest;
+        scheduler.backend.setTimer(earliest);
+    }
+
+    /// Frees the waiter of a lingering socket, which no caller ever sees.
+    pub fn dropLinger(scheduler: *Scheduler, index: u32) void {
+        const waiter = scheduler.waiters.at(index);
+        assert(waiter.state == .waiting and waiter.kind == .linger);
+        if (waiter.deadline_index != none) scheduler.deadlines.remove(&scheduler.waiters, index);
+        waiter.state = .free;
+        scheduler.waiters.release(index);
+    }
+};
+
+pub fn milliseconds(nanoseconds: i64) f64 {
+    return @as(f64, @floatFromInt(nanoseconds)) / std.time.ns_per_ms;
+}
+
+/// A deadline as the ABI passes it, in milliseconds, where 0 and infinity mean never.
+pub fn deadlineFromMilliseconds(point: f64) ?i64 {
+    if (!(point > 0) or std.math.isInf(point)) return null;
+    // Rounded up, so that no deadline is met early; what is beyond the clock's range is its end.
+    return std.math.lossyCast(i64, @ceil(point * std.time.ns_per_ms));
+}
+
+pub fn queueOf(socket: *Socket, kind: abi.WaitKind) *Queue {
+    return if (kind == .writable) &socket.writers else &socket.readers;
+}
+
+fn isGranted(socket: *const Socket, kind: abi.WaitKind) bool {
+    return if (kind == .writable) socket.flags.write_granted else socket.flags.read_granted;
+}
+
+pub fn setGranted(socket: *Socket, kind: abi.WaitKind, granted: bool) void {
+    if (kind == .writable) socket.flags.write_granted = granted else socket.flags.read_granted = granted;
+}
+
+/// Whether a call in this direction would do something other than wait.
+fn mayProceed(socket: *const Socket, kind: abi.WaitKind) bool {
+    if (socket.kind == .watched) return false;
+    if (socket.failure != .ok) return true;
+    if (kind == .writable) return socket.flags.writable;
+    return socket.flags.readable or socket.flags.end_of_stream;
+}

@@ -1,0 +1,145 @@
+//! The socket table. JavaScript holds a handle, slot and generation in one small integer; the kernel
+//! holds the same pair as its token. Neither can reach a slot that has changed hands.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const abi = @import("abi.zig");
+const system = @import("system.zig");
+const addresses = @import("addresses.zig");
+const Pool = @import("pool.zig").Pool;
+const Queue = @import("waiters.zig").Queue;
+
+pub const none = @import("pool.zig").none;
+
+pub const Socket = struct {
+    pub const Kind = enum(u8) {
+        free,
+        stream,
+        listener,
+        /// A descriptor of another library that somebody waits for.
+        watched,
+        /// Closed by its owner; its last bytes are still on their way.
+        lingering,
+    };
+
+    pub const Flags = packed struct(u16) {
+        /// What the last event or transfer told: whether a call is worth its while.
+        readable: bool = false,
+        writable: bool = false,
+        /// The end of the peer's stream has been announced, so a short read does not mean that
+        /// nothing is left to be learnt.
+        hangup: bool = false,
+        end_of_stream: bool = false,
+        connecting: bool = false,
+        /// A woken waiter has the turn to receive (to send), and has not used it yet.
+        read_granted: bool = false,
+        write_granted: bool = false,
+        tcp: bool = false,
+        sent: bool = false,
+        half_closed: bool = false,
+        _: u6 = 0,
+    };
+
+    next: u32 = none,
+    fd: system.Descriptor = -1,
+    generation: u16 = 1,
+    kind: Kind = .free,
+    flags: Flags = .{},
+    /// The error that ended the connection. The kernel reports it once; every later call repeats it.
+    failure: abi.Status = .ok,
+    /// Seconds that closing may take to deliver what is left (`setLinger`); 0 means the default.
+    linger_seconds: u16 = 0,
+    readers: Queue = .{},
+    writers: Queue = .{},
+    peer: addresses.Peer = .{},
+};
+
+const slot_bits = 20;
+const generation_bits = 11;
+const last_generation = (1 << generation_bits) - 1;
+
+comptime {
+    assert(1 << slot_bits == abi.Limits.sockets);
+    assert(slot_bits + generation_bits == 31); // a handle is a non-negative i32
+}
+
+pub const Sockets = struct {
+    pool: Pool(Socket, abi.Limits.sockets) = .{},
+
+    pub fn deinit(sockets: *Sockets, allocator: std.mem.Allocator) void {
+        for (0..sockets.pool.length) |index| {
+            const socket = sockets.pool.at(@intCast(index));
+            // A watched descriptor belongs to whoever asked for the wait.
+            if (socket.kind != .free and socket.kind != .watched) system.close(socket.fd);
+        }
+        sockets.pool.deinit(allocator);
+    }
+
+    pub fn at(sockets: *const Sockets, index: u32) *Socket {
+        return sockets.pool.at(index);
+    }
+
+    /// A fresh slot for `fd`, or null when the table is full.
+    pub fn take(sockets: *Sockets, allocator: std.mem.Allocator, fd: system.Descriptor, kind: Socket.Kind) ?u32 {
+        const index = sockets.pool.take(allocator, .{}) orelse return null;
+        const socket = sockets.at(index);
+        assert(socket.kind == .free);
+        socket.* = .{ .fd = fd, .kind = kind, .generation = socket.generation };
+        return index;
+    }
+
+    /// Gives the slot back. Its handle and token are stale from here on.
+    pub fn release(sockets: *Sockets, index: u32) void {
+        const socket = sockets.at(index);
+        assert(socket.kind != .free and socket.readers.isEmpty() and socket.writers.isEmpty());
+        socket.kind = .free;
+        socket.fd = -1;
+        socket.generation = if (socket.generation == last_generation) 1 else socket.generation + 1;
+        sockets.pool.release(index);
+    }
+
+    pub fn handle(sockets: *const Sockets, index: u32) i32 {
+        const generation: i32 = sockets.at(index).generation;
+        return generation << slot_bits | @as(i32, @intCast(index));
+    }
+
+    pub fn token(sockets: *const Sockets, index: u32) u64 {
+        return @intCast(sockets.handle(index));
+    }
+
+    /// The slot that a handle names, or null when it is stale or was never one.
+    pub fn find(sockets: *const Sockets, candidate: i32) ?u32 {
+        if (candidate < 0) return null;
+        const index: u32 = @intCast(candidate & (abi.Limits.sockets - 1));
+        if (index >= sockets.pool.length) return null;
+        const socket = sockets.at(index);
+        if (socket.kind == .free or socket.generation != candidate >> slot_bits) return null;
+        return index;
+    }
+
+    pub fn findToken(sockets: *const Sockets, candidate: u64) ?u32 {
+        return sockets.find(std.math.cast(i32, candidate) orelse return null);
+    }
+};
+
+test "a stale handle never reaches the slot's next owner" {
+    const allocator = std.testing.allocator;
+    var sockets: Sockets = .{};
+    defer sockets.deinit(allocator);
+    var stale: i32 = -1;
+    // Far more often than there are generations, and through every slot of the first chunk.
+    for (0..256 * (last_generation + 10)) |turn| {
+        const index = sockets.take(allocator, -1, .watched).?;
+        const handle = sockets.handle(index);
+        try std.testing.expect(handle >= 0);
+        try std.testing.expectEqual(index, sockets.find(handle).?);
+        try std.testing.expectEqual(index, sockets.findToken(sockets.token(index)).?);
+        if (turn > 0) try std.testing.expectEqual(null, sockets.find(stale));
+        sockets.release(index);
+        stale = handle;
+    }
+    for ([_]i32{ -1, std.math.minInt(i32), std.math.maxInt(i32), 0, 300 }) |candidate| {
+        try std.testing.expectEqual(null, sockets.find(candidate));
+    }
+    try std.testing.expectEqual(null, sockets.findToken(std.math.maxInt(u64)));
+}

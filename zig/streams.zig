@@ -1,0 +1,233 @@
+//! Transfers on connected sockets. Each call does one system call's worth of work if it is the
+//! caller's turn and the socket is known to be ready, and otherwise says `would_block`: the caller
+//! parks, is granted the turn, and calls again with `granted` set.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const c = std.c;
+const abi = @import("abi.zig");
+const system = @import("system.zig");
+const lingering = @import("lingering.zig");
+const scheduler_module = @import("scheduler.zig");
+const Scheduler = scheduler_module.Scheduler;
+const Socket = @import("sockets.zig").Socket;
+const Outcome = system.Outcome;
+const Status = abi.Status;
+
+pub const none = scheduler_module.none;
+
+fn failed(status: Status) Outcome {
+    return .{ .failure = status };
+}
+
+/// The open socket of this kind that a handle names.
+pub fn find(scheduler: *Scheduler, handle: i32, kind: Socket.Kind) ?u32 {
+    const index = scheduler.sockets.find(handle) orelse return null;
+    return if (scheduler.sockets.at(index).kind == kind) index else null;
+}
+
+/// Whether the call may go on now: a caller without a grant waits behind those in the queue, and
+/// draws on the budget.
+fn mayCall(scheduler: *Scheduler, socket: *Socket, kind: abi.WaitKind, granted: bool) bool {
+    if (granted) return true;
+    const is_taken = if (kind == .writable) socket.flags.write_granted else socket.flags.read_granted;
+    if (is_taken or !scheduler_module.queueOf(socket, kind).isEmpty()) return false;
+    return scheduler.shared.budget > 0;
+}
+
+/// Ends the caller's turn, if the transfer is over, and passes it on.
+fn finishTurn(scheduler: *Scheduler, socket: *Socket, kind: abi.WaitKind, granted: bool) void {
+    if (granted) {
+        scheduler_module.setGranted(socket, kind, false);
+    } else {
+        const spent = scheduler.spend();
+        assert(spent); // `mayCall` has looked
+    }
+    scheduler.grantNext(socket, kind);
+}
+
+/// Remembers an error that ends the connection: the kernel reports it to one call only.
+fn latch(socket: *Socket, status: Status) void {
+    switch (status) {
+        .would_block, .ENOBUFS, .ENOMEM => {},
+        else => {
+            if (socket.failure == .ok) socket.failure = status;
+            socket.flags.readable = true;
+            socket.flags.writable = true;
+        },
+    }
+}
+
+/// Receives what is there, at most `length` bytes. 0 is the end of the stream.
+pub fn receive(scheduler: *Scheduler, handle: i32, buffer: [*]u8, length: usize, granted: bool) Outcome {
+    const index = find(scheduler, handle, .stream) orelse return failed(.stale_handle);
+    const socket = scheduler.sockets.at(index);
+    if (!mayCall(scheduler, socket, .readable, granted)) return failed(.would_block);
+
+    const outcome = receiveNow(socket, buffer, length);
+    if (outcome == .failure and outcome.failure == .would_block) return outcome;
+    if (outcome == .value) scheduler.shared.bytes_received += @floatFromInt(outcome.value);
+    finishTurn(scheduler, socket, .readable, granted);
+    return outcome;
+}
+
+fn receiveNow(socket: *Socket, buffer: [*]u8, length: usize) Outcome {
+    if (socket.flags.end_of_stream) return .{ .value = 0 };
+    if (!socket.flags.readable) {
+        // EPIPE is a failure to send: what the peer sent before is still there to be received.
+        if (socket.failure != .ok and socket.failure != .EPIPE) return failed(socket.failure);
+        return failed(.would_block);
+    }
+    const outcome = system.receive(socket.fd, buffer, @min(length, abi.Limits.transfer_bytes));
+    switch (outcome) {
+        .value => |count| {
+            if (count == 0) {
+                // The kernel gives a pending error to one call only; a send may have taken it.
+                if (socket.failure != .ok and socket.failure != .EPIPE) return failed(socket.failure);
+                socket.flags.end_of_stream = true;
+            } else if (count < length and !socket.flags.hangup and socket.failure == .ok) {
+                // Short of what was asked for, it took all there was: the next bytes are an event.
+                socket.flags.readable = false;
+            }
+        },
+        .failure => |status| if (status == .would_block) {
+            socket.flags.readable = false;
+            if (socket.failure != .ok and socket.failure != .EPIPE) return failed(socket.failure);
+        } else latch(socket, status),
+    }
+    return outcome;
+}
+
+/// What is to be sent: bytes, several buffers at once, or a part of a file.
+pub const Source = union(enum) {
+    bytes: []const u8,
+    vector: []const std.posix.iovec_const,
+    file: struct { fd: system.Descriptor, offset: i64, length: usize },
+
+    fn length(source: Source) usize {
+        return switch (source) {
+            .bytes => |bytes| bytes.len,
+            .file => |file| file.length,
+            .vector => |vector| {
+                var sum: usize = 0;
+                for (vector) |part| sum += part.len;
+                return sum;
+            },
+        };
+    }
+};
+
+/// Sends from `source`. A value short of its length means that the socket is full: the caller keeps
+/// its turn, parks with `keeps_turn`, and goes on with the rest.
+pub fn send(scheduler: *Scheduler, handle: i32, source: Source, granted: bool) Outcome {
+    const index = find(scheduler, handle, .stream) orelse return failed(.stale_handle);
+    const socket = scheduler.sockets.at(index);
+    if (!mayCall(scheduler, socket, .writable, granted)) return failed(.would_block);
+    if (socket.flags.half_closed) {
+        finishTurn(scheduler, socket, .writable, granted);
+        return failed(.EPIPE);
+    }
+    if (socket.failure != .ok) {
+        finishTurn(scheduler, socket, .writable, granted);
+        // A second write after a reset is EPIPE for write(2) as well.
+        return failed(if (socket.failure == .ECONNRESET) .EPIPE else socket.failure);
+    }
+    if (!socket.flags.writable) return failed(.would_block);
+
+    const outcome = switch (source) {
+        .bytes => |bytes| system.send(socket.fd, bytes.ptr, @min(bytes.len, abi.Limits.transfer_bytes)),
+        .vector => |vector| system.sendVector(socket.fd, vector),
+        .file => |file| system.sendFile(socket.fd, file.fd, file.offset, @min(file.length, abi.Limits.transfer_bytes)),
+    };
+    switch (outcome) {
+        .value => |count| {
+            socket.flags.sent = true;
+            scheduler.shared.bytes_sent += @floatFromInt(count);
+            const wanted = source.length();
+            if (count < @min(wanted, abi.Limits.transfer_bytes) and source != .file) {
+                socket.flags.writable = false;
+            }
+            if (count < wanted) {
+                // The rest is still to come. The turn goes on, without a grant: the caller parks
+                // at the front before anybody else can call.
+                return outcome;
+            }
+        },
+        .failure => |status| switch (status) {
+            .would_block => {
+                socket.flags.writable = false;
+                return outcome;
+            },
+            // Errors of the file that is read are not the connection's.
+            .EBADF, .EINVAL, .EIO, .ESPIPE, .EOVERFLOW, .EISDIR => if (source != .file) latch(socket, status),
+            else => latch(socket, status),
+        },
+    }
+    finishTurn(scheduler, socket, .writable, granted);
+    return outcome;
+}
+
+/// Ends a turn whose owner gives up between two parts of a transfer.
+pub fn endTurn(scheduler: *Scheduler, handle: i32, kind: abi.WaitKind) void {
+    const index = find(scheduler, handle, .stream) orelse return;
+    const socket = scheduler.sockets.at(index);
+    scheduler_module.setGranted(socket, kind, false);
+    scheduler.grantNext(socket, kind);
+}
+
+/// Sends the end of the stream after what has been sent. Receiving goes on.
+pub fn shutdown(scheduler: *Scheduler, handle: i32, granted: bool) ?Status {
+    const index = find(scheduler, handle, .stream) orelse return .stale_handle;
+    const socket = scheduler.sockets.at(index);
+    if (!mayCall(scheduler, socket, .writable, granted)) return .would_block;
+    var status: ?Status = null;
+    if (!socket.flags.half_closed) {
+        if (socket.failure != .ok) {
+            status = socket.failure;
+        } else if (c.shutdown(socket.fd, c.SHUT.WR) != 0) {
+            status = system.lastStatus();
+        } else socket.flags.half_closed = true;
+    }
+    finishTurn(scheduler, socket, .writable, granted);
+    return status;
+}
+
+/// Closes a stream or a listener and wakes whoever waits on it. What was sent still arrives.
+pub fn close(scheduler: *Scheduler, handle: i32) ?Status {
+    const index = findOpen(scheduler, handle) orelse return .stale_handle;
+    wakeForClose(scheduler, index);
+    lingering.close(scheduler, index);
+    return null;
+}
+
+/// Closes with a reset: what has not arrived yet is thrown away on both sides (tcp(7), SO_LINGER
+/// with a time of zero).
+pub fn reset(scheduler: *Scheduler, handle: i32) ?Status {
+    const index = findOpen(scheduler, handle) orelse return .stale_handle;
+    wakeForClose(scheduler, index);
+    const abort: c.linger = .{ .onoff = 1, .linger = 0 };
+    _ = system.setOption(scheduler.sockets.at(index).fd, c.SOL.SOCKET, c.SO.LINGER, abort);
+    lingering.closeNow(scheduler, index);
+    return null;
+}
+
+/// Gives the descriptor up without closing it and wakes whoever waits on it.
+pub fn release(scheduler: *Scheduler, handle: i32) Outcome {
+    const index = findOpen(scheduler, handle) orelse return failed(.stale_handle);
+    wakeForClose(scheduler, index);
+    const fd = scheduler.sockets.at(index).fd;
+    scheduler.backend.unregister(fd);
+    scheduler.sockets.release(index);
+    scheduler.shared.sockets -= 1;
+    return .{ .value = @intCast(fd) };
+}
+
+fn findOpen(scheduler: *Scheduler, handle: i32) ?u32 {
+    return find(scheduler, handle, .stream) orelse find(scheduler, handle, .listener);
+}
+
+fn wakeForClose(scheduler: *Scheduler, index: u32) void {
+    const socket = scheduler.sockets.at(index);
+    scheduler.wakeAll(&socket.readers, .closed);
+    scheduler.wakeAll(&socket.writers, .closed);
+}

@@ -1,0 +1,306 @@
+//! The C library's calls with their errors as status codes: interrupted calls are repeated, and
+//! EAGAIN is `would_block`.
+
+const std = @import("std");
+const builtin = @import("builtin");
+const c = std.c;
+const Status = @import("abi.zig").Status;
+
+pub const Descriptor = c.fd_t;
+pub const is_linux = builtin.os.tag == .linux;
+pub const is_darwin = builtin.os.tag.isDarwin();
+
+/// What a call did: its value, or why it failed.
+pub const Outcome = union(enum) {
+    value: usize,
+    failure: Status,
+
+    /// The outcome as a call of the ABI returns it.
+    pub fn code(outcome: Outcome) i32 {
+        return switch (outcome) {
+            .value => |value| @intCast(value),
+            .failure => |status| status.code(),
+        };
+    }
+};
+
+/// The number of the last error that has no status of its own.
+pub threadlocal var last_errno: i32 = 0;
+
+/// Every status that stands for an error of the C library, by that error's number.
+const status_by_errno = table: {
+    @setEvalBranchQuota(200_000);
+    var table: [256]Status = @splat(.other);
+    for (@typeInfo(c.E).@"enum".fields) |field| {
+        if (field.value >= table.len) continue;
+        for (@typeInfo(Status).@"enum".fields) |candidate| {
+            if (candidate.name[0] != 'E') continue;
+            if (std.mem.eql(u8, candidate.name[1..], field.name)) {
+                table[field.value] = @enumFromInt(candidate.value);
+            }
+        }
+    }
+    table[@intFromEnum(c.E.AGAIN)] = .would_block;
+    break :table table;
+};
+
+pub fn statusOfErrno(number: i32) Status {
+    const status = if (number > 0 and number < status_by_errno.len)
+        status_by_errno[@intCast(number)]
+    else
+        Status.other;
+    if (status == .other) last_errno = number;
+    return status;
+}
+
+/// The status of the C library call that has just failed on this thread.
+pub fn lastStatus() Status {
+    return statusOfErrno(c._errno().*);
+}
+
+fn interrupted() bool {
+    return c._errno().* == @intFromEnum(c.E.INTR);
+}
+
+/// Turns what a call returned into an outcome, or null when a signal interrupted it.
+fn settle(result: anytype) ?Outcome {
+    if (result >= 0) return .{ .value = @intCast(result) };
+    if (interrupted()) return null;
+    return .{ .failure = lastStatus() };
+}
+
+pub fn receive(fd: Descriptor, buffer: [*]u8, length: usize) Outcome {
+    while (true) return settle(c.recv(fd, buffer, length, 0)) orelse continue;
+}
+
+/// Sends without SIGPIPE: by flag where the system has one, else by the socket's SO_NOSIGPIPE.
+pub fn send(fd: Descriptor, buffer: [*]const u8, length: usize) Outcome {
+    while (true) return settle(c.send(fd, buffer, length, no_signal)) orelse continue;
+}
+
+pub fn sendVector(fd: Descriptor, vector: []const std.posix.iovec_const) Outcome {
+    const message: c.msghdr_const = .{
+        .name = null,
+        .namelen = 0,
+        .iov = vector.ptr,
+        .iovlen = @intCast(vector.len),
+        .control = null,
+        .controllen = 0,
+        .flags = 0,
+    };
+    while (true) return settle(c.sendmsg(fd, &message, no_signal)) orelse continue;
+}
+
+const no_signal: u32 = if (is_darwin) 0 else c.MSG.NOSIGNAL;
+
+/// Sends `length` bytes of `file` from `offset` on. A value of 0 is the file's end.
+pub fn sendFile(fd: Descriptor, file: Descriptor, offset: i64, length: usize) Outcome {
+    while (true) {
+        if (is_linux) {
+            var position: c.off_t = offset;
+            return settle(c.sendfile(fd, file, &position, length)) orelse continue;
+        } else if (is_darwin) {
+            // Darwin and FreeBSD report what went out before the socket was full beside EAGAIN.
+            var sent: c.off_t = @intCast(length);
+            const result = c.sendfile(file, fd, offset, &sent, null, 0);
+            if (result == 0 or sent > 0) return .{ .value = @intCast(sent) };
+        } else {
+            var sent: c.off_t = 0;
+            const result = c.sendfile(file, fd, offset, length, null, &sent, 0);
+            if (result == 0 or sent > 0) return .{ .value = @intCast(sent) };
+        }
+        if (!interrupted()) return .{ .failure = lastStatus() };
+    }
+}
+
+/// Throws away what has arrived, up to `length` bytes.
+pub fn discard(fd: Descriptor, length: usize) Outcome {
+    var scratch: [16 * 1024]u8 = undefined;
+    while (true) {
+        // On Linux MSG_TRUNC drops a TCP socket's bytes without copying them (tcp(7)).
+        const result = if (is_linux)
+            c.recv(fd, &scratch, length, c.MSG.TRUNC)
+        else
+            c.recv(fd, &scratch, @min(length, scratch.len), 0);
+        return settle(result) orelse continue;
+    }
+}
+
+/// Bytes that were sent and that the peer has not acknowledged yet; null where unknown.
+pub fn unacknowledged(fd: Descriptor) ?usize {
+    var bytes: c_int = 0;
+    if (is_linux) {
+        const siocoutq = 0x5411;
+        if (c.ioctl(fd, siocoutq, &bytes) != 0) return null;
+    } else {
+        const so_nwrite = if (is_darwin) 0x1024 else return null;
+        var length: c.socklen_t = @sizeOf(c_int);
+        if (c.getsockopt(fd, c.SOL.SOCKET, so_nwrite, &bytes, &length) != 0) return null;
+    }
+    return @intCast(@max(bytes, 0));
+}
+
+/// A new socket that neither blocks nor survives an exec.
+pub fn socket(family: u32, kind: u32) Outcome {
+    const flags: u32 = if (is_darwin) 0 else c.SOCK.NONBLOCK | c.SOCK.CLOEXEC;
+    const fd = c.socket(family, kind | flags, 0);
+    if (fd < 0) return .{ .failure = lastStatus() };
+    if (is_darwin) prepare(fd);
+    return .{ .value = @intCast(fd) };
+}
+
+pub const Address = extern struct {
+    storage: c.sockaddr.storage = std.mem.zeroes(c.sockaddr.storage),
+    length: c.socklen_t = @sizeOf(c.sockaddr.storage),
+
+    pub fn pointer(address: *const Address) *const c.sockaddr {
+        return @ptrCast(&address.storage);
+    }
+
+    fn target(address: *Address) *c.sockaddr {
+        return @ptrCast(&address.storage);
+    }
+};
+
+pub fn accept(listener: Descriptor, peer: *Address) Outcome {
+    peer.length = @sizeOf(c.sockaddr.storage);
+    while (true) {
+        if (is_darwin) {
+            const result = settle(c.accept(listener, peer.target(), &peer.length)) orelse continue;
+            if (result == .value) prepare(@intCast(result.value));
+            return result;
+        }
+        const flags = c.SOCK.NONBLOCK | c.SOCK.CLOEXEC;
+        return settle(c.accept4(listener, peer.target(), &peer.length, flags)) orelse continue;
+    }
+}
+
+/// Starts to connect. `would_block` says that the attempt is under way.
+pub fn connect(fd: Descriptor, address: *const Address) ?Status {
+    if (c.connect(fd, address.pointer(), address.length) == 0) return null;
+    const number = c._errno().*;
+    if (number == @intFromEnum(c.E.INPROGRESS) or number == @intFromEnum(c.E.INTR)) {
+        return .would_block;
+    }
+    // Linux says EAGAIN when a Unix listener's backlog is full: no event would ever follow.
+    if (number == @intFromEnum(c.E.AGAIN)) return .ECONNREFUSED;
+    return statusOfErrno(number);
+}
+
+pub fn localAddress(fd: Descriptor) ?Address {
+    var address: Address = .{};
+    if (c.getsockname(fd, address.target(), &address.length) != 0) return null;
+    return address;
+}
+
+pub fn remoteAddress(fd: Descriptor) ?Address {
+    var address: Address = .{};
+    if (c.getpeername(fd, address.target(), &address.length) != 0) return null;
+    return address;
+}
+
+/// Sets a socket option; null means done.
+pub fn setOption(fd: Descriptor, level: i32, name: u32, value: anytype) ?Status {
+    const copy = value;
+    if (c.setsockopt(fd, level, name, &copy, @sizeOf(@TypeOf(copy))) == 0) return null;
+    return lastStatus();
+}
+
+pub fn getOption(fd: Descriptor, level: i32, name: u32) ?c_int {
+    var value: c_int = 0;
+    var length: c.socklen_t = @sizeOf(c_int);
+    if (c.getsockopt(fd, level, name, &value, &length) != 0) return null;
+    return value;
+}
+
+/// The error that a socket has pending, which this takes off it; null when there is none.
+pub fn pendingError(fd: Descriptor) ?Status {
+    const number = getOption(fd, c.SOL.SOCKET, c.SO.ERROR) orelse return lastStatus();
+    if (number == 0) return null;
+    return statusOfErrno(number);
+}
+
+pub fn close(fd: Descriptor) void {
+    // The descriptor is gone whatever close returns (close(2), "Dealing with error returns").
+    _ = c.close(fd);
+}
+
+/// Makes a descriptor non-blocking and closed on exec; null means done.
+pub fn setNonBlocking(fd: Descriptor) ?Status {
+    const flags = c.fcntl(fd, c.F.GETFL);
+    if (flags < 0) return lastStatus();
+    const non_blocking: c_int = @bitCast(c.O{ .NONBLOCK = true });
+    if (flags & non_blocking == 0) {
+        if (c.fcntl(fd, c.F.SETFL, flags | non_blocking) < 0) return lastStatus();
+    }
+    if (c.fcntl(fd, c.F.SETFD, @as(c_int, c.FD_CLOEXEC)) < 0) return lastStatus();
+    return null;
+}
+
+pub fn isOpen(fd: Descriptor) bool {
+    return c.fcntl(fd, c.F.GETFD) >= 0;
+}
+
+fn prepare(fd: Descriptor) void {
+    _ = setNonBlocking(fd);
+    if (is_darwin) _ = setOption(fd, c.SOL.SOCKET, c.SO.NOSIGPIPE, @as(c_int, 1));
+}
+
+/// A connected pair of stream sockets, neither blocking nor surviving an exec.
+pub fn socketPair() ?[2]Descriptor {
+    var pair: [2]Descriptor = undefined;
+    const flags: u32 = if (is_darwin) 0 else c.SOCK.NONBLOCK | c.SOCK.CLOEXEC;
+    if (c.socketpair(c.AF.UNIX, c.SOCK.STREAM | flags, 0, &pair) != 0) return null;
+    if (is_darwin) for (pair) |fd| prepare(fd);
+    return pair;
+}
+
+/// Blocks the thread until `fd` is ready or `timeout` milliseconds have passed; -1 is for ever.
+pub fn pollOne(fd: Descriptor, for_write: bool, timeout: i32) bool {
+    const mask: i16 = if (for_write) c.POLL.OUT else c.POLL.IN;
+    var entry = [1]c.pollfd{.{ .fd = fd, .events = mask, .revents = 0 }};
+    return c.poll(&entry, 1, timeout) > 0;
+}
+
+/// The monotonic clock in nanoseconds.
+pub fn nanoseconds() i64 {
+    var time: c.timespec = undefined;
+    const result = c.clock_gettime(.MONOTONIC, &time);
+    std.debug.assert(result == 0);
+    return @as(i64, time.sec) * std.time.ns_per_s + @as(i64, time.nsec);
+}
+
+/// Keeps signals away from the calling thread: the process's handlers expect the threads of the VM.
+pub fn blockSignals() void {
+    var all: c.sigset_t = undefined;
+    _ = c.sigfillset(&all);
+    var previous: c.sigset_t = undefined;
+    _ = c.pthread_sigmask(c.SIG.BLOCK, &all, &previous);
+}
+
+const LibraryInfo = extern struct { path: ?[*:0]const u8, base: ?*anyopaque, symbol: ?[*:0]const u8, address: ?*anyopaque };
+extern "c" fn dladdr(address: *const anyopaque, info: *LibraryInfo) c_int;
+
+/// Keeps this library mapped until the process ends: its threads outlive the VM that loaded it.
+pub fn keepLoaded() void {
+    var info: LibraryInfo = undefined;
+    if (dladdr(@ptrCast(&keepLoaded), &info) == 0) return;
+    _ = c.dlopen(info.path, .{ .LAZY = true, .NODELETE = true });
+}
+
+/// `sendfile` raises SIGPIPE where `send` can be told not to: a process that left the signal at its
+/// deadly default has it ignored from here on, as Bun and Node do themselves.
+pub fn ignoreBrokenPipeSignal() void {
+    var action: c.Sigaction = undefined;
+    if (c.sigaction(.PIPE, null, &action) != 0) return;
+    if (action.handler.handler != c.SIG.DFL) return;
+    action = .{ .handler = .{ .handler = c.SIG.IGN }, .mask = std.mem.zeroes(c.sigset_t), .flags = 0 };
+    _ = c.sigaction(.PIPE, &action, null);
+}
+
+test "errors of the C library keep their names" {
+    try std.testing.expectEqual(Status.ECONNREFUSED, statusOfErrno(@intFromEnum(c.E.CONNREFUSED)));
+    try std.testing.expectEqual(Status.would_block, statusOfErrno(@intFromEnum(c.E.AGAIN)));
+    try std.testing.expectEqual(Status.other, statusOfErrno(250));
+    try std.testing.expectEqual(@as(i32, 250), last_errno);
+}

@@ -1,0 +1,14 @@
+//! Every file that has tests.
+
+test {
+    _ = @import("abi_text.zig");
+    _ = @import("addresses.zig");
+    _ = @import("backend/epoll.zig");
+    _ = @import("backend/kqueue_events.zig");
+    _ = @import("deadlines.zig");
+    _ = @import("pool.zig");
+    _ = @import("scheduler_test.zig");
+    _ = @import("sockets.zig");
+    _ = @import("system.zig");
+    _ = @import("waiters.zig");
+}
