@@ -4,7 +4,14 @@
  * Uses nothing but Bun itself: it runs before any dependency is installed.
  */
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 
 export const root = join(import.meta.dir, "..");

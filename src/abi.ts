@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/exports.zig by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
-export const abiNumber = 1026607124;
+export const abiNumber = 149362519;
 
 export const Status = {
   ok: 0,
@@ -114,7 +114,6 @@ export const Shared = {
   lingeringUint32: 6,
   addressPortUint32: 7,
   addressFamilyUint32: 8,
-  errnoInt32: 9,
   pollsFloat64: 5,
   eventsFloat64: 6,
   wakeupsFloat64: 7,
@@ -133,6 +132,7 @@ export const symbols = {
   plait_takeBell: { args: [], returns: "i32" },
   plait_shared: { args: [], returns: "ptr" },
   plait_isChecked: { args: [], returns: "i32" },
+  plait_lastErrno: { args: [], returns: "i32" },
   plait_now: { args: [], returns: "f64" },
   plait_poll: { args: ["i32"], returns: "i32" },
   plait_arm: { args: [], returns: "void" },
@@ -146,9 +146,10 @@ export const symbols = {
   plait_drop: { args: ["i32"], returns: "i32" },
   plait_receive: { args: ["i32", "ptr", "f64", "f64", "i32"], returns: "i32" },
   plait_send: { args: ["i32", "ptr", "f64", "f64", "i32"], returns: "i32" },
-  plait_sendVector: { args: ["i32", "ptr", "u32", "i32"], returns: "i32" },
+  plait_sendVector: { args: ["i32", "ptr", "u32", "f64", "i32"], returns: "i32" },
   plait_sendFile: { args: ["i32", "i32", "f64", "f64", "i32"], returns: "i32" },
   plait_endSend: { args: ["i32"], returns: "void" },
+  plait_endReceive: { args: ["i32"], returns: "void" },
   plait_shutdown: { args: ["i32", "i32"], returns: "i32" },
   plait_close: { args: ["i32"], returns: "i32" },
   plait_reset: { args: ["i32"], returns: "i32" },

@@ -156,8 +156,6 @@ pub const Shared = extern struct {
     /// The port and family of the address that `address` wrote last.
     address_port: u32 = 0,
     address_family: u32 = 0,
-    /// The number behind the last `Status.other`.
-    errno: i32 = 0,
     polls: f64 = 0,
     events: f64 = 0,
     wakeups: f64 = 0,

@@ -63,6 +63,11 @@ pub fn isChecked() callconv(.c) i32 {
     return @intFromBool(builtin.mode == .Debug or builtin.mode == .ReleaseSafe);
 }
 
+/// The C library's number for the error that was last reported as `Status.other`.
+pub fn lastErrno() callconv(.c) i32 {
+    return system.last_errno;
+}
+
 /// The monotonic clock in milliseconds.
 pub fn now() callconv(.c) f64 {
     return scheduler_module.milliseconds(system.nanoseconds());
@@ -163,14 +168,15 @@ pub fn send(handle: i32, buffer: [*]const u8, offset: f64, length: f64, granted:
     return streams.send(scheduler(), handle, .{ .bytes = buffer[start..][0..size] }, granted != 0).code();
 }
 
-/// Sends several buffers at once. `parts` holds an address and a length for each.
-pub fn sendVector(handle: i32, parts: [*]const f64, count: u32, granted: i32) callconv(.c) i32 {
+/// Sends several buffers at once. `parts` holds an address and a length for each; `total` is what
+/// the caller has to send, with the parts that did not fit into this call.
+pub fn sendVector(handle: i32, parts: [*]const f64, count: u32, total: f64, granted: i32) callconv(.c) i32 {
     var vector: [abi.Limits.vector_length]std.posix.iovec_const = undefined;
     if (count > vector.len) return Status.EINVAL.code();
     for (vector[0..count], 0..) |*part, index| {
         part.* = .{ .base = @ptrFromInt(@as(usize, @trunc(parts[2 * index]))), .len = @trunc(parts[2 * index + 1]) };
     }
-    return streams.send(scheduler(), handle, .{ .vector = vector[0..count] }, granted != 0).code();
+    return streams.send(scheduler(), handle, .{ .vector = .{ .parts = vector[0..count], .total = @trunc(total) } }, granted != 0).code();
 }
 
 /// Sends a part of a file. 0 is the file's end, and leaves the turn with the caller.
@@ -178,7 +184,7 @@ pub fn sendFile(handle: i32, fd: i32, offset: f64, length: f64, granted: i32) ca
     const source: streams.Source = .{ .file = .{
         .fd = fd,
         .offset = @trunc(offset),
-        .length = @trunc(@min(length, abi.Limits.transfer_bytes)),
+        .length = @trunc(length),
     } };
     return streams.send(scheduler(), handle, source, granted != 0).code();
 }
@@ -186,6 +192,11 @@ pub fn sendFile(handle: i32, fd: i32, offset: f64, length: f64, granted: i32) ca
 /// Ends the caller's turn to send before everything is sent.
 pub fn endSend(handle: i32) callconv(.c) void {
     streams.endTurn(scheduler(), handle, .writable);
+}
+
+/// Ends the caller's turn to receive without receiving.
+pub fn endReceive(handle: i32) callconv(.c) void {
+    streams.endTurn(scheduler(), handle, .readable);
 }
 
 pub fn shutdown(handle: i32, granted: i32) callconv(.c) i32 {

@@ -101,16 +101,27 @@ fn receiveNow(socket: *Socket, buffer: [*]u8, length: usize) Outcome {
 /// What is to be sent: bytes, several buffers at once, or a part of a file.
 pub const Source = union(enum) {
     bytes: []const u8,
-    vector: []const std.posix.iovec_const,
+    /// `total` counts what the caller has to send, with what did not fit into these parts.
+    vector: struct { parts: []const std.posix.iovec_const, total: usize },
     file: struct { fd: system.Descriptor, offset: i64, length: usize },
 
-    fn length(source: Source) usize {
+    /// Bytes of the whole transfer: the turn ends when they are sent.
+    fn wanted(source: Source) usize {
         return switch (source) {
             .bytes => |bytes| bytes.len,
             .file => |file| file.length,
+            .vector => |vector| vector.total,
+        };
+    }
+
+    /// Bytes that this call sends if the socket has room for them.
+    fn offered(source: Source) usize {
+        return switch (source) {
+            .bytes => |bytes| @min(bytes.len, abi.Limits.transfer_bytes),
+            .file => |file| @min(file.length, abi.Limits.transfer_bytes),
             .vector => |vector| {
                 var sum: usize = 0;
-                for (vector) |part| sum += part.len;
+                for (vector.parts) |part| sum += part.len;
                 return sum;
             },
         };
@@ -135,23 +146,19 @@ pub fn send(scheduler: *Scheduler, handle: i32, source: Source, granted: bool) O
     if (!socket.flags.writable) return failed(.would_block);
 
     const outcome = switch (source) {
-        .bytes => |bytes| system.send(socket.fd, bytes.ptr, @min(bytes.len, abi.Limits.transfer_bytes)),
-        .vector => |vector| system.sendVector(socket.fd, vector),
-        .file => |file| system.sendFile(socket.fd, file.fd, file.offset, @min(file.length, abi.Limits.transfer_bytes)),
+        .bytes => |bytes| system.send(socket.fd, bytes.ptr, source.offered()),
+        .vector => |vector| system.sendVector(socket.fd, vector.parts),
+        .file => |file| system.sendFile(socket.fd, file.fd, file.offset, source.offered()),
     };
     switch (outcome) {
         .value => |count| {
             socket.flags.sent = true;
             scheduler.shared.bytes_sent += @floatFromInt(count);
-            const wanted = source.length();
-            if (count < @min(wanted, abi.Limits.transfer_bytes) and source != .file) {
-                socket.flags.writable = false;
-            }
-            if (count < wanted) {
-                // The rest is still to come. The turn goes on, without a grant: the caller parks
-                // at the front before anybody else can call.
-                return outcome;
-            }
+            // A file may be shorter than was offered; a buffer is sent short only by a full socket.
+            if (source != .file and count < source.offered()) socket.flags.writable = false;
+            // The rest is still to come. The turn goes on, without a grant: the caller parks at the
+            // front before anybody else can call.
+            if (count < source.wanted()) return outcome;
         },
         .failure => |status| switch (status) {
             .would_block => {

@@ -1,0 +1,21 @@
+/**
+ * plait: sockets in straight-line style. Callers suspend with `await` in one scheduler, so that code
+ * reads like blocking code while thousands of connections share a thread.
+ */
+
+export { block } from "./src/block.ts";
+export { deadline, now } from "./src/clock.ts";
+export { type ConnectOptions, connect } from "./src/connect.ts";
+export { waitReadable, waitWritable } from "./src/descriptors.ts";
+export { CancelledError, SocketError, TimeoutError } from "./src/errors.ts";
+export { current, type Fiber, type FiberState, type SpawnOptions, spawn } from "./src/fiber.ts";
+export { type Handler, type Listener, type ListenOptions, listen } from "./src/listener.ts";
+export { dump, type Stats, stats } from "./src/observe.ts";
+export { park, unpark } from "./src/park.ts";
+export { sleep, sleepUntil, yieldNow } from "./src/sleep.ts";
+export {
+  type KeepAliveOptions,
+  type SendFileOptions,
+  Socket,
+  type WriteData,
+} from "./src/socket.ts";

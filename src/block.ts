@@ -1,0 +1,40 @@
+/** The blocking driver's entrance. */
+
+import { typeMistake } from "./checks.ts";
+import { current, Fiber, startFiber } from "./fiber.ts";
+import { runUntil } from "./scheduler.ts";
+
+/**
+ * Runs a fiber to completion on the calling thread and returns its value: the blocking driver. Other
+ * fibers run meanwhile, but Bun's own timers and I/O do not: what `main` awaits must be plait's.
+ *
+ * @throws what `main` throws; {Error} inside a fiber, and when nothing is left that could ever
+ *   wake `main`
+ */
+export function block<T>(main: () => T | PromiseLike<T>): T {
+  if (typeof main !== "function") throw typeMistake("block takes a function");
+  if (current() !== undefined) {
+    throw new Error(
+      "block() would stop every fiber of this thread: it cannot be called inside one",
+    );
+  }
+  let outcome: { value: T } | { error: unknown } | undefined;
+  const supervise = async (): Promise<void> => {
+    try {
+      outcome = { value: await main() };
+    } catch (error) {
+      outcome = { error };
+    }
+  };
+  const fiber = new Fiber<void>(main.name || "main");
+  const hasEnded = runUntil(
+    () => startFiber(fiber, supervise),
+    () => outcome !== undefined,
+  );
+  if (!hasEnded || outcome === undefined) {
+    fiber.cancel();
+    throw new Error("block(): every fiber waits for another one, and nothing is left to wake them");
+  }
+  if ("error" in outcome) throw outcome.error;
+  return outcome.value;
+}

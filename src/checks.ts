@@ -1,0 +1,59 @@
+/** Checks of arguments. A caller's mistake is a TypeError or a RangeError, before anything happens. */
+
+/** An error with a code of Node's beside its class. */
+function mistake<E extends Error>(error: E, code: string): E {
+  return Object.assign(error, { code });
+}
+
+export function typeMistake(message: string): TypeError {
+  return mistake(new TypeError(message), "ERR_INVALID_ARG_TYPE");
+}
+
+export function rangeMistake(message: string): RangeError {
+  return mistake(new RangeError(message), "ERR_OUT_OF_RANGE");
+}
+
+/** A deadline for the core, where 0 means never. */
+export function checkedDeadline(deadline: number | undefined): number {
+  if (deadline === undefined || deadline === 0) return 0;
+  if (typeof deadline !== "number") {
+    throw typeMistake(
+      "a deadline is a number of milliseconds, as now() and deadline(ms) return it",
+    );
+  }
+  if (!(deadline > 0)) {
+    throw rangeMistake(
+      `a deadline is a point in time as now() returns it, or 0 for none, not ${deadline}`,
+    );
+  }
+  return deadline === Number.POSITIVE_INFINITY ? 0 : deadline;
+}
+
+export function checkedPort(port: unknown): number {
+  if (typeof port !== "number" || !Number.isInteger(port)) {
+    throw typeMistake(`a port is a whole number, not ${String(port)}`);
+  }
+  if (port < 0 || port > 65_535) throw rangeMistake(`a port is between 0 and 65535, not ${port}`);
+  return port;
+}
+
+/** A whole number of `what` between two bounds. */
+export function checkedInteger(value: unknown, what: string, least: number, most: number): number {
+  if (typeof value !== "number" || !Number.isInteger(value)) {
+    throw typeMistake(`${what} is a whole number, not ${String(value)}`);
+  }
+  if (value < least || value > most) {
+    throw rangeMistake(`${what} is between ${least} and ${most}, not ${value}`);
+  }
+  return value;
+}
+
+/** Refuses options that are misspelt or belong elsewhere, which would otherwise go unnoticed. */
+export function checkOptions(options: object, known: ReadonlySet<string>, what: string): void {
+  if (typeof options !== "object" || options === null) {
+    throw typeMistake(`${what} takes an object of options`);
+  }
+  for (const name of Object.keys(options)) {
+    if (!known.has(name)) throw typeMistake(`${what} has no option "${name}"`);
+  }
+}

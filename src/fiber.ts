@@ -1,0 +1,374 @@
+/** Fibers: async functions that can be named, joined, cancelled and looked at. */
+
+import { Status } from "./abi.ts";
+import { checkedDeadline, checkOptions, typeMistake } from "./checks.ts";
+import { CancelledError, TimeoutError } from "./errors.ts";
+import { core } from "./native.ts";
+import { ParkingWait } from "./parking.ts";
+import { delist, enlist, interrupt, notParked } from "./scheduler.ts";
+import { cancellation, countCancelled, running, type Wait, type WaitOwner } from "./wait.ts";
+
+export interface SpawnOptions {
+  /** Shown by `dump()`; the body function's name if not given. */
+  name?: string;
+  /** Cancels the fiber when it is aborted; its reason becomes the cancellation's. */
+  signal?: AbortSignal;
+  /** Cancels the fiber at this point in time; `join` then rejects with a `TimeoutError`. */
+  deadline?: number;
+}
+
+/**
+ * - `running`: its code runs, or awaits something that is not plait's
+ * - `waiting`: it is parked in one of plait's waits
+ * - `done`: its body has returned
+ * - `failed`: its body has thrown
+ * - `cancelled`: its body has ended by the error of its cancellation
+ */
+export type FiberState = "running" | "waiting" | "done" | "failed" | "cancelled";
+
+type Outcome = "done" | "failed" | "cancelled";
+
+let lastId = 0;
+let liveFibers = 0;
+let firstFiber: Fiber<unknown> | undefined;
+let lastFiber: Fiber<unknown> | undefined;
+
+/** One strand of straight-line code, started by `spawn`. */
+export class Fiber<T = unknown> implements WaitOwner {
+  /** Counts up from 1 within a thread. */
+  readonly id: number = ++lastId;
+  readonly name: string;
+  /** @internal */
+  waits: Wait<unknown> | undefined = undefined;
+  /** @internal The neighbours in the list of live fibers, in the order of their start. */
+  previousFiber: Fiber<unknown> | undefined = undefined;
+  /** @internal */
+  nextFiber: Fiber<unknown> | undefined = undefined;
+  /** @internal The park that `unpark` ends. */
+  parked: ParkingWait<unknown> | undefined = undefined;
+  #isCancelled = false;
+  #cancelReason: unknown = undefined;
+  #outcome: Outcome | undefined = undefined;
+  /** The value, or the rejected promise of the error. */
+  #result: T | Promise<never> | undefined = undefined;
+  #joiner: JoinWait<T> | undefined = undefined;
+  #limits: Limits | undefined = undefined;
+
+  /** @internal Fibers come from `spawn`. */
+  constructor(name: string) {
+    this.name = name;
+    const fiber = this as Fiber<unknown>;
+    fiber.previousFiber = lastFiber;
+    if (lastFiber === undefined) firstFiber = fiber;
+    else lastFiber.nextFiber = fiber;
+    lastFiber = fiber;
+    liveFibers++;
+  }
+
+  get state(): FiberState {
+    if (this.#outcome !== undefined) return this.#outcome;
+    return this.waits === undefined ? "running" : "waiting";
+  }
+
+  /** Whether the body has ended, in whichever way. */
+  get hasEnded(): boolean {
+    return this.#outcome !== undefined;
+  }
+
+  /** Whether `cancel` was called before the body ended. */
+  get isCancelled(): boolean {
+    return this.#isCancelled;
+  }
+
+  /** @internal */
+  get cancelReason(): unknown {
+    return this.#cancelReason;
+  }
+
+  /**
+   * Waits until the body has ended, and returns its value or throws its error. A fiber that failed
+   * and that nobody joins is reported as an unhandled rejection, as a promise would be.
+   *
+   * @throws {TimeoutError} when the deadline passes first; the fiber goes on. Also when the fiber
+   *   ended because the deadline that `spawn` gave it has passed.
+   * @throws {CancelledError} when the fiber ended by its cancellation, or the caller is cancelled
+   */
+  join(deadline?: number): Promise<T> {
+    let until: number;
+    try {
+      until = checkedDeadline(deadline);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    if (this.#outcome === "done") return Promise.resolve(this.#result as T);
+    if (this.#outcome !== undefined) return this.#result as Promise<never>;
+    const cancelled = cancellation("join");
+    if (cancelled) return Promise.reject(cancelled);
+    if (until !== 0 && until <= core.now()) {
+      return Promise.reject(new TimeoutError({ syscall: "join" }));
+    }
+    const wait = new JoinWait<T>(this, this.#joiner);
+    this.#joiner = wait;
+    return wait.startUntil(until);
+  }
+
+  /**
+   * Cancels the fiber: what it waits for, and whatever it will wait for, fails with a
+   * `CancelledError` whose `cause` is the reason. `finally` blocks run. A fiber that awaits something
+   * that is not plait's learns of it at its next wait. Does nothing when the body has ended.
+   */
+  cancel(reason?: unknown): void {
+    if (this.#outcome !== undefined || this.#isCancelled) return;
+    this.#isCancelled = true;
+    this.#cancelReason = reason;
+    countCancelled(1);
+    for (let wait = this.waits; wait !== undefined; ) {
+      const { next } = wait;
+      if (wait instanceof ParkingWait) wait.interrupt();
+      else interrupt(wait, Status.cancelled);
+      wait = next;
+    }
+  }
+
+  /** Cancels the fiber and waits for its end; an error other than that cancellation is thrown. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.cancel();
+    try {
+      await this.join();
+    } catch (error) {
+      if (this.#outcome !== "cancelled") throw error;
+    }
+  }
+
+  /** @internal The joiners, the youngest first. */
+  get joiner(): JoinWait<T> | undefined {
+    return this.#joiner;
+  }
+
+  /** @internal */
+  forgetJoiner(wait: JoinWait<T>): void {
+    if (this.#joiner === wait) {
+      this.#joiner = wait.older;
+      return;
+    }
+    for (let before = this.#joiner; before !== undefined; before = before.older) {
+      if (before.older === wait) before.older = wait.older;
+    }
+  }
+
+  /** @internal */
+  limit(limits: Limits): void {
+    this.#limits = limits;
+  }
+
+  /** @internal The body has returned. */
+  finish(value: T): void {
+    if (this.#outcome !== undefined) return;
+    this.#end("done");
+    this.#result = value;
+    for (const wait of this.#takeJoiners()) wait.finish(value);
+  }
+
+  /** @internal The body has thrown. */
+  throw(error: unknown): void {
+    if (this.#outcome !== undefined) return;
+    const byCancellation =
+      this.#isCancelled && error instanceof CancelledError && error.cause === this.#cancelReason;
+    this.#end(byCancellation ? "cancelled" : "failed");
+    const isLate = byCancellation && this.#limits?.deadlineError === this.#cancelReason;
+    const rejection = Promise.reject(isLate ? this.#cancelReason : error);
+    this.#result = rejection;
+    const joiners = this.#takeJoiners();
+    // Whoever cancels a fiber knows how it ends: that alone is nothing to report.
+    if (byCancellation || joiners.length > 0 || this.takesFailure(error)) rejection.catch(ignore);
+    for (const wait of joiners) wait.finish(rejection);
+  }
+
+  /** @internal Whether an error that nobody joins for is dealt with all the same. */
+  protected takesFailure(_error: unknown): boolean {
+    return false;
+  }
+
+  /** @internal Called when the body has ended, before anybody else learns of it. */
+  protected onEnd(): void {}
+
+  #takeJoiners(): JoinWait<T>[] {
+    const joiners: JoinWait<T>[] = [];
+    for (let wait = this.#joiner; wait !== undefined; wait = wait.older) joiners.push(wait);
+    this.#joiner = undefined;
+    return joiners.reverse();
+  }
+
+  #end(outcome: Outcome): void {
+    this.#outcome = outcome;
+    if (this.#isCancelled) countCancelled(-1);
+    this.#limits?.lift();
+    this.onEnd();
+    const { previousFiber, nextFiber } = this;
+    if (previousFiber === undefined) firstFiber = nextFiber;
+    else previousFiber.nextFiber = nextFiber;
+    if (nextFiber === undefined) lastFiber = previousFiber;
+    else nextFiber.previousFiber = previousFiber;
+    this.previousFiber = undefined;
+    this.nextFiber = undefined;
+    liveFibers--;
+  }
+}
+
+function ignore(): void {}
+
+/** The signal and the deadline that may cancel a fiber. */
+class Limits {
+  readonly fiber: Fiber<unknown>;
+  readonly signal: AbortSignal | undefined;
+  timer: DeadlineTimer | undefined = undefined;
+  deadlineError: TimeoutError | undefined = undefined;
+
+  constructor(fiber: Fiber<unknown>, signal: AbortSignal | undefined, deadline: number) {
+    this.fiber = fiber;
+    this.signal = signal;
+    signal?.addEventListener("abort", this);
+    if (deadline !== 0) {
+      this.timer = new DeadlineTimer(this);
+      this.timer.start(deadline);
+    }
+  }
+
+  handleEvent(): void {
+    this.fiber.cancel(this.signal?.reason);
+  }
+
+  expire(): void {
+    this.deadlineError = new TimeoutError({ syscall: `fiber ${this.fiber.name}`.trimEnd() });
+    this.fiber.cancel(this.deadlineError);
+  }
+
+  lift(): void {
+    this.signal?.removeEventListener("abort", this);
+    this.timer?.stop();
+  }
+}
+
+/** A fiber's deadline in the core. It keeps nothing alive: what the fiber waits for does. */
+class DeadlineTimer {
+  waiter = notParked;
+  readonly keepsAlive = false;
+  readonly limits: Limits;
+
+  constructor(limits: Limits) {
+    this.limits = limits;
+  }
+
+  start(deadline: number): void {
+    const waiter = core.sleep(deadline);
+    if (waiter >= 0) enlist(this, waiter);
+    else this.limits.expire();
+  }
+
+  stop(): void {
+    delist(this);
+  }
+
+  wake(): void {
+    this.limits.expire();
+  }
+}
+
+class JoinWait<T> extends ParkingWait<T> {
+  readonly fiber: Fiber<T>;
+  older: JoinWait<T> | undefined;
+
+  constructor(fiber: Fiber<T>, older: JoinWait<T> | undefined) {
+    super();
+    this.fiber = fiber;
+    this.older = older;
+  }
+
+  override get syscall(): string {
+    return "join";
+  }
+
+  override forget(): void {
+    this.fiber.forgetJoiner(this);
+  }
+}
+
+const spawnOptions: ReadonlySet<string> = new Set(["name", "signal", "deadline"]);
+
+/**
+ * Starts a fiber. The body runs at once, up to its first `await`.
+ *
+ * @throws {TypeError} for a body that is no function, and for unknown options
+ */
+export function spawn<T>(body: () => T | PromiseLike<T>, options?: SpawnOptions): Fiber<T> {
+  if (typeof body !== "function") throw typeMistake("spawn takes a function");
+  if (options === undefined) return startFiber(new Fiber<T>(body.name), body);
+
+  checkOptions(options, spawnOptions, "spawn");
+  const deadline = checkedDeadline(options.deadline);
+  const { signal } = options;
+  const fiber = new Fiber<T>(options.name ?? body.name);
+  if (signal !== undefined || deadline !== 0) {
+    fiber.limit(new Limits(fiber as Fiber<unknown>, signal, deadline));
+    if (signal?.aborted) fiber.cancel(signal.reason);
+  }
+  return startFiber(fiber, body);
+}
+
+/** @internal Runs a body, with an argument if it takes one, as a fiber that exists already. */
+export function startFiber<T, Argument = void>(
+  fiber: Fiber<T>,
+  body: (argument: Argument) => T | PromiseLike<T>,
+  argument?: Argument,
+): Fiber<T> {
+  running.run(
+    fiber as Fiber<unknown>,
+    enter,
+    fiber as Fiber<unknown>,
+    body as (argument: unknown) => unknown,
+    argument,
+  );
+  return fiber;
+}
+
+function enter(
+  fiber: Fiber<unknown>,
+  body: (argument: unknown) => unknown,
+  argument: unknown,
+): void {
+  let result: unknown;
+  try {
+    result = body(argument);
+  } catch (error) {
+    fiber.throw(error);
+    return;
+  }
+  if (result instanceof Promise) result.then(returned, threw);
+  else if (typeof (result as PromiseLike<unknown> | undefined)?.then === "function") {
+    Promise.resolve(result).then(returned, threw);
+  } else fiber.finish(result);
+}
+
+// Shared by all fibers: the storage knows which one it is, which saves two closures for each.
+function returned(value: unknown): void {
+  (running.getStore() as Fiber<unknown>).finish(value);
+}
+
+function threw(error: unknown): void {
+  (running.getStore() as Fiber<unknown>).throw(error);
+}
+
+/** The fiber whose code is running, or undefined outside of all fibers. */
+export function current(): Fiber | undefined {
+  return running.getStore() as Fiber | undefined;
+}
+
+/** @internal The live fibers, the oldest first. */
+export function* fibers(): Generator<Fiber<unknown>> {
+  for (let fiber = firstFiber; fiber !== undefined; fiber = fiber.nextFiber) yield fiber;
+}
+
+/** @internal */
+export function fiberCounts(): { started: number; live: number } {
+  return { started: lastId, live: liveFibers };
+}

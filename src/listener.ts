@@ -1,0 +1,332 @@
+/** Listening sockets. */
+
+import { unlinkSync } from "node:fs";
+import { Endpoint, ListenFlags } from "./abi.ts";
+import { Acceptor, AcceptWait } from "./acceptor.ts";
+import {
+  checkedDeadline,
+  checkedInteger,
+  checkedPort,
+  checkOptions,
+  typeMistake,
+} from "./checks.ts";
+import { checkName, checkPath } from "./connect.ts";
+import { CancelledError, codeOf, SocketError, TimeoutError } from "./errors.ts";
+import { current, Fiber, startFiber } from "./fiber.ts";
+import { addressesOf, literalVersion } from "./names.ts";
+import { core } from "./native.ts";
+import { attend, hold, unhold } from "./scheduler.ts";
+import { addressPort, addressText, Socket, type SocketKeeper } from "./socket.ts";
+import { cancellation } from "./wait.ts";
+
+/** Serves one connection. The socket is closed when it returns or throws. */
+export type Handler = (socket: Socket) => unknown;
+
+export interface ListenOptions {
+  /** The address or name to listen at; all of the machine's, IPv6 and IPv4, if not given. */
+  host?: string;
+  /** 0 picks a free one, which `Listener.port` tells. */
+  port?: number;
+  /** A Unix socket instead; its file is removed when the listener is closed. */
+  path?: string;
+  /** A descriptor that listens already, such as one that a service manager passes. */
+  fd?: number;
+  /** Connections that the kernel completes ahead of `accept`; as many as the system allows. */
+  backlog?: number;
+  /** Lets several processes or Workers listen at the same port (SO_REUSEPORT). */
+  reusePort?: boolean;
+  /** Connections at a time; the next ones wait in the backlog. */
+  maxConnections?: number;
+  /**
+   * Told of what nobody waits for: whatever a handler throws, and descriptors that run out. Without
+   * it the weather of the network (`SocketError`, `TimeoutError`, `CancelledError`) is ignored, and
+   * anything else that a handler throws is an unhandled rejection.
+   */
+  onError?: (error: unknown, socket?: Socket) => void;
+}
+
+const listenOptions: ReadonlySet<string> = new Set([
+  "host",
+  "port",
+  "path",
+  "fd",
+  "backlog",
+  "reusePort",
+  "maxConnections",
+  "onError",
+]);
+
+const encoder = new TextEncoder();
+const defaultBacklog = 4096;
+
+/** A handler's fiber, with the connection that is closed when it ends. */
+class ConnectionFiber extends Fiber<unknown> {
+  readonly socket: Socket;
+  readonly #listener: Listener;
+
+  constructor(name: string, socket: Socket, listener: Listener) {
+    super(name);
+    this.socket = socket;
+    this.#listener = listener;
+  }
+
+  protected override onEnd(): void {
+    this.#listener.handlerEnded(this);
+    this.socket.close();
+  }
+
+  protected override takesFailure(error: unknown): boolean {
+    const isWeather =
+      error instanceof SocketError ||
+      error instanceof TimeoutError ||
+      error instanceof CancelledError;
+    return this.#listener.report(error, this.socket) || isWeather;
+  }
+}
+
+/** A listening socket. */
+export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketKeeper {
+  /** The address listened at: an IP literal, or a path. */
+  readonly address: string;
+  /** The port listened at; undefined for a Unix socket. */
+  readonly port: number | undefined;
+  #isReferenced = true;
+  #connections = 0;
+  readonly #path: string | undefined;
+  readonly #maxConnections: number;
+  readonly #onError: ListenOptions["onError"];
+  readonly #handler: Handler | undefined;
+  readonly #acceptor: Acceptor;
+  readonly #handlers = new Set<ConnectionFiber>();
+
+  /** @internal Listeners come from `listen`. */
+  constructor(handle: number, options: ListenOptions, handler: Handler | undefined) {
+    this.#path = options.path?.startsWith("\0") ? undefined : options.path;
+    this.#maxConnections = options.maxConnections ?? Number.POSITIVE_INFINITY;
+    this.#onError = options.onError;
+    this.#handler = handler;
+    this.address = addressText(handle, Endpoint.local) ?? "";
+    this.port = addressPort();
+    this.#acceptor = new Acceptor(handle, this);
+    hold();
+    this.#acceptor.resume();
+  }
+
+  get closed(): boolean {
+    return this.#acceptor.closed;
+  }
+
+  /** Connections that were accepted here and are open. */
+  get connections(): number {
+    return this.#connections;
+  }
+
+  /** @internal Whether a connection would have somewhere to go. */
+  get wantsConnection(): boolean {
+    if (this.#connections >= this.#maxConnections) return false;
+    return this.#handler !== undefined || this.#acceptor.hasCallers;
+  }
+
+  /**
+   * The next connection, for a listener without a handler.
+   *
+   * @throws {SocketError} `ERR_SOCKET_CLOSED` when the listener is closed
+   * @throws {TimeoutError} {CancelledError}
+   */
+  async accept(deadline?: number): Promise<Socket> {
+    const until = checkedDeadline(deadline);
+    if (this.#handler !== undefined)
+      throw new Error("this listener's connections go to its handler");
+    if (this.closed) throw new SocketError("ERR_SOCKET_CLOSED", { syscall: "accept" });
+    const cancelled = cancellation("accept");
+    if (cancelled) throw cancelled;
+    if (until !== 0 && until <= core.now()) throw new TimeoutError({ syscall: "accept" });
+    return new AcceptWait(this.#acceptor).startUntil(until);
+  }
+
+  /** The connections as they come, until the listener is closed. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Socket, void, undefined> {
+    while (!this.closed) {
+      let socket: Socket;
+      try {
+        socket = await this.accept();
+      } catch (error) {
+        if (this.closed && error instanceof SocketError) return;
+        throw error;
+      }
+      yield socket;
+    }
+  }
+
+  /**
+   * Stops listening, then waits for the handlers that still run. At the deadline it cancels them and
+   * closes their sockets. Without a deadline it waits for as long as they take; with one that has
+   * passed it does not wait. Connections that `accept` returned are their owner's.
+   */
+  async close(options: { deadline?: number } = {}): Promise<void> {
+    checkOptions(options, closeOptions, "close");
+    const until = checkedDeadline(options.deadline);
+    this.#stop();
+    const caller = current();
+    const others = [...this.#handlers].filter((fiber) => fiber !== caller);
+    try {
+      for (const fiber of others) {
+        await fiber.join(until).catch((error: unknown) => {
+          // How a handler ended has been reported where that is due.
+          if (!fiber.hasEnded) throw error;
+        });
+      }
+    } catch (error) {
+      if (!(error instanceof TimeoutError)) throw error;
+      const reason = new SocketError("ERR_SOCKET_CLOSED", { syscall: "close" });
+      for (const fiber of others) {
+        if (fiber.hasEnded) continue;
+        fiber.cancel(reason);
+        fiber.socket.close();
+      }
+    }
+  }
+
+  #stop(): void {
+    if (this.closed) return;
+    this.#acceptor.close();
+    if (this.#isReferenced) unhold();
+    if (this.#path !== undefined) {
+      try {
+        unlinkSync(this.#path);
+      } catch {
+        // Somebody else has removed it, or put in its place what is not to be removed.
+      }
+    }
+    attend();
+  }
+
+  /** Closes at once, without waiting for the handlers to end by themselves. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close({ deadline: core.now() });
+  }
+
+  /** Keeps the process alive while the listener is open; so it is from the start. */
+  ref(): this {
+    if (!this.#isReferenced && !this.closed) hold();
+    this.#isReferenced = true;
+    return this;
+  }
+
+  /** Lets the process exit although the listener is open. */
+  unref(): this {
+    if (this.#isReferenced && !this.closed) unhold();
+    this.#isReferenced = false;
+    return this;
+  }
+
+  /** @internal Tells `onError`; false when there is none. */
+  report(error: unknown, socket?: Socket): boolean {
+    if (this.#onError === undefined) return false;
+    try {
+      this.#onError(error, socket);
+    } catch (thrown) {
+      // A mistake of the callback's own is nobody's here: it becomes an unhandled rejection.
+      void Promise.reject(thrown);
+    }
+    return true;
+  }
+
+  /** @internal Gives a connection that was just accepted to whoever is to have it. */
+  welcome(handle: number): void {
+    const socket = new Socket(handle, this);
+    this.#connections++;
+    if (this.#handler === undefined) {
+      this.#acceptor.serveCaller(socket);
+      return;
+    }
+    const fiber = new ConnectionFiber(this.#handler.name || "connection", socket, this);
+    this.#handlers.add(fiber);
+    startFiber(fiber, this.#handler, socket);
+  }
+
+  /** @internal */
+  socketClosed(): void {
+    this.#connections--;
+    this.#acceptor.resume();
+  }
+
+  /** @internal */
+  handlerEnded(fiber: ConnectionFiber): void {
+    this.#handlers.delete(fiber);
+  }
+}
+
+const closeOptions: ReadonlySet<string> = new Set(["deadline"]);
+
+/**
+ * Listens at a TCP port or a Unix socket. Each connection runs `handler` on a fiber of its own; without
+ * a handler the listener's `accept`, or `for await` over the listener, has the connections.
+ *
+ * @throws {TypeError} {RangeError} for options that are unknown or wrong
+ * @throws {SocketError} `EADDRINUSE`, `EACCES` and the like
+ */
+export async function listen(options: ListenOptions, handler?: Handler): Promise<Listener> {
+  checkOptions(options, listenOptions, "listen");
+  if (handler !== undefined && typeof handler !== "function") {
+    throw typeMistake("listen takes a function to serve connections");
+  }
+  if (options.maxConnections !== undefined) {
+    checkedInteger(options.maxConnections, "maxConnections", 1, Number.MAX_SAFE_INTEGER);
+  }
+  const handle = await listeningHandle(options);
+  return new Listener(handle, options, handler);
+}
+
+async function listeningHandle(options: ListenOptions): Promise<number> {
+  const { host, port, path, fd, reusePort = false } = options;
+  const backlog = checkedInteger(options.backlog ?? defaultBacklog, "backlog", 0, 0x7fff_ffff);
+  const ways = [path, fd, port].filter((way) => way !== undefined).length;
+  if (ways !== 1) throw typeMistake("listen needs one of port, path and fd");
+  if (host !== undefined && port === undefined) throw typeMistake("a host goes with a port");
+
+  if (fd !== undefined) {
+    checkedInteger(fd, "a descriptor", 0, 0x7fff_ffff);
+    return checkedHandle(core.adoptListener(fd, backlog), `fd ${fd}`, undefined);
+  }
+  if (path !== undefined) {
+    const bytes = encoder.encode(checkPath(path));
+    return checkedHandle(core.listenPath(bytes, bytes.byteLength, backlog), path, undefined);
+  }
+  const checked = checkedPort(port);
+  const flags = reusePort ? ListenFlags.reusePort : 0;
+  if (host === undefined) {
+    const handle = listenAt("::", checked, backlog, flags);
+    // A machine without IPv6 has no such address.
+    const hasNoIpv6 = ["EAFNOSUPPORT", "EADDRNOTAVAIL"].includes(handle < 0 ? codeOf(-handle) : "");
+    if (hasNoIpv6)
+      return checkedHandle(listenAt("0.0.0.0", checked, backlog, flags), "0.0.0.0", checked);
+    return checkedHandle(handle, "::", checked);
+  }
+  if (typeof host !== "string" || host === "") throw typeMistake("host is an address or a name");
+  if (literalVersion(host) !== 0) {
+    const only = flags | ListenFlags.ipv6Only;
+    return checkedHandle(
+      listenAt(host, checked, backlog, host === "::" ? flags : only),
+      host,
+      checked,
+    );
+  }
+  checkName(host);
+  const addresses = await addressesOf(host, 0, 0);
+  // Whoever names a host of two kinds of address expects the older one to answer.
+  const address = addresses.find((candidate) => literalVersion(candidate) === 4) ?? addresses[0];
+  if (address === undefined)
+    throw new SocketError("ENOTFOUND", { syscall: "listen", address: host });
+  return checkedHandle(listenAt(address, checked, backlog, flags), address, checked);
+}
+
+function listenAt(address: string, port: number, backlog: number, flags: number): number {
+  const bytes = encoder.encode(address);
+  return core.listen(bytes, bytes.byteLength, port, backlog, flags);
+}
+
+function checkedHandle(handle: number, address: string, port: number | undefined): number {
+  if (handle >= 0) return handle;
+  throw new SocketError(codeOf(-handle), { syscall: "listen", address, port });
+}

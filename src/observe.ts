@@ -1,0 +1,84 @@
+/** Looking at a scheduler: its counters, and what every fiber waits for. */
+
+import { Shared } from "./abi.ts";
+import { endpoint } from "./errors.ts";
+import { type Fiber, fiberCounts, fibers } from "./fiber.ts";
+import { core, sharedFloat64, sharedUint32 } from "./native.ts";
+import { outside, type Wait } from "./wait.ts";
+
+/** Counters of the thread's scheduler. What grows counts from the start of the thread. */
+export interface Stats {
+  /** Fibers that have not ended. */
+  fibers: number;
+  fibersStarted: number;
+  /** Waits that are parked in the core now. */
+  waiters: number;
+  /** Open sockets, listeners, and descriptors that somebody waits for. */
+  sockets: number;
+  /** Closed sockets whose last bytes are on their way. */
+  lingering: number;
+  /** Times that the core asked the kernel for events. */
+  polls: number;
+  /** Events that the kernel reported. */
+  events: number;
+  /** Waits that ended. */
+  wakeups: number;
+  /** Waits that ended by their deadline, sleeps included. */
+  timeouts: number;
+  accepted: number;
+  connected: number;
+  bytesReceived: number;
+  bytesSent: number;
+}
+
+export function stats(): Stats {
+  const { live, started } = fiberCounts();
+  return {
+    fibers: live,
+    fibersStarted: started,
+    waiters: sharedUint32[Shared.waitersUint32]!,
+    sockets: sharedUint32[Shared.socketsUint32]!,
+    lingering: sharedUint32[Shared.lingeringUint32]!,
+    polls: sharedFloat64[Shared.pollsFloat64]!,
+    events: sharedFloat64[Shared.eventsFloat64]!,
+    wakeups: sharedFloat64[Shared.wakeupsFloat64]!,
+    timeouts: sharedFloat64[Shared.timeoutsFloat64]!,
+    accepted: sharedFloat64[Shared.acceptedFloat64]!,
+    connected: sharedFloat64[Shared.connectedFloat64]!,
+    bytesReceived: sharedFloat64[Shared.bytesReceivedFloat64]!,
+    bytesSent: sharedFloat64[Shared.bytesSentFloat64]!,
+  };
+}
+
+/**
+ * A line for each live fiber, the oldest first: its id, name and state, and for each of its waits what
+ * it waits for, on which peer, and for how long. Waits outside of all fibers come last.
+ *
+ *     #2 echo waiting: read 127.0.0.1:40112, 3.250 s
+ */
+export function dump(): string {
+  const time = core.now();
+  const lines: string[] = [];
+  for (const fiber of fibers()) lines.push(describeFiber(fiber, time));
+  const others = describeWaits(outside.waits, time);
+  if (others !== "") lines.push(`outside of fibers: ${others}`);
+  return lines.join("\n");
+}
+
+function describeFiber(fiber: Fiber<unknown>, time: number): string {
+  const name = fiber.name === "" ? "(anonymous)" : fiber.name;
+  const state = fiber.isCancelled ? `${fiber.state}, cancelled` : fiber.state;
+  const waits = describeWaits(fiber.waits, time);
+  return waits === "" ? `#${fiber.id} ${name} ${state}` : `#${fiber.id} ${name} ${state}: ${waits}`;
+}
+
+function describeWaits(first: Wait<unknown> | undefined, time: number): string {
+  const waits: string[] = [];
+  for (let wait = first; wait !== undefined; wait = wait.next) {
+    const { syscall, address, port } = wait.details();
+    const place = address ? ` ${endpoint(address, port)}` : "";
+    const seconds = Math.max(time - wait.since, 0) / 1000;
+    waits.push(`${syscall}${place}, ${seconds.toFixed(3)} s`);
+  }
+  return waits.reverse().join("; ");
+}

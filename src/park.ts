@@ -1,0 +1,60 @@
+/** Suspending a fiber until another one says so: what synchronization primitives are built on. */
+
+import { checkedDeadline } from "./checks.ts";
+import { TimeoutError } from "./errors.ts";
+import { current, type Fiber } from "./fiber.ts";
+import { core } from "./native.ts";
+import { ParkingWait } from "./parking.ts";
+import { cancellation } from "./wait.ts";
+
+class ParkWait<T> extends ParkingWait<T> {
+  override get syscall(): string {
+    return "park";
+  }
+
+  override forget(): void {
+    const fiber = this.owner as Fiber<unknown>;
+    fiber.parked = undefined;
+  }
+}
+
+/**
+ * Suspends the running fiber until another one calls `unpark` for it, and returns the value that it
+ * was given. The building block of synchronization primitives.
+ *
+ * @throws {TimeoutError} when the deadline passes first
+ * @throws {CancelledError} when the fiber is cancelled
+ * @throws {Error} outside of a fiber, and in a fiber that is parked already
+ */
+export function park<T = void>(deadline?: number): Promise<T> {
+  const fiber = current();
+  if (fiber === undefined) return Promise.reject(new Error("park() works only inside a fiber"));
+  if (fiber.parked !== undefined) return Promise.reject(new Error("this fiber is parked already"));
+  let until: number;
+  try {
+    until = checkedDeadline(deadline);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+  const cancelled = cancellation("park");
+  if (cancelled) return Promise.reject(cancelled);
+  if (until !== 0 && until <= core.now()) {
+    return Promise.reject(new TimeoutError({ syscall: "park" }));
+  }
+  const wait = new ParkWait<T>();
+  fiber.parked = wait as ParkWait<unknown>;
+  return wait.startUntil(until);
+}
+
+/**
+ * Ends the park of a fiber, which goes on with `value`.
+ *
+ * @returns false when the fiber is not parked; the value is not kept for a later park
+ */
+export function unpark<T = void>(fiber: Fiber, value: T): boolean {
+  const wait = fiber.parked;
+  if (wait === undefined) return false;
+  fiber.parked = undefined;
+  wait.finish(value);
+  return true;
+}

@@ -1,0 +1,61 @@
+/** Waits that other fibers end: joins, parks, and whatever is built on them. */
+
+import { Status } from "./abi.ts";
+import { core } from "./native.ts";
+import { delist, enlist, spend } from "./scheduler.ts";
+import { Wait } from "./wait.ts";
+
+/**
+ * Waits for other fibers, not for the core: without a deadline it is no waiter there, for a trip
+ * through the core costs more than the whole of `spawn` and `join`.
+ */
+export abstract class ParkingWait<T> extends Wait<T> {
+  #result: T | PromiseLike<T> | undefined = undefined;
+  #hasResult = false;
+
+  abstract forget(): void;
+
+  startUntil(deadline: number): Promise<T> {
+    if (deadline === 0) return this.begin();
+    return this.park(core.sleep(deadline));
+  }
+
+  finish(result: T | PromiseLike<T>): void {
+    delist(this);
+    if (spend()) {
+      this.succeed(result as T);
+      return;
+    }
+    // The turn's budget is spent: fibers that wake each other must let the sockets have theirs.
+    const waiter = core.yield();
+    if (waiter < 0) {
+      this.succeed(result as T);
+      return;
+    }
+    this.#result = result;
+    this.#hasResult = true;
+    enlist(this, waiter);
+  }
+
+  /** Its owner is cancelled. */
+  interrupt(): void {
+    this.failNow(Status.cancelled);
+  }
+
+  failNow(status: number): void {
+    if (this.#hasResult) return;
+    this.forget();
+    delist(this);
+    this.fail(this.errorOf(status));
+  }
+
+  override wake(status: number): void {
+    if (this.#hasResult) {
+      this.succeed(this.#result as T);
+      return;
+    }
+    this.forget();
+    // The only status that a sleep wakes with by itself is that its time has come.
+    this.fail(this.errorOf(status));
+  }
+}

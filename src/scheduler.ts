@@ -1,0 +1,226 @@
+/**
+ * The two drivers of the thread's scheduler. Both do the same turn: poll the core, hand each
+ * wake-up to the wait that is parked under it, run the microtasks that come of it.
+ *
+ * Attached, Bun's event loop is in charge: the core's waker thread rings a bell in that loop, and the
+ * bell starts a turn. Blocking, `runUntil` owns the thread and takes one turn after another.
+ */
+
+import { Shared } from "./abi.ts";
+import { core, drainMicrotasks, sharedFloat64, sharedInt32, sharedUint32 } from "./native.ts";
+
+/** What is parked in the core under a waiter's number. */
+export interface Parked {
+  /** The waiter, or `notParked`. */
+  waiter: number;
+  /** Whether the process stays alive for it. */
+  readonly keepsAlive: boolean;
+  /** Called once for each time that it was parked. Must not throw. */
+  wake(status: number): void;
+}
+
+export const notParked = -1;
+
+/** How long the attached driver goes on before it lets Bun's loop have a turn. */
+const turnMilliseconds = 1;
+
+/**
+ * How long a turn that found work waits for more before it arms the waker. Ringing the bell costs
+ * two context switches; a peer on a fast network answers sooner than that.
+ */
+const lingerMicroseconds = 50;
+
+/**
+ * How long the blocking driver stays in one call of the core in a Worker: `terminate()` takes effect
+ * only between calls. The main thread has nobody to terminate it.
+ */
+const sliceMicroseconds = Bun.isMainThread ? -1 : 100_000;
+
+const parked: (Parked | undefined)[] = [];
+
+/** Waits and listeners for which the process stays alive. */
+let holds = 0;
+/** A turn is under way, or the blocking driver is. */
+let turning = false;
+/** The next turn is on Bun's queue of immediates. */
+let scheduled = false;
+/** The waker will ring. */
+let armed = false;
+
+let bell: { ref(): void; unref(): void } | undefined;
+let bellHolds = false;
+
+// Bun.connect takes a connected descriptor, although its types do not say so.
+Bun.connect({
+  fd: core.takeBell(),
+  socket: {
+    open(socket: { ref(): void; unref(): void }) {
+      bell = socket;
+      bell.unref();
+      updateBell();
+    },
+    data() {
+      armed = false;
+      turn();
+    },
+  },
+} as unknown as Bun.UnixSocketOptions);
+
+/** Whether the caller runs inside a turn, so that what it parks is looked after by the driver. */
+export function isTurning(): boolean {
+  return turning;
+}
+
+/** The clock as precisely as the moment of parking needs it. */
+export function parkingTime(): number {
+  return turning ? sharedFloat64[Shared.nowMillisecondsFloat64]! : core.now();
+}
+
+/** Parks under a waiter that a call of the core has just returned. */
+export function enlist(wait: Parked, waiter: number): void {
+  parked[waiter] = wait;
+  wait.waiter = waiter;
+  if (wait.keepsAlive) holds++;
+  if (!turning) attend();
+}
+
+/** Takes back what was parked under a waiter of `core.sleep`, without a wake-up. */
+export function delist(wait: Parked): void {
+  const { waiter } = wait;
+  if (waiter === notParked) return;
+  parked[waiter] = undefined;
+  wait.waiter = notParked;
+  core.drop(waiter);
+  release(wait);
+}
+
+/** Wakes a parked wait with a status, in its turn, if it was not woken before. */
+export function interrupt(wait: Parked, status: number): void {
+  if (wait.waiter === notParked || core.cancel(wait.waiter, status) === 0) return;
+  if (!turning) attend();
+}
+
+/** Keeps the process alive until `release` is called as often. */
+export function hold(): void {
+  holds++;
+  if (!turning) updateBell();
+}
+
+export function unhold(): void {
+  holds--;
+  if (!turning) updateBell();
+}
+
+function release(wait: Parked): void {
+  if (wait.keepsAlive) unhold();
+}
+
+/** Draws on the turn's budget. False when it is spent: the caller parks, behind all that are ready. */
+export function spend(): boolean {
+  return --sharedInt32[Shared.budgetInt32]! >= 0;
+}
+
+/** Sees to it that a turn comes for whatever was parked or woken outside of one. */
+export function attend(): void {
+  if (turning) return;
+  if (sharedUint32[Shared.readyUint32] !== 0) schedule();
+  else if (!armed) arm();
+  else core.setTimer();
+  updateBell();
+}
+
+function arm(): void {
+  armed = true;
+  core.arm();
+}
+
+function schedule(): void {
+  if (scheduled) return;
+  scheduled = true;
+  setImmediate(scheduledTurn);
+}
+
+function scheduledTurn(): void {
+  scheduled = false;
+  turn();
+}
+
+function updateBell(): void {
+  const wanted = holds > 0;
+  if (wanted === bellHolds || bell === undefined) return;
+  bellHolds = wanted;
+  if (wanted) bell.ref();
+  else bell.unref();
+}
+
+/** One turn of the attached driver: polls until nothing comes or the time is up. */
+function turn(): void {
+  if (turning) return;
+  turning = true;
+  let end = 0;
+  let timeout = 0;
+  let idle = false;
+  try {
+    for (;;) {
+      const count = core.poll(timeout);
+      if (count === 0) {
+        idle = true;
+        break;
+      }
+      dispatch(count);
+      drainMicrotasks();
+      const time = sharedFloat64[Shared.nowMillisecondsFloat64]!;
+      if (end === 0) end = time + turnMilliseconds;
+      else if (time >= end) break;
+      timeout = lingerMicroseconds;
+    }
+  } finally {
+    turning = false;
+    if (idle && sharedUint32[Shared.readyUint32] === 0) {
+      if (!armed && sharedUint32[Shared.socketsUint32]! + sharedUint32[Shared.waitersUint32]! > 0)
+        arm();
+      else if (armed) core.setTimer();
+    } else schedule();
+    updateBell();
+  }
+}
+
+function dispatch(count: number): void {
+  let index = Shared.wakeupInt32;
+  const end = index + 2 * count;
+  while (index < end) {
+    const waiter = sharedInt32[index]!;
+    const status = sharedInt32[index + 1]!;
+    index += 2;
+    const wait = parked[waiter];
+    if (wait === undefined) continue;
+    parked[waiter] = undefined;
+    wait.waiter = notParked;
+    if (wait.keepsAlive) holds--;
+    wait.wake(status);
+  }
+}
+
+/**
+ * The blocking driver: runs turns on this thread until `done` says so.
+ *
+ * @returns false when nothing is left that could ever wake a fiber.
+ */
+export function runUntil(start: () => void, done: () => boolean): boolean {
+  // The caller may itself run in the microtasks of an attached turn, which goes on afterwards.
+  const wasTurning = turning;
+  turning = true;
+  try {
+    start();
+    drainMicrotasks();
+    while (!done()) {
+      if (sharedUint32[Shared.waitersUint32] === 0) return false;
+      dispatch(core.poll(sliceMicroseconds));
+      drainMicrotasks();
+    }
+    return true;
+  } finally {
+    turning = wasTurning;
+    attend();
+  }
+}

@@ -1,0 +1,57 @@
+/** Suspending for a time, or for a turn. */
+
+import { Status } from "./abi.ts";
+import { checkedDeadline, rangeMistake } from "./checks.ts";
+import { core } from "./native.ts";
+import { cancellation, StatusWait } from "./wait.ts";
+
+class SleepWait extends StatusWait {
+  override get syscall(): string {
+    return "sleep";
+  }
+
+  override wake(status: number): void {
+    super.wake(status === Status.timedOut ? Status.ok : status);
+  }
+}
+
+class YieldWait extends StatusWait {
+  override get syscall(): string {
+    return "yield";
+  }
+}
+
+/**
+ * Suspends for so many milliseconds.
+ *
+ * @throws {RangeError} for NaN and negative numbers
+ */
+export function sleep(milliseconds: number): Promise<void> {
+  if (!(milliseconds >= 0)) {
+    return Promise.reject(rangeMistake(`sleep takes 0 or more milliseconds, not ${milliseconds}`));
+  }
+  return pause(milliseconds === Number.POSITIVE_INFINITY ? 0 : core.now() + milliseconds);
+}
+
+/** Suspends until a point in time; one that has passed is like `yieldNow`. 0 never comes. */
+export function sleepUntil(deadline: number): Promise<void> {
+  try {
+    return pause(checkedDeadline(deadline));
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+function pause(deadline: number): Promise<void> {
+  return cancelledOr("sleep") ?? new SleepWait().park(core.sleep(deadline));
+}
+
+/** Lets everything else that is ready run first: the other fibers, and Bun's own events. */
+export function yieldNow(): Promise<void> {
+  return cancelledOr("yield") ?? new YieldWait().park(core.yield());
+}
+
+function cancelledOr(syscall: string): Promise<never> | undefined {
+  const error = cancellation(syscall);
+  return error && Promise.reject(error);
+}

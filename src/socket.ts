@@ -1,0 +1,517 @@
+/** Connected stream sockets. */
+
+import { closeSync, fstatSync, openSync } from "node:fs";
+import { Endpoint, Limits, Shared, Status, WaitKind } from "./abi.ts";
+import {
+  checkedDeadline,
+  checkedInteger,
+  checkOptions,
+  rangeMistake,
+  typeMistake,
+} from "./checks.ts";
+import { codeOf, SocketError, TimeoutError } from "./errors.ts";
+import { core, sharedInt32, sharedUint32 } from "./native.ts";
+import { attend } from "./scheduler.ts";
+import {
+  BytesSend,
+  chunkScratch,
+  FileSend,
+  NextWait,
+  ReadWait,
+  ShutdownWait,
+  takeChunk,
+  VectorSend,
+} from "./transfers.ts";
+import { cancellation } from "./wait.ts";
+
+/** What `write` takes: text (sent as UTF-8), any view, an ArrayBuffer, or an array of these. */
+export type WriteData = string | ArrayBufferView | ArrayBufferLike | readonly WriteData[];
+
+export interface SendFileOptions {
+  /** Where in the file to begin, in bytes; 0 if not given. */
+  offset?: number;
+  /** How many bytes to send; up to the file's end if not given. */
+  length?: number;
+  deadline?: number;
+}
+
+export interface KeepAliveOptions {
+  /** Seconds of silence before the first probe. */
+  idle?: number;
+  /** Seconds between probes. */
+  interval?: number;
+  /** Probes without an answer that end the connection. */
+  count?: number;
+}
+
+/** Told when a socket is closed, whoever closes it. */
+export interface SocketKeeper {
+  socketClosed(socket: Socket): void;
+}
+
+const closedHandle = -1;
+const encoder = new TextEncoder();
+/** Short texts are encoded here and mostly sent at once. */
+const textScratch = new Uint8Array(16_384);
+const addressScratch = new Uint8Array(Limits.addressTextBytes);
+const decoder = new TextDecoder();
+
+/**
+ * A connected stream socket: TCP or Unix.
+ *
+ * Reads from several fibers are served in order, and so are writes. Every deadline is a point on the
+ * clock of `now()`; 0 or none means never. A function that returns a promise never throws by itself:
+ * a caller's mistake rejects the promise, before anything happens.
+ */
+export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
+  #handle: number;
+  #keeper: SocketKeeper | undefined;
+  #bytesRead = 0;
+  #bytesWritten = 0;
+  #eof = false;
+  #remoteAddress: string | undefined = undefined;
+  #remotePort: number | undefined = undefined;
+
+  /** @internal Sockets come from `connect`, a listener, or `Socket.fromFd`. */
+  constructor(handle: number, keeper?: SocketKeeper) {
+    this.#handle = handle;
+    this.#keeper = keeper;
+  }
+
+  /**
+   * Takes over a connected stream socket that something else has made. plait closes it from now on.
+   *
+   * @throws {SocketError} when `fd` is no connected stream socket; it is not closed then
+   */
+  static fromFd(fd: number): Socket {
+    checkedInteger(fd, "a descriptor", 0, 0x7fff_ffff);
+    const handle = core.adopt(fd);
+    if (handle < 0) throw new SocketError(codeOf(-handle), { syscall: "fromFd" });
+    return new Socket(handle);
+  }
+
+  /** @internal */
+  get handle(): number {
+    return this.#handle;
+  }
+
+  /** Whether `close` or `reset` was called, here or by the listener. */
+  get closed(): boolean {
+    return this.#handle === closedHandle;
+  }
+
+  /** Whether the end of the peer's stream has been read. */
+  get eof(): boolean {
+    return this.#eof;
+  }
+
+  /** Whether the socket is open. It says nothing of the peer: only a read or a write can tell. */
+  get connected(): boolean {
+    return this.#handle !== closedHandle;
+  }
+
+  /** Whether the connection is encrypted. */
+  get secure(): boolean {
+    return false;
+  }
+
+  /** Bytes received so far. */
+  get bytesRead(): number {
+    return this.#bytesRead;
+  }
+
+  /** Bytes that the kernel has taken so far. */
+  get bytesWritten(): number {
+    return this.#bytesWritten;
+  }
+
+  /** The descriptor, which stays plait's; -1 when closed. */
+  get fd(): number {
+    const fd = this.closed ? -1 : core.descriptor(this.#handle);
+    return fd < 0 ? -1 : fd;
+  }
+
+  /** The address at this end: an IP literal, or a path; undefined when closed. */
+  get localAddress(): string | undefined {
+    return this.closed ? undefined : addressText(this.#handle, Endpoint.local);
+  }
+
+  /** The port at this end; undefined for a Unix socket, and when closed. */
+  get localPort(): number | undefined {
+    return this.localAddress === undefined ? undefined : addressPort();
+  }
+
+  /**
+   * The address at the other end: an IP literal, or a path, which is empty for a peer without a
+   * name. Undefined when the socket was closed before anybody asked.
+   */
+  get remoteAddress(): string | undefined {
+    if (this.#remoteAddress === undefined && !this.closed) {
+      this.#remoteAddress = addressText(this.#handle, Endpoint.remote);
+      this.#remotePort = addressPort();
+    }
+    return this.#remoteAddress;
+  }
+
+  /** The port at the other end; undefined for a Unix socket. */
+  get remotePort(): number | undefined {
+    return this.remoteAddress === undefined ? undefined : this.#remotePort;
+  }
+
+  /** @internal Counts what a read has brought, and returns it. */
+  received(count: number): number {
+    if (count === 0) this.#eof = true;
+    else this.#bytesRead += count;
+    return count;
+  }
+
+  /** @internal */
+  sent(count: number): void {
+    this.#bytesWritten += count;
+  }
+
+  /**
+   * Receives into `buffer` what is there, at least one byte, waiting for it if need be. While it
+   * waits the buffer may be used; it is written to when the data has come.
+   *
+   * @returns the number of bytes; 0 is the end of the stream, for ever after
+   * @throws {RangeError} for a buffer without room, {TypeError} for one that is detached
+   * @throws {SocketError} `ECONNRESET` and the like, `ERR_SOCKET_CLOSED`
+   * @throws {TimeoutError} {CancelledError}
+   */
+  read(buffer: ArrayBufferView, deadline?: number): Promise<number> {
+    let bytes: Uint8Array;
+    let until = 0;
+    try {
+      bytes = buffer instanceof Uint8Array ? buffer : viewOf(buffer, "read");
+      if (bytes.byteLength === 0) throw emptyBuffer(bytes);
+      if (deadline !== undefined) until = checkedDeadline(deadline);
+      this.#check("read", until);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const count = core.receive(this.#handle, bytes, 0, bytes.byteLength, 0);
+    if (count >= 0) return Promise.resolve(this.received(count));
+    if (-count === Status.wouldBlock) return new ReadWait(this, until, bytes).start();
+    return Promise.reject(this.#failure(-count, "read"));
+  }
+
+  /**
+   * The next chunk of the stream, as long as what is there but at most 64 KiB; null at the end. It
+   * holds no buffer while it waits, which makes it the way to read for a server with many idle
+   * connections.
+   */
+  next(deadline?: number): Promise<Uint8Array | null> {
+    let until = 0;
+    try {
+      if (deadline !== undefined) until = checkedDeadline(deadline);
+      this.#check("read", until);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const count = core.receive(this.#handle, chunkScratch, 0, chunkScratch.byteLength, 0);
+    if (count >= 0) return Promise.resolve(takeChunk(this, count));
+    if (-count === Status.wouldBlock) return new NextWait(this, until).start();
+    return Promise.reject(this.#failure(-count, "read"));
+  }
+
+  /** The chunks of the stream up to its end. Leaving the loop early does not close the socket. */
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array, undefined> {
+    return {
+      next: async (): Promise<IteratorResult<Uint8Array, undefined>> => {
+        const value = await this.next();
+        return value === null ? { done: true, value: undefined } : { done: false, value };
+      },
+    };
+  }
+
+  /**
+   * Sends all of `data`. The promise is fulfilled when the kernel has taken every byte: a peer that
+   * does not read suspends the writer. The data must not change until then.
+   *
+   * @returns the number of bytes sent
+   * @throws {SocketError} {TimeoutError} {CancelledError} with `bytesWritten`, the number of bytes of
+   *   this call that the kernel had taken
+   */
+  write(data: WriteData, deadline?: number): Promise<number> {
+    let until = 0;
+    try {
+      if (deadline !== undefined) until = checkedDeadline(deadline);
+      this.#check("write", until, 0);
+      if (data instanceof Uint8Array) return this.#writeBytes(data, until);
+      if (typeof data === "string") return this.#writeText(data, until);
+      if (!isList(data)) return this.#writeBytes(bytesOf(data), until);
+      const parts: Uint8Array[] = [];
+      collectParts(data, parts);
+      if (parts.length === 0) return Promise.resolve(0);
+      return new VectorSend(this, until, parts).start();
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #writeBytes(bytes: Uint8Array, deadline: number): Promise<number> {
+    const { byteLength } = bytes;
+    if (byteLength === 0) {
+      if (isDetached(bytes)) throw typeMistake("write: the buffer is detached");
+      return Promise.resolve(0);
+    }
+    const count = core.send(this.#handle, bytes, 0, byteLength, 0);
+    if (count === byteLength) {
+      this.#bytesWritten += count;
+      return Promise.resolve(count);
+    }
+    return new BytesSend(this, deadline, bytes, byteLength, false).goOn(count);
+  }
+
+  #writeText(text: string, deadline: number): Promise<number> {
+    // UTF-8 takes at most three bytes for each unit of a JavaScript string.
+    if (text.length * 3 > textScratch.byteLength)
+      return this.#writeBytes(encoder.encode(text), deadline);
+    if (text.length === 0) return Promise.resolve(0);
+    const { written } = encoder.encodeInto(text, textScratch);
+    const count = core.send(this.#handle, textScratch, 0, written, 0);
+    if (count === written) {
+      this.#bytesWritten += count;
+      return Promise.resolve(count);
+    }
+    return new BytesSend(this, deadline, textScratch, written, true).goOn(count);
+  }
+
+  /**
+   * Sends a file, or a part of one, without copying it through JavaScript (sendfile(2)). Reading a
+   * file that is not in memory blocks the thread while the disk works.
+   *
+   * @returns the number of bytes sent: fewer than `length` if the file ends before
+   * @throws {SocketError} also when the file cannot be opened or read
+   */
+  async sendFile(file: string | number, options: SendFileOptions = {}): Promise<number> {
+    checkOptions(options, sendFileOptions, "sendFile");
+    const until = checkedDeadline(options.deadline);
+    const offset = checkedInteger(options.offset ?? 0, "offset", 0, Number.MAX_SAFE_INTEGER);
+    if (typeof file !== "number" && typeof file !== "string") {
+      throw typeMistake("sendFile takes a path or a descriptor");
+    }
+    if (typeof file === "number") checkedInteger(file, "a descriptor", 0, 0x7fff_ffff);
+    if (options.length !== undefined) {
+      checkedInteger(options.length, "length", 0, Number.MAX_SAFE_INTEGER);
+    }
+    this.#check("sendfile", until, 0);
+    const fd = typeof file === "string" ? openSync(file, "r") : file;
+    try {
+      const length = options.length ?? Math.max(fstatSync(fd).size - offset, 0);
+      if (length === 0) return 0;
+      return await new FileSend(this, until, fd, offset, length).start();
+    } finally {
+      if (typeof file === "string") closeSync(fd);
+    }
+  }
+
+  /**
+   * Ends this side of the stream, after what was written before: the peer reads its end. Reading
+   * goes on (half close). A later write fails with `EPIPE`.
+   */
+  shutdown(deadline?: number): Promise<void> {
+    let until = 0;
+    try {
+      until = checkedDeadline(deadline);
+      this.#check("shutdown", until);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const status = -core.shutdown(this.#handle, 0);
+    if (status === 0) return Promise.resolve();
+    if (status === Status.wouldBlock) return new ShutdownWait(this, until).start();
+    return Promise.reject(this.#failure(status, "shutdown"));
+  }
+
+  /**
+   * Closes the socket. Whoever waits on it fails with `ERR_SOCKET_CLOSED`. What `write` reported as
+   * written still reaches the peer: if it was not acknowledged yet, the core keeps the connection
+   * half closed, for at most 5 seconds or what `setLinger` says, until the peer has closed too. That
+   * does not keep the process alive. Closing twice does nothing.
+   */
+  close(): void {
+    this.#end(core.close);
+  }
+
+  /** Closes the socket at once with a reset (RST): what is on its way in either direction is lost. */
+  reset(): void {
+    this.#end(core.reset);
+  }
+
+  #end(call: (handle: number) => number): void {
+    const handle = this.#handle;
+    if (handle === closedHandle) return;
+    this.#handle = closedHandle;
+    call(handle);
+    this.#keeper?.socketClosed(this);
+    this.#keeper = undefined;
+    attend();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+
+  /** Whether small writes are sent at once (TCP_NODELAY), which is so from the start. */
+  setNoDelay(on = true): this {
+    return this.#set("setNoDelay", core.setNoDelay(this.#openHandle("setNoDelay"), on ? 1 : 0));
+  }
+
+  /** Whether the kernel probes a silent peer (tcp(7), TCP_KEEPIDLE and so on), in seconds. */
+  setKeepAlive(on: boolean | KeepAliveOptions = true): this {
+    const options = typeof on === "object" ? on : {};
+    checkOptions(options, keepAliveOptions, "setKeepAlive");
+    const idle = checkedInteger(options.idle ?? 0, "idle", 0, 32_767);
+    const interval = checkedInteger(options.interval ?? 0, "interval", 0, 32_767);
+    const count = checkedInteger(options.count ?? 0, "count", 0, 127);
+    const handle = this.#openHandle("setKeepAlive");
+    return this.#set("setKeepAlive", core.setKeepAlive(handle, on ? 1 : 0, idle, interval, count));
+  }
+
+  /** How many seconds `close` may take to deliver what is left; 0 is plait's default of 5. */
+  setLinger(seconds: number): this {
+    checkedInteger(seconds, "seconds", 0, 65_535);
+    return this.#set("setLinger", core.setLinger(this.#openHandle("setLinger"), seconds));
+  }
+
+  #openHandle(syscall: string): number {
+    if (this.closed) throw new SocketError("ERR_SOCKET_CLOSED", { syscall });
+    return this.#handle;
+  }
+
+  #set(syscall: string, outcome: number): this {
+    if (outcome < 0) throw this.#failure(-outcome, syscall);
+    return this;
+  }
+
+  /**
+   * `read` that blocks the thread: for use before any fiber runs, as a protocol's first exchange in
+   * a synchronous constructor is. No fiber of this thread runs meanwhile.
+   */
+  readSync(buffer: ArrayBufferView, deadline?: number): number {
+    const bytes = viewOf(buffer, "read");
+    if (bytes.byteLength === 0) throw emptyBuffer(bytes);
+    const until = checkedDeadline(deadline);
+    this.#check("read", until);
+    for (;;) {
+      sharedInt32[Shared.budgetInt32] = Limits.budgetPerPoll;
+      const count = core.receive(this.#handle, bytes, 0, bytes.byteLength, 0);
+      if (count >= 0) return this.received(count);
+      if (-count !== Status.wouldBlock) throw this.#failure(-count, "read");
+      this.#blockThread(WaitKind.readable, until, "read", undefined);
+    }
+  }
+
+  /** `write` that blocks the thread: for use before any fiber runs, like `readSync`. */
+  writeSync(data: string | ArrayBufferView | ArrayBufferLike, deadline?: number): number {
+    const bytes = typeof data === "string" ? encoder.encode(data) : bytesOf(data);
+    const until = checkedDeadline(deadline);
+    this.#check("write", until, 0);
+    let taken = 0;
+    let granted: 0 | 1 = 0;
+    while (taken < bytes.byteLength) {
+      sharedInt32[Shared.budgetInt32] = Limits.budgetPerPoll;
+      const count = core.send(this.#handle, bytes, taken, bytes.byteLength - taken, granted);
+      if (count >= 0) {
+        taken += count;
+        granted = 1;
+        this.sent(count);
+      } else if (-count === Status.wouldBlock) {
+        this.#blockThread(WaitKind.writable, until, "write", taken);
+      } else throw this.#failure(-count, "write", taken);
+    }
+    return taken;
+  }
+
+  #blockThread(
+    kind: number,
+    until: number,
+    syscall: string,
+    bytesWritten: number | undefined,
+  ): void {
+    const left = until === 0 ? -1 : Math.ceil(until - core.now());
+    if (until !== 0 && left <= 0) {
+      if (bytesWritten) core.endSend(this.#handle);
+      throw new TimeoutError({ syscall, bytesWritten, ...this.#peer() });
+    }
+    core.waitBlocking(this.#handle, kind, Math.min(left, 0x7fff_ffff));
+  }
+
+  /** What every call looks at before it does anything. */
+  #check(syscall: string, deadline: number, bytesWritten?: number): void {
+    if (this.#handle === closedHandle) {
+      throw new SocketError("ERR_SOCKET_CLOSED", { syscall, bytesWritten, ...this.#peer() });
+    }
+    const cancelled = cancellation(syscall);
+    if (cancelled) throw cancelled;
+    if (deadline !== 0 && deadline <= core.now()) {
+      throw new TimeoutError({ syscall, bytesWritten, ...this.#peer() });
+    }
+  }
+
+  #failure(status: number, syscall: string, bytesWritten?: number): SocketError {
+    return new SocketError(codeOf(status), { syscall, bytesWritten, ...this.#peer() });
+  }
+
+  #peer(): { address: string | undefined; port: number | undefined } {
+    return { address: this.remoteAddress, port: this.remotePort };
+  }
+}
+
+const sendFileOptions: ReadonlySet<string> = new Set(["offset", "length", "deadline"]);
+const keepAliveOptions: ReadonlySet<string> = new Set(["idle", "interval", "count"]);
+
+/** The address of one end of a handle; its port is `addressPort()` until the next call. */
+export function addressText(handle: number, end: number): string | undefined {
+  const length = core.address(handle, end, addressScratch);
+  return length < 0 ? undefined : decoder.decode(addressScratch.subarray(0, length));
+}
+
+/** The port that belongs to the last address; undefined for a path. */
+export function addressPort(): number | undefined {
+  const port = sharedUint32[Shared.addressPortUint32];
+  return port === 0 ? undefined : port;
+}
+
+function viewOf(view: ArrayBufferView, what: string): Uint8Array {
+  if (!ArrayBuffer.isView(view)) throw typeMistake(`${what} takes a typed array or a DataView`);
+  if (view instanceof Uint8Array) return view;
+  // The constructor of a view over a detached buffer throws a TypeError of its own.
+  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+}
+
+function bytesOf(data: ArrayBufferView | ArrayBufferLike): Uint8Array {
+  if (ArrayBuffer.isView(data)) return viewOf(data, "write");
+  if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) return new Uint8Array(data);
+  throw typeMistake("write takes a string, a view, an ArrayBuffer, or an array of these");
+}
+
+function collectParts(data: readonly WriteData[], parts: Uint8Array[]): void {
+  for (const part of data) {
+    if (isList(part)) {
+      collectParts(part, parts);
+      continue;
+    }
+    const bytes = typeof part === "string" ? encoder.encode(part) : bytesOf(part);
+    if (bytes.byteLength > 0) parts.push(bytes);
+    else if (isDetached(bytes)) throw typeMistake("write: a buffer is detached");
+  }
+}
+
+/** `Array.isArray`, which does not recognize arrays that are read-only. */
+function isList(data: WriteData): data is readonly WriteData[] {
+  return Array.isArray(data);
+}
+
+function isDetached(bytes: Uint8Array): boolean {
+  const { buffer } = bytes;
+  return buffer instanceof ArrayBuffer && buffer.detached;
+}
+
+function emptyBuffer(bytes: Uint8Array): Error {
+  return isDetached(bytes)
+    ? typeMistake("read: the buffer is detached")
+    : rangeMistake("read: the buffer has no room");
+}
