@@ -1,0 +1,55 @@
+// What plait promises of the echo, in terms of what was measured.
+
+import type { Limit } from "../harness/limits.ts";
+import { BUN_LISTEN, YARDSTICK } from "../harness/servers.ts";
+import type { EchoResults } from "./results.ts";
+
+export function echoLimits(results: EchoResults): Limit[] {
+  const cpuRatio = (
+    server: string,
+    connections: number,
+    base: string,
+    limit: number,
+    bound: Limit["bound"] = "at most",
+  ): Limit => ({
+    what: `${server}, CPU / ${base}, at ${connections}`,
+    measured: results.ratio(connections, server, base, "cpuUs"),
+    limit,
+    bound,
+    decimals: 3,
+  });
+  const ofMany = (server: string): Limit[] => [
+    {
+      what: `${server}, fairness, at 1000`,
+      measured: results.leastFairness(1000, server),
+      limit: 0.99,
+      bound: "at least",
+      decimals: 4,
+    },
+    {
+      what: `${server}, ms to accept 1000`,
+      measured: results.slowestAcceptedMs(1000, server),
+      limit: 200,
+      bound: "at most",
+      decimals: 1,
+    },
+  ];
+  return [
+    cpuRatio("plait-attached", 64, YARDSTICK, 1.1),
+    cpuRatio("plait-attached", 64, BUN_LISTEN, 1, "below"),
+    cpuRatio("plait-attached", 1000, YARDSTICK, 1.15),
+    cpuRatio("plait-attached", 1000, BUN_LISTEN, 1, "below"),
+    cpuRatio("plait-attached", 1, BUN_LISTEN, 1.3),
+    {
+      what: `plait-attached, p50 / ${BUN_LISTEN}, at 1`,
+      measured: results.ratio(1, "plait-attached", BUN_LISTEN, "p50Us"),
+      limit: 1.05,
+      bound: "at most",
+      decimals: 3,
+    },
+    ...ofMany("plait-attached"),
+    cpuRatio("plait-blocking", 64, YARDSTICK, 1.05),
+    cpuRatio("plait-blocking", 1, YARDSTICK, 1.05),
+    ...ofMany("plait-blocking"),
+  ];
+}

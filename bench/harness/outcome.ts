@@ -1,0 +1,21 @@
+// Keeps what went wrong, so that one broken server does not end the comparison of the others.
+
+import { type ServerKind, YARDSTICK } from "./servers.ts";
+
+export class Outcome {
+  readonly #skipped = new Set<string>();
+
+  /** Does the work, unless this server has failed before; after a failure it is left out. */
+  async attempt(kind: ServerKind, work: () => Promise<void>): Promise<void> {
+    if (this.#skipped.has(kind.name)) return;
+    try {
+      await work();
+    } catch (error) {
+      // Without the yardstick there is nothing to compare with.
+      if (kind.name === YARDSTICK) throw error;
+      this.#skipped.add(kind.name);
+      const reason = error instanceof Error ? error.message : String(error);
+      console.log(`skipping ${kind.title}: ${reason}`);
+    }
+  }
+}

@@ -1,0 +1,12 @@
+// Where the parts of the benchmark are, whatever the working directory.
+
+import { join } from "node:path";
+
+export const BENCH_FOLDER = join(import.meta.dir, "..");
+export const BUILD_FOLDER = join(BENCH_FOLDER, ".build");
+
+export type NativeProgram = "launch" | "epoll-server" | "load";
+
+export function nativeProgram(name: NativeProgram): string {
+  return join(BUILD_FOLDER, name);
+}

@@ -1,0 +1,40 @@
+// The entry of `bun run bench`: runs the suites that are named, or all of them.
+
+import { runEcho } from "./echo/suite.ts";
+import { runFibers } from "./fibers/suite.ts";
+import { buildNativePrograms } from "./harness/build.ts";
+import { printMachine } from "./harness/machine.ts";
+import { type BenchOptions, parseOptions, USAGE } from "./harness/options.ts";
+import { runMemory } from "./memory/suite.ts";
+
+const SUITES = new Map<string, (options: BenchOptions) => Promise<void>>([
+  ["echo", runEcho],
+  ["memory", runMemory],
+  ["fibers", runFibers],
+]);
+
+async function main(): Promise<void> {
+  const options = parseOptions(process.argv.slice(2));
+  if (options === "help") {
+    console.log(USAGE);
+    return;
+  }
+  const names = options.suites.length > 0 ? options.suites : [...SUITES.keys()];
+  const suites = names.map((name) => {
+    const suite = SUITES.get(name);
+    if (suite !== undefined) return suite;
+    throw new Error(`no suite ${name}\n\n${USAGE}`);
+  });
+  await buildNativePrograms();
+  const startedMs = performance.now();
+  printMachine();
+  for (const suite of suites) await suite(options);
+  console.log(`\ntook ${Math.round((performance.now() - startedMs) / 1000)} s`);
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}
