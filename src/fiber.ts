@@ -51,17 +51,16 @@ export class Fiber<T = unknown> implements WaitOwner {
   #outcome: Outcome | undefined = undefined;
   /** The value, or the rejected promise of the error. */
   #result: T | Promise<never> | undefined = undefined;
-  #joiner: JoinWait<T> | undefined = undefined;
+  #joiner: JoinWait | undefined = undefined;
   #limits: Limits | undefined = undefined;
 
   /** @internal Fibers come from `spawn`. */
   constructor(name: string) {
     this.name = name;
-    const fiber = this as Fiber<unknown>;
-    fiber.previousFiber = lastFiber;
-    if (lastFiber === undefined) firstFiber = fiber;
-    else lastFiber.nextFiber = fiber;
-    lastFiber = fiber;
+    this.previousFiber = lastFiber;
+    if (lastFiber === undefined) firstFiber = this;
+    else lastFiber.nextFiber = this;
+    lastFiber = this;
     liveFibers++;
   }
 
@@ -107,9 +106,9 @@ export class Fiber<T = unknown> implements WaitOwner {
     if (until !== 0 && until <= core.now()) {
       return Promise.reject(new TimeoutError({ syscall: "join" }));
     }
-    const wait = new JoinWait<T>(this, this.#joiner);
+    const wait = new JoinWait(this, this.#joiner);
     this.#joiner = wait;
-    return wait.startUntil(until);
+    return wait.startUntil(until) as Promise<T>;
   }
 
   /**
@@ -140,13 +139,8 @@ export class Fiber<T = unknown> implements WaitOwner {
     }
   }
 
-  /** @internal The joiners, the youngest first. */
-  get joiner(): JoinWait<T> | undefined {
-    return this.#joiner;
-  }
-
   /** @internal */
-  forgetJoiner(wait: JoinWait<T>): void {
+  forgetJoiner(wait: JoinWait): void {
     if (this.#joiner === wait) {
       this.#joiner = wait.older;
       return;
@@ -175,8 +169,9 @@ export class Fiber<T = unknown> implements WaitOwner {
     const byCancellation =
       this.#isCancelled && error instanceof CancelledError && error.cause === this.#cancelReason;
     this.#end(byCancellation ? "cancelled" : "failed");
-    const isLate = byCancellation && this.#limits?.deadlineError === this.#cancelReason;
-    const rejection = Promise.reject(isLate ? this.#cancelReason : error);
+    const lateness = byCancellation ? this.#limits?.deadlineError : undefined;
+    const isLate = lateness !== undefined && lateness === this.#cancelReason;
+    const rejection = Promise.reject(isLate ? lateness : error);
     this.#result = rejection;
     const joiners = this.#takeJoiners();
     // Whoever cancels a fiber knows how it ends: that alone is nothing to report.
@@ -192,8 +187,8 @@ export class Fiber<T = unknown> implements WaitOwner {
   /** @internal Called when the body has ended, before anybody else learns of it. */
   protected onEnd(): void {}
 
-  #takeJoiners(): JoinWait<T>[] {
-    const joiners: JoinWait<T>[] = [];
+  #takeJoiners(): JoinWait[] {
+    const joiners: JoinWait[] = [];
     for (let wait = this.#joiner; wait !== undefined; wait = wait.older) joiners.push(wait);
     this.#joiner = undefined;
     return joiners.reverse();
@@ -274,11 +269,12 @@ class DeadlineTimer {
   }
 }
 
-class JoinWait<T> extends ParkingWait<T> {
-  readonly fiber: Fiber<T>;
-  older: JoinWait<T> | undefined;
+class JoinWait extends ParkingWait<unknown> {
+  readonly fiber: Fiber<unknown>;
+  /** The one that began to wait before it. */
+  older: JoinWait | undefined;
 
-  constructor(fiber: Fiber<T>, older: JoinWait<T> | undefined) {
+  constructor(fiber: Fiber<unknown>, older: JoinWait | undefined) {
     super();
     this.fiber = fiber;
     this.older = older;

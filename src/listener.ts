@@ -29,7 +29,10 @@ export interface ListenOptions {
   port?: number;
   /** A Unix socket instead; its file is removed when the listener is closed. */
   path?: string;
-  /** A descriptor that listens already, such as one that a service manager passes. */
+  /**
+   * A descriptor that listens already, such as one that a service manager passes. It keeps its own
+   * backlog unless one is given here.
+   */
   fd?: number;
   /** Connections that the kernel completes ahead of `accept`; as many as the system allows. */
   backlog?: number;
@@ -280,14 +283,18 @@ export async function listen(options: ListenOptions, handler?: Handler): Promise
 
 async function listeningHandle(options: ListenOptions): Promise<number> {
   const { host, port, path, fd, reusePort = false } = options;
-  const backlog = checkedInteger(options.backlog ?? defaultBacklog, "backlog", 0, 0x7fff_ffff);
+  const backlog = checkedInteger(options.backlog ?? defaultBacklog, "backlog", 1, 0x7fff_ffff);
   const ways = [path, fd, port].filter((way) => way !== undefined).length;
   if (ways !== 1) throw typeMistake("listen needs one of port, path and fd");
   if (host !== undefined && port === undefined) throw typeMistake("a host goes with a port");
 
   if (fd !== undefined) {
     checkedInteger(fd, "a descriptor", 0, 0x7fff_ffff);
-    return checkedHandle(core.adoptListener(fd, backlog), `fd ${fd}`, undefined);
+    return checkedHandle(
+      core.adoptListener(fd, options.backlog === undefined ? 0 : backlog),
+      `fd ${fd}`,
+      undefined,
+    );
   }
   if (path !== undefined) {
     const bytes = encoder.encode(checkPath(path));

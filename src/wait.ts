@@ -6,7 +6,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { Status } from "./abi.ts";
 import { CancelledError, codeOf, type ErrorDetails, SocketError, TimeoutError } from "./errors.ts";
-import { enlist, notParked, type Parked, parkingTime } from "./scheduler.ts";
+import { enlist, interrupt, notParked, type Parked, parkingTime } from "./scheduler.ts";
 
 /** What waits belong to: a fiber, or whatever runs outside of all fibers. */
 export interface WaitOwner {
@@ -75,8 +75,13 @@ export abstract class Wait<T> implements Parked {
 
   /** Parks once more, for what was woken for was not enough. */
   parkAgain(waiter: number): void {
-    if (waiter < 0) this.fail(this.errorOf(-waiter));
-    else enlist(this, waiter);
+    if (waiter < 0) {
+      this.fail(this.errorOf(-waiter));
+      return;
+    }
+    enlist(this, waiter);
+    // A cancellation that came when it was woken already has found nothing to interrupt.
+    if (this.owner.isCancelled) interrupt(this, Status.cancelled);
   }
 
   /** Makes the promise and joins the owner's waits. */

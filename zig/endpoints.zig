@@ -19,17 +19,9 @@ fn failed(status: Status) Outcome {
 
 /// Puts a descriptor into the table and the backend. It is closed when that fails.
 fn enter(scheduler: *Scheduler, fd: system.Descriptor, kind: Socket.Kind) Outcome {
-    const index = scheduler.sockets.take(scheduler.allocator, fd, kind) orelse {
-        system.close(fd);
-        return failed(.exhausted);
-    };
-    if (scheduler.backend.register(fd, scheduler.sockets.token(index))) |status| {
-        scheduler.sockets.release(index);
-        system.close(fd);
-        return failed(status);
-    }
-    scheduler.shared.sockets += 1;
-    return .{ .value = index };
+    const entered = adoptIntoTable(scheduler, fd, kind);
+    if (entered == .failure) system.close(fd);
+    return entered;
 }
 
 fn handleOf(scheduler: *Scheduler, index: u32) Outcome {
@@ -131,13 +123,33 @@ fn enterListener(scheduler: *Scheduler, fd: system.Descriptor, tcp: bool) Outcom
     return handleOf(scheduler, @intCast(entered.value));
 }
 
-/// Takes over a descriptor that listens already. It is closed when this fails.
+/// Takes over a stream socket that listens already; a backlog of 0 leaves it its own. The descriptor
+/// stays the caller's when this fails.
 pub fn adoptListener(scheduler: *Scheduler, fd: system.Descriptor, backlog: u32) Outcome {
-    if (system.setNonBlocking(fd)) |status| return failed(status);
-    // On a socket that listens already this changes only the backlog.
-    if (c.listen(fd, @min(backlog, std.math.maxInt(c_int))) != 0) return failed(system.lastStatus());
+    const kind = system.getOption(fd, c.SOL.SOCKET, c.SO.TYPE) orelse return failed(system.lastStatus());
+    if (kind != c.SOCK.STREAM) return failed(.EPROTOTYPE);
+    const listens = system.getOption(fd, c.SOL.SOCKET, c.SO.ACCEPTCONN) orelse return failed(system.lastStatus());
+    if (listens == 0) return failed(.EINVAL);
     const local = system.localAddress(fd) orelse return failed(system.lastStatus());
-    return enterListener(scheduler, fd, isInternet(&local));
+    if (system.setNonBlocking(fd)) |status| return failed(status);
+    // On a socket that listens already this changes the backlog alone.
+    if (backlog > 0 and c.listen(fd, @min(backlog, std.math.maxInt(c_int))) != 0) return failed(system.lastStatus());
+    const entered = adoptIntoTable(scheduler, fd, .listener);
+    if (entered == .failure) return entered;
+    const index: u32 = @intCast(entered.value);
+    scheduler.sockets.at(index).flags.tcp = isInternet(&local);
+    return handleOf(scheduler, index);
+}
+
+/// As `enter`, for a descriptor that was not made here: it is left open when that fails.
+fn adoptIntoTable(scheduler: *Scheduler, fd: system.Descriptor, kind: Socket.Kind) Outcome {
+    const index = scheduler.sockets.take(scheduler.allocator, fd, kind) orelse return failed(.exhausted);
+    if (scheduler.backend.register(fd, scheduler.sockets.token(index))) |status| {
+        scheduler.sockets.release(index);
+        return failed(status);
+    }
+    scheduler.shared.sockets += 1;
+    return .{ .value = index };
 }
 
 /// Takes over a connected stream socket.
@@ -146,13 +158,9 @@ pub fn adopt(scheduler: *Scheduler, fd: system.Descriptor) Outcome {
     if (kind != c.SOCK.STREAM) return failed(.EPROTOTYPE);
     const remote = system.remoteAddress(fd) orelse return failed(system.lastStatus());
     if (system.setNonBlocking(fd)) |status| return failed(status);
-    const index = scheduler.sockets.take(scheduler.allocator, fd, .stream) orelse return failed(.exhausted);
-    // The descriptor stays the caller's when this fails: it was not made here.
-    if (scheduler.backend.register(fd, scheduler.sockets.token(index))) |status| {
-        scheduler.sockets.release(index);
-        return failed(status);
-    }
-    scheduler.shared.sockets += 1;
+    const entered = adoptIntoTable(scheduler, fd, .stream);
+    if (entered == .failure) return entered;
+    const index: u32 = @intCast(entered.value);
     const socket = scheduler.sockets.at(index);
     socket.peer = .of(&remote);
     socket.flags.tcp = isInternet(&remote);

@@ -17,11 +17,15 @@ const system = @import("system.zig");
 const watching = @import("watching.zig");
 const Scheduler = scheduler_module.Scheduler;
 const Status = abi.Status;
-const Waker = @import("waker.zig").Waker;
+const waker_module = @import("waker.zig");
+const Waker = waker_module.Waker;
 
 threadlocal var current: ?*Scheduler = null;
-threadlocal var waker: Waker = undefined;
+threadlocal var waker: *Waker = undefined;
+threadlocal var waker_number: u64 = 0;
 threadlocal var bell: system.Descriptor = -1;
+/// How often the thread has made a scheduler.
+threadlocal var openings: u32 = 0;
 
 const allocator = std.heap.c_allocator;
 
@@ -34,16 +38,21 @@ fn result(status: ?Status) i32 {
     return if (status) |failure| failure.code() else 0;
 }
 
-/// Makes the thread's scheduler and its waker thread.
+/// Makes the thread's scheduler and its waker thread. When the module is loaded anew in a thread that
+/// has a scheduler (`bun --hot`), that one is retired: its sockets are closed and its handles stale.
 pub fn open() callconv(.c) i32 {
-    if (current != null) return 0;
+    if (current != null) waker_module.retire(waker_number);
+    current = null;
     system.keepLoaded();
     system.ignoreBrokenPipeSignal();
     const created = Scheduler.create(allocator) orelse return Status.EMFILE.code();
+    created.sockets.first_generation = @intCast(1 + openings % 1024);
     waker, bell = Waker.start(created) orelse {
         created.destroy();
         return Status.EMFILE.code();
     };
+    waker_number = waker.number;
+    openings +%= 1;
     current = created;
     return 0;
 }
@@ -55,7 +64,7 @@ pub fn takeBell() callconv(.c) i32 {
 
 /// The memory block that both sides read, an `abi.Shared`.
 pub fn shared() callconv(.c) [*]u8 {
-    return std.mem.asBytes(&scheduler().shared);
+    return std.mem.asBytes(scheduler().shared);
 }
 
 /// Whether this is a build with safety checks.
@@ -303,7 +312,7 @@ pub fn address(handle: i32, end: i32, text: [*]u8) callconv(.c) i32 {
     else
         system.localAddress(socket.fd);
     const known = found orelse return system.lastStatus().code();
-    return @intCast(addresses.format(&known, &scheduler().shared, buffer));
+    return @intCast(addresses.format(&known, scheduler().shared, buffer));
 }
 
 /// The descriptor behind a handle, which stays the scheduler's.

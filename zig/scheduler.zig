@@ -37,21 +37,24 @@ pub const Scheduler = struct {
     /// When the backend's timer goes off. It may be early: a deadline that is met by its event
     /// leaves the timer alone, which saves a system call for each.
     timer_nanoseconds: i64 = never,
-    shared: abi.Shared = .{},
+    /// Allocated apart, for it may have to outlive the scheduler.
+    shared: *abi.Shared,
+    keeps_shared: bool = false,
 
     pub fn create(allocator: std.mem.Allocator) ?*Scheduler {
-        const scheduler = allocator.create(Scheduler) catch return null;
-        const opened = backend.Backend.open() orelse {
-            allocator.destroy(scheduler);
-            return null;
-        };
-        const resolver = Resolver.create(allocator, opened) orelse {
-            opened.close();
-            allocator.destroy(scheduler);
-            return null;
-        };
-        scheduler.* = .{ .allocator = allocator, .backend = opened, .resolver = resolver };
-        scheduler.shared.now_milliseconds = milliseconds(system.nanoseconds());
+        return createOrFail(allocator) catch null;
+    }
+
+    fn createOrFail(allocator: std.mem.Allocator) !*Scheduler {
+        const scheduler = try allocator.create(Scheduler);
+        errdefer allocator.destroy(scheduler);
+        const shared = try allocator.create(abi.Shared);
+        errdefer allocator.destroy(shared);
+        const opened = backend.Backend.open() orelse return error.NoDescriptors;
+        errdefer opened.close();
+        const resolver = Resolver.create(allocator, opened) orelse return error.OutOfMemory;
+        shared.* = .{ .now_milliseconds = milliseconds(system.nanoseconds()) };
+        scheduler.* = .{ .allocator = allocator, .backend = opened, .resolver = resolver, .shared = shared };
         return scheduler;
     }
 
@@ -65,6 +68,7 @@ pub const Scheduler = struct {
         scheduler.waiters.deinit(allocator);
         scheduler.deadlines.deinit(allocator);
         scheduler.backend.close();
+        if (!scheduler.keeps_shared) allocator.destroy(scheduler.shared);
         allocator.destroy(scheduler);
     }
 

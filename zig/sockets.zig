@@ -54,6 +54,11 @@ pub const Socket = struct {
     peer: addresses.Peer = .{},
 };
 
+comptime {
+    // Every transfer touches the slot: it takes one cache line.
+    assert(@sizeOf(Socket) <= 64);
+}
+
 const slot_bits = 20;
 const generation_bits = 11;
 const last_generation = (1 << generation_bits) - 1;
@@ -65,6 +70,9 @@ comptime {
 
 pub const Sockets = struct {
     pool: Pool(Socket, abi.Limits.sockets) = .{},
+    /// The generation of slots that were never in use. It differs between the schedulers that follow
+    /// each other in one thread, so that none takes a handle of the last one for its own.
+    first_generation: u16 = 1,
 
     pub fn deinit(sockets: *Sockets, allocator: std.mem.Allocator) void {
         for (0..sockets.pool.length) |index| {
@@ -81,7 +89,7 @@ pub const Sockets = struct {
 
     /// A fresh slot for `fd`, or null when the table is full.
     pub fn take(sockets: *Sockets, allocator: std.mem.Allocator, fd: system.Descriptor, kind: Socket.Kind) ?u32 {
-        const index = sockets.pool.take(allocator, .{}) orelse return null;
+        const index = sockets.pool.take(allocator, .{ .generation = sockets.first_generation }) orelse return null;
         const socket = sockets.at(index);
         assert(socket.kind == .free);
         socket.* = .{ .fd = fd, .kind = kind, .generation = socket.generation };

@@ -4,6 +4,7 @@
 const std = @import("std");
 const builtin = @import("builtin");
 const c = std.c;
+const linux = std.os.linux;
 const Status = @import("abi.zig").Status;
 
 pub const Descriptor = c.fd_t;
@@ -69,13 +70,30 @@ fn settle(result: anytype) ?Outcome {
     return .{ .failure = lastStatus() };
 }
 
+/// The outcome of a bare system call of Linux, or null when a signal interrupted it. The two calls
+/// that every request makes go past the C library, whose wrappers are cancellation points: with
+/// more than one thread these cost two atomic operations each.
+fn settleBare(result: usize) ?Outcome {
+    return switch (linux.errno(result)) {
+        .SUCCESS => .{ .value = result },
+        .INTR => null,
+        else => |number| .{ .failure = statusOfErrno(@intFromEnum(number)) },
+    };
+}
+
 pub fn receive(fd: Descriptor, buffer: [*]u8, length: usize) Outcome {
-    while (true) return settle(c.recv(fd, buffer, length, 0)) orelse continue;
+    while (true) {
+        if (is_linux) return settleBare(linux.recvfrom(fd, buffer, length, 0, null, null)) orelse continue;
+        return settle(c.recv(fd, buffer, length, 0)) orelse continue;
+    }
 }
 
 /// Sends without SIGPIPE: by flag where the system has one, else by the socket's SO_NOSIGPIPE.
 pub fn send(fd: Descriptor, buffer: [*]const u8, length: usize) Outcome {
-    while (true) return settle(c.send(fd, buffer, length, no_signal)) orelse continue;
+    while (true) {
+        if (is_linux) return settleBare(linux.sendto(fd, buffer, length, no_signal, null, 0)) orelse continue;
+        return settle(c.send(fd, buffer, length, no_signal)) orelse continue;
+    }
 }
 
 pub fn sendVector(fd: Descriptor, vector: []const std.posix.iovec_const) Outcome {

@@ -1,0 +1,325 @@
+import { expect, test } from "bun:test";
+import {
+  connect,
+  current,
+  deadline,
+  type Handler,
+  type Listener,
+  listen,
+  now,
+  park,
+  type Socket,
+  SocketError,
+  sleep,
+  spawn,
+  stats,
+  unpark,
+} from "../index.ts";
+import { failureOf } from "./support/failure.ts";
+import { pollUntil } from "./support/poll.ts";
+import { runProgram } from "./support/programs.ts";
+import { readText } from "./support/receiving.ts";
+
+async function serve(handler: Handler, options: object = {}): Promise<Listener> {
+  return await listen({ host: "127.0.0.1", port: 0, ...options }, handler);
+}
+
+async function dial(listener: Listener): Promise<Socket> {
+  return await connect({ host: "127.0.0.1", port: listener.port });
+}
+
+/** Ends with its peer's stream. */
+const untilEnd: Handler = async (socket) => {
+  for await (const _ of socket);
+};
+
+test("a handler's socket is closed when the handler returns", async () => {
+  let served: Socket | undefined;
+  await using listener = await serve((socket) => {
+    served = socket;
+    expect(socket.connected).toBe(true);
+  });
+  await using client = await dial(listener);
+  expect(await client.next()).toBeNull();
+  expect(served?.closed).toBe(true);
+});
+
+test("a handler's socket is closed when the handler throws, and onError is told", async () => {
+  const problems: { error: unknown; socket: Socket | undefined }[] = [];
+  const onError = (error: unknown, socket?: Socket) => problems.push({ error, socket });
+  const early = new Error("before the first wait");
+  const late = new Error("after a wait");
+  await using listener = await serve(
+    (socket) => {
+      if (problems.length === 0) throw early;
+      return socket.next().then(() => Promise.reject(late));
+    },
+    { onError },
+  );
+  for (const expected of [early, late]) {
+    await using client = await dial(listener);
+    await client.write("hello");
+    await failureOf(readText(client).then(() => Promise.reject(new Error("closed"))));
+    await pollUntil("the error is reported", () => problems.at(-1)?.error === expected);
+    expect(problems.at(-1)?.socket?.closed).toBe(true);
+  }
+  expect(problems).toHaveLength(2);
+  expect(listener.connections).toBe(0);
+});
+
+test("onError is told of errors of the network as well", async () => {
+  const errors: unknown[] = [];
+  const onError = (error: unknown) => errors.push(error);
+  await using listener = await serve((socket) => socket.read(new Uint8Array(10)), { onError });
+  const client = await dial(listener);
+  await pollUntil("it is served", () => listener.connections === 1);
+  client.reset();
+  await pollUntil("the error is reported", () => errors.length === 1);
+  expect(errors[0]).toMatchObject({ name: "SocketError", code: "ECONNRESET", syscall: "read" });
+});
+
+test("without onError the network's errors are ignored, and others are unhandled", async () => {
+  const { stdout, exitCode } = await runProgram(`
+    process.on("unhandledRejection", (error) => {
+      console.log("unhandled", error.message);
+      process.exit(3);
+    });
+    const listener = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
+      const chunk = await socket.next();
+      if (chunk !== null) throw new Error("a mistake of the handler's");
+    });
+    const first = await connect({ host: "127.0.0.1", port: listener.port });
+    while (listener.connections === 0) await sleep(1);
+    first.reset();
+    while (listener.connections === 1) await sleep(1);
+    console.log("ignored a reset");
+    const second = await connect({ host: "127.0.0.1", port: listener.port });
+    await second.write("x");
+    await sleep(3000);
+  `);
+  expect(stdout).toBe("ignored a reset\nunhandled a mistake of the handler's");
+  expect(exitCode).toBe(3);
+});
+
+test("the listener goes on whatever its handlers do", async () => {
+  let count = 0;
+  await using listener = await serve(
+    async (socket) => {
+      if (++count % 2 === 0) throw new Error("every other one fails");
+      await socket.write("served");
+    },
+    { onError: () => {} },
+  );
+  const answers: string[] = [];
+  for (let turn = 0; turn < 6; turn++) {
+    await using client = await dial(listener);
+    answers.push(await readText(client));
+  }
+  expect(answers).toEqual(["served", "", "served", "", "served", ""]);
+});
+
+test("connections counts those that are open", async () => {
+  await using listener = await serve(untilEnd);
+  const clients: Socket[] = [];
+  for (let count = 1; count <= 4; count++) {
+    clients.push(await dial(listener));
+    await pollUntil("it is accepted", () => listener.connections === count);
+  }
+  for (const client of clients.splice(0, 3)) client.close();
+  await pollUntil("three are closed", () => listener.connections === 1);
+  clients[0]?.close();
+  await pollUntil("all are closed", () => listener.connections === 0);
+});
+
+test("over maxConnections the next ones wait, and are served later", async () => {
+  let most = 0;
+  const order: string[] = [];
+  await using listener = await serve(
+    async (socket) => {
+      most = Math.max(most, listener.connections);
+      const chunk = await socket.next();
+      order.push(new TextDecoder().decode(chunk ?? undefined));
+      await socket.write("served");
+      await untilEnd(socket);
+    },
+    { maxConnections: 2 },
+  );
+  await using held = new AsyncDisposableStack();
+  const clients: Socket[] = [];
+  for (const name of ["a", "b", "c", "d", "e"]) {
+    const client = held.use(await dial(listener));
+    await client.write(name);
+    clients.push(client);
+  }
+  const answered = async (client: Socket) =>
+    new TextDecoder().decode((await client.next(deadline(2000))) ?? undefined);
+  expect(await Promise.all(clients.slice(0, 2).map(answered))).toEqual(["served", "served"]);
+  expect(await failureOf(clients[2]!.next(deadline(30)))).toMatchObject({ code: "ETIMEDOUT" });
+  expect(listener.connections).toBe(2);
+  for (const index of [0, 1, 2]) {
+    clients[index]!.close();
+    expect(await answered(clients[index + 2]!)).toBe("served");
+  }
+  expect(order).toEqual(["a", "b", "c", "d", "e"]);
+  expect(most).toBe(2);
+});
+
+test("maxConnections counts what accept returned until that is closed", async () => {
+  await using listener = await listen({ host: "127.0.0.1", port: 0, maxConnections: 1 });
+  await using _first = await dial(listener);
+  await using _second = await dial(listener);
+  const accepted = await listener.accept(deadline(2000));
+  expect(await failureOf(listener.accept(deadline(30)))).toMatchObject({ code: "ETIMEDOUT" });
+  const waiting = listener.accept(deadline(2000));
+  accepted.close();
+  await using next = await waiting;
+  expect(next.connected).toBe(true);
+});
+
+test("close waits for the handlers, and takes no further connection", async () => {
+  const handlers: unknown[] = [];
+  const listener = await serve(async (socket) => {
+    const fiber = current();
+    handlers.push(fiber);
+    await park();
+    await socket.write("finished");
+  });
+  await using client = await dial(listener);
+  await pollUntil("the handler runs", () => handlers.length === 1);
+  let isClosed = false;
+  const closing = listener.close().then(() => {
+    isClosed = true;
+  });
+  expect(listener.closed).toBe(true);
+  expect(await failureOf(dial(listener))).toMatchObject({ code: "ECONNREFUSED" });
+  expect(isClosed).toBe(false);
+  unpark(handlers[0] as NonNullable<ReturnType<typeof current>>, undefined);
+  await closing;
+  expect(isClosed).toBe(true);
+  expect(await readText(client)).toBe("finished");
+  // Closing once more is done at once.
+  await listener.close();
+});
+
+test("close with a deadline ends what is left", async () => {
+  const errors: unknown[] = [];
+  const onError = (error: unknown) => errors.push(error);
+  let isCleanedUp = false;
+  const listener = await serve(
+    async (socket) => {
+      try {
+        await socket.next();
+      } finally {
+        isCleanedUp = true;
+      }
+    },
+    { onError },
+  );
+  await using client = await dial(listener);
+  await pollUntil("the handler runs", () => listener.connections === 1);
+  const end = deadline(30);
+  await listener.close({ deadline: end });
+  expect(now()).toBeGreaterThanOrEqual(end);
+  expect(await client.next()).toBeNull();
+  await pollUntil("the handler has ended", () => isCleanedUp);
+  expect(listener.connections).toBe(0);
+  for (const error of errors) expect(error).toMatchObject({ code: "ECANCELED" });
+});
+
+test("close with a deadline returns as soon as the last handler has ended", async () => {
+  const listener = await serve(untilEnd);
+  const client = await dial(listener);
+  await pollUntil("the handler runs", () => listener.connections === 1);
+  const end = deadline(60_000);
+  const closing = listener.close({ deadline: end });
+  client.close();
+  await closing;
+  expect(listener.connections).toBe(0);
+});
+
+test("disposing of a listener closes the connections of its handlers at once", async () => {
+  const { sockets } = stats();
+  const clients: Socket[] = [];
+  {
+    await using listener = await serve(untilEnd);
+    for (let count = 0; count < 3; count++) clients.push(await dial(listener));
+    await pollUntil("the handlers run", () => listener.connections === 3);
+  }
+  for (const client of clients) {
+    expect(await client.next()).toBeNull();
+    client.close();
+  }
+  await pollUntil("no socket is left", () => stats().sockets === sockets);
+});
+
+test("what accept returned outlives the listener", async () => {
+  const listener = await listen({ host: "127.0.0.1", port: 0 });
+  await using client = await dial(listener);
+  await using server = await listener.accept();
+  await listener.close();
+  await server.write("still here");
+  server.close();
+  expect(await readText(client)).toBe("still here");
+});
+
+test("a handler may close its own listener", async () => {
+  const listener = await serve(async (socket) => {
+    await listener.close();
+    await socket.write("the last one");
+  });
+  await using client = await dial(listener);
+  expect(await readText(client)).toBe("the last one");
+  expect(listener.closed).toBe(true);
+});
+
+test("a cancelled accept leaves the connection to the next caller", async () => {
+  await using listener = await listen({ host: "127.0.0.1", port: 0 });
+  const given = spawn(() => listener.accept());
+  const next = spawn(() => listener.accept());
+  given.cancel();
+  await using client = await dial(listener);
+  await using server = await next.join();
+  expect(server.remotePort).toBe(client.localPort!);
+  expect(await failureOf(given.join())).toMatchObject({ name: "CancelledError" });
+});
+
+test("two hundred clients at once are each served by a fiber of its own", async () => {
+  const fibers = new Set<number>();
+  await using listener = await serve(async (socket) => {
+    fibers.add(current()!.id);
+    const chunk = await socket.next();
+    await sleep(1);
+    if (chunk === null) throw new SocketError("ECONNRESET");
+    await socket.write(chunk);
+  });
+  const answers = await Promise.all(
+    Array.from({ length: 200 }, async (_, index) => {
+      await using client = await dial(listener);
+      await client.write(`${index}`);
+      return await readText(client);
+    }),
+  );
+  expect(answers).toEqual(Array.from({ length: 200 }, (_, index) => `${index}`));
+  expect(fibers.size).toBe(200);
+});
+
+test("a listener keeps the process alive unless it is told not to", async () => {
+  const open = await runProgram(
+    `await listen({ host: "127.0.0.1", port: 0 }); console.log("open");`,
+    { bound: 700 },
+  );
+  expect(open).toMatchObject({ stdout: "open", exitCode: null });
+  const unreferenced = await runProgram(
+    `(await listen({ host: "127.0.0.1", port: 0 })).unref(); console.log("open");`,
+  );
+  expect(unreferenced).toMatchObject({ stdout: "open", exitCode: 0 });
+  const again = await runProgram(
+    `(await listen({ host: "127.0.0.1", port: 0 })).unref().ref(); console.log("open");`,
+    { bound: 700 },
+  );
+  expect(again).toMatchObject({ stdout: "open", exitCode: null });
+  const closed = await runProgram(
+    `await (await listen({ host: "127.0.0.1", port: 0 })).close(); console.log("closed");`,
+  );
+  expect(closed).toMatchObject({ stdout: "closed", exitCode: 0 });
+});

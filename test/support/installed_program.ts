@@ -1,0 +1,16 @@
+/** Whether a program is installed. A test that is skipped for lack of it says why. */
+export function isInstalled(program: string): boolean {
+  const found = Bun.which(program, { PATH: searchPath }) !== null;
+  if (!found) console.warn(`skipped: ${program} is not installed`);
+  return found;
+}
+
+/** The path of a program that `isInstalled` has found. */
+export function installedProgram(program: string): string {
+  const path = Bun.which(program, { PATH: searchPath });
+  if (path === null) throw new Error(`${program} is not installed`);
+  return path;
+}
+
+// Servers such as nginx are not on every user's path.
+const searchPath = `${process.env.PATH ?? ""}:/usr/sbin:/usr/local/sbin`;

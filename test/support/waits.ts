@@ -1,0 +1,132 @@
+/** Every kind of wait that plait has, each in a situation in which it cannot end by itself. */
+
+import { truncateSync, writeFileSync } from "node:fs";
+import {
+  connect,
+  listen,
+  now,
+  park,
+  sleepUntil,
+  spawn,
+  waitReadable,
+  waitWritable,
+} from "../../index.ts";
+import { DescriptorPair, fill } from "./foreign_descriptors.ts";
+import { socketPair } from "./socket_pair.ts";
+import { TemporaryFolder } from "./temporary_folder.ts";
+
+/** A situation that is set up, with the call that waits in it. */
+export interface Situation extends AsyncDisposable {
+  /** Waits: for ever, or until the deadline. */
+  wait(deadline?: number): Promise<unknown>;
+}
+
+export interface WaitKind {
+  readonly name: string;
+  /** What its errors call it. */
+  readonly syscall: string;
+  /** Whether a deadline ends it with an error. */
+  readonly failsByDeadline: boolean;
+  prepare(): Promise<Situation>;
+}
+
+/** More than any socket buffers take. */
+const bulk = new Uint8Array(64 * 1024 * 1024);
+
+function situation(wait: Situation["wait"], ...owned: (AsyncDisposable | Disposable)[]): Situation {
+  const stack = new AsyncDisposableStack();
+  for (const resource of owned) stack.use(resource);
+  return { wait, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+function kind(
+  name: string,
+  syscall: string,
+  prepare: () => Situation | Promise<Situation>,
+  failsByDeadline = true,
+): WaitKind {
+  return { name, syscall, failsByDeadline, prepare: async () => prepare() };
+}
+
+/** A listener whose queue is full, so that the kernel answers no further attempt to connect. */
+export class FullListener implements AsyncDisposable {
+  readonly port: number;
+  readonly #stack: AsyncDisposableStack;
+
+  private constructor(port: number, stack: AsyncDisposableStack) {
+    this.port = port;
+    this.#stack = stack;
+  }
+
+  static async open(): Promise<FullListener> {
+    const stack = new AsyncDisposableStack();
+    const listener = stack.use(await listen({ host: "127.0.0.1", port: 0, backlog: 0 }));
+    const port = listener.port!;
+    stack.use(await connect({ host: "127.0.0.1", port }));
+    return new FullListener(port, stack);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#stack.disposeAsync();
+  }
+}
+
+export const waitKinds: readonly WaitKind[] = [
+  kind("read", "read", async () => {
+    const pair = await socketPair();
+    return situation((deadline) => pair.client.read(new Uint8Array(16), deadline), pair);
+  }),
+  kind("next", "read", async () => {
+    const pair = await socketPair();
+    return situation((deadline) => pair.client.next(deadline), pair);
+  }),
+  kind("write", "write", async () => {
+    const pair = await socketPair();
+    return situation((deadline) => pair.client.write(bulk, deadline), pair);
+  }),
+  kind("write of several buffers", "write", async () => {
+    const pair = await socketPair();
+    return situation((deadline) => pair.client.write(["head", bulk], deadline), pair);
+  }),
+  kind("sendFile", "sendfile", async () => {
+    const pair = await socketPair();
+    const folder = new TemporaryFolder();
+    const path = folder.file("hole");
+    writeFileSync(path, "");
+    truncateSync(path, bulk.byteLength);
+    return situation((deadline) => pair.client.sendFile(path, { deadline }), pair, folder);
+  }),
+  kind("shutdown behind a write", "shutdown", async () => {
+    const pair = await socketPair();
+    const writer = spawn(() => pair.client.write(bulk));
+    return situation((deadline) => pair.client.shutdown(deadline), pair, writer);
+  }),
+  kind("accept", "accept", async () => {
+    const listener = await listen({ host: "127.0.0.1", port: 0 });
+    return situation((deadline) => listener.accept(deadline), listener);
+  }),
+  kind("connect", "connect", async () => {
+    const full = await FullListener.open();
+    return situation((deadline) => connect({ host: "127.0.0.1", port: full.port, deadline }), full);
+  }),
+  kind(
+    "sleepUntil",
+    "sleep",
+    () => situation((until) => sleepUntil(until ?? now() + 60_000)),
+    false,
+  ),
+  kind("park", "park", () => situation((deadline) => park(deadline))),
+  kind("join", "join", () => {
+    const other = spawn(() => park());
+    return situation((deadline) => other.join(deadline), other);
+  }),
+  kind("waitReadable", "waitReadable", () => {
+    const pipe = DescriptorPair.pipe();
+    return situation((deadline) => waitReadable(pipe.first, deadline), pipe);
+  }),
+  kind("waitWritable", "waitWritable", () => {
+    const pipe = DescriptorPair.pipe();
+    fill(pipe.second);
+    return situation((deadline) => waitWritable(pipe.second, deadline), pipe);
+  }),
+];
