@@ -4,7 +4,7 @@ import { Status } from "./abi.ts";
 import { checkedDeadline, checkOptions, typeMistake } from "./checks.ts";
 import { CancelledError, TimeoutError } from "./errors.ts";
 import { core } from "./native.ts";
-import { ParkingWait } from "./parking.ts";
+import { immediate, ParkingWait } from "./parking.ts";
 import { delist, enlist, interrupt, notParked } from "./scheduler.ts";
 import { cancellation, countCancelled, running, type Wait, type WaitOwner } from "./wait.ts";
 
@@ -99,10 +99,9 @@ export class Fiber<T = unknown> implements WaitOwner {
     } catch (error) {
       return Promise.reject(error);
     }
-    if (this.#outcome === "done") return Promise.resolve(this.#result as T);
-    if (this.#outcome !== undefined) return this.#result as Promise<never>;
     const cancelled = cancellation("join");
     if (cancelled) return Promise.reject(cancelled);
+    if (this.#outcome !== undefined) return immediate(this.#result as T | Promise<T>, "join");
     if (until !== 0 && until <= core.now()) {
       return Promise.reject(new TimeoutError({ syscall: "join" }));
     }

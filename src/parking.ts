@@ -5,6 +5,33 @@ import { core } from "./native.ts";
 import { delist, enlist, spend } from "./scheduler.ts";
 import { Wait } from "./wait.ts";
 
+/** Waits for a turn with a result that is known already. */
+class TurnWait<T> extends Wait<T> {
+  readonly #result: T | PromiseLike<T>;
+  readonly #syscall: string;
+
+  constructor(result: T | PromiseLike<T>, syscall: string) {
+    super();
+    this.#result = result;
+    this.#syscall = syscall;
+  }
+
+  override get syscall(): string {
+    return this.#syscall;
+  }
+
+  override wake(status: number): void {
+    if (status === Status.ok) this.succeed(this.#result as T);
+    else this.fail(this.errorOf(status));
+  }
+}
+
+/** What a call returns that has nothing to wait for: it draws on the turn's budget all the same. */
+export function immediate<T>(result: T | Promise<T>, syscall: string): Promise<T> {
+  if (spend()) return Promise.resolve(result);
+  return new TurnWait(result, syscall).park(core.yield());
+}
+
 /**
  * Waits for other fibers, not for the core: without a deadline it is no waiter there, for a trip
  * through the core costs more than the whole of `spawn` and `join`.

@@ -68,7 +68,7 @@ Bun.connect({
     },
     data() {
       armed = false;
-      turn();
+      turn(0);
     },
   },
 } as unknown as Bun.UnixSocketOptions).catch((error: unknown) => {
@@ -151,7 +151,7 @@ function schedule(): void {
 
 function scheduledTurn(): void {
   scheduled = false;
-  turn();
+  turn(lingerMicroseconds);
 }
 
 function updateBell(): void {
@@ -162,12 +162,14 @@ function updateBell(): void {
   else bell.unref();
 }
 
-/** One turn of the attached driver: polls until nothing comes or the time is up. */
-function turn(): void {
+/**
+ * One turn of the attached driver: polls until nothing comes or the time is up. `timeout` is how many
+ * microseconds the first poll may wait.
+ */
+function turn(timeout: number): void {
   if (turning) return;
   turning = true;
   let end = 0;
-  let timeout = 0;
   let idle = false;
   try {
     for (;;) {

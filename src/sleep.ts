@@ -1,7 +1,7 @@
 /** Suspending for a time, or for a turn. */
 
 import { Status } from "./abi.ts";
-import { checkedDeadline, rangeMistake } from "./checks.ts";
+import { checkedDeadline, rangeMistake, typeMistake } from "./checks.ts";
 import { core } from "./native.ts";
 import { cancellation, StatusWait } from "./wait.ts";
 
@@ -27,6 +27,9 @@ class YieldWait extends StatusWait {
  * @throws {RangeError} for NaN and negative numbers
  */
 export function sleep(milliseconds: number): Promise<void> {
+  if (typeof milliseconds !== "number") {
+    return Promise.reject(typeMistake("sleep takes a number of milliseconds"));
+  }
   if (!(milliseconds >= 0)) {
     return Promise.reject(rangeMistake(`sleep takes 0 or more milliseconds, not ${milliseconds}`));
   }

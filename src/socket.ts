@@ -11,6 +11,7 @@ import {
 } from "./checks.ts";
 import { codeOf, SocketError, TimeoutError } from "./errors.ts";
 import { core, sharedInt32, sharedUint32 } from "./native.ts";
+import { immediate } from "./parking.ts";
 import { attend } from "./scheduler.ts";
 import {
   BytesSend,
@@ -243,7 +244,7 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
       if (!isList(data)) return this.#writeBytes(bytesOf(data), until);
       const parts: Uint8Array[] = [];
       collectParts(data, parts);
-      if (parts.length === 0) return Promise.resolve(0);
+      if (parts.length === 0) return immediate(0, "write");
       return new VectorSend(this, until, parts).start();
     } catch (error) {
       return Promise.reject(error);
@@ -254,7 +255,7 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
     const { byteLength } = bytes;
     if (byteLength === 0) {
       if (isDetached(bytes)) throw typeMistake("write: the buffer is detached");
-      return Promise.resolve(0);
+      return immediate(0, "write");
     }
     const count = core.send(this.#handle, bytes, 0, byteLength, 0);
     if (count === byteLength) {
@@ -268,7 +269,7 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
     // UTF-8 takes at most three bytes for each unit of a JavaScript string.
     if (text.length * 3 > textScratch.byteLength)
       return this.#writeBytes(encoder.encode(text), deadline);
-    if (text.length === 0) return Promise.resolve(0);
+    if (text.length === 0) return immediate(0, "write");
     const { written } = encoder.encodeInto(text, textScratch);
     const count = core.send(this.#handle, textScratch, 0, written, 0);
     if (count === written) {
@@ -300,7 +301,7 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
     const fd = typeof file === "string" ? openSync(file, "r") : file;
     try {
       const length = options.length ?? Math.max(fstatSync(fd).size - offset, 0);
-      if (length === 0) return 0;
+      if (length === 0) return await immediate(0, "sendfile");
       return await new FileSend(this, until, fd, offset, length).start();
     } finally {
       if (typeof file === "string") closeSync(fd);

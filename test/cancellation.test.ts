@@ -335,7 +335,7 @@ describe("cancelling on a shared socket", () => {
   test("a thousand fibers end at once", async () => {
     await using pair = await socketPair();
     const fibers = Array.from({ length: 1000 }, (_, index) =>
-      spawn(() => (index % 2 === 0 ? pair.client.next() : sleep(60_000))),
+      spawn<unknown>(() => (index % 2 === 0 ? pair.client.next() : sleep(60_000))),
     );
     for (const fiber of fibers) fiber.cancel();
     const results = await Promise.allSettled(fibers.map((fiber) => fiber.join()));

@@ -64,13 +64,16 @@ describe.each(kindsWithDeadline)("the deadline of $name", ({ syscall, prepare })
     expect(stats().polls).toBe(polls);
   });
 
-  test.each([0, undefined, Number.POSITIVE_INFINITY, Number.MAX_VALUE])("of %p never comes", async (never) => {
-    await using situation = await prepare();
-    await using fiber = spawn(() => situation.wait(never));
-    await pollUntil("it waits", () => fiber.state === "waiting");
-    await sleep(3);
-    expect(fiber.state).toBe("waiting");
-  });
+  test.each([0, undefined, Number.POSITIVE_INFINITY, Number.MAX_VALUE])(
+    "of %p never comes",
+    async (never) => {
+      await using situation = await prepare();
+      await using fiber = spawn(() => situation.wait(never));
+      await pollUntil("it waits", () => fiber.state === "waiting");
+      await sleep(3);
+      expect(fiber.state).toBe("waiting");
+    },
+  );
 
   test("must be a number that is not negative, and never throws synchronously", async () => {
     await using situation = await prepare();

@@ -40,9 +40,9 @@ pub const Event = struct {
     token: u64,
     readable: bool = false,
     writable: bool = false,
-    /// The peer will send no more, or the connection has failed: reads return without waiting from
-    /// now on, even after a short one.
-    hangup: bool = false,
+    /// There is more to learn than plain data: the end of the peer's stream, a failure, or urgent
+    /// data, which splits reads. So a short read does not mean that nothing is left.
+    special: bool = false,
 };
 
 pub const Interest = struct { readable: bool, writable: bool };

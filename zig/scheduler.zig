@@ -102,10 +102,16 @@ pub const Scheduler = struct {
         keeps_turn: bool,
     ) ?u32 {
         assert(kind == .readable or kind == .writable);
-        const index = scheduler.park(kind, deadline_nanoseconds) orelse return null;
-        scheduler.waiters.at(index).socket = socket_index;
         const socket = scheduler.sockets.at(socket_index);
         const queue = queueOf(socket, kind);
+        const index = scheduler.park(kind, deadline_nanoseconds) orelse {
+            if (keeps_turn) {
+                setGranted(socket, kind, false);
+                scheduler.grantNext(socket, kind);
+            }
+            return null;
+        };
+        scheduler.waiters.at(index).socket = socket_index;
         if (keeps_turn) {
             setGranted(socket, kind, false);
             queue.pushFront(&scheduler.waiters, index);
@@ -208,7 +214,7 @@ pub const Scheduler = struct {
             .stream, .listener => {
                 if (event.readable) socket.flags.readable = true;
                 if (event.writable) socket.flags.writable = true;
-                if (event.hangup) socket.flags.hangup = true;
+                if (event.special) socket.flags.special = true;
                 scheduler.grantNext(socket, .readable);
                 scheduler.grantNext(socket, .writable);
             },
@@ -308,7 +314,6 @@ pub fn setGranted(socket: *Socket, kind: abi.WaitKind, granted: bool) void {
 /// Whether a call in this direction would do something other than wait.
 fn mayProceed(socket: *const Socket, kind: abi.WaitKind) bool {
     if (socket.kind == .watched) return false;
-    if (socket.failure != .ok) return true;
-    if (kind == .writable) return socket.flags.writable;
-    return socket.flags.readable or socket.flags.end_of_stream;
+    if (kind == .writable) return socket.flags.writable or socket.failure != .ok;
+    return socket.flags.readable or socket.flags.end_of_stream or socket.readFailure() != null;
 }

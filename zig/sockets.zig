@@ -26,9 +26,8 @@ pub const Socket = struct {
         /// What the last event or transfer told: whether a call is worth its while.
         readable: bool = false,
         writable: bool = false,
-        /// The end of the peer's stream has been announced, so a short read does not mean that
-        /// nothing is left to be learnt.
-        hangup: bool = false,
+        /// As `backend.Event.special`: a short read does not mean that nothing is left.
+        special: bool = false,
         end_of_stream: bool = false,
         connecting: bool = false,
         /// A woken waiter has the turn to receive (to send), and has not used it yet.
@@ -52,6 +51,15 @@ pub const Socket = struct {
     readers: Queue = .{},
     writers: Queue = .{},
     peer: addresses.Peer = .{},
+
+    /// The failure that ends reading. EPIPE is a failure to send: what the peer has sent before is
+    /// still there to be received.
+    pub fn readFailure(socket: *const Socket) ?abi.Status {
+        return switch (socket.failure) {
+            .ok, .EPIPE => null,
+            else => |status| status,
+        };
+    }
 };
 
 comptime {
@@ -73,6 +81,8 @@ pub const Sockets = struct {
     /// The generation of slots that were never in use. It differs between the schedulers that follow
     /// each other in one thread, so that none takes a handle of the last one for its own.
     first_generation: u16 = 1,
+    /// The descriptors of streams and listeners, which nobody else may have in the backend.
+    owned: std.DynamicBitSetUnmanaged = .{},
 
     pub fn deinit(sockets: *Sockets, allocator: std.mem.Allocator) void {
         for (0..sockets.pool.length) |index| {
@@ -81,6 +91,23 @@ pub const Sockets = struct {
             if (socket.kind != .free and socket.kind != .watched) system.close(socket.fd);
         }
         sockets.pool.deinit(allocator);
+        sockets.owned.deinit(allocator);
+    }
+
+    /// Makes room for a descriptor in the set of those that are owned. False when memory is out.
+    fn own(sockets: *Sockets, allocator: std.mem.Allocator, fd: system.Descriptor) bool {
+        const index: usize = @intCast(fd);
+        const length = sockets.owned.bit_length;
+        if (index >= length) {
+            sockets.owned.resize(allocator, @max(index + 1, 2 * length), false) catch return false;
+        }
+        sockets.owned.set(index);
+        return true;
+    }
+
+    pub fn owns(sockets: *const Sockets, fd: system.Descriptor) bool {
+        const index: usize = @intCast(fd);
+        return index < sockets.owned.bit_length and sockets.owned.isSet(index);
     }
 
     pub fn at(sockets: *const Sockets, index: u32) *Socket {
@@ -89,7 +116,11 @@ pub const Sockets = struct {
 
     /// A fresh slot for `fd`, or null when the table is full.
     pub fn take(sockets: *Sockets, allocator: std.mem.Allocator, fd: system.Descriptor, kind: Socket.Kind) ?u32 {
-        const index = sockets.pool.take(allocator, .{ .generation = sockets.first_generation }) orelse return null;
+        if (kind != .watched and !sockets.own(allocator, fd)) return null;
+        const index = sockets.pool.take(allocator, .{ .generation = sockets.first_generation }) orelse {
+            if (kind != .watched) sockets.owned.unset(@intCast(fd));
+            return null;
+        };
         const socket = sockets.at(index);
         assert(socket.kind == .free);
         socket.* = .{ .fd = fd, .kind = kind, .generation = socket.generation };
@@ -100,6 +131,7 @@ pub const Sockets = struct {
     pub fn release(sockets: *Sockets, index: u32) void {
         const socket = sockets.at(index);
         assert(socket.kind != .free and socket.readers.isEmpty() and socket.writers.isEmpty());
+        if (socket.kind != .watched) sockets.owned.unset(@intCast(socket.fd));
         socket.kind = .free;
         socket.fd = -1;
         socket.generation = if (socket.generation == last_generation) 1 else socket.generation + 1;

@@ -46,16 +46,18 @@ fn finishTurn(scheduler: *Scheduler, socket: *Socket, kind: abi.WaitKind, grante
     scheduler.grantNext(socket, kind);
 }
 
-/// Remembers an error that ends the connection: the kernel reports it to one call only.
+/// Remembers an error that ends the connection: the kernel reports it to one call only. Errors of a
+/// call's own, such as a buffer that is not mapped, leave the connection as it is.
 fn latch(socket: *Socket, status: Status) void {
     switch (status) {
-        .would_block, .ENOBUFS, .ENOMEM => {},
-        else => {
-            if (socket.failure == .ok) socket.failure = status;
-            socket.flags.readable = true;
-            socket.flags.writable = true;
-        },
+        .ECONNRESET, .ECONNABORTED, .EPIPE, .ETIMEDOUT, .ENOTCONN, .EPROTO => {},
+        .ENETDOWN, .ENETRESET, .ENETUNREACH, .EHOSTDOWN, .EHOSTUNREACH, .ECONNREFUSED => {},
+        else => return,
     }
+    // EPIPE says less than what a read may still learn.
+    if (socket.failure == .ok or socket.failure == .EPIPE) socket.failure = status;
+    socket.flags.readable = true;
+    socket.flags.writable = true;
 }
 
 /// Receives what is there, at most `length` bytes. 0 is the end of the stream.
@@ -73,26 +75,23 @@ pub fn receive(scheduler: *Scheduler, handle: i32, buffer: [*]u8, length: usize,
 
 fn receiveNow(socket: *Socket, buffer: [*]u8, length: usize) Outcome {
     if (socket.flags.end_of_stream) return .{ .value = 0 };
-    if (!socket.flags.readable) {
-        // EPIPE is a failure to send: what the peer sent before is still there to be received.
-        if (socket.failure != .ok and socket.failure != .EPIPE) return failed(socket.failure);
-        return failed(.would_block);
-    }
+    if (!socket.flags.readable) return failed(socket.readFailure() orelse .would_block);
     const outcome = system.receive(socket.fd, buffer, @min(length, abi.Limits.transfer_bytes));
     switch (outcome) {
         .value => |count| {
             if (count == 0) {
                 // The kernel gives a pending error to one call only; a send may have taken it.
-                if (socket.failure != .ok and socket.failure != .EPIPE) return failed(socket.failure);
+                if (socket.readFailure()) |status| return failed(status);
                 socket.flags.end_of_stream = true;
-            } else if (count < length and !socket.flags.hangup and socket.failure == .ok) {
+            } else if (count < length and socket.flags.tcp and !socket.flags.special and socket.failure == .ok) {
                 // Short of what was asked for, it took all there was: the next bytes are an event.
+                // A Unix socket may also stop at a descriptor that was sent along (unix(7)).
                 socket.flags.readable = false;
             }
         },
         .failure => |status| if (status == .would_block) {
             socket.flags.readable = false;
-            if (socket.failure != .ok and socket.failure != .EPIPE) return failed(socket.failure);
+            if (socket.readFailure()) |known| return failed(known);
         } else latch(socket, status),
     }
     return outcome;
@@ -160,14 +159,12 @@ pub fn send(scheduler: *Scheduler, handle: i32, source: Source, granted: bool) O
             // front before anybody else can call.
             if (count < source.wanted()) return outcome;
         },
-        .failure => |status| switch (status) {
-            .would_block => {
+        .failure => |status| {
+            if (status == .would_block) {
                 socket.flags.writable = false;
                 return outcome;
-            },
-            // Errors of the file that is read are not the connection's.
-            .EBADF, .EINVAL, .EIO, .ESPIPE, .EOVERFLOW, .EISDIR => if (source != .file) latch(socket, status),
-            else => latch(socket, status),
+            }
+            latch(socket, status);
         },
     }
     finishTurn(scheduler, socket, .writable, granted);

@@ -14,6 +14,8 @@ pub const Wait = union(enum) { waiter: u32, failure: Status };
 /// always is, is woken for in its turn.
 pub fn wait(scheduler: *Scheduler, fd: system.Descriptor, kind: abi.WaitKind, deadline: ?i64) Wait {
     if (!system.isOpen(fd)) return .{ .failure = .EBADF };
+    // A second registration would take the place of the socket's own.
+    if (scheduler.sockets.owns(fd)) return .{ .failure = .EEXIST };
     if (system.pollOne(fd, kind == .writable, 0)) {
         const waiter = scheduler.park(.yield, null) orelse return .{ .failure = .exhausted };
         return .{ .waiter = waiter };

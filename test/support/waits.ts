@@ -60,9 +60,10 @@ export class FullListener implements AsyncDisposable {
 
   static async open(): Promise<FullListener> {
     const stack = new AsyncDisposableStack();
-    const listener = stack.use(await listen({ host: "127.0.0.1", port: 0, backlog: 0 }));
+    const listener = stack.use(await listen({ host: "127.0.0.1", port: 0, backlog: 1 }));
     const port = listener.port!;
-    stack.use(await connect({ host: "127.0.0.1", port }));
+    // Linux queues one more than the backlog.
+    for (let count = 0; count < 2; count++) stack.use(await connect({ host: "127.0.0.1", port }));
     return new FullListener(port, stack);
   }
 

@@ -48,7 +48,7 @@ pub const Backend = struct {
     }
 
     pub fn register(self: Backend, fd: Descriptor, token: u64) ?Status {
-        const mask = linux.EPOLL.IN | linux.EPOLL.OUT | linux.EPOLL.RDHUP | linux.EPOLL.ET;
+        const mask = linux.EPOLL.IN | linux.EPOLL.OUT | linux.EPOLL.RDHUP | linux.EPOLL.PRI | linux.EPOLL.ET;
         return self.control(linux.EPOLL.CTL_ADD, fd, mask, token);
     }
 
@@ -187,23 +187,24 @@ pub const Alarm = struct {
 
 fn translate(token: u64, mask: u32) Event {
     const hangup = mask & (linux.EPOLL.RDHUP | linux.EPOLL.HUP | linux.EPOLL.ERR) != 0;
+    const urgent = mask & linux.EPOLL.PRI != 0;
     const failed = mask & (linux.EPOLL.HUP | linux.EPOLL.ERR) != 0;
     return .{
         .token = token,
         .readable = hangup or mask & linux.EPOLL.IN != 0,
         .writable = failed or mask & linux.EPOLL.OUT != 0,
-        .hangup = hangup,
+        .special = hangup or urgent,
     };
 }
 
 test "a peer's half close is readable, not writable" {
     const event = translate(5, linux.EPOLL.RDHUP);
-    try std.testing.expectEqual(Event{ .token = 5, .readable = true, .writable = false, .hangup = true }, event);
+    try std.testing.expectEqual(Event{ .token = 5, .readable = true, .writable = false, .special = true }, event);
 }
 
 test "a failed connection is both" {
     const event = translate(5, linux.EPOLL.ERR);
-    try std.testing.expectEqual(Event{ .token = 5, .readable = true, .writable = true, .hangup = true }, event);
+    try std.testing.expectEqual(Event{ .token = 5, .readable = true, .writable = true, .special = true }, event);
 }
 
 test "the timer, the notifier and a socket each end a wait" {

@@ -15,18 +15,18 @@ pub fn translate(token: u64, filter: i16, flags: u16) Event {
         // The end of the write direction means that the connection is gone: readers learn it too.
         .readable = !for_write or end,
         .writable = for_write,
-        .hangup = end,
+        .special = end,
     };
 }
 
 test "an end of stream on the read filter is a half close" {
     const event = translate(5, -1, flag_end);
-    try std.testing.expectEqual(Event{ .token = 5, .readable = true, .writable = false, .hangup = true }, event);
+    try std.testing.expectEqual(Event{ .token = 5, .readable = true, .writable = false, .special = true }, event);
 }
 
 test "an end on the write filter reaches both directions" {
     const event = translate(5, filter_write, flag_end | 1);
-    try std.testing.expectEqual(Event{ .token = 5, .readable = true, .writable = true, .hangup = true }, event);
+    try std.testing.expectEqual(Event{ .token = 5, .readable = true, .writable = true, .special = true }, event);
 }
 
 test "readiness without an end is one direction's" {

@@ -1,0 +1,48 @@
+/**
+ * A program for test/descriptor_shortage.test.ts: an echo server that is to run out of descriptors,
+ * and that tells of it by lines of JSON. With the argument `accept` it has no handler.
+ */
+
+import { connect, listen, type Socket, sleep, spawn } from "../../index.ts";
+
+let reports = 0;
+
+const listener = await listen(
+  { host: "127.0.0.1", port: 0, onError },
+  process.argv[2] === "accept" ? undefined : echo,
+);
+tell({ port: listener.port });
+if (process.argv[2] === "accept") {
+  for await (const socket of listener) {
+    spawn(async () => {
+      await using connection = socket;
+      await echo(connection);
+    });
+  }
+}
+
+async function echo(socket: Socket): Promise<void> {
+  for await (const chunk of socket) await socket.write(chunk);
+}
+
+function onError(error: unknown, socket?: Socket): void {
+  const { code, syscall } = error as { code?: unknown; syscall?: unknown };
+  tell({ code, syscall, hasSocket: socket !== undefined });
+  if (++reports === 1) void spawn(measure);
+}
+
+/** The shortage goes on meanwhile: the clients keep their connections. */
+async function measure(): Promise<void> {
+  const refused = await connect({ host: "127.0.0.1", port: listener.port }).catch(
+    (error: { code?: unknown }) => error.code,
+  );
+  const milliseconds = 400;
+  const before = process.cpuUsage();
+  await sleep(milliseconds);
+  const { user, system } = process.cpuUsage(before);
+  tell({ refused, cpu: (user + system) / 1000 / milliseconds, connections: listener.connections });
+}
+
+function tell(news: object): void {
+  process.stdout.write(`${JSON.stringify(news)}\n`);
+}

@@ -1,0 +1,4 @@
+test {
+    _ = @import("watching_test.zig");
+    _ = @import("endpoints_test.zig");
+}
