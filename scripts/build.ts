@@ -92,7 +92,9 @@ function zigSources(folder: string): string[] {
       if (entry.isDirectory()) {
         return entry.name === ".zig-cache" || entry.name === "zig-out" ? [] : zigSources(path);
       }
-      return entry.name.endsWith(".zig") ? [path] : [];
+      // The core's tests are no part of the library.
+      const isSource = entry.name.endsWith(".zig") && !entry.name.endsWith("_test.zig");
+      return isSource ? [path] : [];
     });
 }
 

@@ -48,6 +48,27 @@ export function checkedInteger(value: unknown, what: string, least: number, most
   return value;
 }
 
+export function checkedSignal(signal: unknown): AbortSignal | undefined {
+  if (signal === undefined || signal instanceof AbortSignal) return signal;
+  throw typeMistake("signal is an AbortSignal");
+}
+
+export function checkFunction(value: unknown, what: string): void {
+  if (value !== undefined && typeof value !== "function")
+    throw typeMistake(`${what} is a function`);
+}
+
+/** Refuses options that would go without effect beside another one. */
+export function refuseOptions<Options extends object>(
+  options: Options,
+  names: readonly (keyof Options & string)[],
+  beside: string,
+): void {
+  for (const name of names) {
+    if (options[name] !== undefined) throw typeMistake(`${name} has no meaning with ${beside}`);
+  }
+}
+
 /** Refuses options that are misspelt or belong elsewhere, which would otherwise go unnoticed. */
 export function checkOptions(options: object, known: ReadonlySet<string>, what: string): void {
   if (typeof options !== "object" || options === null) {

@@ -5,8 +5,10 @@ import {
   checkedDeadline,
   checkedInteger,
   checkedPort,
+  checkedSignal,
   checkOptions,
   rangeMistake,
+  refuseOptions,
   typeMistake,
 } from "./checks.ts";
 import {
@@ -20,7 +22,7 @@ import {
 import { addressesOf, type Family, literalVersion } from "./names.ts";
 import { core } from "./native.ts";
 import { interrupt } from "./scheduler.ts";
-import { type KeepAliveOptions, Socket } from "./socket.ts";
+import { checkedKeepAlive, type KeepAliveOptions, Socket } from "./socket.ts";
 import { cancellation, StatusWait } from "./wait.ts";
 
 export interface ConnectOptions {
@@ -154,7 +156,8 @@ export async function connect(options: ConnectOptions): Promise<Socket> {
   const target = checkTarget(options);
   const { noDelay = true, keepAlive, linger } = options;
   if (linger !== undefined) checkedInteger(linger, "linger", 0, 65_535);
-  const attempt = new Attempt(checkedDeadline(options.deadline), options.signal);
+  if (keepAlive !== undefined) checkedKeepAlive(keepAlive);
+  const attempt = new Attempt(checkedDeadline(options.deadline), checkedSignal(options.signal));
   try {
     attempt.check();
     const handle =
@@ -190,9 +193,11 @@ interface HostTarget {
 function checkTarget(options: ConnectOptions): HostTarget | { readonly path: string } {
   const { path, host = "localhost", localAddress, family = 0 } = options;
   if (path !== undefined) {
-    if (options.port !== undefined || options.host !== undefined) {
-      throw typeMistake("connect takes either a path or a host and port");
-    }
+    refuseOptions(
+      options,
+      ["host", "port", "localAddress", "family", "noDelay", "keepAlive"],
+      "path",
+    );
     return { path: checkPath(path) };
   }
   if (typeof host !== "string" || host === "") throw typeMistake("host is an address or a name");

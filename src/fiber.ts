@@ -1,7 +1,7 @@
 /** Fibers: async functions that can be named, joined, cancelled and looked at. */
 
 import { Status } from "./abi.ts";
-import { checkedDeadline, checkOptions, typeMistake } from "./checks.ts";
+import { checkedDeadline, checkedSignal, checkOptions, typeMistake } from "./checks.ts";
 import { CancelledError, TimeoutError } from "./errors.ts";
 import { core } from "./native.ts";
 import { immediate, ParkingWait } from "./parking.ts";
@@ -301,7 +301,7 @@ export function spawn<T>(body: () => T | PromiseLike<T>, options?: SpawnOptions)
 
   checkOptions(options, spawnOptions, "spawn");
   const deadline = checkedDeadline(options.deadline);
-  const { signal } = options;
+  const signal = checkedSignal(options.signal);
   const fiber = new Fiber<T>(options.name ?? body.name);
   if (signal !== undefined || deadline !== 0) {
     fiber.limit(new Limits(fiber as Fiber<unknown>, signal, deadline));

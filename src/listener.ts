@@ -7,7 +7,9 @@ import {
   checkedDeadline,
   checkedInteger,
   checkedPort,
+  checkFunction,
   checkOptions,
+  refuseOptions,
   typeMistake,
 } from "./checks.ts";
 import { checkName, checkPath } from "./connect.ts";
@@ -91,8 +93,8 @@ class ConnectionFiber extends Fiber<unknown> {
 export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketKeeper {
   /** The address listened at: an IP literal, or a path. */
   readonly address: string;
-  /** The port listened at; undefined for a Unix socket. */
-  readonly port: number | undefined;
+  /** The port listened at; 0 for a Unix socket. */
+  readonly port: number;
   #isReferenced = true;
   #connections = 0;
   readonly #path: string | undefined;
@@ -109,7 +111,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     this.#onError = options.onError;
     this.#handler = handler;
     this.address = addressText(handle, Endpoint.local) ?? "";
-    this.port = addressPort();
+    this.port = addressPort() ?? 0;
     this.#acceptor = new Acceptor(handle, this);
     hold();
     this.#acceptor.resume();
@@ -271,9 +273,8 @@ const closeOptions: ReadonlySet<string> = new Set(["deadline"]);
  */
 export async function listen(options: ListenOptions, handler?: Handler): Promise<Listener> {
   checkOptions(options, listenOptions, "listen");
-  if (handler !== undefined && typeof handler !== "function") {
-    throw typeMistake("listen takes a function to serve connections");
-  }
+  checkFunction(handler, "the handler of listen");
+  checkFunction(options.onError, "onError");
   if (options.maxConnections !== undefined) {
     checkedInteger(options.maxConnections, "maxConnections", 1, Number.MAX_SAFE_INTEGER);
   }
@@ -286,7 +287,8 @@ async function listeningHandle(options: ListenOptions): Promise<number> {
   const backlog = checkedInteger(options.backlog ?? defaultBacklog, "backlog", 1, 0x7fff_ffff);
   const ways = [path, fd, port].filter((way) => way !== undefined).length;
   if (ways !== 1) throw typeMistake("listen needs one of port, path and fd");
-  if (host !== undefined && port === undefined) throw typeMistake("a host goes with a port");
+  if (path !== undefined) refuseOptions(options, ["host", "reusePort"], "path");
+  if (fd !== undefined) refuseOptions(options, ["host", "reusePort"], "fd");
 
   if (fd !== undefined) {
     checkedInteger(fd, "a descriptor", 0, 0x7fff_ffff);

@@ -1,6 +1,6 @@
 /** Connected stream sockets. */
 
-import { closeSync, fstatSync, openSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { Endpoint, Limits, Shared, Status, WaitKind } from "./abi.ts";
 import {
   checkedDeadline,
@@ -298,9 +298,10 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
       checkedInteger(options.length, "length", 0, Number.MAX_SAFE_INTEGER);
     }
     this.#check("sendfile", until, 0);
-    const fd = typeof file === "string" ? openSync(file, "r") : file;
+    const { fd, size } = openFile(file);
     try {
-      const length = options.length ?? Math.max(fstatSync(fd).size - offset, 0);
+      // Files whose size is unknown (those of /proc) say 0: they are sent up to wherever they end.
+      const length = options.length ?? (size > offset ? size - offset : Number.MAX_SAFE_INTEGER);
       if (length === 0) return await immediate(0, "sendfile");
       return await new FileSend(this, until, fd, offset, length).start();
     } finally {
@@ -362,11 +363,7 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
 
   /** Whether the kernel probes a silent peer (tcp(7), TCP_KEEPIDLE and so on), in seconds. */
   setKeepAlive(on: boolean | KeepAliveOptions = true): this {
-    const options = typeof on === "object" ? on : {};
-    checkOptions(options, keepAliveOptions, "setKeepAlive");
-    const idle = checkedInteger(options.idle ?? 0, "idle", 0, 32_767);
-    const interval = checkedInteger(options.interval ?? 0, "interval", 0, 32_767);
-    const count = checkedInteger(options.count ?? 0, "count", 0, 127);
+    const { idle, interval, count } = checkedKeepAlive(on);
     const handle = this.#openHandle("setKeepAlive");
     return this.#set("setKeepAlive", core.setKeepAlive(handle, on ? 1 : 0, idle, interval, count));
   }
@@ -408,6 +405,7 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
   /** `write` that blocks the thread: for use before any fiber runs, like `readSync`. */
   writeSync(data: string | ArrayBufferView | ArrayBufferLike, deadline?: number): number {
     const bytes = typeof data === "string" ? encoder.encode(data) : bytesOf(data);
+    if (isDetached(bytes)) throw typeMistake("write: the buffer is detached");
     const until = checkedDeadline(deadline);
     this.#check("write", until, 0);
     let taken = 0;
@@ -464,6 +462,17 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
 const sendFileOptions: ReadonlySet<string> = new Set(["offset", "length", "deadline"]);
 const keepAliveOptions: ReadonlySet<string> = new Set(["idle", "interval", "count"]);
 
+/** @internal Keep-alive settings for the core, where 0 is the system's default. */
+export function checkedKeepAlive(on: boolean | KeepAliveOptions): Required<KeepAliveOptions> {
+  if (typeof on === "boolean") return { idle: 0, interval: 0, count: 0 };
+  checkOptions(on, keepAliveOptions, "keepAlive");
+  return {
+    idle: checkedInteger(on.idle ?? 0, "idle", 0, 32_767),
+    interval: checkedInteger(on.interval ?? 0, "interval", 0, 32_767),
+    count: checkedInteger(on.count ?? 0, "count", 0, 127),
+  };
+}
+
 /** The address of one end of a handle; its port is `addressPort()` until the next call. */
 export function addressText(handle: number, end: number): string | undefined {
   const length = core.address(handle, end, addressScratch);
@@ -474,6 +483,20 @@ export function addressText(handle: number, end: number): string | undefined {
 export function addressPort(): number | undefined {
   const port = sharedUint32[Shared.addressPortUint32];
   return port === 0 ? undefined : port;
+}
+
+/** Opens a file to be sent, or looks at one that is open. */
+function openFile(file: string | number): { fd: number; size: number } {
+  let fd = typeof file === "number" ? file : -1;
+  try {
+    // Without O_NONBLOCK, to open a FIFO would stop the thread until somebody writes to it.
+    if (typeof file === "string") fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    return { fd, size: fstatSync(fd).size };
+  } catch (error) {
+    const { code = "EIO", syscall } = error as NodeJS.ErrnoException;
+    const address = typeof file === "number" ? `fd ${file}` : file;
+    throw new SocketError(code, { syscall, address, bytesWritten: 0, cause: error });
+  }
 }
 
 function viewOf(view: ArrayBufferView, what: string): Uint8Array {

@@ -45,6 +45,10 @@ const exiting: Record<string, string> = {
     await listener.close();
     listener.ref();
   `,
+  "accept waits on an unref'd listener": `
+    const listener = await listen({ host: "127.0.0.1", port: 0 });
+    void listener.unref().accept();
+  `,
   "a connected socket is open and nobody waits on it": `
     ${listening}
     await connect(target);
@@ -198,11 +202,6 @@ describe("a process stays alive", () => {
       ${listening}
       listener.unref();
       spawn(async () => (await connect(target)).next());
-    `,
-    "while accept waits on an unref'd listener": `
-      const listener = await listen({ host: "127.0.0.1", port: 0 });
-      listener.unref();
-      listener.accept();
     `,
     "while a descriptor is waited for": `waitReadable(0);`,
   };

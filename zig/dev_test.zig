@@ -1,4 +1,1 @@
-test {
-    _ = @import("watching_test.zig");
-    _ = @import("endpoints_test.zig");
-}
+test { _ = @import("lingering_test.zig"); }

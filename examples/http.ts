@@ -1,0 +1,50 @@
+/** A small HTTP/1.1 responder in straight-line style: `bun examples/http.ts [port]`, then curl it. */
+
+import { deadline, listen, type Socket } from "../index.ts";
+
+const longestHead = 16_384;
+const decoder = new TextDecoder("latin1");
+
+/** One request's head at a time, from a stream in which they follow each other. */
+class RequestHeads {
+  readonly #socket: Socket;
+  #unread = "";
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  /** The next head without its empty line; null at the end of the stream. */
+  async next(until: number): Promise<string | null> {
+    for (;;) {
+      const end = this.#unread.indexOf("\r\n\r\n");
+      if (end >= 0) {
+        const head = this.#unread.slice(0, end);
+        this.#unread = this.#unread.slice(end + 4);
+        return head;
+      }
+      if (this.#unread.length > longestHead) throw new Error("the head of a request is too long");
+      const chunk = await this.#socket.next(until);
+      if (chunk === null) return null;
+      this.#unread += decoder.decode(chunk);
+    }
+  }
+}
+
+async function serve(socket: Socket): Promise<void> {
+  const heads = new RequestHeads(socket);
+  for (let head: string | null; (head = await heads.next(deadline(10_000))) !== null; ) {
+    const [method = "", target = ""] = head.split(" ", 2);
+    const isKnown = method === "GET" || method === "HEAD";
+    const body = isKnown ? `you asked for ${target}\n` : "only GET and HEAD\n";
+    await socket.write(
+      `HTTP/1.1 ${isKnown ? "200 OK" : "405 Method Not Allowed"}\r\n` +
+        `content-type: text/plain\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n` +
+        (method === "HEAD" ? "" : body),
+    );
+    if (!isKnown || /^connection:\s*close/im.test(head)) return;
+  }
+}
+
+const listener = await listen({ host: "127.0.0.1", port: Number(process.argv[2] ?? 8080) }, serve);
+console.log(`http://${listener.address}:${listener.port}/`);

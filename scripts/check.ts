@@ -1,0 +1,33 @@
+/** Format, lint and types of all files, and the core's types on every system that it supports. */
+
+import { join } from "node:path";
+import { root, zigExecutable } from "./build.ts";
+
+interface Check {
+  name: string;
+  command: string[];
+  cwd: string;
+}
+
+function installed(program: string): string {
+  return join(root, "node_modules", ".bin", program);
+}
+
+export const checks: readonly Check[] = [
+  { name: "zig fmt", command: [zigExecutable(), "fmt", "--check", "zig"], cwd: root },
+  {
+    name: "zig build check",
+    command: [zigExecutable(), "build", "check"],
+    cwd: join(root, "zig"),
+  },
+  { name: "biome", command: [process.execPath, installed("biome"), "check", "."], cwd: root },
+  { name: "tsc", command: [process.execPath, installed("tsc")], cwd: root },
+];
+
+if (import.meta.main) {
+  for (const { name, command, cwd } of checks) {
+    const { exitCode } = Bun.spawnSync(command, { cwd, stdout: "inherit", stderr: "inherit" });
+    console.log(`${name}: ${exitCode === 0 ? "well" : "failed"}`);
+    if (exitCode !== 0) process.exitCode = 1;
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * The programs that the tests talk to. On a Debian machine where we are root, as in CI, what is
+ * missing is installed; elsewhere the tests that need it are skipped, and say so.
+ */
+
+const packages: Record<string, string> = {
+  nc: "netcat-openbsd",
+  socat: "socat",
+  curl: "curl",
+  nginx: "nginx-light",
+  openssl: "openssl",
+};
+
+export function installPeers(): void {
+  const missing = Object.keys(packages).filter((program) => findProgram(program) === null);
+  if (missing.length === 0) return;
+  if (process.getuid?.() !== 0 || Bun.which("apt-get") === null) {
+    console.error(`plait: not installed, so tests are skipped: ${missing.join(", ")}`);
+    return;
+  }
+  const wanted = missing.map((program) => packages[program] as string);
+  console.error(`plait: installing ${wanted.join(", ")} for the tests`);
+  const environment = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  for (const argv of [
+    ["update", "-qq"],
+    ["install", "-y", "-qq", "--no-install-recommends", ...wanted],
+  ]) {
+    const { exitCode, stderr } = Bun.spawnSync(["apt-get", ...argv], {
+      env: environment,
+      stdin: "ignore",
+    });
+    if (exitCode !== 0) console.error(`plait: apt-get ${argv[0]}: ${stderr}`);
+  }
+}
+
+/** nginx is in a folder that only root's PATH has. */
+function findProgram(program: string): string | null {
+  return Bun.which(program, { PATH: `${process.env.PATH}:/usr/sbin:/sbin` });
+}

@@ -1,0 +1,215 @@
+//! Looking host names up, and giving that up at any moment.
+
+const std = @import("std");
+const c = std.c;
+const abi = @import("abi.zig");
+const system = @import("system.zig");
+const harness_module = @import("harness_test.zig");
+const Harness = harness_module.Harness;
+const Resolver = @import("resolver.zig").Resolver;
+const Scheduler = @import("scheduler.zig").Scheduler;
+const resolver_module = @import("resolver.zig");
+const Status = abi.Status;
+const expect = std.testing.expect;
+const expectEqual = std.testing.expectEqual;
+
+const text_bytes = abi.Limits.resolved_addresses * (abi.Limits.address_text_bytes + 1);
+
+/// A name that no server is asked for: a label has 63 bytes at the most (RFC 1035, section 2.3.4).
+const impossible_name = "x" ** 64 ++ ".invalid";
+
+fn start(harness: *Harness, name: []const u8, family: abi.AddressFamily) !u32 {
+    const waiter = harness.scheduler.park(.resolve, null).?;
+    try expectEqual(null, harness.scheduler.resolver.start(waiter, name, family));
+    return waiter;
+}
+
+/// The status of the one waiter that is woken next.
+fn statusOf(harness: *Harness, waiter: u32) !Status {
+    for (0..1000) |_| {
+        const woken = try harness.pollFor(10 * std.time.ns_per_ms);
+        if (woken.len == 0) continue;
+        try expectEqual(1, woken.len);
+        try expectEqual(waiter, woken[0][0]);
+        return woken[0][1];
+    }
+    return error.NobodyWasWoken;
+}
+
+fn isIdle(resolver: *Resolver) bool {
+    // Both are the threads' as well.
+    const result = c.pthread_mutex_lock(&resolver.mutex);
+    std.debug.assert(result == .SUCCESS);
+    defer _ = c.pthread_mutex_unlock(&resolver.mutex);
+    return resolver.requests == 0 and resolver.threads == 0;
+}
+
+test "localhost is this machine" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const waiter = try start(&harness, "localhost", .ipv4);
+    try expectEqual(.ok, try statusOf(&harness, waiter));
+    var text: [text_bytes]u8 = undefined;
+    const length = harness.scheduler.resolver.take(waiter, &text).?;
+    try expect(std.mem.startsWith(u8, text[0..length], "127."));
+    try expect(std.mem.endsWith(u8, text[0..length], "\n"));
+    // The answer is taken once.
+    try expectEqual(null, harness.scheduler.resolver.take(waiter, &text));
+    try harness.pollUntil(harness.scheduler.resolver, isIdle);
+}
+
+test "an answer is cut at a whole line" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const waiter = try start(&harness, "127.0.0.1", .unspecified);
+    try expectEqual(.ok, try statusOf(&harness, waiter));
+    var text: [9]u8 = undefined;
+    try expectEqual(0, harness.scheduler.resolver.take(waiter, &text).?);
+    const again = try start(&harness, "127.0.0.1", .unspecified);
+    try expectEqual(.ok, try statusOf(&harness, again));
+    var exact: [10]u8 = undefined;
+    const length = harness.scheduler.resolver.take(again, &exact).?;
+    try std.testing.expectEqualStrings("127.0.0.1\n", exact[0..length]);
+}
+
+test "a name of the other family is not found" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const waiter = try start(&harness, "127.0.0.1", .ipv6);
+    try expectEqual(.ENOTFOUND, try statusOf(&harness, waiter));
+}
+
+test "a name that cannot be says so" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const waiter = try start(&harness, impossible_name, .unspecified);
+    const status = try statusOf(&harness, waiter);
+    try expect(status == .ENOTFOUND or status == .EAI_AGAIN);
+    var text: [text_bytes]u8 = undefined;
+    try expectEqual(null, harness.scheduler.resolver.take(waiter, &text));
+}
+
+test "what is no name is refused without a look-up" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const resolver = harness.scheduler.resolver;
+    for ([_][]const u8{ "", "a\x00b", "x" ** (resolver_module.name_bytes + 1) }) |name| {
+        try expectEqual(.ENOTFOUND, resolver.start(0, name, .unspecified).?);
+    }
+    try expectEqual(0, resolver.requests);
+    try expectEqual(0, resolver.threads);
+}
+
+test "look-ups beyond the number of threads wait for one, and each has its answer" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    var waiters: [64]u32 = undefined;
+    for (&waiters) |*waiter| waiter.* = try start(&harness, "localhost", .ipv4);
+    var answered: usize = 0;
+    var text: [text_bytes]u8 = undefined;
+    for (0..1000) |_| {
+        for (try harness.pollFor(10 * std.time.ns_per_ms)) |wakeup| {
+            try expectEqual(.ok, wakeup[1]);
+            try expect(std.mem.indexOfScalar(u32, &waiters, wakeup[0]) != null);
+            try expect(harness.scheduler.resolver.take(wakeup[0], &text).? > 0);
+            answered += 1;
+        }
+        if (answered == waiters.len) break;
+    }
+    try expectEqual(waiters.len, answered);
+    try expectEqual(0, harness.scheduler.resolver.answered.count());
+    try harness.pollUntil(harness.scheduler.resolver, isIdle);
+}
+
+test "a look-up that was given up wakes nobody, not even the number's next owner" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const scheduler = harness.scheduler;
+    for (0..50) |_| {
+        const cancelled = try start(&harness, "localhost", .ipv4);
+        try expect(scheduler.cancel(cancelled, .cancelled));
+        const late = scheduler.park(.resolve, 1).?;
+        try expectEqual(null, scheduler.resolver.start(late, "localhost", .ipv4));
+        try harness.expectWoken(&.{ .{ cancelled, .cancelled }, .{ late, .timed_out } });
+        try harness.expectNobody();
+        // Every free number has a new owner by now, which nothing wakes.
+        var owners: [256]u32 = undefined;
+        for (&owners) |*owner| owner.* = harness.sleep(null);
+        try harness.pollUntil(scheduler.resolver, isIdle);
+        try harness.expectNobody();
+        for (owners) |owner| try expect(scheduler.drop(owner));
+    }
+    try expectEqual(0, scheduler.resolver.answered.count());
+}
+
+test "look-ups that were given up do not keep the others waiting" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const scheduler = harness.scheduler;
+    const resolver = scheduler.resolver;
+    // No thread is to begin before all of them have been given up.
+    try expectEqual(.SUCCESS, c.pthread_mutex_lock(&resolver.mutex));
+    resolver.threads += 4;
+    try expectEqual(.SUCCESS, c.pthread_mutex_unlock(&resolver.mutex));
+    for (0..100) |_| {
+        const waiter = try start(&harness, "given-up.invalid", .unspecified);
+        try expect(scheduler.cancel(waiter, .cancelled));
+    }
+    try expectEqual(100, (try harness.poll()).len);
+    var queued: usize = 0;
+    var next = resolver.queued.head;
+    while (next) |request| : (next = request.next) queued += 1;
+    try expectEqual(.SUCCESS, c.pthread_mutex_lock(&resolver.mutex));
+    resolver.threads -= 4;
+    try expectEqual(.SUCCESS, c.pthread_mutex_unlock(&resolver.mutex));
+    try expectEqual(0, queued);
+}
+
+/// Counts what is allocated, for threads that go on after the test's own.
+const Counting = struct {
+    live: std.atomic.Value(usize) = .init(0),
+
+    const vtable: std.mem.Allocator.VTable = .{
+        .alloc = alloc,
+        .resize = std.mem.Allocator.noResize,
+        .remap = std.mem.Allocator.noRemap,
+        .free = free,
+    };
+
+    fn allocator(counting: *Counting) std.mem.Allocator {
+        return .{ .ptr = counting, .vtable = &vtable };
+    }
+
+    fn alloc(context: *anyopaque, length: usize, alignment: std.mem.Alignment, address: usize) ?[*]u8 {
+        const counting: *Counting = @ptrCast(@alignCast(context));
+        const memory = std.heap.c_allocator.rawAlloc(length, alignment, address) orelse return null;
+        _ = counting.live.fetchAdd(1, .monotonic);
+        return memory;
+    }
+
+    fn free(context: *anyopaque, memory: []u8, alignment: std.mem.Alignment, address: usize) void {
+        const counting: *Counting = @ptrCast(@alignCast(context));
+        std.heap.c_allocator.rawFree(memory, alignment, address);
+        _ = counting.live.fetchSub(1, .release);
+    }
+};
+
+test "a scheduler may end while names are looked up: the threads free the rest" {
+    for (0..50) |turn| {
+        var counting: Counting = .{};
+        var harness = try Harness.initWith(counting.allocator());
+        const scheduler = harness.scheduler;
+        for (0..turn % 10) |_| {
+            const waiter = scheduler.park(.resolve, null).?;
+            try expectEqual(null, scheduler.resolver.start(waiter, "localhost", .unspecified));
+        }
+        // Some have their answers, some are under way, some have not begun.
+        if (turn % 3 == 0) _ = scheduler.poll(50 * std.time.ns_per_us);
+        harness.deinit();
+        const give_up = system.nanoseconds() + 10 * std.time.ns_per_s;
+        while (counting.live.load(.acquire) > 0) {
+            try expect(system.nanoseconds() < give_up);
+            _ = c.sched_yield();
+        }
+    }
+}
