@@ -4,6 +4,7 @@
  */
 
 export { block } from "./src/block.ts";
+export type { WriteData } from "./src/buffers.ts";
 export { deadline, now } from "./src/clock.ts";
 export { type ConnectOptions, connect } from "./src/connect.ts";
 export { waitReadable, waitWritable } from "./src/descriptors.ts";
@@ -13,9 +14,4 @@ export { type Handler, type Listener, type ListenOptions, listen } from "./src/l
 export { dump, type Stats, stats } from "./src/observe.ts";
 export { park, unpark } from "./src/park.ts";
 export { sleep, sleepUntil, yieldNow } from "./src/sleep.ts";
-export {
-  type KeepAliveOptions,
-  type SendFileOptions,
-  Socket,
-  type WriteData,
-} from "./src/socket.ts";
+export { type KeepAliveOptions, type SendFileOptions, Socket } from "./src/socket.ts";

@@ -3,6 +3,7 @@
 import { unlinkSync } from "node:fs";
 import { Endpoint, ListenFlags } from "./abi.ts";
 import { Acceptor, AcceptWait } from "./acceptor.ts";
+import { addressPort, addressText } from "./addresses.ts";
 import {
   checkedDeadline,
   checkedInteger,
@@ -18,7 +19,7 @@ import { current, Fiber, startFiber } from "./fiber.ts";
 import { addressesOf, literalVersion } from "./names.ts";
 import { core } from "./native.ts";
 import { attend, hold, unhold } from "./scheduler.ts";
-import { addressPort, addressText, Socket, type SocketKeeper } from "./socket.ts";
+import { Socket, type SocketKeeper } from "./socket.ts";
 import { cancellation } from "./wait.ts";
 
 /** Serves one connection. The socket is closed when it returns or throws. */

@@ -75,11 +75,6 @@ Bun.connect({
   throw new Error("plait: Bun's loop has not taken the waker's bell", { cause: error });
 });
 
-/** Whether the caller runs inside a turn, so that what it parks is looked after by the driver. */
-export function isTurning(): boolean {
-  return turning;
-}
-
 /** The clock as precisely as the moment of parking needs it. */
 export function parkingTime(): number {
   return turning ? sharedFloat64[Shared.nowMillisecondsFloat64]! : core.now();

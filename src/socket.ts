@@ -2,15 +2,19 @@
 
 import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { Endpoint, Limits, Shared, Status, WaitKind } from "./abi.ts";
+import { addressPort, addressText } from "./addresses.ts";
 import {
-  checkedDeadline,
-  checkedInteger,
-  checkOptions,
-  rangeMistake,
-  typeMistake,
-} from "./checks.ts";
+  bytesOf,
+  collectParts,
+  emptyBuffer,
+  isDetached,
+  isList,
+  viewOf,
+  type WriteData,
+} from "./buffers.ts";
+import { checkedDeadline, checkedInteger, checkOptions, typeMistake } from "./checks.ts";
 import { codeOf, SocketError, TimeoutError } from "./errors.ts";
-import { core, sharedInt32, sharedUint32 } from "./native.ts";
+import { core, sharedInt32 } from "./native.ts";
 import { immediate } from "./parking.ts";
 import { attend } from "./scheduler.ts";
 import {
@@ -24,9 +28,6 @@ import {
   VectorSend,
 } from "./transfers.ts";
 import { cancellation } from "./wait.ts";
-
-/** What `write` takes: text (sent as UTF-8), any view, an ArrayBuffer, or an array of these. */
-export type WriteData = string | ArrayBufferView | ArrayBufferLike | readonly WriteData[];
 
 export interface SendFileOptions {
   /** Where in the file to begin, in bytes; 0 if not given. */
@@ -54,8 +55,6 @@ const closedHandle = -1;
 const encoder = new TextEncoder();
 /** Short texts are encoded here and mostly sent at once. */
 const textScratch = new Uint8Array(16_384);
-const addressScratch = new Uint8Array(Limits.addressTextBytes);
-const decoder = new TextDecoder();
 
 /**
  * A connected stream socket: TCP or Unix.
@@ -473,18 +472,6 @@ export function checkedKeepAlive(on: boolean | KeepAliveOptions): Required<KeepA
   };
 }
 
-/** The address of one end of a handle; its port is `addressPort()` until the next call. */
-export function addressText(handle: number, end: number): string | undefined {
-  const length = core.address(handle, end, addressScratch);
-  return length < 0 ? undefined : decoder.decode(addressScratch.subarray(0, length));
-}
-
-/** The port that belongs to the last address; undefined for a path. */
-export function addressPort(): number | undefined {
-  const port = sharedUint32[Shared.addressPortUint32];
-  return port === 0 ? undefined : port;
-}
-
 /** Opens a file to be sent, or looks at one that is open. */
 function openFile(file: string | number): { fd: number; size: number } {
   let fd = typeof file === "number" ? file : -1;
@@ -497,45 +484,4 @@ function openFile(file: string | number): { fd: number; size: number } {
     const address = typeof file === "number" ? `fd ${file}` : file;
     throw new SocketError(code, { syscall, address, bytesWritten: 0, cause: error });
   }
-}
-
-function viewOf(view: ArrayBufferView, what: string): Uint8Array {
-  if (!ArrayBuffer.isView(view)) throw typeMistake(`${what} takes a typed array or a DataView`);
-  if (view instanceof Uint8Array) return view;
-  // The constructor of a view over a detached buffer throws a TypeError of its own.
-  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-}
-
-function bytesOf(data: ArrayBufferView | ArrayBufferLike): Uint8Array {
-  if (ArrayBuffer.isView(data)) return viewOf(data, "write");
-  if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) return new Uint8Array(data);
-  throw typeMistake("write takes a string, a view, an ArrayBuffer, or an array of these");
-}
-
-function collectParts(data: readonly WriteData[], parts: Uint8Array[]): void {
-  for (const part of data) {
-    if (isList(part)) {
-      collectParts(part, parts);
-      continue;
-    }
-    const bytes = typeof part === "string" ? encoder.encode(part) : bytesOf(part);
-    if (bytes.byteLength > 0) parts.push(bytes);
-    else if (isDetached(bytes)) throw typeMistake("write: a buffer is detached");
-  }
-}
-
-/** `Array.isArray`, which does not recognize arrays that are read-only. */
-function isList(data: WriteData): data is readonly WriteData[] {
-  return Array.isArray(data);
-}
-
-function isDetached(bytes: Uint8Array): boolean {
-  const { buffer } = bytes;
-  return buffer instanceof ArrayBuffer && buffer.detached;
-}
-
-function emptyBuffer(bytes: Uint8Array): Error {
-  return isDetached(bytes)
-    ? typeMistake("read: the buffer is detached")
-    : rangeMistake("read: the buffer has no room");
 }

@@ -20,7 +20,7 @@ export async function startNginx(files: Record<string, string | Uint8Array>): Pr
   const configuration = folder.file("nginx.conf");
   writeFileSync(configuration, configurationFor(folder.path, port));
   const command = [installedProgram("nginx"), "-p", folder.path, "-c", configuration];
-  const child = Bun.spawn([...command, "-e", "stderr"], { stdout: "ignore", stderr: "pipe" });
+  const child = Bun.spawn(command, { stdout: "ignore", stderr: "pipe" });
   const stop = async () => {
     child.kill();
     await child.exited;
@@ -53,6 +53,7 @@ function configurationFor(folder: string, port: number): string {
   return `
     daemon off;
     master_process off;
+    error_log stderr;
     pid ${folder}/nginx.pid;
     events { worker_connections 512; }
     http {
