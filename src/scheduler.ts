@@ -190,19 +190,31 @@ function turn(timeout: number): void {
   }
 }
 
+/** What is left to be read of the ring: from `ringNext` up to `ringEnd`. */
+let ringNext = 0;
+let ringEnd = 0;
+
 /** Wakes what was parked under each waiter in the ring, and runs the code that waited. */
 function dispatch(count: number): void {
-  const end = Shared.wakeupInt32 + 2 * count;
-  for (let start: number = Shared.wakeupInt32; start < end; start += 2 * wakeupsPerDrain) {
-    const stop = Math.min(start + 2 * wakeupsPerDrain, end);
-    for (let index = start; index < stop; index += 2) {
-      const waiter = sharedInt32[index]!;
+  ringNext = Shared.wakeupInt32;
+  ringEnd = ringNext + 2 * count;
+  dispatchRest();
+}
+
+/** Code that runs between two portions may call `block`, which then goes on with the rest. */
+function dispatchRest(): void {
+  while (ringNext < ringEnd) {
+    const stop = Math.min(ringNext + 2 * wakeupsPerDrain, ringEnd);
+    while (ringNext < stop) {
+      const waiter = sharedInt32[ringNext]!;
+      const status = sharedInt32[ringNext + 1]!;
+      ringNext += 2;
       const wait = parked[waiter];
       if (wait === undefined) continue;
       parked[waiter] = undefined;
       wait.waiter = notParked;
       if (wait.keepsAlive) holds--;
-      wait.wake(sharedInt32[index + 1]!);
+      wait.wake(status);
     }
     drainMicrotasks();
   }
@@ -220,6 +232,7 @@ export function runUntil(start: () => void, done: () => boolean): boolean {
   try {
     start();
     drainMicrotasks();
+    dispatchRest();
     while (!done()) {
       if (sharedUint32[Shared.waitersUint32] === 0) return false;
       dispatch(core.poll(sliceMicroseconds));

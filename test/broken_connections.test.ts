@@ -78,7 +78,7 @@ test("a reset ends a reader and a writer that wait at the same time", async () =
 test.skipIf(process.platform !== "linux")("a foreign peer's reset is the same", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 });
   using peer = new RawSocket();
-  peer.connect(listener.port!);
+  peer.connect(listener.port);
   await using socket = await listener.accept();
   peer.send("hello");
   expect(await readExactly(socket, 5)).toHaveLength(5);
@@ -91,7 +91,7 @@ test.skipIf(process.platform !== "linux")("a foreign peer's reset is the same", 
 test.skipIf(process.platform !== "linux")("what came before a reset is read first", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 });
   using peer = new RawSocket();
-  peer.connect(listener.port!);
+  peer.connect(listener.port);
   await using socket = await listener.accept();
   peer.send("last words");
   peer.reset();

@@ -22,11 +22,11 @@ test("both ends agree on the addresses of an IPv4 connection", async () => {
   await using client = await connect({ host: "127.0.0.1", port: listener.port });
   await using server = await listener.accept();
   expect(client.remoteAddress).toBe("127.0.0.1");
-  expect(client.remotePort).toBe(listener.port!);
+  expect(client.remotePort).toBe(listener.port);
   expect(client.localAddress).toBe("127.0.0.1");
   expect(server.remoteAddress).toBe("127.0.0.1");
   expect(server.remotePort).toBe(client.localPort!);
-  expect(server.localPort).toBe(listener.port!);
+  expect(server.localPort).toBe(listener.port);
   expect(client.localPort).toBeGreaterThan(0);
   expect(client.connected).toBe(true);
   expect(client.secure).toBe(false);

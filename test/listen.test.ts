@@ -86,7 +86,7 @@ test("reusePort lets two listen at the same port, and both get connections", asy
   const options = { host: "127.0.0.1", reusePort: true };
   await using first = await listen({ ...options, port: 0 }, () => void served.first++);
   await using second = await listen({ ...options, port: first.port }, () => void served.second++);
-  expect(second.port).toBe(first.port!);
+  expect(second.port).toBe(first.port);
   const exclusive = await failureOf(listen({ host: "127.0.0.1", port: first.port }));
   expect(exclusive).toMatchObject({ code: "EADDRINUSE" });
   // The kernel chooses by a hash of both addresses: of 64 connections each gets some.

@@ -209,7 +209,7 @@ test("Bun's own client gets everything from a server that closes", async () => {
   const { promise: isClosed, resolve: close } = Promise.withResolvers<void>();
   const socket = await Bun.connect({
     hostname: "127.0.0.1",
-    port: listener.port!,
+    port: listener.port,
     allowHalfOpen: true,
     socket: {
       data: (_, chunk) => void hasher.update(chunk),

@@ -41,8 +41,9 @@ fn result(status: ?Status) i32 {
 /// Makes the thread's scheduler and its waker thread. When the module is loaded anew in a thread that
 /// has a scheduler (`bun --hot`), that one is retired: its sockets are closed and its handles stale.
 pub fn open() callconv(.c) i32 {
-    if (current != null) waker_module.retire(waker_number);
+    if (current != null) waker_module.retire(waker_number, .keep_shared);
     current = null;
+    system.onThreadEnd(threadEnded);
     system.keepLoaded();
     system.ignoreBrokenPipeSignal();
     const created = Scheduler.create(allocator) orelse return Status.EMFILE.code();
@@ -59,7 +60,15 @@ pub fn open() callconv(.c) i32 {
 
 /// The end of the bell that belongs into Bun's loop. The caller owns the descriptor.
 pub fn takeBell() callconv(.c) i32 {
-    return bell;
+    const taken = bell;
+    bell = -1;
+    return taken;
+}
+
+/// The thread ends: a Worker's loop may never have had the bell, if it was terminated early.
+fn threadEnded(_: *anyopaque) callconv(.c) void {
+    if (bell >= 0) system.close(bell);
+    if (current != null) waker_module.retire(waker_number, .forget);
 }
 
 /// The memory block that both sides read, an `abi.Shared`.

@@ -2,7 +2,6 @@
 
 const std = @import("std");
 const c = std.c;
-const lingering = @import("lingering.zig");
 const streams = @import("streams.zig");
 const system = @import("system.zig");
 const harness_module = @import("harness_test.zig");
@@ -116,7 +115,7 @@ test "a peer that goes on sending is heard out, and still gets everything" {
     var taken: usize = 0;
     const input: [2048]u8 = @splat('i');
     var poured: usize = 0;
-    var buffer: [64 * 1024]u8 = undefined;
+    var buffer: [16 * 1024]u8 = undefined;
     while (taken < burdened.sent) {
         switch (system.send(burdened.peer, &input, input.len)) {
             .value => |count| poured += count,
@@ -126,7 +125,7 @@ test "a peer that goes on sending is heard out, and still gets everything" {
         if (!system.pollOne(burdened.peer, false, 1)) continue;
         taken += try valueOf(system.receive(burdened.peer, &buffer, buffer.len));
     }
-    try expect(poured > 100 * input.len);
+    try expect(poured > 10 * input.len);
     try expectEqual(1, harness.scheduler.shared.lingering);
 }
 

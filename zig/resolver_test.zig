@@ -3,7 +3,7 @@
 const std = @import("std");
 const c = std.c;
 const abi = @import("abi.zig");
-const system = @import("system.zig");
+const CountingAllocator = @import("counting_test.zig").CountingAllocator;
 const harness_module = @import("harness_test.zig");
 const Harness = harness_module.Harness;
 const Resolver = @import("resolver.zig").Resolver;
@@ -165,38 +165,9 @@ test "look-ups that were given up do not keep the others waiting" {
     try expectEqual(0, queued);
 }
 
-/// Counts what is allocated, for threads that go on after the test's own.
-const Counting = struct {
-    live: std.atomic.Value(usize) = .init(0),
-
-    const vtable: std.mem.Allocator.VTable = .{
-        .alloc = alloc,
-        .resize = std.mem.Allocator.noResize,
-        .remap = std.mem.Allocator.noRemap,
-        .free = free,
-    };
-
-    fn allocator(counting: *Counting) std.mem.Allocator {
-        return .{ .ptr = counting, .vtable = &vtable };
-    }
-
-    fn alloc(context: *anyopaque, length: usize, alignment: std.mem.Alignment, address: usize) ?[*]u8 {
-        const counting: *Counting = @ptrCast(@alignCast(context));
-        const memory = std.heap.c_allocator.rawAlloc(length, alignment, address) orelse return null;
-        _ = counting.live.fetchAdd(1, .monotonic);
-        return memory;
-    }
-
-    fn free(context: *anyopaque, memory: []u8, alignment: std.mem.Alignment, address: usize) void {
-        const counting: *Counting = @ptrCast(@alignCast(context));
-        std.heap.c_allocator.rawFree(memory, alignment, address);
-        _ = counting.live.fetchSub(1, .release);
-    }
-};
-
 test "a scheduler may end while names are looked up: the threads free the rest" {
     for (0..50) |turn| {
-        var counting: Counting = .{};
+        var counting: CountingAllocator = .{};
         var harness = try Harness.initWith(counting.allocator());
         const scheduler = harness.scheduler;
         for (0..turn % 10) |_| {
@@ -206,10 +177,6 @@ test "a scheduler may end while names are looked up: the threads free the rest" 
         // Some have their answers, some are under way, some have not begun.
         if (turn % 3 == 0) _ = scheduler.poll(50 * std.time.ns_per_us);
         harness.deinit();
-        const give_up = system.nanoseconds() + 10 * std.time.ns_per_s;
-        while (counting.live.load(.acquire) > 0) {
-            try expect(system.nanoseconds() < give_up);
-            _ = c.sched_yield();
-        }
+        try counting.expectLeft(0);
     }
 }

@@ -296,6 +296,25 @@ pub fn blockSignals() void {
     _ = c.pthread_sigmask(c.SIG.BLOCK, &all, &previous);
 }
 
+const ThreadKey = if (is_darwin) c_ulong else c_uint;
+extern "c" fn pthread_key_create(key: *ThreadKey, destructor: *const fn (*anyopaque) callconv(.c) void) c_int;
+extern "c" fn pthread_setspecific(key: ThreadKey, value: ?*const anyopaque) c_int;
+
+var thread_end_key: ThreadKey = undefined;
+var has_thread_end_key: std.atomic.Value(u32) = .init(0);
+
+/// Has `destructor` called when the calling thread ends. It is the same one for all threads.
+pub fn onThreadEnd(destructor: *const fn (*anyopaque) callconv(.c) void) void {
+    // 0 is no key, 1 one in the making, 2 one that is ready.
+    if (has_thread_end_key.cmpxchgStrong(0, 1, .acquire, .acquire) == null) {
+        const created = pthread_key_create(&thread_end_key, destructor) == 0;
+        has_thread_end_key.store(if (created) 2 else 0, .release);
+    }
+    while (has_thread_end_key.load(.acquire) == 1) std.atomic.spinLoopHint();
+    // A key's destructor is called for values other than null.
+    if (has_thread_end_key.load(.acquire) == 2) _ = pthread_setspecific(thread_end_key, &thread_end_key);
+}
+
 const LibraryInfo = extern struct { path: ?[*:0]const u8, base: ?*anyopaque, symbol: ?[*:0]const u8, address: ?*anyopaque };
 extern "c" fn dladdr(address: *const anyopaque, info: *LibraryInfo) c_int;
 

@@ -80,15 +80,15 @@ pub const Waker = struct {
     }
 };
 
-/// Has the waker with this number take its scheduler apart, if it has not done so already. Code that
-/// still holds the scheduler's shared block may go on to write to it.
-pub fn retire(number: u64) void {
+/// Has the waker with this number take its scheduler apart, if it has not done so already. With
+/// `keep_shared`, code that still holds the scheduler's shared block may go on to write to it.
+pub fn retire(number: u64, mode: enum { forget, keep_shared }) void {
     _ = c.pthread_mutex_lock(&lock);
     defer _ = c.pthread_mutex_unlock(&lock);
     var next = living;
     while (next) |waker| : (next = waker.next) {
         if (waker.number != number) continue;
-        waker.scheduler.keeps_shared = true;
+        waker.scheduler.keeps_shared = mode == .keep_shared;
         _ = c.shutdown(waker.bell, c.SHUT.RDWR);
     }
 }

@@ -46,7 +46,7 @@ export async function startNginx(files: Record<string, string | Uint8Array>): Pr
 /** nginx cannot tell which port it has got, so it is told one that was free a moment ago. */
 async function freePort(): Promise<number> {
   await using listener = await listen({ host: "127.0.0.1", port: 0 });
-  return listener.port!;
+  return listener.port;
 }
 
 function configurationFor(folder: string, port: number): string {
