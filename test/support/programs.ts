@@ -9,35 +9,39 @@ const root = join(import.meta.dir, "..", "..");
 export interface ProgramResult {
   readonly stdout: string;
   readonly stderr: string;
-  /** null when it was ended because its time was up. */
+  /** null when it was ended by a signal, as it is when its time is up. */
   readonly exitCode: number | null;
   readonly milliseconds: number;
 }
 
 export interface ProgramOptions {
-  /** When the process is ended, in milliseconds. */
-  readonly bound?: number;
   readonly env?: Readonly<Record<string, string>>;
+  /** Bun's own, before the program's path. */
+  readonly arguments?: readonly string[];
+  /** It is ended after so many milliseconds. */
+  readonly bound?: number;
 }
 
 /** A program in a folder of its own, running; the process and the folder go when it is disposed of. */
 export class Program implements AsyncDisposable {
   readonly process: Bun.Subprocess<"pipe", "pipe", "pipe">;
   readonly #folder = new TemporaryFolder();
+  readonly path = this.#folder.file("program.ts");
   readonly #started = performance.now();
   readonly #stderr: Promise<string>;
   #read = "";
 
   /** `source` is TypeScript that finds the API's names in scope. */
-  constructor(source: string, env: Readonly<Record<string, string>> = {}) {
-    const path = this.#folder.file("program.ts");
-    writeFileSync(path, withImports(source));
-    this.process = Bun.spawn([process.execPath, path], {
+  constructor(source: string, options: ProgramOptions = {}) {
+    writeFileSync(this.path, withImports(source));
+    this.process = Bun.spawn([process.execPath, ...(options.arguments ?? []), this.path], {
       cwd: this.#folder.path,
-      env: { ...process.env, ...env },
+      env: { ...process.env, ...options.env },
       stdin: "pipe",
       stdout: "pipe",
       stderr: "pipe",
+      timeout: options.bound ?? 4000,
+      killSignal: "SIGKILL",
     });
     this.#stderr = new Response(this.process.stderr).text();
   }
@@ -61,20 +65,14 @@ export class Program implements AsyncDisposable {
     return line;
   }
 
-  /** Waits for its end, which comes by force after `bound` milliseconds. */
-  async end(bound: number): Promise<ProgramResult> {
-    let isLate = false;
-    const timer = setTimeout(() => {
-      isLate = true;
-      this.process.kill("SIGKILL");
-    }, bound);
+  /** Waits for its end. */
+  async end(): Promise<ProgramResult> {
     const stdout = this.#read + (await new Response(this.process.stdout).text());
-    const exitCode = await this.process.exited;
-    clearTimeout(timer);
+    await this.process.exited;
     return {
       stdout: stdout.trimEnd(),
       stderr: await this.#stderr,
-      exitCode: isLate ? null : exitCode,
+      exitCode: this.process.signalCode === null ? this.process.exitCode : null,
       milliseconds: performance.now() - this.#started,
     };
   }
@@ -86,13 +84,13 @@ export class Program implements AsyncDisposable {
   }
 }
 
-/** Runs a program to its end, or to the end of its time. */
+/** Runs a program to its end. */
 export async function runProgram(
   source: string,
-  { bound = 4000, env = {} }: ProgramOptions = {},
+  options: ProgramOptions = {},
 ): Promise<ProgramResult> {
-  await using program = new Program(source, env);
-  return await program.end(bound);
+  await using program = new Program(source, options);
+  return await program.end();
 }
 
 /** Puts an import of those names of the API before a program that it mentions. */

@@ -1,0 +1,193 @@
+/** Programs that are shipped: compiled to one file, bundled, and installed from a package. */
+
+import { describe, expect, test } from "bun:test";
+import { cpSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { libraryOf, root } from "../scripts/build.ts";
+import { withImports } from "./support/programs.ts";
+import { TemporaryFolder } from "./support/temporary_folder.ts";
+
+/** Copying Bun's executable takes most of it. */
+const bound = 30_000;
+
+const echo = `
+  const listener = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
+    for await (const chunk of socket) await socket.write(chunk);
+  });
+  const socket = await connect({ host: "127.0.0.1", port: listener.port! });
+  await socket.write("echo");
+  console.log(new TextDecoder().decode((await socket.next())!));
+  socket.close();
+  await listener.close();
+`;
+
+/** Says which files it has mapped, so that it can be seen whose library it runs with. */
+const echoAndMaps = `
+  ${echo}
+  console.error(await Bun.file("/proc/self/maps").text().catch(() => ""));
+`;
+
+/** As a user's shell has it, without what points the tests to the checked core. */
+const { PLAIT_LIBRARY: _, ...environment } = process.env;
+
+async function run(command: string[], cwd: string): Promise<{ stdout: string; stderr: string }> {
+  const child = Bun.spawn(command, {
+    cwd,
+    env: environment,
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    timeout: bound,
+  });
+  const [stdout, stderr, exitCode] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  if (exitCode !== 0) throw new Error(`${command.join(" ")}: ${exitCode}\n${stdout}${stderr}`);
+  return { stdout: stdout.trimEnd(), stderr };
+}
+
+/** A folder with `program.ts`, and an empty one to run in. */
+class Workshop extends TemporaryFolder {
+  readonly empty = this.file("empty");
+
+  constructor(source: string) {
+    super();
+    mkdirSync(this.empty);
+    writeFileSync(this.file("program.ts"), source);
+  }
+}
+
+describe("a program", () => {
+  test(
+    "compiled by bun build --compile runs alone in an empty folder",
+    async () => {
+      using workshop = new Workshop(withImports(echoAndMaps));
+      const executable = join(workshop.empty, "program");
+      const build = ["build", "--compile", "program.ts", "--outfile", executable];
+      await run([process.execPath, ...build], workshop.path);
+      expect(readdirSync(workshop.empty)).toEqual(["program"]);
+      const { stdout, stderr } = await run([executable], workshop.empty);
+      expect(stdout).toBe("echo");
+      expect(stderr).not.toContain(libraryOf("fast"));
+      expect(stderr).not.toContain(libraryOf("checked"));
+      expect(readdirSync(workshop.empty)).toEqual(["program"]);
+    },
+    bound,
+  );
+
+  test(
+    "compiled with a Worker runs plait in both",
+    async () => {
+      using workshop = new Workshop(`
+        import { listen } from ${JSON.stringify(join(root, "index.ts"))};
+        await using listener = await listen({ host: "127.0.0.1", port: 0 });
+        const worker = new Worker("./worker.ts");
+        worker.postMessage(listener.port);
+        const socket = await listener.accept();
+        console.log(new TextDecoder().decode((await socket.next())!));
+        socket.close();
+        worker.terminate();
+      `);
+      writeFileSync(
+        workshop.file("worker.ts"),
+        `
+          import { connect } from ${JSON.stringify(join(root, "index.ts"))};
+          declare const self: Worker;
+          self.onmessage = async ({ data }) => {
+            const socket = await connect({ host: "127.0.0.1", port: data });
+            await socket.write("from the Worker");
+            await socket.next();
+          };
+        `,
+      );
+      const executable = join(workshop.empty, "program");
+      const entries = ["program.ts", "worker.ts"];
+      const build = ["build", "--compile", ...entries, "--outfile", executable];
+      await run([process.execPath, ...build], workshop.path);
+      const { stdout } = await run([executable], workshop.empty);
+      expect(stdout).toBe("from the Worker");
+    },
+    bound,
+  );
+
+  test(
+    "bundled by bun build runs in any folder",
+    async () => {
+      using workshop = new Workshop(withImports(echoAndMaps));
+      const build = ["build", "--target", "bun", "--outdir", "bundle", "program.ts"];
+      await run([process.execPath, ...build], workshop.path);
+      const bundle = join(workshop.empty, "moved");
+      cpSync(workshop.file("bundle"), bundle, { recursive: true });
+      for (const folder of [bundle, workshop.empty]) {
+        const command = [process.execPath, join(bundle, "program.js")];
+        const { stdout, stderr } = await run(command, folder);
+        expect(stdout).toBe("echo");
+        expect(stderr).not.toContain(libraryOf("fast"));
+      }
+    },
+    bound,
+  );
+});
+
+describe("the package", () => {
+  test(
+    "has what a program needs, and nothing else, and can be installed and type-checked",
+    async () => {
+      using workshop = new Workshop(`
+        import { connect, type Fiber, listen, spawn } from "plait";
+        const fiber: Fiber<number> = spawn(() => 1);
+        const any: Fiber = fiber;
+        console.log((await fiber.join()).toFixed(), any.state);
+        ${echo}
+      `);
+      const pack = ["pm", "pack", "--ignore-scripts", "--destination", workshop.path, "--quiet"];
+      await run([process.execPath, ...pack], root);
+      const [tarball] = readdirSync(workshop.path).filter((name) => name.endsWith(".tgz"));
+
+      const project = workshop.file("project");
+      mkdirSync(project);
+      cpSync(workshop.file("program.ts"), join(project, "program.ts"));
+      writeFileSync(join(project, "package.json"), '{ "name": "project", "type": "module" }');
+      await run([process.execPath, "add", workshop.file(tarball!)], project);
+
+      const installed = join(project, "node_modules", "plait");
+      const files = readdirSync(installed, { recursive: true, encoding: "utf8" });
+      const unneeded = files.filter((path) =>
+        /^(test|bench|zig|scripts|node_modules)\b/.test(path),
+      );
+      expect(unneeded).toEqual([]);
+      expect(files).toContain("build/libplait.so");
+      expect(files).not.toContain("build/libplait-checked.so");
+      const { stdout } = await run([process.execPath, "program.ts"], project);
+      expect(stdout.split("\n")).toEqual(["1 done", "echo"]);
+
+      // As `bun init` writes it.
+      const compilerOptions = {
+        lib: ["ESNext"],
+        target: "ESNext",
+        module: "Preserve",
+        moduleDetection: "force",
+        types: ["bun"],
+        moduleResolution: "bundler",
+        allowImportingTsExtensions: true,
+        verbatimModuleSyntax: true,
+        noEmit: true,
+        strict: true,
+        skipLibCheck: true,
+        noFallthroughCasesInSwitch: true,
+        noUncheckedIndexedAccess: true,
+        noImplicitOverride: true,
+      };
+      const config = JSON.stringify({ compilerOptions, files: ["program.ts"] });
+      writeFileSync(join(project, "tsconfig.json"), config);
+      for (const name of ["@types", "bun-types"]) {
+        symlinkSync(join(root, "node_modules", name), join(project, "node_modules", name));
+      }
+      const compiler = join(root, "node_modules", ".bin", "tsc");
+      await run([compiler, "--project", project], project);
+    },
+    bound,
+  );
+});

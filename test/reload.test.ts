@@ -1,0 +1,70 @@
+/** The modules evaluated again in the same thread, as Bun's development tools do it. */
+
+import { describe, expect, test } from "bun:test";
+import { appendFileSync, writeFileSync } from "node:fs";
+import { Program, withImports } from "./support/programs.ts";
+import { TemporaryFolder } from "./support/temporary_folder.ts";
+
+const echo = `
+  const listener = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
+    for await (const chunk of socket) await socket.write(chunk);
+  });
+  const socket = await connect({ host: "127.0.0.1", port: listener.port });
+  await socket.write("echo");
+  const text = new TextDecoder().decode(await socket.next());
+`;
+
+describe("evaluated again in the same thread", () => {
+  test("by bun --hot, plait works each time and holds no more than before", async () => {
+    await using program = new Program(
+      `
+        import { readdirSync } from "node:fs";
+        ${echo}
+        await sleep(1);
+        spawn(() => sleep(60_000));
+        block(() => sleep(1));
+        globalThis.evaluations = (globalThis.evaluations ?? 0) + 1;
+        const held = () => readdirSync("/dev/fd").length;
+        // What belonged to the last evaluation goes when the waker has noticed.
+        const end = now() + 2000;
+        globalThis.most ??= held() + 1;
+        while (held() > globalThis.most && now() < end) await sleep(5);
+        console.log(globalThis.evaluations, text, held() <= globalThis.most);
+      `,
+      { arguments: ["--hot", "--no-clear-screen"] },
+    );
+    for (let evaluation = 1; evaluation <= 4; evaluation++) {
+      expect(await program.line()).toBe(`${evaluation} echo true`);
+      appendFileSync(program.path, `// ${evaluation}\n`);
+    }
+  });
+
+  test("by bun test --isolate, plait works in each file", async () => {
+    using folder = new TemporaryFolder();
+    for (const name of ["first", "second", "third"]) {
+      writeFileSync(
+        folder.file(`${name}.test.ts`),
+        withImports(`
+          import { expect, test } from "bun:test";
+          test("echo", async () => {
+            ${echo}
+            expect(text).toBe("echo");
+            await sleep(1);
+            expect(block(async () => { await sleep(1); return 1; })).toBe(1);
+            spawn(() => sleep(60_000));
+          });
+        `),
+      );
+    }
+    await using child = Bun.spawn([process.execPath, "test", "--isolate"], {
+      cwd: folder.path,
+      stdout: "ignore",
+      stderr: "pipe",
+      timeout: 4000,
+    });
+    const report = await new Response(child.stderr).text();
+    expect(report).toContain(" 3 pass");
+    expect(report).toContain(" 0 fail");
+    expect(await child.exited).toBe(0);
+  });
+});
