@@ -24,6 +24,12 @@ pub const Status = enum(i32) {
     bad_address,
     /// A C library error without a name below; `lastErrno` has its number.
     other,
+    /// TLS has failed: `tlsText` and `tlsVerifyResult` say why, and `tlsContextReason` for a context.
+    tls_failed,
+    /// The stream has ended without the peer's announcement (close_notify), or in a handshake.
+    tls_truncated,
+    /// The handshake waits for the choice of a context by the client's server name.
+    tls_server_name,
 
     E2BIG,
     EACCES,
@@ -100,13 +106,15 @@ pub const WaitKind = enum(i32) {
     resolve,
     /// A closed socket's last bytes; internal to the core.
     linger,
+    /// The end of a TLS handshake, or its pause for the choice of a context.
+    handshake,
 };
 
 /// The two ends of a connection, for `address`.
 pub const Endpoint = enum(i32) { local, remote };
 
 /// The kinds of address, as `address` reports them.
-pub const AddressFamily = enum(i32) { unspecified, ipv4, ipv6, unix };
+pub const AddressFamily = enum(u8) { unspecified, ipv4, ipv6, unix };
 
 /// Choices of `listen`, added up.
 pub const ListenFlags = struct {
@@ -122,9 +130,35 @@ pub const SocketFlags = struct {
     pub const connecting: u32 = 2;
 };
 
+/// What `tlsText` tells of a TLS connection.
+pub const TlsText = enum(u8) {
+    protocol,
+    cipher,
+    group,
+    alpn,
+    server_name,
+    /// DER: the peer's own at index 0, then those that it has sent along.
+    certificate,
+    /// The last session that the server has given for resumption, serialized.
+    session,
+    /// The lines that came since this was asked last.
+    key_log,
+    /// Why it has failed, in OpenSSL's words.
+    reason,
+    /// The peer's alert, if that is why.
+    alert,
+};
+
+/// What `tlsTakeNotice` announces and `tlsContextNotices` asks for, added up.
+pub const TlsNotices = struct {
+    pub const session: u32 = 1;
+    pub const key_log: u32 = 2;
+};
+
 pub const Limits = struct {
     pub const sockets: u32 = 1 << 20;
     pub const waiters: u32 = 1 << 22;
+    pub const tls_contexts: u32 = 1 << 16;
     /// Wake-ups that one `poll` delivers; the rest stay in the queue for the next one.
     pub const wakeups_per_poll: u32 = 1024;
     /// Calls of one scheduler turn that may succeed without waiting, over all fibers.
@@ -153,6 +187,8 @@ pub const Shared = extern struct {
     sockets: u32 = 0,
     /// Closed sockets whose last bytes are still on their way.
     lingering: u32 = 0,
+    /// TLS connections with something for `tlsTakeNotice`.
+    tls_notices: u32 = 0,
     /// The port and family of the address that `address` wrote last.
     address_port: u32 = 0,
     address_family: u32 = 0,

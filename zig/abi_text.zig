@@ -27,6 +27,8 @@ const body = blk: {
         enumeration("WaitKind", abi.WaitKind) ++
         enumeration("Endpoint", abi.Endpoint) ++
         enumeration("AddressFamily", abi.AddressFamily) ++
+        enumeration("TlsText", abi.TlsText) ++
+        constants("TlsNotices", abi.TlsNotices) ++
         constants("ListenFlags", abi.ListenFlags) ++
         constants("Limits", abi.Limits) ++
         layout() ++

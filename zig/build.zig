@@ -20,6 +20,9 @@ pub fn build(b: *std.Build) void {
         .linkage = .dynamic,
         .root_module = module(b, "library.zig", target, optimize),
     });
+    linkOpenssl(b, library.root_module);
+    // OpenSSL's thousands of symbols must not meet those of Bun's own copy.
+    if (target.result.ofmt == .elf) library.setVersionScript(b.path("library.map"));
     b.installArtifact(library);
 
     const generator = b.addExecutable(.{
@@ -33,6 +36,7 @@ pub fn build(b: *std.Build) void {
     );
 
     const tests = b.addTest(.{ .root_module = module(b, "tests.zig", target, optimize) });
+    linkOpenssl(b, tests.root_module);
     b.step("test", "Run the core's tests").dependOn(&b.addRunArtifact(tests).step);
 
     const check = b.step("check", "Type-check the core for every system");
@@ -47,6 +51,28 @@ pub fn build(b: *std.Build) void {
         check.dependOn(&checked.step);
     }
 }
+
+/// Links OpenSSL statically: the archives that the options name, or else the system's.
+fn linkOpenssl(b: *std.Build, into: *std.Build.Module) void {
+    const archives = openssl_archives orelse blk: {
+        const names = [2]?[]const u8{
+            b.option([]const u8, "openssl-ssl", "The archive libssl.a to link"),
+            b.option([]const u8, "openssl-crypto", "The archive libcrypto.a to link"),
+        };
+        openssl_archives = names;
+        break :blk names;
+    };
+    for (archives, [_][]const u8{ "ssl", "crypto" }) |archive, name| {
+        if (archive) |path| {
+            into.addObjectFile(.{ .cwd_relative = path });
+        } else {
+            into.linkSystemLibrary(name, .{ .preferred_link_mode = .static });
+        }
+    }
+}
+
+/// An option can be declared once only.
+var openssl_archives: ?[2]?[]const u8 = null;
 
 fn module(
     b: *std.Build,

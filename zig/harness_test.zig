@@ -254,7 +254,10 @@ pub fn checkBooks(scheduler: *Scheduler) !void {
             with_deadline += 1;
         }
         if (waiter.state != .waiting) continue;
-        if (waiter.kind == .linger) lingering += 1 else if (waiter.socket != none) on_sockets += 1;
+        if (waiter.kind == .handshake) {
+            const session = scheduler.tls.sessions.at(scheduler.sockets.at(waiter.socket).tls);
+            try expectEqual(number, session.waiter);
+        } else if (waiter.kind == .linger) lingering += 1 else if (waiter.socket != none) on_sockets += 1;
     }
     const waiting = in_state[@intFromEnum(@as(@import("waiters.zig").Waiter.State, .waiting))];
     const ready = in_state[@intFromEnum(@as(@import("waiters.zig").Waiter.State, .ready))];
@@ -314,7 +317,7 @@ fn checkDirection(scheduler: *Scheduler, index: u32, kind: abi.WaitKind) !u32 {
     }
     const is_ready = if (kind == .writable) socket.flags.writable else socket.flags.readable or socket.flags.end_of_stream;
     const is_granted = if (kind == .writable) socket.flags.write_granted else socket.flags.read_granted;
-    if (is_ready and length > 0) try expect(is_granted);
+    if (socket.flags.handshaking) try expect(!is_granted) else if (is_ready and length > 0) try expect(is_granted);
     return length;
 }
 

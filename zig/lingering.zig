@@ -5,7 +5,9 @@
 
 const std = @import("std");
 const c = std.c;
+const none = @import("pool.zig").none;
 const system = @import("system.zig");
+const transfers = @import("tls/transfers.zig");
 const Scheduler = @import("scheduler.zig").Scheduler;
 const Socket = @import("sockets.zig").Socket;
 
@@ -16,7 +18,9 @@ const default_seconds = 5;
 const bytes_discarded_at_once = 16 * 1024 * 1024;
 
 /// Whether the peer may still be waiting for bytes that closing now could destroy.
-fn isNeeded(socket: *const Socket) bool {
+fn isNeeded(scheduler: *Scheduler, socket: *const Socket) bool {
+    // Ciphertext that the kernel has not taken yet: only the core can send it.
+    if (transfers.hasOutput(scheduler, socket)) return true;
     if (socket.kind != .stream or !socket.flags.tcp or !socket.flags.sent) return false;
     if (socket.failure != .ok or socket.flags.connecting) return false;
     const unacknowledged = system.unacknowledged(socket.fd) orelse return true;
@@ -26,12 +30,14 @@ fn isNeeded(socket: *const Socket) bool {
 /// Closes a socket whose waiters have been woken: at once, or when its last bytes have arrived.
 pub fn close(scheduler: *Scheduler, index: u32) void {
     const socket = scheduler.sockets.at(index);
-    if (!isNeeded(socket) or !start(scheduler, index, socket)) return closeNow(scheduler, index);
+    if (!isNeeded(scheduler, socket) or !start(scheduler, index, socket)) return closeNow(scheduler, index);
     proceed(scheduler, index);
 }
 
 fn start(scheduler: *Scheduler, index: u32, socket: *Socket) bool {
-    if (!socket.flags.half_closed and c.shutdown(socket.fd, c.SHUT.WR) != 0) return false;
+    if (transfers.hasOutput(scheduler, socket)) {
+        transfers.endAfterOutput(scheduler, socket);
+    } else if (!socket.flags.half_closed and c.shutdown(socket.fd, c.SHUT.WR) != 0) return false;
     const seconds: i64 = if (socket.linger_seconds > 0) socket.linger_seconds else default_seconds;
     const deadline = system.nanoseconds() + seconds * std.time.ns_per_s;
     const waiter = scheduler.park(.linger, deadline) orelse return false;
@@ -46,9 +52,13 @@ fn start(scheduler: *Scheduler, index: u32, socket: *Socket) bool {
 /// Throws away what has arrived, and closes if that was the end.
 pub fn proceed(scheduler: *Scheduler, index: u32) void {
     const socket = scheduler.sockets.at(index);
+    if (transfers.hasOutput(scheduler, socket)) {
+        transfers.flushClosed(scheduler, socket);
+        if (transfers.hasOutput(scheduler, socket)) return;
+    }
     var discarded: usize = 0;
     while (discarded < bytes_discarded_at_once) {
-        switch (system.discard(socket.fd, 1024 * 1024)) {
+        switch (system.discard(socket.fd, if (socket.flags.tcp) 1024 * 1024 else 16 * 1024)) {
             .value => |count| if (count == 0) break else {
                 discarded += count;
             },
@@ -68,7 +78,9 @@ pub fn finish(scheduler: *Scheduler, index: u32) void {
 }
 
 pub fn closeNow(scheduler: *Scheduler, index: u32) void {
-    const fd = scheduler.sockets.at(index).fd;
+    const socket = scheduler.sockets.at(index);
+    const fd = socket.fd;
+    if (socket.tls != none) scheduler.tls.release(socket.tls);
     // A descriptor that was duplicated would stay registered after it is closed (epoll(7), Q6).
     scheduler.backend.unregister(fd);
     scheduler.sockets.release(index);

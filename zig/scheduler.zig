@@ -6,9 +6,12 @@ const assert = std.debug.assert;
 const abi = @import("abi.zig");
 const system = @import("system.zig");
 const backend = @import("backend.zig");
+const handshakes = @import("tls/handshakes.zig");
 const lingering = @import("lingering.zig");
+const transfers = @import("tls/transfers.zig");
 const watching = @import("watching.zig");
 const Deadlines = @import("deadlines.zig").Deadlines;
+const Engine = @import("tls/engine.zig").Engine;
 const Queue = @import("waiters.zig").Queue;
 const Resolver = @import("resolver.zig").Resolver;
 const Socket = @import("sockets.zig").Socket;
@@ -34,6 +37,7 @@ pub const Scheduler = struct {
     ready: Queue = .{},
     delivered: Queue = .{},
     resolver: *Resolver,
+    tls: Engine,
     /// When the backend's timer goes off. It may be early: a deadline that is met by its event
     /// leaves the timer alone, which saves a system call for each.
     timer_nanoseconds: i64 = never,
@@ -54,7 +58,13 @@ pub const Scheduler = struct {
         errdefer opened.close();
         const resolver = Resolver.create(allocator, opened) orelse return error.OutOfMemory;
         shared.* = .{ .now_milliseconds = milliseconds(system.nanoseconds()) };
-        scheduler.* = .{ .allocator = allocator, .backend = opened, .resolver = resolver, .shared = shared };
+        scheduler.* = .{
+            .allocator = allocator,
+            .backend = opened,
+            .resolver = resolver,
+            .tls = .{ .allocator = allocator },
+            .shared = shared,
+        };
         return scheduler;
     }
 
@@ -63,6 +73,7 @@ pub const Scheduler = struct {
         const allocator = scheduler.allocator;
         // The resolver's threads may still call `notify` until this returns.
         scheduler.resolver.abandon();
+        scheduler.tls.deinit();
         scheduler.sockets.deinit(allocator);
         scheduler.watched.deinit(allocator);
         scheduler.waiters.deinit(allocator);
@@ -107,11 +118,13 @@ pub const Scheduler = struct {
         const index = scheduler.park(kind, deadline_nanoseconds) orelse {
             if (keeps_turn) {
                 setGranted(socket, kind, false);
+                scheduler.abandonTransfer(socket, kind);
                 scheduler.grantNext(socket, kind);
             }
             return null;
         };
         scheduler.waiters.at(index).socket = socket_index;
+        scheduler.waiters.at(index).keeps_turn = keeps_turn;
         if (keeps_turn) {
             setGranted(socket, kind, false);
             queue.pushFront(&scheduler.waiters, index);
@@ -130,13 +143,24 @@ pub const Scheduler = struct {
         scheduler.wake(queue.head, .ok);
     }
 
+    /// A transfer is given up between two of its parts.
+    pub fn abandonTransfer(scheduler: *Scheduler, socket: *const Socket, kind: abi.WaitKind) void {
+        if (kind != .writable or socket.tls == none) return;
+        transfers.sessionOf(scheduler, socket).abandonTransfer();
+    }
+
     /// Ends a wait: the waiter leaves every list that it is on and joins the ready queue.
     pub fn wake(scheduler: *Scheduler, index: u32, status: Status) void {
         const waiter = scheduler.waiters.at(index);
         assert(waiter.state == .waiting and waiter.kind != .linger);
         if (waiter.socket != none) {
             const socket = scheduler.sockets.at(waiter.socket);
-            queueOf(socket, waiter.kind).remove(&scheduler.waiters, index);
+            if (waiter.kind == .handshake) {
+                transfers.sessionOf(scheduler, socket).waiter = none;
+            } else {
+                queueOf(socket, waiter.kind).remove(&scheduler.waiters, index);
+                if (waiter.keeps_turn and status != .ok) scheduler.abandonTransfer(socket, waiter.kind);
+            }
             if (socket.kind == .watched) watching.release(scheduler, waiter.socket);
         }
         if (waiter.deadline_index != none) scheduler.deadlines.remove(&scheduler.waiters, index);
@@ -192,6 +216,7 @@ pub const Scheduler = struct {
             if (batch.len < events.len) break;
             timeout = 0;
         }
+        handshakes.run(scheduler);
         scheduler.resolver.collect(scheduler);
         scheduler.expire();
         return scheduler.deliver();
@@ -199,7 +224,7 @@ pub const Scheduler = struct {
 
     fn pollTimeout(scheduler: *Scheduler, requested: ?i64) ?i64 {
         if (requested) |nanoseconds| if (nanoseconds <= 0) return 0;
-        if (!scheduler.ready.isEmpty()) return 0;
+        if (!scheduler.ready.isEmpty() or scheduler.tls.due.length > 0) return 0;
         const deadline = scheduler.deadlines.earliest() orelse return requested;
         const left = @max(deadline - system.nanoseconds(), 0);
         return @min(left, requested orelse left);
@@ -215,6 +240,7 @@ pub const Scheduler = struct {
                 if (event.readable) socket.flags.readable = true;
                 if (event.writable) socket.flags.writable = true;
                 if (event.special) socket.flags.special = true;
+                if (socket.tls != none) transfers.report(scheduler, socket, event.readable);
                 scheduler.grantNext(socket, .readable);
                 scheduler.grantNext(socket, .writable);
             },
@@ -252,6 +278,7 @@ pub const Scheduler = struct {
         scheduler.shared.ready -= count;
         scheduler.shared.waiters -= count;
         scheduler.shared.wakeups += @floatFromInt(count);
+        scheduler.shared.tls_notices = scheduler.tls.noticed.length;
         return count;
     }
 
@@ -313,7 +340,7 @@ pub fn setGranted(socket: *Socket, kind: abi.WaitKind, granted: bool) void {
 
 /// Whether a call in this direction would do something other than wait.
 fn mayProceed(socket: *const Socket, kind: abi.WaitKind) bool {
-    if (socket.kind == .watched) return false;
+    if (socket.kind == .watched or socket.flags.handshaking) return false;
     if (kind == .writable) return socket.flags.writable or socket.failure != .ok;
     return socket.flags.readable or socket.flags.end_of_stream or socket.readFailure() != null;
 }

@@ -36,11 +36,15 @@ pub const Socket = struct {
         tcp: bool = false,
         sent: bool = false,
         half_closed: bool = false,
-        _: u6 = 0,
+        /// A TLS handshake is under way: nobody has a turn.
+        handshaking: bool = false,
+        _: u5 = 0,
     };
 
     next: u32 = none,
     fd: system.Descriptor = -1,
+    /// The number of its TLS session, or none.
+    tls: u32 = none,
     generation: u16 = 1,
     kind: Kind = .free,
     flags: Flags = .{},

@@ -9,6 +9,7 @@ const abi = @import("abi.zig");
 const system = @import("system.zig");
 const lingering = @import("lingering.zig");
 const scheduler_module = @import("scheduler.zig");
+const tls_transfers = @import("tls/transfers.zig");
 const Scheduler = scheduler_module.Scheduler;
 const Socket = @import("sockets.zig").Socket;
 const Outcome = system.Outcome;
@@ -48,7 +49,7 @@ fn finishTurn(scheduler: *Scheduler, socket: *Socket, kind: abi.WaitKind, grante
 
 /// Remembers an error that ends the connection: the kernel reports it to one call only. Errors of a
 /// call's own, such as a buffer that is not mapped, leave the connection as it is.
-fn latch(socket: *Socket, status: Status) void {
+pub fn latch(socket: *Socket, status: Status) void {
     switch (status) {
         .ECONNRESET, .ECONNABORTED, .EPIPE, .ETIMEDOUT, .ENOTCONN, .EPROTO => {},
         .ENETDOWN, .ENETRESET, .ENETUNREACH, .EHOSTDOWN, .EHOSTUNREACH, .ECONNREFUSED => {},
@@ -66,7 +67,10 @@ pub fn receive(scheduler: *Scheduler, handle: i32, buffer: [*]u8, length: usize,
     const socket = scheduler.sockets.at(index);
     if (!mayCall(scheduler, socket, .readable, granted)) return failed(.would_block);
 
-    const outcome = receiveNow(socket, buffer, length);
+    const outcome = if (socket.tls != none)
+        tls_transfers.receive(scheduler, socket, buffer, length)
+    else
+        receiveNow(socket, buffer, length);
     if (outcome == .failure and outcome.failure == .would_block) return outcome;
     if (outcome == .value) scheduler.shared.bytes_received += @floatFromInt(outcome.value);
     finishTurn(scheduler, socket, .readable, granted);
@@ -105,7 +109,7 @@ pub const Source = union(enum) {
     file: struct { fd: system.Descriptor, offset: i64, length: usize },
 
     /// Bytes of the whole transfer: the turn ends when they are sent.
-    fn wanted(source: Source) usize {
+    pub fn wanted(source: Source) usize {
         return switch (source) {
             .bytes => |bytes| bytes.len,
             .file => |file| file.length,
@@ -142,19 +146,19 @@ pub fn send(scheduler: *Scheduler, handle: i32, source: Source, granted: bool) O
         // A second write after a reset is EPIPE for write(2) as well.
         return failed(if (socket.failure == .ECONNRESET) .EPIPE else socket.failure);
     }
-    if (!socket.flags.writable) return failed(.would_block);
+    if (!socket.flags.writable or socket.flags.handshaking) return failed(.would_block);
 
-    const outcome = switch (source) {
+    const outcome = if (socket.tls != none) tls_transfers.send(scheduler, socket, source) else switch (source) {
         .bytes => |bytes| system.send(socket.fd, bytes.ptr, source.offered()),
         .vector => |vector| system.sendVector(socket.fd, vector.parts),
         .file => |file| system.sendFile(socket.fd, file.fd, file.offset, source.offered()),
     };
     switch (outcome) {
         .value => |count| {
-            socket.flags.sent = true;
+            if (socket.tls == none) socket.flags.sent = true;
             scheduler.shared.bytes_sent += @floatFromInt(count);
             // A file may be shorter than was offered; a buffer is sent short only by a full socket.
-            if (source != .file and count < source.offered()) socket.flags.writable = false;
+            if (socket.tls == none and source != .file and count < source.offered()) socket.flags.writable = false;
             // The rest is still to come. The turn goes on, without a grant: the caller parks at the
             // front before anybody else can call.
             if (count < source.wanted()) return outcome;
@@ -167,14 +171,27 @@ pub fn send(scheduler: *Scheduler, handle: i32, source: Source, granted: bool) O
             latch(socket, status);
         },
     }
+    // Over TLS the last part may have come to nothing.
+    if (outcome == .failure) scheduler.abandonTransfer(socket, .writable);
     finishTurn(scheduler, socket, .writable, granted);
     return outcome;
+}
+
+/// Takes note that a socket was found to be ready without an event.
+pub fn setReady(scheduler: *Scheduler, socket: *Socket, kind: abi.WaitKind) void {
+    if (kind == .writable) {
+        socket.flags.writable = true;
+    } else {
+        socket.flags.readable = true;
+        if (socket.tls != none) tls_transfers.sessionOf(scheduler, socket).flags.kernel_readable = true;
+    }
 }
 
 /// Ends a turn whose owner gives up between two parts of a transfer.
 pub fn endTurn(scheduler: *Scheduler, handle: i32, kind: abi.WaitKind) void {
     const index = find(scheduler, handle, .stream) orelse return;
     const socket = scheduler.sockets.at(index);
+    scheduler.abandonTransfer(socket, kind);
     scheduler_module.setGranted(socket, kind, false);
     scheduler.grantNext(socket, kind);
 }
@@ -183,11 +200,14 @@ pub fn endTurn(scheduler: *Scheduler, handle: i32, kind: abi.WaitKind) void {
 pub fn shutdown(scheduler: *Scheduler, handle: i32, granted: bool) ?Status {
     const index = find(scheduler, handle, .stream) orelse return .stale_handle;
     const socket = scheduler.sockets.at(index);
+    if (socket.flags.handshaking) return .would_block;
     if (!mayCall(scheduler, socket, .writable, granted)) return .would_block;
     var status: ?Status = null;
     if (!socket.flags.half_closed) {
         if (socket.failure != .ok) {
             status = socket.failure;
+        } else if (socket.tls != none) {
+            status = tls_transfers.shutdown(scheduler, socket);
         } else if (c.shutdown(socket.fd, c.SHUT.WR) != 0) {
             status = system.lastStatus();
         } else socket.flags.half_closed = true;
@@ -199,6 +219,8 @@ pub fn shutdown(scheduler: *Scheduler, handle: i32, granted: bool) ?Status {
 /// Closes a stream or a listener and wakes whoever waits on it. What was sent still arrives.
 pub fn close(scheduler: *Scheduler, handle: i32) ?Status {
     const index = findOpen(scheduler, handle) orelse return .stale_handle;
+    const socket = scheduler.sockets.at(index);
+    if (socket.tls != none) tls_transfers.close(scheduler, socket);
     wakeForClose(scheduler, index);
     lingering.close(scheduler, index);
     return null;
@@ -208,6 +230,7 @@ pub fn close(scheduler: *Scheduler, handle: i32) ?Status {
 /// with a time of zero).
 pub fn reset(scheduler: *Scheduler, handle: i32) ?Status {
     const index = findOpen(scheduler, handle) orelse return .stale_handle;
+    if (scheduler.sockets.at(index).tls != none) tls_transfers.abort(scheduler, scheduler.sockets.at(index));
     wakeForClose(scheduler, index);
     const abort: c.linger = .{ .onoff = 1, .linger = 0 };
     _ = system.setOption(scheduler.sockets.at(index).fd, c.SOL.SOCKET, c.SO.LINGER, abort);
@@ -218,6 +241,8 @@ pub fn reset(scheduler: *Scheduler, handle: i32) ?Status {
 /// Gives the descriptor up without closing it and wakes whoever waits on it.
 pub fn release(scheduler: *Scheduler, handle: i32) Outcome {
     const index = findOpen(scheduler, handle) orelse return failed(.stale_handle);
+    // What OpenSSL knows of the connection cannot go with it.
+    if (scheduler.sockets.at(index).tls != none) return failed(.EOPNOTSUPP);
     wakeForClose(scheduler, index);
     const fd = scheduler.sockets.at(index).fd;
     scheduler.backend.unregister(fd);

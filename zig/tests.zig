@@ -10,5 +10,9 @@ test {
     _ = @import("scheduler_test.zig");
     _ = @import("sockets.zig");
     _ = @import("system.zig");
+    _ = @import("tls/handshakes_test.zig");
+    _ = @import("tls/hello.zig");
+    _ = @import("tls/queue.zig");
+    _ = @import("tls/records.zig");
     _ = @import("waiters.zig");
 }

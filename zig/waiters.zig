@@ -28,6 +28,8 @@ pub const Waiter = struct {
     kind: abi.WaitKind = .sleep,
     status: abi.Status = .ok,
     state: State = .free,
+    /// Parked in the middle of a transfer, whose turn it keeps.
+    keeps_turn: bool = false,
 };
 
 pub const Waiters = Pool(Waiter, abi.Limits.waiters);

@@ -1,0 +1,58 @@
+//! A certificate that signs itself, for localhost, 127.0.0.1, ::1 and *.example.test, and another one
+//! for other.example, both with P-256 keys and good until 2126. Made once with `openssl req -x509`.
+
+pub const certificate =
+    \\-----BEGIN CERTIFICATE-----
+    \\MIIBujCCAV+gAwIBAgIUdZu9Ce+WZoI120t+fTkEX51S6AAwCgYIKoZIzj0EAwIw
+    \\GjEYMBYGA1UEAwwPcGxhaXQgY29yZSB0ZXN0MCAXDTI2MTEyMzA5MzEwMFoYDzIx
+    \\MjYxMDMwMDkzMTAwWjAaMRgwFgYDVQQDDA9wbGFpdCBjb3JlIHRlc3QwWTATBgcq
+    \\hkjOPQIBBggqhkjOPQMBBwNCAATY6NeYJn6NNEaqn+cS/y63Hgbg82mgz7bRGKpC
+    \\LoodGR1dBzJY5L9r164iL1PWT+VLnMspxoo1VPyn4yMjv8Nwo4GAMH4wDwYDVR0T
+    \\AQH/BAUwAwEB/zAOBgNVHQ8BAf8EBAMCAYYwPAYDVR0RBDUwM4IJbG9jYWxob3N0
+    \\gg4qLmV4YW1wbGUudGVzdIcEfwAAAYcQAAAAAAAAAAAAAAAAAAAAATAdBgNVHQ4E
+    \\FgQUmB5/eMZw3Jm8b6XNYf8M7ywoi5QwCgYIKoZIzj0EAwIDSQAwRgIhALb0UBGj
+    \\npiRWQ+eleRK/ty9kTmmryvcurWL4prdyU+DAiEA9k1rt6TdBIJVw5pOFrUyVuJ2
+    \\0qLK3GA8u94ak2Ew0p0=
+    \\-----END CERTIFICATE-----
+;
+
+pub const key =
+    \\-----BEGIN PRIVATE KEY-----
+    \\MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgefsgCpXnxnsk4as0
+    \\X73Z3ZkdSwKwksLJlPOuFAzyrumhRANCAATY6NeYJn6NNEaqn+cS/y63Hgbg82mg
+    \\z7bRGKpCLoodGR1dBzJY5L9r164iL1PWT+VLnMspxoo1VPyn4yMjv8Nw
+    \\-----END PRIVATE KEY-----
+;
+
+/// The same key; the passphrase is "secret".
+pub const encrypted_key =
+    \\-----BEGIN ENCRYPTED PRIVATE KEY-----
+    \\MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAg0okNCPLl9tgICCAAw
+    \\DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEPbu16G0SJ32dBt+KEozUHMEgZDf
+    \\6RbO2UWWGLJJ0U0Ao8tbWLArsAGX2Kqla3HJFBD1JyojRk6oqCMLA+k1DPyO+gHk
+    \\3WkSz86E8EKWlUNFP+MaSjaDH/SWP8t7yvEeAqj/yh43NrQ2OHXrH+qSNr7GRM+R
+    \\Rk5AUiylDxBSNLGG/BNB8HXDdW/rwT20fl6gNfMNx5kyaWPUsutRm6+eQoxQjhc=
+    \\-----END ENCRYPTED PRIVATE KEY-----
+;
+
+pub const other_certificate =
+    \\-----BEGIN CERTIFICATE-----
+    \\MIIBljCCATygAwIBAgIUY5IMNfUBYlXXJKyZxlQ8XJEzdLQwCgYIKoZIzj0EAwIw
+    \\GzEZMBcGA1UEAwwQcGxhaXQgb3RoZXIgdGVzdDAgFw0yNjExMjMwOTMxMDBaGA8y
+    \\MTI2MTAzMDA5MzEwMFowGzEZMBcGA1UEAwwQcGxhaXQgb3RoZXIgdGVzdDBZMBMG
+    \\ByqGSM49AgEGCCqGSM49AwEHA0IABMwxo71QM1Na8s3KSmUN49sbX/gcH8Wms3Cp
+    \\reteSg/PhqM/pB+uShp1BMHrUp18gMxKeIQvFqO2icn8Exv6/EKjXDBaMA8GA1Ud
+    \\EwEB/wQFMAMBAf8wDgYDVR0PAQH/BAQDAgGGMBgGA1UdEQQRMA+CDW90aGVyLmV4
+    \\YW1wbGUwHQYDVR0OBBYEFKXsIwKhw0I38BW7h+fl3Qb/fnGBMAoGCCqGSM49BAMC
+    \\A0gAMEUCIHGWpaDwJwxNs6LjiaU0eEbFOn9R59eEt/d+q5pwSxDEAiEA6Af3y0R2
+    \\9msTl48YL1JNex8irEvVmCnexn6EpZnyymY=
+    \\-----END CERTIFICATE-----
+;
+
+pub const other_key =
+    \\-----BEGIN PRIVATE KEY-----
+    \\MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgKHwxKOu2iCdexN67
+    \\RmH2aapLFMkUJdu1P1AtrkNA+BmhRANCAATMMaO9UDNTWvLNykplDePbG1/4HB/F
+    \\prNwqa3rXkoPz4ajP6QfrkoadQTB61KdfIDMSniELxajtonJ/BMb+vxC
+    \\-----END PRIVATE KEY-----
+;

@@ -1,0 +1,273 @@
+//! TLS contexts: certificates, trust and settings that connections share. A context serves clients
+//! and servers alike; what differs between the two is applied to the connection when it starts.
+
+const std = @import("std");
+const abi = @import("../abi.zig");
+const hello = @import("hello.zig");
+const openssl = @import("openssl.zig");
+const reasons = @import("reasons.zig");
+const Engine = @import("engine.zig").Engine;
+const Status = abi.Status;
+
+pub const none = @import("../pool.zig").none;
+
+/// The TLS 1.2 cipher suites: those with forward secrecy and authenticated encryption (RFC 9325,
+/// 4.2). Key exchange over finite fields is left out, for clients can make a server work hard with
+/// it (CVE-2002-20001). TLS 1.3 has no others.
+const default_ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
+
+/// Keys of at least 112 bits of strength; RSA from 2,048 bits on, and no SHA-1 (SSL_CTX_set_security_level(3)).
+const security_level = 2;
+
+/// Tickets that a server gives for each full handshake. OpenSSL gives two. One does for a client
+/// that resumes one connection after the other, for it gets a new ticket with each; every further
+/// one costs the server a signature's fraction of time and the client memory.
+const tickets = 1;
+
+pub const ClientAuthentication = enum(u8) { none, request, require };
+
+pub const Context = struct {
+    next: u32 = none,
+    raw: ?*openssl.Context = null,
+    engine: *Engine = undefined,
+    /// The caller's own until `free`, and one for each session and for each table of names it is in.
+    references: u32 = 0,
+    is_owned: bool = false,
+    verify_peer: bool = true,
+    verify_issuer: bool = true,
+    client_authentication: ClientAuthentication = .none,
+    /// Whether the caller is asked for a context by the client's server name.
+    asks_server_name: bool = false,
+    /// In another context's table of names.
+    is_member: bool = false,
+    /// The protocols a server chooses from, in its order of preference, in wire format.
+    protocols: []u8 = &.{},
+    /// Contexts by server name, in lower case; "*.example.org" stands for one label and the rest.
+    names: std.StringHashMapUnmanaged(u32) = .empty,
+
+    pub fn destroy(context: *Context, allocator: std.mem.Allocator) void {
+        if (context.raw) |raw| openssl.SSL_CTX_free(raw);
+        allocator.free(context.protocols);
+        var keys = context.names.keyIterator();
+        while (keys.next()) |key| allocator.free(key.*);
+        context.names.deinit(allocator);
+        context.* = .{ .next = context.next };
+    }
+};
+
+/// Makes a context with the defaults and returns its number, which is its slot's and one.
+pub fn create(engine: *Engine) !u32 {
+    openssl.ERR_clear_error();
+    try engine.prepare();
+    const raw = openssl.SSL_CTX_new(openssl.TLS_method()) orelse return refused();
+    errdefer openssl.SSL_CTX_free(raw);
+    _ = openssl.SSL_CTX_set_options(raw, openssl.OP_NO_COMPRESSION | openssl.OP_NO_RENEGOTIATION |
+        openssl.OP_CIPHER_SERVER_PREFERENCE | openssl.OP_PRIORITIZE_CHACHA);
+    _ = openssl.SSL_CTX_ctrl(raw, openssl.CTRL_MODE, openssl.MODE_RELEASE_BUFFERS, null);
+    // Tickets need no memory of the server's.
+    _ = openssl.SSL_CTX_ctrl(raw, openssl.CTRL_SET_SESS_CACHE_MODE, openssl.SESS_CACHE_OFF, null);
+    openssl.SSL_CTX_set_security_level(raw, security_level);
+    _ = openssl.SSL_CTX_set_num_tickets(raw, tickets);
+    if (openssl.SSL_CTX_ctrl(raw, openssl.CTRL_SET_MIN_PROTO_VERSION, openssl.TLS1_2_VERSION, null) != 1 or
+        openssl.SSL_CTX_set_cipher_list(raw, default_ciphers) != 1) return refused();
+
+    const index = engine.contexts.take(engine.allocator, .{}) orelse return error.Exhausted;
+    const context = engine.contexts.at(index);
+    context.* = .{ .raw = raw, .engine = engine, .references = 1, .is_owned = true };
+    errdefer comptime unreachable;
+    // A session of one context must not be resumed under another, which may ask for more.
+    const id = next_id.fetchAdd(1, .monotonic);
+    _ = openssl.SSL_CTX_set_session_id_context(raw, std.mem.asBytes(&id), @sizeOf(u64));
+    _ = openssl.SSL_CTX_set_ex_data(raw, 0, context);
+    openssl.SSL_CTX_set_alpn_select_cb(raw, hello.selectProtocol, context);
+    openssl.SSL_CTX_set_client_hello_cb(raw, hello.receiveClientHello, context);
+    _ = openssl.SSL_CTX_callback_ctrl(raw, openssl.CTRL_SET_TLSEXT_SERVERNAME_CB, @ptrCast(&hello.acknowledgeName));
+    return index + 1;
+}
+
+var next_id: std.atomic.Value(u64) = .init(1);
+
+/// The context that a number of the ABI names, while its owner has not given it up.
+pub fn find(engine: *Engine, id: i32) ?*Context {
+    if (id < 1 or id > engine.contexts.length) return null;
+    const context = engine.contexts.at(@intCast(id - 1));
+    return if (context.is_owned) context else null;
+}
+
+/// Gives the caller's reference up. Sessions that use the context go on.
+pub fn free(engine: *Engine, id: i32) ?Status {
+    const context = find(engine, id) orelse return .stale_handle;
+    context.is_owned = false;
+    engine.releaseContext(@intCast(id - 1));
+    return null;
+}
+
+fn refused() error{Refused} {
+    reasons.keep();
+    return error.Refused;
+}
+
+/// Calls a setting of OpenSSL's that takes text with a NUL behind it.
+fn setText(context: *Context, text: []const u8, comptime set: fn (*openssl.Context, [*:0]const u8) bool) ?Status {
+    openssl.ERR_clear_error();
+    const terminated = context.engine.allocator.dupeZ(u8, text) catch return .exhausted;
+    defer context.engine.allocator.free(terminated);
+    if (set(context.raw.?, terminated)) return null;
+    reasons.keep();
+    return .tls_failed;
+}
+
+pub fn setCiphers(context: *Context, list: []const u8) ?Status {
+    return setText(context, list, struct {
+        fn set(raw: *openssl.Context, text: [*:0]const u8) bool {
+            return openssl.SSL_CTX_set_cipher_list(raw, text) == 1;
+        }
+    }.set);
+}
+
+pub fn setCipherSuites(context: *Context, list: []const u8) ?Status {
+    return setText(context, list, struct {
+        fn set(raw: *openssl.Context, text: [*:0]const u8) bool {
+            return openssl.SSL_CTX_set_ciphersuites(raw, text) == 1;
+        }
+    }.set);
+}
+
+pub fn setGroups(context: *Context, list: []const u8) ?Status {
+    return setText(context, list, struct {
+        fn set(raw: *openssl.Context, text: [*:0]const u8) bool {
+            return openssl.SSL_CTX_ctrl(raw, openssl.CTRL_SET_GROUPS_LIST, 0, @constCast(text)) == 1;
+        }
+    }.set);
+}
+
+/// Trusts the certificates of a file, or of a folder whose files are named by hashes of subjects
+/// (openssl-rehash(1)), which are read when they are needed.
+pub fn addTrustPath(context: *Context, path: []const u8, is_folder: bool) ?Status {
+    if (is_folder) return setText(context, path, struct {
+        fn set(raw: *openssl.Context, text: [*:0]const u8) bool {
+            return openssl.SSL_CTX_load_verify_dir(raw, text) == 1;
+        }
+    }.set);
+    return setText(context, path, struct {
+        fn set(raw: *openssl.Context, text: [*:0]const u8) bool {
+            return openssl.SSL_CTX_load_verify_file(raw, text) == 1;
+        }
+    }.set);
+}
+
+/// 0 stands for the default: TLS 1.2, or the newest.
+pub fn setVersions(context: *Context, least: u32, most: u32) ?Status {
+    for ([_]u32{ least, most }) |version| switch (version) {
+        0, 0x0303, 0x0304 => {},
+        else => return .EINVAL,
+    };
+    if (least != 0 and most != 0 and least > most) return .EINVAL;
+    const bottom = if (least == 0) openssl.TLS1_2_VERSION else least;
+    _ = openssl.SSL_CTX_ctrl(context.raw.?, openssl.CTRL_SET_MIN_PROTO_VERSION, bottom, null);
+    _ = openssl.SSL_CTX_ctrl(context.raw.?, openssl.CTRL_SET_MAX_PROTO_VERSION, most, null);
+    return null;
+}
+
+/// Protocols in wire format (RFC 7301, 3.1): each behind a byte with its length.
+pub fn setProtocols(context: *Context, wire: []const u8) ?Status {
+    var position: usize = 0;
+    while (position < wire.len) {
+        const length = wire[position];
+        if (length == 0 or wire.len - position - 1 < length) return .EINVAL;
+        position += 1 + @as(usize, length);
+    }
+    if (wire.len > std.math.maxInt(u16)) return .EINVAL;
+    const allocator = context.engine.allocator;
+    const copy = allocator.dupe(u8, wire) catch return .exhausted;
+    allocator.free(context.protocols);
+    context.protocols = copy;
+    // This one returns 0 for success.
+    if (openssl.SSL_CTX_set_alpn_protos(context.raw.?, copy.ptr, @intCast(copy.len)) != 0) return .exhausted;
+    return null;
+}
+
+/// Serves a server name, or with "*." all names of one more label, with another context.
+pub fn addName(context: *Context, name: []const u8, other_id: i32) ?Status {
+    const engine = context.engine;
+    const other = find(engine, other_id) orelse return .stale_handle;
+    // One level: then references cannot go around in a circle.
+    if (context.is_member or other.names.count() > 0 or other == context) return .EINVAL;
+    var buffer: [hello.longest_name]u8 = undefined;
+    const lower = hello.normalized(name, &buffer) orelse return .EINVAL;
+    const key = engine.allocator.dupe(u8, lower) catch return .exhausted;
+    const entry = context.names.getOrPut(engine.allocator, key) catch {
+        engine.allocator.free(key);
+        return .exhausted;
+    };
+    other.references += 1;
+    other.is_member = true;
+    if (entry.found_existing) {
+        engine.allocator.free(key);
+        engine.releaseContext(entry.value_ptr.*);
+    }
+    entry.value_ptr.* = @intCast(other_id - 1);
+    return null;
+}
+
+/// Which notices the sessions of this context give, as `abi.TlsNotices`.
+pub fn setNotices(context: *Context, mask: u32) void {
+    const raw = context.raw.?;
+    const wants_sessions = mask & abi.TlsNotices.session != 0;
+    const mode = if (wants_sessions) openssl.SESS_CACHE_CLIENT | openssl.SESS_CACHE_NO_INTERNAL else openssl.SESS_CACHE_OFF;
+    _ = openssl.SSL_CTX_ctrl(raw, openssl.CTRL_SET_SESS_CACHE_MODE, mode, null);
+    openssl.SSL_CTX_sess_set_new_cb(raw, if (wants_sessions) hello.keepSession else null);
+    openssl.SSL_CTX_set_keylog_callback(raw, if (mask & abi.TlsNotices.key_log != 0) hello.keepKeyLog else null);
+}
+
+// -- What a connection takes from its context
+
+/// Who is verified, and how strictly.
+pub fn applyVerification(context: *const Context, connection: *openssl.Connection, is_server: bool) void {
+    const mode = if (!is_server)
+        (if (context.verify_peer) openssl.VERIFY_PEER else openssl.VERIFY_NONE)
+    else switch (context.client_authentication) {
+        .none => openssl.VERIFY_NONE,
+        .request => openssl.VERIFY_PEER,
+        .require => openssl.VERIFY_PEER | openssl.VERIFY_FAIL_IF_NO_PEER_CERT,
+    };
+    const callback: ?*const openssl.VerifyCallback = if (!context.verify_peer)
+        acceptAny
+    else if (!context.verify_issuer)
+        acceptAnyIssuer
+    else
+        null;
+    openssl.SSL_set_verify(connection, mode, callback);
+}
+
+fn acceptAny(_: c_int, _: *openssl.StoreContext) callconv(.c) c_int {
+    return 1;
+}
+
+/// Lets pass that the chain does not lead to a trusted certificate, and nothing else. The error
+/// stays to be seen as the verification's result.
+fn acceptAnyIssuer(is_valid: c_int, store: *openssl.StoreContext) callconv(.c) c_int {
+    if (is_valid == 1) return 1;
+    return switch (openssl.X509_STORE_CTX_get_error(store)) {
+        openssl.X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT,
+        openssl.X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
+        openssl.X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN,
+        openssl.X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
+        openssl.X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE,
+        openssl.X509_V_ERR_CERT_UNTRUSTED,
+        => 1,
+        else => 0,
+    };
+}
+
+/// Serves a connection with this context instead of the one it began with. OpenSSL moves the
+/// certificates; what belongs to the connection itself is moved here.
+pub fn applyTo(context: *const Context, connection: *openssl.Connection) bool {
+    const raw = context.raw.?;
+    if (openssl.SSL_set_SSL_CTX(connection, raw) == null) return false;
+    applyVerification(context, connection, true);
+    const least = openssl.SSL_CTX_ctrl(raw, openssl.CTRL_GET_MIN_PROTO_VERSION, 0, null);
+    const most = openssl.SSL_CTX_ctrl(raw, openssl.CTRL_GET_MAX_PROTO_VERSION, 0, null);
+    return openssl.SSL_ctrl(connection, openssl.CTRL_SET_MIN_PROTO_VERSION, least, null) == 1 and
+        openssl.SSL_ctrl(connection, openssl.CTRL_SET_MAX_PROTO_VERSION, most, null) == 1;
+}

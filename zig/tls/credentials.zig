@@ -1,0 +1,195 @@
+//! Certificates, keys, trust anchors and revocation lists of a context, each PEM or DER. PEM is text
+//! with "-----BEGIN" somewhere (RFC 7468); everything else is taken for DER.
+//!
+//! Nothing here asks anybody for a passphrase: OpenSSL would do so on the terminal.
+
+const std = @import("std");
+const abi = @import("../abi.zig");
+const openssl = @import("openssl.zig");
+const reasons = @import("reasons.zig");
+const Context = @import("contexts.zig").Context;
+const Status = abi.Status;
+
+/// The longest passphrase that OpenSSL asks for (PEM_BUFSIZE).
+const longest_passphrase = 1024;
+
+fn refused() Status {
+    reasons.keep();
+    return .tls_failed;
+}
+
+fn refusedBecause(reason: []const u8) Status {
+    reasons.keepText(reason);
+    return .tls_failed;
+}
+
+fn isPem(bytes: []const u8) bool {
+    return std.mem.indexOf(u8, bytes, "-----BEGIN") != null;
+}
+
+fn open(bytes: []const u8) ?*openssl.Bio {
+    openssl.ERR_clear_error();
+    const length = std.math.cast(c_int, bytes.len) orelse return null;
+    return openssl.BIO_new_mem_buf(bytes.ptr, length);
+}
+
+fn noPassphrase(_: [*]u8, _: c_int, _: c_int, _: ?*anyopaque) callconv(.c) c_int {
+    return -1;
+}
+
+/// Whether the last reading of PEM has failed because nothing was left to be read.
+fn isAtEnd() bool {
+    const code = openssl.ERR_peek_last_error();
+    if (openssl.libraryOf(code) != openssl.LIB_PEM or openssl.reasonOf(code) != openssl.PEM_R_NO_START_LINE) return false;
+    openssl.ERR_clear_error();
+    return true;
+}
+
+/// Calls `use` for every certificate. What it takes it must reference itself.
+fn forEachCertificate(bytes: []const u8, context: *Context, use: *const fn (*Context, *openssl.Certificate, usize) bool) ?Status {
+    const bio = open(bytes) orelse return refused();
+    defer _ = openssl.BIO_free(bio);
+    const is_pem = isPem(bytes);
+    var count: usize = 0;
+    while (true) : (count += 1) {
+        if (!is_pem and count > 0) return null;
+        const read = if (is_pem)
+            openssl.PEM_read_bio_X509_AUX(bio, null, noPassphrase, null)
+        else
+            openssl.d2i_X509_bio(bio, null);
+        const certificate = read orelse {
+            if (!is_pem or !isAtEnd()) return refused();
+            return if (count > 0) null else refusedBecause("no certificate was found");
+        };
+        defer openssl.X509_free(certificate);
+        if (!use(context, certificate, count)) return refused();
+    }
+}
+
+/// The context's own certificate, followed by those that lead to a trusted one. Calling this again
+/// with a key of another kind adds a second one to choose from.
+pub fn addCertificates(context: *Context, bytes: []const u8) ?Status {
+    return forEachCertificate(bytes, context, useCertificate);
+}
+
+fn useCertificate(context: *Context, certificate: *openssl.Certificate, place: usize) bool {
+    const raw = context.raw.?;
+    if (place > 0) return openssl.SSL_CTX_ctrl(raw, openssl.CTRL_CHAIN_CERT, 1, certificate) == 1;
+    if (openssl.SSL_CTX_use_certificate(raw, certificate) != 1) return false;
+    // What follows belongs to this one, not to the one that was set for this kind of key before.
+    return openssl.SSL_CTX_ctrl(raw, openssl.CTRL_CHAIN, 0, null) == 1;
+}
+
+/// Trust anchors. A server also names them to its clients.
+pub fn addAuthorities(context: *Context, bytes: []const u8) ?Status {
+    return forEachCertificate(bytes, context, useAuthority);
+}
+
+fn useAuthority(context: *Context, certificate: *openssl.Certificate, _: usize) bool {
+    const raw = context.raw.?;
+    if (openssl.X509_STORE_add_cert(openssl.SSL_CTX_get_cert_store(raw), certificate) != 1) return false;
+    return openssl.SSL_CTX_add_client_CA(raw, certificate) == 1;
+}
+
+/// Lists of revoked certificates. From here on every certificate of a chain needs its issuer's list.
+pub fn addRevocations(context: *Context, bytes: []const u8) ?Status {
+    const bio = open(bytes) orelse return refused();
+    defer _ = openssl.BIO_free(bio);
+    const store = openssl.SSL_CTX_get_cert_store(context.raw.?);
+    const is_pem = isPem(bytes);
+    var count: usize = 0;
+    while (true) : (count += 1) {
+        if (!is_pem and count > 0) break;
+        const read = if (is_pem)
+            openssl.PEM_read_bio_X509_CRL(bio, null, noPassphrase, null)
+        else
+            openssl.d2i_X509_CRL_bio(bio, null);
+        const list = read orelse {
+            if (!is_pem or !isAtEnd()) return refused();
+            if (count == 0) return refusedBecause("no revocation list was found");
+            break;
+        };
+        defer openssl.X509_CRL_free(list);
+        if (openssl.X509_STORE_add_crl(store, list) != 1) return refused();
+    }
+    _ = openssl.X509_STORE_set_flags(store, openssl.X509_V_FLAG_CRL_CHECK | openssl.X509_V_FLAG_CRL_CHECK_ALL);
+    return null;
+}
+
+const Passphrase = struct {
+    bytes: []const u8,
+    was_asked: bool = false,
+
+    fn answer(buffer: [*]u8, size: c_int, _: c_int, argument: ?*anyopaque) callconv(.c) c_int {
+        const passphrase: *Passphrase = @ptrCast(@alignCast(argument.?));
+        passphrase.was_asked = true;
+        if (passphrase.bytes.len == 0 or passphrase.bytes.len > size) return -1;
+        @memcpy(buffer[0..passphrase.bytes.len], passphrase.bytes);
+        return @intCast(passphrase.bytes.len);
+    }
+};
+
+/// The key of the certificate that was set before.
+pub fn setKey(context: *Context, bytes: []const u8, passphrase: []const u8) ?Status {
+    if (passphrase.len > longest_passphrase) return .EINVAL;
+    var secret: Passphrase = .{ .bytes = passphrase };
+    const key = readKey(bytes, &secret) orelse {
+        if (secret.was_asked and passphrase.len == 0) return refusedBecause("the key is encrypted and no passphrase was given");
+        return refused();
+    };
+    defer openssl.EVP_PKEY_free(key);
+    return useKey(context, key);
+}
+
+fn readKey(bytes: []const u8, secret: *Passphrase) ?*openssl.PrivateKey {
+    const bio = open(bytes) orelse return null;
+    defer _ = openssl.BIO_free(bio);
+    if (isPem(bytes)) return openssl.PEM_read_bio_PrivateKey(bio, null, Passphrase.answer, secret);
+    if (openssl.d2i_PrivateKey_bio(bio, null)) |key| return key;
+    // An encrypted key has a form of its own (RFC 5958, 3).
+    const again = open(bytes) orelse return null;
+    defer _ = openssl.BIO_free(again);
+    return openssl.d2i_PKCS8PrivateKey_bio(again, null, Passphrase.answer, secret);
+}
+
+fn useKey(context: *Context, key: *openssl.PrivateKey) ?Status {
+    const raw = context.raw.?;
+    if (openssl.SSL_CTX_use_PrivateKey(raw, key) != 1) return refused();
+    if (openssl.SSL_CTX_check_private_key(raw) != 1) return refused();
+    return null;
+}
+
+/// A certificate, its key and its chain from one PKCS#12 file.
+pub fn usePkcs12(context: *Context, bytes: []const u8, passphrase: []const u8) ?Status {
+    var text: [longest_passphrase + 1]u8 = undefined;
+    defer std.crypto.secureZero(u8, &text);
+    if (passphrase.len > longest_passphrase or std.mem.indexOfScalar(u8, passphrase, 0) != null) return .EINVAL;
+    @memcpy(text[0..passphrase.len], passphrase);
+    text[passphrase.len] = 0;
+
+    const bio = open(bytes) orelse return refused();
+    defer _ = openssl.BIO_free(bio);
+    const container = openssl.d2i_PKCS12_bio(bio, null) orelse return refused();
+    defer openssl.PKCS12_free(container);
+    var key: ?*openssl.PrivateKey = null;
+    var certificate: ?*openssl.Certificate = null;
+    var others: ?*openssl.Stack = null;
+    if (openssl.PKCS12_parse(container, @ptrCast(&text), &key, &certificate, &others) != 1) return refused();
+    defer {
+        if (key) |owned| openssl.EVP_PKEY_free(owned);
+        if (certificate) |owned| openssl.X509_free(owned);
+        openssl.OPENSSL_sk_pop_free(others, freeCertificate);
+    }
+    const leaf = certificate orelse return refusedBecause("the PKCS#12 file holds no certificate");
+    if (!useCertificate(context, leaf, 0)) return refused();
+    const count: usize = @intCast(@max(openssl.OPENSSL_sk_num(others), 0));
+    for (0..count) |place| {
+        const other: *openssl.Certificate = @ptrCast(openssl.OPENSSL_sk_value(others, @intCast(place)).?);
+        if (!useCertificate(context, other, place + 1)) return refused();
+    }
+    return useKey(context, key orelse return refusedBecause("the PKCS#12 file holds no key"));
+}
+
+fn freeCertificate(certificate: ?*anyopaque) callconv(.c) void {
+    openssl.X509_free(@ptrCast(certificate.?));
+}

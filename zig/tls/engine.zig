@@ -1,0 +1,216 @@
+//! What the TLS sessions of a scheduler share: the buffers, the BIO through which OpenSSL reads and
+//! writes them, and the tables of sessions and contexts.
+//!
+//! OpenSSL never calls the system. A call of it reads from `input` and writes to `sealed`; the core
+//! moves both, many records at a time. One BIO serves all connections of the scheduler, since only
+//! one call of OpenSSL is under way at a time: that saves 150 bytes for each connection.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const abi = @import("../abi.zig");
+const openssl = @import("openssl.zig");
+const records = @import("records.zig");
+const Context = @import("contexts.zig").Context;
+const Pool = @import("../pool.zig").Pool;
+const Queue = @import("queue.zig").Queue;
+const Session = @import("session.zig").Session;
+
+pub const none = @import("../pool.zig").none;
+
+/// Plaintext that one call encrypts at most.
+pub const chunk_bytes = 128 * 1024;
+
+/// Room for the longest chunk and its records' overhead, so that it need not grow while it is used.
+const sealed_bytes = chunk_bytes + 8 * 1024;
+
+/// Ciphertext that one call receives at most, behind what was left of a record.
+const received_bytes = chunk_bytes + 2 * records.longest_record;
+
+pub const Engine = struct {
+    allocator: std.mem.Allocator,
+    sessions: Pool(Session, abi.Limits.sockets) = .{},
+    contexts: Pool(Context, abi.Limits.tls_contexts) = .{},
+    method: ?*openssl.BioMethod = null,
+    bio: ?*openssl.Bio = null,
+    /// Where the kernel's bytes are put. What is not read at once moves to the session.
+    received: []u8 = &.{},
+    /// Where small buffers are gathered into a record.
+    gathered: []u8 = &.{},
+    /// What OpenSSL has written in the call that is under way.
+    sealed: std.ArrayList(u8) = .empty,
+    /// The session whose call is under way.
+    current: ?*Session = null,
+    /// What that call may read, from `position` on, and where the record at hand ends.
+    input: []const u8 = &.{},
+    position: usize = 0,
+    record_end: usize = 0,
+    /// Sessions whose handshake has something to do.
+    due: Queue("due") = .{},
+    /// Sessions with something to report.
+    noticed: Queue("noticed") = .{},
+
+    pub fn deinit(engine: *Engine) void {
+        for (0..engine.sessions.length) |number| {
+            const index: u32 = @intCast(number);
+            const session = engine.sessions.at(index);
+            // The waiters go with the scheduler.
+            session.waiter = none;
+            if (session.state != .free) engine.release(index);
+        }
+        for (0..engine.contexts.length) |number| engine.contexts.at(@intCast(number)).destroy(engine.allocator);
+        engine.sessions.deinit(engine.allocator);
+        engine.contexts.deinit(engine.allocator);
+        if (engine.bio) |bio| _ = openssl.BIO_free(bio);
+        if (engine.method) |method| openssl.BIO_meth_free(method);
+        engine.allocator.free(engine.received);
+        engine.allocator.free(engine.gathered);
+        engine.sealed.deinit(engine.allocator);
+    }
+
+    /// Prepares OpenSSL and the BIO, with the first context.
+    pub fn prepare(engine: *Engine) !void {
+        if (engine.bio != null) return;
+        // The configuration of some other program's OpenSSL must not change what plait does, and the
+        // process may exit while other threads still use it.
+        const settings = openssl.INIT_NO_LOAD_CONFIG | openssl.INIT_NO_ATEXIT;
+        if (openssl.OPENSSL_init_ssl(settings, null) != 1) return error.OutOfMemory;
+        if (engine.method == null) {
+            engine.method = openssl.BIO_meth_new(openssl.BIO_TYPE_SOURCE_SINK, "plait") orelse return error.OutOfMemory;
+        }
+        const method = engine.method.?;
+        _ = openssl.BIO_meth_set_read(method, readInput);
+        _ = openssl.BIO_meth_set_write(method, writeSealed);
+        _ = openssl.BIO_meth_set_ctrl(method, control);
+        const bio = openssl.BIO_new(method) orelse return error.OutOfMemory;
+        openssl.BIO_set_data(bio, engine);
+        openssl.BIO_set_init(bio, 1);
+        engine.bio = bio;
+    }
+
+    /// Makes the buffers, with the first session.
+    pub fn prepareBuffers(engine: *Engine) !void {
+        if (engine.received.len == 0) engine.received = try engine.allocator.alloc(u8, received_bytes);
+        if (engine.gathered.len == 0) engine.gathered = try engine.allocator.alloc(u8, records.plaintext_bytes);
+        try engine.sealed.ensureTotalCapacity(engine.allocator, sealed_bytes);
+    }
+
+    /// Frees a session with all that it holds.
+    pub fn release(engine: *Engine, index: u32) void {
+        const session = engine.sessions.at(index);
+        assert(session.state != .free and session.waiter == none);
+        engine.disconnect(index);
+        session.dropOutput(engine.allocator);
+        session.state = .free;
+        engine.sessions.release(index);
+    }
+
+    /// Frees everything of a session but its output.
+    pub fn disconnect(engine: *Engine, index: u32) void {
+        const session = engine.sessions.at(index);
+        engine.due.remove(&engine.sessions, index);
+        engine.noticed.remove(&engine.sessions, index);
+        if (session.connection) |connection| openssl.SSL_free(connection);
+        session.connection = null;
+        session.dropInput(engine.allocator);
+        session.dropExtra(engine.allocator);
+        if (session.context != none) engine.releaseContext(session.context);
+        if (session.chosen_context != none) engine.releaseContext(session.chosen_context);
+        session.context = none;
+        session.chosen_context = none;
+        session.state = .closed;
+    }
+
+    /// Gives up a reference to a context, and the context with the last one.
+    pub fn releaseContext(engine: *Engine, index: u32) void {
+        const context = engine.contexts.at(index);
+        assert(context.references > 0);
+        context.references -= 1;
+        if (context.references > 0) return;
+        var members = context.names.valueIterator();
+        // Members have no names of their own, so this goes no deeper.
+        while (members.next()) |member| engine.releaseContext(member.*);
+        context.destroy(engine.allocator);
+        engine.contexts.release(index);
+    }
+
+    /// Has `report` find the session. Notices of the same kind add up to one.
+    pub fn notice(engine: *Engine, session: *Session, kind: u8) void {
+        session.notices |= kind;
+        engine.noticed.pushBack(&engine.sessions, session.index);
+    }
+
+    // -- A call of OpenSSL
+
+    /// Begins a call, or several in a row, that read from `input` and write to `sealed`.
+    pub fn enter(engine: *Engine, session: *Session, input: []const u8) void {
+        engine.current = session;
+        engine.setInput(input);
+        engine.sealed.clearRetainingCapacity();
+        openssl.ERR_clear_error();
+    }
+
+    pub fn setInput(engine: *Engine, input: []const u8) void {
+        engine.input = input;
+        engine.position = 0;
+        engine.record_end = 0;
+    }
+
+    /// Ends them. What was not read and what is `sealed` is the caller's to keep.
+    pub fn leave(engine: *Engine) void {
+        engine.current = null;
+        engine.input = &.{};
+        engine.position = 0;
+        engine.record_end = 0;
+    }
+
+    pub fn rest(engine: *const Engine) []const u8 {
+        return engine.input[engine.position..];
+    }
+
+    /// Whether a call of OpenSSL would find something to read.
+    pub fn hasRecord(engine: *const Engine) bool {
+        return engine.position < engine.record_end or engine.current.?.isRecord(engine.rest());
+    }
+};
+
+/// Hands out whole records only: OpenSSL keeps no buffer for a part of one, so that an idle
+/// connection holds none.
+fn readInput(bio: *openssl.Bio, buffer: [*]u8, length: c_int) callconv(.c) c_int {
+    const engine: *Engine = @ptrCast(@alignCast(openssl.BIO_get_data(bio).?));
+    openssl.BIO_clear_flags(bio, openssl.BIO_FLAGS_READ | openssl.BIO_FLAGS_SHOULD_RETRY);
+    const session = engine.current orelse return -1;
+    if (length <= 0) return 0;
+    if (engine.position == engine.record_end) {
+        const rest = engine.rest();
+        switch (if (session.flags.foreign) .foreign else records.first(rest)) {
+            .complete => |size| engine.record_end += size,
+            .partial => {},
+            .foreign => {
+                session.flags.foreign = true;
+                engine.record_end = engine.input.len;
+            },
+        }
+    }
+    const available = engine.record_end - engine.position;
+    if (available == 0) {
+        openssl.BIO_set_flags(bio, openssl.BIO_FLAGS_READ | openssl.BIO_FLAGS_SHOULD_RETRY);
+        return -1;
+    }
+    const count = @min(available, @as(usize, @intCast(length)));
+    @memcpy(buffer[0..count], engine.input[engine.position..][0..count]);
+    engine.position += count;
+    return @intCast(count);
+}
+
+/// Takes everything, so that OpenSSL never has to repeat a write.
+fn writeSealed(bio: *openssl.Bio, bytes: [*]const u8, length: c_int) callconv(.c) c_int {
+    const engine: *Engine = @ptrCast(@alignCast(openssl.BIO_get_data(bio).?));
+    openssl.BIO_clear_flags(bio, openssl.BIO_FLAGS_READ | openssl.BIO_FLAGS_SHOULD_RETRY);
+    if (length <= 0) return 0;
+    engine.sealed.appendSlice(engine.allocator, bytes[0..@intCast(length)]) catch return -1;
+    return length;
+}
+
+fn control(_: *openssl.Bio, command: c_int, _: c_long, _: ?*anyopaque) callconv(.c) c_long {
+    return if (command == openssl.BIO_CTRL_FLUSH) 1 else 0;
+}

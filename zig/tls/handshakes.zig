@@ -1,0 +1,272 @@
+//! Handshakes. They go on as the kernel reports that a peer has sent something, without the caller,
+//! who is woken once, at the end.
+//!
+//! A step may take half a millisecond of computing. So the steps that are due stand in a queue, and a
+//! poll works on it for a limited time: connections that are open do not wait for all who arrive.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const abi = @import("../abi.zig");
+const addresses = @import("../addresses.zig");
+const contexts = @import("contexts.zig");
+const hello = @import("hello.zig");
+const openssl = @import("openssl.zig");
+const streams = @import("../streams.zig");
+const system = @import("../system.zig");
+const transfers = @import("transfers.zig");
+const Engine = @import("engine.zig").Engine;
+const Scheduler = @import("../scheduler.zig").Scheduler;
+const Session = @import("session.zig").Session;
+const Socket = @import("../sockets.zig").Socket;
+const Status = abi.Status;
+
+pub const none = @import("../pool.zig").none;
+
+/// How long one poll works on handshakes before it delivers what is ready.
+const nanoseconds_per_poll = std.time.ns_per_ms;
+
+/// Receptions of one step. A flight of messages seldom takes more than one.
+const receptions_per_step = 8;
+
+pub const Options = struct {
+    is_server: bool,
+    /// Whom a client asks for: sent as server name, and looked for in the certificate.
+    name: []const u8 = "",
+    /// A session of an earlier connection to resume, as the peer's was serialized.
+    session: []const u8 = "",
+};
+
+/// Turns an open stream into a TLS connection. What has arrived and was not read is the handshake's.
+pub fn start(scheduler: *Scheduler, handle: i32, context_id: i32, settings: Options) ?Status {
+    const index = streams.find(scheduler, handle, .stream) orelse return .stale_handle;
+    const socket = scheduler.sockets.at(index);
+    const context = contexts.find(&scheduler.tls, context_id) orelse return .stale_handle;
+    if (socket.tls != none) return .EISCONN;
+    if (socket.flags.connecting) return .ENOTCONN;
+    if (socket.flags.half_closed) return .EPIPE;
+    if (socket.flags.read_granted or socket.flags.write_granted) return .EBUSY;
+    if (!socket.readers.isEmpty() or !socket.writers.isEmpty()) return .EBUSY;
+    if (socket.failure != .ok) return socket.failure;
+    if (socket.flags.end_of_stream) return .tls_truncated;
+
+    const engine = &scheduler.tls;
+    engine.prepareBuffers() catch return .exhausted;
+    const place = engine.sessions.take(engine.allocator, .{}) orelse return .exhausted;
+    const session = engine.sessions.at(place);
+    session.* = .{ .index = place, .socket = index, .state = .handshaking, .context = @intCast(context_id - 1) };
+    context.references += 1;
+    if (prepare(engine, context, session, settings)) |status| {
+        engine.release(place);
+        return status;
+    }
+    session.flags.kernel_readable = socket.flags.readable;
+    socket.tls = place;
+    socket.flags.handshaking = true;
+    step(scheduler, index);
+    return null;
+}
+
+fn prepare(engine: *Engine, context: *contexts.Context, session: *Session, settings: Options) ?Status {
+    openssl.ERR_clear_error();
+    const connection = openssl.SSL_new(context.raw.?) orelse return .exhausted;
+    session.connection = connection;
+    // Reading and writing take a reference each (SSL_set_bio(3)).
+    const bio = engine.bio.?;
+    if (openssl.BIO_up_ref(bio) != 1) return .exhausted;
+    openssl.SSL_set_bio(connection, bio, bio);
+    session.flags.is_server = settings.is_server;
+    contexts.applyVerification(context, connection, settings.is_server);
+    if (settings.is_server) {
+        openssl.SSL_set_accept_state(connection);
+        return null;
+    }
+    openssl.SSL_set_connect_state(connection);
+    if (settings.name.len > 0) {
+        if (expectName(engine, session, settings.name)) |status| return status;
+    }
+    return resumeSession(connection, settings.session);
+}
+
+/// Has the certificate checked for a name, and sends the name; an address is not sent (RFC 6066, 3).
+fn expectName(engine: *Engine, session: *Session, name: []const u8) ?Status {
+    const connection = session.connection.?;
+    const parameters = openssl.SSL_get0_param(connection);
+    const is_address = addresses.parse(name, 0) != null;
+    // The zone of an IPv6 address says how this machine reaches it.
+    const bare = if (is_address)
+        name[0 .. std.mem.indexOfScalar(u8, name, '%') orelse name.len]
+    else if (std.mem.endsWith(u8, name, "."))
+        name[0 .. name.len - 1]
+    else
+        name;
+    if (bare.len == 0 or bare.len > hello.longest_name or std.mem.indexOfScalar(u8, bare, 0) != null) return .EINVAL;
+    const extra = session.extraOf(engine.allocator) catch return .exhausted;
+    const text = engine.allocator.alloc(u8, bare.len + 1) catch return .exhausted;
+    @memcpy(text[0..bare.len], bare);
+    text[bare.len] = 0;
+    extra.expected_name = text;
+    extra.is_address = is_address;
+    // A name in the subject alone is not looked at (RFC 9525, 2).
+    openssl.X509_VERIFY_PARAM_set_hostflags(parameters, name_flags);
+    const terminated: [*:0]const u8 = @ptrCast(text.ptr);
+    if (is_address) {
+        return if (openssl.X509_VERIFY_PARAM_set1_ip_asc(parameters, terminated) == 1) null else .EINVAL;
+    }
+    if (openssl.X509_VERIFY_PARAM_set1_host(parameters, text.ptr, bare.len) != 1) return .EINVAL;
+    const sent = openssl.SSL_ctrl(connection, openssl.CTRL_SET_TLSEXT_HOSTNAME, openssl.TLSEXT_NAMETYPE_host_name, text.ptr);
+    return if (sent == 1) null else .EINVAL;
+}
+
+const name_flags = openssl.X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | openssl.X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
+
+fn resumeSession(connection: *openssl.Connection, bytes: []const u8) ?Status {
+    if (bytes.len == 0) return null;
+    var cursor: [*]const u8 = bytes.ptr;
+    const length = std.math.cast(c_long, bytes.len) orelse return .EINVAL;
+    const earlier = openssl.d2i_SSL_SESSION(null, &cursor, length) orelse return .EINVAL;
+    defer openssl.SSL_SESSION_free(earlier);
+    return if (openssl.SSL_set_session(connection, earlier) == 1) null else .EINVAL;
+}
+
+/// Takes the steps that are due, for a limited time. What is left makes the next poll come at once.
+pub fn run(scheduler: *Scheduler) void {
+    const engine = &scheduler.tls;
+    if (engine.due.length == 0) return;
+    const end = system.nanoseconds() + nanoseconds_per_poll;
+    while (engine.due.popFront(&engine.sessions)) |place| {
+        step(scheduler, engine.sessions.at(place).socket);
+        if (system.nanoseconds() >= end) break;
+    }
+    if (engine.due.length > 0) scheduler.backend.notify();
+}
+
+/// Goes on with a handshake as far as what has arrived allows.
+fn step(scheduler: *Scheduler, index: u32) void {
+    const socket = scheduler.sockets.at(index);
+    const session = transfers.sessionOf(scheduler, socket);
+    const engine = &scheduler.tls;
+    if (session.state != .handshaking) return;
+    engine.enter(session, session.unread());
+    advance(scheduler, socket, session);
+    const is_over = session.state != .handshaking;
+    transfers.finishReading(scheduler, socket, session, false);
+    if (is_over) finish(scheduler, socket, session);
+}
+
+fn advance(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
+    const engine = &scheduler.tls;
+    const connection = session.connection.?;
+    for (0..receptions_per_step) |_| {
+        // A server has nothing to say before it is spoken to, and OpenSSL would hold memory for it.
+        if (!session.flags.is_server or engine.hasRecord() or session.flags.chosen) {
+            const result = openssl.SSL_do_handshake(connection);
+            if (result == 1) {
+                session.state = .open;
+                checkResumed(socket, session);
+                return;
+            }
+            switch (openssl.SSL_get_error(connection, result)) {
+                openssl.ERROR_WANT_READ => {},
+                openssl.ERROR_WANT_CLIENT_HELLO_CB => {
+                    session.state = .paused;
+                    return;
+                },
+                else => return transfers.fail(socket, session, .tls_failed),
+            }
+            // The peer may be waiting for this, while there is more to be received from it.
+            _ = transfers.emit(scheduler, socket, session);
+        }
+        if (!transfers.refill(scheduler, socket, session, 0)) break;
+    }
+    if (socket.failure != .ok) return transfers.fail(socket, session, socket.failure);
+    if (session.flags.ended and !engine.hasRecord()) return transfers.fail(socket, session, .tls_truncated);
+    // More has arrived than one step takes.
+    if (session.flags.kernel_readable or engine.hasRecord()) engine.due.pushBack(&engine.sessions, session.index);
+}
+
+/// OpenSSL verifies nothing when a session is resumed: it holds the server for the one that was
+/// verified then. Whether that was so, and for this very name, is checked here.
+fn checkResumed(socket: *Socket, session: *Session) void {
+    const connection = session.connection.?;
+    if (session.flags.is_server or openssl.SSL_session_reused(connection) != 1) return;
+    if (openssl.SSL_get_verify_mode(connection) == openssl.VERIFY_NONE) return;
+    const context: *const contexts.Context = @ptrCast(@alignCast(
+        openssl.SSL_CTX_get_ex_data(openssl.SSL_get_SSL_CTX(connection).?, 0).?,
+    ));
+    const earlier = openssl.SSL_get_verify_result(connection);
+    if (earlier != openssl.X509_V_OK and context.verify_issuer) return transfers.fail(socket, session, .tls_failed);
+    const extra = session.extra orelse return;
+    if (extra.expected_name.len == 0) return;
+    const name = extra.expected_name[0 .. extra.expected_name.len - 1];
+    const certificate = openssl.SSL_get0_peer_certificate(connection);
+    const fits = certificate != null and if (extra.is_address)
+        openssl.X509_check_ip_asc(certificate.?, @ptrCast(name.ptr), name_flags) == 1
+    else
+        openssl.X509_check_host(certificate.?, name.ptr, name.len, name_flags, null) == 1;
+    if (fits) return;
+    openssl.SSL_set_verify_result(connection, if (extra.is_address)
+        openssl.X509_V_ERR_IP_ADDRESS_MISMATCH
+    else
+        openssl.X509_V_ERR_HOSTNAME_MISMATCH);
+    transfers.fail(socket, session, .tls_failed);
+}
+
+/// The handshake has come to an end or to a pause: its waiter is woken, and those who wait to
+/// transfer data have their turn.
+fn finish(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
+    assert(session.state != .handshaking);
+    if (session.state != .paused) {
+        socket.flags.handshaking = false;
+        if (session.extra) |extra| {
+            const is_needed = extra.key_log.items.len > 0 or extra.resumable != null;
+            if (!is_needed) session.dropExtra(scheduler.tls.allocator);
+        }
+    }
+    if (session.waiter != none) scheduler.wake(session.waiter, .ok);
+    scheduler.grantNext(socket, .readable);
+    scheduler.grantNext(socket, .writable);
+}
+
+/// How the handshake stands; null is done.
+pub fn outcome(scheduler: *Scheduler, handle: i32) ?Status {
+    const session = find(scheduler, handle) orelse return .stale_handle;
+    return switch (session.state) {
+        .handshaking => .would_block,
+        .paused => .tls_server_name,
+        .open => null,
+        .failed => session.failure,
+        .free, .closed => .stale_handle,
+    };
+}
+
+/// The session of an open TLS socket.
+pub fn find(scheduler: *Scheduler, handle: i32) ?*Session {
+    const index = streams.find(scheduler, handle, .stream) orelse return null;
+    const socket = scheduler.sockets.at(index);
+    return if (socket.tls == none) null else transfers.sessionOf(scheduler, socket);
+}
+
+/// Goes on with a paused handshake, with the context that was chosen; 0 refuses the client.
+pub fn chooseContext(scheduler: *Scheduler, handle: i32, context_id: i32) ?Status {
+    const session = find(scheduler, handle) orelse return .stale_handle;
+    if (session.state != .paused) return .EALREADY;
+    session.flags.chosen = true;
+    if (context_id != 0) {
+        if (contexts.find(&scheduler.tls, context_id) == null) return .stale_handle;
+        if (!hello.choose(session, @intCast(context_id - 1))) return .exhausted;
+    }
+    session.state = .handshaking;
+    step(scheduler, session.socket);
+    return null;
+}
+
+/// Parks until the handshake has ended or come to a pause.
+pub fn wait(scheduler: *Scheduler, session: *Session, deadline: ?i64) ?u32 {
+    // One caller leads the handshake; a second one would wait for ever.
+    if (session.waiter != none) return null;
+    const waiter = scheduler.park(.handshake, deadline) orelse return null;
+    session.waiter = waiter;
+    scheduler.waiters.at(waiter).socket = session.socket;
+    if (session.state != .handshaking) scheduler.wake(waiter, .ok);
+    return waiter;
+}

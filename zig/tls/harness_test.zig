@@ -1,0 +1,128 @@
+//! TLS connections under test: both ends in one scheduler.
+
+const std = @import("std");
+const abi = @import("../abi.zig");
+const certificates = @import("certificates_test.zig");
+const contexts = @import("contexts.zig");
+const credentials = @import("credentials.zig");
+const handshakes = @import("handshakes.zig");
+const reports = @import("reports.zig");
+const streams = @import("../streams.zig");
+const harness_module = @import("../harness_test.zig");
+const Harness = harness_module.Harness;
+const Scheduler = @import("../scheduler.zig").Scheduler;
+const Status = abi.Status;
+const expectEqual = std.testing.expectEqual;
+
+pub const Pair = struct { server: i32, client: i32 };
+
+/// A context with the test certificate.
+pub fn serverContext(scheduler: *Scheduler) !i32 {
+    const id: i32 = @intCast(try contexts.create(&scheduler.tls));
+    const context = contexts.find(&scheduler.tls, id).?;
+    try expectEqual(null, credentials.addCertificates(context, certificates.certificate));
+    try expectEqual(null, credentials.setKey(context, certificates.key, ""));
+    return id;
+}
+
+/// A context that trusts the test certificate.
+pub fn clientContext(scheduler: *Scheduler) !i32 {
+    const id: i32 = @intCast(try contexts.create(&scheduler.tls));
+    try expectEqual(null, credentials.addAuthorities(contexts.find(&scheduler.tls, id).?, certificates.certificate));
+    return id;
+}
+
+pub fn contextOf(harness: *Harness, id: i32) *contexts.Context {
+    return contexts.find(&harness.scheduler.tls, id).?;
+}
+
+/// Starts both handshakes on a TCP connection.
+pub fn startPair(harness: *Harness, server_context: i32, client_context: i32, name: []const u8, session: []const u8) !Pair {
+    const server, const client = try harness.tcpPair();
+    try expectEqual(null, handshakes.start(harness.scheduler, server, server_context, .{ .is_server = true }));
+    try expectEqual(null, handshakes.start(harness.scheduler, client, client_context, .{
+        .is_server = false,
+        .name = name,
+        .session = session,
+    }));
+    return .{ .server = server, .client = client };
+}
+
+/// Polls until both handshakes are over and returns how they ended.
+pub fn outcomes(harness: *Harness, pair: Pair) ![2]?Status {
+    for (0..500) |_| {
+        _ = try harness.pollFor(10 * std.time.ns_per_ms);
+        const results = [2]?Status{
+            handshakes.outcome(harness.scheduler, pair.server),
+            handshakes.outcome(harness.scheduler, pair.client),
+        };
+        if (results[0] != .would_block and results[1] != .would_block) return results;
+    }
+    return error.HandshakeNeverEnds;
+}
+
+/// Both ends of a connection whose handshake has succeeded.
+pub fn connected(harness: *Harness, server_context: i32, client_context: i32) !Pair {
+    const pair = try startPair(harness, server_context, client_context, "localhost", "");
+    try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try outcomes(harness, pair));
+    return pair;
+}
+
+pub fn defaultPair(harness: *Harness) !Pair {
+    return connected(harness, try serverContext(harness.scheduler), try clientContext(harness.scheduler));
+}
+
+pub fn expectText(harness: *Harness, handle: i32, what: abi.TlsText, expected: []const u8) !void {
+    var buffer: [256]u8 = undefined;
+    try std.testing.expectEqualStrings(expected, try text(harness, handle, what, &buffer));
+}
+
+pub fn text(harness: *Harness, handle: i32, what: abi.TlsText, buffer: []u8) ![]const u8 {
+    const session = handshakes.find(harness.scheduler, handle).?;
+    const length = try harness_module.valueOf(reports.report(&harness.scheduler.tls, session, what, 0, buffer));
+    return buffer[0..length];
+}
+
+/// Receives until so many bytes are there, parking in between.
+pub fn receiveAll(harness: *Harness, handle: i32, buffer: []u8) !void {
+    var taken: usize = 0;
+    for (0..100_000) |_| {
+        if (taken == buffer.len) return;
+        harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
+        switch (harness.receive(handle, buffer[taken..], false)) {
+            .value => |count| {
+                if (count == 0) return error.EndedEarly;
+                taken += count;
+            },
+            .failure => |status| {
+                if (status != .would_block) {
+                    std.debug.print("receive: {t}\n", .{status});
+                    return error.CallFailed;
+                }
+                _ = try harness.pollFor(std.time.ns_per_ms);
+            },
+        }
+    }
+    return error.NeverReceived;
+}
+
+/// Receives what comes until the stream ends or fails, and returns which.
+pub fn ending(harness: *Harness, handle: i32) !Status {
+    var buffer: [4096]u8 = undefined;
+    for (0..1000) |_| {
+        harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
+        switch (harness.receive(handle, &buffer, false)) {
+            .value => |count| if (count == 0) return .ok,
+            .failure => |status| {
+                if (status != .would_block) return status;
+                _ = try harness.pollFor(std.time.ns_per_ms);
+            },
+        }
+    }
+    return error.NeverEnded;
+}
+
+pub fn closeBoth(harness: *Harness, pair: Pair) !void {
+    try expectEqual(null, streams.close(harness.scheduler, pair.client));
+    try expectEqual(null, streams.close(harness.scheduler, pair.server));
+}

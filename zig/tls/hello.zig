@@ -1,0 +1,168 @@
+//! What OpenSSL asks while a handshake is under way: which context serves a server name, which
+//! protocol is chosen, and where key log lines and sessions for resumption go.
+
+const std = @import("std");
+const abi = @import("../abi.zig");
+const contexts = @import("contexts.zig");
+const openssl = @import("openssl.zig");
+const Context = contexts.Context;
+const Session = @import("session.zig").Session;
+
+pub const none = @import("../pool.zig").none;
+
+/// A domain name has at most 253 characters as text (RFC 1035, 2.3.4).
+pub const longest_name = 255;
+
+/// Key log lines of one session that wait to be taken: those of a handshake are about 1 KiB. A
+/// client may make more by updating its keys again and again.
+const longest_key_log = 16 * 1024;
+
+/// A name in lower case and without the dot of the root; null if it cannot be one.
+pub fn normalized(name: []const u8, buffer: *[longest_name]u8) ?[]const u8 {
+    const bare = if (std.mem.endsWith(u8, name, ".")) name[0 .. name.len - 1] else name;
+    if (bare.len == 0 or bare.len > buffer.len) return null;
+    for (bare, buffer[0..bare.len]) |character, *lower| {
+        // Names of other alphabets come encoded (RFC 5890).
+        if (character <= ' ' or character > '~') return null;
+        lower.* = std.ascii.toLower(character);
+    }
+    return buffer[0..bare.len];
+}
+
+/// The context for a name: its own entry, or else that of a wildcard for its first label.
+fn lookUp(context: *const Context, name: []const u8) ?u32 {
+    if (context.names.get(name)) |index| return index;
+    const dot = std.mem.indexOfScalar(u8, name, '.') orelse return null;
+    var wildcard: [longest_name + 1]u8 = undefined;
+    wildcard[0] = '*';
+    const rest = name[dot..];
+    @memcpy(wildcard[1..][0..rest.len], rest);
+    return context.names.get(wildcard[0 .. 1 + rest.len]);
+}
+
+/// The host name of a server name extension (RFC 6066, 3): a list whose only entry is one.
+fn hostName(extension: []const u8) ?[]const u8 {
+    if (extension.len < 5) return null;
+    const list_length = std.mem.readInt(u16, extension[0..2], .big);
+    const name_length = std.mem.readInt(u16, extension[3..5], .big);
+    if (list_length != extension.len - 2 or extension[2] != openssl.TLSEXT_NAMETYPE_host_name) return null;
+    if (name_length != extension.len - 5) return null;
+    return extension[5..];
+}
+
+fn nameOf(connection: *openssl.Connection, buffer: *[longest_name]u8) ?[]const u8 {
+    var data: ?[*]const u8 = null;
+    var length: usize = 0;
+    if (openssl.SSL_client_hello_get0_ext(connection, openssl.TLSEXT_TYPE_server_name, &data, &length) != 1) return null;
+    return normalized(hostName(data.?[0..length]) orelse return null, buffer);
+}
+
+/// Called with each ClientHello, before anything of it is acted upon. A second one after a
+/// HelloRetryRequest finds the choice made (RFC 8446, 4.1.2: its server name is the same).
+pub fn receiveClientHello(connection: *openssl.Connection, alert: *c_int, argument: ?*anyopaque) callconv(.c) c_int {
+    const context: *Context = @ptrCast(@alignCast(argument.?));
+    const engine = context.engine;
+    const session = engine.current.?;
+    if (session.flags.chosen) {
+        if (session.chosen_context != none) return openssl.CLIENT_HELLO_SUCCESS;
+        alert.* = openssl.AD_UNRECOGNIZED_NAME;
+        return openssl.CLIENT_HELLO_ERROR;
+    }
+    if (context.names.count() == 0 and !context.asks_server_name) return openssl.CLIENT_HELLO_SUCCESS;
+    var buffer: [longest_name]u8 = undefined;
+    const name = nameOf(connection, &buffer) orelse return openssl.CLIENT_HELLO_SUCCESS;
+    if (lookUp(context, name)) |index| {
+        if (choose(session, index)) return openssl.CLIENT_HELLO_SUCCESS;
+        alert.* = openssl.AD_INTERNAL_ERROR;
+        return openssl.CLIENT_HELLO_ERROR;
+    }
+    if (!context.asks_server_name) return openssl.CLIENT_HELLO_SUCCESS;
+    return ask(session, engine.allocator, name) catch {
+        alert.* = openssl.AD_INTERNAL_ERROR;
+        return openssl.CLIENT_HELLO_ERROR;
+    };
+}
+
+fn ask(session: *Session, allocator: std.mem.Allocator, name: []const u8) !c_int {
+    const extra = try session.extraOf(allocator);
+    const copy = try allocator.dupe(u8, name);
+    allocator.free(extra.server_name);
+    extra.server_name = copy;
+    return openssl.CLIENT_HELLO_RETRY;
+}
+
+/// Serves the session with this context from here on.
+pub fn choose(session: *Session, index: u32) bool {
+    const connection = session.connection.?;
+    const engine = contextOf(connection).engine;
+    session.flags.chosen = true;
+    const context = engine.contexts.at(index);
+    context.references += 1;
+    if (session.chosen_context != none) engine.releaseContext(session.chosen_context);
+    session.chosen_context = index;
+    return contexts.applyTo(context, connection);
+}
+
+fn contextOf(connection: *const openssl.Connection) *Context {
+    const raw = openssl.SSL_get_SSL_CTX(connection).?;
+    return @ptrCast(@alignCast(openssl.SSL_CTX_get_ex_data(raw, 0).?));
+}
+
+/// Tells the client that its server name was made use of (RFC 6066, 3).
+pub fn acknowledgeName(_: *openssl.Connection, _: *c_int, _: ?*anyopaque) callconv(.c) c_int {
+    return openssl.TLSEXT_ERR_OK;
+}
+
+/// The first of the server's protocols that the client offers. None is fatal (RFC 7301, 3.2).
+pub fn selectProtocol(
+    _: *openssl.Connection,
+    output: *[*]const u8,
+    output_length: *u8,
+    offered: [*]const u8,
+    offered_length: c_uint,
+    argument: ?*anyopaque,
+) callconv(.c) c_int {
+    const context: *Context = @ptrCast(@alignCast(argument.?));
+    const wanted = context.protocols;
+    // A server without protocols behaves as one that does not know the extension.
+    const no_acknowledgement = 3;
+    if (wanted.len == 0) return no_acknowledgement;
+    const chosen = openssl.SSL_select_next_proto(output, output_length, wanted.ptr, @intCast(wanted.len), offered, offered_length);
+    return if (chosen == openssl.NPN_NEGOTIATED) openssl.TLSEXT_ERR_OK else openssl.TLSEXT_ERR_ALERT_FATAL;
+}
+
+/// Keeps the newest session for resumption. Returns 1: the reference is ours.
+pub fn keepSession(connection: *openssl.Connection, resumable: *openssl.Session) callconv(.c) c_int {
+    const engine = contextOf(connection).engine;
+    const session = engine.current orelse return 0;
+    const extra = session.extraOf(engine.allocator) catch return 0;
+    if (extra.resumable) |previous| openssl.SSL_SESSION_free(previous);
+    extra.resumable = resumable;
+    engine.notice(session, abi.TlsNotices.session);
+    return 1;
+}
+
+pub fn keepKeyLog(connection: *const openssl.Connection, line: [*:0]const u8) callconv(.c) void {
+    const engine = contextOf(connection).engine;
+    const session = engine.current orelse return;
+    const extra = session.extraOf(engine.allocator) catch return;
+    const text = std.mem.span(line);
+    if (extra.key_log.items.len + text.len + 1 > longest_key_log) return;
+    extra.key_log.ensureUnusedCapacity(engine.allocator, text.len + 1) catch return;
+    extra.key_log.appendSliceAssumeCapacity(text);
+    extra.key_log.appendAssumeCapacity('\n');
+    engine.notice(session, abi.TlsNotices.key_log);
+}
+
+test "names are compared in lower case and without a final dot" {
+    var buffer: [longest_name]u8 = undefined;
+    try std.testing.expectEqualStrings("a.example", normalized("A.Example.", &buffer).?);
+    for ([_][]const u8{ "", ".", "a b", "\x00", "ä" }) |name| try std.testing.expectEqual(null, normalized(name, &buffer));
+}
+
+test "a server name extension holds one host name" {
+    try std.testing.expectEqualStrings("ab", hostName("\x00\x05\x00\x00\x02ab").?);
+    for ([_][]const u8{ "", "\x00\x05\x00\x00\x02a", "\x00\x05\x01\x00\x02ab", "\x00\x06\x00\x00\x02ab", "\x00\x05\x00\x00\x03ab" }) |bytes| {
+        try std.testing.expectEqual(null, hostName(bytes));
+    }
+}

@@ -1,0 +1,61 @@
+//! Why OpenSSL refused something, as text. OpenSSL keeps a queue of errors for each thread, in which
+//! one cause often leaves several entries.
+
+const std = @import("std");
+const openssl = @import("openssl.zig");
+
+/// The text of the thread's last failure of a context.
+threadlocal var text: [256]u8 = undefined;
+threadlocal var text_length: usize = 0;
+
+/// The library whose entries only say which formats were tried (ERR_LIB_OSSL_DECODER).
+const library_decoder = 60;
+
+/// Empties the queue and returns the entry that says most: the first, which is the cause of the
+/// others, unless it only tells that some decoder did not apply. 0 when there is none.
+pub fn take() c_ulong {
+    var chosen: c_ulong = 0;
+    while (true) {
+        const code = openssl.ERR_get_error();
+        if (code == 0) return chosen;
+        if (chosen == 0 or openssl.libraryOf(chosen) == library_decoder) chosen = code;
+    }
+}
+
+/// Remembers the queue's reason as that of a context's failure.
+pub fn keep() void {
+    const code = take();
+    const library = span(openssl.ERR_lib_error_string(code)) orelse "OpenSSL";
+    const reason = span(openssl.ERR_reason_error_string(code)) orelse "no reason given";
+    const written = std.fmt.bufPrint(&text, "{s}: {s}", .{ library, reason }) catch return keepText("OpenSSL");
+    text_length = written.len;
+}
+
+/// Remembers a reason of the core's own.
+pub fn keepText(reason: []const u8) void {
+    openssl.ERR_clear_error();
+    text_length = @min(reason.len, text.len);
+    @memcpy(text[0..text_length], reason[0..text_length]);
+}
+
+pub fn last() []const u8 {
+    return text[0..text_length];
+}
+
+/// OpenSSL's reason for an entry of its queue.
+pub fn reasonText(code: c_ulong) []const u8 {
+    return span(openssl.ERR_reason_error_string(code)) orelse "";
+}
+
+/// The alert of the peer that an entry stands for, if it stands for one (SSL_AD_REASON_OFFSET).
+pub fn alertOf(code: c_ulong) ?c_int {
+    const library_ssl = 20;
+    const reason = openssl.reasonOf(code);
+    if (openssl.libraryOf(code) != library_ssl or reason < openssl.AD_REASON_OFFSET) return null;
+    const alert = reason - openssl.AD_REASON_OFFSET;
+    return if (alert <= std.math.maxInt(u8)) @intCast(alert) else null;
+}
+
+fn span(string: ?[*:0]const u8) ?[]const u8 {
+    return std.mem.span(string orelse return null);
+}

@@ -1,0 +1,182 @@
+//! One TLS connection: OpenSSL's part of it, and the ciphertext that is on its way in or out.
+//!
+//! An idle session holds neither input nor output.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const abi = @import("../abi.zig");
+const openssl = @import("openssl.zig");
+const records = @import("records.zig");
+const Links = @import("queue.zig").Links;
+
+pub const none = @import("../pool.zig").none;
+
+pub const Session = struct {
+    pub const State = enum(u8) {
+        free,
+        handshaking,
+        /// The handshake waits for the choice of a context (`hello.zig`).
+        paused,
+        open,
+        /// `failure` says why. OpenSSL must not be asked to go on (SSL_get_error(3)).
+        failed,
+        /// Its socket is closed; its last output is still to be sent.
+        closed,
+    };
+
+    pub const Flags = packed struct(u16) {
+        is_server: bool = false,
+        /// The kernel may have more: the socket's own flag tells of decrypted data too.
+        kernel_readable: bool = false,
+        /// The kernel has reported the end of the peer's stream.
+        ended: bool = false,
+        /// What arrives is not TLS: OpenSSL sees it as it comes, and finds its own words for it.
+        foreign: bool = false,
+        /// A writer has the turn and has not finished.
+        mid_transfer: bool = false,
+        /// The socket is to be half closed as soon as the output is sent.
+        ends_after_output: bool = false,
+        /// The choice of a context for the client's server name was left to the caller, and made.
+        chosen: bool = false,
+        _: u9 = 0,
+    };
+
+    /// Belongs to the pool.
+    next: u32 = none,
+    /// Its own number in the pool.
+    index: u32 = none,
+    /// The slot of its socket.
+    socket: u32 = none,
+    connection: ?*openssl.Connection = null,
+    /// The context that it began with, of which it holds a reference.
+    context: u32 = none,
+    /// The context that the server name led to, if another one; also held.
+    chosen_context: u32 = none,
+    state: State = .free,
+    flags: Flags = .{},
+    /// What notices were not taken yet, as `abi.TlsNotices`.
+    notices: u8 = 0,
+    /// Why the session, or only its reading, has failed.
+    failure: abi.Status = .ok,
+    /// OpenSSL's error code for it, or 0.
+    reason: c_ulong = 0,
+    /// Who waits for the handshake.
+    waiter: u32 = none,
+    /// Received and not read yet, from `input_position` on.
+    input: []u8 = &.{},
+    /// Ciphertext that the kernel has not taken yet, from `output_position` on.
+    output: []u8 = &.{},
+    input_position: u32 = 0,
+    output_position: u32 = 0,
+    /// Plaintext that the output stands for, and that its writer is told of when it is sent.
+    credit: u32 = 0,
+    /// Plaintext that has been sent since, of which the writer was not told yet.
+    credited: u32 = 0,
+    /// In the queue of handshakes that have something to do.
+    due: Links = .{},
+    /// In the queue of those with notices.
+    noticed: Links = .{},
+    extra: ?*Extra = null,
+
+    /// What few sessions have.
+    pub const Extra = struct {
+        /// The server name that a paused handshake asks about.
+        server_name: []u8 = &.{},
+        /// Lines of the key log that were not taken yet.
+        key_log: std.ArrayList(u8) = .empty,
+        /// The last session that the server has given for resumption. A reference.
+        resumable: ?*openssl.Session = null,
+        /// What the certificate must be valid for, NUL-terminated: checked again on resumption.
+        expected_name: []u8 = &.{},
+        is_address: bool = false,
+    };
+
+    pub fn unread(session: *const Session) []u8 {
+        return session.input[session.input_position..];
+    }
+
+    pub fn unsent(session: *const Session) []u8 {
+        return session.output[session.output_position..];
+    }
+
+    /// Whether OpenSSL would find something in the unread input.
+    pub fn hasRecord(session: *const Session) bool {
+        return session.isRecord(session.unread());
+    }
+
+    pub fn isRecord(session: *const Session, bytes: []const u8) bool {
+        if (bytes.len == 0) return false;
+        if (session.flags.foreign) return true;
+        return records.first(bytes) != .partial;
+    }
+
+    /// Takes note of how much of the input was read. What is left of a record that is not complete
+    /// is kept in memory of just its size, for it may stay for long.
+    pub fn advance(session: *Session, allocator: std.mem.Allocator, count: usize) !void {
+        session.input_position += @intCast(count);
+        const rest = session.unread();
+        if (session.input.len == 0 or (rest.len > 0 and session.isRecord(rest))) return;
+        if (rest.len == session.input.len) return;
+        const kept = try allocator.dupe(u8, rest);
+        session.dropInput(allocator);
+        session.input = kept;
+    }
+
+    /// Keeps input that is in memory of somebody else.
+    pub fn keepInput(session: *Session, allocator: std.mem.Allocator, bytes: []const u8) !void {
+        assert(session.input.len == 0);
+        if (bytes.len == 0) return;
+        session.input = try allocator.dupe(u8, bytes);
+    }
+
+    pub fn dropInput(session: *Session, allocator: std.mem.Allocator) void {
+        allocator.free(session.input);
+        session.input = &.{};
+        session.input_position = 0;
+    }
+
+    /// Puts ciphertext behind what is still to be sent.
+    pub fn keepOutput(session: *Session, allocator: std.mem.Allocator, bytes: []const u8) !void {
+        const before = session.unsent();
+        const output = try allocator.alloc(u8, before.len + bytes.len);
+        @memcpy(output[0..before.len], before);
+        @memcpy(output[before.len..], bytes);
+        session.dropOutput(allocator);
+        session.output = output;
+    }
+
+    pub fn dropOutput(session: *Session, allocator: std.mem.Allocator) void {
+        allocator.free(session.output);
+        session.output = &.{};
+        session.output_position = 0;
+    }
+
+    pub fn extraOf(session: *Session, allocator: std.mem.Allocator) !*Extra {
+        if (session.extra) |extra| return extra;
+        const extra = try allocator.create(Extra);
+        extra.* = .{};
+        session.extra = extra;
+        return extra;
+    }
+
+    pub fn dropExtra(session: *Session, allocator: std.mem.Allocator) void {
+        const extra = session.extra orelse return;
+        allocator.free(extra.server_name);
+        allocator.free(extra.expected_name);
+        extra.key_log.deinit(allocator);
+        if (extra.resumable) |resumable| openssl.SSL_SESSION_free(resumable);
+        allocator.destroy(extra);
+        session.extra = null;
+    }
+
+    /// A writer ends its turn in mid-transfer: what is on its way is sent, and nobody is told.
+    pub fn abandonTransfer(session: *Session) void {
+        session.credit = 0;
+        session.credited = 0;
+        session.flags.mid_transfer = false;
+    }
+};
+
+comptime {
+    assert(@sizeOf(Session) <= 160);
+}

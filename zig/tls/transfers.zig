@@ -1,0 +1,401 @@
+//! Transfers over TLS. As `streams.zig` does for plain sockets, each call does about one system
+//! call's worth of work; what the kernel does not take at once is kept by the session and sent when
+//! the socket is writable again.
+//!
+//! Whatever the session keeps is bounded: input by what one call receives, output by one chunk of a
+//! writer and `control_bytes` of what OpenSSL itself has to say.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const c = std.c;
+const abi = @import("../abi.zig");
+const engine_module = @import("engine.zig");
+const openssl = @import("openssl.zig");
+const reasons = @import("reasons.zig");
+const records = @import("records.zig");
+const streams = @import("../streams.zig");
+const system = @import("../system.zig");
+const Engine = engine_module.Engine;
+const Scheduler = @import("../scheduler.zig").Scheduler;
+const Session = @import("session.zig").Session;
+const Socket = @import("../sockets.zig").Socket;
+const Outcome = system.Outcome;
+const Status = abi.Status;
+
+pub const none = engine_module.none;
+
+/// Output beside a writer's that may wait for a peer which makes us answer and does not read. Each
+/// key update that it asks for is an answer of some 30 bytes.
+const control_bytes = 64 * 1024;
+
+const longest_output = engine_module.chunk_bytes + 8 * 1024 + control_bytes;
+
+/// Records of one chunk: full ones, and one that is not.
+const records_of_chunk = engine_module.chunk_bytes / records.plaintext_bytes + 1;
+
+fn failed(status: Status) Outcome {
+    return .{ .failure = status };
+}
+
+pub fn sessionOf(scheduler: *Scheduler, socket: *const Socket) *Session {
+    return scheduler.tls.sessions.at(socket.tls);
+}
+
+// -- Receiving
+
+/// Receives what is there: the plaintext of as many records as have arrived and fit. 0 is the end of
+/// the stream as the peer has announced it; an end that it has not announced is `tls_truncated`.
+pub fn receive(scheduler: *Scheduler, socket: *Socket, buffer: [*]u8, length: usize) Outcome {
+    const session = sessionOf(scheduler, socket);
+    const engine = &scheduler.tls;
+    if (session.state == .handshaking or session.state == .paused) return failed(.would_block);
+    if (session.failure != .ok) return failed(session.failure);
+    if (socket.flags.end_of_stream) return .{ .value = 0 };
+    if (!socket.flags.readable) return failed(socket.readFailure() orelse .would_block);
+
+    const room = buffer[0..@min(length, abi.Limits.transfer_bytes)];
+    engine.enter(session, session.unread());
+    var taken = decrypt(engine, socket, session, room);
+    if (taken < room.len and session.state == .open and !socket.flags.end_of_stream and
+        refill(scheduler, socket, session, room.len - taken))
+    {
+        taken += decrypt(engine, socket, session, room[taken..]);
+    }
+    finishReading(scheduler, socket, session, taken == room.len);
+    if (taken > 0) return .{ .value = taken };
+    if (session.failure != .ok) return failed(session.failure);
+    if (socket.flags.end_of_stream) return .{ .value = 0 };
+    return failed(socket.readFailure() orelse .would_block);
+}
+
+/// Reads records until the buffer is full or none is left. Returns the number of bytes.
+fn decrypt(engine: *Engine, socket: *Socket, session: *Session, buffer: []u8) usize {
+    const connection = session.connection.?;
+    var taken: usize = 0;
+    while (taken < buffer.len) {
+        // OpenSSL keeps what is left of a record that was read in part.
+        if (!engine.hasRecord() and openssl.SSL_pending(connection) == 0) break;
+        const result = openssl.SSL_read(connection, buffer.ptr + taken, @intCast(buffer.len - taken));
+        if (result > 0) {
+            taken += @intCast(result);
+            continue;
+        }
+        switch (openssl.SSL_get_error(connection, result)) {
+            openssl.ERROR_WANT_READ => {},
+            openssl.ERROR_ZERO_RETURN => socket.flags.end_of_stream = true,
+            else => fail(socket, session, .tls_failed),
+        }
+        break;
+    }
+    return taken;
+}
+
+/// Receives from the kernel behind what is left of a record, about as much as the caller has room
+/// for, so that little is left over. False when nothing came.
+pub fn refill(scheduler: *Scheduler, socket: *Socket, session: *Session, room: usize) bool {
+    const engine = &scheduler.tls;
+    if (!session.flags.kernel_readable or session.flags.ended) return false;
+    const rest = engine.rest();
+    assert(rest.len < records.longest_record and engine.position >= engine.record_end);
+    // It may lie in `received` itself, further on.
+    std.mem.copyForwards(u8, engine.received[0..rest.len], rest);
+    session.dropInput(engine.allocator);
+    engine.setInput(engine.received[0..rest.len]);
+
+    const wanted = @max(room +| room / 32, records.longest_record);
+    const space = engine.received[rest.len..];
+    const size = @min(wanted, space.len);
+    switch (system.receive(socket.fd, space.ptr, size)) {
+        .value => |count| {
+            if (count == 0) session.flags.ended = true;
+            if (count < size and socket.flags.tcp and !socket.flags.special and socket.failure == .ok) {
+                session.flags.kernel_readable = false;
+            }
+            engine.setInput(engine.received[0 .. rest.len + count]);
+            return count > 0;
+        },
+        .failure => |status| {
+            session.flags.kernel_readable = false;
+            if (status != .would_block) streams.latch(socket, status);
+            return false;
+        },
+    }
+}
+
+/// Ends a call that has read: keeps what is left, sends what OpenSSL has answered, and finds out
+/// whether the next call would have something to do.
+pub fn finishReading(scheduler: *Scheduler, socket: *Socket, session: *Session, is_full: bool) void {
+    const engine = &scheduler.tls;
+    keepRest(engine, session) catch fail(socket, session, .exhausted);
+    engine.leave();
+    _ = emit(scheduler, socket, session);
+    if (session.state != .open) return;
+    const has_more = session.hasRecord() or (is_full and openssl.SSL_pending(session.connection.?) > 0);
+    if (!has_more and session.flags.ended and !socket.flags.end_of_stream and session.failure == .ok) {
+        // RFC 8446, 6.1: without a close_notify the data may have been cut off by anybody.
+        session.failure = .tls_truncated;
+    }
+    socket.flags.readable = has_more or session.flags.kernel_readable or session.failure != .ok or
+        socket.flags.end_of_stream;
+}
+
+fn keepRest(engine: *Engine, session: *Session) !void {
+    if (engine.input.ptr == engine.received.ptr) return session.keepInput(engine.allocator, engine.rest());
+    try session.advance(engine.allocator, engine.position);
+}
+
+// -- Sending
+
+/// Sends from `source`: at most one chunk. The value counts plaintext whose ciphertext the kernel
+/// has taken; while it is less than the whole, the turn is the caller's, who parks with `keeps_turn`
+/// and comes again with what is not counted.
+pub fn send(scheduler: *Scheduler, socket: *Socket, source: streams.Source) Outcome {
+    const session = sessionOf(scheduler, socket);
+    if (source == .file) return failed(.EOPNOTSUPP);
+    if (session.state == .failed) return failed(session.failure);
+    if (session.state != .open) return failed(.would_block);
+    flush(scheduler, socket, session);
+    if (socket.failure != .ok) return failed(socket.failure);
+    if (session.output.len > 0) return failed(.would_block);
+
+    const wanted = source.wanted();
+    // The caller comes with the same data, so that this is never more.
+    const settled = @min(session.credited, wanted);
+    session.credited = 0;
+    if (settled == wanted) return finishSend(session, wanted, wanted);
+
+    var marks: Marks = .{};
+    scheduler.tls.enter(session, &.{});
+    encrypt(&scheduler.tls, socket, session, source, settled, &marks);
+    scheduler.tls.leave();
+    const taken = emit(scheduler, socket, session);
+    if (session.state == .failed) return failed(session.failure);
+    if (socket.failure != .ok) return failed(socket.failure);
+    const counted = marks.plaintextWithin(taken);
+    session.credit = @intCast(marks.plaintext() - counted);
+    return finishSend(session, settled + counted, wanted);
+}
+
+fn finishSend(session: *Session, count: usize, wanted: usize) Outcome {
+    session.flags.mid_transfer = count < wanted;
+    return .{ .value = count };
+}
+
+/// Where the ciphertext of each record ends, and the plaintext that ends with it.
+const Marks = struct {
+    const Mark = struct { ciphertext: usize, plaintext: usize };
+
+    list: [records_of_chunk]Mark = undefined,
+    length: usize = 0,
+
+    fn plaintext(marks: *const Marks) usize {
+        return if (marks.length == 0) 0 else marks.list[marks.length - 1].plaintext;
+    }
+
+    /// The plaintext of those records that lie within so much ciphertext.
+    fn plaintextWithin(marks: *const Marks, ciphertext: usize) usize {
+        var sum: usize = 0;
+        for (marks.list[0..marks.length]) |mark| {
+            if (mark.ciphertext <= ciphertext) sum = mark.plaintext;
+        }
+        return sum;
+    }
+
+    fn add(marks: *Marks, ciphertext: usize, count: usize) void {
+        marks.list[marks.length] = .{ .ciphertext = ciphertext, .plaintext = marks.plaintext() + count };
+        marks.length += 1;
+    }
+
+    fn isFull(marks: *const Marks) bool {
+        return marks.length == marks.list.len or marks.plaintext() >= engine_module.chunk_bytes;
+    }
+};
+
+/// Encrypts a chunk of the source from `offset` on, in records as long as they can be.
+fn encrypt(engine: *Engine, socket: *Socket, session: *Session, source: streams.Source, offset: usize, marks: *Marks) void {
+    var reader: Reader = .{ .source = source, .skip = offset };
+    while (!marks.isFull()) {
+        const plaintext = reader.next(engine.gathered);
+        if (plaintext.len == 0) return;
+        const result = openssl.SSL_write(session.connection.?, plaintext.ptr, @intCast(plaintext.len));
+        if (result != plaintext.len) return fail(socket, session, .tls_failed);
+        marks.add(engine.sealed.items.len, plaintext.len);
+    }
+}
+
+/// Cuts a source into the plaintext of records.
+const Reader = struct {
+    source: streams.Source,
+    /// Bytes from the current place on that are not to be sent any more.
+    skip: usize,
+    part: usize = 0,
+
+    fn next(reader: *Reader, gathered: []u8) []const u8 {
+        switch (reader.source) {
+            .bytes => |bytes| {
+                const count = @min(bytes.len - reader.skip, records.plaintext_bytes);
+                defer reader.skip += count;
+                return bytes[reader.skip..][0..count];
+            },
+            .vector => |vector| return reader.nextOfParts(vector.parts, gathered),
+            .file => unreachable, // refused by `send`
+        }
+    }
+
+    /// The next record is a part's own memory if that fills it, and else gathered from several.
+    fn nextOfParts(reader: *Reader, parts: []const std.posix.iovec_const, gathered: []u8) []const u8 {
+        var length: usize = 0;
+        while (reader.part < parts.len and length < gathered.len) {
+            const part = parts[reader.part];
+            if (reader.skip >= part.len) {
+                reader.skip -= part.len;
+                reader.part += 1;
+                continue;
+            }
+            const bytes = part.base[reader.skip..part.len];
+            const count = @min(bytes.len, gathered.len - length);
+            reader.skip += count;
+            if (count == gathered.len) return bytes[0..count];
+            @memcpy(gathered[length..][0..count], bytes[0..count]);
+            length += count;
+        }
+        return gathered[0..length];
+    }
+};
+
+/// Sends what OpenSSL has written, behind what is still to be sent. Returns how much of it the
+/// kernel has taken; the session keeps the rest.
+pub fn emit(scheduler: *Scheduler, socket: *Socket, session: *Session) usize {
+    const engine = &scheduler.tls;
+    const sealed = engine.sealed.items;
+    defer engine.sealed.clearRetainingCapacity();
+    if (sealed.len == 0 or socket.failure != .ok) return 0;
+    // After the end of the stream there is nothing more to say.
+    if (socket.flags.half_closed and !session.flags.ends_after_output) return 0;
+    var taken: usize = 0;
+    if (session.output.len == 0 and socket.flags.writable) taken = sendNow(socket, sealed);
+    if (taken == sealed.len or socket.failure != .ok) return taken;
+    // Whoever waits to write to a session that has failed must hear of it.
+    socket.flags.writable = session.state == .failed;
+    if (session.unsent().len + sealed.len - taken > longest_output) {
+        fail(socket, session, .tls_failed);
+        return taken;
+    }
+    session.keepOutput(engine.allocator, sealed[taken..]) catch fail(socket, session, .exhausted);
+    return taken;
+}
+
+fn sendNow(socket: *Socket, bytes: []const u8) usize {
+    switch (system.send(socket.fd, bytes.ptr, bytes.len)) {
+        .value => |count| {
+            socket.flags.sent = true;
+            return count;
+        },
+        .failure => |status| {
+            if (status != .would_block) streams.latch(socket, status);
+            return 0;
+        },
+    }
+}
+
+/// Sends what was kept, as far as the kernel takes it.
+pub fn flush(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
+    if (session.output.len == 0) return;
+    session.output_position += @intCast(sendNow(socket, session.unsent()));
+    if (socket.failure != .ok) {
+        session.dropOutput(scheduler.tls.allocator);
+        session.credit = 0;
+        return;
+    }
+    if (session.unsent().len > 0) {
+        socket.flags.writable = session.state == .failed;
+        return;
+    }
+    session.dropOutput(scheduler.tls.allocator);
+    session.credited += session.credit;
+    session.credit = 0;
+    if (session.flags.ends_after_output) {
+        session.flags.ends_after_output = false;
+        _ = c.shutdown(socket.fd, c.SHUT.WR);
+    }
+}
+
+// -- Ending
+
+/// Ends the session, which says why from here on. Whoever waits on the socket has the turn to hear it.
+pub fn fail(socket: *Socket, session: *Session, status: Status) void {
+    const reason = reasons.take();
+    if (session.state == .failed) return;
+    session.state = .failed;
+    session.failure = status;
+    session.reason = reason;
+    session.abandonTransfer();
+    socket.flags.readable = true;
+    socket.flags.writable = true;
+}
+
+/// Announces the end of the stream and ends it.
+pub fn shutdown(scheduler: *Scheduler, socket: *Socket) ?Status {
+    const session = sessionOf(scheduler, socket);
+    if (session.state == .failed) return session.failure;
+    if (session.state != .open) return .would_block;
+    announceEnd(scheduler, socket, session);
+    if (socket.failure != .ok) return socket.failure;
+    socket.flags.half_closed = true;
+    if (session.output.len > 0) {
+        session.flags.ends_after_output = true;
+    } else if (c.shutdown(socket.fd, c.SHUT.WR) != 0) return system.lastStatus();
+    return null;
+}
+
+fn announceEnd(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
+    scheduler.tls.enter(session, &.{});
+    // It reports that the peer has not answered yet, which nobody waits for.
+    _ = openssl.SSL_shutdown(session.connection.?);
+    scheduler.tls.leave();
+    openssl.ERR_clear_error();
+    _ = emit(scheduler, socket, session);
+}
+
+/// Before its socket is closed: announces the end of the stream, unless it breaks off in the middle
+/// of a writer's data, and frees all but what is still to be sent.
+pub fn close(scheduler: *Scheduler, socket: *Socket) void {
+    const session = sessionOf(scheduler, socket);
+    const breaks_off = session.flags.mid_transfer or socket.flags.half_closed or socket.failure != .ok;
+    if (session.state == .open and !breaks_off) announceEnd(scheduler, socket, session);
+    if (session.waiter != none) scheduler.wake(session.waiter, .closed);
+    scheduler.tls.disconnect(socket.tls);
+    if (socket.failure != .ok) session.dropOutput(scheduler.tls.allocator);
+}
+
+/// Before its socket is reset: frees everything.
+pub fn abort(scheduler: *Scheduler, socket: *Socket) void {
+    const session = sessionOf(scheduler, socket);
+    if (session.waiter != none) scheduler.wake(session.waiter, .closed);
+    scheduler.tls.disconnect(socket.tls);
+    session.dropOutput(scheduler.tls.allocator);
+}
+
+/// Whether a closed socket's session still has something to send.
+pub fn hasOutput(scheduler: *Scheduler, socket: *const Socket) bool {
+    return socket.tls != none and sessionOf(scheduler, socket).output.len > 0;
+}
+
+/// Has a closed socket half closed when its session has sent everything.
+pub fn endAfterOutput(scheduler: *Scheduler, socket: *Socket) void {
+    sessionOf(scheduler, socket).flags.ends_after_output = true;
+    socket.flags.half_closed = true;
+}
+
+/// Sends what a closed socket's session has left. It is dropped when the connection has failed.
+pub fn flushClosed(scheduler: *Scheduler, socket: *Socket) void {
+    flush(scheduler, socket, sessionOf(scheduler, socket));
+}
+
+/// Takes note of what the kernel reports for a socket, and sends what was kept.
+pub fn report(scheduler: *Scheduler, socket: *Socket, is_readable: bool) void {
+    const session = sessionOf(scheduler, socket);
+    if (is_readable) session.flags.kernel_readable = true;
+    if (socket.flags.writable) flush(scheduler, socket, session);
+    if (session.state == .handshaking) scheduler.tls.due.pushBack(&scheduler.tls.sessions, socket.tls);
+}
