@@ -19,10 +19,15 @@ import {
   SocketError,
   TimeoutError,
 } from "./errors.ts";
+import { checkedKeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
 import { addressesOf, type Family, literalVersion } from "./names.ts";
 import { core } from "./native.ts";
 import { interrupt } from "./scheduler.ts";
-import { checkedKeepAlive, type KeepAliveOptions, Socket } from "./socket.ts";
+import { Socket } from "./socket.ts";
+import type { TlsContext } from "./tls/context.ts";
+import { handshake } from "./tls/handshake.ts";
+import type { TlsOptions } from "./tls/options.ts";
+import { clientSetup } from "./tls/start.ts";
 import { cancellation, StatusWait } from "./wait.ts";
 
 export interface ConnectOptions {
@@ -44,6 +49,11 @@ export interface ConnectOptions {
   keepAlive?: boolean | KeepAliveOptions;
   /** As `Socket.setLinger`. */
   linger?: number;
+  /**
+   * Encrypts the connection, and checks the server's certificate against the host: `true` for the
+   * defaults. The deadline and the signal hold for the handshake as well.
+   */
+  tls?: boolean | TlsOptions | TlsContext;
 }
 
 const connectOptions: ReadonlySet<string> = new Set([
@@ -57,6 +67,7 @@ const connectOptions: ReadonlySet<string> = new Set([
   "noDelay",
   "keepAlive",
   "linger",
+  "tls",
 ]);
 
 const encoder = new TextEncoder();
@@ -149,14 +160,20 @@ class Attempt implements Disposable {
  * @throws {TypeError} {RangeError} for options that are unknown or wrong
  * @throws {SocketError} `ECONNREFUSED`, `ENOTFOUND` and the like. When several addresses were tried
  *   it is the last one's error, and its `cause` is an `AggregateError` of them all.
+ * @throws {TlsError} when the handshake fails, or the server's certificate is not what it must be
  * @throws {TimeoutError} {CancelledError}
  */
 export async function connect(options: ConnectOptions): Promise<Socket> {
   checkOptions(options, connectOptions, "connect");
   const target = checkTarget(options);
-  const { noDelay = true, keepAlive, linger } = options;
+  const { noDelay = true, keepAlive, linger, tls = false } = options;
   if (linger !== undefined) checkedInteger(linger, "linger", 0, 65_535);
   if (keepAlive !== undefined) checkedKeepAlive(keepAlive);
+  if (typeof tls !== "boolean" && (typeof tls !== "object" || tls === null)) {
+    throw typeMistake("tls is true, options, or what tlsContext returned");
+  }
+  const host = "path" in target ? undefined : target.host;
+  const setup = tls === false ? undefined : clientSetup(tls, host, "tls");
   const attempt = new Attempt(checkedDeadline(options.deadline), checkedSignal(options.signal));
   try {
     attempt.check();
@@ -165,10 +182,15 @@ export async function connect(options: ConnectOptions): Promise<Socket> {
         ? await connectPath(attempt, target.path)
         : await connectHost(attempt, target);
     const socket = new Socket(handle);
+    socket.host = host;
     try {
       if (noDelay) socket.setNoDelay(true);
       if (keepAlive) socket.setKeepAlive(keepAlive);
       if (linger !== undefined) socket.setLinger(linger);
+      if (setup !== undefined) {
+        attempt.check();
+        await handshake(socket, setup, attempt.deadline, attempt.setGiveUp);
+      }
     } catch (error) {
       socket.close();
       throw error;

@@ -12,12 +12,14 @@ export interface ErrorDetails {
   port?: number | undefined;
   /** Bytes of the write that the kernel had taken before it failed. */
   bytesWritten?: number | undefined;
+  /** Why, in words; what the code means if not given. */
+  reason?: string | undefined;
   cause?: unknown;
 }
 
 /** A socket operation failed. `code` has Node's name for the reason, such as `ECONNREFUSED`. */
 export class SocketError extends Error {
-  override readonly name = "SocketError";
+  override readonly name: string = "SocketError";
   readonly code: string;
   readonly syscall: string | undefined;
   readonly address: string | undefined;
@@ -66,9 +68,10 @@ export class CancelledError extends Error {
   }
 }
 
-function describe(code: string, { syscall, address, port, bytesWritten }: ErrorDetails): string {
+function describe(code: string, details: ErrorDetails): string {
+  const { syscall, address, port, bytesWritten } = details;
   let text = `${syscall ?? "wait"} ${code}`;
-  const meaning = meanings[code];
+  const meaning = details.reason ?? meanings[code];
   if (meaning) text += ` (${meaning})`;
   if (address !== undefined && address !== "") text += ` ${endpoint(address, port)}`;
   if (bytesWritten !== undefined) text += `, after ${bytesWritten} bytes`;

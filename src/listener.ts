@@ -18,8 +18,13 @@ import { CancelledError, codeOf, SocketError, TimeoutError } from "./errors.ts";
 import { current, Fiber, startFiber } from "./fiber.ts";
 import { addressesOf, literalVersion } from "./names.ts";
 import { core } from "./native.ts";
+import { immediate } from "./parking.ts";
 import { attend, hold, unhold } from "./scheduler.ts";
 import { Socket, type SocketKeeper } from "./socket.ts";
+import { serverContext, type TlsContext } from "./tls/context.ts";
+import { handshake } from "./tls/handshake.ts";
+import type { TlsOptions } from "./tls/options.ts";
+import { serverSetup } from "./tls/start.ts";
 import { cancellation } from "./wait.ts";
 
 /** Serves one connection. The socket is closed when it returns or throws. */
@@ -44,11 +49,18 @@ export interface ListenOptions {
   /** Connections at a time; the next ones wait in the backlog. */
   maxConnections?: number;
   /**
-   * Told of what nobody waits for: whatever a handler throws, and descriptors that run out. Without
+   * Told of what nobody waits for: whatever a handler throws, handshakes that fail, and descriptors
+   * that run out. The socket may be closed already; its `remoteAddress` is known. Without
    * it the weather of the network (`SocketError`, `TimeoutError`, `CancelledError`) is ignored, and
    * anything else that a handler throws is an unhandled rejection.
    */
   onError?: (error: unknown, socket?: Socket) => void;
+  /**
+   * Encrypts every connection: the handler runs, and `accept` returns, after the handshake. Handshakes
+   * run beside each other, so that none delays another. Those that fail, or take longer than
+   * `handshakeTimeout`, go to `onError` and nowhere else.
+   */
+  tls?: TlsOptions | TlsContext;
 }
 
 const listenOptions: ReadonlySet<string> = new Set([
@@ -60,6 +72,7 @@ const listenOptions: ReadonlySet<string> = new Set([
   "reusePort",
   "maxConnections",
   "onError",
+  "tls",
 ]);
 
 const encoder = new TextEncoder();
@@ -90,6 +103,28 @@ class ConnectionFiber extends Fiber<unknown> {
   }
 }
 
+/** A handshake, for which neither a handler nor a caller of `accept` waits. */
+class HandshakeFiber extends Fiber<void> {
+  readonly socket: Socket;
+  readonly #listener: Listener;
+
+  constructor(socket: Socket, listener: Listener) {
+    super("handshake");
+    this.socket = socket;
+    this.#listener = listener;
+  }
+
+  protected override onEnd(): void {
+    this.#listener.handshakeEnded(this);
+  }
+
+  protected override takesFailure(error: unknown): boolean {
+    if (this.#listener.closed) return true;
+    const isWeather = error instanceof SocketError || error instanceof TimeoutError;
+    return this.#listener.report(error, this.socket) || isWeather;
+  }
+}
+
 /** A listening socket. */
 export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketKeeper {
   /** The address listened at: an IP literal, or a path. */
@@ -104,9 +139,19 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
   readonly #handler: Handler | undefined;
   readonly #acceptor: Acceptor;
   readonly #handlers = new Set<ConnectionFiber>();
+  readonly #handshakes = new Set<HandshakeFiber>();
+  /** Connections whose handshake ended when no caller of `accept` waited any more. */
+  readonly #unclaimed: Socket[] = [];
+  #tls: TlsContext | undefined;
 
   /** @internal Listeners come from `listen`. */
-  constructor(handle: number, options: ListenOptions, handler: Handler | undefined) {
+  constructor(
+    handle: number,
+    options: ListenOptions,
+    handler: Handler | undefined,
+    tls: TlsContext | undefined,
+  ) {
+    this.#tls = tls;
     this.#path = options.path?.startsWith("\0") ? undefined : options.path;
     this.#maxConnections = options.maxConnections ?? Number.POSITIVE_INFINITY;
     this.#onError = options.onError;
@@ -147,7 +192,21 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     const cancelled = cancellation("accept");
     if (cancelled) throw cancelled;
     if (until !== 0 && until <= core.now()) throw new TimeoutError({ syscall: "accept" });
+    const socket = this.#unclaimed.shift();
+    if (socket !== undefined) return immediate(socket, "accept");
     return new AcceptWait(this.#acceptor).startUntil(until);
+  }
+
+  /**
+   * Has later handshakes use other certificates and settings: to renew a certificate, for example.
+   * Connections that stand, and handshakes under way, keep theirs. Sessions of before are not resumed.
+   *
+   * @throws {TypeError} {RangeError} {TlsError} for options that cannot be used; then nothing changes
+   * @throws {Error} for a listener without `tls`
+   */
+  setTls(options: TlsOptions | TlsContext): void {
+    if (this.#tls === undefined) throw new Error("setTls: this listener was made without tls");
+    this.#tls = serverContext(options, "setTls");
   }
 
   /** The connections as they come, until the listener is closed. */
@@ -167,7 +226,8 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
   /**
    * Stops listening, then waits for the handlers that still run. At the deadline it cancels them and
    * closes their sockets. Without a deadline it waits for as long as they take; with one that has
-   * passed it does not wait. Connections that `accept` returned are their owner's.
+   * passed it does not wait. Connections that `accept` returned are their owner's. Those whose
+   * handshake has not ended are closed at once, as those in the backlog are.
    */
   async close(options: { deadline?: number } = {}): Promise<void> {
     checkOptions(options, closeOptions, "close");
@@ -197,6 +257,12 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     if (this.closed) return;
     this.#acceptor.close();
     if (this.#isReferenced) unhold();
+    const reason = new SocketError("ERR_SOCKET_CLOSED", { syscall: "close" });
+    for (const fiber of [...this.#handshakes]) {
+      fiber.cancel(reason);
+      fiber.socket.close();
+    }
+    for (const socket of this.#unclaimed.splice(0)) socket.close();
     if (this.#path !== undefined) {
       try {
         unlinkSync(this.#path);
@@ -242,8 +308,31 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
   welcome(handle: number): void {
     const socket = new Socket(handle, this);
     this.#connections++;
+    const context = this.#tls;
+    if (context === undefined) {
+      this.#serve(socket);
+      return;
+    }
+    const timeout = context.handshakeTimeout;
+    const until = timeout === 0 ? 0 : core.now() + timeout;
+    const fiber = new HandshakeFiber(socket, this);
+    this.#handshakes.add(fiber);
+    startFiber(fiber, () => handshake(socket, serverSetup(context), until));
+  }
+
+  /** @internal */
+  handshakeEnded(fiber: HandshakeFiber): void {
+    this.#handshakes.delete(fiber);
+    const { socket } = fiber;
+    if (fiber.state !== "done" || this.closed) socket.close();
+    else if (!socket.closed) this.#serve(socket);
+  }
+
+  /** Gives a connection to the handler, or to whoever waits in `accept`. */
+  #serve(socket: Socket): void {
     if (this.#handler === undefined) {
-      this.#acceptor.serveCaller(socket);
+      if (this.#acceptor.hasCallers) this.#acceptor.serveCaller(socket);
+      else this.#unclaimed.push(socket);
       return;
     }
     const fiber = new ConnectionFiber(this.#handler.name || "connection", socket, this);
@@ -270,6 +359,7 @@ const closeOptions: ReadonlySet<string> = new Set(["deadline"]);
  * a handler the listener's `accept`, or `for await` over the listener, has the connections.
  *
  * @throws {TypeError} {RangeError} for options that are unknown or wrong
+ * @throws {TlsError} for certificates and keys that cannot be used
  * @throws {SocketError} `EADDRINUSE`, `EACCES` and the like
  */
 export async function listen(options: ListenOptions, handler?: Handler): Promise<Listener> {
@@ -279,8 +369,9 @@ export async function listen(options: ListenOptions, handler?: Handler): Promise
   if (options.maxConnections !== undefined) {
     checkedInteger(options.maxConnections, "maxConnections", 1, Number.MAX_SAFE_INTEGER);
   }
+  const tls = options.tls === undefined ? undefined : serverContext(options.tls, "tls");
   const handle = await listeningHandle(options);
-  return new Listener(handle, options, handler);
+  return new Listener(handle, options, handler, tls);
 }
 
 async function listeningHandle(options: ListenOptions): Promise<number> {

@@ -9,6 +9,14 @@
 import { Shared } from "./abi.ts";
 import { core, drainMicrotasks, sharedFloat64, sharedInt32, sharedUint32 } from "./native.ts";
 
+/** Tells of what TLS connections have to tell; set by those who know of TLS. */
+let takeNotices: () => void = () => {};
+
+/** Sets what is called when `Shared.tlsNotices` is not 0 after a poll. */
+export function onTlsNotices(take: () => void): void {
+  takeNotices = take;
+}
+
 /** What is parked in the core under a waiter's number. */
 export interface Parked {
   /** The waiter, or `notParked`. */
@@ -169,7 +177,7 @@ function turn(timeout: number): void {
   try {
     for (;;) {
       const count = core.poll(timeout);
-      if (count === 0) {
+      if (count === 0 && sharedUint32[Shared.tlsNoticesUint32] === 0) {
         idle = true;
         break;
       }
@@ -198,6 +206,10 @@ let ringEnd = 0;
 function dispatch(count: number): void {
   ringNext = Shared.wakeupInt32;
   ringEnd = ringNext + 2 * count;
+  if (sharedUint32[Shared.tlsNoticesUint32] !== 0) {
+    takeNotices();
+    drainMicrotasks();
+  }
   dispatchRest();
 }
 

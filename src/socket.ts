@@ -1,8 +1,8 @@
 /** Connected stream sockets. */
 
-import { closeSync, constants, fstatSync, openSync } from "node:fs";
-import { Endpoint, Limits, Shared, Status, WaitKind } from "./abi.ts";
+import { Endpoint, Status } from "./abi.ts";
 import { addressPort, addressText } from "./addresses.ts";
+import { readBlocking, writeBlocking } from "./blocking_transfers.ts";
 import {
   bytesOf,
   collectParts,
@@ -12,39 +12,26 @@ import {
   viewOf,
   type WriteData,
 } from "./buffers.ts";
-import { checkedDeadline, checkedInteger, checkOptions, typeMistake } from "./checks.ts";
-import { codeOf, SocketError, TimeoutError } from "./errors.ts";
-import { core, sharedInt32 } from "./native.ts";
+import { checkedDeadline, checkedInteger, typeMistake } from "./checks.ts";
+import { codeOf, SocketError } from "./errors.ts";
+import { checkedFileRequest, type SendFileOptions, sendFile } from "./files.ts";
+import { checkedKeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
+import { core } from "./native.ts";
 import { immediate } from "./parking.ts";
 import { attend } from "./scheduler.ts";
+import { checkSocket, socketFailure } from "./socket_failures.ts";
+import { TlsInfo } from "./tls/info.ts";
+import { stopTelling, takeTlsNotices } from "./tls/notices.ts";
+import { type StartTlsOptions, startTls } from "./tls/start.ts";
 import {
   BytesSend,
   chunkScratch,
-  FileSend,
   NextWait,
   ReadWait,
   ShutdownWait,
   takeChunk,
   VectorSend,
 } from "./transfers.ts";
-import { cancellation } from "./wait.ts";
-
-export interface SendFileOptions {
-  /** Where in the file to begin, in bytes; 0 if not given. */
-  offset?: number;
-  /** How many bytes to send; up to the file's end if not given. */
-  length?: number;
-  deadline?: number;
-}
-
-export interface KeepAliveOptions {
-  /** Seconds of silence before the first probe. */
-  idle?: number;
-  /** Seconds between probes. */
-  interval?: number;
-  /** Probes without an answer that end the connection. */
-  count?: number;
-}
 
 /** Told when a socket is closed, whoever closes it. */
 export interface SocketKeeper {
@@ -69,6 +56,11 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
   #bytesRead = 0;
   #bytesWritten = 0;
   #eof = false;
+  #isSecure = false;
+  readonly #isAccepted: boolean;
+  #tls: TlsInfo | undefined = undefined;
+  /** @internal The host that `connect` was given. */
+  host: string | undefined = undefined;
   #remoteAddress: string | undefined = undefined;
   #remotePort: number | undefined = undefined;
 
@@ -76,6 +68,7 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
   constructor(handle: number, keeper?: SocketKeeper) {
     this.#handle = handle;
     this.#keeper = keeper;
+    this.#isAccepted = keeper !== undefined;
   }
 
   /**
@@ -110,9 +103,30 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
     return this.#handle !== closedHandle;
   }
 
-  /** Whether the connection is encrypted. */
+  /** Whether the connection is encrypted: its handshake has succeeded. */
   get secure(): boolean {
-    return false;
+    return this.#isSecure;
+  }
+
+  /**
+   * What is known of the encryption and of the peer's certificate. Undefined for a plain connection,
+   * and when the socket was closed before anybody asked.
+   */
+  get tls(): TlsInfo | undefined {
+    if (this.#tls === undefined && this.#isSecure && !this.closed) {
+      this.#tls = new TlsInfo(this.#handle);
+    }
+    return this.#tls;
+  }
+
+  /** @internal The handshake has succeeded. */
+  becomeSecure(): void {
+    this.#isSecure = true;
+  }
+
+  /** @internal Whether a listener has accepted it. */
+  get isAccepted(): boolean {
+    return this.#isAccepted;
   }
 
   /** Bytes received so far. */
@@ -162,6 +176,8 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
   received(count: number): number {
     if (count === 0) this.#eof = true;
     else this.#bytesRead += count;
+    // Sessions and new keys come between the data.
+    if (this.#isSecure) takeTlsNotices();
     return count;
   }
 
@@ -186,14 +202,14 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
       bytes = buffer instanceof Uint8Array ? buffer : viewOf(buffer, "read");
       if (bytes.byteLength === 0) throw emptyBuffer(bytes);
       if (deadline !== undefined) until = checkedDeadline(deadline);
-      this.#check("read", until);
+      checkSocket(this, "read", until);
     } catch (error) {
       return Promise.reject(error);
     }
     const count = core.receive(this.#handle, bytes, 0, bytes.byteLength, 0);
     if (count >= 0) return Promise.resolve(this.received(count));
     if (-count === Status.wouldBlock) return new ReadWait(this, until, bytes).start();
-    return Promise.reject(this.#failure(-count, "read"));
+    return Promise.reject(socketFailure(this, -count, "read"));
   }
 
   /**
@@ -205,14 +221,14 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
     let until = 0;
     try {
       if (deadline !== undefined) until = checkedDeadline(deadline);
-      this.#check("read", until);
+      checkSocket(this, "read", until);
     } catch (error) {
       return Promise.reject(error);
     }
     const count = core.receive(this.#handle, chunkScratch, 0, chunkScratch.byteLength, 0);
     if (count >= 0) return Promise.resolve(takeChunk(this, count));
     if (-count === Status.wouldBlock) return new NextWait(this, until).start();
-    return Promise.reject(this.#failure(-count, "read"));
+    return Promise.reject(socketFailure(this, -count, "read"));
   }
 
   /** The chunks of the stream up to its end. Leaving the loop early does not close the socket. */
@@ -237,7 +253,7 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
     let until = 0;
     try {
       if (deadline !== undefined) until = checkedDeadline(deadline);
-      this.#check("write", until, 0);
+      checkSocket(this, "write", until, 0);
       if (data instanceof Uint8Array) return this.#writeBytes(data, until);
       if (typeof data === "string") return this.#writeText(data, until);
       if (!isList(data)) return this.#writeBytes(bytesOf(data), until);
@@ -279,33 +295,47 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
   }
 
   /**
-   * Sends a file, or a part of one, without copying it through JavaScript (sendfile(2)). Reading a
-   * file that is not in memory blocks the thread while the disk works.
+   * Sends a file, or a part of one, without copying it through JavaScript (sendfile(2)); over TLS it
+   * is read in portions. Reading a file that is not in memory blocks the thread while the disk works.
    *
    * @returns the number of bytes sent: fewer than `length` if the file ends before
    * @throws {SocketError} also when the file cannot be opened or read
    */
   async sendFile(file: string | number, options: SendFileOptions = {}): Promise<number> {
-    checkOptions(options, sendFileOptions, "sendFile");
-    const until = checkedDeadline(options.deadline);
-    const offset = checkedInteger(options.offset ?? 0, "offset", 0, Number.MAX_SAFE_INTEGER);
-    if (typeof file !== "number" && typeof file !== "string") {
-      throw typeMistake("sendFile takes a path or a descriptor");
-    }
-    if (typeof file === "number") checkedInteger(file, "a descriptor", 0, 0x7fff_ffff);
-    if (options.length !== undefined) {
-      checkedInteger(options.length, "length", 0, Number.MAX_SAFE_INTEGER);
-    }
-    this.#check("sendfile", until, 0);
-    const { fd, size } = openFile(file);
-    try {
-      // Files whose size is unknown (those of /proc) say 0: they are sent up to wherever they end.
-      const length = options.length ?? (size > offset ? size - offset : Number.MAX_SAFE_INTEGER);
-      if (length === 0) return await immediate(0, "sendfile");
-      return await new FileSend(this, until, fd, offset, length).start();
-    } finally {
-      if (typeof file === "string") closeSync(fd);
-    }
+    const request = checkedFileRequest(file, options);
+    checkSocket(this, "sendfile", request.deadline, 0);
+    return await sendFile(this, request);
+  }
+
+  /**
+   * Turns a plain connection into TLS, as protocols with a STARTTLS command do. What has arrived but
+   * was not read is the peer's part of the handshake. A socket that a listener accepted is the
+   * server's end, any other one the client's, unless `side` says otherwise; a client checks the
+   * certificate against the `host` of `connect`, unless `serverName` says otherwise.
+   *
+   * @throws {TypeError} {RangeError} for options that are unknown or wrong
+   * @throws {SocketError} `EBUSY` while reads or writes wait, `EISCONN` when it is TLS already
+   * @throws {TlsError} {SocketError} {TimeoutError} {CancelledError} when the handshake fails; the
+   *   socket is closed then
+   */
+  async startTls(options: StartTlsOptions = {}, deadline?: number): Promise<void> {
+    const until = checkedDeadline(deadline);
+    const begin = startTls(this, options);
+    checkSocket(this, "handshake", until);
+    if (this.#isSecure) throw socketFailure(this, Status.EISCONN, "handshake");
+    await begin(until);
+  }
+
+  /**
+   * Changes the keys of a TLS 1.3 connection (RFC 8446, section 4.6.3): those for what is sent from
+   * here, and with `askPeer` those of the other direction as well.
+   *
+   * @throws {SocketError} `EOPNOTSUPP` for anything but TLS 1.3
+   */
+  updateKeys(askPeer = true): void {
+    const handle = this.#openHandle("updateKeys");
+    if (!this.#isSecure) throw socketFailure(this, Status.EOPNOTSUPP, "updateKeys");
+    this.#set("updateKeys", core.tlsUpdateKeys(handle, askPeer ? 1 : 0));
   }
 
   /**
@@ -316,14 +346,14 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
     let until = 0;
     try {
       until = checkedDeadline(deadline);
-      this.#check("shutdown", until);
+      checkSocket(this, "shutdown", until);
     } catch (error) {
       return Promise.reject(error);
     }
     const status = -core.shutdown(this.#handle, 0);
     if (status === 0) return Promise.resolve();
     if (status === Status.wouldBlock) return new ShutdownWait(this, until).start();
-    return Promise.reject(this.#failure(status, "shutdown"));
+    return Promise.reject(socketFailure(this, status, "shutdown"));
   }
 
   /**
@@ -344,6 +374,9 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
   #end(call: (handle: number) => number): void {
     const handle = this.#handle;
     if (handle === closedHandle) return;
+    stopTelling(handle);
+    // Telling may have closed it.
+    if (this.closed) return;
     this.#handle = closedHandle;
     call(handle);
     this.#keeper?.socketClosed(this);
@@ -379,7 +412,7 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
   }
 
   #set(syscall: string, outcome: number): this {
-    if (outcome < 0) throw this.#failure(-outcome, syscall);
+    if (outcome < 0) throw socketFailure(this, -outcome, syscall);
     return this;
   }
 
@@ -388,100 +421,11 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
    * a synchronous constructor is. No fiber of this thread runs meanwhile.
    */
   readSync(buffer: ArrayBufferView, deadline?: number): number {
-    const bytes = viewOf(buffer, "read");
-    if (bytes.byteLength === 0) throw emptyBuffer(bytes);
-    const until = checkedDeadline(deadline);
-    this.#check("read", until);
-    for (;;) {
-      sharedInt32[Shared.budgetInt32] = Limits.budgetPerPoll;
-      const count = core.receive(this.#handle, bytes, 0, bytes.byteLength, 0);
-      if (count >= 0) return this.received(count);
-      if (-count !== Status.wouldBlock) throw this.#failure(-count, "read");
-      this.#blockThread(WaitKind.readable, until, "read", undefined);
-    }
+    return readBlocking(this, buffer, deadline);
   }
 
   /** `write` that blocks the thread: for use before any fiber runs, like `readSync`. */
   writeSync(data: string | ArrayBufferView | ArrayBufferLike, deadline?: number): number {
-    const bytes = typeof data === "string" ? encoder.encode(data) : bytesOf(data);
-    if (isDetached(bytes)) throw typeMistake("write: the buffer is detached");
-    const until = checkedDeadline(deadline);
-    this.#check("write", until, 0);
-    let taken = 0;
-    let granted: 0 | 1 = 0;
-    while (taken < bytes.byteLength) {
-      sharedInt32[Shared.budgetInt32] = Limits.budgetPerPoll;
-      const count = core.send(this.#handle, bytes, taken, bytes.byteLength - taken, granted);
-      if (count >= 0) {
-        taken += count;
-        granted = 1;
-        this.sent(count);
-      } else if (-count === Status.wouldBlock) {
-        this.#blockThread(WaitKind.writable, until, "write", taken);
-      } else throw this.#failure(-count, "write", taken);
-    }
-    return taken;
-  }
-
-  #blockThread(
-    kind: number,
-    until: number,
-    syscall: string,
-    bytesWritten: number | undefined,
-  ): void {
-    const left = until === 0 ? -1 : Math.ceil(until - core.now());
-    if (until !== 0 && left <= 0) {
-      if (bytesWritten) core.endSend(this.#handle);
-      throw new TimeoutError({ syscall, bytesWritten, ...this.#peer() });
-    }
-    core.waitBlocking(this.#handle, kind, Math.min(left, 0x7fff_ffff));
-  }
-
-  /** What every call looks at before it does anything. */
-  #check(syscall: string, deadline: number, bytesWritten?: number): void {
-    if (this.#handle === closedHandle) {
-      throw new SocketError("ERR_SOCKET_CLOSED", { syscall, bytesWritten, ...this.#peer() });
-    }
-    const cancelled = cancellation(syscall);
-    if (cancelled) throw cancelled;
-    if (deadline !== 0 && deadline <= core.now()) {
-      throw new TimeoutError({ syscall, bytesWritten, ...this.#peer() });
-    }
-  }
-
-  #failure(status: number, syscall: string, bytesWritten?: number): SocketError {
-    return new SocketError(codeOf(status), { syscall, bytesWritten, ...this.#peer() });
-  }
-
-  #peer(): { address: string | undefined; port: number | undefined } {
-    return { address: this.remoteAddress, port: this.remotePort };
-  }
-}
-
-const sendFileOptions: ReadonlySet<string> = new Set(["offset", "length", "deadline"]);
-const keepAliveOptions: ReadonlySet<string> = new Set(["idle", "interval", "count"]);
-
-/** @internal Keep-alive settings for the core, where 0 is the system's default. */
-export function checkedKeepAlive(on: boolean | KeepAliveOptions): Required<KeepAliveOptions> {
-  if (typeof on === "boolean") return { idle: 0, interval: 0, count: 0 };
-  checkOptions(on, keepAliveOptions, "keepAlive");
-  return {
-    idle: checkedInteger(on.idle ?? 0, "idle", 0, 32_767),
-    interval: checkedInteger(on.interval ?? 0, "interval", 0, 32_767),
-    count: checkedInteger(on.count ?? 0, "count", 0, 127),
-  };
-}
-
-/** Opens a file to be sent, or looks at one that is open. */
-function openFile(file: string | number): { fd: number; size: number } {
-  let fd = typeof file === "number" ? file : -1;
-  try {
-    // Without O_NONBLOCK, to open a FIFO would stop the thread until somebody writes to it.
-    if (typeof file === "string") fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
-    return { fd, size: fstatSync(fd).size };
-  } catch (error) {
-    const { code = "EIO", syscall } = error as NodeJS.ErrnoException;
-    const address = typeof file === "number" ? `fd ${file}` : file;
-    throw new SocketError(code, { syscall, address, bytesWritten: 0, cause: error });
+    return writeBlocking(this, data, deadline);
   }
 }

@@ -8,6 +8,7 @@ import { typeMistake } from "./checks.ts";
 import type { ErrorDetails } from "./errors.ts";
 import { addressOf, core } from "./native.ts";
 import type { Socket } from "./socket.ts";
+import { isTlsStatus, tlsFailure } from "./tls/errors.ts";
 import { StatusWait, Wait } from "./wait.ts";
 
 /** Bytes that `next` receives at the most. */
@@ -33,6 +34,11 @@ abstract class TransferWait<T> extends Wait<T> {
   override details(): ErrorDetails {
     const { socket } = this;
     return { syscall: this.syscall, address: socket.remoteAddress, port: socket.remotePort };
+  }
+
+  override errorOf(status: number): Error {
+    if (!isTlsStatus(status)) return super.errorOf(status);
+    return tlsFailure(this.socket.handle, status, this.details());
   }
 
   /** Parks at the end of the queue, or at its front when the turn is the caller's already. */

@@ -1,0 +1,66 @@
+/** Reads and writes that block the thread. */
+
+import { Limits, Shared, Status, WaitKind } from "./abi.ts";
+import { bytesOf, emptyBuffer, isDetached, viewOf } from "./buffers.ts";
+import { checkedDeadline, typeMistake } from "./checks.ts";
+import { TimeoutError } from "./errors.ts";
+import { core, sharedInt32 } from "./native.ts";
+import type { Socket } from "./socket.ts";
+import { callDetails, checkSocket, socketFailure } from "./socket_failures.ts";
+
+const encoder = new TextEncoder();
+
+export function readBlocking(socket: Socket, buffer: ArrayBufferView, deadline?: number): number {
+  const bytes = viewOf(buffer, "read");
+  if (bytes.byteLength === 0) throw emptyBuffer(bytes);
+  const until = checkedDeadline(deadline);
+  checkSocket(socket, "read", until);
+  for (;;) {
+    sharedInt32[Shared.budgetInt32] = Limits.budgetPerPoll;
+    const count = core.receive(socket.handle, bytes, 0, bytes.byteLength, 0);
+    if (count >= 0) return socket.received(count);
+    if (-count !== Status.wouldBlock) throw socketFailure(socket, -count, "read");
+    if (isLate(until)) throw new TimeoutError(callDetails(socket, "read"));
+    blockThread(socket, WaitKind.readable, until);
+  }
+}
+
+export function writeBlocking(
+  socket: Socket,
+  data: string | ArrayBufferView | ArrayBufferLike,
+  deadline?: number,
+): number {
+  const bytes = typeof data === "string" ? encoder.encode(data) : bytesOf(data);
+  if (isDetached(bytes)) throw typeMistake("write: the buffer is detached");
+  const until = checkedDeadline(deadline);
+  checkSocket(socket, "write", until, 0);
+  let taken = 0;
+  let granted: 0 | 1 = 0;
+  while (taken < bytes.byteLength) {
+    sharedInt32[Shared.budgetInt32] = Limits.budgetPerPoll;
+    const count = core.send(socket.handle, bytes, taken, bytes.byteLength - taken, granted);
+    if (count > 0) {
+      taken += count;
+      socket.sent(count);
+    }
+    if (count >= 0) granted = 1;
+    // Over TLS, 0 says that the turn is taken but no record has left whole.
+    if (count === 0 || -count === Status.wouldBlock) {
+      if (isLate(until)) {
+        if (granted) core.endSend(socket.handle);
+        throw new TimeoutError(callDetails(socket, "write", taken));
+      }
+      blockThread(socket, WaitKind.writable, until);
+    } else if (count < 0) throw socketFailure(socket, -count, "write", taken);
+  }
+  return taken;
+}
+
+function isLate(until: number): boolean {
+  return until !== 0 && until <= core.now();
+}
+
+function blockThread(socket: Socket, kind: number, until: number): void {
+  const left = until === 0 ? -1 : Math.max(Math.ceil(until - core.now()), 0);
+  core.waitBlocking(socket.handle, kind, Math.min(left, 0x7fff_ffff));
+}

@@ -1,0 +1,70 @@
+/** Sending files. */
+
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
+import { checkedDeadline, checkedInteger, checkOptions, typeMistake } from "./checks.ts";
+import { SocketError } from "./errors.ts";
+import { immediate } from "./parking.ts";
+import type { Socket } from "./socket.ts";
+import { FileCopy } from "./tls/file_copy.ts";
+import { FileSend } from "./transfers.ts";
+
+export interface SendFileOptions {
+  /** Where in the file to begin, in bytes; 0 if not given. */
+  offset?: number;
+  /** How many bytes to send; up to the file's end if not given. */
+  length?: number;
+  deadline?: number;
+}
+
+const sendFileOptions: ReadonlySet<string> = new Set(["offset", "length", "deadline"]);
+
+/** What is to be sent, and until when. */
+export interface FileRequest {
+  readonly file: string | number;
+  readonly offset: number;
+  readonly length: number | undefined;
+  readonly deadline: number;
+}
+
+export function checkedFileRequest(file: string | number, options: SendFileOptions): FileRequest {
+  checkOptions(options, sendFileOptions, "sendFile");
+  const deadline = checkedDeadline(options.deadline);
+  const offset = checkedInteger(options.offset ?? 0, "offset", 0, Number.MAX_SAFE_INTEGER);
+  if (typeof file !== "number" && typeof file !== "string") {
+    throw typeMistake("sendFile takes a path or a descriptor");
+  }
+  if (typeof file === "number") checkedInteger(file, "a descriptor", 0, 0x7fff_ffff);
+  if (options.length !== undefined) {
+    checkedInteger(options.length, "length", 0, Number.MAX_SAFE_INTEGER);
+  }
+  return { file, offset, length: options.length, deadline };
+}
+
+/** Sends what was checked; within the kernel if the connection is not encrypted. */
+export async function sendFile(socket: Socket, request: FileRequest): Promise<number> {
+  const { file, offset, deadline } = request;
+  const { fd, size } = openFile(file);
+  try {
+    // Files whose size is unknown (those of /proc) say 0: they are sent up to wherever they end.
+    const length = request.length ?? (size > offset ? size - offset : Number.MAX_SAFE_INTEGER);
+    if (length === 0) return await immediate(0, "sendfile");
+    const Sending = socket.secure ? FileCopy : FileSend;
+    return await new Sending(socket, deadline, fd, offset, length).start();
+  } finally {
+    if (typeof file === "string") closeSync(fd);
+  }
+}
+
+/** Opens a file to be sent, or looks at one that is open. */
+function openFile(file: string | number): { fd: number; size: number } {
+  let fd = typeof file === "number" ? file : -1;
+  try {
+    // Without O_NONBLOCK, to open a FIFO would stop the thread until somebody writes to it.
+    if (typeof file === "string") fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    return { fd, size: fstatSync(fd).size };
+  } catch (error) {
+    const { code = "EIO", syscall } = error as NodeJS.ErrnoException;
+    const address = typeof file === "number" ? `fd ${file}` : file;
+    throw new SocketError(code, { syscall, address, bytesWritten: 0, cause: error });
+  }
+}

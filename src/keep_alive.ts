@@ -1,0 +1,25 @@
+/** Settings of the kernel's keep-alive probes. */
+
+import { checkedInteger, checkOptions } from "./checks.ts";
+
+export interface KeepAliveOptions {
+  /** Seconds of silence before the first probe. */
+  idle?: number;
+  /** Seconds between probes. */
+  interval?: number;
+  /** Probes without an answer that end the connection. */
+  count?: number;
+}
+
+const keepAliveOptions: ReadonlySet<string> = new Set(["idle", "interval", "count"]);
+
+/** Keep-alive settings for the core, where 0 is the system's default. */
+export function checkedKeepAlive(on: boolean | KeepAliveOptions): Required<KeepAliveOptions> {
+  if (typeof on === "boolean") return { idle: 0, interval: 0, count: 0 };
+  checkOptions(on, keepAliveOptions, "keepAlive");
+  return {
+    idle: checkedInteger(on.idle ?? 0, "idle", 0, 32_767),
+    interval: checkedInteger(on.interval ?? 0, "interval", 0, 32_767),
+    count: checkedInteger(on.count ?? 0, "count", 0, 127),
+  };
+}

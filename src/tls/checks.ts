@@ -1,0 +1,103 @@
+/** Checks of the options of TLS, and what the core wants in place of them. */
+
+import { checkedInteger, checkFunction, rangeMistake, typeMistake } from "../checks.ts";
+import type { TlsOptions, TlsVersion } from "./options.ts";
+
+/** The numbers of RFC 8446, section 4.1.2; 0 is the core's default. */
+const versionNumbers: Readonly<Record<TlsVersion, number>> = {
+  "TLSv1.2": 0x0303,
+  "TLSv1.3": 0x0304,
+};
+
+const clientAuthNumbers = { none: 0, request: 1, require: 2 } as const;
+
+const encoder = new TextEncoder();
+
+export function versionNumber(version: unknown, option: string): number {
+  if (version === undefined) return 0;
+  if (typeof version === "string" && Object.hasOwn(versionNumbers, version)) {
+    return versionNumbers[version as TlsVersion];
+  }
+  throw typeMistake(`${option} is "TLSv1.2" or "TLSv1.3", not ${String(version)}`);
+}
+
+/** Both bounds, of which the lower must not be the higher one. */
+export function versionRange({ minVersion, maxVersion }: TlsOptions): [number, number] {
+  const least = versionNumber(minVersion, "minVersion");
+  const most = versionNumber(maxVersion, "maxVersion");
+  if (most !== 0 && least > most) throw rangeMistake("minVersion is above maxVersion");
+  return [least, most];
+}
+
+export function clientAuthNumber(clientAuth: unknown): number {
+  if (clientAuth === undefined) return 0;
+  if (typeof clientAuth === "string" && Object.hasOwn(clientAuthNumbers, clientAuth)) {
+    return clientAuthNumbers[clientAuth as keyof typeof clientAuthNumbers];
+  }
+  throw typeMistake(`clientAuth is "none", "request" or "require", not ${String(clientAuth)}`);
+}
+
+/** True if not given. */
+export function checkedSwitch(value: unknown, option: string): boolean {
+  if (value === undefined) return true;
+  if (typeof value !== "boolean") throw typeMistake(`${option} is true or false`);
+  return value;
+}
+
+/** Text for the core, which has no use for an empty one. */
+export function checkedText(value: unknown, option: string): Uint8Array {
+  if (typeof value !== "string" || value === "") throw typeMistake(`${option} is a string`);
+  if (value.includes("\0")) throw typeMistake(`${option} has a NUL in it`);
+  return encoder.encode(value);
+}
+
+/** Protocol names as RFC 7301, section 3.1 has them: each after its length. */
+export function protocolNames(alpn: unknown): Uint8Array {
+  if (!Array.isArray(alpn) || alpn.length === 0) {
+    throw typeMistake("alpn is a list of protocol names");
+  }
+  const parts = alpn.map((name: unknown) => {
+    const bytes = checkedText(name, "each of alpn");
+    if (bytes.byteLength > 255) throw rangeMistake("a name in alpn is longer than 255 bytes");
+    return Uint8Array.of(bytes.byteLength, ...bytes);
+  });
+  const names = Buffer.concat(parts);
+  // The extension itself has two bytes for the length of all names.
+  if (names.byteLength > 65_533) throw rangeMistake("alpn is longer than 65,533 bytes");
+  return names;
+}
+
+/** A name to be asked for, without the root's dot (RFC 6066, section 3). */
+export function checkedServerName(name: unknown, option: string): string {
+  if (typeof name !== "string") throw typeMistake(`${option} is a string`);
+  const withoutDot = name.endsWith(".") ? name.slice(0, -1) : name;
+  if (!/^[A-Za-z0-9_.:-]{1,253}$/.test(withoutDot)) {
+    throw typeMistake(
+      `${option} is a host name in its ASCII form or an IP address, not ${JSON.stringify(name)}`,
+    );
+  }
+  return withoutDot;
+}
+
+/** A key of `sni`: a host name, or one whose first label is an asterisk. */
+export function checkedPattern(name: string): string {
+  if (name.startsWith("*.")) return `*.${checkedServerName(name.slice(2), "a name in sni")}`;
+  return checkedServerName(name, "a name in sni");
+}
+
+export function checkedTimeout(timeout: unknown): number {
+  return checkedInteger(timeout ?? 10_000, "handshakeTimeout", 0, 0x7fff_ffff);
+}
+
+/** Checks what is no business of the core's. */
+export function checkCallbacks(options: TlsOptions): void {
+  checkFunction(options.onSession, "onSession");
+  checkFunction(options.onKeyLog, "onKeyLog");
+  const { session, passphrase } = options;
+  if (session !== undefined && !(session instanceof Uint8Array)) {
+    throw typeMistake("session is a Uint8Array that onSession had");
+  }
+  if (passphrase !== undefined && typeof passphrase !== "string") {
+    throw typeMistake("passphrase is a string");
+  }
+}

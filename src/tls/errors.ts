@@ -1,0 +1,66 @@
+/** What TLS fails with. */
+
+import { Status, TlsText } from "../abi.ts";
+import { type ErrorDetails, SocketError } from "../errors.ts";
+import { core } from "../native.ts";
+import { tlsText, verificationText } from "./text.ts";
+import { verificationName } from "./verification.ts";
+
+/**
+ * TLS failed. `code` is one of
+ *
+ * - for a certificate that was refused, Node's name for what is wrong with it: `CERT_HAS_EXPIRED`,
+ *   `DEPTH_ZERO_SELF_SIGNED_CERT`, `UNABLE_TO_GET_ISSUER_CERT_LOCALLY`, `CERT_REVOKED`, and for another
+ *   host's `ERR_TLS_CERT_ALTNAME_INVALID`
+ * - `ERR_TLS_TRUNCATED` when the stream ended without close_notify: what was read may lack its end
+ * - `ERR_TLS_UNKNOWN_SERVER_NAME` when the `sni` function of a listener refused a name
+ * - `ERR_SSL_` and OpenSSL's reason for whatever else a connection fails with, the peer's alerts
+ *   included: `ERR_SSL_WRONG_VERSION_NUMBER`, `ERR_SSL_TLSV1_ALERT_UNKNOWN_CA`
+ * - `ERR_OSSL_` and OpenSSL's reason for a key or a certificate that cannot be used
+ * - the system's name, such as `ENOENT`, for a file that cannot be read
+ */
+export class TlsError extends SocketError {
+  override readonly name = "TlsError";
+  /** OpenSSL's words, such as `wrong version number`. */
+  readonly reason: string | undefined;
+
+  constructor(code: string, details: ErrorDetails = {}) {
+    super(code, details);
+    this.reason = details.reason;
+  }
+}
+
+/** Whether a status of the core is about TLS, so that `tlsFailure` makes its error. */
+export function isTlsStatus(status: number): boolean {
+  return status === Status.tlsFailed || status === Status.tlsTruncated;
+}
+
+/** The error of a connection that failed with such a status. Its handle must still be open. */
+export function tlsFailure(handle: number, status: number, details: ErrorDetails): TlsError {
+  if (status === Status.tlsTruncated) {
+    const reason = "the connection ended without close_notify";
+    return new TlsError("ERR_TLS_TRUNCATED", { ...details, reason });
+  }
+  const reason = tlsText(handle, TlsText.reason);
+  const result = core.tlsVerifyResult(handle);
+  // A client that accepts any certificate may fail for another reason than what is wrong with it.
+  if (result > 0 && (reason === undefined || reason.endsWith("certificate verify failed"))) {
+    const text = verificationText(result);
+    return new TlsError(verificationName(result), { ...details, reason: text });
+  }
+  return new TlsError(codeOfReason("ERR_SSL", reason), { ...details, reason });
+}
+
+/** The error of a key, a certificate or the like that cannot be used. */
+export function materialFailure(what: string, reason: string): TlsError {
+  return new TlsError(codeOfReason("ERR_OSSL", reason), {
+    syscall: "tls",
+    reason: `${what}: ${reason}`,
+  });
+}
+
+/** `ERR_SSL_WRONG_VERSION_NUMBER` of `SSL routines: wrong version number`, as Node makes it. */
+function codeOfReason(prefix: string, reason = "unspecified"): string {
+  const words = reason.slice(reason.lastIndexOf(": ") + 1).trim();
+  return `${prefix}_${words.toUpperCase().replaceAll(/[^A-Z0-9]+/g, "_")}`;
+}

@@ -1,0 +1,80 @@
+/** Certificates, keys and the like, as callers give them, to bytes. */
+
+import { readFileSync } from "node:fs";
+import { typeMistake } from "../checks.ts";
+import { TlsError } from "./errors.ts";
+
+/**
+ * A certificate, a key, or a list of them: PEM as text; PEM or DER as bytes; or a file with either, by
+ * its path or by `Bun.file`. A string that has no line `-----BEGIN` in it is a path. Files are read
+ * at once, not through Bun's loop.
+ */
+export type TlsMaterial = string | ArrayBufferView | ArrayBufferLike | Bun.BunFile;
+
+const encoder = new TextEncoder();
+const pemLabel = "-----BEGIN ";
+
+/**
+ * The bytes of what an option names.
+ *
+ * @throws {TypeError} for what is nothing of the kind
+ * @throws {TlsError} for a file that cannot be read
+ */
+export function materialBytes(material: unknown, option: string): Uint8Array {
+  if (typeof material === "string") {
+    if (material.includes(pemLabel)) return encoder.encode(material);
+    // What is shown in an error must never be a key that lost its first line.
+    if (material === "" || /[\n\r\0]/.test(material) || material.length > 4096) {
+      throw typeMistake(`${option} is a string that is neither PEM nor a path`);
+    }
+    return fileBytes(material, option);
+  }
+  if (ArrayBuffer.isView(material)) {
+    return checkedBytes(
+      new Uint8Array(material.buffer, material.byteOffset, material.byteLength),
+      option,
+    );
+  }
+  if (material instanceof ArrayBuffer || material instanceof SharedArrayBuffer) {
+    return checkedBytes(new Uint8Array(material), option);
+  }
+  // A Blob that is no file of Bun's has no bytes without a trip through Bun's loop.
+  if (material instanceof Blob && !(material instanceof File)) {
+    const { name } = material as Bun.BunFile;
+    if (typeof name === "string") return fileBytes(name, option);
+  }
+  throw typeMistake(`${option} is PEM text, bytes, a path, or a Bun.file`);
+}
+
+/** The bytes of each of a list, or of the one that stands for a list. */
+export function materialList(material: unknown, option: string): Uint8Array[] {
+  if (!Array.isArray(material)) return [materialBytes(material, option)];
+  if (material.length === 0) throw typeMistake(`${option} is an empty list`);
+  return material.map((item: unknown) => materialBytes(item, option));
+}
+
+/** Whether bytes are PEM that has a private key among its parts. */
+export function hasPrivateKey(bytes: Uint8Array): boolean {
+  return /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(Buffer.from(bytes).toString("latin1"));
+}
+
+function checkedBytes(bytes: Uint8Array, option: string): Uint8Array {
+  if (bytes.byteLength === 0) throw typeMistake(`${option} is empty`);
+  return bytes;
+}
+
+function fileBytes(path: string, option: string): Uint8Array {
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(path);
+  } catch (error) {
+    const { code = "EIO", syscall = "open" } = error as NodeJS.ErrnoException;
+    throw new TlsError(code, { syscall, address: path, reason: option, cause: error });
+  }
+  if (bytes.byteLength > 0) return bytes;
+  throw new TlsError("ERR_OSSL_NO_DATA", {
+    syscall: "tls",
+    address: path,
+    reason: `${option}: the file is empty`,
+  });
+}

@@ -1,0 +1,156 @@
+/** The options of TLS. */
+
+import type { TlsContext } from "./context.ts";
+import type { TlsMaterial } from "./material.ts";
+
+export type TlsVersion = "TLSv1.2" | "TLSv1.3";
+
+/**
+ * Chooses by the name that a client asks for, and is not asked for clients without. Undefined is the
+ * listener's own certificate, null refuses the client with the alert unrecognized_name. A promise
+ * pauses that handshake alone. Options are parsed for each call: return a `TlsContext` made once.
+ */
+export type ServerNameChoice = (name: string) => Chosen | Promise<Chosen>;
+type Chosen = TlsOptions | TlsContext | null | undefined;
+
+/**
+ * What is checked of a peer's certificate:
+ *
+ * | `verifyPeer` | `verifyIssuer` | a client checks of the server's |
+ * | --- | --- | --- |
+ * | true | true | that a chain of valid signatures leads to one of `ca`, or else to a root of the system; dates, purpose, key and signature strength (security level 2), name constraints of the whole chain; revocation by `crl`; the name |
+ * | true | false | all that, but an issuer that is unknown, or the certificate itself, is accepted |
+ * | false | any | nothing. `socket.tls` tells what is wrong with it |
+ *
+ * The name is `serverName`, or else the `host` of `connect`. A DNS name must match one of the
+ * certificate's alternative names (RFC 9525; a wildcard is a whole left-most label), an IP address one
+ * of its IP addresses. In every case the peer has proved that it has the certificate's key.
+ *
+ * | `clientAuth` | a listener |
+ * | --- | --- |
+ * | `"none"` | asks for no certificate |
+ * | `"request"` | asks for one, and goes on without. One that is sent is checked |
+ * | `"require"` | refuses clients without. The one that is sent is checked |
+ *
+ * There the same table holds, without the name and with the purpose of a client. Trust comes from `ca`
+ * alone: a certificate of the public roots says nothing about who may be a client.
+ */
+export interface TlsOptions {
+  /** The parsed part of the options, beside which only those of one connection have a meaning. */
+  context?: TlsContext;
+  /**
+   * The certificate and the chain up to its root, leaf first. A list has one for each kind of key, as
+   * RSA and ECDSA.
+   */
+  cert?: TlsMaterial | readonly TlsMaterial[];
+  /** The private key of each of `cert`. If not given it is looked for in the same PEM. */
+  key?: TlsMaterial | readonly TlsMaterial[];
+  /** Key, certificate and chain as PKCS#12, in place of `key` and `cert`. */
+  pfx?: TlsMaterial;
+  /** Decrypts `key` or `pfx`. */
+  passphrase?: string;
+  /** Who is trusted, in place of the system's store. A listener names them to its clients. */
+  ca?: TlsMaterial | readonly TlsMaterial[];
+  /** Revocation lists. Every certificate of a peer's chain is looked up: lists of all issuers are needed. */
+  crl?: TlsMaterial | readonly TlsMaterial[];
+  /** For TLS 1.2: a list as of openssl-ciphers(1). */
+  ciphers?: string;
+  /** For TLS 1.3: names with colons between them. */
+  cipherSuites?: string;
+  /** The groups of the key exchange, the preferred first, with colons between them. */
+  groups?: string;
+  /** `"TLSv1.2"` if not given. */
+  minVersion?: TlsVersion;
+  maxVersion?: TlsVersion;
+  /**
+   * Application protocols, the preferred first (RFC 7301). A listener takes its own first that the
+   * client offers; a client that offers others only is refused with no_application_protocol.
+   */
+  alpn?: readonly string[];
+  /** Clients: the name to ask for and to check; the host connected to if not given. */
+  serverName?: string;
+  /** Whether the peer's certificate is checked, as the table above says; true if not given. */
+  verifyPeer?: boolean;
+  /** Whether its issuer must be trusted, as the table above says; true if not given. */
+  verifyIssuer?: boolean;
+  /** Listeners: whether clients need a certificate; `"none"` if not given. */
+  clientAuth?: "none" | "request" | "require";
+  /**
+   * Clients: a session that `onSession` had, to be resumed. One that is not usable, or that was made
+   * for another name or under other checks, goes unnoticed: the handshake is a full one.
+   */
+  session?: Uint8Array;
+  /**
+   * Clients: told of each session that the server offers for resumption. In TLS 1.3 they come after
+   * the handshake, with the data, and each is good for one connection (RFC 8446, appendix C.4). They
+   * hold secrets of the connection.
+   */
+  onSession?: (session: Uint8Array) => void;
+  /**
+   * Listeners: certificates by the name that the client asks for, which may be a wildcard for one
+   * label, as `"*.example.org"`; an exact name goes first. Others, and clients that ask for no name,
+   * have the listener's own. Options have the listener's where they say nothing, but for its
+   * certificate; a `TlsContext` stands for itself, with its own `clientAuth` and `alpn`.
+   */
+  sni?: Readonly<Record<string, TlsOptions | TlsContext>> | ServerNameChoice;
+  /**
+   * Told of each line for a key log, without its end: with it whoever has recorded the connection can
+   * read it. The environment's `SSLKEYLOGFILE` names a file for those of all connections.
+   */
+  onKeyLog?: (line: string) => void;
+  /** Listeners: milliseconds for each handshake; 10,000 if not given, 0 for no bound. */
+  handshakeTimeout?: number;
+}
+
+/** What `setTlsDefaults` sets. */
+export type TlsDefaults = Pick<TlsOptions, (typeof defaultNames)[number]>;
+
+const defaultNames = [
+  "ca",
+  "crl",
+  "ciphers",
+  "cipherSuites",
+  "groups",
+  "minVersion",
+  "maxVersion",
+  "verifyPeer",
+  "verifyIssuer",
+  "onKeyLog",
+  "handshakeTimeout",
+] as const;
+
+/** Who a set of options is for. A context may serve both ends. */
+export type Role = "client" | "server" | "either";
+
+const sharedNames = [
+  "cert",
+  "key",
+  "pfx",
+  "passphrase",
+  "ca",
+  "crl",
+  "ciphers",
+  "cipherSuites",
+  "groups",
+  "minVersion",
+  "maxVersion",
+  "alpn",
+  "verifyPeer",
+  "verifyIssuer",
+  "onKeyLog",
+] as const satisfies readonly (keyof TlsOptions)[];
+
+const serverNames = ["clientAuth", "sni", "handshakeTimeout"] as const;
+const connectionNames = ["context", "serverName", "session", "onSession"] as const;
+
+/** The names that each role takes. */
+export const optionNames: Readonly<Record<Role, ReadonlySet<string>>> = {
+  client: new Set([...sharedNames, ...connectionNames]),
+  server: new Set([...sharedNames, ...serverNames, "context"]),
+  either: new Set([...sharedNames, ...serverNames]),
+};
+
+export const defaultOptionNames: ReadonlySet<string> = new Set(defaultNames);
+
+/** What goes without effect beside `context`, because it is parsed into one. */
+export const parsedNames = [...sharedNames, ...serverNames] as const;

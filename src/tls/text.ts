@@ -1,0 +1,52 @@
+/** What the core tells as text or bytes: of a TLS connection, and of the last mistake in a context. */
+
+import { Status, TlsText } from "../abi.ts";
+import { core } from "../native.ts";
+
+const decoder = new TextDecoder();
+/** More than a peer's certificates may take together. */
+const longestBytes = 1_048_576;
+let scratch = new Uint8Array(4096);
+
+/** Something about a connection as bytes of the caller's own; undefined when there is no such thing. */
+export function tlsBytes(handle: number, what: number, index = 0): Uint8Array | undefined {
+  let length = core.tlsText(handle, what, index, scratch, scratch.byteLength);
+  while (length === -Status.ENOBUFS && scratch.byteLength < longestBytes) {
+    scratch = new Uint8Array(scratch.byteLength * 2);
+    length = core.tlsText(handle, what, index, scratch, scratch.byteLength);
+  }
+  return length < 0 ? undefined : scratch.slice(0, length);
+}
+
+/** Something about a connection as text; undefined when there is no such thing, or it is empty. */
+export function tlsText(handle: number, what: number): string | undefined {
+  const bytes = tlsBytes(handle, what);
+  return bytes === undefined || bytes.byteLength === 0 ? undefined : decoder.decode(bytes);
+}
+
+/** The peer's certificate and those that it sent with it, in DER, its own first. */
+export function peerCertificates(handle: number): Uint8Array[] {
+  const certificates: Uint8Array[] = [];
+  for (let index = 0; ; index++) {
+    const bytes = tlsBytes(handle, TlsText.certificate, index);
+    if (bytes === undefined || bytes.byteLength === 0) return certificates;
+    certificates.push(bytes);
+  }
+}
+
+/** Why the last call for a context failed, as OpenSSL says it. */
+export function contextReason(): string {
+  const length = core.tlsContextReason(scratch, scratch.byteLength);
+  return decoder.decode(scratch.subarray(0, Math.max(Math.min(length, scratch.byteLength), 0)));
+}
+
+/** OpenSSL's own text for a result of verification. */
+export function verificationText(result: number): string {
+  const length = core.tlsVerifyName(result, scratch, scratch.byteLength);
+  return decoder.decode(scratch.subarray(0, Math.max(Math.min(length, scratch.byteLength), 0)));
+}
+
+export function opensslVersion(): string {
+  const length = core.tlsOpensslVersion(scratch, scratch.byteLength);
+  return decoder.decode(scratch.subarray(0, Math.max(length, 0)));
+}

@@ -1,0 +1,92 @@
+/** Whom clients trust when they are not told: the system's store, or the roots that Bun ships. */
+
+import { readdirSync, statSync } from "node:fs";
+import { delimiter } from "node:path";
+import { TlsError } from "./errors.ts";
+
+/** A bundle in PEM or a folder with hashed names, or else the bundle itself as text. */
+export type TrustSource =
+  | { readonly path: string; readonly isFolder: boolean }
+  | { readonly bundle: string };
+
+/** The first of these that is there is the system's bundle. */
+const usualBundles = [
+  // Debian, Ubuntu, Alpine, Arch, Gentoo
+  "/etc/ssl/certs/ca-certificates.crt",
+  // Fedora and its kin
+  "/etc/pki/tls/certs/ca-bundle.crt",
+  "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+  // openSUSE
+  "/etc/ssl/ca-bundle.pem",
+  // macOS, Alpine, OpenBSD
+  "/etc/ssl/cert.pem",
+  // FreeBSD
+  "/usr/local/etc/ssl/cert.pem",
+  "/usr/local/share/certs/ca-root-nss.crt",
+];
+
+const usualFolders = ["/etc/ssl/certs", "/etc/pki/tls/certs"];
+
+let found: readonly TrustSource[] | undefined;
+
+/**
+ * Where trust comes from, found out on first use:
+ *
+ * 1. `SSL_CERT_FILE` and `SSL_CERT_DIR` (a list of folders), if either is set; both if both are
+ * 2. else the system's bundle, or its folder of certificates with hashed names
+ * 3. else the roots of Mozilla's that Bun ships (`rootCertificates` of node:tls)
+ *
+ * @throws {TlsError} when a variable names what cannot be read: to trust others instead, or nobody,
+ *   would hide the mistake
+ */
+export function trustSources(): readonly TrustSource[] {
+  found ??= fromEnvironment() ?? fromSystem() ?? [{ bundle: shippedRoots() }];
+  return found;
+}
+
+function fromEnvironment(): TrustSource[] | undefined {
+  const { SSL_CERT_FILE: file, SSL_CERT_DIR: folders } = process.env;
+  if (!file && !folders) return undefined;
+  const sources: TrustSource[] = [];
+  if (file) {
+    if (!isFile(file)) throw unreadable("SSL_CERT_FILE", file);
+    sources.push({ path: file, isFolder: false });
+  }
+  for (const folder of (folders ?? "").split(delimiter)) {
+    if (folder === "") continue;
+    if (!isFolder(folder)) throw unreadable("SSL_CERT_DIR", folder);
+    sources.push({ path: folder, isFolder: true });
+  }
+  return sources;
+}
+
+function fromSystem(): TrustSource[] | undefined {
+  const bundle = usualBundles.find(isFile);
+  if (bundle !== undefined) return [{ path: bundle, isFolder: false }];
+  const folder = usualFolders.find(hasHashedNames);
+  return folder === undefined ? undefined : [{ path: folder, isFolder: true }];
+}
+
+function shippedRoots(): string {
+  // Loaded only here, for it takes Bun some milliseconds.
+  return process.getBuiltinModule("node:tls").rootCertificates.join("\n");
+}
+
+function isFile(path: string): boolean {
+  const status = statSync(path, { throwIfNoEntry: false });
+  return status?.isFile() === true && status.size > 0;
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+/** OpenSSL finds certificates in a folder by the hash of their subject, such as 5ad8a5d6.0. */
+function hasHashedNames(path: string): boolean {
+  return isFolder(path) && readdirSync(path).some((name) => /^[0-9a-f]{8}\.\d+$/.test(name));
+}
+
+function unreadable(variable: string, path: string): TlsError {
+  const reason = `${variable} names what is not there or empty`;
+  return new TlsError("ENOENT", { syscall: "open", address: path, reason });
+}
