@@ -9,6 +9,7 @@ const packages: Record<string, string> = {
   curl: "curl",
   nginx: "nginx-light",
   openssl: "openssl",
+  "gnutls-cli": "gnutls-bin",
 };
 
 export function installPeers(): void {

@@ -1,17 +1,17 @@
-import { type Listener, listen, type Socket } from "../../index.ts";
+import { type Listener, listen, type Socket, type TlsOptions } from "../../index.ts";
 import { contentLength, type Head, HttpStream } from "./http_stream.ts";
 
 /**
- * A small HTTP/1.1 server.
+ * A small HTTP/1.1 server, over TLS if it is given options for that.
  *
  * - `GET /file` sends the file, kept alive
  * - `POST /hash` answers with the number of bytes and the hash of what was uploaded
  * - `POST /refuse` answers with 413 before the upload is read, and closes
  * - anything else is 404
  */
-export async function httpResponder(file: string): Promise<Listener> {
+export async function httpResponder(file: string, tls?: TlsOptions): Promise<Listener> {
   const { size } = Bun.file(file);
-  return await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
+  return await listen({ host: "127.0.0.1", port: 0, tls }, async (socket) => {
     const stream = new HttpStream(socket);
     for (let head: Head | null; (head = await stream.head()) !== null; ) {
       const [method, target] = head.first.split(" ");

@@ -1,5 +1,6 @@
 import { chmodSync, writeFileSync } from "node:fs";
-import { connect, listen } from "../../index.ts";
+import { connect } from "../../index.ts";
+import { freePort } from "./free_port.ts";
 import { installedProgram } from "./installed_program.ts";
 import { pollUntil } from "./poll.ts";
 import { TemporaryFolder } from "./temporary_folder.ts";
@@ -8,8 +9,14 @@ export interface Nginx extends AsyncDisposable {
   readonly port: number;
 }
 
-/** Runs an nginx of its own on the loopback interface, which serves these files. */
-export async function startNginx(files: Record<string, string | Uint8Array>): Promise<Nginx> {
+/**
+ * Runs an nginx of its own on the loopback interface, which serves these files. With lines that
+ * configure `ssl_certificate` and so on it serves them over TLS.
+ */
+export async function startNginx(
+  files: Record<string, string | Uint8Array>,
+  ssl?: string,
+): Promise<Nginx> {
   const folder = new TemporaryFolder();
   // Its workers may run as another user.
   chmodSync(folder.path, 0o755);
@@ -18,7 +25,7 @@ export async function startNginx(files: Record<string, string | Uint8Array>): Pr
   }
   const port = await freePort();
   const configuration = folder.file("nginx.conf");
-  writeFileSync(configuration, configurationFor(folder.path, port));
+  writeFileSync(configuration, configurationFor(folder.path, port, ssl));
   const command = [installedProgram("nginx"), "-p", folder.path, "-c", configuration];
   const child = Bun.spawn(command, { stdout: "ignore", stderr: "pipe" });
   const stop = async () => {
@@ -43,13 +50,7 @@ export async function startNginx(files: Record<string, string | Uint8Array>): Pr
   return { port, [Symbol.asyncDispose]: stop };
 }
 
-/** nginx cannot tell which port it has got, so it is told one that was free a moment ago. */
-async function freePort(): Promise<number> {
-  await using listener = await listen({ host: "127.0.0.1", port: 0 });
-  return listener.port;
-}
-
-function configurationFor(folder: string, port: number): string {
+function configurationFor(folder: string, port: number, ssl: string | undefined): string {
   return `
     daemon off;
     master_process off;
@@ -64,7 +65,8 @@ function configurationFor(folder: string, port: number): string {
       uwsgi_temp_path ${folder}/uwsgi;
       scgi_temp_path ${folder}/scgi;
       server {
-        listen 127.0.0.1:${port} backlog=512;
+        listen 127.0.0.1:${port} ${ssl === undefined ? "" : "ssl"} backlog=512;
+        ${ssl ?? ""}
         root ${folder};
         keepalive_requests 100000;
       }

@@ -1,0 +1,64 @@
+import { pollUntil } from "./poll.ts";
+
+/** A program that runs beside the test, with all that it prints. */
+export class RunningProgram implements AsyncDisposable {
+  readonly child: Bun.Subprocess<"pipe", "pipe", "pipe">;
+  #output = "";
+
+  private constructor(command: readonly string[], cwd: string | undefined) {
+    this.child = Bun.spawn([...command], {
+      ...(cwd === undefined ? {} : { cwd }),
+      stdin: "pipe",
+      stdout: "pipe",
+      stderr: "pipe",
+      timeout: 60_000,
+      killSignal: "SIGKILL",
+    });
+    for (const stream of [this.child.stdout, this.child.stderr]) void this.#collect(stream);
+  }
+
+  /** Starts a program and waits until it has printed that it is ready. */
+  static async start(
+    command: readonly string[],
+    isReady: RegExp,
+    cwd?: string,
+  ): Promise<RunningProgram> {
+    const program = new RunningProgram(command, cwd);
+    await program.printed(isReady);
+    return program;
+  }
+
+  /** All that it has printed so far, errors included. */
+  get output(): string {
+    return this.#output;
+  }
+
+  /** Waits until it has printed something, and returns what matched. */
+  async printed(pattern: RegExp, milliseconds = 8000): Promise<RegExpExecArray> {
+    await pollUntil(
+      `the program prints ${pattern}`,
+      () => pattern.test(this.#output) || this.child.exitCode !== null,
+      milliseconds,
+    ).catch((error: unknown) => {
+      throw new Error(`${String(error)}; it printed: ${this.#output}`);
+    });
+    const match = pattern.exec(this.#output);
+    if (match === null) throw new Error(`it ended: ${this.#output}`);
+    return match;
+  }
+
+  async type(text: string): Promise<void> {
+    this.child.stdin.write(text);
+    await this.child.stdin.flush();
+  }
+
+  async #collect(stream: ReadableStream<Uint8Array>): Promise<void> {
+    const decoder = new TextDecoder();
+    for await (const chunk of stream) this.#output += decoder.decode(chunk, { stream: true });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.child.kill("SIGKILL");
+    await this.child.exited;
+  }
+}
