@@ -20,6 +20,7 @@ import { core } from "./native.ts";
 import { immediate } from "./parking.ts";
 import { attend } from "./scheduler.ts";
 import { checkSocket, socketFailure } from "./socket_failures.ts";
+import type { TlsContext } from "./tls/context.ts";
 import { TlsInfo } from "./tls/info.ts";
 import { stopTelling, takeTlsNotices } from "./tls/notices.ts";
 import { type StartTlsOptions, startTls } from "./tls/start.ts";
@@ -318,7 +319,7 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
    * @throws {TlsError} {SocketError} {TimeoutError} {CancelledError} when the handshake fails; the
    *   socket is closed then
    */
-  async startTls(options: StartTlsOptions = {}, deadline?: number): Promise<void> {
+  async startTls(options: StartTlsOptions | TlsContext = {}, deadline?: number): Promise<void> {
     const until = checkedDeadline(deadline);
     const begin = startTls(this, options);
     checkSocket(this, "handshake", until);

@@ -150,6 +150,8 @@ describe.skipIf(!isInstalled("openssl"))("options", () => {
     const { client, server } = pair;
     expectMistake(await mistakeIn(() => server.startTls()), TypeError, /certificate/);
     expectMistake(await mistakeIn(() => client.startTls({ sni: {} } as never)), TypeError, /sni/);
+    const timeout = { ca: made.root, handshakeTimeout: 5 };
+    expectMistake(await mistakeIn(() => client.startTls(timeout)), TypeError, /handshakeTimeout/);
     const side = { side: "both" as never };
     expectMistake(await mistakeIn(() => client.startTls(side)), RangeError, /side/);
     expectMistake(await mistakeIn(() => client.startTls({}, -1)), RangeError, /deadline/);
@@ -308,6 +310,13 @@ describe.skipIf(!isInstalled("openssl"))("options", () => {
       const nothing = "/nowhere/bundle.pem";
       expect(await outcome({ SSL_CERT_FILE: nothing })).toBe(`ENOENT ${nothing}`);
       expect(await outcome({ SSL_CERT_DIR: nothing })).toBe(`ENOENT ${nothing}`);
+    });
+
+    test("a bundle without certificates is an error as well", async () => {
+      using folder = new TemporaryFolder();
+      writeFileSync(folder.file("bundle.pem"), "no certificates here\n");
+      const env = { SSL_CERT_FILE: folder.file("bundle.pem") };
+      expect(await outcome(env)).toMatch(/^ERR_OSSL_/);
     });
 
     test("else it is the system's store, or Bun's roots, which have not heard of the test's", async () => {

@@ -70,7 +70,9 @@ export function protocolNames(alpn: unknown): Uint8Array {
 /** A name to be asked for, without the root's dot (RFC 6066, section 3). */
 export function checkedServerName(name: unknown, option: string): string {
   if (typeof name !== "string") throw typeMistake(`${option} is a string`);
-  const withoutDot = name.endsWith(".") ? name.slice(0, -1) : name;
+  // The zone of an IPv6 address says how this machine reaches it (RFC 4007), and nothing to others.
+  const withoutZone = name.includes(":") ? name.replace(/%.*$/, "") : name;
+  const withoutDot = withoutZone.endsWith(".") ? withoutZone.slice(0, -1) : withoutZone;
   if (!/^[A-Za-z0-9_.:-]{1,253}$/.test(withoutDot)) {
     throw typeMistake(
       `${option} is a host name in its ASCII form or an IP address, not ${JSON.stringify(name)}`,

@@ -54,7 +54,7 @@ export class TlsContext {
     const options: TlsOptions = { ...defaults, ...definedOnly(given) };
     checkCallbacks(options);
     const { sni } = options;
-    const inherited = withoutIdentity(options);
+    const inherited = sni === undefined ? {} : withoutIdentity(options);
     this.chosen = (choice) => chosenContext(choice, inherited);
     const plan = new ContextPlan();
     this.hasCertificate = planIdentity(plan, options);
@@ -81,6 +81,8 @@ export class TlsContext {
 }
 
 let defaults: TlsDefaults = {};
+/** The context of `tls: true`, once somebody has needed it. */
+let plain: TlsContext | undefined;
 
 /**
  * Sets options for all contexts that are made from now on and do not have them: those of `tls: true`,
@@ -93,7 +95,7 @@ export function setTlsDefaults(options: TlsDefaults): void {
   const before = defaults;
   defaults = definedOnly(options);
   try {
-    new TlsContext({});
+    plain = new TlsContext({});
   } catch (error) {
     defaults = before;
     throw error;
@@ -118,7 +120,7 @@ export function contextOf(
   what: string,
 ): TlsContext {
   if (options instanceof TlsContext) return options;
-  if (options === true) return new TlsContext({});
+  if (options === true) return (plain ??= new TlsContext({}));
   checkOptions(options, optionNames[role], what);
   const { context } = options;
   if (context === undefined) return new TlsContext(options);

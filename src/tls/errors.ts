@@ -12,7 +12,8 @@ import { verificationName } from "./verification.ts";
  * - for a certificate that was refused, Node's name for what is wrong with it: `CERT_HAS_EXPIRED`,
  *   `DEPTH_ZERO_SELF_SIGNED_CERT`, `UNABLE_TO_GET_ISSUER_CERT_LOCALLY`, `CERT_REVOKED`, and for another
  *   host's `ERR_TLS_CERT_ALTNAME_INVALID`
- * - `ERR_TLS_TRUNCATED` when the stream ended without close_notify: what was read may lack its end
+ * - `ERR_TLS_TRUNCATED` when the stream ended without close_notify: what was read may lack its end.
+ *   Also when the peer ended the connection in the handshake
  * - `ERR_TLS_UNKNOWN_SERVER_NAME` when the `sni` function of a listener refused a name
  * - `ERR_SSL_` and OpenSSL's reason for whatever else a connection fails with, the peer's alerts
  *   included: `ERR_SSL_WRONG_VERSION_NUMBER`, `ERR_SSL_TLSV1_ALERT_UNKNOWN_CA`
@@ -21,7 +22,7 @@ import { verificationName } from "./verification.ts";
  */
 export class TlsError extends SocketError {
   override readonly name = "TlsError";
-  /** OpenSSL's words, such as `wrong version number`. */
+  /** What the code means, mostly in OpenSSL's words, such as `wrong version number`. */
   readonly reason: string | undefined;
 
   constructor(code: string, details: ErrorDetails = {}) {
@@ -38,7 +39,10 @@ export function isTlsStatus(status: number): boolean {
 /** The error of a connection that failed with such a status. Its handle must still be open. */
 export function tlsFailure(handle: number, status: number, details: ErrorDetails): TlsError {
   if (status === Status.tlsTruncated) {
-    const reason = "the connection ended without close_notify";
+    const reason =
+      details.syscall === "handshake"
+        ? "the peer ended the connection in the handshake"
+        : "the connection ended without close_notify";
     return new TlsError("ERR_TLS_TRUNCATED", { ...details, reason });
   }
   const reason = tlsText(handle, TlsText.reason);

@@ -69,7 +69,8 @@ function fileBytes(path: string, option: string): Uint8Array {
     bytes = readFileSync(path);
   } catch (error) {
     const { code = "EIO", syscall = "open" } = error as NodeJS.ErrnoException;
-    throw new TlsError(code, { syscall, address: path, reason: option, cause: error });
+    const reason = `${option} cannot be read`;
+    throw new TlsError(code, { syscall, address: path, reason, cause: error });
   }
   if (bytes.byteLength > 0) return bytes;
   throw new TlsError("ERR_OSSL_NO_DATA", {

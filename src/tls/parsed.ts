@@ -4,6 +4,7 @@
  */
 
 import { core, isCurrent } from "../native.ts";
+import { materialFailure } from "./errors.ts";
 import { contextReason } from "./text.ts";
 import { trustSources } from "./trust.ts";
 
@@ -119,7 +120,7 @@ export class ParsedContext {
       }
       if (outcome < 0) {
         const place = "path" in source ? source.path : "Bun's roots";
-        throw new Error(`plait: no trusted certificates in ${place}: ${contextReason()}`);
+        throw materialFailure(`the certificates to trust in ${place}`, contextReason());
       }
     }
     this.#trustsSomebody = true;

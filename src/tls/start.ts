@@ -35,6 +35,7 @@ export function startTls(
 ): (deadline: number) => Promise<void> {
   if (options instanceof TlsContext) return startTls(socket, { context: options });
   checkOptions(options, startNames, "startTls");
+  refuseOptions(options, ["handshakeTimeout"], "a deadline");
   const { side = socket.isAccepted ? "server" : "client", ...rest } = options;
   if (side !== "client" && side !== "server") throw rangeMistake('side is "client" or "server"');
   refuseOptions(options, side === "server" ? clientsOnly : serversOnly, `side "${side}"`);
@@ -46,5 +47,5 @@ export function startTls(
 }
 
 const clientsOnly = ["serverName", "session", "onSession"] as const;
-const serversOnly = ["clientAuth", "sni", "handshakeTimeout"] as const;
+const serversOnly = ["clientAuth", "sni"] as const;
 const startNames = new Set([...optionNames.client, ...optionNames.server, "side"]);
