@@ -375,7 +375,7 @@ pub fn tlsContextCreate() callconv(.c) i32 {
         error.Refused => Status.tls_failed.code(),
         error.Exhausted, error.OutOfMemory => Status.exhausted.code(),
     };
-    return @intCast(id);
+    return id;
 }
 
 /// Gives a context up. Connections that use it keep it.
@@ -520,6 +520,7 @@ pub fn tlsChooseContext(handle: i32, context: i32) callconv(.c) i32 {
 }
 
 /// Writes one of the properties in `TlsText` and returns its length, 0 if the connection has none.
+/// What is longer than `capacity` is not written.
 pub fn tlsText(handle: i32, what: u32, index: u32, text: [*]u8, capacity: u32) callconv(.c) i32 {
     const session = tls_handshakes.find(scheduler(), handle) orelse return Status.stale_handle.code();
     const kind = std.enums.fromInt(abi.TlsText, what) orelse return Status.EINVAL.code();
@@ -554,7 +555,6 @@ pub fn tlsUpdateKeys(handle: i32, ask_peer: i32) callconv(.c) i32 {
 /// there is none.
 pub fn tlsTakeNotice() callconv(.c) f64 {
     const notice = tls_reports.takeNotice(scheduler()) orelse return -1;
-    scheduler().shared.tls_notices = scheduler().tls.noticed.length;
     return @as(f64, @floatFromInt(notice.handle)) * 4 + @as(f64, @floatFromInt(notice.kinds));
 }
 

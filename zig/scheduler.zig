@@ -62,7 +62,7 @@ pub const Scheduler = struct {
             .allocator = allocator,
             .backend = opened,
             .resolver = resolver,
-            .tls = .{ .allocator = allocator },
+            .tls = .{ .allocator = allocator, .notice_count = &shared.tls_notices },
             .shared = shared,
         };
         return scheduler;
@@ -278,7 +278,6 @@ pub const Scheduler = struct {
         scheduler.shared.ready -= count;
         scheduler.shared.waiters -= count;
         scheduler.shared.wakeups += @floatFromInt(count);
-        scheduler.shared.tls_notices = scheduler.tls.noticed.length;
         return count;
     }
 

@@ -14,5 +14,6 @@ test {
     _ = @import("tls/hello.zig");
     _ = @import("tls/queue.zig");
     _ = @import("tls/records.zig");
+    _ = @import("tls/transfers_test.zig");
     _ = @import("waiters.zig");
 }

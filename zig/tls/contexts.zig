@@ -28,11 +28,13 @@ pub const ClientAuthentication = enum(u8) { none, request, require };
 
 pub const Context = struct {
     next: u32 = none,
+    /// Its slot, by which the core names it, and its number in the ABI.
+    index: u32 = none,
+    id: i32 = 0,
     raw: ?*openssl.Context = null,
     engine: *Engine = undefined,
     /// The caller's own until `free`, and one for each session and for each table of names it is in.
     references: u32 = 0,
-    is_owned: bool = false,
     verify_peer: bool = true,
     verify_issuer: bool = true,
     client_authentication: ClientAuthentication = .none,
@@ -55,8 +57,9 @@ pub const Context = struct {
     }
 };
 
-/// Makes a context with the defaults and returns its number, which is its slot's and one.
-pub fn create(engine: *Engine) !u32 {
+/// Makes a context with the defaults and returns its number. No number is used twice: one that comes
+/// late, from a finalizer or a module that was loaded before, must not free another's context.
+pub fn create(engine: *Engine) !i32 {
     openssl.ERR_clear_error();
     try engine.prepare();
     const raw = openssl.SSL_CTX_new(openssl.TLS_method()) orelse return refused();
@@ -71,34 +74,34 @@ pub fn create(engine: *Engine) !u32 {
     if (openssl.SSL_CTX_ctrl(raw, openssl.CTRL_SET_MIN_PROTO_VERSION, openssl.TLS1_2_VERSION, null) != 1 or
         openssl.SSL_CTX_set_cipher_list(raw, default_ciphers) != 1) return refused();
 
+    try engine.context_ids.ensureUnusedCapacity(engine.allocator, 1);
+    const id = next_id.fetchAdd(1, .monotonic);
+    if (id <= 0) return error.Exhausted;
     const index = engine.contexts.take(engine.allocator, .{}) orelse return error.Exhausted;
     const context = engine.contexts.at(index);
-    context.* = .{ .raw = raw, .engine = engine, .references = 1, .is_owned = true };
+    context.* = .{ .index = index, .id = id, .raw = raw, .engine = engine, .references = 1 };
+    engine.context_ids.putAssumeCapacity(id, index);
     errdefer comptime unreachable;
-    // A session of one context must not be resumed under another, which may ask for more.
-    const id = next_id.fetchAdd(1, .monotonic);
-    _ = openssl.SSL_CTX_set_session_id_context(raw, std.mem.asBytes(&id), @sizeOf(u64));
+    // A server must not resume a session of one context under another, which may ask for more.
+    _ = openssl.SSL_CTX_set_session_id_context(raw, std.mem.asBytes(&id), @sizeOf(i32));
     _ = openssl.SSL_CTX_set_ex_data(raw, 0, context);
     openssl.SSL_CTX_set_alpn_select_cb(raw, hello.selectProtocol, context);
     openssl.SSL_CTX_set_client_hello_cb(raw, hello.receiveClientHello, context);
     _ = openssl.SSL_CTX_callback_ctrl(raw, openssl.CTRL_SET_TLSEXT_SERVERNAME_CB, @ptrCast(&hello.acknowledgeName));
-    return index + 1;
+    return id;
 }
 
-var next_id: std.atomic.Value(u64) = .init(1);
+var next_id: std.atomic.Value(i32) = .init(1);
 
 /// The context that a number of the ABI names, while its owner has not given it up.
 pub fn find(engine: *Engine, id: i32) ?*Context {
-    if (id < 1 or id > engine.contexts.length) return null;
-    const context = engine.contexts.at(@intCast(id - 1));
-    return if (context.is_owned) context else null;
+    return engine.contexts.at(engine.context_ids.get(id) orelse return null);
 }
 
 /// Gives the caller's reference up. Sessions that use the context go on.
 pub fn free(engine: *Engine, id: i32) ?Status {
-    const context = find(engine, id) orelse return .stale_handle;
-    context.is_owned = false;
-    engine.releaseContext(@intCast(id - 1));
+    const entry = engine.context_ids.fetchRemove(id) orelse return .stale_handle;
+    engine.releaseContext(entry.value);
     return null;
 }
 
@@ -206,7 +209,7 @@ pub fn addName(context: *Context, name: []const u8, other_id: i32) ?Status {
         engine.allocator.free(key);
         engine.releaseContext(entry.value_ptr.*);
     }
-    entry.value_ptr.* = @intCast(other_id - 1);
+    entry.value_ptr.* = other.index;
     return null;
 }
 
@@ -231,17 +234,22 @@ pub fn applyVerification(context: *const Context, connection: *openssl.Connectio
         .request => openssl.VERIFY_PEER,
         .require => openssl.VERIFY_PEER | openssl.VERIFY_FAIL_IF_NO_PEER_CERT,
     };
-    const callback: ?*const openssl.VerifyCallback = if (!context.verify_peer)
+    const callback: *const openssl.VerifyCallback = if (!context.verify_peer)
         acceptAny
     else if (!context.verify_issuer)
         acceptAnyIssuer
     else
-        null;
+        acceptValid;
     openssl.SSL_set_verify(connection, mode, callback);
 }
 
 fn acceptAny(_: c_int, _: *openssl.StoreContext) callconv(.c) c_int {
     return 1;
+}
+
+fn acceptValid(is_valid: c_int, store: *openssl.StoreContext) callconv(.c) c_int {
+    if (is_valid != 1) hello.keepRefused(store);
+    return is_valid;
 }
 
 /// Lets pass that the chain does not lead to a trusted certificate, and nothing else. The error
@@ -256,7 +264,10 @@ fn acceptAnyIssuer(is_valid: c_int, store: *openssl.StoreContext) callconv(.c) c
         openssl.X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE,
         openssl.X509_V_ERR_CERT_UNTRUSTED,
         => 1,
-        else => 0,
+        else => {
+            hello.keepRefused(store);
+            return 0;
+        },
     };
 }
 

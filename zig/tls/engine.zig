@@ -30,6 +30,10 @@ pub const Engine = struct {
     allocator: std.mem.Allocator,
     sessions: Pool(Session, abi.Limits.sockets) = .{},
     contexts: Pool(Context, abi.Limits.tls_contexts) = .{},
+    /// The slots of the contexts that their owners have not given up, by number.
+    context_ids: std.AutoHashMapUnmanaged(i32, u32) = .empty,
+    /// Counts the members of `noticed`, where TypeScript sees it.
+    notice_count: *u32,
     method: ?*openssl.BioMethod = null,
     bio: ?*openssl.Bio = null,
     /// Where the kernel's bytes are put. What is not read at once moves to the session.
@@ -60,6 +64,7 @@ pub const Engine = struct {
         for (0..engine.contexts.length) |number| engine.contexts.at(@intCast(number)).destroy(engine.allocator);
         engine.sessions.deinit(engine.allocator);
         engine.contexts.deinit(engine.allocator);
+        engine.context_ids.deinit(engine.allocator);
         if (engine.bio) |bio| _ = openssl.BIO_free(bio);
         if (engine.method) |method| openssl.BIO_meth_free(method);
         engine.allocator.free(engine.received);
@@ -109,6 +114,7 @@ pub const Engine = struct {
         const session = engine.sessions.at(index);
         engine.due.remove(&engine.sessions, index);
         engine.noticed.remove(&engine.sessions, index);
+        engine.notice_count.* = engine.noticed.length;
         if (session.connection) |connection| openssl.SSL_free(connection);
         session.connection = null;
         session.dropInput(engine.allocator);
@@ -133,10 +139,11 @@ pub const Engine = struct {
         engine.contexts.release(index);
     }
 
-    /// Has `report` find the session. Notices of the same kind add up to one.
+    /// Has the session announced. Notices of the same kind add up to one.
     pub fn notice(engine: *Engine, session: *Session, kind: u8) void {
         session.notices |= kind;
         engine.noticed.pushBack(&engine.sessions, session.index);
+        engine.notice_count.* = engine.noticed.length;
     }
 
     // -- A call of OpenSSL

@@ -53,7 +53,7 @@ pub fn start(scheduler: *Scheduler, handle: i32, context_id: i32, settings: Opti
     engine.prepareBuffers() catch return .exhausted;
     const place = engine.sessions.take(engine.allocator, .{}) orelse return .exhausted;
     const session = engine.sessions.at(place);
-    session.* = .{ .index = place, .socket = index, .state = .handshaking, .context = @intCast(context_id - 1) };
+    session.* = .{ .index = place, .socket = index, .state = .handshaking, .context = context.index };
     context.references += 1;
     if (prepare(engine, context, session, settings)) |status| {
         engine.release(place);
@@ -84,7 +84,8 @@ fn prepare(engine: *Engine, context: *contexts.Context, session: *Session, setti
     if (settings.name.len > 0) {
         if (expectName(engine, session, settings.name)) |status| return status;
     }
-    return resumeSession(connection, settings.session);
+    resumeSession(connection, settings.session);
+    return null;
 }
 
 /// Has the certificate checked for a name, and sends the name; an address is not sent (RFC 6066, 3).
@@ -119,14 +120,22 @@ fn expectName(engine: *Engine, session: *Session, name: []const u8) ?Status {
 
 const name_flags = openssl.X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | openssl.X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
 
-fn resumeSession(connection: *openssl.Connection, bytes: []const u8) ?Status {
-    if (bytes.len == 0) return null;
+/// Offers an earlier session. One that cannot be used makes for a full handshake, no more.
+fn resumeSession(connection: *openssl.Connection, bytes: []const u8) void {
+    // Clients may resume under another context, or in another process: who verified the server for
+    // this name under the same terms is their owner's to know, and `checkResumed` looks at the name.
+    _ = openssl.SSL_set_session_id_context(connection, client_id, client_id.len);
+    if (bytes.len == 0) return;
     var cursor: [*]const u8 = bytes.ptr;
-    const length = std.math.cast(c_long, bytes.len) orelse return .EINVAL;
-    const earlier = openssl.d2i_SSL_SESSION(null, &cursor, length) orelse return .EINVAL;
-    defer openssl.SSL_SESSION_free(earlier);
-    return if (openssl.SSL_set_session(connection, earlier) == 1) null else .EINVAL;
+    const length = std.math.cast(c_long, bytes.len) orelse return;
+    if (openssl.d2i_SSL_SESSION(null, &cursor, length)) |earlier| {
+        defer openssl.SSL_SESSION_free(earlier);
+        _ = openssl.SSL_set_session(connection, earlier);
+    }
+    openssl.ERR_clear_error();
 }
+
+const client_id = "plait";
 
 /// Takes the steps that are due, for a limited time. What is left makes the next poll come at once.
 pub fn run(scheduler: *Scheduler) void {
@@ -218,7 +227,7 @@ fn finish(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
     if (session.state != .paused) {
         socket.flags.handshaking = false;
         if (session.extra) |extra| {
-            const is_needed = extra.key_log.items.len > 0 or extra.resumable != null;
+            const is_needed = extra.key_log.items.len > 0 or extra.resumable != null or extra.refused != null;
             if (!is_needed) session.dropExtra(scheduler.tls.allocator);
         }
     }
@@ -250,11 +259,11 @@ pub fn find(scheduler: *Scheduler, handle: i32) ?*Session {
 pub fn chooseContext(scheduler: *Scheduler, handle: i32, context_id: i32) ?Status {
     const session = find(scheduler, handle) orelse return .stale_handle;
     if (session.state != .paused) return .EALREADY;
-    session.flags.chosen = true;
     if (context_id != 0) {
-        if (contexts.find(&scheduler.tls, context_id) == null) return .stale_handle;
-        if (!hello.choose(session, @intCast(context_id - 1))) return .exhausted;
+        const context = contexts.find(&scheduler.tls, context_id) orelse return .stale_handle;
+        if (!hello.choose(session, context.index)) return .exhausted;
     }
+    session.flags.chosen = true;
     session.state = .handshaking;
     step(scheduler, session.socket);
     return null;

@@ -49,3 +49,326 @@ test "a handshake succeeds, wakes its waiters once, and data goes both ways" {
     try expectEqual(.ok, try tls.ending(&harness, pair.server));
     try expectEqual(null, streams.close(harness.scheduler, pair.server));
 }
+
+fn failedPair(harness: *Harness, server_context: i32, client_context: i32, name: []const u8) !struct { tls.Pair, [2]?Status } {
+    const pair = try tls.startPair(harness, server_context, client_context, name, "");
+    return .{ pair, try tls.outcomes(harness, pair) };
+}
+
+fn verdict(harness: *Harness, handle: i32) c_long {
+    return openssl.SSL_get_verify_result(handshakes.find(harness.scheduler, handle).?.connection.?);
+}
+
+test "a client refuses an unknown issuer and a wrong name, and says so" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const server_context = try tls.serverContext(harness.scheduler);
+    const trusting = try tls.clientContext(harness.scheduler);
+    const strange: i32 = try contexts.create(&harness.scheduler.tls);
+    const lenient: i32 = try contexts.create(&harness.scheduler.tls);
+    tls.contextOf(&harness, lenient).verify_issuer = false;
+    const careless: i32 = try contexts.create(&harness.scheduler.tls);
+    tls.contextOf(&harness, careless).verify_peer = false;
+
+    const cases = [_]struct { context: i32, name: []const u8, verdict: c_long, fails: bool }{
+        .{ .context = trusting, .name = "localhost", .verdict = 0, .fails = false },
+        .{ .context = trusting, .name = "LOCALHOST.", .verdict = 0, .fails = false },
+        .{ .context = trusting, .name = "a.example.test", .verdict = 0, .fails = false },
+        .{ .context = trusting, .name = "a.b.example.test", .verdict = 62, .fails = true },
+        .{ .context = trusting, .name = "127.0.0.1", .verdict = 0, .fails = false },
+        .{ .context = trusting, .name = "::1", .verdict = 0, .fails = false },
+        .{ .context = trusting, .name = "127.0.0.2", .verdict = 64, .fails = true },
+        .{ .context = trusting, .name = "", .verdict = 0, .fails = false },
+        .{ .context = strange, .name = "localhost", .verdict = 18, .fails = true },
+        .{ .context = lenient, .name = "localhost", .verdict = 18, .fails = false },
+        .{ .context = lenient, .name = "example.org", .verdict = 62, .fails = true },
+        .{ .context = careless, .name = "example.org", .verdict = 62, .fails = false },
+    };
+    for (cases) |case| {
+        const pair, const results = try failedPair(&harness, server_context, case.context, case.name);
+        errdefer std.debug.print("context {d}, name {s}\n", .{ case.context, case.name });
+        try expectEqual(case.verdict, verdict(&harness, pair.client));
+        try expectEqual(if (case.fails) Status.tls_failed else null, results[1]);
+        if (case.fails) {
+            try tls.expectText(&harness, pair.client, .reason, "certificate verify failed");
+            // The server's own handshake was over in TLS 1.3; it is told by an alert.
+            try expectEqual(.tls_failed, try tls.ending(&harness, pair.server));
+            var buffer: [64]u8 = undefined;
+            try expect((try tls.text(&harness, pair.server, .alert, &buffer)).len > 0);
+            // The certificate can be seen nevertheless.
+            var der: [1024]u8 = undefined;
+            try expect((try tls.text(&harness, pair.client, .certificate, &der)).len > 300);
+            try expectFailure(.tls_failed, harness.send(pair.client, "secret", false));
+        }
+        try tls.closeBoth(&harness, pair);
+    }
+}
+
+test "a server may demand a certificate of its clients" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const server_context = try tls.serverContext(harness.scheduler);
+    const server = tls.contextOf(&harness, server_context);
+    try expectEqual(null, credentials.addAuthorities(server, certificates.certificate));
+    server.client_authentication = .require;
+    const client_context = try tls.clientContext(harness.scheduler);
+    {
+        const pair, const results = try failedPair(&harness, server_context, client_context, "localhost");
+        try expectEqual(.tls_failed, results[0]);
+        try tls.expectText(&harness, pair.server, .reason, "peer did not return a certificate");
+        try tls.closeBoth(&harness, pair);
+    }
+    server.client_authentication = .request;
+    try tls.closeBoth(&harness, try tls.connected(&harness, server_context, client_context));
+
+    const client = tls.contextOf(&harness, client_context);
+    try expectEqual(null, credentials.addCertificates(client, certificates.certificate));
+    try expectEqual(null, credentials.setKey(client, certificates.key, ""));
+    server.client_authentication = .require;
+    const pair = try tls.connected(&harness, server_context, client_context);
+    var buffer: [4096]u8 = undefined;
+    try expect((try tls.text(&harness, pair.server, .certificate, &buffer)).len > 300);
+    try tls.closeBoth(&harness, pair);
+}
+
+test "the server's order of protocols counts, and no common one is fatal" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const server_context = try tls.serverContext(harness.scheduler);
+    const client_context = try tls.clientContext(harness.scheduler);
+    const server = tls.contextOf(&harness, server_context);
+    const client = tls.contextOf(&harness, client_context);
+    for ([_][]const u8{ "\x00", "\x03ab", "\x02abc" }) |wrong| try expectEqual(.EINVAL, contexts.setProtocols(server, wrong));
+    try expectEqual(null, contexts.setProtocols(client, "\x08http/1.1\x02h2"));
+    {
+        const pair = try tls.connected(&harness, server_context, client_context);
+        try tls.expectText(&harness, pair.client, .alpn, "");
+        try tls.closeBoth(&harness, pair);
+    }
+    try expectEqual(null, contexts.setProtocols(server, "\x02h2\x08http/1.1"));
+    {
+        const pair = try tls.connected(&harness, server_context, client_context);
+        try tls.expectText(&harness, pair.client, .alpn, "h2");
+        try tls.expectText(&harness, pair.server, .alpn, "h2");
+        try tls.closeBoth(&harness, pair);
+    }
+    try expectEqual(null, contexts.setProtocols(server, "\x03foo"));
+    const pair, const results = try failedPair(&harness, server_context, client_context, "localhost");
+    try std.testing.expectEqualSlices(?Status, &.{ .tls_failed, .tls_failed }, &results);
+    try tls.expectText(&harness, pair.client, .alert, "120");
+    try tls.closeBoth(&harness, pair);
+}
+
+/// A context with the certificate for other.example.
+fn otherContext(harness: *Harness) !i32 {
+    const id: i32 = try contexts.create(&harness.scheduler.tls);
+    const context = tls.contextOf(harness, id);
+    try expectEqual(null, credentials.addCertificates(context, certificates.other_certificate));
+    try expectEqual(null, credentials.setKey(context, certificates.other_key, ""));
+    return id;
+}
+
+test "a server name chooses the context, exactly or by wildcard" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const server_context = try tls.serverContext(harness.scheduler);
+    const client_context = try tls.clientContext(harness.scheduler);
+    const client = tls.contextOf(&harness, client_context);
+    try expectEqual(null, credentials.addAuthorities(client, certificates.other_certificate));
+    const server = tls.contextOf(&harness, server_context);
+    const other = try otherContext(&harness);
+    try expectEqual(null, contexts.setProtocols(tls.contextOf(&harness, other), "\x05other"));
+    try expectEqual(null, contexts.setProtocols(client, "\x05other\x04main"));
+    try expectEqual(null, contexts.setProtocols(server, "\x04main"));
+    try expectEqual(null, contexts.addName(server, "Other.Example", other));
+    try expectEqual(null, contexts.addName(server, "*.wild.test", other));
+    try expectEqual(.EINVAL, contexts.addName(tls.contextOf(&harness, other), "a.b", server_context));
+    try expectEqual(.EINVAL, contexts.addName(server, "self", server_context));
+    // Those that are in use live on.
+    try expectEqual(null, contexts.free(&harness.scheduler.tls, other));
+
+    const cases = [_]struct { []const u8, []const u8 }{
+        .{ "other.example", "other" }, .{ "OTHER.example", "other" },
+        .{ "localhost", "main" },      .{ "127.0.0.1", "main" },
+    };
+    for (cases) |case| {
+        const pair, const results = try failedPair(&harness, server_context, client_context, case[0]);
+        try std.testing.expectEqualSlices(?Status, &.{ null, null }, &results);
+        try tls.expectText(&harness, pair.client, .alpn, case[1]);
+        try tls.closeBoth(&harness, pair);
+    }
+    client.verify_peer = false;
+    for ([_]struct { []const u8, []const u8 }{
+        .{ "a.wild.test", "other" }, .{ "a.b.wild.test", "main" }, .{ "wild.test", "main" },
+    }) |case| {
+        const pair, _ = try failedPair(&harness, server_context, client_context, case[0]);
+        try tls.expectText(&harness, pair.client, .alpn, case[1]);
+        try tls.expectText(&harness, pair.server, .server_name, case[0]);
+        try tls.closeBoth(&harness, pair);
+    }
+}
+
+test "a handshake pauses for the choice of a context" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const server_context = try tls.serverContext(harness.scheduler);
+    tls.contextOf(&harness, server_context).asks_server_name = true;
+    const client_context = try tls.clientContext(harness.scheduler);
+    try expectEqual(null, credentials.addAuthorities(tls.contextOf(&harness, client_context), certificates.other_certificate));
+    const other = try otherContext(&harness);
+
+    for ([_]i32{ other, 0, -1 }) |choice| {
+        const pair = try tls.startPair(&harness, server_context, client_context, "other.example", "");
+        const session = handshakes.find(harness.scheduler, pair.server).?;
+        const waiter = handshakes.wait(harness.scheduler, session, null).?;
+        try harness.expectWoken(&.{.{ waiter, .ok }});
+        try expectEqual(.tls_server_name, handshakes.outcome(harness.scheduler, pair.server));
+        try tls.expectText(&harness, pair.server, .server_name, "other.example");
+        if (choice < 0) {
+            // It is given up in the meantime.
+            try tls.closeBoth(&harness, pair);
+            continue;
+        }
+        try expectEqual(null, handshakes.chooseContext(harness.scheduler, pair.server, choice));
+        try expectEqual(.EALREADY, handshakes.chooseContext(harness.scheduler, pair.server, choice));
+        const results = try tls.outcomes(&harness, pair);
+        if (choice == other) {
+            try std.testing.expectEqualSlices(?Status, &.{ null, null }, &results);
+        } else {
+            try std.testing.expectEqualSlices(?Status, &.{ .tls_failed, .tls_failed }, &results);
+            try tls.expectText(&harness, pair.client, .alert, "112");
+        }
+        try tls.closeBoth(&harness, pair);
+    }
+}
+
+/// The session that a client was given, and what it takes to be resumed.
+fn resumable(harness: *Harness, server_context: i32, client_context: i32, buffer: []u8) ![]const u8 {
+    contexts.setNotices(tls.contextOf(harness, client_context), abi.TlsNotices.session | abi.TlsNotices.key_log);
+    const pair = try tls.connected(harness, server_context, client_context);
+    // In TLS 1.3 a ticket comes after the handshake, and is read with the data.
+    _ = try valueOf(harness.send(pair.server, "x", false));
+    var byte: [1]u8 = undefined;
+    try tls.receiveAll(harness, pair.client, &byte);
+    const reports = @import("reports.zig");
+    const notice = reports.takeNotice(harness.scheduler).?;
+    try expectEqual(pair.client, notice.handle);
+    try expectEqual(3, notice.kinds);
+    try expectEqual(null, reports.takeNotice(harness.scheduler));
+    var log: [4096]u8 = undefined;
+    try expect(std.mem.indexOf(u8, try tls.text(harness, pair.client, .key_log, &log), "CLIENT_") != null);
+    try tls.expectText(harness, pair.client, .key_log, "");
+    const session = try tls.text(harness, pair.client, .session, buffer);
+    try tls.closeBoth(harness, pair);
+    return session;
+}
+
+test "a session is resumed, for the name that it was verified for" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    for ([_]u32{ 0x0303, 0x0304 }) |version| {
+        const server_context = try tls.serverContext(harness.scheduler);
+        const client_context = try tls.clientContext(harness.scheduler);
+        try expectEqual(null, contexts.setVersions(tls.contextOf(&harness, client_context), version, version));
+        var buffer: [4096]u8 = undefined;
+        const session = try resumable(&harness, server_context, client_context, &buffer);
+        try expect(session.len > 50);
+        for ([_]struct { []const u8, c_long }{ .{ "localhost", 0 }, .{ "example.org", 62 }, .{ "127.0.0.2", 64 } }) |case| {
+            const pair = try tls.startPair(&harness, server_context, client_context, case[0], session);
+            const results = try tls.outcomes(&harness, pair);
+            try expectEqual(1, openssl.SSL_session_reused(handshakes.find(harness.scheduler, pair.client).?.connection.?));
+            try expectEqual(if (case[1] == 0) null else Status.tls_failed, results[1]);
+            try expectEqual(case[1], verdict(&harness, pair.client));
+            try tls.closeBoth(&harness, pair);
+        }
+        // A client may do so under another context, and a server may not.
+        {
+            const another = try tls.clientContext(harness.scheduler);
+            try expectEqual(null, contexts.setVersions(tls.contextOf(&harness, another), version, version));
+            const pair = try tls.startPair(&harness, server_context, another, "localhost", session);
+            try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
+            try expectEqual(1, openssl.SSL_session_reused(handshakes.find(harness.scheduler, pair.client).?.connection.?));
+            try tls.closeBoth(&harness, pair);
+        }
+        const other = try tls.serverContext(harness.scheduler);
+        const pair = try tls.startPair(&harness, other, client_context, "localhost", session);
+        try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
+        try expectEqual(0, openssl.SSL_session_reused(handshakes.find(harness.scheduler, pair.client).?.connection.?));
+        try tls.closeBoth(&harness, pair);
+    }
+}
+
+test "what cannot begin is refused" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const context = try tls.clientContext(harness.scheduler);
+    const handle, const peer = try harness.unixPair();
+    defer system.close(peer);
+    const start = handshakes.start;
+    const scheduler = harness.scheduler;
+    try expectEqual(.EINVAL, start(scheduler, handle, context, .{ .is_server = false, .name = "a\x00b" }));
+    try expectEqual(.EINVAL, start(scheduler, handle, context, .{ .is_server = false, .name = "." }));
+    try expectEqual(.stale_handle, start(scheduler, handle, 77, .{ .is_server = false }));
+    try expectEqual(.stale_handle, start(scheduler, handle, 0, .{ .is_server = false }));
+    const reader = harness.park(handle, .readable);
+    try expectEqual(.EBUSY, start(scheduler, handle, context, .{ .is_server = false }));
+    try expect(scheduler.cancel(reader, .cancelled));
+    // What is no session is as none.
+    try expectEqual(null, start(scheduler, handle, context, .{ .is_server = false, .session = "nonsense" }));
+    try expectEqual(.EISCONN, start(scheduler, handle, context, .{ .is_server = false }));
+    try expectFailure(.EOPNOTSUPP, streams.release(scheduler, handle));
+}
+
+test "the end of a plain conversation is not lost, and what is not TLS is told apart" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const context = try tls.serverContext(harness.scheduler);
+    for ([_]struct { []const u8, []const u8 }{
+        .{ "GET / HTTP/1.1\r\n", "http request" },
+        .{ "\x16\x03\x01\x48\x01", "length too long" },
+        .{ "SSH-2.0-OpenSSH\r\n", "wrong version number" },
+    }) |case| {
+        const server, const peer = try harness.tcpPeer();
+        defer system.close(peer);
+        // It arrives before the handshake begins.
+        try harness_module.sendFromPeer(peer, case[0]);
+        const reader = harness.park(server, .readable);
+        try harness.expectWoken(&.{.{ reader, .ok }});
+        streams.endTurn(harness.scheduler, server, .readable);
+        try expectEqual(null, handshakes.start(harness.scheduler, server, context, .{ .is_server = true }));
+        try expectEqual(.tls_failed, handshakes.outcome(harness.scheduler, server));
+        // OpenSSL 3.0 says "packet length", later ones "data length".
+        var buffer: [64]u8 = undefined;
+        try expect(std.mem.endsWith(u8, try tls.text(&harness, server, .reason, &buffer), case[1]));
+        // An alert was sent to whom it may concern.
+        try expectEqual(null, streams.close(harness.scheduler, server));
+    }
+}
+
+test "an end in the middle of a handshake, and one that is closed by its owner" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const context = try tls.serverContext(harness.scheduler);
+    const server, const peer = try harness.tcpPeer();
+    try expectEqual(null, handshakes.start(harness.scheduler, server, context, .{ .is_server = true }));
+    try harness_module.sendFromPeer(peer, "\x16\x03\x01");
+    const waiter = handshakes.wait(harness.scheduler, handshakes.find(harness.scheduler, server).?, null).?;
+    try harness.expectNobody();
+    try expectEqual(null, handshakes.wait(harness.scheduler, handshakes.find(harness.scheduler, server).?, null));
+    system.close(peer);
+    try harness.expectWoken(&.{.{ waiter, .ok }});
+    try expectEqual(.tls_truncated, handshakes.outcome(harness.scheduler, server));
+    try expectFailure(.tls_truncated, harness.send(server, "x", false));
+    try expectEqual(null, streams.close(harness.scheduler, server));
+
+    const second, const other = try harness.tcpPeer();
+    defer system.close(other);
+    try expectEqual(null, handshakes.start(harness.scheduler, second, context, .{ .is_server = true }));
+    const soon = system.nanoseconds() + std.time.ns_per_ms;
+    const impatient = handshakes.wait(harness.scheduler, handshakes.find(harness.scheduler, second).?, soon).?;
+    try harness.expectWoken(&.{.{ impatient, .timed_out }});
+    const patient = handshakes.wait(harness.scheduler, handshakes.find(harness.scheduler, second).?, null).?;
+    try expectEqual(null, streams.close(harness.scheduler, second));
+    try harness.expectWoken(&.{.{ patient, .closed }});
+    try expectEqual(.stale_handle, handshakes.outcome(harness.scheduler, second));
+}

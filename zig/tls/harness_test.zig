@@ -18,7 +18,7 @@ pub const Pair = struct { server: i32, client: i32 };
 
 /// A context with the test certificate.
 pub fn serverContext(scheduler: *Scheduler) !i32 {
-    const id: i32 = @intCast(try contexts.create(&scheduler.tls));
+    const id: i32 = try contexts.create(&scheduler.tls);
     const context = contexts.find(&scheduler.tls, id).?;
     try expectEqual(null, credentials.addCertificates(context, certificates.certificate));
     try expectEqual(null, credentials.setKey(context, certificates.key, ""));
@@ -27,7 +27,7 @@ pub fn serverContext(scheduler: *Scheduler) !i32 {
 
 /// A context that trusts the test certificate.
 pub fn clientContext(scheduler: *Scheduler) !i32 {
-    const id: i32 = @intCast(try contexts.create(&scheduler.tls));
+    const id: i32 = try contexts.create(&scheduler.tls);
     try expectEqual(null, credentials.addAuthorities(contexts.find(&scheduler.tls, id).?, certificates.certificate));
     return id;
 }

@@ -142,6 +142,19 @@ pub fn keepSession(connection: *openssl.Connection, resumable: *openssl.Session)
     return 1;
 }
 
+/// Keeps the certificate that is about to be refused, which OpenSSL forgets: its owner may ask what
+/// was wrong with it.
+pub fn keepRefused(store: *openssl.StoreContext) void {
+    const place = openssl.SSL_get_ex_data_X509_STORE_CTX_idx();
+    const connection: *const openssl.Connection = @ptrCast(openssl.X509_STORE_CTX_get_ex_data(store, place) orelse return);
+    const engine = contextOf(connection).engine;
+    const session = engine.current orelse return;
+    const extra = session.extraOf(engine.allocator) catch return;
+    const certificate = openssl.X509_STORE_CTX_get0_cert(store) orelse return;
+    if (extra.refused != null or openssl.X509_up_ref(certificate) != 1) return;
+    extra.refused = certificate;
+}
+
 pub fn keepKeyLog(connection: *const openssl.Connection, line: [*:0]const u8) callconv(.c) void {
     const engine = contextOf(connection).engine;
     const session = engine.current orelse return;

@@ -37,7 +37,6 @@ pub extern "c" fn ERR_get_error() c_ulong;
 pub extern "c" fn ERR_lib_error_string(code: c_ulong) ?[*:0]const u8;
 pub extern "c" fn ERR_reason_error_string(code: c_ulong) ?[*:0]const u8;
 pub extern "c" fn X509_verify_cert_error_string(code: c_long) [*:0]const u8;
-pub extern "c" fn SSL_alert_desc_string_long(alert: c_int) [*:0]const u8;
 
 /// The library that an error code comes from, and its reason there (ERR_GET_LIB, ERR_GET_REASON).
 pub fn libraryOf(code: c_ulong) c_ulong {
@@ -81,6 +80,7 @@ pub extern "c" fn d2i_PKCS8PrivateKey_bio(bio: *Bio, reused: ?*?*PrivateKey, cal
 pub extern "c" fn d2i_PKCS12_bio(bio: *Bio, reused: ?*?*Pkcs12) ?*Pkcs12;
 pub extern "c" fn PKCS12_parse(store: *Pkcs12, password: ?[*:0]const u8, key: *?*PrivateKey, certificate: *?*Certificate, others: *?*Stack) c_int;
 pub extern "c" fn PKCS12_free(store: *Pkcs12) void;
+pub extern "c" fn X509_up_ref(certificate: *Certificate) c_int;
 pub extern "c" fn X509_free(certificate: *Certificate) void;
 pub extern "c" fn X509_CRL_free(list: *RevocationList) void;
 pub extern "c" fn EVP_PKEY_free(key: *PrivateKey) void;
@@ -109,6 +109,9 @@ pub const VerifyCallback = fn (c_int, *StoreContext) callconv(.c) c_int;
 pub extern "c" fn X509_STORE_add_cert(store: *Store, certificate: *Certificate) c_int;
 pub extern "c" fn X509_STORE_add_crl(store: *Store, list: *RevocationList) c_int;
 pub extern "c" fn X509_STORE_set_flags(store: *Store, flags: c_ulong) c_int;
+pub extern "c" fn X509_STORE_CTX_get_ex_data(context: *const StoreContext, index: c_int) ?*anyopaque;
+pub extern "c" fn X509_STORE_CTX_get0_cert(context: *const StoreContext) ?*Certificate;
+pub extern "c" fn SSL_get_ex_data_X509_STORE_CTX_idx() c_int;
 pub extern "c" fn X509_STORE_CTX_get_error(context: *const StoreContext) c_int;
 pub extern "c" fn X509_VERIFY_PARAM_set1_host(parameters: *VerifyParameters, name: [*]const u8, length: usize) c_int;
 pub extern "c" fn X509_VERIFY_PARAM_set1_ip_asc(parameters: *VerifyParameters, address: [*:0]const u8) c_int;
@@ -155,8 +158,6 @@ pub extern "c" fn SSL_CTX_ctrl(context: *Context, command: c_int, number: c_long
 pub extern "c" fn SSL_CTX_callback_ctrl(context: *Context, command: c_int, callback: ?*const fn () callconv(.c) void) c_long;
 pub extern "c" fn SSL_CTX_set_options(context: *Context, options: u64) u64;
 pub extern "c" fn SSL_CTX_set_verify(context: *Context, mode: c_int, callback: ?*const VerifyCallback) void;
-pub extern "c" fn SSL_CTX_get_verify_mode(context: *const Context) c_int;
-pub extern "c" fn SSL_CTX_get_verify_callback(context: *const Context) ?*const VerifyCallback;
 pub extern "c" fn SSL_CTX_set_cipher_list(context: *Context, list: [*:0]const u8) c_int;
 pub extern "c" fn SSL_CTX_set_ciphersuites(context: *Context, list: [*:0]const u8) c_int;
 pub extern "c" fn SSL_CTX_set_alpn_protos(context: *Context, protocols: [*]const u8, length: c_uint) c_int;
@@ -226,6 +227,7 @@ pub extern "c" fn SSL_get0_peer_certificate(connection: *const Connection) ?*Cer
 pub extern "c" fn SSL_get_peer_cert_chain(connection: *const Connection) ?*Stack;
 pub extern "c" fn SSL_session_reused(connection: *const Connection) c_int;
 pub extern "c" fn SSL_set_session(connection: *Connection, session: ?*Session) c_int;
+pub extern "c" fn SSL_set_session_id_context(connection: *Connection, id: [*]const u8, length: c_uint) c_int;
 pub extern "c" fn SSL_SESSION_free(session: ?*Session) void;
 pub extern "c" fn d2i_SSL_SESSION(reused: ?*?*Session, input: *[*]const u8, length: c_long) ?*Session;
 pub extern "c" fn i2d_SSL_SESSION(session: *const Session, output: ?*[*]u8) c_int;

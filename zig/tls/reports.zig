@@ -15,19 +15,19 @@ fn failed(status: Status) Outcome {
     return .{ .failure = status };
 }
 
-/// Copies as much of the text as there is room for.
+/// Copies the text if there is room for all of it. Returns its length in any case: a caller with
+/// less room asks again.
 pub fn write(text: []const u8, output: []u8) usize {
-    const count = @min(text.len, output.len);
-    @memcpy(output[0..count], text[0..count]);
-    return count;
+    if (text.len <= output.len) @memcpy(output[0..text.len], text);
+    return text.len;
 }
 
 fn string(text: ?[*:0]const u8, output: []u8) Outcome {
     return .{ .value = write(std.mem.span(text orelse return .{ .value = 0 }), output) };
 }
 
-/// Writes one of a session's properties and returns its length: 0 where it has none. DER that does
-/// not fit is `ENOBUFS`.
+/// Writes one of a session's properties and returns its length: 0 where it has none. What does not
+/// fit is not written.
 pub fn report(engine: *Engine, session: *Session, what: abi.TlsText, place: u32, output: []u8) Outcome {
     const connection = session.connection.?;
     openssl.ERR_clear_error();
@@ -53,7 +53,7 @@ pub fn report(engine: *Engine, session: *Session, what: abi.TlsText, place: u32,
             if (session.state == .paused) return .{ .value = write(session.extra.?.server_name, output) };
             return string(openssl.SSL_get_servername(connection, openssl.TLSEXT_NAMETYPE_host_name), output);
         },
-        .certificate => return writeCertificate(certificateAt(connection, place) orelse return failed(.ENOENT), output),
+        .certificate => return writeCertificate(certificateAt(session, place) orelse return failed(.ENOENT), output),
         .session => {
             const extra = session.extra orelse return .{ .value = 0 };
             const resumable = extra.resumable orelse return .{ .value = 0 };
@@ -62,23 +62,26 @@ pub fn report(engine: *Engine, session: *Session, what: abi.TlsText, place: u32,
         .key_log => {
             const extra = session.extra orelse return .{ .value = 0 };
             const length = extra.key_log.items.len;
-            if (length > output.len) return failed(.ENOBUFS);
-            @memcpy(output[0..length], extra.key_log.items);
-            extra.key_log.clearAndFree(engine.allocator);
+            if (write(extra.key_log.items, output) <= output.len) extra.key_log.clearAndFree(engine.allocator);
             return .{ .value = length };
         },
         .reason => return .{ .value = write(reasons.reasonText(session.reason), output) },
         .alert => {
             const alert = reasons.alertOf(session.reason) orelse return .{ .value = 0 };
-            return string(openssl.SSL_alert_desc_string_long(alert), output);
+            var number: [4]u8 = undefined;
+            return .{ .value = write(std.fmt.bufPrint(&number, "{d}", .{alert}) catch unreachable, output) };
         },
     }
 }
 
 /// The peer's certificate, then those that it has sent along. OpenSSL's list has the peer's own on a
 /// client only (SSL_get_peer_cert_chain(3)).
-fn certificateAt(connection: *openssl.Connection, place: u32) ?*openssl.Certificate {
-    if (place == 0) return openssl.SSL_get0_peer_certificate(connection);
+fn certificateAt(session: *const Session, place: u32) ?*openssl.Certificate {
+    const connection = session.connection.?;
+    if (place == 0) {
+        if (session.extra) |extra| if (extra.refused) |certificate| return certificate;
+        return openssl.SSL_get0_peer_certificate(connection);
+    }
     const chain = openssl.SSL_get_peer_cert_chain(connection);
     const is_server = openssl.SSL_is_server(connection) == 1;
     const index = if (is_server) place - 1 else place;
@@ -89,7 +92,7 @@ fn certificateAt(connection: *openssl.Connection, place: u32) ?*openssl.Certific
 fn writeCertificate(certificate: *openssl.Certificate, output: []u8) Outcome {
     const length = openssl.i2d_X509(certificate, null);
     if (length < 0) return failed(.exhausted);
-    if (length > output.len) return failed(.ENOBUFS);
+    if (length > output.len) return .{ .value = @intCast(length) };
     var cursor: [*]u8 = output.ptr;
     return .{ .value = @intCast(openssl.i2d_X509(certificate, &cursor)) };
 }
@@ -97,7 +100,7 @@ fn writeCertificate(certificate: *openssl.Certificate, output: []u8) Outcome {
 fn writeSession(resumable: *openssl.Session, output: []u8) Outcome {
     const length = openssl.i2d_SSL_SESSION(resumable, null);
     if (length <= 0) return failed(.exhausted);
-    if (length > output.len) return failed(.ENOBUFS);
+    if (length > output.len) return .{ .value = @intCast(length) };
     var cursor: [*]u8 = output.ptr;
     return .{ .value = @intCast(openssl.i2d_SSL_SESSION(resumable, &cursor)) };
 }
@@ -125,6 +128,7 @@ pub fn updateKeys(scheduler: *Scheduler, session: *Session, asks_peer: bool) ?St
 pub fn takeNotice(scheduler: *Scheduler) ?struct { handle: i32, kinds: u8 } {
     const engine = &scheduler.tls;
     const place = engine.noticed.popFront(&engine.sessions) orelse return null;
+    engine.notice_count.* = engine.noticed.length;
     const session = engine.sessions.at(place);
     const kinds = session.notices;
     session.notices = 0;

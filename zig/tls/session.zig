@@ -89,6 +89,8 @@ pub const Session = struct {
         /// What the certificate must be valid for, NUL-terminated: checked again on resumption.
         expected_name: []u8 = &.{},
         is_address: bool = false,
+        /// The peer's certificate, if that was why the handshake failed. A reference.
+        refused: ?*openssl.Certificate = null,
     };
 
     pub fn unread(session: *const Session) []u8 {
@@ -164,6 +166,7 @@ pub const Session = struct {
         allocator.free(extra.server_name);
         allocator.free(extra.expected_name);
         extra.key_log.deinit(allocator);
+        if (extra.refused) |certificate| openssl.X509_free(certificate);
         if (extra.resumable) |resumable| openssl.SSL_SESSION_free(resumable);
         allocator.destroy(extra);
         session.extra = null;

@@ -1,0 +1,347 @@
+//! Transfers over TLS: what they count, what they keep, and how a stream ends.
+
+const std = @import("std");
+const abi = @import("../abi.zig");
+const contexts = @import("contexts.zig");
+const handshakes = @import("handshakes.zig");
+const harness_module = @import("../harness_test.zig");
+const openssl = @import("openssl.zig");
+const reports = @import("reports.zig");
+const streams = @import("../streams.zig");
+const system = @import("../system.zig");
+const tls = @import("harness_test.zig");
+const transfers = @import("transfers.zig");
+const Harness = harness_module.Harness;
+const Session = @import("session.zig").Session;
+const Status = abi.Status;
+const expect = std.testing.expect;
+const expectEqual = std.testing.expectEqual;
+const expectFailure = harness_module.expectFailure;
+const valueOf = harness_module.valueOf;
+
+fn sessionOf(harness: *Harness, handle: i32) *Session {
+    return handshakes.find(harness.scheduler, handle).?;
+}
+
+fn pattern(bytes: []u8, seed: u64) void {
+    var random = std.Random.DefaultPrng.init(seed);
+    random.random().bytes(bytes);
+}
+
+/// Sends all of it as a fiber would, while the other end receives, and compares.
+fn expectThrough(harness: *Harness, from: i32, to: i32, bytes: []const u8, parts_of: usize) !void {
+    const got = try std.testing.allocator.alloc(u8, bytes.len);
+    defer std.testing.allocator.free(got);
+    var sent: usize = 0;
+    var taken: usize = 0;
+    var waiter: ?u32 = null;
+    var granted = false;
+    for (0..200_000) |_| {
+        if (taken == bytes.len and sent == bytes.len) return std.testing.expectEqualSlices(u8, bytes, got);
+        harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
+        if (sent < bytes.len and waiter == null) {
+            const source = bytes[sent..];
+            var parts: [abi.Limits.vector_length]std.posix.iovec_const = undefined;
+            const outcome = if (parts_of == 0) harness.send(from, source, granted) else blk: {
+                var count: usize = 0;
+                var offset: usize = 0;
+                while (offset < source.len and count < parts.len) : (count += 1) {
+                    const length = @min(parts_of, source.len - offset);
+                    parts[count] = .{ .base = source.ptr + offset, .len = length };
+                    offset += length;
+                }
+                break :blk streams.send(harness.scheduler, from, .{ .vector = .{ .parts = parts[0..count], .total = source.len } }, granted);
+            };
+            switch (outcome) {
+                .value => |count| sent += count,
+                .failure => |status| try expectEqual(.would_block, status),
+            }
+            const keeps_turn = outcome == .value or granted;
+            granted = false;
+            if (sent < bytes.len) {
+                waiter = if (keeps_turn) harness.parkAgain(from, .writable) else harness.park(from, .writable);
+            }
+        }
+        switch (harness.receive(to, got[taken..][0..@min(got.len - taken, 50_000)], false)) {
+            .value => |count| taken += count,
+            .failure => |status| try expectEqual(.would_block, status),
+        }
+        for (try harness.pollFor(0)) |wakeup| {
+            try expectEqual(waiter.?, wakeup[0]);
+            try expectEqual(.ok, wakeup[1]);
+            waiter = null;
+            granted = true;
+        }
+    }
+    return error.NeverThrough;
+}
+
+test "megabytes arrive as they were sent, in one buffer or many, through sockets large and small" {
+    const bytes = try std.testing.allocator.alloc(u8, 3 * 1024 * 1024 + 17);
+    defer std.testing.allocator.free(bytes);
+    pattern(bytes, 1);
+    for ([_]u32{ 0x0303, 0x0304 }) |version| for ([_]bool{ false, true }) |is_small| {
+        var harness = try Harness.init();
+        defer harness.deinit();
+        const client_context = try tls.clientContext(harness.scheduler);
+        try expectEqual(null, contexts.setVersions(tls.contextOf(&harness, client_context), version, version));
+        const pair = try tls.connected(&harness, try tls.serverContext(harness.scheduler), client_context);
+        if (is_small) for ([_]i32{ pair.server, pair.client }) |handle| {
+            // The receiver's window stays: the kernel waits long before it announces a small one anew.
+            _ = system.setOption(harness.socketOf(handle).fd, std.c.SOL.SOCKET, std.c.SO.SNDBUF, @as(c_int, 4096));
+        };
+        const length: usize = if (is_small) 400_000 else bytes.len;
+        for ([_]usize{ 0, 100, 20_000 }) |parts_of| {
+            try expectThrough(&harness, pair.server, pair.client, bytes[0..length], parts_of);
+            try expectThrough(&harness, pair.client, pair.server, bytes[0..length], parts_of);
+        }
+        // Nothing is kept when nothing is under way.
+        for ([_]i32{ pair.server, pair.client }) |handle| {
+            try expectEqual(0, sessionOf(&harness, handle).input.len);
+            try expectEqual(0, sessionOf(&harness, handle).output.len);
+        }
+        try tls.closeBoth(&harness, pair);
+    };
+}
+
+test "records larger than the reader's buffer are read in pieces" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const pair = try tls.defaultPair(&harness);
+    var bytes: [40_000]u8 = undefined;
+    pattern(&bytes, 2);
+    try expectEqual(bytes.len, try valueOf(harness.send(pair.client, &bytes, false)));
+    var got: [bytes.len]u8 = undefined;
+    var taken: usize = 0;
+    while (taken < got.len) {
+        const reader = harness.park(pair.server, .readable);
+        try harness.expectWoken(&.{.{ reader, .ok }});
+        switch (harness.receive(pair.server, got[taken..][0..@min(999, got.len - taken)], true)) {
+            .value => |count| taken += count,
+            .failure => |status| {
+                try expectEqual(.would_block, status);
+                streams.endTurn(harness.scheduler, pair.server, .readable);
+            },
+        }
+    }
+    try std.testing.expectEqualSlices(u8, &bytes, &got);
+    try expect(!harness.socketOf(pair.server).flags.readable);
+}
+
+/// Fills a connection whose peer does not read, until a call ends short.
+fn fill(harness: *Harness, handle: i32, bytes: []const u8) !usize {
+    harness_module.shrinkBuffers(harness.socketOf(handle).fd);
+    for (0..10_000) |_| {
+        harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
+        const count = try valueOf(harness.send(handle, bytes, false));
+        if (count < bytes.len) return count;
+    }
+    return error.NeverFull;
+}
+
+test "a writer who gives up leaves a stream that goes on" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    for ([_]bool{ true, false }) |by_cancelling| {
+        const pair = try tls.defaultPair(&harness);
+        harness_module.shrinkBuffers(harness.socketOf(pair.client).fd);
+        const chunk: [60_000]u8 = @splat('a');
+        const count = try fill(&harness, pair.server, &chunk);
+        const session = sessionOf(&harness, pair.server);
+        try expect(session.output.len > 0 and session.credit == chunk.len - count);
+        try expect(session.flags.mid_transfer);
+        const writer = harness.parkAgain(pair.server, .writable);
+        const next = harness.park(pair.server, .writable);
+        try harness.expectNobody();
+        if (by_cancelling) {
+            try expect(harness.scheduler.cancel(writer, .cancelled));
+            try harness.expectWoken(&.{.{ writer, .cancelled }});
+        } else {
+            _ = harness.scheduler.cancel(next, .cancelled);
+            _ = harness.scheduler.cancel(writer, .timed_out);
+            _ = try harness.poll();
+        }
+        try expectEqual(0, session.credit);
+        try expect(!session.flags.mid_transfer);
+        // The peer reads it all; then the next one's bytes follow.
+        const after = if (by_cancelling) next else harness.park(pair.server, .writable);
+        var buffer: [65536]u8 = undefined;
+        var total: usize = 0;
+        var granted = false;
+        var waiter = after;
+        for (0..10_000) |_| {
+            harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
+            switch (harness.receive(pair.client, &buffer, false)) {
+                .value => |length| {
+                    total += length;
+                    if (buffer[length - 1] == 'b') break;
+                },
+                .failure => |status| try expectEqual(.would_block, status),
+            }
+            for (try harness.pollFor(std.time.ns_per_ms)) |wakeup| {
+                try expectEqual(waiter, wakeup[0]);
+                granted = true;
+                const written = try valueOf(harness.send(pair.server, "b", true));
+                if (written == 0) waiter = harness.parkAgain(pair.server, .writable);
+            }
+        }
+        try expect(granted and total % chunk.len == 1);
+        try tls.closeBoth(&harness, pair);
+    }
+}
+
+test "an end without close_notify is no end" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const pair = try tls.defaultPair(&harness);
+    try expectEqual(4, try valueOf(harness.send(pair.client, "last", false)));
+    // As an attacker would, who cannot forge the announcement.
+    try expectEqual(0, std.c.shutdown(harness.socketOf(pair.client).fd, std.c.SHUT.WR));
+    var buffer: [4]u8 = undefined;
+    try tls.receiveAll(&harness, pair.server, &buffer);
+    for (0..3) |_| try expectEqual(.tls_truncated, try tls.ending(&harness, pair.server));
+    const reader = harness.park(pair.server, .readable);
+    try harness.expectWoken(&.{.{ reader, .ok }});
+    try expectFailure(.tls_truncated, harness.receive(pair.server, &buffer, true));
+    // The other direction is whole.
+    try expectEqual(2, try valueOf(harness.send(pair.server, "on", false)));
+    try tls.receiveAll(&harness, pair.client, buffer[0..2]);
+    try tls.closeBoth(&harness, pair);
+}
+
+test "a half closed stream ends for one side only" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const pair = try tls.defaultPair(&harness);
+    try expectEqual(4, try valueOf(harness.send(pair.client, "last", false)));
+    try expectEqual(null, streams.shutdown(harness.scheduler, pair.client, false));
+    try expectEqual(null, streams.shutdown(harness.scheduler, pair.client, false));
+    try expectFailure(.EPIPE, harness.send(pair.client, "more", false));
+    var buffer: [4]u8 = undefined;
+    try tls.receiveAll(&harness, pair.server, &buffer);
+    for (0..3) |_| try expectEqual(.ok, try tls.ending(&harness, pair.server));
+    try expectEqual(4, try valueOf(harness.send(pair.server, "late", false)));
+    try tls.receiveAll(&harness, pair.client, &buffer);
+    try std.testing.expectEqualStrings("late", &buffer);
+    try expectEqual(null, streams.close(harness.scheduler, pair.server));
+    try expectEqual(.ok, try tls.ending(&harness, pair.client));
+    try expectEqual(null, streams.close(harness.scheduler, pair.client));
+}
+
+test "closing sends what is left and announces the end, but not in the middle of a write" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    for ([_]bool{ true, false }) |breaks_off| {
+        const pair = try tls.defaultPair(&harness);
+        harness_module.shrinkBuffers(harness.socketOf(pair.client).fd);
+        const chunk: [60_000]u8 = @splat('a');
+        _ = try fill(&harness, pair.server, &chunk);
+        // Whoever had the turn has ended it, or not.
+        if (!breaks_off) streams.endTurn(harness.scheduler, pair.server, .writable);
+        try expect(sessionOf(&harness, pair.server).output.len > 0);
+        try expectEqual(null, streams.close(harness.scheduler, pair.server));
+        try expectEqual(1, harness.scheduler.shared.lingering);
+        const expected: Status = if (breaks_off) .tls_truncated else .ok;
+        try expectEqual(expected, try tls.ending(&harness, pair.client));
+        try expectEqual(null, streams.close(harness.scheduler, pair.client));
+        try harness.pollUntil(harness.scheduler, struct {
+            fn holds(scheduler: *@import("../scheduler.zig").Scheduler) bool {
+                return scheduler.shared.sockets == 0;
+            }
+        }.holds);
+        try expectEqual(0, harness.scheduler.tls.sessions.in_use);
+    }
+}
+
+test "keys are updated in the middle of transfers, at either end's wish" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const pair = try tls.defaultPair(&harness);
+    var bytes: [300_000]u8 = undefined;
+    pattern(&bytes, 3);
+    for (0..20) |turn| {
+        const from, const to = if (turn % 2 == 0) .{ pair.server, pair.client } else .{ pair.client, pair.server };
+        try expectEqual(null, reports.updateKeys(harness.scheduler, sessionOf(&harness, from), turn % 3 == 0));
+        try expectThrough(&harness, from, to, bytes[0 .. 1000 * (1 + turn * 10)], 0);
+        try expectThrough(&harness, to, from, bytes[0 .. 1000 * (1 + turn * 10)], 0);
+    }
+    const client_context = try tls.clientContext(harness.scheduler);
+    try expectEqual(null, contexts.setVersions(tls.contextOf(&harness, client_context), 0, 0x0303));
+    const old = try tls.connected(&harness, try tls.serverContext(harness.scheduler), client_context);
+    try expectEqual(.EOPNOTSUPP, reports.updateKeys(harness.scheduler, sessionOf(&harness, old.client), false));
+}
+
+test "what OpenSSL has to say to a peer that does not read is bounded" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const pair = try tls.defaultPair(&harness);
+    harness_module.shrinkBuffers(harness.socketOf(pair.client).fd);
+    const chunk: [60_000]u8 = @splat('a');
+    _ = try fill(&harness, pair.server, &chunk);
+    streams.endTurn(harness.scheduler, pair.server, .writable);
+    // Each update is a message, as the answers to a peer's own are.
+    const session = sessionOf(&harness, pair.server);
+    for (0..20_000) |_| {
+        const status = reports.updateKeys(harness.scheduler, session, false) orelse {
+            try expect(session.unsent().len < 256 * 1024);
+            continue;
+        };
+        try expectEqual(.tls_failed, status);
+        try expect(session.unsent().len > 64 * 1024);
+        return tls.closeBoth(&harness, pair);
+    }
+    return error.NeverCutOff;
+}
+
+test "a damaged record ends the connection, at both ends" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const server, const peer = try harness.tcpPeer();
+    const client = try harness_module.handleOf(@import("../endpoints.zig").adopt(harness.scheduler, peer));
+    const pair: tls.Pair = .{ .server = server, .client = client };
+    try expectEqual(null, handshakes.start(harness.scheduler, server, try tls.serverContext(harness.scheduler), .{ .is_server = true }));
+    try expectEqual(null, handshakes.start(harness.scheduler, client, try tls.clientContext(harness.scheduler), .{ .is_server = false }));
+    try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
+    const record = "\x17\x03\x03\x00\x20" ++ "x" ** 32;
+    _ = try valueOf(system.send(peer, record, record.len));
+    try expectEqual(.tls_failed, try tls.ending(&harness, server));
+    try tls.expectText(&harness, server, .reason, "decryption failed or bad record mac");
+    try expectEqual(.tls_failed, try tls.ending(&harness, client));
+    try tls.expectText(&harness, client, .alert, "20");
+    for ([_]i32{ server, client }) |handle| {
+        try expectFailure(.tls_failed, harness.send(handle, "x", false));
+        try expectEqual(.tls_failed, streams.shutdown(harness.scheduler, handle, false));
+    }
+    try tls.closeBoth(&harness, pair);
+}
+
+test "files are not sent by the kernel, and a reset frees everything" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const pair = try tls.defaultPair(&harness);
+    const fd = try harness_module.temporaryFile("content");
+    defer system.close(fd);
+    try expectFailure(.EOPNOTSUPP, streams.send(harness.scheduler, pair.server, .{ .file = .{ .fd = fd, .offset = 0, .length = 7 } }, false));
+    try expectEqual(2, try valueOf(harness.send(pair.server, "ok", false)));
+    try expectEqual(null, streams.reset(harness.scheduler, pair.server));
+    try expectEqual(.ECONNRESET, try tls.ending(&harness, pair.client));
+    try expectEqual(null, streams.close(harness.scheduler, pair.client));
+    try expectEqual(0, harness.scheduler.tls.sessions.in_use);
+}
+
+test "the whole costs one reception for each wake-up" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const pair = try tls.defaultPair(&harness);
+    var scratch: [64]u8 = undefined;
+    const message: [64]u8 = @splat('m');
+    for (0..3) |_| {
+        const reader = harness.park(pair.server, .readable);
+        try expectEqual(64, try valueOf(harness.send(pair.client, &message, false)));
+        try harness.expectWoken(&.{.{ reader, .ok }});
+        try expectEqual(64, try valueOf(harness.receive(pair.server, &scratch, true)));
+        // It knows that nothing is left without asking the kernel.
+        try expect(!harness.socketOf(pair.server).flags.readable);
+    }
+    try tls.closeBoth(&harness, pair);
+}
