@@ -1,7 +1,8 @@
 //! Closing so that nothing is lost. close(2) on a TCP socket that has received more than was read
 //! sends a reset, and a reset may destroy what the peer has not read yet (RFC 1122, 4.2.2.13; RFC
-//! 2525, 2.17). So a socket whose last bytes are unacknowledged is half closed and kept, its input
-//! thrown away, until the peer has closed too or a limit has passed. Its owner sees none of this.
+//! 2525, 2.17). So a socket that has sent, and whose last bytes are unacknowledged or whose input is
+//! unread, is half closed and kept, its input thrown away, until the peer has closed too or a limit
+//! has passed. Its owner sees none of this.
 
 const std = @import("std");
 const c = std.c;
@@ -20,7 +21,7 @@ fn isNeeded(socket: *const Socket) bool {
     if (socket.kind != .stream or !socket.flags.tcp or !socket.flags.sent) return false;
     if (socket.failure != .ok or socket.flags.connecting) return false;
     const unacknowledged = system.unacknowledged(socket.fd) orelse return true;
-    return unacknowledged > 0;
+    return unacknowledged > 0 or system.unread(socket.fd) > 0;
 }
 
 /// Closes a socket whose waiters have been woken: at once, or when its last bytes have arrived.

@@ -158,6 +158,14 @@ pub fn unacknowledged(fd: Descriptor) ?usize {
     return @intCast(@max(bytes, 0));
 }
 
+/// Bytes that have arrived and were not received.
+pub fn unread(fd: Descriptor) usize {
+    const fionread = if (is_linux) 0x541b else 0x4004667f;
+    var bytes: c_int = 0;
+    if (c.ioctl(fd, @bitCast(@as(u32, fionread)), &bytes) != 0) return 0;
+    return @intCast(@max(bytes, 0));
+}
+
 /// A new socket that neither blocks nor survives an exec.
 pub fn socket(family: u32, kind: u32) Outcome {
     const flags: u32 = if (is_darwin) 0 else c.SOCK.NONBLOCK | c.SOCK.CLOEXEC;

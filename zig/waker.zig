@@ -12,7 +12,8 @@ const backend = @import("backend.zig");
 const system = @import("system.zig");
 const Scheduler = @import("scheduler.zig").Scheduler;
 
-const stack_bytes = 128 * 1024;
+/// Reserved, not touched: room for the thread-local storage of whatever else is loaded.
+const stack_bytes = 512 * 1024;
 
 /// Guards `living`, the one thing that the threads of several schedulers share.
 var lock: c.pthread_mutex_t = .{};
