@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/exports.zig by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
-export const abiNumber = 649905401;
+export const abiNumber = 369744074;
 
 export const Status = {
   ok: 0,
@@ -112,8 +112,9 @@ export const Shared = {
   waitersUint32: 4,
   socketsUint32: 5,
   lingeringUint32: 6,
-  addressPortUint32: 7,
-  addressFamilyUint32: 8,
+  hostIsReadyUint32: 7,
+  addressPortUint32: 8,
+  addressFamilyUint32: 9,
   pollsFloat64: 5,
   eventsFloat64: 6,
   wakeupsFloat64: 7,
@@ -135,6 +136,8 @@ export const symbols = {
   plait_lastErrno: { args: [], returns: "i32" },
   plait_now: { args: [], returns: "f64" },
   plait_poll: { args: ["i32"], returns: "i32" },
+  plait_beginTurn: { args: [], returns: "void" },
+  plait_lingeringPoll: { args: ["i32"], returns: "i32" },
   plait_arm: { args: [], returns: "void" },
   plait_setTimer: { args: [], returns: "void" },
   plait_wait: { args: ["i32", "i32", "f64", "i32"], returns: "i32" },

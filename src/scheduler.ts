@@ -26,9 +26,10 @@ const turnMilliseconds = 1;
 
 /**
  * How long a turn that found work waits for more before it arms the waker. Ringing the bell costs
- * two context switches; a peer on a fast network answers sooner than that.
+ * two context switches, and most peers answer sooner than that. The wait ends at once when Bun's
+ * loop has something to do. Where the core cannot tell, it is far shorter.
  */
-const lingerMicroseconds = 50;
+const lingerMicroseconds = 500;
 
 /**
  * Wake-ups between two runs of the microtasks. A run for each would cost twice as much; a run for
@@ -53,6 +54,8 @@ let turning = false;
 let scheduled = false;
 /** The waker will ring. */
 let armed = false;
+/** When a turn has last woken anything, on the monotonic clock in milliseconds. */
+let lastWork = 0;
 
 let bell: { ref(): void; unref(): void } | undefined;
 let bellHolds = false;
@@ -158,34 +161,37 @@ function updateBell(): void {
 }
 
 /**
- * One turn of the attached driver: polls until nothing comes or the time is up. `timeout` is how many
+ * One turn of the attached driver: polls until nothing comes or the time is up. `linger` is how many
  * microseconds the first poll may wait.
  */
-function turn(timeout: number): void {
+function turn(linger: number): void {
   if (turning) return;
   turning = true;
+  core.beginTurn();
   let end = 0;
-  let idle = false;
+  let isIdle = false;
   try {
     for (;;) {
-      const count = core.poll(timeout);
+      const count = linger === 0 ? core.poll(0) : core.lingeringPoll(linger);
       if (count === 0) {
-        idle = true;
+        isIdle = true;
         break;
       }
+      lastWork = sharedFloat64[Shared.nowMillisecondsFloat64]!;
       dispatch(count);
-      const time = sharedFloat64[Shared.nowMillisecondsFloat64]!;
-      if (end === 0) end = time + turnMilliseconds;
-      else if (time >= end) break;
-      timeout = lingerMicroseconds;
+      if (end === 0) end = lastWork + turnMilliseconds;
+      else if (lastWork >= end) break;
+      linger = lingerMicroseconds;
     }
   } finally {
     turning = false;
-    if (idle && sharedUint32[Shared.readyUint32] === 0) {
-      if (!armed && sharedUint32[Shared.socketsUint32]! + sharedUint32[Shared.waitersUint32]! > 0)
-        arm();
-      else if (armed) core.setTimer();
-    } else schedule();
+    const hasMore = sharedUint32[Shared.readyUint32] !== 0;
+    // Bun's loop may be busy for long: without work of its own the scheduler goes to sleep beside it.
+    const idleTime = sharedFloat64[Shared.nowMillisecondsFloat64]! - lastWork;
+    const isHostsTurn =
+      sharedUint32[Shared.hostIsReadyUint32] !== 0 && idleTime * 1000 < lingerMicroseconds;
+    if (!isIdle || hasMore || isHostsTurn) schedule();
+    else if (sharedUint32[Shared.socketsUint32]! + sharedUint32[Shared.waitersUint32]! > 0) arm();
     updateBell();
   }
 }

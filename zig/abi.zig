@@ -153,6 +153,8 @@ pub const Shared = extern struct {
     sockets: u32 = 0,
     /// Closed sockets whose last bytes are still on their way.
     lingering: u32 = 0,
+    /// Whether the last `lingeringPoll` ended because Bun's loop has something to do.
+    host_is_ready: u32 = 0,
     /// The port and family of the address that `address` wrote last.
     address_port: u32 = 0,
     address_family: u32 = 0,

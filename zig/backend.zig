@@ -15,6 +15,10 @@
 //!       makes `wait` return, and the descriptor readable, at this point of the monotonic clock
 //!   notify()
 //!       the same at once, callable from any thread
+//!   findHost(bell) bool
+//!       finds Bun's loop, in which the bell lives, if the system tells
+//!   watchHost(on), host_is_ready
+//!       has `wait` return once when that loop has something to do
 //!
 //! `Alarm`, one per waker thread: sleeps until the backend's descriptor is readable.
 //!   open(Backend, bell) ?Alarm, close()

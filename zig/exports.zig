@@ -54,6 +54,7 @@ pub fn open() callconv(.c) i32 {
     };
     waker_number = waker.number;
     openings +%= 1;
+    created.bell = bell;
     current = created;
     return 0;
 }
@@ -101,8 +102,20 @@ pub fn poll(timeout_microseconds: i32) callconv(.c) i32 {
     return @intCast(scheduler().poll(timeout));
 }
 
+/// Begins a turn of the attached driver, which may use `lingeringPoll`.
+pub fn beginTurn() callconv(.c) void {
+    scheduler().setLingers(true);
+}
+
+/// As `poll`, but waits until so many microseconds have passed since the last wake-up, or until Bun's
+/// loop has something to do; `Shared.host_is_ready` tells if it was that.
+pub fn lingeringPoll(linger_microseconds: i32) callconv(.c) i32 {
+    return @intCast(scheduler().lingeringPoll(@as(i64, linger_microseconds) * std.time.ns_per_us));
+}
+
 /// Has the waker ring the bell once, as soon as `poll` has something to deliver.
 pub fn arm() callconv(.c) void {
+    scheduler().setLingers(false);
     scheduler().setTimer();
     waker.alarm.arm();
 }

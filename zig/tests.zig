@@ -6,9 +6,17 @@ test {
     _ = @import("backend/epoll.zig");
     _ = @import("backend/kqueue_events.zig");
     _ = @import("deadlines.zig");
+    _ = @import("endpoints_test.zig");
+    _ = @import("lingering_test.zig");
     _ = @import("pool.zig");
+    _ = @import("random_test.zig");
+    _ = @import("resolver_test.zig");
     _ = @import("scheduler_test.zig");
     _ = @import("sockets.zig");
+    _ = @import("streams_test.zig");
     _ = @import("system.zig");
+    _ = @import("turns_test.zig");
     _ = @import("waiters.zig");
+    _ = @import("waker_test.zig");
+    _ = @import("watching_test.zig");
 }

@@ -23,6 +23,7 @@ const notifier_identifier = 1;
 
 pub const Backend = struct {
     queue: Descriptor,
+    host_is_ready: bool = false,
 
     pub fn open() ?Backend {
         const queue = c.kqueue();
@@ -99,6 +100,13 @@ pub const Backend = struct {
         timer.data = @intCast(delay);
         _ = self.apply(&.{timer});
     }
+
+    /// The loop's descriptor cannot be found here: nothing tells which queue a descriptor is in.
+    pub fn findHost(_: *Backend, _: Descriptor) bool {
+        return false;
+    }
+
+    pub fn watchHost(_: *Backend, _: bool) void {}
 
     pub fn notify(self: Backend) void {
         var trigger = change(notifier_identifier, c.EVFILT.USER, 0, notifier_token);
