@@ -1,5 +1,6 @@
 /** Listening sockets. */
 
+import { AsyncLocalStorage } from "node:async_hooks";
 import { unlinkSync } from "node:fs";
 import { Endpoint, ListenFlags } from "./abi.ts";
 import { Acceptor, AcceptWait } from "./acceptor.ts";
@@ -103,6 +104,8 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
   readonly #onError: ListenOptions["onError"];
   readonly #handler: Handler | undefined;
   readonly #acceptor: Acceptor;
+  /** Runs a function with the asynchronous context of `listen`'s caller, whoever accepts. */
+  readonly #inContext = AsyncLocalStorage.snapshot();
   readonly #handlers = new Set<ConnectionFiber>();
 
   /** @internal Listeners come from `listen`. */
@@ -230,7 +233,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
   report(error: unknown, socket?: Socket): boolean {
     if (this.#onError === undefined) return false;
     try {
-      this.#onError(error, socket);
+      this.#inContext(this.#onError, error, socket);
     } catch (thrown) {
       // A mistake of the callback's own is nobody's here: it becomes an unhandled rejection.
       void Promise.reject(thrown);
@@ -248,7 +251,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     }
     const fiber = new ConnectionFiber(this.#handler.name || "connection", socket, this);
     this.#handlers.add(fiber);
-    startFiber(fiber, this.#handler, socket);
+    this.#inContext(startFiber<unknown, Socket>, fiber, this.#handler, socket);
   }
 
   /** @internal */
