@@ -10,6 +10,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -60,12 +61,18 @@ export function ensureBuilt(variant: Variant): void {
   if (existsSync(library) && existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
   console.error(`plait: building the core (${optimize})`);
   mkdirSync(buildFolder, { recursive: true });
-  const prefix = join(buildFolder, variant);
-  runZig(["build", `-Doptimize=${optimize}`, "--prefix", prefix]);
-  const suffix = process.platform === "darwin" ? "dylib" : "so";
-  // A running program keeps the file that it has mapped; the new one takes its name.
-  renameSync(join(prefix, "lib", `libplait.${suffix}`), library);
-  writeFileSync(stamp, wanted);
+  // Two processes may build at the same time, each in a folder of its own.
+  const prefix = join(buildFolder, `${variant}-${process.pid}`);
+  try {
+    runZig(["build", `-Doptimize=${optimize}`, "--prefix", prefix]);
+    const suffix = process.platform === "darwin" ? "dylib" : "so";
+    // A running program keeps the file that it has mapped; the new one takes its name.
+    renameSync(join(prefix, "lib", `libplait.${suffix}`), library);
+  } finally {
+    rmSync(prefix, { recursive: true, force: true });
+  }
+  // Sources that were edited meanwhile are for the next build.
+  if (sourcesHash(optimize) === wanted) writeFileSync(stamp, wanted);
 }
 
 export function runZig(argv: string[]): void {

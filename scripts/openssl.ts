@@ -50,13 +50,11 @@ export function ensureOpenssl(zig: string): OpensslLibrary {
       try {
         return builtOpenssl(release, target);
       } catch (error) {
-        if (error instanceof Interrupted) throw error;
-        reasons.push(`OpenSSL ${release.version}: ${messageOf(error)}`);
+        reasons.push(`OpenSSL ${release.version}: ${reasonOf(error)}`);
       }
     }
   } catch (error) {
-    if (error instanceof Interrupted) throw error;
-    reasons.push(messageOf(error));
+    reasons.push(reasonOf(error));
   }
   const system = systemOpenssl();
   if (system === undefined) {
@@ -143,6 +141,11 @@ function removeFolder(folder: string): void {
   }
 }
 
-function messageOf(error: unknown): string {
+/** Ctrl-C is no reason to try something else: it ends the set-up, now that all is cleaned up. */
+function reasonOf(error: unknown): string {
+  if (error instanceof Interrupted) {
+    process.kill(process.pid, "SIGINT");
+    throw error;
+  }
   return error instanceof Error ? error.message : String(error);
 }

@@ -60,7 +60,7 @@ const configureOptions = [
   ["no-md4", "no-mdc2", "no-rmd160", "no-whirlpool", "no-blake2", "no-siphash", "no-sm3"],
   // Keys that TLS 1.3 dropped and certificate authorities do not sign.
   ["no-dsa", "no-ec2m", "no-sm2"],
-  // P-384 and P-521 in 64-bit arithmetic: several times faster, and in constant time.
+  // P-384 and P-521 in 64-bit arithmetic: signing takes a quarter of the time or less.
   ["enable-ec_nistp_64_gcc_128"],
   // What OpenSSL takes for defaults. The core sets the trust store itself.
   ["--prefix=/usr", "--libdir=lib", "--openssldir=/etc/ssl"],
@@ -77,7 +77,10 @@ const compilerFlags = [
 ];
 
 /** Modules outside Debian's perl-base that OpenSSL's scripts load. */
-const perlModules = ["FindBin", "IPC::Cmd", "File::Compare", "File::Copy"];
+const perlModules = [
+  ...["FindBin", "File::Compare", "File::Copy", "Getopt::Std"],
+  ...["IPC::Cmd", "Pod::Usage", "Storable", "Time::Piece"],
+];
 
 /** Throws, with a reason for the user, where OpenSSL is not built. */
 export function buildTarget(zig: string): BuildTarget {
@@ -149,6 +152,8 @@ function buildEnvironment({ zig, triple }: BuildTarget, temporary: string) {
     ...{ HOME, TMPDIR, XDG_CACHE_HOME, ZIG_GLOBAL_CACHE_DIR, ZIG_LIB_DIR },
     PATH: `${commands}:${process.env.PATH}`,
     ZIG_LOCAL_CACHE_DIR: join(temporary, "zig"),
+    // The library notes when it was built; without that, every machine makes the same bytes.
+    SOURCE_DATE_EPOCH: "1",
   };
 }
 

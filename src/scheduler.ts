@@ -6,8 +6,16 @@
  * bell starts a turn. Blocking, `runUntil` owns the thread and takes one turn after another.
  */
 
+import { AsyncLocalStorage } from "node:async_hooks";
 import { Shared } from "./abi.ts";
-import { core, drainMicrotasks, sharedFloat64, sharedInt32, sharedUint32 } from "./native.ts";
+import {
+  core,
+  drainMicrotasks,
+  onReplaced,
+  sharedFloat64,
+  sharedInt32,
+  sharedUint32,
+} from "./native.ts";
 
 /** What is parked in the core under a waiter's number. */
 export interface Parked {
@@ -54,6 +62,8 @@ let turning = false;
 let scheduled = false;
 /** The waker will ring. */
 let armed = false;
+/** A newer instance of this module has the thread's scheduler. */
+let isReplaced = false;
 /** When a turn has last woken anything, on the monotonic clock in milliseconds. */
 let lastWork = 0;
 
@@ -76,6 +86,11 @@ Bun.connect({
   },
 } as unknown as Bun.UnixSocketOptions).catch((error: unknown) => {
   throw new Error("plait: Bun's loop has not taken the waker's bell", { cause: error });
+});
+
+onReplaced(() => {
+  isReplaced = true;
+  bell?.unref();
 });
 
 /** The clock as precisely as the moment of parking needs it. */
@@ -129,7 +144,7 @@ export function spend(): boolean {
 
 /** Sees to it that a turn comes for whatever was parked or woken outside of one. */
 export function attend(): void {
-  if (turning) return;
+  if (turning || isReplaced) return;
   if (sharedUint32[Shared.readyUint32] !== 0) schedule();
   else if (!armed) arm();
   else core.setTimer();
@@ -141,10 +156,13 @@ function arm(): void {
   core.arm();
 }
 
+const outsideOfAll = AsyncLocalStorage.snapshot();
+
 function schedule(): void {
   if (scheduled) return;
   scheduled = true;
-  setImmediate(scheduledTurn);
+  // Whoever runs now must not lend its asynchronous context to whatever the turn starts.
+  outsideOfAll(setImmediate, scheduledTurn);
 }
 
 function scheduledTurn(): void {
@@ -153,7 +171,7 @@ function scheduledTurn(): void {
 }
 
 function updateBell(): void {
-  const wanted = holds > 0;
+  const wanted = holds > 0 && !isReplaced;
   if (wanted === bellHolds || bell === undefined) return;
   bellHolds = wanted;
   if (wanted) bell.ref();
@@ -165,7 +183,7 @@ function updateBell(): void {
  * microseconds the first poll may wait.
  */
 function turn(linger: number): void {
-  if (turning) return;
+  if (turning || isReplaced) return;
   turning = true;
   core.beginTurn();
   let end = 0;
@@ -232,6 +250,7 @@ function dispatchRest(): void {
  * @returns false when nothing is left that could ever wake a fiber.
  */
 export function runUntil(start: () => void, done: () => boolean): boolean {
+  if (isReplaced) throw new Error("this instance of plait was replaced when it was loaded anew");
   // The caller may itself run in the microtasks of an attached turn, which goes on afterwards.
   const wasTurning = turning;
   turning = true;

@@ -24,6 +24,7 @@ threadlocal var current: ?*Scheduler = null;
 threadlocal var waker: *Waker = undefined;
 threadlocal var waker_number: u64 = 0;
 threadlocal var bell: system.Descriptor = -1;
+threadlocal var bell_inode: ?u64 = null;
 /// How often the thread has made a scheduler.
 threadlocal var openings: u32 = 0;
 
@@ -53,6 +54,7 @@ pub fn open() callconv(.c) i32 {
         return Status.EMFILE.code();
     };
     waker_number = waker.number;
+    bell_inode = system.inode(bell);
     openings +%= 1;
     created.bell = bell;
     current = created;
@@ -61,14 +63,13 @@ pub fn open() callconv(.c) i32 {
 
 /// The end of the bell that belongs into Bun's loop. The caller owns the descriptor.
 pub fn takeBell() callconv(.c) i32 {
-    const taken = bell;
-    bell = -1;
-    return taken;
+    return bell;
 }
 
-/// The thread ends: a Worker's loop may never have had the bell, if it was terminated early.
+/// The thread ends. A Worker that was terminated early may never have had the bell in its loop, which
+/// then has not closed it; the inode tells whether the descriptor is still the bell's.
 fn threadEnded(_: *anyopaque) callconv(.c) void {
-    if (bell >= 0) system.close(bell);
+    if (bell >= 0 and system.inode(bell) == bell_inode) system.close(bell);
     if (current != null) waker_module.retire(waker_number, .forget);
 }
 

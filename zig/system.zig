@@ -263,6 +263,17 @@ pub fn setNonBlocking(fd: Descriptor) ?Status {
     return null;
 }
 
+/// What tells a socket from all others, whichever descriptor it has; null when it is closed.
+pub fn inode(fd: Descriptor) ?u64 {
+    if (is_linux) {
+        var status: linux.Statx = undefined;
+        const result = linux.statx(fd, "", linux.AT.EMPTY_PATH, .{ .INO = true }, &status);
+        return if (linux.errno(result) == .SUCCESS) status.ino else null;
+    }
+    var status: c.Stat = undefined;
+    return if (c.fstat(fd, &status) == 0) @intCast(status.ino) else null;
+}
+
 pub fn isOpen(fd: Descriptor) bool {
     return c.fcntl(fd, c.F.GETFD) >= 0;
 }
