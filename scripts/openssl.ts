@@ -18,7 +18,6 @@ import {
 import { homedir, hostname } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { type BuildTarget, buildOpenssl, buildTarget, recipe } from "./openssl_build.ts";
-import { Interrupted } from "./openssl_command.ts";
 import { ensureTarball, type Release } from "./openssl_source.ts";
 import { systemOpenssl } from "./openssl_system.ts";
 
@@ -141,11 +140,6 @@ function removeFolder(folder: string): void {
   }
 }
 
-/** Ctrl-C is no reason to try something else: it ends the set-up, now that all is cleaned up. */
 function reasonOf(error: unknown): string {
-  if (error instanceof Interrupted) {
-    process.kill(process.pid, "SIGINT");
-    throw error;
-  }
   return error instanceof Error ? error.message : String(error);
 }

@@ -84,7 +84,7 @@ const perlModules = [
 
 /** Throws, with a reason for the user, where OpenSSL is not built. */
 export function buildTarget(zig: string): BuildTarget {
-  const { succeeded, output, complaint } = runQuietly([zig, "env"]);
+  const { succeeded, output, complaint } = runQuietly([zig, "env"], { timeoutSeconds: 60 });
   if (!succeeded) throw new Error(`zig does not run: ${lastLineOf(complaint)}`);
   const zigVersion = /\.version = "([^"]+)"/.exec(output)?.[1] ?? "unknown";
   const native = /\.target = "([^"]+)"/.exec(output)?.[1] ?? "unknown";
@@ -175,5 +175,5 @@ function expectSuccess(step: string, { succeeded, output, complaint }: Outcome):
 }
 
 function lastLineOf(text: string): string {
-  return text.trim().split("\n").at(-1) ?? "";
+  return text.trim().split("\n").at(-1) || "it says nothing";
 }

@@ -1,10 +1,5 @@
 /** Runs a program quietly: its output is the caller's to judge, and nothing reaches the terminal. */
 
-/** The user pressed Ctrl-C: neither a reason to try the next way nor one to carry on. */
-export class Interrupted extends Error {
-  override name = "Interrupted";
-}
-
 export interface Outcome {
   succeeded: boolean;
   output: string;
@@ -20,7 +15,7 @@ export interface CommandOptions {
 
 export function runQuietly(command: string[], options: CommandOptions = {}): Outcome {
   try {
-    const { exitCode, signalCode, stdout, stderr } = Bun.spawnSync(command, {
+    const { exitCode, stdout, stderr } = Bun.spawnSync(command, {
       cwd: options.cwd,
       env: { ...(options.environment ?? process.env), LC_ALL: "C" },
       stdin: "ignore",
@@ -28,11 +23,9 @@ export function runQuietly(command: string[], options: CommandOptions = {}): Out
       stderr: "pipe",
       timeout: options.timeoutSeconds === undefined ? undefined : options.timeoutSeconds * 1000,
     });
-    // While a program runs, Bun leaves Ctrl-C to that program, and the set-up itself would go on.
-    if (signalCode === "SIGINT" || exitCode === 130) throw new Interrupted("interrupted");
     return { succeeded: exitCode === 0, output: `${stdout}`, complaint: `${stderr}` };
   } catch (error) {
-    if (error instanceof Interrupted) throw error;
+    // The program is not there, or is not one.
     return { succeeded: false, output: "", complaint: String(error) };
   }
 }

@@ -229,7 +229,8 @@ function dispatch(count: number): void {
 function dispatchRest(): void {
   while (ringNext < ringEnd) {
     const stop = Math.min(ringNext + 2 * wakeupsPerDrain, ringEnd);
-    while (ringNext < stop) {
+    // A nested call may have read the ring to its end, and another ring after it.
+    while (ringNext < stop && ringNext < ringEnd) {
       const waiter = sharedInt32[ringNext]!;
       const status = sharedInt32[ringNext + 1]!;
       ringNext += 2;

@@ -310,7 +310,8 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
 
   /**
    * Ends this side of the stream, after what was written before: the peer reads its end. Reading
-   * goes on (half close). A later write fails with `EPIPE`.
+   * goes on (half close). A later write fails with `EPIPE`. Behind writes of other fibers it waits
+   * for its turn.
    */
   shutdown(deadline?: number): Promise<void> {
     let until = 0;
@@ -385,7 +386,8 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
 
   /**
    * `read` that blocks the thread: for use before any fiber runs, as a protocol's first exchange in
-   * a synchronous constructor is. No fiber of this thread runs meanwhile.
+   * a synchronous constructor is. No fiber of this thread runs meanwhile. Fails with `EALREADY` while
+   * a fiber waits to read from this socket.
    */
   readSync(buffer: ArrayBufferView, deadline?: number): number {
     const bytes = viewOf(buffer, "read");
@@ -434,7 +436,8 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
       if (bytesWritten) core.endSend(this.#handle);
       throw new TimeoutError({ syscall, bytesWritten, ...this.#peer() });
     }
-    core.waitBlocking(this.#handle, kind, Math.min(left, 0x7fff_ffff));
+    const outcome = core.waitBlocking(this.#handle, kind, Math.min(left, 0x7fff_ffff));
+    if (outcome < 0) throw this.#failure(-outcome, syscall, bytesWritten);
   }
 
   /** What every call looks at before it does anything. */

@@ -164,11 +164,15 @@ pub fn watch(fd: i32, kind: i32, deadline: f64) callconv(.c) i32 {
 }
 
 /// Blocks the thread until a socket is ready or so many milliseconds have passed, negative for
-/// ever. Returns 1 when it is ready.
+/// ever. Returns 1 when it is ready. Refused while a fiber waits in the same direction.
 pub fn waitBlocking(handle: i32, kind: i32, timeout_milliseconds: i32) callconv(.c) i32 {
     const index = streams.find(scheduler(), handle, .stream) orelse return Status.stale_handle.code();
     const for_write = kind == @intFromEnum(abi.WaitKind.writable);
     const socket = scheduler().sockets.at(index);
+    // A fiber has the turn, and no fiber runs meanwhile.
+    const is_taken = if (for_write) socket.flags.write_granted else socket.flags.read_granted;
+    const queue = if (for_write) socket.writers else socket.readers;
+    if (is_taken or !queue.isEmpty()) return Status.EALREADY.code();
     if (!system.pollOne(socket.fd, for_write, timeout_milliseconds)) return 0;
     if (for_write) socket.flags.writable = true else socket.flags.readable = true;
     return 1;

@@ -13,8 +13,8 @@ const Socket = @import("sockets.zig").Socket;
 /// How long the peer has, unless `setLinger` says otherwise.
 const default_seconds = 5;
 
-/// Input that is thrown away at one go; a peer that sends faster than that is cut off.
-const bytes_discarded_at_once = 16 * 1024 * 1024;
+/// Input that is thrown away at one go, so that a fast peer does not hold the thread up.
+const bytes_discarded_at_once = 4 * 1024 * 1024;
 
 /// Whether the peer may still be waiting for bytes that closing now could destroy.
 fn isNeeded(socket: *const Socket) bool {
@@ -50,13 +50,17 @@ pub fn proceed(scheduler: *Scheduler, index: u32) void {
     var discarded: usize = 0;
     while (discarded < bytes_discarded_at_once) {
         switch (system.discard(socket.fd, 1024 * 1024)) {
-            .value => |count| if (count == 0) break else {
+            .value => |count| {
+                if (count == 0) return finish(scheduler, index);
                 discarded += count;
             },
-            .failure => |status| if (status == .would_block) return else break,
+            .failure => |status| {
+                if (status != .would_block) finish(scheduler, index);
+                return;
+            },
         }
     }
-    finish(scheduler, index);
+    scheduler.backend.rearm(socket.fd, scheduler.sockets.token(index));
 }
 
 /// Closes a lingering socket for good.

@@ -127,9 +127,7 @@ pub const Resolver = struct {
             return .exhausted;
         }
         if (resolver.threads < threads_at_most) {
-            const thread = std.Thread.spawn(.{ .stack_size = stack_bytes }, run, .{resolver}) catch null;
-            if (thread) |started| {
-                started.detach();
+            if (system.startThread(stack_bytes, run, .{resolver})) {
                 resolver.threads += 1;
             } else if (resolver.threads == 0) {
                 resolver.allocator.destroy(request);
@@ -163,7 +161,6 @@ pub const Resolver = struct {
     }
 
     fn run(resolver: *Resolver) void {
-        system.blockSignals();
         resolver.lock();
         while (resolver.queued.pop()) |request| {
             const place = for (&resolver.running) |*entry| {

@@ -233,7 +233,10 @@ pub const Scheduler = struct {
     fn expire(scheduler: *Scheduler) void {
         const now = system.nanoseconds();
         scheduler.shared.now_milliseconds = milliseconds(now);
-        if (now >= scheduler.timer_nanoseconds) scheduler.timer_nanoseconds = never;
+        if (scheduler.backend.timer_has_fired or now >= scheduler.timer_nanoseconds) {
+            scheduler.backend.timer_has_fired = false;
+            scheduler.timer_nanoseconds = never;
+        }
         while (scheduler.deadlines.expired(now)) |index| {
             const waiter = scheduler.waiters.at(index);
             if (waiter.kind == .linger) {
@@ -286,19 +289,18 @@ pub const Scheduler = struct {
     pub fn lingeringPoll(scheduler: *Scheduler, linger_nanoseconds: i64) u32 {
         if (!scheduler.lingers) return scheduler.poll(@min(linger_nanoseconds, longest_blind_linger));
         scheduler.shared.host_is_ready = 0;
+        const start: i64 = @trunc(scheduler.shared.now_milliseconds * std.time.ns_per_ms);
         while (true) {
-            const start = scheduler.shared.now_milliseconds;
-            const earliest = @as(i64, @trunc(start * std.time.ns_per_ms)) + linger_nanoseconds;
-            if (scheduler.timer_nanoseconds > earliest) {
-                scheduler.timer_nanoseconds = earliest;
-                scheduler.backend.setTimer(earliest);
+            if (scheduler.timer_nanoseconds > start + linger_nanoseconds) {
+                scheduler.timer_nanoseconds = start + linger_nanoseconds;
+                scheduler.backend.setTimer(scheduler.timer_nanoseconds);
             }
-            const count = scheduler.poll(null);
+            const count = scheduler.poll(if (scheduler.backend.host_is_ready) 0 else null);
             scheduler.shared.host_is_ready = @intFromBool(scheduler.backend.host_is_ready);
             if (count > 0 or scheduler.backend.host_is_ready) return count;
-            // The timer has gone off. If that was set for an earlier wake-up, there is time left.
-            const waited = (scheduler.shared.now_milliseconds - start) * std.time.ns_per_ms;
-            if (waited >= @as(f64, @floatFromInt(linger_nanoseconds)) / 2) return 0;
+            // A timer that was set for an earlier wake-up goes off early: then there is time left.
+            const now: i64 = @trunc(scheduler.shared.now_milliseconds * std.time.ns_per_ms);
+            if (now - start >= @divTrunc(linger_nanoseconds, 2)) return 0;
         }
     }
 

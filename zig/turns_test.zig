@@ -213,6 +213,7 @@ test "a granted writer that finds the socket full keeps its turn" {
     try harness.expectWoken(&.{.{ first, .ok }});
     try expectFailure(.would_block, harness.send(handle, "first", true));
     first = harness.parkAgain(handle, .writable);
+    try harness.expectNobody();
     _ = harness_module.drainPeer(peer);
     try harness.expectWoken(&.{.{ first, .ok }});
     try expectEqual(5, try valueOf(harness.send(handle, "first", true)));

@@ -38,14 +38,13 @@ pub const Waker = struct {
             return null;
         };
         enlist(waker);
-        const thread = std.Thread.spawn(.{ .stack_size = stack_bytes }, run, .{waker}) catch {
+        if (!system.startThread(stack_bytes, run, .{waker})) {
             delist(waker);
             waker.alarm.close();
             scheduler.allocator.destroy(waker);
             for (bell) |fd| system.close(fd);
             return null;
-        };
-        thread.detach();
+        }
         return .{ waker, bell[1] };
     }
 
@@ -60,7 +59,6 @@ pub const Waker = struct {
     }
 
     fn run(waker: *Waker) void {
-        system.blockSignals();
         while (waker.alarm.wait() == .ready and waker.ring()) {}
         // From here on `retire` does not find it.
         delist(waker);

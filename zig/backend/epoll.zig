@@ -15,6 +15,9 @@ const host_token = backend.reserved_tokens + 2;
 
 /// Descriptors below this one are searched for the host loop's; it is among a process's first.
 const host_search_limit = 256;
+const searches_for_host_at_most = 8;
+
+const socket_mask = linux.EPOLL.IN | linux.EPOLL.OUT | linux.EPOLL.RDHUP | linux.EPOLL.PRI | linux.EPOLL.ET;
 
 pub const Backend = struct {
     epoll: Descriptor,
@@ -24,7 +27,8 @@ pub const Backend = struct {
     has_precise_wait: bool = true,
     /// The epoll descriptor of Bun's loop, or -1.
     host: Descriptor = -1,
-    host_was_searched: bool = false,
+    searches_for_host: u8 = 0,
+    timer_has_fired: bool = false,
     /// Set when Bun's loop has something to do; `watchHost` clears it.
     host_is_ready: bool = false,
 
@@ -57,8 +61,12 @@ pub const Backend = struct {
     }
 
     pub fn register(self: Backend, fd: Descriptor, token: u64) ?Status {
-        const mask = linux.EPOLL.IN | linux.EPOLL.OUT | linux.EPOLL.RDHUP | linux.EPOLL.PRI | linux.EPOLL.ET;
-        return self.control(linux.EPOLL.CTL_ADD, fd, mask, token);
+        return self.control(linux.EPOLL.CTL_ADD, fd, socket_mask, token);
+    }
+
+    /// Reports once more what is still there to be read, although no more of it has come.
+    pub fn rearm(self: Backend, fd: Descriptor, token: u64) void {
+        _ = self.control(linux.EPOLL.CTL_MOD, fd, socket_mask, token);
     }
 
     pub fn unregister(self: Backend, fd: Descriptor) void {
@@ -86,6 +94,7 @@ pub const Backend = struct {
         for (raw[0..ready]) |entry| {
             const token = entry.data.u64;
             if (token == host_token) self.host_is_ready = true;
+            if (token == timer_token) self.timer_has_fired = true;
             if (token >= backend.reserved_tokens) continue;
             events[count] = translate(token, entry.events);
             count += 1;
@@ -141,10 +150,12 @@ pub const Backend = struct {
     }
 
     /// Finds the epoll instance in which `bell` is registered: that of Bun's loop. The kernel tells
-    /// in /proc/self/fdinfo (proc(5)). From then on `watchHost` works. It searches once.
+    /// in /proc/self/fdinfo (proc(5)). From then on `watchHost` works. The first turns of a program
+    /// may come before the bell is in its loop, so it searches a few times.
     pub fn findHost(self: *Backend, bell: Descriptor) bool {
-        if (self.host_was_searched) return self.host >= 0;
-        self.host_was_searched = true;
+        if (self.host >= 0) return true;
+        if (self.searches_for_host == searches_for_host_at_most) return false;
+        self.searches_for_host += 1;
         for (3..host_search_limit) |candidate| {
             const fd: Descriptor = @intCast(candidate);
             if (fd == self.epoll or !hasMember(fd, bell)) continue;
@@ -161,17 +172,26 @@ pub const Backend = struct {
         const file = c.open(name, .{ .ACCMODE = .RDONLY, .CLOEXEC = true });
         if (file < 0) return false;
         defer system.close(file);
+        // Lines are shorter than what is carried over from one read to the next.
         var text: [16 * 1024]u8 = undefined;
-        const length = c.read(file, &text, text.len);
-        if (length <= 0) return false;
-        var lines = std.mem.splitScalar(u8, text[0..@intCast(length)], '\n');
-        while (lines.next()) |line| {
-            if (!std.mem.startsWith(u8, line, "tfd:")) continue;
-            var words = std.mem.tokenizeScalar(u8, line["tfd:".len..], ' ');
-            const number = std.fmt.parseInt(Descriptor, words.next() orelse continue, 10) catch continue;
-            if (number == member) return true;
+        var carried: usize = 0;
+        while (true) {
+            const count = c.read(file, text[carried..].ptr, text.len - carried);
+            if (count <= 0) return false;
+            const length = carried + @as(usize, @intCast(count));
+            const end = std.mem.lastIndexOfScalar(u8, text[0..length], '\n') orelse return false;
+            var lines = std.mem.splitScalar(u8, text[0..end], '\n');
+            while (lines.next()) |line| if (memberOfLine(line) == member) return true;
+            carried = length - (end + 1);
+            std.mem.copyForwards(u8, text[0..carried], text[end + 1 .. length]);
         }
-        return false;
+    }
+
+    /// The descriptor that a line of an epoll instance's fdinfo tells of: "tfd:        9 events: ...".
+    fn memberOfLine(line: []const u8) ?Descriptor {
+        if (!std.mem.startsWith(u8, line, "tfd:")) return null;
+        var words = std.mem.tokenizeScalar(u8, line["tfd:".len..], ' ');
+        return std.fmt.parseInt(Descriptor, words.next() orelse return null, 10) catch null;
     }
 
     /// Has `wait` return, and `host_is_ready` set, once when Bun's loop has something to do; or no
