@@ -1,7 +1,7 @@
 /** Listening sockets. */
 
 import { AsyncLocalStorage } from "node:async_hooks";
-import { unlinkSync } from "node:fs";
+import { statSync, unlinkSync } from "node:fs";
 import { Endpoint, ListenFlags } from "./abi.ts";
 import { Acceptor, AcceptWait } from "./acceptor.ts";
 import { addressPort, addressText } from "./addresses.ts";
@@ -66,6 +66,32 @@ const listenOptions: ReadonlySet<string> = new Set([
 const encoder = new TextEncoder();
 const defaultBacklog = 4096;
 
+/** The file that a Unix listener has made. */
+class SocketFile {
+  readonly #path: string;
+  readonly #identity: string | undefined;
+
+  constructor(path: string) {
+    this.#path = path;
+    this.#identity = identityOf(path);
+  }
+
+  /** Removes the file, unless a successor has put its own in its place. */
+  remove(): void {
+    if (this.#identity === undefined || identityOf(this.#path) !== this.#identity) return;
+    try {
+      unlinkSync(this.#path);
+    } catch {
+      // The folder may be read-only by now: the file stays, as it does when a process is killed.
+    }
+  }
+}
+
+function identityOf(path: string): string | undefined {
+  const status = statSync(path, { throwIfNoEntry: false });
+  return status && `${status.dev}:${status.ino}`;
+}
+
 /** A handler's fiber, with the connection that is closed when it ends. */
 class ConnectionFiber extends Fiber<unknown> {
   readonly socket: Socket;
@@ -99,7 +125,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
   readonly port: number;
   #isReferenced = true;
   #connections = 0;
-  readonly #path: string | undefined;
+  readonly #file: SocketFile | undefined;
   readonly #maxConnections: number;
   readonly #onError: ListenOptions["onError"];
   readonly #handler: Handler | undefined;
@@ -110,7 +136,8 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
 
   /** @internal Listeners come from `listen`. */
   constructor(handle: number, options: ListenOptions, handler: Handler | undefined) {
-    this.#path = options.path?.startsWith("\0") ? undefined : options.path;
+    const { path } = options;
+    this.#file = path === undefined || path.startsWith("\0") ? undefined : new SocketFile(path);
     this.#maxConnections = options.maxConnections ?? Number.POSITIVE_INFINITY;
     this.#onError = options.onError;
     this.#handler = handler;
@@ -200,13 +227,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     if (this.closed) return;
     this.#acceptor.close();
     if (this.#isReferenced) unhold();
-    if (this.#path !== undefined) {
-      try {
-        unlinkSync(this.#path);
-      } catch {
-        // Somebody else has removed it, or put in its place what is not to be removed.
-      }
-    }
+    this.#file?.remove();
     attend();
   }
 

@@ -130,6 +130,38 @@ test "a peer that goes on sending is heard out, and still gets everything" {
     try expectEqual(1, harness.scheduler.shared.lingering);
 }
 
+/// Sends more, from a thread of its own, than is thrown away at one go.
+const Upload = struct {
+    const length = 64 * 1024 * 1024;
+    peer: system.Descriptor,
+    sent: std.atomic.Value(usize) = .init(0),
+
+    fn run(upload: *Upload) void {
+        const bytes: [256 * 1024]u8 = @splat('u');
+        while (upload.sent.load(.monotonic) < length) switch (system.send(upload.peer, &bytes, bytes.len)) {
+            .value => |count| _ = upload.sent.fetchAdd(count, .release),
+            .failure => |status| if (status != .would_block or !system.pollOne(upload.peer, true, 5000)) return,
+        };
+    }
+
+    fn isOver(upload: *const Upload) bool {
+        return upload.sent.load(.acquire) >= length;
+    }
+};
+
+test "a fast upload is thrown away to its end, and its peer has the answer" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const burdened = try burden(&harness);
+    defer system.close(burdened.peer);
+    try close(&harness, burdened.handle);
+    var upload: Upload = .{ .peer = burdened.peer };
+    const thread = try std.Thread.spawn(.{}, Upload.run, .{&upload});
+    defer thread.join();
+    try harness.pollUntil(&upload, Upload.isOver);
+    try expectAllAndEnd(&harness, burdened.peer, burdened.sent);
+}
+
 test "the peer's end of the stream ends it" {
     var harness = try Harness.init();
     defer harness.deinit();

@@ -3,6 +3,7 @@
 test {
     _ = @import("abi_text.zig");
     _ = @import("addresses.zig");
+    _ = @import("attached_test.zig");
     _ = @import("backend/epoll.zig");
     _ = @import("backend/kqueue_events.zig");
     _ = @import("deadlines.zig");
