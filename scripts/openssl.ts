@@ -17,7 +17,13 @@ import {
 } from "node:fs";
 import { homedir, hostname } from "node:os";
 import { isAbsolute, join } from "node:path";
-import { type BuildTarget, buildOpenssl, buildTarget, recipe } from "./openssl_build.ts";
+import {
+  type BuildTarget,
+  buildOpenssl,
+  buildTarget,
+  recipe,
+  requireTools,
+} from "./openssl_build.ts";
 import { ensureTarball, type Release } from "./openssl_source.ts";
 import { systemOpenssl } from "./openssl_system.ts";
 
@@ -69,6 +75,7 @@ function builtOpenssl(release: Release, target: BuildTarget): OpensslLibrary {
   const name = `openssl-${release.version}-${target.triple}-zig-${target.zigVersion}-${key}`;
   const folder = join(cache, name);
   if (!existsSync(folder)) {
+    requireTools();
     withTemporaryFolder(cache, (temporary) => {
       const tarball = ensureTarball(release, cache, temporary);
       console.error(

@@ -103,7 +103,6 @@ export function recipe({ zigVersion, triple, platform }: BuildTarget): string {
 
 /** Returns the folder, within `temporary`, of the finished headers and libraries. */
 export function buildOpenssl(tarball: string, target: BuildTarget, temporary: string): string {
-  requireTools();
   const source = join(temporary, "source");
   const environment = buildEnvironment(target, temporary);
   mkdirSync(source);
@@ -157,7 +156,8 @@ function buildEnvironment({ zig, triple }: BuildTarget, temporary: string) {
   };
 }
 
-function requireTools(): void {
+/** Throws if this machine lacks a program of the build, which is better known before a download. */
+export function requireTools(): void {
   const missing = ["perl", "make", "tar"].filter((name) => Bun.which(name) === null);
   if (missing.length > 0) throw new Error(`building it takes ${missing.join(" and ")}`);
   const check = ["perl", ...perlModules.map((name) => `-M${name}`), "-e", "1"];

@@ -42,6 +42,8 @@ pub const Scheduler = struct {
     timer_nanoseconds: i64 = never,
     /// The end of the bell that lives in Bun's loop.
     bell: system.Descriptor = -1,
+    /// Wake-ups of the last poll.
+    last_delivered: u32 = 0,
     /// Whether the attached driver's turn may wait until Bun's loop has something to do.
     lingers: bool = false,
     /// Allocated apart, for it may have to outlive the scheduler.
@@ -259,6 +261,7 @@ pub const Scheduler = struct {
             waiter.state = .delivered;
             scheduler.delivered.pushBack(&scheduler.waiters, index);
         }
+        scheduler.last_delivered = count;
         scheduler.shared.ready -= count;
         scheduler.shared.waiters -= count;
         scheduler.shared.wakeups += @floatFromInt(count);
@@ -289,6 +292,11 @@ pub const Scheduler = struct {
     pub fn lingeringPoll(scheduler: *Scheduler, linger_nanoseconds: i64) u32 {
         if (!scheduler.lingers) return scheduler.poll(@min(linger_nanoseconds, longest_blind_linger));
         scheduler.shared.host_is_ready = 0;
+        // Where several were ready at once there are more by now, mostly: no wait, no timer.
+        if (scheduler.last_delivered > 1) {
+            const count = scheduler.poll(0);
+            if (count > 0) return count;
+        }
         const start: i64 = @trunc(scheduler.shared.now_milliseconds * std.time.ns_per_ms);
         while (true) {
             if (scheduler.timer_nanoseconds > start + linger_nanoseconds) {

@@ -59,6 +59,22 @@ test "after a hang-up a short read is followed by the end, and the end stays" {
     try harness.expectReceived(handle, "", true);
 }
 
+test "an end that comes together with the last bytes is not forgotten after a short read" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const handle, const peer = try harness.tcpPeer();
+    try harness_module.sendFromPeer(peer, "last");
+    system.close(peer);
+    // Both have arrived before the scheduler looks.
+    const fd = harness.socketOf(handle).fd;
+    const hangup: i16 = if (system.is_linux) 0x2000 else c.POLL.HUP;
+    var entry = [1]c.pollfd{.{ .fd = fd, .events = hangup, .revents = 0 }};
+    try expectEqual(1, c.poll(&entry, 1, 5000));
+    try harness.expectNobody();
+    try harness.expectReceived(handle, "last", false);
+    try harness.expectReceived(handle, "", false);
+}
+
 test "an end that comes after the last bytes were read is an event of its own" {
     var harness = try Harness.init();
     defer harness.deinit();
