@@ -10,9 +10,12 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { ensureOpenssl, type OpensslLibrary } from "./openssl.ts";
 
 export const root = join(import.meta.dir, "..");
 const zigFolder = join(root, "zig");
@@ -56,26 +59,40 @@ export function ensureDependencies(): void {
 export function ensureBuilt(variant: Variant): void {
   const { optimize, library } = variants[variant];
   const stamp = `${library}.stamp`;
-  const wanted = sourcesHash(optimize);
+  const openssl = ensureOpenssl(zigExecutable());
+  const wanted = sourcesHash(optimize, openssl);
   if (existsSync(library) && existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
   console.error(`plait: building the core (${optimize})`);
   mkdirSync(buildFolder, { recursive: true });
-  const prefix = join(buildFolder, variant);
-  runZig(["build", `-Doptimize=${optimize}`, "--prefix", prefix]);
-  const suffix = process.platform === "darwin" ? "dylib" : "so";
-  // A running program keeps the file that it has mapped; the new one takes its name.
-  renameSync(join(prefix, "lib", `libplait.${suffix}`), library);
-  writeFileSync(stamp, wanted);
+  // Two processes may build at the same time, each in a folder of its own.
+  const prefix = join(buildFolder, `${variant}-${process.pid}`);
+  try {
+    runZig(["build", `-Doptimize=${optimize}`, ...opensslOptions(openssl), "--prefix", prefix]);
+    const suffix = process.platform === "darwin" ? "dylib" : "so";
+    // A running program keeps the file that it has mapped; the new one takes its name.
+    renameSync(join(prefix, "lib", `libplait.${suffix}`), library);
+  } finally {
+    rmSync(prefix, { recursive: true, force: true });
+  }
+  // Sources that were edited meanwhile are for the next build.
+  if (sourcesHash(optimize, openssl) === wanted) writeFileSync(stamp, wanted);
 }
 
 export function runZig(argv: string[]): void {
   run([zigExecutable(), ...argv], zigFolder);
 }
 
-/** Changes with any source of the core, the compiler and the machine's kind. */
-function sourcesHash(optimize: string): string {
+/** What zig/build.zig is told of the OpenSSL that it links. */
+export function opensslOptions({ ssl, crypto, needs }: OpensslLibrary): string[] {
+  const further = needs.map((name) => `-Dopenssl-needs=${name}`);
+  return [`-Dopenssl-ssl=${ssl}`, `-Dopenssl-crypto=${crypto}`, ...further];
+}
+
+/** Changes with any source of the core, the compiler, the OpenSSL and the machine's kind. */
+function sourcesHash(optimize: string, { ssl, version, origin }: OpensslLibrary): string {
   const hash = new Bun.CryptoHasher("sha256");
   hash.update(`${optimize} ${process.platform} ${process.arch}\n`);
+  hash.update(`${ssl} ${version} ${origin} ${statSync(ssl).mtimeMs}\n`);
   hash.update(readFileSync(join(root, "package.json")));
   for (const path of zigSources(zigFolder)) {
     hash.update(`${path}\n`);
@@ -93,7 +110,7 @@ function zigSources(folder: string): string[] {
         return entry.name === ".zig-cache" || entry.name === "zig-out" ? [] : zigSources(path);
       }
       // The core's tests are no part of the library.
-      const isSource = entry.name.endsWith(".zig") && !entry.name.endsWith("_test.zig");
+      const isSource = /\.(zig|map)$/.test(entry.name) && !entry.name.endsWith("_test.zig");
       return isSource ? [path] : [];
     });
 }

@@ -6,8 +6,9 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { root, zigExecutable } from "./build.ts";
+import { opensslOptions, root, zigExecutable } from "./build.ts";
 import { checks } from "./check.ts";
+import { ensureOpenssl } from "./openssl.ts";
 import { installPeers } from "./peers.ts";
 
 interface Counts {
@@ -29,7 +30,9 @@ function runChecks(): Counts {
 }
 
 function runZigTests(): Counts {
-  const command = [zigExecutable(), "build", "test", "-Doptimize=ReleaseSafe", "--summary", "all"];
+  const zig = zigExecutable();
+  const openssl = opensslOptions(ensureOpenssl(zig));
+  const command = [zig, "build", "test", "-Doptimize=ReleaseSafe", ...openssl, "--summary", "all"];
   const { exitCode, stdout, stderr } = Bun.spawnSync(command, {
     cwd: join(root, "zig"),
     stdin: "ignore",

@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/exports.zig by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
-export const abiNumber = 2002060032;
+export const abiNumber = 1759154286;
 
 export const Status = {
   ok: 0,
@@ -128,7 +128,7 @@ export const Limits = {
 
 /** Indices into the shared block, seen as an array of the type that each name ends in. */
 export const Shared = {
-  bytes: 8296,
+  bytes: 8304,
   nowMillisecondsFloat64: 0,
   budgetInt32: 2,
   readyUint32: 3,
@@ -136,17 +136,18 @@ export const Shared = {
   socketsUint32: 5,
   lingeringUint32: 6,
   tlsNoticesUint32: 7,
-  addressPortUint32: 8,
-  addressFamilyUint32: 9,
-  pollsFloat64: 5,
-  eventsFloat64: 6,
-  wakeupsFloat64: 7,
-  timeoutsFloat64: 8,
-  acceptedFloat64: 9,
-  connectedFloat64: 10,
-  bytesReceivedFloat64: 11,
-  bytesSentFloat64: 12,
-  wakeupInt32: 26,
+  hostIsReadyUint32: 8,
+  addressPortUint32: 9,
+  addressFamilyUint32: 10,
+  pollsFloat64: 6,
+  eventsFloat64: 7,
+  wakeupsFloat64: 8,
+  timeoutsFloat64: 9,
+  acceptedFloat64: 10,
+  connectedFloat64: 11,
+  bytesReceivedFloat64: 12,
+  bytesSentFloat64: 13,
+  wakeupInt32: 28,
 } as const;
 
 /** The core's functions as `dlopen` of bun:ffi takes them. */
@@ -159,6 +160,8 @@ export const symbols = {
   plait_lastErrno: { args: [], returns: "i32" },
   plait_now: { args: [], returns: "f64" },
   plait_poll: { args: ["i32"], returns: "i32" },
+  plait_beginTurn: { args: [], returns: "void" },
+  plait_lingeringPoll: { args: ["i32"], returns: "i32" },
   plait_arm: { args: [], returns: "void" },
   plait_setTimer: { args: [], returns: "void" },
   plait_wait: { args: ["i32", "i32", "f64", "i32"], returns: "i32" },

@@ -21,7 +21,7 @@ export function readBlocking(socket: Socket, buffer: ArrayBufferView, deadline?:
     if (count >= 0) return socket.received(count);
     if (-count !== Status.wouldBlock) throw socketFailure(socket, -count, "read");
     if (isLate(until)) throw new TimeoutError(callDetails(socket, "read"));
-    blockThread(socket, WaitKind.readable, until);
+    blockThread(socket, WaitKind.readable, until, "read");
   }
 }
 
@@ -50,7 +50,7 @@ export function writeBlocking(
         if (granted) core.endSend(socket.handle);
         throw new TimeoutError(callDetails(socket, "write", taken));
       }
-      blockThread(socket, WaitKind.writable, until);
+      blockThread(socket, WaitKind.writable, until, "write", taken);
     } else if (count < 0) throw socketFailure(socket, -count, "write", taken);
   }
   return taken;
@@ -60,7 +60,14 @@ function isLate(until: number): boolean {
   return until !== 0 && until <= core.now();
 }
 
-function blockThread(socket: Socket, kind: number, until: number): void {
+function blockThread(
+  socket: Socket,
+  kind: number,
+  until: number,
+  syscall: string,
+  bytesWritten?: number,
+): void {
   const left = until === 0 ? -1 : Math.max(Math.ceil(until - core.now()), 0);
-  core.waitBlocking(socket.handle, kind, Math.min(left, 0x7fff_ffff));
+  const outcome = core.waitBlocking(socket.handle, kind, Math.min(left, 0x7fff_ffff));
+  if (outcome < 0) throw socketFailure(socket, -outcome, syscall, bytesWritten);
 }

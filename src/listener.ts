@@ -1,6 +1,6 @@
 /** Listening sockets. */
 
-import { unlinkSync } from "node:fs";
+import { AsyncLocalStorage } from "node:async_hooks";
 import { Endpoint, ListenFlags } from "./abi.ts";
 import { Acceptor, AcceptWait } from "./acceptor.ts";
 import { addressPort, addressText } from "./addresses.ts";
@@ -21,6 +21,7 @@ import { core } from "./native.ts";
 import { immediate } from "./parking.ts";
 import { attend, hold, unhold } from "./scheduler.ts";
 import { Socket, type SocketKeeper } from "./socket.ts";
+import { SocketFile } from "./socket_file.ts";
 import { serverContext, type TlsContext } from "./tls/context.ts";
 import { handshake } from "./tls/handshake.ts";
 import type { TlsOptions } from "./tls/options.ts";
@@ -133,11 +134,13 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
   readonly port: number;
   #isReferenced = true;
   #connections = 0;
-  readonly #path: string | undefined;
+  readonly #file: SocketFile | undefined;
   readonly #maxConnections: number;
   readonly #onError: ListenOptions["onError"];
   readonly #handler: Handler | undefined;
   readonly #acceptor: Acceptor;
+  /** Runs a function with the asynchronous context of `listen`'s caller, whoever accepts. */
+  readonly #inContext = AsyncLocalStorage.snapshot();
   readonly #handlers = new Set<ConnectionFiber>();
   readonly #handshakes = new Set<HandshakeFiber>();
   /** Connections whose handshake ended when no caller of `accept` waited any more. */
@@ -152,7 +155,8 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     tls: TlsContext | undefined,
   ) {
     this.#tls = tls;
-    this.#path = options.path?.startsWith("\0") ? undefined : options.path;
+    const { path } = options;
+    this.#file = path === undefined || path.startsWith("\0") ? undefined : new SocketFile(path);
     this.#maxConnections = options.maxConnections ?? Number.POSITIVE_INFINITY;
     this.#onError = options.onError;
     this.#handler = handler;
@@ -263,13 +267,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
       fiber.socket.close();
     }
     for (const socket of this.#unclaimed.splice(0)) socket.close();
-    if (this.#path !== undefined) {
-      try {
-        unlinkSync(this.#path);
-      } catch {
-        // Somebody else has removed it, or put in its place what is not to be removed.
-      }
-    }
+    this.#file?.remove();
     attend();
   }
 
@@ -296,7 +294,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
   report(error: unknown, socket?: Socket): boolean {
     if (this.#onError === undefined) return false;
     try {
-      this.#onError(error, socket);
+      this.#inContext(this.#onError, error, socket);
     } catch (thrown) {
       // A mistake of the callback's own is nobody's here: it becomes an unhandled rejection.
       void Promise.reject(thrown);
@@ -317,7 +315,8 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     const until = timeout === 0 ? 0 : core.now() + timeout;
     const fiber = new HandshakeFiber(socket, this);
     this.#handshakes.add(fiber);
-    startFiber(fiber, () => handshake(socket, serverSetup(context), until));
+    const body = (): Promise<void> => handshake(socket, serverSetup(context), until);
+    this.#inContext(startFiber<void>, fiber, body);
   }
 
   /** @internal */
@@ -337,7 +336,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     }
     const fiber = new ConnectionFiber(this.#handler.name || "connection", socket, this);
     this.#handlers.add(fiber);
-    startFiber(fiber, this.#handler, socket);
+    this.#inContext(startFiber<unknown, Socket>, fiber, this.#handler, socket);
   }
 
   /** @internal */

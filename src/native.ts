@@ -1,3 +1,4 @@
+/// <reference path="./library.d.ts" />
 /**
  * The core's functions and the memory that it shares. The only file that knows `bun:ffi`.
  *
@@ -6,6 +7,7 @@
 
 import { type ConvertFns, dlopen, ptr, toArrayBuffer } from "bun:ffi";
 import { drainMicrotasks as drain } from "bun:jsc";
+import { resolve } from "node:path";
 import embeddedLibrary from "../build/libplait.so" with { type: "file" };
 import { abiNumber, Shared, symbols } from "./abi.ts";
 
@@ -17,8 +19,11 @@ type Core = {
     : never]: Exports[Name];
 };
 
-/** `PLAIT_LIBRARY` names another build of the same core, such as the one with safety checks. */
-const libraryPath = process.env.PLAIT_LIBRARY || embeddedLibrary;
+/**
+ * `PLAIT_LIBRARY` names another build of the same core, such as the one with safety checks. In a
+ * program that was bundled to a folder the embedded path is relative to that folder.
+ */
+const libraryPath = process.env.PLAIT_LIBRARY || resolve(import.meta.dir, embeddedLibrary);
 
 function load(): Core {
   const library = dlopen(libraryPath, symbols);
@@ -37,7 +42,17 @@ function load(): Core {
 
 export const core: Core = load();
 
-// Each thread has a scheduler of its own, and each Worker evaluates this module anew.
+// Each thread has a scheduler of its own, and each Worker evaluates this module anew. So does
+// `bun --hot` in one and the same thread, whose scheduler then takes the place of the last one's.
+const replaceable: { [key: symbol]: (() => void) | undefined } = globalThis;
+const retireKey = Symbol.for("plait.retire");
+replaceable[retireKey]?.();
+
+/** Sets what is to be done when this instance of the module is replaced by a newer one. */
+export function onReplaced(retire: () => void): void {
+  replaceable[retireKey] = retire;
+}
+
 if (core.open() < 0) {
   throw new Error("plait: the scheduler could not be made: no descriptors or no memory are left");
 }

@@ -6,8 +6,16 @@
  * bell starts a turn. Blocking, `runUntil` owns the thread and takes one turn after another.
  */
 
+import { AsyncLocalStorage } from "node:async_hooks";
 import { Shared } from "./abi.ts";
-import { core, drainMicrotasks, sharedFloat64, sharedInt32, sharedUint32 } from "./native.ts";
+import {
+  core,
+  drainMicrotasks,
+  onReplaced,
+  sharedFloat64,
+  sharedInt32,
+  sharedUint32,
+} from "./native.ts";
 
 /** Tells of what TLS connections have to tell; set by those who know of TLS. */
 let takeNotices: () => void = () => {};
@@ -34,16 +42,16 @@ const turnMilliseconds = 1;
 
 /**
  * How long a turn that found work waits for more before it arms the waker. Ringing the bell costs
- * two context switches; a peer on a fast network answers sooner than that.
+ * two context switches, and most peers answer sooner than that. The wait ends at once when Bun's
+ * loop has something to do. Where the core cannot tell, it is far shorter.
  */
-const lingerMicroseconds = 50;
+const lingerMicroseconds = 500;
 
 /**
- * Wake-ups between two runs of the microtasks. A run for each would cost twice as much; a run for
- * all would receive from hundreds of sockets before it sends to the first one, which by then has
- * left the processor's cache.
+ * Wake-ups between two runs of the microtasks. Fewer cost more runs (one for each: 0.6 us a request);
+ * for more, the first sockets have left the processor's cache when they are sent to.
  */
-const wakeupsPerDrain = 64;
+const wakeupsPerDrain = 256;
 
 /**
  * How long the blocking driver stays in one call of the core in a Worker: `terminate()` takes effect
@@ -61,6 +69,10 @@ let turning = false;
 let scheduled = false;
 /** The waker will ring. */
 let armed = false;
+/** A newer instance of this module has the thread's scheduler. */
+let isReplaced = false;
+/** When a turn has last woken anything, on the monotonic clock in milliseconds. */
+let lastWork = 0;
 
 let bell: { ref(): void; unref(): void } | undefined;
 let bellHolds = false;
@@ -81,6 +93,11 @@ Bun.connect({
   },
 } as unknown as Bun.UnixSocketOptions).catch((error: unknown) => {
   throw new Error("plait: Bun's loop has not taken the waker's bell", { cause: error });
+});
+
+onReplaced(() => {
+  isReplaced = true;
+  bell?.unref();
 });
 
 /** The clock as precisely as the moment of parking needs it. */
@@ -134,7 +151,7 @@ export function spend(): boolean {
 
 /** Sees to it that a turn comes for whatever was parked or woken outside of one. */
 export function attend(): void {
-  if (turning) return;
+  if (turning || isReplaced) return;
   if (sharedUint32[Shared.readyUint32] !== 0) schedule();
   else if (!armed) arm();
   else core.setTimer();
@@ -146,10 +163,13 @@ function arm(): void {
   core.arm();
 }
 
+const outsideOfAll = AsyncLocalStorage.snapshot();
+
 function schedule(): void {
   if (scheduled) return;
   scheduled = true;
-  setImmediate(scheduledTurn);
+  // Whoever runs now must not lend its asynchronous context to whatever the turn starts.
+  outsideOfAll(setImmediate, scheduledTurn);
 }
 
 function scheduledTurn(): void {
@@ -158,7 +178,7 @@ function scheduledTurn(): void {
 }
 
 function updateBell(): void {
-  const wanted = holds > 0;
+  const wanted = holds > 0 && !isReplaced;
   if (wanted === bellHolds || bell === undefined) return;
   bellHolds = wanted;
   if (wanted) bell.ref();
@@ -166,34 +186,37 @@ function updateBell(): void {
 }
 
 /**
- * One turn of the attached driver: polls until nothing comes or the time is up. `timeout` is how many
+ * One turn of the attached driver: polls until nothing comes or the time is up. `linger` is how many
  * microseconds the first poll may wait.
  */
-function turn(timeout: number): void {
-  if (turning) return;
+function turn(linger: number): void {
+  if (turning || isReplaced) return;
   turning = true;
+  core.beginTurn();
   let end = 0;
-  let idle = false;
+  let isIdle = false;
   try {
     for (;;) {
-      const count = core.poll(timeout);
+      const count = linger === 0 ? core.poll(0) : core.lingeringPoll(linger);
       if (count === 0 && sharedUint32[Shared.tlsNoticesUint32] === 0) {
-        idle = true;
+        isIdle = true;
         break;
       }
+      lastWork = sharedFloat64[Shared.nowMillisecondsFloat64]!;
       dispatch(count);
-      const time = sharedFloat64[Shared.nowMillisecondsFloat64]!;
-      if (end === 0) end = time + turnMilliseconds;
-      else if (time >= end) break;
-      timeout = lingerMicroseconds;
+      if (end === 0) end = lastWork + turnMilliseconds;
+      else if (lastWork >= end) break;
+      linger = lingerMicroseconds;
     }
   } finally {
     turning = false;
-    if (idle && sharedUint32[Shared.readyUint32] === 0) {
-      if (!armed && sharedUint32[Shared.socketsUint32]! + sharedUint32[Shared.waitersUint32]! > 0)
-        arm();
-      else if (armed) core.setTimer();
-    } else schedule();
+    const hasMore = sharedUint32[Shared.readyUint32] !== 0;
+    // Bun's loop may be busy for long: without work of its own the scheduler goes to sleep beside it.
+    const idleTime = sharedFloat64[Shared.nowMillisecondsFloat64]! - lastWork;
+    const isHostsTurn =
+      sharedUint32[Shared.hostIsReadyUint32] !== 0 && idleTime * 1000 < lingerMicroseconds;
+    if (!isIdle || hasMore || isHostsTurn) schedule();
+    else if (sharedUint32[Shared.socketsUint32]! + sharedUint32[Shared.waitersUint32]! > 0) arm();
     updateBell();
   }
 }
@@ -217,7 +240,8 @@ function dispatch(count: number): void {
 function dispatchRest(): void {
   while (ringNext < ringEnd) {
     const stop = Math.min(ringNext + 2 * wakeupsPerDrain, ringEnd);
-    while (ringNext < stop) {
+    // A nested call may have read the ring to its end, and another ring after it.
+    while (ringNext < stop && ringNext < ringEnd) {
       const waiter = sharedInt32[ringNext]!;
       const status = sharedInt32[ringNext + 1]!;
       ringNext += 2;
@@ -238,6 +262,7 @@ function dispatchRest(): void {
  * @returns false when nothing is left that could ever wake a fiber.
  */
 export function runUntil(start: () => void, done: () => boolean): boolean {
+  if (isReplaced) throw new Error("this instance of plait was replaced when it was loaded anew");
   // The caller may itself run in the microtasks of an attached turn, which goes on afterwards.
   const wasTurning = turning;
   turning = true;

@@ -341,7 +341,8 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
 
   /**
    * Ends this side of the stream, after what was written before: the peer reads its end. Reading
-   * goes on (half close). A later write fails with `EPIPE`.
+   * goes on (half close). A later write fails with `EPIPE`. Behind writes of other fibers it waits
+   * for its turn.
    */
   shutdown(deadline?: number): Promise<void> {
     let until = 0;
@@ -419,7 +420,8 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
 
   /**
    * `read` that blocks the thread: for use before any fiber runs, as a protocol's first exchange in
-   * a synchronous constructor is. No fiber of this thread runs meanwhile.
+   * a synchronous constructor is. No fiber of this thread runs meanwhile. Fails with `EALREADY` while
+   * a fiber waits to read from this socket.
    */
   readSync(buffer: ArrayBufferView, deadline?: number): number {
     return readBlocking(this, buffer, deadline);

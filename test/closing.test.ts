@@ -13,6 +13,7 @@ import { distinctBytes, hashOf } from "./support/distinct_bytes.ts";
 import { failureOf } from "./support/failure.ts";
 import { openDescriptors } from "./support/open_descriptors.ts";
 import { pollUntil } from "./support/poll.ts";
+import { quietStats } from "./support/quiet_stats.ts";
 import { drain, readText } from "./support/receiving.ts";
 import { socketPair } from "./support/socket_pair.ts";
 
@@ -93,7 +94,7 @@ test("closing twice does nothing, not even to the handle's next owner", async ()
 test("await using closes", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 });
   let inner: Socket;
-  const { sockets } = stats();
+  const { sockets } = await quietStats();
   {
     await using client = await connect({ host: "127.0.0.1", port: listener.port });
     inner = client;
@@ -150,7 +151,7 @@ test("what was written to a peer that reads later arrives after the close", asyn
   await using _client = client;
   await client.write("a question that nobody reads");
   const answer = distinctBytes(64 * mebibyte);
-  const { sockets } = stats();
+  const { sockets } = await quietStats();
   const { bytesWritten } = await failureOf(server.write(answer, deadline(100)));
   server.close();
   expect(server.closed).toBe(true);
@@ -178,7 +179,7 @@ test("a peer that never closes is given up after the time that setLinger says", 
   await pollUntil("nothing lingers", () => stats().lingering === 0);
   expect(now() - start).toBeGreaterThan(900);
   client.close();
-  await pollUntil("no descriptor is left", () => openDescriptors() === descriptors);
+  await pollUntil("no descriptor is left", () => openDescriptors() <= descriptors);
 });
 
 test("a peer that goes on sending after the close is cut off", async () => {
@@ -233,11 +234,11 @@ test("10,000 connections leave as many descriptors as before", async () => {
   await talk();
   await pollUntil("all are closed", () => listener.connections === 0 && stats().lingering === 0);
   const descriptors = openDescriptors();
-  const { sockets, waiters, fibers, accepted } = stats();
+  const { sockets, waiters, fibers, accepted } = await quietStats();
   for (let batch = 0; batch < 50; batch++) {
     await Promise.all(Array.from({ length: 200 }, talk));
   }
   await pollUntil("all are closed", () => listener.connections === 0 && stats().lingering === 0);
   expect(stats()).toMatchObject({ sockets, waiters, fibers, accepted: accepted + 10_000 });
-  expect(openDescriptors()).toBe(descriptors);
+  expect(openDescriptors()).toBeLessThanOrEqual(descriptors);
 }, 20_000);

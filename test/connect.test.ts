@@ -13,6 +13,7 @@ import {
 import { failureOf } from "./support/failure.ts";
 import { hasIpv6 } from "./support/ipv6.ts";
 import { pollUntil } from "./support/poll.ts";
+import { quietStats } from "./support/quiet_stats.ts";
 import { RawSocket } from "./support/raw_socket.ts";
 import { readText } from "./support/receiving.ts";
 import { FullListener } from "./support/waits.ts";
@@ -101,7 +102,7 @@ test.skipIf(!hasIpv6)("when several addresses refuse, the cause tells of each", 
 test("a failed attempt leaves no socket behind", async () => {
   using reserved = new RawSocket();
   const port = reserved.bind();
-  const { sockets, waiters } = stats();
+  const { sockets, waiters } = await quietStats();
   await Promise.all(
     Array.from({ length: 50 }, () => failureOf(connect({ host: "127.0.0.1", port }))),
   );
@@ -149,7 +150,7 @@ test("a localAddress that is not this machine's is refused by the system", async
 
 test("a signal that is aborted already ends it before any attempt", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 });
-  const { connected, sockets } = stats();
+  const { connected, sockets } = await quietStats();
   const reason = new Error("not wanted");
   const signal = AbortSignal.abort(reason);
   const error = await failureOf(connect({ host: "127.0.0.1", port: listener.port, signal }));
@@ -162,7 +163,7 @@ test("a signal that is aborted already ends it before any attempt", async () => 
 
 test("a signal ends an attempt that hangs", async () => {
   await using full = await FullListener.open();
-  const { sockets } = stats();
+  const { sockets } = await quietStats();
   const controller = new AbortController();
   const attempt = connect({ host: "127.0.0.1", port: full.port, signal: controller.signal });
   const failure = failureOf(attempt);
@@ -175,7 +176,7 @@ test("a signal ends an attempt that hangs", async () => {
 
 test("a signal that is aborted right after the call ends it as well", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 });
-  const { sockets } = stats();
+  const { sockets } = await quietStats();
   const controller = new AbortController();
   const { signal } = controller;
   const failure = failureOf(connect({ host: "127.0.0.1", port: listener.port, signal }));
@@ -209,7 +210,7 @@ test("a signal that is aborted later does not touch the socket", async () => {
 
 test("a cancelled fiber's attempt ends", async () => {
   await using full = await FullListener.open();
-  const { sockets } = stats();
+  const { sockets } = await quietStats();
   const fiber = spawn(() => connect({ host: "127.0.0.1", port: full.port }));
   await pollUntil("the attempt is under way", () => stats().sockets === sockets + 1);
   const reason = new Error("no more");
@@ -221,7 +222,7 @@ test("a cancelled fiber's attempt ends", async () => {
 
 test("a deadline ends an attempt that hangs, in time", async () => {
   await using full = await FullListener.open();
-  const { sockets } = stats();
+  const { sockets } = await quietStats();
   let least = Number.POSITIVE_INFINITY;
   for (let attempt = 0; attempt < 8; attempt++) {
     const end = deadline(20);

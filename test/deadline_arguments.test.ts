@@ -12,6 +12,7 @@ import {
 } from "../index.ts";
 import { failureOf, thrownBy } from "./support/failure.ts";
 import { expectMistake, mistakeIn } from "./support/mistakes.ts";
+import { quietStats } from "./support/quiet_stats.ts";
 import { readText } from "./support/receiving.ts";
 import { socketPair } from "./support/socket_pair.ts";
 
@@ -42,7 +43,7 @@ test.each([Number.NaN, -1, Number.NEGATIVE_INFINITY])(
     await using pair = await socketPair();
     const { client, server } = pair;
     await server.write("unread");
-    const { sockets } = stats();
+    const { sockets } = await quietStats();
     for (const [name, call] of Object.entries(callsWithDeadline(client, listener))) {
       expectMistake(await mistakeIn(() => call(wrong)), RangeError, /deadline/);
       const text = await mistakeIn(() => call("soon" as never));
@@ -77,7 +78,7 @@ test.each([0.001, 1, deadline(0)])(
     await using pair = await socketPair();
     const { client, server } = pair;
     await server.write("unread");
-    const { sockets, waiters } = stats();
+    const { sockets, waiters } = await quietStats();
     for (const [name, call] of Object.entries(callsWithDeadline(client, listener))) {
       const error = await mistakeIn(() => call(passed));
       expect([name, error.name, error.code]).toEqual([name, "TimeoutError", "ETIMEDOUT"]);

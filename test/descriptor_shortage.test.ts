@@ -29,25 +29,29 @@ test.each(["handler", "accept"])(
       }
       const { promise: isOver, resolve: endShortage } = Promise.withResolvers<void>();
       let answered = 0;
-      const answers = clients.map(async (client) => {
-        await client.write("x");
-        expect(await client.read(new Uint8Array(8), deadline(8000))).toBe(1);
-        answered++;
-        // A connection more becomes possible for every one that ends.
-        await isOver;
-        client.close();
-      });
+      const answers = Promise.all(
+        clients.map(async (client) => {
+          await client.write("x");
+          expect(await client.read(new Uint8Array(8), deadline(8000))).toBe(1);
+          answered++;
+          // A connection more becomes possible for every one that ends.
+          await isOver;
+          client.close();
+        }),
+      );
+      // When the test fails before they are awaited, so do they.
+      answers.catch(() => {});
       expect(await news()).toEqual({ code: "EMFILE", syscall: "accept", hasSocket: false });
       const { refused, cpu, connections } = await news();
       expect(refused).toBe("EMFILE");
       // A listener that tries again and again without a pause takes a whole processor.
-      expect(cpu).toBeLessThan(0.5);
+      expect(cpu).toBeLessThan(0.25);
       // Those that it has are served all the while.
       expect(answered).toBe(Number(connections));
       expect(answered).toBeGreaterThan(0);
       expect(answered).toBeLessThan(64);
       endShortage();
-      await Promise.all(answers);
+      await answers;
       expect(answered).toBe(100);
     } finally {
       child.kill();

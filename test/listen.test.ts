@@ -3,6 +3,7 @@ import { closeSync, openSync } from "node:fs";
 import { connect, deadline, type Listener, listen, now, stats } from "../index.ts";
 import { failureOf } from "./support/failure.ts";
 import { hasIpv6 } from "./support/ipv6.ts";
+import { quietStats } from "./support/quiet_stats.ts";
 import { RawSocket } from "./support/raw_socket.ts";
 import { readText } from "./support/receiving.ts";
 import { TemporaryFolder } from "./support/temporary_folder.ts";
@@ -51,7 +52,7 @@ test("a host may be a name", async () => {
 test("a port in use is an error that names it", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 });
   const { port } = listener;
-  const { sockets } = stats();
+  const { sockets } = await quietStats();
   expect(await failureOf(listen({ host: "127.0.0.1", port }))).toMatchObject({
     name: "SocketError",
     code: "EADDRINUSE",

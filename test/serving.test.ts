@@ -18,6 +18,7 @@ import {
 import { failureOf } from "./support/failure.ts";
 import { pollUntil } from "./support/poll.ts";
 import { runProgram } from "./support/programs.ts";
+import { quietStats } from "./support/quiet_stats.ts";
 import { readText } from "./support/receiving.ts";
 
 async function serve(handler: Handler, options: object = {}): Promise<Listener> {
@@ -238,7 +239,7 @@ test("close with a deadline returns as soon as the last handler has ended", asyn
 });
 
 test("disposing of a listener closes the connections of its handlers at once", async () => {
-  const { sockets } = stats();
+  const { sockets } = await quietStats();
   const clients: Socket[] = [];
   {
     await using listener = await serve(untilEnd);

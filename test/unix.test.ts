@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { existsSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { connect, deadline, type Listener, listen, type Socket } from "../index.ts";
 import { distinctBytes, hashOf } from "./support/distinct_bytes.ts";
 import { failureOf } from "./support/failure.ts";
@@ -178,4 +178,16 @@ test("a reset peer is noticed by both calls", async () => {
   // A Unix socket that is closed with unread input resets its peer (unix(7)).
   expect(await failureOf(client.read(new Uint8Array(10)))).toMatchObject({ code: "ECONNRESET" });
   expect(await failureOf(client.write("more"))).toMatchObject({ code: "EPIPE", bytesWritten: 0 });
+});
+
+test("closing leaves a successor's file alone", async () => {
+  using folder = new TemporaryFolder();
+  const path = folder.file("socket");
+  const first = await listen({ path });
+  unlinkSync(path);
+  await using second = await listen({ path });
+  await first.close();
+  await using client = await connect({ path });
+  expect(client.connected).toBe(true);
+  expect(second.address).toBe(path);
 });

@@ -6,15 +6,22 @@
 //!       itself pollable: readable while `wait` would return at once
 //!   register(fd, token) ?Status
 //!       once per socket, edge-triggered, for both directions, until the descriptor is closed
+//!   rearm(fd, token)
+//!       reports what is still there to be read once more
 //!   unregister(fd)
 //!   watch(fd, token, Interest, first) ?Status
 //!       for foreign descriptors: level-triggered, reports once, then needs another `watch`
 //!   wait(events, timeout_nanoseconds) []Event
 //!       null waits for ever, 0 does not wait
 //!   setTimer(nanoseconds)
-//!       makes `wait` return, and the descriptor readable, at this point of the monotonic clock
+//!       makes `wait` return, and the descriptor readable, at this point of the monotonic clock;
+//!       `timer_has_fired` tells that it did
 //!   notify()
 //!       the same at once, callable from any thread
+//!   findHost(bell) bool
+//!       finds Bun's loop, in which the bell lives, if the system tells
+//!   watchHost(on), host_is_ready
+//!       has `wait` return once when that loop has something to do
 //!
 //! `Alarm`, one per waker thread: sleeps until the backend's descriptor is readable.
 //!   open(Backend, bell) ?Alarm, close()

@@ -14,13 +14,14 @@ const checked_targets = [_][]const u8{
 pub fn build(b: *std.Build) void {
     const target = b.standardTargetOptions(.{ .default_target = .{ .cpu_model = .baseline } });
     const optimize = b.standardOptimizeOption(.{});
+    const openssl: Openssl = .options(b);
 
     const library = b.addLibrary(.{
         .name = "plait",
         .linkage = .dynamic,
         .root_module = module(b, "library.zig", target, optimize),
     });
-    linkOpenssl(b, library.root_module);
+    openssl.link(library.root_module);
     // OpenSSL's thousands of symbols must not meet those of Bun's own copy.
     if (target.result.ofmt == .elf) library.setVersionScript(b.path("library.map"));
     b.installArtifact(library);
@@ -36,7 +37,7 @@ pub fn build(b: *std.Build) void {
     );
 
     const tests = b.addTest(.{ .root_module = module(b, "tests.zig", target, optimize) });
-    linkOpenssl(b, tests.root_module);
+    openssl.link(tests.root_module);
     b.step("test", "Run the core's tests").dependOn(&b.addRunArtifact(tests).step);
 
     const check = b.step("check", "Type-check the core for every system");
@@ -52,27 +53,31 @@ pub fn build(b: *std.Build) void {
     }
 }
 
-/// Links OpenSSL statically: the archives that the options name, or else the system's.
-fn linkOpenssl(b: *std.Build, into: *std.Build.Module) void {
-    const archives = openssl_archives orelse blk: {
-        const names = [2]?[]const u8{
-            b.option([]const u8, "openssl-ssl", "The archive libssl.a to link"),
-            b.option([]const u8, "openssl-crypto", "The archive libcrypto.a to link"),
-        };
-        openssl_archives = names;
-        break :blk names;
-    };
-    for (archives, [_][]const u8{ "ssl", "crypto" }) |archive, name| {
-        if (archive) |path| {
-            into.addObjectFile(.{ .cwd_relative = path });
-        } else {
-            into.linkSystemLibrary(name, .{ .preferred_link_mode = .static });
-        }
-    }
-}
+/// The archives to link, by path; without them the system's are looked for.
+const Openssl = struct {
+    ssl: ?[]const u8,
+    crypto: ?[]const u8,
+    needs: []const []const u8,
 
-/// An option can be declared once only.
-var openssl_archives: ?[2]?[]const u8 = null;
+    fn options(b: *std.Build) Openssl {
+        return .{
+            .ssl = b.option([]const u8, "openssl-ssl", "The archive libssl.a to link"),
+            .crypto = b.option([]const u8, "openssl-crypto", "The archive libcrypto.a to link"),
+            .needs = b.option([]const []const u8, "openssl-needs", "Further libraries that these two need") orelse &.{},
+        };
+    }
+
+    fn link(openssl: Openssl, into: *std.Build.Module) void {
+        for ([_]?[]const u8{ openssl.ssl, openssl.crypto }, [_][]const u8{ "ssl", "crypto" }) |archive, name| {
+            if (archive) |path| {
+                into.addObjectFile(.{ .cwd_relative = path });
+            } else {
+                into.linkSystemLibrary(name, .{ .preferred_link_mode = .static });
+            }
+        }
+        for (openssl.needs) |name| into.linkSystemLibrary(name, .{});
+    }
+};
 
 fn module(
     b: *std.Build,

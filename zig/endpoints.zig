@@ -114,9 +114,13 @@ fn bindAndListen(fd: system.Descriptor, address: *const Address, backlog: u32) ?
     return null;
 }
 
+/// Accepted sockets have the option from their listener, which saves a system call for each of them.
+fn inheritNoDelay(listener: system.Descriptor) void {
+    _ = options.setNoDelay(listener, true);
+}
+
 fn enterListener(scheduler: *Scheduler, fd: system.Descriptor, tcp: bool) Outcome {
-    // Accepted sockets inherit the option, which saves a system call for each of them.
-    if (tcp) _ = options.setNoDelay(fd, true);
+    if (tcp) inheritNoDelay(fd);
     const entered = enter(scheduler, fd, .listener);
     if (entered == .failure) return entered;
     scheduler.sockets.at(@intCast(entered.value)).flags.tcp = tcp;
@@ -137,12 +141,16 @@ pub fn adoptListener(scheduler: *Scheduler, fd: system.Descriptor, backlog: u32)
     const entered = adoptIntoTable(scheduler, fd, .listener);
     if (entered == .failure) return entered;
     const index: u32 = @intCast(entered.value);
-    scheduler.sockets.at(index).flags.tcp = isInternet(&local);
+    const tcp = isInternet(&local);
+    scheduler.sockets.at(index).flags.tcp = tcp;
+    if (tcp) inheritNoDelay(fd);
     return handleOf(scheduler, index);
 }
 
 /// As `enter`, for a descriptor that was not made here: it is left open when that fails.
 fn adoptIntoTable(scheduler: *Scheduler, fd: system.Descriptor, kind: Socket.Kind) Outcome {
+    // kqueue would put a second registration in the place of the first.
+    if (scheduler.sockets.owns(fd) or scheduler.watched.contains(fd)) return failed(.EEXIST);
     const index = scheduler.sockets.take(scheduler.allocator, fd, kind) orelse return failed(.exhausted);
     if (scheduler.backend.register(fd, scheduler.sockets.token(index))) |status| {
         scheduler.sockets.release(index);

@@ -8,6 +8,7 @@ const endpoints = @import("endpoints.zig");
 const options = @import("options.zig");
 const streams = @import("streams.zig");
 const system = @import("system.zig");
+const watching = @import("watching.zig");
 const harness_module = @import("harness_test.zig");
 const Address = system.Address;
 const Harness = harness_module.Harness;
@@ -308,11 +309,27 @@ test "a socket is adopted once, and works on when it is tried twice" {
     const handle, const peer = try harness.unixPair();
     defer system.close(peer);
     const fd = harness.socketOf(handle).fd;
-    try expectFailure(.EEXIST, endpoints.adopt(harness.scheduler, fd));
+    for (0..2) |_| try expectFailure(.EEXIST, endpoints.adopt(harness.scheduler, fd));
+    try expectFailure(.EINVAL, endpoints.adoptListener(harness.scheduler, fd, 16));
+    // Nor can it be waited for as a descriptor of somebody else's.
+    const refused = watching.wait(harness.scheduler, fd, .readable, null);
+    try expectEqual(watching.Wait{ .failure = .EEXIST }, refused);
     try expectEqual(1, harness.scheduler.shared.sockets);
+    try harness.expectNobody();
     try harness_module.sendFromPeer(peer, "x");
     try harness.expectNobody();
     try harness.expectReceived(handle, "x", false);
+}
+
+test "a descriptor that somebody waits for is not adopted meanwhile" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const pair = system.socketPair().?;
+    defer for (pair) |fd| system.close(fd);
+    const waiter = watching.wait(harness.scheduler, pair[0], .readable, null).waiter;
+    try expectFailure(.EEXIST, endpoints.adopt(harness.scheduler, pair[0]));
+    try harness_module.sendFromPeer(pair[1], "x");
+    try harness.expectWoken(&.{.{ waiter, .ok }});
 }
 
 test "a blocking socket no longer blocks once it is adopted" {

@@ -30,6 +30,7 @@ threadlocal var current: ?*Scheduler = null;
 threadlocal var waker: *Waker = undefined;
 threadlocal var waker_number: u64 = 0;
 threadlocal var bell: system.Descriptor = -1;
+threadlocal var bell_inode: ?u64 = null;
 /// How often the thread has made a scheduler.
 threadlocal var openings: u32 = 0;
 
@@ -59,21 +60,22 @@ pub fn open() callconv(.c) i32 {
         return Status.EMFILE.code();
     };
     waker_number = waker.number;
+    bell_inode = system.inode(bell);
     openings +%= 1;
+    created.bell = bell;
     current = created;
     return 0;
 }
 
 /// The end of the bell that belongs into Bun's loop. The caller owns the descriptor.
 pub fn takeBell() callconv(.c) i32 {
-    const taken = bell;
-    bell = -1;
-    return taken;
+    return bell;
 }
 
-/// The thread ends: a Worker's loop may never have had the bell, if it was terminated early.
+/// The thread ends. A Worker that was terminated early may never have had the bell in its loop, which
+/// then has not closed it; the inode tells whether the descriptor is still the bell's.
 fn threadEnded(_: *anyopaque) callconv(.c) void {
-    if (bell >= 0) system.close(bell);
+    if (bell >= 0 and system.inode(bell) == bell_inode) system.close(bell);
     if (current != null) waker_module.retire(waker_number, .forget);
 }
 
@@ -107,8 +109,20 @@ pub fn poll(timeout_microseconds: i32) callconv(.c) i32 {
     return @intCast(scheduler().poll(timeout));
 }
 
+/// Begins a turn of the attached driver, which may use `lingeringPoll`.
+pub fn beginTurn() callconv(.c) void {
+    scheduler().setLingers(true);
+}
+
+/// As `poll`, but waits until so many microseconds have passed since the last wake-up, or until Bun's
+/// loop has something to do; `Shared.host_is_ready` tells if it was that.
+pub fn lingeringPoll(linger_microseconds: i32) callconv(.c) i32 {
+    return @intCast(scheduler().lingeringPoll(@as(i64, linger_microseconds) * std.time.ns_per_us));
+}
+
 /// Has the waker ring the bell once, as soon as `poll` has something to deliver.
 pub fn arm() callconv(.c) void {
+    scheduler().setLingers(false);
     scheduler().setTimer();
     waker.alarm.arm();
 }
@@ -160,11 +174,15 @@ pub fn watch(fd: i32, kind: i32, deadline: f64) callconv(.c) i32 {
 }
 
 /// Blocks the thread until a socket is ready or so many milliseconds have passed, negative for
-/// ever. Returns 1 when it is ready.
+/// ever. Returns 1 when it is ready. Refused while a fiber waits in the same direction.
 pub fn waitBlocking(handle: i32, kind: i32, timeout_milliseconds: i32) callconv(.c) i32 {
     const index = streams.find(scheduler(), handle, .stream) orelse return Status.stale_handle.code();
     const for_write = kind == @intFromEnum(abi.WaitKind.writable);
     const socket = scheduler().sockets.at(index);
+    // A fiber has the turn, and no fiber runs meanwhile.
+    const is_taken = if (for_write) socket.flags.write_granted else socket.flags.read_granted;
+    const queue = if (for_write) socket.writers else socket.readers;
+    if (is_taken or !queue.isEmpty()) return Status.EALREADY.code();
     if (!system.pollOne(socket.fd, for_write, timeout_milliseconds)) return 0;
     streams.setReady(scheduler(), socket, if (for_write) .writable else .readable);
     return 1;

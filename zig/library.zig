@@ -1,7 +1,12 @@
 //! The root of the shared library: the exports, and the number of the ABI that they make up.
 
+const std = @import("std");
 const exports = @import("exports.zig");
 const abi_text = @import("abi_text.zig");
+
+/// Without this the library has 256 KiB of thread-local storage for a signal stack of its own, which
+/// every thread that calls it would have allocated and cleared.
+pub const std_options: std.Options = .{ .signal_stack_size = null };
 
 comptime {
     for (@typeInfo(exports).@"struct".decls) |declaration| {

@@ -1,7 +1,8 @@
 //! Closing so that nothing is lost. close(2) on a TCP socket that has received more than was read
 //! sends a reset, and a reset may destroy what the peer has not read yet (RFC 1122, 4.2.2.13; RFC
-//! 2525, 2.17). So a socket whose last bytes are unacknowledged is half closed and kept, its input
-//! thrown away, until the peer has closed too or a limit has passed. Its owner sees none of this.
+//! 2525, 2.17). So a socket that has sent, and whose last bytes are unacknowledged or whose input is
+//! unread, is half closed and kept, its input thrown away, until the peer has closed too or a limit
+//! has passed. Its owner sees none of this.
 
 const std = @import("std");
 const c = std.c;
@@ -14,8 +15,8 @@ const Socket = @import("sockets.zig").Socket;
 /// How long the peer has, unless `setLinger` says otherwise.
 const default_seconds = 5;
 
-/// Input that is thrown away at one go; a peer that sends faster than that is cut off.
-const bytes_discarded_at_once = 16 * 1024 * 1024;
+/// Input that is thrown away at one go, so that a fast peer does not hold the thread up.
+const bytes_discarded_at_once = 4 * 1024 * 1024;
 
 /// Whether the peer may still be waiting for bytes that closing now could destroy.
 fn isNeeded(scheduler: *Scheduler, socket: *const Socket) bool {
@@ -24,7 +25,7 @@ fn isNeeded(scheduler: *Scheduler, socket: *const Socket) bool {
     if (socket.kind != .stream or !socket.flags.tcp or !socket.flags.sent) return false;
     if (socket.failure != .ok or socket.flags.connecting) return false;
     const unacknowledged = system.unacknowledged(socket.fd) orelse return true;
-    return unacknowledged > 0;
+    return unacknowledged > 0 or system.unread(socket.fd) > 0;
 }
 
 /// Closes a socket whose waiters have been woken: at once, or when its last bytes have arrived.
@@ -58,14 +59,18 @@ pub fn proceed(scheduler: *Scheduler, index: u32) void {
     }
     var discarded: usize = 0;
     while (discarded < bytes_discarded_at_once) {
-        switch (system.discard(socket.fd, if (socket.flags.tcp) 1024 * 1024 else 16 * 1024)) {
-            .value => |count| if (count == 0) break else {
+        switch (system.discard(socket.fd, 1024 * 1024)) {
+            .value => |count| {
+                if (count == 0) return finish(scheduler, index);
                 discarded += count;
             },
-            .failure => |status| if (status == .would_block) return else break,
+            .failure => |status| {
+                if (status != .would_block) finish(scheduler, index);
+                return;
+            },
         }
     }
-    finish(scheduler, index);
+    scheduler.backend.rearm(socket.fd, scheduler.sockets.token(index));
 }
 
 /// Closes a lingering socket for good.

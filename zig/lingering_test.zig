@@ -2,6 +2,7 @@
 
 const std = @import("std");
 const c = std.c;
+const endpoints = @import("endpoints.zig");
 const streams = @import("streams.zig");
 const system = @import("system.zig");
 const harness_module = @import("harness_test.zig");
@@ -129,6 +130,38 @@ test "a peer that goes on sending is heard out, and still gets everything" {
     try expectEqual(1, harness.scheduler.shared.lingering);
 }
 
+/// Sends more, from a thread of its own, than is thrown away at one go.
+const Upload = struct {
+    const length = 64 * 1024 * 1024;
+    peer: system.Descriptor,
+    sent: std.atomic.Value(usize) = .init(0),
+
+    fn run(upload: *Upload) void {
+        const bytes: [256 * 1024]u8 = @splat('u');
+        while (upload.sent.load(.monotonic) < length) switch (system.send(upload.peer, &bytes, bytes.len)) {
+            .value => |count| _ = upload.sent.fetchAdd(count, .release),
+            .failure => |status| if (status != .would_block or !system.pollOne(upload.peer, true, 5000)) return,
+        };
+    }
+
+    fn isOver(upload: *const Upload) bool {
+        return upload.sent.load(.acquire) >= length;
+    }
+};
+
+test "a fast upload is thrown away to its end, and its peer has the answer" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const burdened = try burden(&harness);
+    defer system.close(burdened.peer);
+    try close(&harness, burdened.handle);
+    var upload: Upload = .{ .peer = burdened.peer };
+    const thread = try std.Thread.spawn(.{}, Upload.run, .{&upload});
+    defer thread.join();
+    try harness.pollUntil(&upload, Upload.isOver);
+    try expectAllAndEnd(&harness, burdened.peer, burdened.sent);
+}
+
 test "the peer's end of the stream ends it" {
     var harness = try Harness.init();
     defer harness.deinit();
@@ -207,6 +240,25 @@ test "a socket that was half closed before lingers as well" {
     try expectAllAndEnd(&harness, burdened.peer, burdened.sent);
 }
 
+test "bytes that were sent before a socket was adopted arrive as well" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const far, const fd = try harness.tcpPeer();
+    const peer: system.Descriptor = @intCast(try valueOf(harness_module.releaseDescriptor(harness.scheduler, far)));
+    defer system.close(peer);
+    var sent: usize = 0;
+    const bytes: [64 * 1024]u8 = @splat('b');
+    while (true) switch (system.send(fd, &bytes, bytes.len)) {
+        .value => |count| sent += count,
+        .failure => break,
+    };
+    const handle = try harness_module.handleOf(endpoints.adopt(harness.scheduler, fd));
+    try harness_module.sendFromPeer(peer, "never read");
+    try harness.expectNobody();
+    try close(&harness, handle);
+    try expectAllAndEnd(&harness, peer, sent);
+}
+
 test "who waited is woken, and the handle is stale while it lingers" {
     var harness = try Harness.init();
     defer harness.deinit();
@@ -219,7 +271,6 @@ test "who waited is woken, and the handle is stale while it lingers" {
     var buffer: [8]u8 = undefined;
     try expectFailure(.stale_handle, harness.receive(burdened.handle, &buffer, false));
     try expectFailure(.stale_handle, harness.send(burdened.handle, "x", true));
-    try expectFailure(.stale_handle, streams.release(harness.scheduler, burdened.handle));
     try expectEqual(.stale_handle, streams.close(harness.scheduler, burdened.handle).?);
     try expectEqual(.stale_handle, streams.reset(harness.scheduler, burdened.handle).?);
     try expectEqual(1, harness.scheduler.shared.lingering);

@@ -42,6 +42,20 @@ const List = struct {
         list.tail = request;
     }
 
+    fn remove(list: *List, waiter: u32) ?*Request {
+        var previous: ?*Request = null;
+        var next = list.head;
+        while (next) |request| : (next = request.next) {
+            if (request.waiter == waiter) {
+                if (previous) |before| before.next = request.next else list.head = request.next;
+                if (list.tail == request) list.tail = previous;
+                return request;
+            }
+            previous = request;
+        }
+        return null;
+    }
+
     fn pop(list: *List) ?*Request {
         const request = list.head orelse return null;
         list.head = request.next;
@@ -113,9 +127,7 @@ pub const Resolver = struct {
             return .exhausted;
         }
         if (resolver.threads < threads_at_most) {
-            const thread = std.Thread.spawn(.{ .stack_size = stack_bytes }, run, .{resolver}) catch null;
-            if (thread) |started| {
-                started.detach();
+            if (system.startThread(stack_bytes, run, .{resolver})) {
                 resolver.threads += 1;
             } else if (resolver.threads == 0) {
                 resolver.allocator.destroy(request);
@@ -127,15 +139,19 @@ pub const Resolver = struct {
         return null;
     }
 
-    /// The waiter's number is about to have another owner: its look-up must not wake that one.
+    /// The waiter's number is about to have another owner: its look-up must not wake that one. A
+    /// look-up that has not begun is dropped, or it would keep the others waiting for nobody.
     pub fn forget(resolver: *Resolver, waiter: u32) void {
         resolver.lock();
         defer resolver.unlock();
-        for ([_]?*Request{ resolver.queued.head, resolver.finished.head }) |head| {
-            var next = head;
-            while (next) |request| : (next = request.next) {
-                if (request.waiter == waiter) request.waiter = none;
-            }
+        if (resolver.queued.remove(waiter)) |request| {
+            resolver.requests -= 1;
+            resolver.allocator.destroy(request);
+            return;
+        }
+        var next = resolver.finished.head;
+        while (next) |request| : (next = request.next) {
+            if (request.waiter == waiter) request.waiter = none;
         }
         for (resolver.running) |entry| {
             if (entry) |request| if (request.waiter == waiter) {
@@ -145,7 +161,6 @@ pub const Resolver = struct {
     }
 
     fn run(resolver: *Resolver) void {
-        system.blockSignals();
         resolver.lock();
         while (resolver.queued.pop()) |request| {
             const place = for (&resolver.running) |*entry| {

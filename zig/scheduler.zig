@@ -26,6 +26,9 @@ const never = std.math.maxInt(i64);
 /// Full batches of events that one poll takes from the kernel before it delivers.
 const batches_per_poll = 4;
 
+/// How long a turn may linger where nothing tells that Bun's loop has something to do.
+const longest_blind_linger = 50 * std.time.ns_per_us;
+
 pub const Scheduler = struct {
     allocator: std.mem.Allocator,
     backend: backend.Backend,
@@ -41,6 +44,12 @@ pub const Scheduler = struct {
     /// When the backend's timer goes off. It may be early: a deadline that is met by its event
     /// leaves the timer alone, which saves a system call for each.
     timer_nanoseconds: i64 = never,
+    /// The end of the bell that lives in Bun's loop.
+    bell: system.Descriptor = -1,
+    /// Wake-ups of the last poll.
+    last_delivered: u32 = 0,
+    /// Whether the attached driver's turn may wait until Bun's loop has something to do.
+    lingers: bool = false,
     /// Allocated apart, for it may have to outlive the scheduler.
     shared: *abi.Shared,
     keeps_shared: bool = false,
@@ -252,7 +261,10 @@ pub const Scheduler = struct {
     fn expire(scheduler: *Scheduler) void {
         const now = system.nanoseconds();
         scheduler.shared.now_milliseconds = milliseconds(now);
-        if (now >= scheduler.timer_nanoseconds) scheduler.timer_nanoseconds = never;
+        if (scheduler.backend.timer_has_fired or now >= scheduler.timer_nanoseconds) {
+            scheduler.backend.timer_has_fired = false;
+            scheduler.timer_nanoseconds = never;
+        }
         while (scheduler.deadlines.expired(now)) |index| {
             const waiter = scheduler.waiters.at(index);
             if (waiter.kind == .linger) {
@@ -275,6 +287,7 @@ pub const Scheduler = struct {
             waiter.state = .delivered;
             scheduler.delivered.pushBack(&scheduler.waiters, index);
         }
+        scheduler.last_delivered = count;
         scheduler.shared.ready -= count;
         scheduler.shared.waiters -= count;
         scheduler.shared.wakeups += @floatFromInt(count);
@@ -294,6 +307,42 @@ pub const Scheduler = struct {
         if (scheduler.shared.budget <= 0) return false;
         scheduler.shared.budget -= 1;
         return true;
+    }
+
+    /// As `poll`, for the attached driver while traffic is live: waits for more until `linger` has
+    /// passed since the last wake-up, or Bun's loop has something to do.
+    ///
+    /// A wait with a timeout of its own would program the processor's timer twice for each request,
+    /// which in a virtual machine costs more than all else that a request does here. So the wait
+    /// ends by the backend's timer, which is set once and moved only when it has gone off.
+    pub fn lingeringPoll(scheduler: *Scheduler, linger_nanoseconds: i64) u32 {
+        if (!scheduler.lingers) return scheduler.poll(@min(linger_nanoseconds, longest_blind_linger));
+        scheduler.shared.host_is_ready = 0;
+        // Where several were ready at once there are more by now, mostly: no wait, no timer.
+        if (scheduler.last_delivered > 1) {
+            const count = scheduler.poll(0);
+            if (count > 0) return count;
+        }
+        const start: i64 = @trunc(scheduler.shared.now_milliseconds * std.time.ns_per_ms);
+        while (true) {
+            if (scheduler.timer_nanoseconds > start + linger_nanoseconds) {
+                scheduler.timer_nanoseconds = start + linger_nanoseconds;
+                scheduler.backend.setTimer(scheduler.timer_nanoseconds);
+            }
+            const count = scheduler.poll(if (scheduler.backend.host_is_ready) 0 else null);
+            scheduler.shared.host_is_ready = @intFromBool(scheduler.backend.host_is_ready);
+            if (count > 0 or scheduler.backend.host_is_ready or scheduler.shared.tls_notices > 0) return count;
+            // A timer that was set for an earlier wake-up goes off early: then there is time left.
+            const now: i64 = @trunc(scheduler.shared.now_milliseconds * std.time.ns_per_ms);
+            if (now - start >= @divTrunc(linger_nanoseconds, 2)) return 0;
+        }
+    }
+
+    /// Begins (ends) a turn of the attached driver that may linger.
+    pub fn setLingers(scheduler: *Scheduler, on: bool) void {
+        scheduler.lingers = on and scheduler.backend.findHost(scheduler.bell);
+        scheduler.backend.watchHost(on);
+        scheduler.shared.host_is_ready = 0;
     }
 
     /// Has the backend's descriptor become readable at the earliest deadline.

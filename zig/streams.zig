@@ -49,7 +49,7 @@ fn finishTurn(scheduler: *Scheduler, socket: *Socket, kind: abi.WaitKind, grante
 
 /// Remembers an error that ends the connection: the kernel reports it to one call only. Errors of a
 /// call's own, such as a buffer that is not mapped, leave the connection as it is.
-pub fn latch(socket: *Socket, status: Status) void {
+pub fn latch(scheduler: *Scheduler, socket: *Socket, status: Status) void {
     switch (status) {
         .ECONNRESET, .ECONNABORTED, .EPIPE, .ETIMEDOUT, .ENOTCONN, .EPROTO => {},
         .ENETDOWN, .ENETRESET, .ENETUNREACH, .EHOSTDOWN, .EHOSTUNREACH, .ECONNREFUSED => {},
@@ -59,6 +59,8 @@ pub fn latch(socket: *Socket, status: Status) void {
     if (socket.failure == .ok or socket.failure == .EPIPE) socket.failure = status;
     socket.flags.readable = true;
     socket.flags.writable = true;
+    scheduler.grantNext(socket, .readable);
+    scheduler.grantNext(socket, .writable);
 }
 
 /// Receives what is there, at most `length` bytes. 0 is the end of the stream.
@@ -70,14 +72,15 @@ pub fn receive(scheduler: *Scheduler, handle: i32, buffer: [*]u8, length: usize,
     const outcome = if (socket.tls != none)
         tls_transfers.receive(scheduler, socket, buffer, length)
     else
-        receiveNow(socket, buffer, length);
+        receiveNow(scheduler, socket, buffer, length);
     if (outcome == .failure and outcome.failure == .would_block) return outcome;
     if (outcome == .value) scheduler.shared.bytes_received += @floatFromInt(outcome.value);
     finishTurn(scheduler, socket, .readable, granted);
     return outcome;
 }
 
-fn receiveNow(socket: *Socket, buffer: [*]u8, length: usize) Outcome {
+fn receiveNow(scheduler: *Scheduler, socket: *Socket, buffer: [*]u8, length: usize) Outcome {
+    assert(length > 0); // to receive nothing would look like the end
     if (socket.flags.end_of_stream) return .{ .value = 0 };
     if (!socket.flags.readable) return failed(socket.readFailure() orelse .would_block);
     const outcome = system.receive(socket.fd, buffer, @min(length, abi.Limits.transfer_bytes));
@@ -87,16 +90,17 @@ fn receiveNow(socket: *Socket, buffer: [*]u8, length: usize) Outcome {
                 // The kernel gives a pending error to one call only; a send may have taken it.
                 if (socket.readFailure()) |status| return failed(status);
                 socket.flags.end_of_stream = true;
-            } else if (count < length and socket.flags.tcp and !socket.flags.special and socket.failure == .ok) {
+            } else if (system.is_linux and count < length and socket.flags.tcp and !socket.flags.special and socket.failure == .ok) {
                 // Short of what was asked for, it took all there was: the next bytes are an event.
-                // A Unix socket may also stop at a descriptor that was sent along (unix(7)).
+                // A Unix socket may also stop at a descriptor that was sent along (unix(7)), and
+                // elsewhere no event tells of urgent data, at which TCP stops.
                 socket.flags.readable = false;
             }
         },
         .failure => |status| if (status == .would_block) {
             socket.flags.readable = false;
             if (socket.readFailure()) |known| return failed(known);
-        } else latch(socket, status),
+        } else latch(scheduler, socket, status),
     }
     return outcome;
 }
@@ -168,7 +172,7 @@ pub fn send(scheduler: *Scheduler, handle: i32, source: Source, granted: bool) O
                 socket.flags.writable = false;
                 return outcome;
             }
-            latch(socket, status);
+            latch(scheduler, socket, status);
         },
     }
     // Over TLS the last part may have come to nothing.
@@ -236,19 +240,6 @@ pub fn reset(scheduler: *Scheduler, handle: i32) ?Status {
     _ = system.setOption(scheduler.sockets.at(index).fd, c.SOL.SOCKET, c.SO.LINGER, abort);
     lingering.closeNow(scheduler, index);
     return null;
-}
-
-/// Gives the descriptor up without closing it and wakes whoever waits on it.
-pub fn release(scheduler: *Scheduler, handle: i32) Outcome {
-    const index = findOpen(scheduler, handle) orelse return failed(.stale_handle);
-    // What OpenSSL knows of the connection cannot go with it.
-    if (scheduler.sockets.at(index).tls != none) return failed(.EOPNOTSUPP);
-    wakeForClose(scheduler, index);
-    const fd = scheduler.sockets.at(index).fd;
-    scheduler.backend.unregister(fd);
-    scheduler.sockets.release(index);
-    scheduler.shared.sockets -= 1;
-    return .{ .value = @intCast(fd) };
 }
 
 fn findOpen(scheduler: *Scheduler, handle: i32) ?u32 {

@@ -131,17 +131,15 @@ pub fn sendFile(fd: Descriptor, file: Descriptor, offset: i64, length: usize) Ou
     }
 }
 
-/// Throws away what has arrived, up to `length` bytes.
+/// Throws away what has arrived on a TCP socket, up to `length` bytes.
 pub fn discard(fd: Descriptor, length: usize) Outcome {
-    var scratch: [16 * 1024]u8 = undefined;
-    while (true) {
-        // On Linux MSG_TRUNC drops a TCP socket's bytes without copying them (tcp(7)).
-        const result = if (is_linux)
-            c.recv(fd, &scratch, length, c.MSG.TRUNC)
-        else
-            c.recv(fd, &scratch, @min(length, scratch.len), 0);
-        return settle(result) orelse continue;
+    // On Linux MSG_TRUNC drops a TCP socket's bytes without touching the buffer (tcp(7)); any other
+    // socket answers EFAULT for this one.
+    if (is_linux) {
+        while (true) return settleBare(linux.recvfrom(fd, @ptrFromInt(std.heap.page_size_min), length, linux.MSG.TRUNC, null, null)) orelse continue;
     }
+    var scratch: [16 * 1024]u8 = undefined;
+    while (true) return settle(c.recv(fd, &scratch, @min(length, scratch.len), 0)) orelse continue;
 }
 
 /// Bytes that were sent and that the peer has not acknowledged yet; null where unknown.
@@ -155,6 +153,14 @@ pub fn unacknowledged(fd: Descriptor) ?usize {
         var length: c.socklen_t = @sizeOf(c_int);
         if (c.getsockopt(fd, c.SOL.SOCKET, so_nwrite, &bytes, &length) != 0) return null;
     }
+    return @intCast(@max(bytes, 0));
+}
+
+/// Bytes that have arrived and were not received.
+pub fn unread(fd: Descriptor) usize {
+    const fionread = if (is_linux) 0x541b else 0x4004667f;
+    var bytes: c_int = 0;
+    if (c.ioctl(fd, @bitCast(@as(u32, fionread)), &bytes) != 0) return 0;
     return @intCast(@max(bytes, 0));
 }
 
@@ -255,6 +261,17 @@ pub fn setNonBlocking(fd: Descriptor) ?Status {
     return null;
 }
 
+/// What tells a socket from all others, whichever descriptor it has; null when it is closed.
+pub fn inode(fd: Descriptor) ?u64 {
+    if (is_linux) {
+        var status: linux.Statx = undefined;
+        const result = linux.statx(fd, "", linux.AT.EMPTY_PATH, .{ .INO = true }, &status);
+        return if (linux.errno(result) == .SUCCESS) status.ino else null;
+    }
+    var status: c.Stat = undefined;
+    return if (c.fstat(fd, &status) == 0) @intCast(status.ino) else null;
+}
+
 pub fn isOpen(fd: Descriptor) bool {
     return c.fcntl(fd, c.F.GETFD) >= 0;
 }
@@ -288,12 +305,21 @@ pub fn nanoseconds() i64 {
     return @as(i64, time.sec) * std.time.ns_per_s + @as(i64, time.nsec);
 }
 
-/// Keeps signals away from the calling thread: the process's handlers expect the threads of the VM.
-pub fn blockSignals() void {
+/// Starts a thread that ends by itself and that no signal is ever handled on: the process's handlers
+/// expect the threads of the VM. False when there can be none.
+pub fn startThread(stack_bytes: usize, comptime function: anytype, arguments: anytype) bool {
     var all: c.sigset_t = undefined;
     _ = c.sigfillset(&all);
     var previous: c.sigset_t = undefined;
+    // A new thread has its creator's mask from the start.
     _ = c.pthread_sigmask(c.SIG.BLOCK, &all, &previous);
+    defer {
+        var blocked: c.sigset_t = undefined;
+        _ = c.pthread_sigmask(c.SIG.SETMASK, &previous, &blocked);
+    }
+    const thread = std.Thread.spawn(.{ .stack_size = stack_bytes }, function, arguments) catch return false;
+    thread.detach();
+    return true;
 }
 
 const ThreadKey = if (is_darwin) c_ulong else c_uint;

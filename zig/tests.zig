@@ -3,17 +3,26 @@
 test {
     _ = @import("abi_text.zig");
     _ = @import("addresses.zig");
+    _ = @import("attached_test.zig");
     _ = @import("backend/epoll.zig");
     _ = @import("backend/kqueue_events.zig");
     _ = @import("deadlines.zig");
+    _ = @import("endpoints_test.zig");
+    _ = @import("lingering_test.zig");
     _ = @import("pool.zig");
+    _ = @import("random_test.zig");
+    _ = @import("resolver_test.zig");
     _ = @import("scheduler_test.zig");
     _ = @import("sockets.zig");
+    _ = @import("streams_test.zig");
     _ = @import("system.zig");
     _ = @import("tls/handshakes_test.zig");
     _ = @import("tls/hello.zig");
     _ = @import("tls/queue.zig");
     _ = @import("tls/records.zig");
     _ = @import("tls/transfers_test.zig");
+    _ = @import("turns_test.zig");
     _ = @import("waiters.zig");
+    _ = @import("waker_test.zig");
+    _ = @import("watching_test.zig");
 }

@@ -12,7 +12,8 @@ const backend = @import("backend.zig");
 const system = @import("system.zig");
 const Scheduler = @import("scheduler.zig").Scheduler;
 
-const stack_bytes = 128 * 1024;
+/// Reserved, not touched: room for the thread-local storage of whatever else is loaded.
+const stack_bytes = 512 * 1024;
 
 /// Guards `living`, the one thing that the threads of several schedulers share.
 var lock: c.pthread_mutex_t = .{};
@@ -37,14 +38,13 @@ pub const Waker = struct {
             return null;
         };
         enlist(waker);
-        const thread = std.Thread.spawn(.{ .stack_size = stack_bytes }, run, .{waker}) catch {
+        if (!system.startThread(stack_bytes, run, .{waker})) {
             delist(waker);
             waker.alarm.close();
             scheduler.allocator.destroy(waker);
             for (bell) |fd| system.close(fd);
             return null;
-        };
-        thread.detach();
+        }
         return .{ waker, bell[1] };
     }
 
@@ -59,7 +59,6 @@ pub const Waker = struct {
     }
 
     fn run(waker: *Waker) void {
-        system.blockSignals();
         while (waker.alarm.wait() == .ready and waker.ring()) {}
         // From here on `retire` does not find it.
         delist(waker);

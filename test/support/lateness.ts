@@ -2,7 +2,7 @@
 
 import { deadline, now } from "../../index.ts";
 
-const roundsAtMost = 8;
+const roundsAtMost = 20;
 const triesPerRound = 5;
 
 export interface Lateness {

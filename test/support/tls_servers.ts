@@ -34,7 +34,7 @@ export async function gnutlsServer({ chain, key }: Issued, ...argv: string[]): P
       ...[installedProgram("gnutls-serv"), "--port", `${port}`, "--echo", "--nodb"],
       ...["--x509certfile", chain, "--x509keyfile", key, ...argv],
     ],
-    /listening on IPv4[^\n]*done|listening on IPv4/,
+    /listening on IPv4[^\n]*done/,
   );
   return serverOf(program, port);
 }

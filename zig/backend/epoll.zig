@@ -11,6 +11,13 @@ const Event = backend.Event;
 
 const timer_token = backend.reserved_tokens;
 const notifier_token = backend.reserved_tokens + 1;
+const host_token = backend.reserved_tokens + 2;
+
+/// Descriptors below this one are searched for the host loop's; it is among a process's first.
+const host_search_limit = 256;
+const searches_for_host_at_most = 8;
+
+const socket_mask = linux.EPOLL.IN | linux.EPOLL.OUT | linux.EPOLL.RDHUP | linux.EPOLL.PRI | linux.EPOLL.ET;
 
 pub const Backend = struct {
     epoll: Descriptor,
@@ -18,6 +25,12 @@ pub const Backend = struct {
     notifier: Descriptor,
     /// Cleared when the kernel lacks epoll_pwait2 (before 5.11) or a sandbox forbids it.
     has_precise_wait: bool = true,
+    /// The epoll descriptor of Bun's loop, or -1.
+    host: Descriptor = -1,
+    searches_for_host: u8 = 0,
+    timer_has_fired: bool = false,
+    /// Set when Bun's loop has something to do; `watchHost` clears it.
+    host_is_ready: bool = false,
 
     pub fn open() ?Backend {
         const epoll = c.epoll_create1(linux.EPOLL.CLOEXEC);
@@ -48,8 +61,12 @@ pub const Backend = struct {
     }
 
     pub fn register(self: Backend, fd: Descriptor, token: u64) ?Status {
-        const mask = linux.EPOLL.IN | linux.EPOLL.OUT | linux.EPOLL.RDHUP | linux.EPOLL.PRI | linux.EPOLL.ET;
-        return self.control(linux.EPOLL.CTL_ADD, fd, mask, token);
+        return self.control(linux.EPOLL.CTL_ADD, fd, socket_mask, token);
+    }
+
+    /// Reports once more what is still there to be read, although no more of it has come.
+    pub fn rearm(self: Backend, fd: Descriptor, token: u64) void {
+        _ = self.control(linux.EPOLL.CTL_MOD, fd, socket_mask, token);
     }
 
     pub fn unregister(self: Backend, fd: Descriptor) void {
@@ -76,6 +93,8 @@ pub const Backend = struct {
         var count: usize = 0;
         for (raw[0..ready]) |entry| {
             const token = entry.data.u64;
+            if (token == host_token) self.host_is_ready = true;
+            if (token == timer_token) self.timer_has_fired = true;
             if (token >= backend.reserved_tokens) continue;
             events[count] = translate(token, entry.events);
             count += 1;
@@ -128,6 +147,60 @@ pub const Backend = struct {
         };
         const result = c.timerfd_settime(self.timer, @bitCast(linux.TFD.TIMER{ .ABSTIME = true }), &setting, null);
         std.debug.assert(result == 0);
+    }
+
+    /// Finds the epoll instance in which `bell` is registered: that of Bun's loop. The kernel tells
+    /// in /proc/self/fdinfo (proc(5)). From then on `watchHost` works. The first turns of a program
+    /// may come before the bell is in its loop, so it searches a few times.
+    pub fn findHost(self: *Backend, bell: Descriptor) bool {
+        if (self.host >= 0) return true;
+        if (self.searches_for_host == searches_for_host_at_most) return false;
+        self.searches_for_host += 1;
+        for (3..host_search_limit) |candidate| {
+            const fd: Descriptor = @intCast(candidate);
+            if (fd == self.epoll or !hasMember(fd, bell)) continue;
+            if (self.control(linux.EPOLL.CTL_ADD, fd, linux.EPOLL.ONESHOT, host_token) != null) return false;
+            self.host = fd;
+            return true;
+        }
+        return false;
+    }
+
+    fn hasMember(epoll: Descriptor, member: Descriptor) bool {
+        var path: [64]u8 = undefined;
+        const name = std.fmt.bufPrintZ(&path, "/proc/self/fdinfo/{d}", .{epoll}) catch unreachable;
+        const file = c.open(name, .{ .ACCMODE = .RDONLY, .CLOEXEC = true });
+        if (file < 0) return false;
+        defer system.close(file);
+        // Lines are shorter than what is carried over from one read to the next.
+        var text: [16 * 1024]u8 = undefined;
+        var carried: usize = 0;
+        while (true) {
+            const count = c.read(file, text[carried..].ptr, text.len - carried);
+            if (count <= 0) return false;
+            const length = carried + @as(usize, @intCast(count));
+            const end = std.mem.lastIndexOfScalar(u8, text[0..length], '\n') orelse return false;
+            var lines = std.mem.splitScalar(u8, text[0..end], '\n');
+            while (lines.next()) |line| if (memberOfLine(line) == member) return true;
+            carried = length - (end + 1);
+            std.mem.copyForwards(u8, text[0..carried], text[end + 1 .. length]);
+        }
+    }
+
+    /// The descriptor that a line of an epoll instance's fdinfo tells of: "tfd:        9 events: ...".
+    fn memberOfLine(line: []const u8) ?Descriptor {
+        if (!std.mem.startsWith(u8, line, "tfd:")) return null;
+        var words = std.mem.tokenizeScalar(u8, line["tfd:".len..], ' ');
+        return std.fmt.parseInt(Descriptor, words.next() orelse return null, 10) catch null;
+    }
+
+    /// Has `wait` return, and `host_is_ready` set, once when Bun's loop has something to do; or no
+    /// more.
+    pub fn watchHost(self: *Backend, on: bool) void {
+        if (self.host < 0) return;
+        self.host_is_ready = false;
+        const mask: u32 = linux.EPOLL.ONESHOT | if (on) linux.EPOLL.IN else @as(u32, 0);
+        _ = self.control(linux.EPOLL.CTL_MOD, self.host, mask, host_token);
     }
 
     pub fn notify(self: Backend) void {
@@ -233,6 +306,31 @@ test "the timer, the notifier and a socket each end a wait" {
     self.notify();
     try std.testing.expect(system.pollOne(self.descriptor(), false, 0));
     try std.testing.expectEqual(0, self.wait(&events, null).len);
+}
+
+test "the loop that a descriptor lives in is found, and ends a wait" {
+    var self = Backend.open().?;
+    defer self.close();
+    const pair = system.socketPair().?;
+    defer for (pair) |fd| system.close(fd);
+    var lonely = Backend.open().?;
+    defer lonely.close();
+    try std.testing.expect(!lonely.findHost(pair[0]));
+    var other = Backend.open().?;
+    defer other.close();
+    try std.testing.expectEqual(null, other.watch(pair[0], 1, .{ .readable = true, .writable = false }, true));
+    try std.testing.expect(self.findHost(pair[0]));
+
+    var events: [backend.events_per_wait]Event = undefined;
+    _ = system.send(pair[1], "x", 1);
+    _ = self.wait(&events, 0);
+    try std.testing.expect(!self.host_is_ready);
+    self.watchHost(true);
+    try std.testing.expectEqual(0, self.wait(&events, null).len);
+    try std.testing.expect(self.host_is_ready);
+    self.watchHost(false);
+    try std.testing.expectEqual(0, self.wait(&events, 0).len);
+    try std.testing.expect(!self.host_is_ready);
 }
 
 test "an alarm reports once for each time that it is armed" {

@@ -23,6 +23,8 @@ const notifier_identifier = 1;
 
 pub const Backend = struct {
     queue: Descriptor,
+    host_is_ready: bool = false,
+    timer_has_fired: bool = false,
 
     pub fn open() ?Backend {
         const queue = c.kqueue();
@@ -50,6 +52,11 @@ pub const Backend = struct {
             change(@intCast(fd), c.EVFILT.READ, flags, token),
             change(@intCast(fd), c.EVFILT.WRITE, flags, token),
         });
+    }
+
+    pub fn rearm(self: Backend, fd: Descriptor, token: u64) void {
+        // To add a filter again has it look anew.
+        _ = self.apply(&.{change(@intCast(fd), c.EVFILT.READ, c.EV.ADD | c.EV.CLEAR, token)});
     }
 
     pub fn unregister(self: Backend, fd: Descriptor) void {
@@ -84,6 +91,7 @@ pub const Backend = struct {
         var used: usize = 0;
         for (raw[0..@intCast(count)]) |entry| {
             const token: u64 = entry.udata;
+            if (token == timer_token) self.timer_has_fired = true;
             if (token >= backend.reserved_tokens) continue;
             events[used] = translate(token, entry.filter, entry.flags);
             used += 1;
@@ -99,6 +107,13 @@ pub const Backend = struct {
         timer.data = @intCast(delay);
         _ = self.apply(&.{timer});
     }
+
+    /// The loop's descriptor cannot be found here: nothing tells which queue a descriptor is in.
+    pub fn findHost(_: *Backend, _: Descriptor) bool {
+        return false;
+    }
+
+    pub fn watchHost(_: *Backend, _: bool) void {}
 
     pub fn notify(self: Backend) void {
         var trigger = change(notifier_identifier, c.EVFILT.USER, 0, notifier_token);

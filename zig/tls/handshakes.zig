@@ -171,7 +171,7 @@ fn advance(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
             const result = openssl.SSL_do_handshake(connection);
             if (result == 1) {
                 session.state = .open;
-                checkResumed(socket, session);
+                checkResumed(scheduler, socket, session);
                 return;
             }
             switch (openssl.SSL_get_error(connection, result)) {
@@ -180,22 +180,22 @@ fn advance(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
                     session.state = .paused;
                     return;
                 },
-                else => return transfers.fail(socket, session, .tls_failed),
+                else => return transfers.fail(scheduler, socket, session, .tls_failed),
             }
             // The peer may be waiting for this, while there is more to be received from it.
             _ = transfers.emit(scheduler, socket, session);
         }
         if (!transfers.refill(scheduler, socket, session, 0)) break;
     }
-    if (socket.failure != .ok) return transfers.fail(socket, session, socket.failure);
-    if (session.flags.ended and !engine.hasRecord()) return transfers.fail(socket, session, .tls_truncated);
+    if (socket.failure != .ok) return transfers.fail(scheduler, socket, session, socket.failure);
+    if (session.flags.ended and !engine.hasRecord()) return transfers.fail(scheduler, socket, session, .tls_truncated);
     // More has arrived than one step takes.
     if (session.flags.kernel_readable or engine.hasRecord()) engine.due.pushBack(&engine.sessions, session.index);
 }
 
 /// OpenSSL verifies nothing when a session is resumed: it holds the server for the one that was
 /// verified then. Whether that was so, and for this very name, is checked here.
-fn checkResumed(socket: *Socket, session: *Session) void {
+fn checkResumed(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
     const connection = session.connection.?;
     if (session.flags.is_server or openssl.SSL_session_reused(connection) != 1) return;
     if (openssl.SSL_get_verify_mode(connection) == openssl.VERIFY_NONE) return;
@@ -203,7 +203,7 @@ fn checkResumed(socket: *Socket, session: *Session) void {
         openssl.SSL_CTX_get_ex_data(openssl.SSL_get_SSL_CTX(connection).?, 0).?,
     ));
     const earlier = openssl.SSL_get_verify_result(connection);
-    if (earlier != openssl.X509_V_OK and context.verify_issuer) return transfers.fail(socket, session, .tls_failed);
+    if (earlier != openssl.X509_V_OK and context.verify_issuer) return transfers.fail(scheduler, socket, session, .tls_failed);
     const extra = session.extra orelse return;
     if (extra.expected_name.len == 0) return;
     const name = extra.expected_name[0 .. extra.expected_name.len - 1];
@@ -217,7 +217,7 @@ fn checkResumed(socket: *Socket, session: *Session) void {
         openssl.X509_V_ERR_IP_ADDRESS_MISMATCH
     else
         openssl.X509_V_ERR_HOSTNAME_MISMATCH);
-    transfers.fail(socket, session, .tls_failed);
+    transfers.fail(scheduler, socket, session, .tls_failed);
 }
 
 /// The handshake has come to an end or to a pause: its waiter is woken, and those who wait to

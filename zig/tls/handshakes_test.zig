@@ -316,7 +316,6 @@ test "what cannot begin is refused" {
     // What is no session is as none.
     try expectEqual(null, start(scheduler, handle, context, .{ .is_server = false, .session = "nonsense" }));
     try expectEqual(.EISCONN, start(scheduler, handle, context, .{ .is_server = false }));
-    try expectFailure(.EOPNOTSUPP, streams.release(scheduler, handle));
 }
 
 test "the end of a plain conversation is not lost, and what is not TLS is told apart" {

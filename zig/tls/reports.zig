@@ -116,7 +116,7 @@ pub fn updateKeys(scheduler: *Scheduler, session: *Session, asks_peer: bool) ?St
     scheduler.tls.enter(session, &.{});
     const kind = if (asks_peer) openssl.KEY_UPDATE_REQUESTED else openssl.KEY_UPDATE_NOT_REQUESTED;
     if (openssl.SSL_key_update(connection, kind) != 1 or openssl.SSL_do_handshake(connection) != 1) {
-        transfers.fail(socket, session, .tls_failed);
+        transfers.fail(scheduler, socket, session, .tls_failed);
     }
     scheduler.tls.leave();
     _ = transfers.emit(scheduler, socket, session);

@@ -55,11 +55,11 @@ pub fn receive(scheduler: *Scheduler, socket: *Socket, buffer: [*]u8, length: us
 
     const room = buffer[0..@min(length, abi.Limits.transfer_bytes)];
     engine.enter(session, session.unread());
-    var taken = decrypt(engine, socket, session, room);
+    var taken = decrypt(scheduler, socket, session, room);
     if (taken < room.len and session.state == .open and !socket.flags.end_of_stream and
         refill(scheduler, socket, session, room.len - taken))
     {
-        taken += decrypt(engine, socket, session, room[taken..]);
+        taken += decrypt(scheduler, socket, session, room[taken..]);
     }
     finishReading(scheduler, socket, session, taken == room.len);
     if (taken > 0) return .{ .value = taken };
@@ -69,7 +69,8 @@ pub fn receive(scheduler: *Scheduler, socket: *Socket, buffer: [*]u8, length: us
 }
 
 /// Reads records until the buffer is full or none is left. Returns the number of bytes.
-fn decrypt(engine: *Engine, socket: *Socket, session: *Session, buffer: []u8) usize {
+fn decrypt(scheduler: *Scheduler, socket: *Socket, session: *Session, buffer: []u8) usize {
+    const engine = &scheduler.tls;
     const connection = session.connection.?;
     var taken: usize = 0;
     while (taken < buffer.len) {
@@ -83,7 +84,7 @@ fn decrypt(engine: *Engine, socket: *Socket, session: *Session, buffer: []u8) us
         switch (openssl.SSL_get_error(connection, result)) {
             openssl.ERROR_WANT_READ => {},
             openssl.ERROR_ZERO_RETURN => socket.flags.end_of_stream = true,
-            else => fail(socket, session, .tls_failed),
+            else => fail(scheduler, socket, session, .tls_failed),
         }
         break;
     }
@@ -116,7 +117,7 @@ pub fn refill(scheduler: *Scheduler, socket: *Socket, session: *Session, room: u
         },
         .failure => |status| {
             session.flags.kernel_readable = false;
-            if (status != .would_block) streams.latch(socket, status);
+            if (status != .would_block) streams.latch(scheduler, socket, status);
             return false;
         },
     }
@@ -126,7 +127,7 @@ pub fn refill(scheduler: *Scheduler, socket: *Socket, session: *Session, room: u
 /// whether the next call would have something to do.
 pub fn finishReading(scheduler: *Scheduler, socket: *Socket, session: *Session, is_full: bool) void {
     const engine = &scheduler.tls;
-    keepRest(engine, session) catch fail(socket, session, .exhausted);
+    keepRest(engine, session) catch fail(scheduler, socket, session, .exhausted);
     engine.leave();
     _ = emit(scheduler, socket, session);
     if (session.state != .open) return;
@@ -166,7 +167,7 @@ pub fn send(scheduler: *Scheduler, socket: *Socket, source: streams.Source) Outc
 
     var marks: Marks = .{};
     scheduler.tls.enter(session, &.{});
-    encrypt(&scheduler.tls, socket, session, source, settled, &marks);
+    encrypt(scheduler, socket, session, source, settled, &marks);
     scheduler.tls.leave();
     const taken = emit(scheduler, socket, session);
     if (session.state == .failed) return failed(session.failure);
@@ -212,13 +213,14 @@ const Marks = struct {
 };
 
 /// Encrypts a chunk of the source from `offset` on, in records as long as they can be.
-fn encrypt(engine: *Engine, socket: *Socket, session: *Session, source: streams.Source, offset: usize, marks: *Marks) void {
+fn encrypt(scheduler: *Scheduler, socket: *Socket, session: *Session, source: streams.Source, offset: usize, marks: *Marks) void {
+    const engine = &scheduler.tls;
     var reader: Reader = .{ .source = source, .skip = offset };
     while (!marks.isFull()) {
         const plaintext = reader.next(engine.gathered);
         if (plaintext.len == 0) return;
         const result = openssl.SSL_write(session.connection.?, plaintext.ptr, @intCast(plaintext.len));
-        if (result != plaintext.len) return fail(socket, session, .tls_failed);
+        if (result != plaintext.len) return fail(scheduler, socket, session, .tls_failed);
         marks.add(engine.sealed.items.len, plaintext.len);
     }
 }
@@ -273,26 +275,28 @@ pub fn emit(scheduler: *Scheduler, socket: *Socket, session: *Session) usize {
     // After the end of the stream there is nothing more to say.
     if (socket.flags.half_closed and !session.flags.ends_after_output) return 0;
     var taken: usize = 0;
-    if (session.output.len == 0 and socket.flags.writable) taken = sendNow(socket, sealed);
+    if (session.output.len == 0 and socket.flags.writable) taken = sendNow(scheduler, socket, session, sealed);
     if (taken == sealed.len or socket.failure != .ok) return taken;
     // Whoever waits to write to a session that has failed must hear of it.
     socket.flags.writable = session.state == .failed;
     if (session.unsent().len + sealed.len - taken > longest_output) {
-        fail(socket, session, .tls_failed);
+        fail(scheduler, socket, session, .tls_failed);
         return taken;
     }
-    session.keepOutput(engine.allocator, sealed[taken..]) catch fail(socket, session, .exhausted);
+    session.keepOutput(engine.allocator, sealed[taken..]) catch fail(scheduler, socket, session, .exhausted);
     return taken;
 }
 
-fn sendNow(socket: *Socket, bytes: []const u8) usize {
+fn sendNow(scheduler: *Scheduler, socket: *Socket, session: *const Session, bytes: []const u8) usize {
     switch (system.send(socket.fd, bytes.ptr, bytes.len)) {
         .value => |count| {
             socket.flags.sent = true;
             return count;
         },
         .failure => |status| {
-            if (status != .would_block) streams.latch(socket, status);
+            // Nobody waits on a socket that is closed.
+            if (session.state == .closed and status != .would_block) socket.failure = status;
+            if (session.state != .closed and status != .would_block) streams.latch(scheduler, socket, status);
             return 0;
         },
     }
@@ -301,7 +305,7 @@ fn sendNow(socket: *Socket, bytes: []const u8) usize {
 /// Sends what was kept, as far as the kernel takes it.
 pub fn flush(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
     if (session.output.len == 0) return;
-    session.output_position += @intCast(sendNow(socket, session.unsent()));
+    session.output_position += @intCast(sendNow(scheduler, socket, session, session.unsent()));
     if (socket.failure != .ok) {
         session.dropOutput(scheduler.tls.allocator);
         session.credit = 0;
@@ -323,7 +327,7 @@ pub fn flush(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
 // -- Ending
 
 /// Ends the session, which says why from here on. Whoever waits on the socket has the turn to hear it.
-pub fn fail(socket: *Socket, session: *Session, status: Status) void {
+pub fn fail(scheduler: *Scheduler, socket: *Socket, session: *Session, status: Status) void {
     const reason = reasons.take();
     if (session.state == .failed) return;
     session.state = .failed;
@@ -332,6 +336,8 @@ pub fn fail(socket: *Socket, session: *Session, status: Status) void {
     session.abandonTransfer();
     socket.flags.readable = true;
     socket.flags.writable = true;
+    scheduler.grantNext(socket, .readable);
+    scheduler.grantNext(socket, .writable);
 }
 
 /// Announces the end of the stream and ends it.

@@ -1,0 +1,152 @@
+/**
+ * Finds the OpenSSL that the core links statically.
+ *
+ * A pinned release is built from its source with Zig, once per machine: the result lives in the
+ * user's cache folder, under a name that says what it was built from and how. Where that cannot be
+ * done, the system's own static library takes its place.
+ */
+
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { homedir, hostname } from "node:os";
+import { isAbsolute, join } from "node:path";
+import {
+  type BuildTarget,
+  buildOpenssl,
+  buildTarget,
+  recipe,
+  requireTools,
+} from "./openssl_build.ts";
+import { ensureTarball, type Release } from "./openssl_source.ts";
+import { systemOpenssl } from "./openssl_system.ts";
+
+export interface OpensslLibrary {
+  /** The folder that holds `openssl/ssl.h`. */
+  include: string;
+  ssl: string;
+  crypto: string;
+  version: string;
+  origin: "built" | "system";
+  /** Names of further libraries that these two need, such as `z`; none if plait built them. */
+  needs: string[];
+}
+
+/** Accepted releases, the preferred one first. A newer patch release is one more line here. */
+const releases: readonly Release[] = [
+  {
+    version: "3.5.7",
+    sha256: "a8c0d28a529ca480f9f36cf5792e2cd21984552a3c8e4aa11a24aa31aeac98e8",
+  },
+];
+
+/** Returns the library at once if this machine has it, and builds it otherwise. */
+export function ensureOpenssl(zig: string): OpensslLibrary {
+  const reasons: string[] = [];
+  try {
+    const target = buildTarget(zig);
+    for (const release of releases) {
+      try {
+        return builtOpenssl(release, target);
+      } catch (error) {
+        reasons.push(`OpenSSL ${release.version}: ${reasonOf(error)}`);
+      }
+    }
+  } catch (error) {
+    reasons.push(reasonOf(error));
+  }
+  const system = systemOpenssl();
+  if (system === undefined) {
+    throw new Error(`${reasons.join("; ")}; nor is there a static OpenSSL 3 to link (libssl-dev)`);
+  }
+  console.error(`plait: ${reasons.join("; ")}; linking the system's OpenSSL ${system.version}`);
+  return system;
+}
+
+function builtOpenssl(release: Release, target: BuildTarget): OpensslLibrary {
+  const cache = cacheFolder();
+  const key = new Bun.CryptoHasher("sha256").update(recipe(target)).digest("hex").slice(0, 12);
+  const name = `openssl-${release.version}-${target.triple}-zig-${target.zigVersion}-${key}`;
+  const folder = join(cache, name);
+  if (!existsSync(folder)) {
+    requireTools();
+    withTemporaryFolder(cache, (temporary) => {
+      const tarball = ensureTarball(release, cache, temporary);
+      console.error(
+        `plait: building OpenSSL ${release.version} (once per machine, about 80 s on two cores)`,
+      );
+      publish(buildOpenssl(tarball, target, temporary), folder);
+    });
+  }
+  return {
+    include: join(folder, "include"),
+    ssl: join(folder, "libssl.a"),
+    crypto: join(folder, "libcrypto.a"),
+    version: release.version,
+    origin: "built",
+    needs: [],
+  };
+}
+
+/** Moves a finished build to its place. Of two set-ups that built the same, the first one wins. */
+function publish(finished: string, folder: string): void {
+  try {
+    renameSync(finished, folder);
+  } catch (error) {
+    if (!existsSync(folder)) throw error;
+  }
+}
+
+function cacheFolder(): string {
+  const chosen = process.env.XDG_CACHE_HOME ?? "";
+  const base = isAbsolute(chosen) ? chosen : join(homedir(), ".cache");
+  return join(base, "plait");
+}
+
+/**
+ * Everything unfinished lives in a folder of its own beside what is finished, so that a rename
+ * completes it. The name says whose it is: what an interrupted set-up left is removed by the next.
+ */
+function withTemporaryFolder(cache: string, work: (folder: string) => void): void {
+  const parent = join(cache, "temporary");
+  mkdirSync(parent, { recursive: true });
+  for (const name of readdirSync(parent)) {
+    if (isAbandoned(join(parent, name), name)) removeFolder(join(parent, name));
+  }
+  const folder = mkdtempSync(join(parent, `${process.pid}@${hostname()}@`));
+  try {
+    work(folder);
+  } finally {
+    removeFolder(folder);
+  }
+}
+
+/** A folder of another host (a container that shares the cache, say) is left alone for a day. */
+function isAbandoned(folder: string, name: string): boolean {
+  const [pid, host] = name.split("@");
+  try {
+    if (host !== hostname()) return Date.now() - statSync(folder).mtimeMs > 86_400_000;
+    process.kill(Number(pid), 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ESRCH";
+  }
+}
+
+function removeFolder(folder: string): void {
+  try {
+    rmSync(folder, { recursive: true, force: true });
+  } catch {
+    // A compiler that outlives its interrupted make may still write here; the next set-up sweeps.
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

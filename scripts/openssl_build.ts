@@ -1,0 +1,179 @@
+/** Compiles OpenSSL's two static libraries from a tarball, with Zig as the C compiler. */
+
+import { chmodSync, cpSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { type Outcome, runQuietly } from "./openssl_command.ts";
+
+export interface BuildTarget {
+  zig: string;
+  zigVersion: string;
+  /** Zig's name for the target, the oldest supported C library included. */
+  triple: string;
+  /** OpenSSL's name for it. */
+  platform: string;
+}
+
+const platforms: Readonly<Record<string, string>> = {
+  x86_64: "linux-x86_64",
+  aarch64: "linux-aarch64",
+};
+
+/**
+ * What TLS over a stream needs stays: every protocol from TLS 1.0, PSK and resumption, ML-KEM and
+ * ML-DSA, CRLs, OCSP, PKCS#12. Code that is left out cannot be attacked, and of the holes that were
+ * found in 3.5.7 most are in QUIC, DTLS, CMS and CMP.
+ */
+const configureOptions = [
+  // Only the two static libraries are wanted, and they are compiled once: no dependency files.
+  ["no-shared", "no-apps", "no-tests", "no-docs", "no-makedepend"],
+  // Nothing is to be loaded at run time. RC2 and RC4 in old PKCS#12 files go with `no-legacy`.
+  ["no-engine", "no-legacy", "no-dso", "no-module"],
+  // The system's openssl.cnf is meant for the system's version and may name modules of its own.
+  ["no-autoload-config"],
+  // Freeing everything at exit pulls the rug from under threads of Workers that still run.
+  ["no-atexit"],
+  // A key file with a pass phrase must fail, not stop the process to ask on its terminal.
+  ["no-ui-console"],
+  // Error messages need no source paths of this machine.
+  ["no-filenames"],
+  // Coroutines for hardware engines, and threads for Argon2 and QUIC.
+  ["no-async", "no-thread-pool"],
+  // Other transports than a stream.
+  ["no-dtls", "no-srtp", "no-quic"],
+  // Of TLS itself, only what is broken or was withdrawn: SSL 3, compression, SRP, NPN, and the
+  // suites that do not encrypt.
+  [
+    "no-ssl3",
+    "no-ssl3-method",
+    "no-comp",
+    "no-srp",
+    "no-nextprotoneg",
+    "no-integrity-only-ciphers",
+  ],
+  // Signed mail, certificate enrolment, time stamps, and address blocks in certificates.
+  ["no-cms", "no-cmp", "no-ts", "no-rfc3779"],
+  // Ciphers that no default suite uses.
+  ["no-aria", "no-camellia", "no-seed", "no-idea", "no-bf", "no-cast", "no-rc2", "no-rc4"],
+  ["no-ocb", "no-siv", "no-sm4", "no-gost"],
+  // Hashes that neither TLS nor certificates of the public web use.
+  ["no-md4", "no-mdc2", "no-rmd160", "no-whirlpool", "no-blake2", "no-siphash", "no-sm3"],
+  // Keys that TLS 1.3 dropped and certificate authorities do not sign.
+  ["no-dsa", "no-ec2m", "no-sm2"],
+  // P-384 and P-521 in 64-bit arithmetic: signing takes a quarter of the time or less.
+  ["enable-ec_nistp_64_gcc_128"],
+  // What OpenSSL takes for defaults. The core sets the trust store itself.
+  ["--prefix=/usr", "--libdir=lib", "--openssldir=/etc/ssl"],
+].flat();
+
+const compilerFlags = [
+  // Zig would emit debug information, with this machine's paths in it.
+  "-g0",
+  // Whoever links the library takes only the functions that it reaches.
+  "-ffunction-sections",
+  "-fdata-sections",
+  // The core's own interface is all that a program may see. Assembly ignores this flag.
+  "-fvisibility=hidden",
+];
+
+/** Modules outside Debian's perl-base that OpenSSL's scripts load. */
+const perlModules = [
+  ...["FindBin", "File::Compare", "File::Copy", "Getopt::Std"],
+  ...["IPC::Cmd", "Pod::Usage", "Storable", "Time::Piece"],
+];
+
+/** Throws, with a reason for the user, where OpenSSL is not built. */
+export function buildTarget(zig: string): BuildTarget {
+  const { succeeded, output, complaint } = runQuietly([zig, "env"], { timeoutSeconds: 60 });
+  if (!succeeded) throw new Error(`zig does not run: ${lastLineOf(complaint)}`);
+  const zigVersion = /\.version = "([^"]+)"/.exec(output)?.[1] ?? "unknown";
+  const native = /\.target = "([^"]+)"/.exec(output)?.[1] ?? "unknown";
+  const [, machine = "", library = ""] = /^([^-]+)-linux\b.*-(gnu|musl)/.exec(native) ?? [];
+  const platform = platforms[machine];
+  if (platform === undefined) throw new Error(`OpenSSL is not built for ${native}`);
+  // Programs run on any glibc since 2012, whatever this machine has.
+  const triple = `${machine}-linux-${library === "gnu" ? "gnu.2.17" : library}`;
+  return { zig, zigVersion, triple, platform };
+}
+
+/** Changes with anything that makes for another library. */
+export function recipe({ zigVersion, triple, platform }: BuildTarget): string {
+  return [zigVersion, triple, platform, ...configureOptions, ...compilerFlags].join("\n");
+}
+
+/** Returns the folder, within `temporary`, of the finished headers and libraries. */
+export function buildOpenssl(tarball: string, target: BuildTarget, temporary: string): string {
+  const source = join(temporary, "source");
+  const environment = buildEnvironment(target, temporary);
+  mkdirSync(source);
+  // The tests are two thirds of the tarball.
+  const unwanted = ["test", "demos"].map((name) => `--exclude=openssl-*.*.*/${name}`);
+  const unpack = ["tar", "-xzf", tarball, "-C", source, "--strip-components=1", ...unwanted];
+  expectSuccess("tar", runQuietly(unpack, { environment }));
+  const configure = [
+    ...["perl", "Configure", target.platform, ...configureOptions, ...compilerFlags],
+    ...["CC=plait-cc", "AR=plait-ar", "RANLIB=plait-ranlib"],
+  ];
+  expectSuccess("Configure", runQuietly(configure, { cwd: source, environment }));
+  const make = ["make", "-s", `-j${availableParallelism()}`, "build_libs"];
+  expectSuccess("make", runQuietly(make, { cwd: source, environment }));
+
+  const finished = join(temporary, "finished");
+  const headers = join(finished, "include", "openssl");
+  mkdirSync(headers, { recursive: true });
+  cpSync(join(source, "include", "openssl"), headers, {
+    recursive: true,
+    filter: (path) => !path.endsWith(".in"),
+  });
+  for (const name of ["libssl.a", "libcrypto.a", "LICENSE.txt"]) {
+    renameSync(join(source, name), join(finished, name));
+  }
+  return finished;
+}
+
+/** Commands with names of their own, so that no path gets into the library or splits at a space. */
+function buildEnvironment({ zig, triple }: BuildTarget, temporary: string) {
+  const commands = join(temporary, "commands");
+  mkdirSync(commands);
+  const program = `'${zig.replaceAll("'", "'\\''")}'`;
+  const wrappers = {
+    "plait-cc": `cc -target ${triple}`,
+    "plait-ar": "ar",
+    "plait-ranlib": "ranlib",
+  };
+  for (const [name, words] of Object.entries(wrappers)) {
+    writeFileSync(join(commands, name), `#!/bin/sh\nexec ${program} ${words} "$@"\n`);
+    chmodSync(join(commands, name), 0o755);
+  }
+  // The user's CFLAGS, MAKEFLAGS and the like are meant for other programs.
+  const { HOME, TMPDIR, XDG_CACHE_HOME, ZIG_GLOBAL_CACHE_DIR, ZIG_LIB_DIR } = process.env;
+  return {
+    ...{ HOME, TMPDIR, XDG_CACHE_HOME, ZIG_GLOBAL_CACHE_DIR, ZIG_LIB_DIR },
+    PATH: `${commands}:${process.env.PATH}`,
+    ZIG_LOCAL_CACHE_DIR: join(temporary, "zig"),
+    // The library notes when it was built; without that, every machine makes the same bytes.
+    SOURCE_DATE_EPOCH: "1",
+  };
+}
+
+/** Throws if this machine lacks a program of the build, which is better known before a download. */
+export function requireTools(): void {
+  const missing = ["perl", "make", "tar"].filter((name) => Bun.which(name) === null);
+  if (missing.length > 0) throw new Error(`building it takes ${missing.join(" and ")}`);
+  const check = ["perl", ...perlModules.map((name) => `-M${name}`), "-e", "1"];
+  if (!runQuietly(check).succeeded) {
+    throw new Error("building it takes all of Perl's standard modules (Debian's package perl)");
+  }
+}
+
+function expectSuccess(step: string, { succeeded, output, complaint }: Outcome): void {
+  if (succeeded) return;
+  const lines = `${output}\n${complaint}`.split("\n");
+  // Of several hundred lines, the compiler's first complaint says most.
+  const telling = lines.find((line) => /\berror\b|can't|cannot|no space/i.test(line));
+  throw new Error(`${step} failed: ${(telling ?? lastLineOf(complaint)).trim()}`);
+}
+
+function lastLineOf(text: string): string {
+  return text.trim().split("\n").at(-1) || "it says nothing";
+}

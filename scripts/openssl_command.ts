@@ -1,0 +1,31 @@
+/** Runs a program quietly: its output is the caller's to judge, and nothing reaches the terminal. */
+
+export interface Outcome {
+  succeeded: boolean;
+  output: string;
+  /** What the program said on stderr, or why it could not be run. */
+  complaint: string;
+}
+
+export interface CommandOptions {
+  cwd?: string;
+  environment?: Record<string, string | undefined>;
+  timeoutSeconds?: number;
+}
+
+export function runQuietly(command: string[], options: CommandOptions = {}): Outcome {
+  try {
+    const { exitCode, stdout, stderr } = Bun.spawnSync(command, {
+      cwd: options.cwd,
+      env: { ...(options.environment ?? process.env), LC_ALL: "C" },
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+      timeout: options.timeoutSeconds === undefined ? undefined : options.timeoutSeconds * 1000,
+    });
+    return { succeeded: exitCode === 0, output: `${stdout}`, complaint: `${stderr}` };
+  } catch (error) {
+    // The program is not there, or is not one.
+    return { succeeded: false, output: "", complaint: String(error) };
+  }
+}
