@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/exports.zig by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
-export const abiNumber = 369744074;
+export const abiNumber = 213920953;
 
 export const Status = {
   ok: 0,
@@ -137,6 +137,7 @@ export const symbols = {
   plait_now: { args: [], returns: "f64" },
   plait_poll: { args: ["i32"], returns: "i32" },
   plait_beginTurn: { args: [], returns: "void" },
+  plait_beginBlocking: { args: [], returns: "void" },
   plait_lingeringPoll: { args: ["i32"], returns: "i32" },
   plait_arm: { args: [], returns: "void" },
   plait_setTimer: { args: [], returns: "void" },
