@@ -266,17 +266,20 @@ export function runUntil(start: () => void, done: () => boolean): boolean {
   // The caller may itself run in the microtasks of an attached turn, which goes on afterwards.
   const wasTurning = turning;
   turning = true;
+  core.beginBlocking();
   try {
     start();
     drainMicrotasks();
     dispatchRest();
     while (!done()) {
       if (sharedUint32[Shared.waitersUint32] === 0) return false;
-      dispatch(core.poll(sliceMicroseconds));
+      // A wait that is bounded closely keeps the processor from a sleep that is dear to end.
+      dispatch(core.lingeringPoll(lingerMicroseconds) || core.poll(sliceMicroseconds));
     }
     return true;
   } finally {
     turning = wasTurning;
+    if (wasTurning) core.beginTurn();
     attend();
   }
 }

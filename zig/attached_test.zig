@@ -39,7 +39,7 @@ const Attached = struct {
 
     /// Begins a turn; skips the test where the system does not tell where the bell is.
     fn begin(attached: *Attached) !void {
-        attached.harness.scheduler.setLingers(true);
+        attached.harness.scheduler.setLingers(.attached);
         if (!attached.harness.scheduler.lingers) return error.SkipZigTest;
     }
 
@@ -131,7 +131,7 @@ test "events that wake nobody do not prolong it" {
 test "without a loop that can be found it waits for a moment only" {
     var harness = try Harness.init();
     defer harness.deinit();
-    harness.scheduler.setLingers(true);
+    harness.scheduler.setLingers(.attached);
     try expect(!harness.scheduler.lingers);
     const start = system.nanoseconds();
     try expectEqual(0, harness.scheduler.lingeringPoll(3600 * second));

@@ -111,7 +111,12 @@ pub fn poll(timeout_microseconds: i32) callconv(.c) i32 {
 
 /// Begins a turn of the attached driver, which may use `lingeringPoll`.
 pub fn beginTurn() callconv(.c) void {
-    scheduler().setLingers(true);
+    scheduler().setLingers(.attached);
+}
+
+/// Begins the blocking driver, which may use `lingeringPoll` as well.
+pub fn beginBlocking() callconv(.c) void {
+    scheduler().setLingers(.blocking);
 }
 
 /// As `poll`, but waits until so many microseconds have passed since the last wake-up, or until Bun's
@@ -122,7 +127,7 @@ pub fn lingeringPoll(linger_microseconds: i32) callconv(.c) i32 {
 
 /// Has the waker ring the bell once, as soon as `poll` has something to deliver.
 pub fn arm() callconv(.c) void {
-    scheduler().setLingers(false);
+    scheduler().setLingers(.none);
     scheduler().setTimer();
     waker.alarm.arm();
 }

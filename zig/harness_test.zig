@@ -19,8 +19,8 @@ const none = @import("waiters.zig").none;
 
 pub const Wakeup = struct { u32, Status };
 
-/// How long a test waits for what the kernel does in its own time, in polls of 10 ms.
-const polls_at_most = 500;
+/// How long a test waits for a condition before it fails, in nanoseconds.
+const patience = 10 * std.time.ns_per_s;
 
 pub const Harness = struct {
     scheduler: *Scheduler,
@@ -58,7 +58,8 @@ pub const Harness = struct {
 
     /// Polls until somebody is woken, and expects that it is these, in this order.
     pub fn expectWoken(harness: *Harness, expected: []const Wakeup) !void {
-        for (0..polls_at_most) |_| {
+        const end = system.nanoseconds() + patience;
+        while (system.nanoseconds() < end) {
             const woken = try harness.pollFor(10 * std.time.ns_per_ms);
             if (woken.len > 0) return std.testing.expectEqualSlices(Wakeup, expected, woken);
         }
@@ -72,7 +73,8 @@ pub const Harness = struct {
 
     /// Polls until the condition holds. Nobody may be woken meanwhile.
     pub fn pollUntil(harness: *Harness, context: anytype, comptime holds: fn (@TypeOf(context)) bool) !void {
-        for (0..polls_at_most) |_| {
+        const end = system.nanoseconds() + patience;
+        while (system.nanoseconds() < end) {
             if (holds(context)) return;
             try std.testing.expectEqualSlices(Wakeup, &.{}, try harness.pollFor(10 * std.time.ns_per_ms));
         }

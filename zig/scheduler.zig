@@ -338,10 +338,15 @@ pub const Scheduler = struct {
         }
     }
 
-    /// Begins (ends) a turn of the attached driver that may linger.
-    pub fn setLingers(scheduler: *Scheduler, on: bool) void {
-        scheduler.lingers = on and scheduler.backend.findHost(scheduler.bell);
-        scheduler.backend.watchHost(on);
+    /// Whether `lingeringPoll` may wait for long: in the attached driver only where Bun's loop is
+    /// watched meanwhile, in the blocking one always.
+    pub fn setLingers(scheduler: *Scheduler, driver: enum { none, attached, blocking }) void {
+        scheduler.lingers = switch (driver) {
+            .none => false,
+            .attached => scheduler.backend.findHost(scheduler.bell),
+            .blocking => true,
+        };
+        scheduler.backend.watchHost(driver == .attached);
         scheduler.shared.host_is_ready = 0;
     }
 
