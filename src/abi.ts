@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/exports.zig by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
-export const abiNumber = 1759154286;
+export const abiNumber = 463650067;
 
 export const Status = {
   ok: 0,
@@ -161,6 +161,7 @@ export const symbols = {
   plait_now: { args: [], returns: "f64" },
   plait_poll: { args: ["i32"], returns: "i32" },
   plait_beginTurn: { args: [], returns: "void" },
+  plait_beginBlocking: { args: [], returns: "void" },
   plait_lingeringPoll: { args: ["i32"], returns: "i32" },
   plait_arm: { args: [], returns: "void" },
   plait_setTimer: { args: [], returns: "void" },
