@@ -6,11 +6,13 @@ import { buildNativePrograms } from "./harness/build.ts";
 import { printMachine } from "./harness/machine.ts";
 import { type BenchOptions, parseOptions, USAGE } from "./harness/options.ts";
 import { runMemory } from "./memory/suite.ts";
+import { runTls } from "./tls/suite.ts";
 
 const SUITES = new Map<string, (options: BenchOptions) => Promise<void>>([
   ["echo", runEcho],
   ["memory", runMemory],
   ["fibers", runFibers],
+  ["tls", runTls],
 ]);
 
 async function main(): Promise<void> {

@@ -1,8 +1,8 @@
 // What plait promises of the echo, in terms of what was measured.
 
 import type { Limit } from "../harness/limits.ts";
-import { BUN_LISTEN, YARDSTICK } from "../harness/servers.ts";
 import type { EchoResults } from "./results.ts";
+import { BUN_LISTEN, YARDSTICK } from "./servers.ts";
 
 export function echoLimits(results: EchoResults): Limit[] {
   const cpuRatio = (
@@ -13,7 +13,7 @@ export function echoLimits(results: EchoResults): Limit[] {
     bound: Limit["bound"] = "at most",
   ): Limit => ({
     what: `${server}, CPU / ${base}, at ${connections}`,
-    measured: results.ratio(connections, server, base, "cpuUs"),
+    measured: results.samplesAt(connections).ratio(server, base, "cpuUs"),
     limit,
     bound,
     decimals: 3,
@@ -42,7 +42,7 @@ export function echoLimits(results: EchoResults): Limit[] {
     cpuRatio("plait-attached", 1, BUN_LISTEN, 1.3),
     {
       what: `plait-attached, p50 / ${BUN_LISTEN}, at 1`,
-      measured: results.ratio(1, "plait-attached", BUN_LISTEN, "p50Us"),
+      measured: results.samplesAt(1).ratio("plait-attached", BUN_LISTEN, "p50Us"),
       limit: 1.05,
       bound: "at most",
       decimals: 3,

@@ -5,18 +5,10 @@
  * Usage:
  *   load --port P --pid SERVER --connections N --size BYTES
  *     Connects all N at once and starts each as soon as it is connected, until every connection
- *     has had its first echo; prints {"acceptedMs":...}. Then it obeys lines on stdin until that
- *     ends: "burst <warm-up seconds> <window seconds>" loads the server, prints one line of JSON,
- *     and leaves the connections open and idle.
+ *     has had its first echo. Then it obeys commands on stdin (bursts.h).
  *   load --port P --connections N --size BYTES --hold S
  *     Connects N, a few at a time, echoes once on each, prints "held N" and keeps them open and
  *     idle until stdin ends, or for S seconds at most.
- *
- * The server's CPU time is read here and not by the script that started this, once before a burst
- * and once after the last echo of it. The server is asleep at both moments, so the CPU time is
- * exactly that of the requests of the burst; read from a server that runs, it would be off by a
- * tick of the kernel's timer. Throughput and latency cover the window inside the burst, fairness
- * covers the windows of all bursts so far.
  *
  * Everything is bounded in time, whatever the server does.
  */
@@ -26,27 +18,13 @@
 #include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "histogram.h"
-#include "process-cpu.h"
+#include "../harness/bursts.h"
 
 enum { EVENTS_PER_WAIT = 1024, HELD_CONNECTS_AT_ONCE = 64, RECEIVE_BYTES = 256 * 1024 };
 static const double CONNECT_LIMIT_SECONDS = 10;
-static const double PARK_LIMIT_SECONDS = 5;
-static const double COMMAND_LIMIT_SECONDS = 300;
-static const long FALL_ASLEEP_NS = 2000000;
-static const uint64_t SECOND_NS = 1000000000ull;
 
 struct options {
   uint16_t port;
@@ -55,8 +33,6 @@ struct options {
   size_t size;
   double hold_seconds;
 };
-
-enum phase { CONNECTING, WARMING_UP, MEASURING, PARKING };
 
 struct connection {
   int fd;
@@ -77,32 +53,8 @@ static struct connection *connections;
 /* The request of connection i starts at i * size: its index and number, then a fixed pattern. */
 static unsigned char *payloads;
 static unsigned char receive_buffer[RECEIVE_BYTES];
-static struct histogram latencies;
-static enum phase phase = CONNECTING;
 static int epoll;
 static uint32_t connects_started, first_echoes, parked;
-static uint64_t requests_in_burst;
-
-static void fail(const char *what) {
-  bool has_errno = errno != 0;
-  fprintf(stderr, "load: %s%s%s\n", what, has_errno ? ": " : "", has_errno ? strerror(errno) : "");
-  exit(1);
-}
-
-static void fail_because(const char *reason) {
-  errno = 0;
-  fail(reason);
-}
-
-static uint64_t now_ns(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (uint64_t)time.tv_sec * SECOND_NS + (uint64_t)time.tv_nsec;
-}
-
-static uint64_t after_seconds(uint64_t start_ns, double seconds) {
-  return start_ns + (uint64_t)(seconds * (double)SECOND_NS);
-}
 
 static void watch(struct connection *connection, int operation, uint32_t events) {
   struct epoll_event event = {.events = events, .data.ptr = connection};
@@ -184,7 +136,7 @@ static void on_readable(struct connection *connection) {
 
   uint64_t now = now_ns();
   connection->requests_ever++;
-  requests_in_burst++;
+  work_in_burst++;
   if (!connection->has_echoed) {
     connection->has_echoed = true;
     first_echoes++;
@@ -196,27 +148,21 @@ static void on_readable(struct connection *connection) {
   }
   if (phase == MEASURING) {
     histogram_record(&latencies, now - connection->sent_at_ns);
+    work_in_window++;
     connection->requests_in_windows++;
   }
   send_request(connection, now);
 }
 
-/* Handles what is ready, and waits at most until the deadline for something to be. */
 static void turn(uint64_t deadline_ns) {
   static struct epoll_event events[EVENTS_PER_WAIT];
-  uint64_t now = now_ns();
-  int timeout_ms = deadline_ns > now ? (int)((deadline_ns - now) / 1000000) + 1 : 0;
-  int count = epoll_wait(epoll, events, EVENTS_PER_WAIT, timeout_ms);
+  int count = epoll_wait(epoll, events, EVENTS_PER_WAIT, milliseconds_until(deadline_ns));
   if (count < 0 && errno != EINTR) fail("epoll_wait");
   for (int index = 0; index < count; index++) {
     struct connection *connection = events[index].data.ptr;
     if (events[index].events & EPOLLOUT) on_writable(connection);
     if (events[index].events & ~(uint32_t)EPOLLOUT) on_readable(connection);
   }
-}
-
-static void run_until(uint64_t deadline_ns) {
-  while (now_ns() < deadline_ns) turn(deadline_ns);
 }
 
 /* Returns the time from the first connect to the first echo on the last connection. */
@@ -237,7 +183,6 @@ static uint64_t connect_all(uint32_t at_once) {
   return now_ns() - start;
 }
 
-/* Jain's index: one if all connections had the same, 1 / N if one of N had everything. */
 static double fairness(void) {
   double sum = 0, sum_of_squares = 0;
   for (uint32_t index = 0; index < options.connections; index++) {
@@ -248,108 +193,16 @@ static double fairness(void) {
   return sum == 0 ? 0 : sum * sum / ((double)options.connections * sum_of_squares);
 }
 
-/* Lets the last request of every connection come back, sends no more, and returns when that was. */
-static uint64_t park_all(void) {
-  phase = PARKING;
+static double work_per_unit(void) { return 1; }
+
+static void start_all(void) {
   parked = 0;
-  uint64_t deadline = after_seconds(now_ns(), PARK_LIMIT_SECONDS);
-  while (parked < options.connections) {
-    if (now_ns() >= deadline) fail_because("the server left requests without an answer");
-    turn(deadline);
-  }
-  uint64_t parked_at = now_ns();
-  nanosleep(&(struct timespec){.tv_nsec = FALL_ASLEEP_NS}, NULL);
-  return parked_at;
-}
-
-static void read_cpu(struct process_cpu *server, struct process_cpu *own) {
-  if (!process_cpu_read(options.pid, server)) fail("the server's CPU time");
-  if (!process_cpu_read(getpid(), own)) fail("own CPU time");
-}
-
-static void burst(double warmup_seconds, double window_seconds) {
-  struct process_cpu server_before, server_after, own_before, own_after;
-  histogram_clear(&latencies);
-  requests_in_burst = 0;
-  read_cpu(&server_before, &own_before);
-  phase = WARMING_UP;
-  uint64_t burst_start = now_ns();
   for (uint32_t index = 0; index < options.connections; index++) {
     send_request(&connections[index], now_ns());
   }
-  run_until(after_seconds(burst_start, warmup_seconds));
-  phase = MEASURING;
-  uint64_t window_start = now_ns();
-  run_until(after_seconds(window_start, window_seconds));
-  uint64_t window_end = now_ns();
-  uint64_t burst_end = park_all();
-  read_cpu(&server_after, &own_after);
-
-  if (latencies.total == 0) fail_because("no request was answered in the window");
-  printf("{\"requests\":%llu,\"seconds\":%.6f,\"fairness\":%.6f,",
-         (unsigned long long)latencies.total,
-         (double)(window_end - window_start) / (double)SECOND_NS, fairness());
-  printf("\"p50Us\":%.3f,\"p99Us\":%.3f,\"p999Us\":%.3f,\"maximumUs\":%.3f,",
-         histogram_percentile_ns(&latencies, 0.5) / 1e3,
-         histogram_percentile_ns(&latencies, 0.99) / 1e3,
-         histogram_percentile_ns(&latencies, 0.999) / 1e3, (double)latencies.maximum_ns / 1e3);
-  printf("\"burstRequests\":%llu,\"burstSeconds\":%.6f,", (unsigned long long)requests_in_burst,
-         (double)(burst_end - burst_start) / (double)SECOND_NS);
-  printf("\"serverCpuSeconds\":%.9f,\"serverUserTicks\":%llu,\"serverSystemTicks\":%llu,",
-         (double)(server_after.total_ns - server_before.total_ns) / (double)SECOND_NS,
-         (unsigned long long)(server_after.user_ticks - server_before.user_ticks),
-         (unsigned long long)(server_after.system_ticks - server_before.system_ticks));
-  printf("\"loadCpuSeconds\":%.9f}\n",
-         (double)(own_after.total_ns - own_before.total_ns) / (double)SECOND_NS);
-  if (fflush(stdout) != 0) fail("stdout");
 }
 
-static void measure(void) {
-  uint64_t accepted_ns = connect_all(options.connections);
-  park_all();
-  printf("{\"acceptedMs\":%.3f}\n", (double)accepted_ns / 1e6);
-  if (fflush(stdout) != 0) fail("stdout");
-  for (;;) {
-    struct pollfd commands = {.fd = STDIN_FILENO, .events = POLLIN};
-    alarm((unsigned)COMMAND_LIMIT_SECONDS);
-    char line[128];
-    if (poll(&commands, 1, -1) != 1) fail("poll");
-    if (fgets(line, sizeof line, stdin) == NULL) return;
-    double warmup_seconds, window_seconds;
-    if (sscanf(line, "burst %lf %lf", &warmup_seconds, &window_seconds) != 2) {
-      fail_because("an unknown command");
-    }
-    /* The last resort, should a burst ever be stuck in a system call. */
-    alarm((unsigned)(warmup_seconds + window_seconds + PARK_LIMIT_SECONDS) + 5);
-    burst(warmup_seconds, window_seconds);
-  }
-}
-
-static void hold(void) {
-  connect_all(HELD_CONNECTS_AT_ONCE);
-  printf("held %u\n", options.connections);
-  if (fflush(stdout) != 0) fail("stdout");
-  struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
-  if (epoll_ctl(epoll, EPOLL_CTL_ADD, STDIN_FILENO, &event) != 0) fail("epoll_ctl stdin");
-  uint64_t deadline = after_seconds(now_ns(), options.hold_seconds);
-  for (;;) {
-    uint64_t now = now_ns();
-    if (now >= deadline) fail_because("held longer than --hold allows");
-    if (epoll_wait(epoll, &event, 1, (int)((deadline - now) / 1000000) + 1) <= 0) continue;
-    if (event.data.ptr != NULL) fail_because("the server did not leave an idle connection alone");
-    if (read(STDIN_FILENO, receive_buffer, sizeof receive_buffer) == 0) return;
-  }
-}
-
-static double number(const char *text) {
-  char *end;
-  double value = strtod(text, &end);
-  if (end == text || *end != '\0' || value < 0) {
-    fprintf(stderr, "load: not a number: %s\n", text);
-    exit(2);
-  }
-  return value;
-}
+static bool is_parked(void) { return parked == options.connections; }
 
 static void parse_options(int argument_count, char **arguments) {
   static const struct option names[] = {{"port", required_argument, NULL, 'p'},
@@ -379,10 +232,7 @@ static void parse_options(int argument_count, char **arguments) {
 int main(int argument_count, char **arguments) {
   parse_options(argument_count, arguments);
   alarm((unsigned)(CONNECT_LIMIT_SECONDS + PARK_LIMIT_SECONDS + options.hold_seconds) + 5);
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) fail("getrlimit");
-  limit.rlim_cur = limit.rlim_max;
-  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) fail("setrlimit");
+  raise_descriptor_limit();
 
   connections = calloc(options.connections, sizeof *connections);
   payloads = malloc((size_t)options.connections * options.size);
@@ -396,9 +246,10 @@ int main(int argument_count, char **arguments) {
   epoll = epoll_create1(EPOLL_CLOEXEC);
   if (epoll < 0) fail("epoll_create1");
   if (options.hold_seconds > 0) {
-    hold();
+    connect_all(HELD_CONNECTS_AT_ONCE);
+    keep_idle(epoll, options.connections, options.hold_seconds);
   } else {
-    measure();
+    obey(options.pid, connect_all(options.connections));
   }
   return 0;
 }

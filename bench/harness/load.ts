@@ -1,6 +1,6 @@
-// Drives the C load client.
+// Drives the load clients in C.
 
-import { nativeProgram } from "./paths.ts";
+import { type NativeProgram, nativeProgram } from "./paths.ts";
 import { type Core, Program } from "./processes.ts";
 import type { RunningServer } from "./servers.ts";
 
@@ -28,14 +28,20 @@ const CONNECT_LIMIT_MS = 25_000;
 const BURST_LIMIT_MS = 15_000;
 const HOLD_LIMIT_SECONDS = 90;
 
-function startClient(settings: Record<string, number>, core: Core): Program {
-  const flags = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  return new Program("load", [nativeProgram("load"), ...flags], core);
+/** The flags of a load client; those that are true or false have no value. */
+export type LoadSettings = Record<string, number | string | boolean>;
+
+function startClient(name: NativeProgram, settings: LoadSettings, core: Core): Program {
+  const flags = Object.entries(settings).flatMap(([flag, value]) => {
+    if (typeof value === "boolean") return value ? [`--${flag}`] : [];
+    return [`--${flag}`, String(value)];
+  });
+  return new Program(name, [nativeProgram(name), ...flags], core);
 }
 
 export class LoadClient {
   readonly #program: Program;
-  /** From the first connect until every connection had its first echo. */
+  /** From the first connect until every connection had its first answer. */
   readonly acceptedMs: number;
   /** Jain's index over the connections, for the windows of all bursts so far. */
   fairness = Number.NaN;
@@ -47,14 +53,12 @@ export class LoadClient {
 
   /** Opens the connections, which then stay idle until there is a burst. */
   static async connect(
-    server: RunningServer,
-    connections: number,
-    sizeBytes: number,
+    name: NativeProgram,
+    settings: LoadSettings,
+    { port, program: { pid } }: RunningServer,
     core: Core,
   ): Promise<LoadClient> {
-    const { port, program: serverProgram } = server;
-    const settings = { port, pid: serverProgram.pid, connections, size: sizeBytes };
-    const program = startClient(settings, core);
+    const program = startClient(name, { ...settings, port, pid }, core);
     try {
       const { acceptedMs } = JSON.parse(await program.line(CONNECT_LIMIT_MS));
       return new LoadClient(program, Number(acceptedMs));
@@ -77,17 +81,25 @@ export class LoadClient {
   }
 }
 
+/** What connects a load client to any server. */
+export function connectLoad(
+  name: NativeProgram,
+  settings: LoadSettings,
+): (server: RunningServer, core: Core) => Promise<LoadClient> {
+  return (server, core) => LoadClient.connect(name, settings, server, core);
+}
+
 /** Opens connections, echoes once on each, and keeps them until the callback has ended. */
 export async function holdConnections(
-  server: RunningServer,
-  connections: number,
+  name: NativeProgram,
+  settings: LoadSettings & { connections: number },
+  { port }: RunningServer,
   whileHeld: () => Promise<void>,
 ): Promise<void> {
-  const settings = { port: server.port, connections, hold: HOLD_LIMIT_SECONDS };
-  const client = startClient(settings, "any");
+  const client = startClient(name, { ...settings, port, hold: HOLD_LIMIT_SECONDS }, "any");
   try {
     const line = await client.line(CONNECT_LIMIT_MS);
-    if (line !== `held ${connections}`) throw new Error(`load printed ${line}`);
+    if (line !== `held ${settings.connections}`) throw new Error(`${name} printed ${line}`);
     await whileHeld();
     if (client.hasEnded) throw new Error("an idle connection did not stay open");
     await client.finish();

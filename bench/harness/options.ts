@@ -2,36 +2,34 @@
 
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
-import { DEFAULT_SERVERS, type ServerKind, serversByName } from "./servers.ts";
+import type { ContestOptions } from "./contest.ts";
 
-export interface BenchOptions {
+export interface BenchOptions extends ContestOptions {
   /** The suites to run, all of them when empty. */
   suites: string[];
-  /** How often the echo servers are started afresh. */
-  generations: number;
-  /** How many bursts of load each server gets in a generation. */
-  rounds: number;
-  windowSeconds: number;
-  warmupSeconds: number;
   sizeBytes: number;
   connections: number[];
-  servers: ServerKind[];
-  /** Whether the server has core 0 and the load client core 1. */
-  pin: boolean;
+  /** The names of those to compare. */
+  servers: string[] | "all";
+  /** The loads of the TLS suite, by name, or all. */
+  loads: string[] | "all";
   quick: boolean;
 }
 
-export const USAGE = `usage: bun run bench [echo] [memory] [fibers] [options]
+export const USAGE = `usage: bun run bench [echo] [memory] [fibers] [tls] [options]
 
-  --servers a,b          the servers to compare, by name (echo and memory)
+  --servers a,b          the servers to compare, by name (not of fibers)
   --quick                fewer and shorter rounds, for a first look
 of the echo suite:
   --connections 1,64     connection counts
+  --size BYTES           size of a request
+of the tls suite:
+  --loads echo,send      handshake, echo, send, receive, idle; the first four also as echo-defaults
+of both:
   --generations N        how often every server is started afresh
   --rounds N             bursts of load on each server in a generation
   --seconds S            length of the measured window of a burst
   --warmup S             length of the part of a burst before the window
-  --size BYTES           size of a request
   --pin, --no-pin        bind the servers to core 0 and the load to core 1`;
 
 function positive(text: string, name: string): number {
@@ -53,6 +51,7 @@ export function parseOptions(commandLine: string[]): BenchOptions | "help" {
       size: { type: "string", default: "64" },
       connections: { type: "string", default: "1,64,1000" },
       servers: { type: "string" },
+      loads: { type: "string" },
       pin: { type: "boolean", default: availableParallelism() > 1 },
       quick: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
@@ -71,7 +70,8 @@ export function parseOptions(commandLine: string[]): BenchOptions | "help" {
     warmupSeconds: positive(values.warmup ?? "0.05", "warmup"),
     sizeBytes: Math.round(positive(values.size, "size")),
     connections: numbers(values.connections, "connections"),
-    servers: values.servers ? serversByName(values.servers.split(",")) : DEFAULT_SERVERS,
+    servers: values.servers?.split(",") ?? "all",
+    loads: values.loads?.split(",") ?? "all",
     pin: values.pin,
     quick,
   };
