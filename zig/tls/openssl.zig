@@ -205,6 +205,7 @@ pub extern "c" fn SSL_set_bio(connection: *Connection, reader: *Bio, writer: *Bi
 pub extern "c" fn SSL_set_connect_state(connection: *Connection) void;
 pub extern "c" fn SSL_set_accept_state(connection: *Connection) void;
 pub extern "c" fn SSL_do_handshake(connection: *Connection) c_int;
+pub extern "c" fn SSL_in_init(connection: *const Connection) c_int;
 pub extern "c" fn SSL_read(connection: *Connection, buffer: [*]u8, length: c_int) c_int;
 pub extern "c" fn SSL_write(connection: *Connection, buffer: [*]const u8, length: c_int) c_int;
 pub extern "c" fn SSL_shutdown(connection: *Connection) c_int;

@@ -38,7 +38,9 @@ pub const Session = struct {
         ends_after_output: bool = false,
         /// The choice of a context for the client's server name was left to the caller, and made.
         chosen: bool = false,
-        _: u9 = 0,
+        /// The turn to send is to be given when more has arrived (`transfers.mayWrite`).
+        writer_needs_input: bool = false,
+        _: u8 = 0,
     };
 
     /// Belongs to the pool.

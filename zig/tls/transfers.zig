@@ -131,6 +131,11 @@ pub fn finishReading(scheduler: *Scheduler, socket: *Socket, session: *Session, 
     engine.leave();
     _ = emit(scheduler, socket, session);
     if (session.state != .open) return;
+    if (session.flags.writer_needs_input and openssl.SSL_in_init(session.connection.?) == 0) {
+        session.flags.writer_needs_input = false;
+        socket.flags.writable = true;
+        scheduler.grantNext(socket, .writable);
+    }
     const has_more = session.hasRecord() or (is_full and openssl.SSL_pending(session.connection.?) > 0);
     if (!has_more and session.flags.ended and !socket.flags.end_of_stream and session.failure == .ok) {
         // RFC 8446, 6.1: without a close_notify the data may have been cut off by anybody.
@@ -156,8 +161,14 @@ pub fn send(scheduler: *Scheduler, socket: *Socket, source: streams.Source) Outc
     if (session.state == .failed) return failed(session.failure);
     if (session.state != .open) return failed(.would_block);
     flush(scheduler, socket, session);
+    const may_write = mayWrite(scheduler, socket, session);
     if (socket.failure != .ok) return failed(socket.failure);
     if (session.output.len > 0) return failed(.would_block);
+    if (!may_write) {
+        if (session.failure != .ok) return failed(session.failure);
+        session.flags.writer_needs_input = true;
+        return failed(.would_block);
+    }
 
     const wanted = source.wanted();
     // The caller comes with the same data, so that this is never more.
@@ -175,6 +186,26 @@ pub fn send(scheduler: *Scheduler, socket: *Socket, source: streams.Source) Outc
     const counted = marks.plaintextWithin(taken);
     session.credit = @intCast(marks.plaintext() - counted);
     return finishSend(session, settled + counted, wanted);
+}
+
+/// OpenSSL writes nothing while a message that follows the handshake, such as a ticket in two records,
+/// has arrived in part. The rest is received here, for nobody else may be reading.
+pub fn mayWrite(scheduler: *Scheduler, socket: *Socket, session: *Session) bool {
+    const connection = session.connection.?;
+    if (openssl.SSL_in_init(connection) == 0) return true;
+    scheduler.tls.enter(session, session.unread());
+    while (true) {
+        const result = openssl.SSL_do_handshake(connection);
+        if (result == 1) break;
+        if (openssl.SSL_get_error(connection, result) != openssl.ERROR_WANT_READ) {
+            fail(scheduler, socket, session, .tls_failed);
+            break;
+        }
+        if (!refill(scheduler, socket, session, 0)) break;
+    }
+    finishReading(scheduler, socket, session, false);
+    scheduler.grantNext(socket, .readable);
+    return session.state == .open and openssl.SSL_in_init(connection) == 0;
 }
 
 fn finishSend(session: *Session, count: usize, wanted: usize) Outcome {
@@ -355,6 +386,7 @@ pub fn shutdown(scheduler: *Scheduler, socket: *Socket) ?Status {
 }
 
 fn announceEnd(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
+    if (!mayWrite(scheduler, socket, session)) return;
     scheduler.tls.enter(session, &.{});
     // It reports that the peer has not answered yet, which nobody waits for.
     _ = openssl.SSL_shutdown(session.connection.?);
@@ -402,6 +434,10 @@ pub fn flushClosed(scheduler: *Scheduler, socket: *Socket) void {
 pub fn report(scheduler: *Scheduler, socket: *Socket, is_readable: bool) void {
     const session = sessionOf(scheduler, socket);
     if (is_readable) session.flags.kernel_readable = true;
+    if (is_readable and session.flags.writer_needs_input) {
+        session.flags.writer_needs_input = false;
+        socket.flags.writable = true;
+    }
     if (socket.flags.writable) flush(scheduler, socket, session);
     if (session.state == .handshaking) scheduler.tls.due.pushBack(&scheduler.tls.sessions, socket.tls);
 }
