@@ -171,6 +171,7 @@ fn advance(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
             const result = openssl.SSL_do_handshake(connection);
             if (result == 1) {
                 session.state = .open;
+                session.records_without_data = 0;
                 checkResumed(scheduler, socket, session);
                 return;
             }

@@ -56,6 +56,8 @@ pub const Session = struct {
     chosen_context: u32 = none,
     state: State = .free,
     flags: Flags = .{},
+    /// Records since the last one that had data in it (`engine.records_without_data_at_most`).
+    records_without_data: u8 = 0,
     /// What notices were not taken yet, as `abi.TlsNotices`.
     notices: u8 = 0,
     /// Why the session, or only its reading, has failed.

@@ -57,7 +57,7 @@ pub fn receive(scheduler: *Scheduler, socket: *Socket, buffer: [*]u8, length: us
     engine.enter(session, session.unread());
     var taken = decrypt(scheduler, socket, session, room);
     if (taken < room.len and session.state == .open and !socket.flags.end_of_stream and
-        refill(scheduler, socket, session, room.len - taken))
+        !engine.hasRecord() and refill(scheduler, socket, session, room.len - taken))
     {
         taken += decrypt(scheduler, socket, session, room[taken..]);
     }
@@ -68,17 +68,21 @@ pub fn receive(scheduler: *Scheduler, socket: *Socket, buffer: [*]u8, length: us
     return failed(socket.readFailure() orelse .would_block);
 }
 
-/// Reads records until the buffer is full or none is left. Returns the number of bytes.
+/// Reads records until the buffer is full or none is left, or many had no data in them. Returns the
+/// number of bytes.
 fn decrypt(scheduler: *Scheduler, socket: *Socket, session: *Session, buffer: []u8) usize {
     const engine = &scheduler.tls;
     const connection = session.connection.?;
     var taken: usize = 0;
-    while (taken < buffer.len) {
+    var records_without_data: usize = 0;
+    while (taken < buffer.len and records_without_data < engine_module.records_without_data_at_most) {
         // OpenSSL keeps what is left of a record that was read in part.
         if (!engine.hasRecord() and openssl.SSL_pending(connection) == 0) break;
         const result = openssl.SSL_read(connection, buffer.ptr + taken, @intCast(buffer.len - taken));
         if (result > 0) {
             taken += @intCast(result);
+            records_without_data += session.records_without_data -| 1;
+            session.records_without_data = 0;
             continue;
         }
         switch (openssl.SSL_get_error(connection, result)) {

@@ -161,3 +161,44 @@ test "a writer learns that the rest of a ticket will never come" {
     try harness.expectWoken(&.{.{ writer, .ok }});
     try expectFailure(.tls_truncated, harness.send(wire.client, "hello", true));
 }
+
+/// Changes the client's keys again and again, and asks for the server's to be changed.
+fn updateKeys(harness: *Harness, client: i32, count: usize, data: []const u8) !void {
+    const session = handshakes.find(harness.scheduler, client).?;
+    for (0..count) |_| {
+        try expectEqual(null, reports.updateKeys(harness.scheduler, session, true));
+        if (data.len > 0) try expectEqual(data.len, try valueOf(harness.send(client, data, false)));
+    }
+}
+
+test "a peer cannot have records without data read for ever" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    var buffer: [64 * 1024]u8 = undefined;
+    {
+        const pair = try tls.defaultPair(&harness);
+        try updateKeys(&harness, pair.client, 1000, "");
+        try expectEqual(.tls_failed, try tls.ending(&harness, pair.server));
+        try tls.expectText(&harness, pair.server, .reason, "too many key updates");
+        try tls.closeBoth(&harness, pair);
+    }
+    // Those with data between them are taken a few at a time.
+    const pair = try tls.defaultPair(&harness);
+    harness.scheduler.shared.budget = 10_000;
+    try updateKeys(&harness, pair.client, 1000, "d");
+    _ = try harness.pollFor(10 * std.time.ns_per_ms);
+    var taken: usize = 0;
+    var calls: usize = 0;
+    while (taken < 1000) : (calls += 1) {
+        harness.scheduler.shared.budget = 1;
+        switch (harness.receive(pair.server, &buffer, false)) {
+            .value => |count| taken += count,
+            .failure => |status| {
+                try expectEqual(.would_block, status);
+                _ = try harness.pollFor(10 * std.time.ns_per_ms);
+            },
+        }
+    }
+    try expect(calls > 10);
+    try tls.closeBoth(&harness, pair);
+}
