@@ -121,7 +121,8 @@ pub fn refill(scheduler: *Scheduler, socket: *Socket, session: *Session, room: u
         },
         .failure => |status| {
             session.flags.kernel_readable = false;
-            if (status != .would_block) streams.latch(scheduler, socket, status);
+            // Whatever it is: the caller is told of the connection's end, and of nothing else.
+            if (status != .would_block) streams.end(scheduler, socket, status);
             return false;
         },
     }
@@ -322,6 +323,7 @@ pub fn emit(scheduler: *Scheduler, socket: *Socket, session: *Session) usize {
     return taken;
 }
 
+/// Whatever the failure, it ends the connection: a record cannot be taken back.
 fn sendNow(scheduler: *Scheduler, socket: *Socket, session: *const Session, bytes: []const u8) usize {
     switch (system.send(socket.fd, bytes.ptr, bytes.len)) {
         .value => |count| {
@@ -331,7 +333,7 @@ fn sendNow(scheduler: *Scheduler, socket: *Socket, session: *const Session, byte
         .failure => |status| {
             // Nobody waits on a socket that is closed.
             if (session.state == .closed and status != .would_block) socket.failure = status;
-            if (session.state != .closed and status != .would_block) streams.latch(scheduler, socket, status);
+            if (session.state != .closed and status != .would_block) streams.end(scheduler, socket, status);
             return 0;
         },
     }

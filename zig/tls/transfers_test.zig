@@ -329,6 +329,39 @@ test "files are not sent by the kernel, and a reset frees everything" {
     try expectEqual(0, harness.scheduler.tls.sessions.in_use);
 }
 
+/// Makes every call on a socket fail with an error that says nothing about its connection.
+fn breakDescriptor(harness: *Harness, handle: i32) !void {
+    const fd = harness.socketOf(handle).fd;
+    const file = try harness_module.temporaryFile("");
+    defer system.close(file);
+    try expect(std.c.dup2(file, fd) == fd);
+}
+
+test "what the system refuses is nothing to wait for" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    var buffer: [64]u8 = undefined;
+    {
+        const pair = try tls.defaultPair(&harness);
+        try breakDescriptor(&harness, pair.server);
+        try expectFailure(.ENOTSOCK, harness.send(pair.server, "x", false));
+        try expectFailure(.ENOTSOCK, harness.send(pair.server, "x", false));
+        try tls.closeBoth(&harness, pair);
+    }
+    {
+        const pair = try tls.defaultPair(&harness);
+        try breakDescriptor(&harness, pair.server);
+        streams.setReady(harness.scheduler, harness.socketOf(pair.server), .readable);
+        try expectFailure(.ENOTSOCK, harness.receive(pair.server, &buffer, false));
+        try tls.closeBoth(&harness, pair);
+    }
+    const server, const client = try harness.tcpPair();
+    try breakDescriptor(&harness, client);
+    try expectEqual(null, handshakes.start(harness.scheduler, client, try tls.clientContext(harness.scheduler), .{ .is_server = false }));
+    try expectEqual(.ENOTSOCK, handshakes.outcome(harness.scheduler, client));
+    try tls.closeBoth(&harness, .{ .server = server, .client = client });
+}
+
 test "the whole costs one reception for each wake-up" {
     var harness = try Harness.init();
     defer harness.deinit();
