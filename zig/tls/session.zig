@@ -40,7 +40,9 @@ pub const Session = struct {
         chosen: bool = false,
         /// The turn to send is to be given when more has arrived (`transfers.mayWrite`).
         writer_needs_input: bool = false,
-        _: u8 = 0,
+        /// A writer was stopped in mid-transfer: the peer lacks a part of what it was to have.
+        was_broken_off: bool = false,
+        _: u7 = 0,
     };
 
     /// Belongs to the pool.

@@ -401,11 +401,12 @@ fn announceEnd(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
     _ = emit(scheduler, socket, session);
 }
 
-/// Before its socket is closed: announces the end of the stream, unless it breaks off in the middle
-/// of a writer's data, and frees all but what is still to be sent.
+/// Before its socket is closed: announces the end of the stream, unless it breaks off, or broke off
+/// before, in the middle of a writer's data; and frees all but what is still to be sent.
 pub fn close(scheduler: *Scheduler, socket: *Socket) void {
     const session = sessionOf(scheduler, socket);
-    const breaks_off = session.flags.mid_transfer or socket.flags.half_closed or socket.failure != .ok;
+    const breaks_off = session.flags.mid_transfer or session.flags.was_broken_off or
+        socket.flags.half_closed or socket.failure != .ok;
     if (session.state == .open and !breaks_off) announceEnd(scheduler, socket, session);
     if (session.waiter != none) scheduler.wake(session.waiter, .closed);
     scheduler.tls.disconnect(socket.tls);

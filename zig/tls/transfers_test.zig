@@ -253,6 +253,26 @@ test "closing sends what is left and announces the end, but not in the middle of
     }
 }
 
+test "closing after a write that was broken off announces no end" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const chunk: [60_000]u8 = @splat('a');
+    for ([_]bool{ false, true }) |is_announced| {
+        const pair = try tls.defaultPair(&harness);
+        harness_module.shrinkBuffers(harness.socketOf(pair.client).fd);
+        _ = try fill(&harness, pair.server, &chunk);
+        const writer = harness.parkAgain(pair.server, .writable);
+        try expect(harness.scheduler.cancel(writer, .timed_out));
+        try harness.expectWoken(&.{.{ writer, .timed_out }});
+        // Whoever says so in spite of it is believed.
+        if (is_announced) try expectEqual(null, streams.shutdown(harness.scheduler, pair.server, false));
+        try expectEqual(null, streams.close(harness.scheduler, pair.server));
+        const expected: Status = if (is_announced) .ok else .tls_truncated;
+        try expectEqual(expected, try tls.ending(&harness, pair.client));
+        try expectEqual(null, streams.close(harness.scheduler, pair.client));
+    }
+}
+
 test "keys are updated in the middle of transfers, at either end's wish" {
     var harness = try Harness.init();
     defer harness.deinit();
