@@ -253,6 +253,35 @@ test "closing sends what is left and announces the end, but not in the middle of
     }
 }
 
+test "closing lets a peer go on that reads only when it has written" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const pair = try tls.defaultPair(&harness);
+    // More than the kernel takes.
+    const upload = try std.testing.allocator.alloc(u8, 16 * 1024 * 1024);
+    defer std.testing.allocator.free(upload);
+    pattern(upload, 4);
+    var download: usize = 0;
+    while (sessionOf(&harness, pair.server).output.len == 0) : (download += 100_000) {
+        harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
+        _ = try valueOf(harness.send(pair.server, upload[0..100_000], false));
+    }
+    streams.endTurn(harness.scheduler, pair.server, .writable);
+    var left = upload.len - try valueOf(harness.send(pair.client, upload, false));
+    try expectEqual(null, streams.close(harness.scheduler, pair.server));
+    try expectEqual(1, harness.scheduler.shared.lingering);
+    while (left > 0) {
+        const writer = harness.parkAgain(pair.client, .writable);
+        try harness.expectWoken(&.{.{ writer, .ok }});
+        left -= try valueOf(harness.send(pair.client, upload[upload.len - left ..], true));
+    }
+    // It has ended its side, and gets all that was sent to it nevertheless.
+    try expectEqual(null, streams.shutdown(harness.scheduler, pair.client, false));
+    try tls.receiveAll(&harness, pair.client, upload[0..download]);
+    try expectEqual(.ok, try tls.ending(&harness, pair.client));
+    try expectEqual(null, streams.close(harness.scheduler, pair.client));
+}
+
 test "closing after a write that was broken off announces no end" {
     var harness = try Harness.init();
     defer harness.deinit();
