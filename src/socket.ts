@@ -363,6 +363,9 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
    * written still reaches the peer: if it was not acknowledged yet, the core keeps the connection
    * half closed, for at most 5 seconds or what `setLinger` says, until the peer has closed too. That
    * does not keep the process alive. Closing twice does nothing.
+   *
+   * Over TLS it announces the end of the stream, unless a write was broken off by a deadline or a
+   * cancellation, or is by this: then the peer learns that what it has read lacks its end.
    */
   close(): void {
     this.#end(core.close);

@@ -50,18 +50,18 @@ fn start(scheduler: *Scheduler, index: u32, socket: *Socket) bool {
     return true;
 }
 
-/// Throws away what has arrived, and closes if that was the end.
+/// Throws away what has arrived, and closes if that was the end. A peer may read only when it has
+/// written everything, so it is heard even while there is still something to be sent.
 pub fn proceed(scheduler: *Scheduler, index: u32) void {
     const socket = scheduler.sockets.at(index);
-    if (transfers.hasOutput(scheduler, socket)) {
-        transfers.flushClosed(scheduler, socket);
-        if (transfers.hasOutput(scheduler, socket)) return;
-    }
+    if (transfers.hasOutput(scheduler, socket)) transfers.flushClosed(scheduler, socket);
+    const has_output = transfers.hasOutput(scheduler, socket);
+    if (has_output and !socket.flags.tcp) return;
     var discarded: usize = 0;
     while (discarded < bytes_discarded_at_once) {
         switch (system.discard(socket.fd, 1024 * 1024)) {
             .value => |count| {
-                if (count == 0) return finish(scheduler, index);
+                if (count == 0) return if (!has_output) finish(scheduler, index);
                 discarded += count;
             },
             .failure => |status| {

@@ -127,7 +127,7 @@ pub const Scheduler = struct {
         const index = scheduler.park(kind, deadline_nanoseconds) orelse {
             if (keeps_turn) {
                 setGranted(socket, kind, false);
-                scheduler.abandonTransfer(socket, kind);
+                scheduler.breakOffTransfer(socket, kind);
                 scheduler.grantNext(socket, kind);
             }
             return null;
@@ -158,6 +158,15 @@ pub const Scheduler = struct {
         transfers.sessionOf(scheduler, socket).abandonTransfer();
     }
 
+    /// As `abandonTransfer`, when it is not the writer's own will: over TLS the end of the stream is
+    /// not announced by closing any more.
+    fn breakOffTransfer(scheduler: *Scheduler, socket: *const Socket, kind: abi.WaitKind) void {
+        if (kind != .writable or socket.tls == none) return;
+        const session = transfers.sessionOf(scheduler, socket);
+        if (session.flags.mid_transfer) session.flags.was_broken_off = true;
+        session.abandonTransfer();
+    }
+
     /// Ends a wait: the waiter leaves every list that it is on and joins the ready queue.
     pub fn wake(scheduler: *Scheduler, index: u32, status: Status) void {
         const waiter = scheduler.waiters.at(index);
@@ -168,7 +177,7 @@ pub const Scheduler = struct {
                 transfers.sessionOf(scheduler, socket).waiter = none;
             } else {
                 queueOf(socket, waiter.kind).remove(&scheduler.waiters, index);
-                if (waiter.keeps_turn and status != .ok) scheduler.abandonTransfer(socket, waiter.kind);
+                if (waiter.keeps_turn and status != .ok) scheduler.breakOffTransfer(socket, waiter.kind);
             }
             if (socket.kind == .watched) watching.release(scheduler, waiter.socket);
         }

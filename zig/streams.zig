@@ -49,12 +49,17 @@ fn finishTurn(scheduler: *Scheduler, socket: *Socket, kind: abi.WaitKind, grante
 
 /// Remembers an error that ends the connection: the kernel reports it to one call only. Errors of a
 /// call's own, such as a buffer that is not mapped, leave the connection as it is.
-pub fn latch(scheduler: *Scheduler, socket: *Socket, status: Status) void {
+fn latch(scheduler: *Scheduler, socket: *Socket, status: Status) void {
     switch (status) {
         .ECONNRESET, .ECONNABORTED, .EPIPE, .ETIMEDOUT, .ENOTCONN, .EPROTO => {},
         .ENETDOWN, .ENETRESET, .ENETUNREACH, .EHOSTDOWN, .EHOSTUNREACH, .ECONNREFUSED => {},
         else => return,
     }
+    end(scheduler, socket, status);
+}
+
+/// Ends the connection with this error.
+pub fn end(scheduler: *Scheduler, socket: *Socket, status: Status) void {
     // EPIPE says less than what a read may still learn.
     if (socket.failure == .ok or socket.failure == .EPIPE) socket.failure = status;
     socket.flags.readable = true;

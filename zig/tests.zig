@@ -21,6 +21,7 @@ test {
     _ = @import("tls/queue.zig");
     _ = @import("tls/records.zig");
     _ = @import("tls/transfers_test.zig");
+    _ = @import("tls/wire_test.zig");
     _ = @import("turns_test.zig");
     _ = @import("waiters.zig");
     _ = @import("waker_test.zig");

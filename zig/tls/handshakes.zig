@@ -157,9 +157,8 @@ fn step(scheduler: *Scheduler, index: u32) void {
     if (session.state != .handshaking) return;
     engine.enter(session, session.unread());
     advance(scheduler, socket, session);
-    const is_over = session.state != .handshaking;
     transfers.finishReading(scheduler, socket, session, false);
-    if (is_over) finish(scheduler, socket, session);
+    if (session.state != .handshaking) finish(scheduler, socket, session);
 }
 
 fn advance(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
@@ -171,6 +170,7 @@ fn advance(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
             const result = openssl.SSL_do_handshake(connection);
             if (result == 1) {
                 session.state = .open;
+                session.records_without_data = 0;
                 checkResumed(scheduler, socket, session);
                 return;
             }
@@ -184,6 +184,7 @@ fn advance(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
             }
             // The peer may be waiting for this, while there is more to be received from it.
             _ = transfers.emit(scheduler, socket, session);
+            if (session.state == .failed) return;
         }
         if (!transfers.refill(scheduler, socket, session, 0)) break;
     }

@@ -371,3 +371,21 @@ test "an end in the middle of a handshake, and one that is closed by its owner" 
     try harness.expectWoken(&.{.{ patient, .closed }});
     try expectEqual(.stale_handle, handshakes.outcome(harness.scheduler, second));
 }
+
+test "a handshake that runs out of memory ends, and its waiter hears of it" {
+    var failing: std.testing.FailingAllocator = .init(std.testing.allocator, .{});
+    var harness = try Harness.initWith(failing.allocator());
+    defer harness.deinit();
+    const context = try tls.serverContext(harness.scheduler);
+    const server, const peer = try harness.tcpPeer();
+    defer system.close(peer);
+    try expectEqual(null, handshakes.start(harness.scheduler, server, context, .{ .is_server = true }));
+    const waiter = handshakes.wait(harness.scheduler, handshakes.find(harness.scheduler, server).?, null).?;
+    // There is no room for the part of a record.
+    failing.fail_index = failing.alloc_index;
+    try harness_module.sendFromPeer(peer, "\x16\x03\x01");
+    try harness.expectWoken(&.{.{ waiter, .ok }});
+    try expectEqual(.exhausted, handshakes.outcome(harness.scheduler, server));
+    failing.fail_index = std.math.maxInt(usize);
+    try expectEqual(null, streams.close(harness.scheduler, server));
+}

@@ -29,7 +29,11 @@ pub extern "c" fn CRYPTO_free(pointer: ?*anyopaque, file: ?[*:0]const u8, line: 
 // -- Errors
 pub const LIB_PEM = 9;
 pub const PEM_R_NO_START_LINE = 108;
+pub const LIB_SSL = 20;
+pub const SSL_R_TOO_MANY_KEY_UPDATES = 132;
 pub const AD_REASON_OFFSET = 1000;
+pub extern "c" fn ERR_new() void;
+pub extern "c" fn ERR_set_error(library: c_int, reason: c_int, format: ?[*:0]const u8, ...) void;
 pub extern "c" fn ERR_clear_error() void;
 pub extern "c" fn ERR_peek_error() c_ulong;
 pub extern "c" fn ERR_peek_last_error() c_ulong;
@@ -205,6 +209,7 @@ pub extern "c" fn SSL_set_bio(connection: *Connection, reader: *Bio, writer: *Bi
 pub extern "c" fn SSL_set_connect_state(connection: *Connection) void;
 pub extern "c" fn SSL_set_accept_state(connection: *Connection) void;
 pub extern "c" fn SSL_do_handshake(connection: *Connection) c_int;
+pub extern "c" fn SSL_in_init(connection: *const Connection) c_int;
 pub extern "c" fn SSL_read(connection: *Connection, buffer: [*]u8, length: c_int) c_int;
 pub extern "c" fn SSL_write(connection: *Connection, buffer: [*]const u8, length: c_int) c_int;
 pub extern "c" fn SSL_shutdown(connection: *Connection) c_int;

@@ -49,9 +49,8 @@ pub fn reasonText(code: c_ulong) []const u8 {
 
 /// The alert of the peer that an entry stands for, if it stands for one (SSL_AD_REASON_OFFSET).
 pub fn alertOf(code: c_ulong) ?c_int {
-    const library_ssl = 20;
     const reason = openssl.reasonOf(code);
-    if (openssl.libraryOf(code) != library_ssl or reason < openssl.AD_REASON_OFFSET) return null;
+    if (openssl.libraryOf(code) != openssl.LIB_SSL or reason < openssl.AD_REASON_OFFSET) return null;
     const alert = reason - openssl.AD_REASON_OFFSET;
     return if (alert <= std.math.maxInt(u8)) @intCast(alert) else null;
 }

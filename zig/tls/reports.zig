@@ -113,6 +113,7 @@ pub fn updateKeys(scheduler: *Scheduler, session: *Session, asks_peer: bool) ?St
     if (socket.flags.half_closed) return .EPIPE;
     const tls_1_3 = 0x0304;
     if (openssl.SSL_version(connection) < tls_1_3) return .EOPNOTSUPP;
+    if (!transfers.mayWrite(scheduler, socket, session)) return if (session.failure != .ok) session.failure else .EBUSY;
     scheduler.tls.enter(session, &.{});
     const kind = if (asks_peer) openssl.KEY_UPDATE_REQUESTED else openssl.KEY_UPDATE_NOT_REQUESTED;
     if (openssl.SSL_key_update(connection, kind) != 1 or openssl.SSL_do_handshake(connection) != 1) {

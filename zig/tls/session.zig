@@ -38,7 +38,11 @@ pub const Session = struct {
         ends_after_output: bool = false,
         /// The choice of a context for the client's server name was left to the caller, and made.
         chosen: bool = false,
-        _: u9 = 0,
+        /// The turn to send is to be given when more has arrived (`transfers.mayWrite`).
+        writer_needs_input: bool = false,
+        /// A writer was stopped in mid-transfer: the peer lacks a part of what it was to have.
+        was_broken_off: bool = false,
+        _: u7 = 0,
     };
 
     /// Belongs to the pool.
@@ -54,6 +58,8 @@ pub const Session = struct {
     chosen_context: u32 = none,
     state: State = .free,
     flags: Flags = .{},
+    /// Records since the last one that had data in it (`engine.records_without_data_at_most`).
+    records_without_data: u8 = 0,
     /// What notices were not taken yet, as `abi.TlsNotices`.
     notices: u8 = 0,
     /// Why the session, or only its reading, has failed.

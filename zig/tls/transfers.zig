@@ -57,7 +57,7 @@ pub fn receive(scheduler: *Scheduler, socket: *Socket, buffer: [*]u8, length: us
     engine.enter(session, session.unread());
     var taken = decrypt(scheduler, socket, session, room);
     if (taken < room.len and session.state == .open and !socket.flags.end_of_stream and
-        refill(scheduler, socket, session, room.len - taken))
+        !engine.hasRecord() and refill(scheduler, socket, session, room.len - taken))
     {
         taken += decrypt(scheduler, socket, session, room[taken..]);
     }
@@ -68,17 +68,21 @@ pub fn receive(scheduler: *Scheduler, socket: *Socket, buffer: [*]u8, length: us
     return failed(socket.readFailure() orelse .would_block);
 }
 
-/// Reads records until the buffer is full or none is left. Returns the number of bytes.
+/// Reads records until the buffer is full or none is left, or many had no data in them. Returns the
+/// number of bytes.
 fn decrypt(scheduler: *Scheduler, socket: *Socket, session: *Session, buffer: []u8) usize {
     const engine = &scheduler.tls;
     const connection = session.connection.?;
     var taken: usize = 0;
-    while (taken < buffer.len) {
+    var records_without_data: usize = 0;
+    while (taken < buffer.len and records_without_data < engine_module.records_without_data_at_most) {
         // OpenSSL keeps what is left of a record that was read in part.
         if (!engine.hasRecord() and openssl.SSL_pending(connection) == 0) break;
         const result = openssl.SSL_read(connection, buffer.ptr + taken, @intCast(buffer.len - taken));
         if (result > 0) {
             taken += @intCast(result);
+            records_without_data += session.records_without_data -| 1;
+            session.records_without_data = 0;
             continue;
         }
         switch (openssl.SSL_get_error(connection, result)) {
@@ -117,7 +121,8 @@ pub fn refill(scheduler: *Scheduler, socket: *Socket, session: *Session, room: u
         },
         .failure => |status| {
             session.flags.kernel_readable = false;
-            if (status != .would_block) streams.latch(scheduler, socket, status);
+            // Whatever it is: the caller is told of the connection's end, and of nothing else.
+            if (status != .would_block) streams.end(scheduler, socket, status);
             return false;
         },
     }
@@ -131,6 +136,11 @@ pub fn finishReading(scheduler: *Scheduler, socket: *Socket, session: *Session, 
     engine.leave();
     _ = emit(scheduler, socket, session);
     if (session.state != .open) return;
+    if (session.flags.writer_needs_input and openssl.SSL_in_init(session.connection.?) == 0) {
+        session.flags.writer_needs_input = false;
+        socket.flags.writable = true;
+        scheduler.grantNext(socket, .writable);
+    }
     const has_more = session.hasRecord() or (is_full and openssl.SSL_pending(session.connection.?) > 0);
     if (!has_more and session.flags.ended and !socket.flags.end_of_stream and session.failure == .ok) {
         // RFC 8446, 6.1: without a close_notify the data may have been cut off by anybody.
@@ -156,8 +166,14 @@ pub fn send(scheduler: *Scheduler, socket: *Socket, source: streams.Source) Outc
     if (session.state == .failed) return failed(session.failure);
     if (session.state != .open) return failed(.would_block);
     flush(scheduler, socket, session);
+    const may_write = mayWrite(scheduler, socket, session);
     if (socket.failure != .ok) return failed(socket.failure);
     if (session.output.len > 0) return failed(.would_block);
+    if (!may_write) {
+        if (session.failure != .ok) return failed(session.failure);
+        session.flags.writer_needs_input = true;
+        return failed(.would_block);
+    }
 
     const wanted = source.wanted();
     // The caller comes with the same data, so that this is never more.
@@ -175,6 +191,26 @@ pub fn send(scheduler: *Scheduler, socket: *Socket, source: streams.Source) Outc
     const counted = marks.plaintextWithin(taken);
     session.credit = @intCast(marks.plaintext() - counted);
     return finishSend(session, settled + counted, wanted);
+}
+
+/// OpenSSL writes nothing while a message that follows the handshake, such as a ticket in two records,
+/// has arrived in part. The rest is received here, for nobody else may be reading.
+pub fn mayWrite(scheduler: *Scheduler, socket: *Socket, session: *Session) bool {
+    const connection = session.connection.?;
+    if (openssl.SSL_in_init(connection) == 0) return true;
+    scheduler.tls.enter(session, session.unread());
+    while (true) {
+        const result = openssl.SSL_do_handshake(connection);
+        if (result == 1) break;
+        if (openssl.SSL_get_error(connection, result) != openssl.ERROR_WANT_READ) {
+            fail(scheduler, socket, session, .tls_failed);
+            break;
+        }
+        if (!refill(scheduler, socket, session, 0)) break;
+    }
+    finishReading(scheduler, socket, session, false);
+    scheduler.grantNext(socket, .readable);
+    return session.state == .open and openssl.SSL_in_init(connection) == 0;
 }
 
 fn finishSend(session: *Session, count: usize, wanted: usize) Outcome {
@@ -287,6 +323,7 @@ pub fn emit(scheduler: *Scheduler, socket: *Socket, session: *Session) usize {
     return taken;
 }
 
+/// Whatever the failure, it ends the connection: a record cannot be taken back.
 fn sendNow(scheduler: *Scheduler, socket: *Socket, session: *const Session, bytes: []const u8) usize {
     switch (system.send(socket.fd, bytes.ptr, bytes.len)) {
         .value => |count| {
@@ -296,7 +333,7 @@ fn sendNow(scheduler: *Scheduler, socket: *Socket, session: *const Session, byte
         .failure => |status| {
             // Nobody waits on a socket that is closed.
             if (session.state == .closed and status != .would_block) socket.failure = status;
-            if (session.state != .closed and status != .would_block) streams.latch(scheduler, socket, status);
+            if (session.state != .closed and status != .would_block) streams.end(scheduler, socket, status);
             return 0;
         },
     }
@@ -355,6 +392,7 @@ pub fn shutdown(scheduler: *Scheduler, socket: *Socket) ?Status {
 }
 
 fn announceEnd(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
+    if (!mayWrite(scheduler, socket, session)) return;
     scheduler.tls.enter(session, &.{});
     // It reports that the peer has not answered yet, which nobody waits for.
     _ = openssl.SSL_shutdown(session.connection.?);
@@ -363,11 +401,12 @@ fn announceEnd(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
     _ = emit(scheduler, socket, session);
 }
 
-/// Before its socket is closed: announces the end of the stream, unless it breaks off in the middle
-/// of a writer's data, and frees all but what is still to be sent.
+/// Before its socket is closed: announces the end of the stream, unless it breaks off, or broke off
+/// before, in the middle of a writer's data; and frees all but what is still to be sent.
 pub fn close(scheduler: *Scheduler, socket: *Socket) void {
     const session = sessionOf(scheduler, socket);
-    const breaks_off = session.flags.mid_transfer or socket.flags.half_closed or socket.failure != .ok;
+    const breaks_off = session.flags.mid_transfer or session.flags.was_broken_off or
+        socket.flags.half_closed or socket.failure != .ok;
     if (session.state == .open and !breaks_off) announceEnd(scheduler, socket, session);
     if (session.waiter != none) scheduler.wake(session.waiter, .closed);
     scheduler.tls.disconnect(socket.tls);
@@ -402,6 +441,10 @@ pub fn flushClosed(scheduler: *Scheduler, socket: *Socket) void {
 pub fn report(scheduler: *Scheduler, socket: *Socket, is_readable: bool) void {
     const session = sessionOf(scheduler, socket);
     if (is_readable) session.flags.kernel_readable = true;
+    if (is_readable and session.flags.writer_needs_input) {
+        session.flags.writer_needs_input = false;
+        socket.flags.writable = true;
+    }
     if (socket.flags.writable) flush(scheduler, socket, session);
     if (session.state == .handshaking) scheduler.tls.due.pushBack(&scheduler.tls.sessions, socket.tls);
 }

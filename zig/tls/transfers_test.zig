@@ -253,6 +253,55 @@ test "closing sends what is left and announces the end, but not in the middle of
     }
 }
 
+test "closing lets a peer go on that reads only when it has written" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const pair = try tls.defaultPair(&harness);
+    // More than the kernel takes.
+    const upload = try std.testing.allocator.alloc(u8, 16 * 1024 * 1024);
+    defer std.testing.allocator.free(upload);
+    pattern(upload, 4);
+    var download: usize = 0;
+    while (sessionOf(&harness, pair.server).output.len == 0) : (download += 100_000) {
+        harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
+        _ = try valueOf(harness.send(pair.server, upload[0..100_000], false));
+    }
+    streams.endTurn(harness.scheduler, pair.server, .writable);
+    var left = upload.len - try valueOf(harness.send(pair.client, upload, false));
+    try expectEqual(null, streams.close(harness.scheduler, pair.server));
+    try expectEqual(1, harness.scheduler.shared.lingering);
+    while (left > 0) {
+        const writer = harness.parkAgain(pair.client, .writable);
+        try harness.expectWoken(&.{.{ writer, .ok }});
+        left -= try valueOf(harness.send(pair.client, upload[upload.len - left ..], true));
+    }
+    // It has ended its side, and gets all that was sent to it nevertheless.
+    try expectEqual(null, streams.shutdown(harness.scheduler, pair.client, false));
+    try tls.receiveAll(&harness, pair.client, upload[0..download]);
+    try expectEqual(.ok, try tls.ending(&harness, pair.client));
+    try expectEqual(null, streams.close(harness.scheduler, pair.client));
+}
+
+test "closing after a write that was broken off announces no end" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const chunk: [60_000]u8 = @splat('a');
+    for ([_]bool{ false, true }) |is_announced| {
+        const pair = try tls.defaultPair(&harness);
+        harness_module.shrinkBuffers(harness.socketOf(pair.client).fd);
+        _ = try fill(&harness, pair.server, &chunk);
+        const writer = harness.parkAgain(pair.server, .writable);
+        try expect(harness.scheduler.cancel(writer, .timed_out));
+        try harness.expectWoken(&.{.{ writer, .timed_out }});
+        // Whoever says so in spite of it is believed.
+        if (is_announced) try expectEqual(null, streams.shutdown(harness.scheduler, pair.server, false));
+        try expectEqual(null, streams.close(harness.scheduler, pair.server));
+        const expected: Status = if (is_announced) .ok else .tls_truncated;
+        try expectEqual(expected, try tls.ending(&harness, pair.client));
+        try expectEqual(null, streams.close(harness.scheduler, pair.client));
+    }
+}
+
 test "keys are updated in the middle of transfers, at either end's wish" {
     var harness = try Harness.init();
     defer harness.deinit();
@@ -327,6 +376,39 @@ test "files are not sent by the kernel, and a reset frees everything" {
     try expectEqual(.ECONNRESET, try tls.ending(&harness, pair.client));
     try expectEqual(null, streams.close(harness.scheduler, pair.client));
     try expectEqual(0, harness.scheduler.tls.sessions.in_use);
+}
+
+/// Makes every call on a socket fail with an error that says nothing about its connection.
+fn breakDescriptor(harness: *Harness, handle: i32) !void {
+    const fd = harness.socketOf(handle).fd;
+    const file = try harness_module.temporaryFile("");
+    defer system.close(file);
+    try expect(std.c.dup2(file, fd) == fd);
+}
+
+test "what the system refuses is nothing to wait for" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    var buffer: [64]u8 = undefined;
+    {
+        const pair = try tls.defaultPair(&harness);
+        try breakDescriptor(&harness, pair.server);
+        try expectFailure(.ENOTSOCK, harness.send(pair.server, "x", false));
+        try expectFailure(.ENOTSOCK, harness.send(pair.server, "x", false));
+        try tls.closeBoth(&harness, pair);
+    }
+    {
+        const pair = try tls.defaultPair(&harness);
+        try breakDescriptor(&harness, pair.server);
+        streams.setReady(harness.scheduler, harness.socketOf(pair.server), .readable);
+        try expectFailure(.ENOTSOCK, harness.receive(pair.server, &buffer, false));
+        try tls.closeBoth(&harness, pair);
+    }
+    const server, const client = try harness.tcpPair();
+    try breakDescriptor(&harness, client);
+    try expectEqual(null, handshakes.start(harness.scheduler, client, try tls.clientContext(harness.scheduler), .{ .is_server = false }));
+    try expectEqual(.ENOTSOCK, handshakes.outcome(harness.scheduler, client));
+    try tls.closeBoth(&harness, .{ .server = server, .client = client });
 }
 
 test "the whole costs one reception for each wake-up" {

@@ -1,0 +1,204 @@
+//! Peers that keep to the protocol in unusual ways, or do not: what they send is passed on by hand.
+
+const std = @import("std");
+const certificates = @import("certificates_test.zig");
+const credentials = @import("credentials.zig");
+const handshakes = @import("handshakes.zig");
+const harness_module = @import("../harness_test.zig");
+const openssl = @import("openssl.zig");
+const options = @import("../options.zig");
+const records = @import("records.zig");
+const reports = @import("reports.zig");
+const streams = @import("../streams.zig");
+const system = @import("../system.zig");
+const tls = @import("harness_test.zig");
+const Harness = harness_module.Harness;
+const expect = std.testing.expect;
+const expectEqual = std.testing.expectEqual;
+const expectFailure = harness_module.expectFailure;
+const valueOf = harness_module.valueOf;
+
+/// Two ends without a connection between them, but for what is passed on.
+const Wire = struct {
+    harness: *Harness,
+    server: i32,
+    client: i32,
+    at_server: system.Descriptor,
+    at_client: system.Descriptor,
+    /// What the server has sent and the client has not got, and the other way around.
+    to_client: std.ArrayList(u8) = .empty,
+    to_server: std.ArrayList(u8) = .empty,
+
+    fn init(harness: *Harness, server_context: i32, client_context: i32) !Wire {
+        const server, const at_server = try harness.tcpPeer();
+        const client, const at_client = try harness.tcpPeer();
+        // Nothing waits for an acknowledgement of what was passed on before.
+        for ([_]system.Descriptor{ at_server, at_client }) |fd| try expectEqual(null, options.setNoDelay(fd, true));
+        try expectEqual(null, handshakes.start(harness.scheduler, server, server_context, .{ .is_server = true }));
+        try expectEqual(null, handshakes.start(harness.scheduler, client, client_context, .{ .is_server = false, .name = "localhost" }));
+        return .{ .harness = harness, .server = server, .client = client, .at_server = at_server, .at_client = at_client };
+    }
+
+    fn deinit(wire: *Wire) void {
+        system.close(wire.at_server);
+        system.close(wire.at_client);
+        wire.to_client.deinit(std.testing.allocator);
+        wire.to_server.deinit(std.testing.allocator);
+    }
+
+    /// Takes what both ends have sent.
+    fn collect(wire: *Wire) !void {
+        _ = try wire.harness.pollFor(std.time.ns_per_ms);
+        inline for (.{ .{ wire.at_server, &wire.to_client }, .{ wire.at_client, &wire.to_server } }) |pair| {
+            var buffer: [32 * 1024]u8 = undefined;
+            while (system.pollOne(pair[0], false, 0)) {
+                const count = switch (system.receive(pair[0], &buffer, buffer.len)) {
+                    .value => |count| count,
+                    .failure => break,
+                };
+                if (count == 0) break;
+                try pair[1].appendSlice(std.testing.allocator, buffer[0..count]);
+            }
+        }
+    }
+
+    fn pass(wire: *Wire, waiting: *std.ArrayList(u8), to: system.Descriptor, count: usize) !void {
+        if (count > 0) try harness_module.sendFromPeer(to, waiting.items[0..count]);
+        waiting.replaceRangeAssumeCapacity(0, count, &.{});
+        _ = try wire.harness.pollFor(10 * std.time.ns_per_ms);
+    }
+
+    fn passToServer(wire: *Wire) !void {
+        try wire.pass(&wire.to_server, wire.at_server, wire.to_server.items.len);
+    }
+
+    fn passToClient(wire: *Wire) !void {
+        try wire.pass(&wire.to_client, wire.at_client, wire.to_client.items.len);
+    }
+
+    /// Until both are done. What the server has sent since then is kept.
+    fn shakeHands(wire: *Wire) !void {
+        for (0..100) |_| {
+            try wire.collect();
+            const client_is_done = handshakes.outcome(wire.harness.scheduler, wire.client) == null;
+            const server_is_done = handshakes.outcome(wire.harness.scheduler, wire.server) == null;
+            if (client_is_done and server_is_done) return wire.collect();
+            if (!client_is_done) try wire.passToClient();
+            try wire.passToServer();
+        }
+        return error.NeverDone;
+    }
+};
+
+/// A wire whose client has got the first of the two records that its ticket takes.
+fn halfTicket(harness: *Harness) !Wire {
+    const server_context = try tls.serverContext(harness.scheduler);
+    const client_context = try tls.clientContext(harness.scheduler);
+    const server = tls.contextOf(harness, server_context);
+    const client = tls.contextOf(harness, client_context);
+    // The client's certificate makes the ticket long, and the records are as short as they may be.
+    server.client_authentication = .require;
+    try expectEqual(null, credentials.addAuthorities(server, certificates.certificate));
+    try expectEqual(null, credentials.addCertificates(client, certificates.certificate));
+    try expectEqual(null, credentials.setKey(client, certificates.key, ""));
+    const set_max_send_fragment = 52;
+    try expectEqual(1, openssl.SSL_CTX_ctrl(server.raw.?, set_max_send_fragment, 512, null));
+    var wire: Wire = try .init(harness, server_context, client_context);
+    errdefer wire.deinit();
+    try wire.shakeHands();
+    const first = records.first(wire.to_client.items).complete;
+    try expect(first < wire.to_client.items.len);
+    try wire.pass(&wire.to_client, wire.at_client, first);
+    var byte: [1]u8 = undefined;
+    try expectFailure(.would_block, harness.receive(wire.client, &byte, false));
+    return wire;
+}
+
+test "a writer waits while a ticket has arrived in part, and goes on when the rest has come" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    for ([_]bool{ false, true }) |somebody_reads| {
+        var wire = try halfTicket(&harness);
+        defer wire.deinit();
+        try expectFailure(.would_block, harness.send(wire.client, "hello", false));
+        const writer = harness.park(wire.client, .writable);
+        try harness.expectNobody();
+        try expectEqual(.EBUSY, reports.updateKeys(harness.scheduler, handshakes.find(harness.scheduler, wire.client).?, false));
+        const reader = if (somebody_reads) harness.park(wire.client, .readable) else null;
+        try harness_module.sendFromPeer(wire.at_client, wire.to_client.items);
+        var byte: [1]u8 = undefined;
+        if (reader) |waiter| {
+            try harness.expectWoken(&.{ .{ waiter, .ok }, .{ writer, .ok } });
+            try expectFailure(.would_block, harness.receive(wire.client, &byte, true));
+        } else try harness.expectWoken(&.{.{ writer, .ok }});
+        try expectEqual(5, try valueOf(harness.send(wire.client, "hello", true)));
+        try wire.collect();
+        try wire.passToServer();
+        try harness.expectReceived(wire.server, "hello", false);
+    }
+}
+
+test "the end of the stream is announced in the middle of a ticket if the rest is there" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    var wire = try halfTicket(&harness);
+    defer wire.deinit();
+    try wire.passToClient();
+    try expectEqual(null, streams.close(harness.scheduler, wire.client));
+    try wire.collect();
+    try wire.passToServer();
+    try expectEqual(.ok, try tls.ending(&harness, wire.server));
+}
+
+test "a writer learns that the rest of a ticket will never come" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    var wire = try halfTicket(&harness);
+    defer wire.deinit();
+    try expectFailure(.would_block, harness.send(wire.client, "hello", false));
+    const writer = harness.park(wire.client, .writable);
+    try expectEqual(0, std.c.shutdown(wire.at_client, std.c.SHUT.WR));
+    try harness.expectWoken(&.{.{ writer, .ok }});
+    try expectFailure(.tls_truncated, harness.send(wire.client, "hello", true));
+}
+
+/// Changes the client's keys again and again, and asks for the server's to be changed.
+fn updateKeys(harness: *Harness, client: i32, count: usize, data: []const u8) !void {
+    const session = handshakes.find(harness.scheduler, client).?;
+    for (0..count) |_| {
+        try expectEqual(null, reports.updateKeys(harness.scheduler, session, true));
+        if (data.len > 0) try expectEqual(data.len, try valueOf(harness.send(client, data, false)));
+    }
+}
+
+test "a peer cannot have records without data read for ever" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    var buffer: [64 * 1024]u8 = undefined;
+    {
+        const pair = try tls.defaultPair(&harness);
+        try updateKeys(&harness, pair.client, 1000, "");
+        try expectEqual(.tls_failed, try tls.ending(&harness, pair.server));
+        try tls.expectText(&harness, pair.server, .reason, "too many key updates");
+        try tls.closeBoth(&harness, pair);
+    }
+    // Those with data between them are taken a few at a time.
+    const pair = try tls.defaultPair(&harness);
+    harness.scheduler.shared.budget = 10_000;
+    try updateKeys(&harness, pair.client, 1000, "d");
+    _ = try harness.pollFor(10 * std.time.ns_per_ms);
+    var taken: usize = 0;
+    var calls: usize = 0;
+    while (taken < 1000) : (calls += 1) {
+        harness.scheduler.shared.budget = 1;
+        switch (harness.receive(pair.server, &buffer, false)) {
+            .value => |count| taken += count,
+            .failure => |status| {
+                try expectEqual(.would_block, status);
+                _ = try harness.pollFor(10 * std.time.ns_per_ms);
+            },
+        }
+    }
+    try expect(calls > 10);
+    try tls.closeBoth(&harness, pair);
+}
