@@ -173,6 +173,11 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
     return this.remoteAddress === undefined ? undefined : this.#remotePort;
   }
 
+  /** @internal Finds the other end out, for whoever asks when the socket is closed. */
+  rememberRemote(): void {
+    void this.remoteAddress;
+  }
+
   /** @internal Counts what a read has brought, and returns it. */
   received(count: number): number {
     if (count === 0) this.#eof = true;
