@@ -116,8 +116,16 @@ describe.skipIf(!isInstalled("openssl"))("options", () => {
     expectMistake(await mistakeIn(() => listen({ port: 0, tls: other })), RangeError, /Timeout/);
     const mode = { ...identity(), clientAuth: "maybe" as never };
     expectMistake(await mistakeIn(() => listen({ port: 0, tls: mode })), TypeError, /clientAuth/);
-    const sni = { ...identity(), sni: { "*": identity() } };
-    expectMistake(await mistakeIn(() => listen({ port: 0, tls: sni })), TypeError, /sni/);
+    const tables: Record<string, TlsOptions>[] = [
+      { "*": identity() },
+      { "a.example": { ...identity(), handshakeTimeout: 5 } },
+      { "a.example": 5 as never },
+      { "a.example": null as never },
+    ];
+    for (const sni of tables) {
+      const tls = { ...identity(), sni };
+      expectMistake(await mistakeIn(() => listen({ port: 0, tls })), TypeError, /sni/);
+    }
     const wrong = await mistakeIn(() => listen({ port: 0, tls: true as never }));
     expectMistake(wrong, TypeError, /tls/);
   });

@@ -91,6 +91,64 @@ describe.skipIf(!isInstalled("openssl"))("listeners with sni", () => {
     expect(await failureOf(subjectFor(only.port, {}))).toMatchObject({ name: "TlsError" });
   });
 
+  test("have each name's own settings", async () => {
+    const own: TlsOptions = {
+      ...presenting(made.named),
+      groups: "P-384:P-256",
+      ciphers: "ECDHE-ECDSA-CHACHA20-POLY1305",
+      cipherSuites: "TLS_CHACHA20_POLY1305_SHA256",
+      alpn: ["own"],
+    };
+    const sni = { "good.example": own, "*.wild.example": tlsContext(presenting(made.wildcard)) };
+    const usual = { ...presenting(made.p256), groups: "X25519:P-256", alpn: ["usual"], sni };
+    await using listener = await serveTls(echo, usual);
+    for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+      const settings = async (serverName: string) => {
+        const tls: TlsOptions = {
+          serverName,
+          maxVersion,
+          alpn: ["usual", "own"],
+          groups: "P-384:X25519:P-256",
+        };
+        await using socket = await dialTls(listener.port, tls);
+        const { group, cipher, alpn } = socket.tls!;
+        return `${group?.toLowerCase()} ${cipher.includes("CHACHA20")} ${alpn}`;
+      };
+      expect(await settings("good.example")).toBe("secp384r1 true own");
+      expect(await settings("localhost")).toBe("x25519 false usual");
+      expect(await settings("a.wild.example")).toMatch(/^(x25519|secp384r1) false undefined$/);
+    }
+    // A context that says nothing of groups has the usual ones, not the listener's.
+    await using socket = await dialTls(listener.port, {
+      serverName: "a.wild.example",
+      groups: "P-384",
+    });
+    expect(socket.tls?.group).toBe("secp384r1");
+    const refused = dialTls(listener.port, { groups: "P-384" });
+    expect(await failureOf(refused)).toMatchObject({ name: "TlsError" });
+  });
+
+  test.each(["an object", "a function"])("log the keys of all names, chosen by %s", async (way) => {
+    const contexts = {
+      "good.example": presenting(made.named),
+      "a.wild.example": tlsContext(presenting(made.wildcard)),
+    };
+    const choose = (name: string) => contexts[name as keyof typeof contexts];
+    let lines = 0;
+    await using listener = await serveTls(echo, {
+      ...presenting(made.p256),
+      onKeyLog: () => void lines++,
+      sni: way === "a function" ? choose : contexts,
+    });
+    for (const serverName of ["localhost", "good.example", "a.wild.example"]) {
+      lines = 0;
+      await using socket = await dialTls(listener.port, { serverName });
+      await socket.write("x");
+      await socket.next();
+      await pollUntil("its secrets are logged", () => lines >= 4);
+    }
+  });
+
   test("take any mistake of the function's for a refusal, and report it with the address", async () => {
     const mistakes: [() => unknown, object][] = [
       [

@@ -90,7 +90,8 @@ export interface TlsOptions {
    * Listeners: certificates by the name that the client asks for, which may be a wildcard for one
    * label, as `"*.example.org"`; an exact name goes first. Others, and clients that ask for no name,
    * have the listener's own. Options have the listener's where they say nothing, but for its
-   * certificate; a `TlsContext` stands for itself, with its own `clientAuth` and `alpn`.
+   * certificate; a `TlsContext` stands for itself, with its own `clientAuth` and `alpn`. The time
+   * that a handshake may take, and who is told of its keys, is the listener's for all names.
    */
   sni?: Readonly<Record<string, TlsOptions | TlsContext>> | ServerNameChoice;
   /**
