@@ -87,6 +87,11 @@ describe.skipIf(!isInstalled("openssl"))("certificates", () => {
       code: "CRL_HAS_EXPIRED",
       tls: () => ({ crl: made.staleRevocations }),
     },
+    {
+      name: "not signed by its issuer",
+      issued: () => made.forged,
+      code: "CERT_SIGNATURE_FAILURE",
+    },
     { name: "a client's", issued: () => made.wrongUsage, code: "INVALID_PURPOSE" },
     { name: "signed with SHA-1", issued: () => made.weakSignature, code: "CA_MD_TOO_WEAK" },
     { name: "of 1024 bits", issued: () => made.weakKey, code: "EE_KEY_TOO_SMALL" },

@@ -29,6 +29,8 @@ pub extern "c" fn CRYPTO_free(pointer: ?*anyopaque, file: ?[*:0]const u8, line: 
 // -- Errors
 pub const LIB_PEM = 9;
 pub const PEM_R_NO_START_LINE = 108;
+pub const LIB_SSL = 20;
+pub const SSL_R_CERTIFICATE_VERIFY_FAILED = 134;
 pub const AD_REASON_OFFSET = 1000;
 pub extern "c" fn ERR_clear_error() void;
 pub extern "c" fn ERR_peek_error() c_ulong;
