@@ -368,6 +368,26 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
       expect(lax.tls).toMatchObject({ resumed: true, verified: true });
     });
 
+    test("of another certificate of the client's are left alone", async () => {
+      await using listener = await serveTls(
+        async (socket) => {
+          await socket.write(`${socket.tls?.certificate?.subject} ${socket.tls?.resumed}`);
+          await echo(socket);
+        },
+        { ...presenting(made.p256), ca: made.root, clientAuth: "request" },
+      );
+      const whoIs = async (client: TlsOptions) => {
+        await using socket = await dialTls(listener.port, client);
+        return new TextDecoder().decode((await socket.next())!);
+      };
+      const identity = presenting(made.client);
+      const [session] = await sessionsOf(listener.port, identity);
+      expect(await whoIs({ ...identity, session })).toBe("CN=plait test client true");
+      const other = presenting(made.strangeClient);
+      expect(await failureOf(whoIs({ ...other, session }))).toMatchObject({ name: "TlsError" });
+      expect(await whoIs({ session })).toBe("undefined false");
+    });
+
     test("are told of a shared context's connections as well", async () => {
       await using listener = await serveTls(echo);
       const context = tlsContext({ ca: made.root });

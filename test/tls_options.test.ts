@@ -304,6 +304,23 @@ describe.skipIf(!isInstalled("openssl"))("options", () => {
       expect(await outcome({ SSL_CERT_FILE: made.root })).toBe("connected true");
     });
 
+    test("contexts share the store, but not with those that have revocation lists", async () => {
+      await using listener = await serveTls(echo, presenting(made.revoked));
+      const { stdout } = await runProgram(
+        `
+        const outcome = (tls) =>
+          connect({ host: "127.0.0.1", port: ${listener.port}, tls })
+            .then((socket) => socket.tls.verified, (error) => error.code);
+        const crl = ${JSON.stringify(made.revocations)};
+        for (const tls of [{ crl }, true, { alpn: ["x"] }, { crl, alpn: ["x"] }, { alpn: ["y"] }])
+          console.log(await outcome(tls));
+        process.exit();
+      `,
+        { env: { SSL_CERT_FILE: made.root } },
+      );
+      expect(stdout.split("\n")).toEqual(["CERT_REVOKED", "true", "true", "CERT_REVOKED", "true"]);
+    });
+
     test("SSL_CERT_DIR names folders with hashed names", async () => {
       using folder = new TemporaryFolder();
       using empty = new TemporaryFolder();

@@ -155,7 +155,6 @@ function planIdentity(plan: ContextPlan, options: TlsOptions): boolean {
   if (pfx !== undefined) {
     refuseOptions(options, ["cert", "key"], "pfx");
     const bytes = materialBytes(pfx, "pfx");
-    plan.isPublic = false;
     plan.add(
       "pfx",
       [bytes, passphrase],
@@ -169,7 +168,6 @@ function planIdentity(plan: ContextPlan, options: TlsOptions): boolean {
     refuseOptions(options, ["passphrase"], "neither key nor pfx");
     return false;
   }
-  plan.isPublic = false;
   const certificates = materialList(cert, "cert");
   const keys = key === undefined ? certificates : materialList(key, "key");
   if (keys.length !== certificates.length) {
@@ -198,6 +196,7 @@ function planIdentity(plan: ContextPlan, options: TlsOptions): boolean {
 
 function planTrust(plan: ContextPlan, { ca, crl }: TlsOptions): void {
   plan.hasAuthorities = ca !== undefined;
+  plan.hasRevocations = crl !== undefined;
   for (const bytes of ca === undefined ? [] : materialList(ca, "ca")) {
     plan.add(
       "ca",

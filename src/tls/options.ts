@@ -77,7 +77,8 @@ export interface TlsOptions {
   clientAuth?: "none" | "request" | "require";
   /**
    * Clients: a session that `onSession` had, to be resumed. One that is not usable, or that was made
-   * for another name or under other checks, goes unnoticed: the handshake is a full one.
+   * for another name, under other checks or with another `cert`, goes unnoticed: the handshake is a
+   * full one.
    */
   session?: Uint8Array;
   /**

@@ -171,6 +171,13 @@ pub fn addTrustPath(context: *Context, path: []const u8, is_folder: bool) ?Statu
     }.set);
 }
 
+/// Trusts whom another context trusts, by the same store: what is added to one later both have.
+pub fn shareTrust(context: *Context, other_id: i32) ?Status {
+    const other = find(context.engine, other_id) orelse return .stale_handle;
+    openssl.SSL_CTX_set1_cert_store(context.raw.?, openssl.SSL_CTX_get_cert_store(other.raw.?));
+    return null;
+}
+
 /// 0 stands for the default: TLS 1.2, or the newest.
 pub fn setVersions(context: *Context, least: u32, most: u32) ?Status {
     for ([_]u32{ least, most }) |version| switch (version) {

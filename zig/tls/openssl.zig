@@ -169,6 +169,7 @@ pub extern "c" fn SSL_CTX_use_certificate(context: *Context, certificate: *Certi
 pub extern "c" fn SSL_CTX_use_PrivateKey(context: *Context, key: *PrivateKey) c_int;
 pub extern "c" fn SSL_CTX_check_private_key(context: *const Context) c_int;
 pub extern "c" fn SSL_CTX_get_cert_store(context: *const Context) *Store;
+pub extern "c" fn SSL_CTX_set1_cert_store(context: *Context, store: *Store) void;
 pub extern "c" fn SSL_CTX_load_verify_file(context: *Context, path: [*:0]const u8) c_int;
 pub extern "c" fn SSL_CTX_load_verify_dir(context: *Context, path: [*:0]const u8) c_int;
 pub extern "c" fn SSL_CTX_add_client_CA(context: *Context, certificate: *Certificate) c_int;
