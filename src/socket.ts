@@ -58,6 +58,8 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
   #bytesWritten = 0;
   #eof = false;
   #isSecure = false;
+  /** @internal Whether bytes pass through OpenSSL: from the handshake's beginning on. */
+  usesTls = false;
   readonly #isAccepted: boolean;
   #tls: TlsInfo | undefined = undefined;
   /** @internal The host that `connect` was given. */

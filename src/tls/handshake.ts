@@ -144,6 +144,7 @@ function start(socket: Socket, setup: HandshakeSetup): void {
   // A session of another version of plait's, or a broken one, costs a full handshake and no more.
   if (outcome === -Status.EINVAL && session.byteLength > 0) outcome = begin(noBytes);
   if (outcome < 0) throw failureOf(socket, -outcome);
+  socket.usesTls = true;
   tellOf(handle, who);
 }
 
