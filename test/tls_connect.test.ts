@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test";
+import { AsyncLocalStorage } from "node:async_hooks";
 import { X509Certificate } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import {
   connect,
+  current,
   deadline,
   listen,
   type Socket,
@@ -428,6 +430,29 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
       );
       expect(readFileSync(path, "utf8")).toMatch(/^SERVER_TRAFFIC_SECRET_0 [0-9a-f ]+$/m);
     });
+  });
+
+  test("functions that are told run in the context of who made the connection, in no fiber", async () => {
+    const who = new AsyncLocalStorage<string>();
+    const seen = new Set<string>();
+    const see = (what: string) => () =>
+      void seen.add(`${what} ${who.getStore()} ${current()?.name}`);
+    const server = { ...presenting(made.p256), onKeyLog: see("server's keys") };
+    await using listener = await who.run("listening", () => serveTls(echo, server));
+    const client = async () => {
+      await using socket = await dialTls(listener.port, {
+        onKeyLog: see("client's keys"),
+        onSession: see("session"),
+      });
+      await who.run("writing", () => socket.write("x"));
+      await who.run("reading", () => socket.next());
+    };
+    await who.run("connecting", () => spawn(client, { name: "client" })).join();
+    expect([...seen].toSorted()).toEqual([
+      "client's keys connecting undefined",
+      "server's keys listening undefined",
+      "session connecting undefined",
+    ]);
   });
 
   test("keys can be changed in the middle of a transfer", async () => {
