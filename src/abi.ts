@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/exports.zig by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
-export const abiNumber = 463650067;
+export const abiNumber = 589549261;
 
 export const Status = {
   ok: 0,
@@ -206,6 +206,7 @@ export const symbols = {
   plait_tlsContextPkcs12: { args: ["i32", "ptr", "u32", "ptr", "u32"], returns: "i32" },
   plait_tlsContextAuthorities: { args: ["i32", "ptr", "u32"], returns: "i32" },
   plait_tlsContextTrustPath: { args: ["i32", "ptr", "u32", "i32"], returns: "i32" },
+  plait_tlsContextShareTrust: { args: ["i32", "i32"], returns: "i32" },
   plait_tlsContextRevocations: { args: ["i32", "ptr", "u32"], returns: "i32" },
   plait_tlsContextCiphers: { args: ["i32", "ptr", "u32"], returns: "i32" },
   plait_tlsContextCipherSuites: { args: ["i32", "ptr", "u32"], returns: "i32" },

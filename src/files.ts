@@ -48,7 +48,7 @@ export async function sendFile(socket: Socket, request: FileRequest): Promise<nu
     // Files whose size is unknown (those of /proc) say 0: they are sent up to wherever they end.
     const length = request.length ?? (size > offset ? size - offset : Number.MAX_SAFE_INTEGER);
     if (length === 0) return await immediate(0, "sendfile");
-    const Sending = socket.secure ? FileCopy : FileSend;
+    const Sending = socket.usesTls ? FileCopy : FileSend;
     return await new Sending(socket, deadline, fd, offset, length).start();
   } finally {
     if (typeof file === "string") closeSync(fd);

@@ -51,9 +51,10 @@ export interface ListenOptions {
   maxConnections?: number;
   /**
    * Told of what nobody waits for: whatever a handler throws, handshakes that fail, and descriptors
-   * that run out. The socket may be closed already; its `remoteAddress` is known. Without
-   * it the weather of the network (`SocketError`, `TimeoutError`, `CancelledError`) is ignored, and
-   * anything else that a handler throws is an unhandled rejection.
+   * that run out. The socket is closed already; its `remoteAddress` is known, unless the handler
+   * itself has closed it. Without `onError` the weather of the network (`SocketError`,
+   * `TimeoutError`, `CancelledError`) is ignored, and anything else that a handler, or the `sni`
+   * function of `tls`, throws is an unhandled rejection.
    */
   onError?: (error: unknown, socket?: Socket) => void;
   /**
@@ -92,6 +93,7 @@ class ConnectionFiber extends Fiber<unknown> {
 
   protected override onEnd(): void {
     this.#listener.handlerEnded(this);
+    if (this.state === "failed") this.socket.rememberRemote();
     this.socket.close();
   }
 

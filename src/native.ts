@@ -66,11 +66,6 @@ export const sharedInt32 = new Int32Array(sharedMemory);
 export const sharedUint32 = new Uint32Array(sharedMemory);
 export const sharedFloat64 = new Float64Array(sharedMemory);
 
-/** Whether the scheduler is still this module's: one that was loaded anew has replaced it otherwise. */
-export function isCurrent(): boolean {
-  return core.shared() === sharedPointer;
-}
-
 /** The address of a view's memory, good until the view can be collected or detached. */
 export const addressOf = ptr as (view: Uint8Array) => number;
 

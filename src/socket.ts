@@ -58,6 +58,8 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
   #bytesWritten = 0;
   #eof = false;
   #isSecure = false;
+  /** @internal Whether bytes pass through OpenSSL: from the handshake's beginning on. */
+  usesTls = false;
   readonly #isAccepted: boolean;
   #tls: TlsInfo | undefined = undefined;
   /** @internal The host that `connect` was given. */
@@ -171,6 +173,11 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
   /** The port at the other end; undefined for a Unix socket. */
   get remotePort(): number | undefined {
     return this.remoteAddress === undefined ? undefined : this.#remotePort;
+  }
+
+  /** @internal Finds the other end out, for whoever asks when the socket is closed. */
+  rememberRemote(): void {
+    void this.remoteAddress;
   }
 
   /** @internal Counts what a read has brought, and returns it. */

@@ -9,7 +9,7 @@ import type { ErrorDetails } from "./errors.ts";
 import { addressOf, core } from "./native.ts";
 import type { Socket } from "./socket.ts";
 import { isTlsStatus, tlsFailure } from "./tls/errors.ts";
-import { StatusWait, Wait } from "./wait.ts";
+import { Wait } from "./wait.ts";
 
 /** Bytes that `next` receives at the most. */
 const chunkBytes = 65_536;
@@ -310,27 +310,18 @@ export class FileSend extends SendWait {
 }
 
 /** Waits for the turn to send, to end the stream. */
-export class ShutdownWait extends StatusWait {
-  readonly socket: Socket;
-  readonly deadline: number;
-
-  constructor(socket: Socket, deadline: number) {
-    super();
-    this.socket = socket;
-    this.deadline = deadline;
-  }
-
+export class ShutdownWait extends TransferWait<void> {
   override get syscall(): string {
     return "shutdown";
   }
 
   start(): Promise<void> {
-    return this.park(core.wait(this.socket.handle, WaitKind.writable, this.deadline, 0));
+    return this.park(this.wait(WaitKind.writable, 0));
   }
 
   override wake(status: number): void {
     const outcome = status === Status.ok ? core.shutdown(this.socket.handle, 1) : -status;
-    if (outcome === 0) this.succeed();
+    if (outcome === 0) this.succeed(undefined);
     else this.fail(this.errorOf(-outcome));
   }
 }

@@ -62,7 +62,12 @@ test("a handler's socket is closed when the handler throws, and onError is told"
     await client.write("hello");
     await failureOf(readText(client).then(() => Promise.reject(new Error("closed"))));
     await pollUntil("the error is reported", () => problems.at(-1)?.error === expected);
-    expect(problems.at(-1)?.socket?.closed).toBe(true);
+    const { localAddress, localPort } = client;
+    expect(problems.at(-1)?.socket).toMatchObject({
+      closed: true,
+      remoteAddress: localAddress,
+      remotePort: localPort,
+    });
   }
   expect(problems).toHaveLength(2);
   expect(listener.connections).toBe(0);

@@ -1,7 +1,9 @@
 /** What a client checks of a server's certificate, against a server that is not ours. */
 
 import { describe, expect, test } from "bun:test";
-import { connect, type Socket, type TlsOptions } from "../index.ts";
+import { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { connect, type Socket, type TlsError, type TlsOptions } from "../index.ts";
 import type { Issued } from "./support/certificate_authority.ts";
 import { certificates } from "./support/certificates.ts";
 import { failureOf } from "./support/failure.ts";
@@ -87,6 +89,11 @@ describe.skipIf(!isInstalled("openssl"))("certificates", () => {
       code: "CRL_HAS_EXPIRED",
       tls: () => ({ crl: made.staleRevocations }),
     },
+    {
+      name: "not signed by its issuer",
+      issued: () => made.forged,
+      code: "CERT_SIGNATURE_FAILURE",
+    },
     { name: "a client's", issued: () => made.wrongUsage, code: "INVALID_PURPOSE" },
     { name: "signed with SHA-1", issued: () => made.weakSignature, code: "CA_MD_TOO_WEAK" },
     { name: "of 1024 bits", issued: () => made.weakKey, code: "EE_KEY_TOO_SMALL" },
@@ -96,6 +103,8 @@ describe.skipIf(!isInstalled("openssl"))("certificates", () => {
       code: "PERMITTED_VIOLATION",
     },
   ];
+
+  const x509 = ({ cert }: Issued) => new X509Certificate(readFileSync(cert));
 
   /** Weak ones are not to be refused by the server that presents them. */
   const serve = (issued: Issued) => opensslServer(issued, "-cipher", "ALL:@SECLEVEL=0");
@@ -117,6 +126,7 @@ describe.skipIf(!isInstalled("openssl"))("certificates", () => {
           syscall: "handshake",
           port: server.port,
         });
+        expect((error as TlsError).certificate?.raw).toEqual(x509(issued()).raw);
       }
 
       const lax = { ...own, verifyIssuer: false };

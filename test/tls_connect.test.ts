@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test";
+import { AsyncLocalStorage } from "node:async_hooks";
 import { X509Certificate } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import {
   connect,
+  current,
   deadline,
   listen,
   type Socket,
@@ -368,6 +370,26 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
       expect(lax.tls).toMatchObject({ resumed: true, verified: true });
     });
 
+    test("of another certificate of the client's are left alone", async () => {
+      await using listener = await serveTls(
+        async (socket) => {
+          await socket.write(`${socket.tls?.certificate?.subject} ${socket.tls?.resumed}`);
+          await echo(socket);
+        },
+        { ...presenting(made.p256), ca: made.root, clientAuth: "request" },
+      );
+      const whoIs = async (client: TlsOptions) => {
+        await using socket = await dialTls(listener.port, client);
+        return new TextDecoder().decode((await socket.next())!);
+      };
+      const identity = presenting(made.client);
+      const [session] = await sessionsOf(listener.port, identity);
+      expect(await whoIs({ ...identity, session })).toBe("CN=plait test client true");
+      const other = presenting(made.strangeClient);
+      expect(await failureOf(whoIs({ ...other, session }))).toMatchObject({ name: "TlsError" });
+      expect(await whoIs({ session })).toBe("undefined false");
+    });
+
     test("are told of a shared context's connections as well", async () => {
       await using listener = await serveTls(echo);
       const context = tlsContext({ ca: made.root });
@@ -410,6 +432,29 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
     });
   });
 
+  test("functions that are told run in the context of who made the connection, in no fiber", async () => {
+    const who = new AsyncLocalStorage<string>();
+    const seen = new Set<string>();
+    const see = (what: string) => () =>
+      void seen.add(`${what} ${who.getStore()} ${current()?.name}`);
+    const server = { ...presenting(made.p256), onKeyLog: see("server's keys") };
+    await using listener = await who.run("listening", () => serveTls(echo, server));
+    const client = async () => {
+      await using socket = await dialTls(listener.port, {
+        onKeyLog: see("client's keys"),
+        onSession: see("session"),
+      });
+      await who.run("writing", () => socket.write("x"));
+      await who.run("reading", () => socket.next());
+    };
+    await who.run("connecting", () => spawn(client, { name: "client" })).join();
+    expect([...seen].toSorted()).toEqual([
+      "client's keys connecting undefined",
+      "server's keys listening undefined",
+      "session connecting undefined",
+    ]);
+  });
+
   test("keys can be changed in the middle of a transfer", async () => {
     await using pair = await tlsPair();
     const { client, server } = pair;
@@ -428,55 +473,5 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
     for (const received of await receiving) expect(hashOf(received)).toBe(hashOf(bytes));
     await using old = await tlsPair({ maxVersion: "TLSv1.2" });
     expect(() => old.client.updateKeys()).toThrow(/EOPNOTSUPP/);
-  });
-
-  describe("startTls", () => {
-    test("after plain bytes, with what has arrived already", async () => {
-      await using listener = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
-        expect(new TextDecoder().decode(await readExactly(socket, 9))).toBe("STARTTLS\n");
-        await socket.write("ready\n");
-        // The client's hello has come by now, and waits in the kernel.
-        await sleep(20);
-        await socket.startTls(presenting(made.p256), deadline(2000));
-        expect(socket.secure).toBe(true);
-        await echo(socket);
-      });
-      await using client = await connect({ host: "localhost", port: listener.port, family: 4 });
-      await client.write("STARTTLS\n");
-      expect(new TextDecoder().decode(await readExactly(client, 6))).toBe("ready\n");
-      expect(client.secure).toBe(false);
-      await client.startTls({ ca: made.root }, deadline(2000));
-      expect(client.tls).toMatchObject({ verified: true, serverName: "localhost" });
-      await client.write("secret");
-      expect(new TextDecoder().decode(await readExactly(client, 6))).toBe("secret");
-      expect(await failureOf(client.startTls({ ca: made.root }))).toMatchObject({
-        code: "EISCONN",
-      });
-      expect(client.closed).toBe(false);
-    });
-
-    test("on the side that it is told", async () => {
-      await using listener = await listen({ host: "127.0.0.1", port: 0 });
-      await using client = await connect({ host: "127.0.0.1", port: listener.port });
-      await using server = await listener.accept();
-      await Promise.all([
-        client.startTls({ ...presenting(made.p256), side: "server" }),
-        server.startTls({ ca: made.root, side: "client", serverName: "localhost" }),
-      ]);
-      expect(server.tls).toMatchObject({ verified: true });
-    });
-
-    test("is refused while reads or writes wait, and fails for good otherwise", async () => {
-      await using listener = await listen({ host: "127.0.0.1", port: 0 });
-      await using client = await connect({ host: "127.0.0.1", port: listener.port });
-      await using server = await listener.accept();
-      const reader = spawn(() => client.next());
-      expect(await failureOf(client.startTls({ ca: made.root }))).toMatchObject({ code: "EBUSY" });
-      await server.write("plain");
-      expect(new TextDecoder().decode((await reader.join())!)).toBe("plain");
-      const late = await failureOf(client.startTls({ ca: made.root }, deadline(30)));
-      expect(late).toMatchObject({ name: "TimeoutError", syscall: "handshake" });
-      expect(client.closed).toBe(true);
-    });
   });
 });

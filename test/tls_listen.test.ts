@@ -10,7 +10,6 @@ import {
   spawn,
   stats,
   type TlsOptions,
-  tlsContext,
 } from "../index.ts";
 import { certificates } from "./support/certificates.ts";
 import { failureOf } from "./support/failure.ts";
@@ -109,79 +108,6 @@ describe.skipIf(!isInstalled("openssl"))("listeners with TLS", () => {
     expect(listener.connections).toBe(0);
     await (await dialTls(listener.port)).next();
     expect(handled).toBe(1);
-  });
-
-  test("choose a certificate by name", async () => {
-    const sni = {
-      "good.example": presenting(made.named),
-      "*.wild.example": tlsContext(presenting(made.wildcard)),
-    };
-    await using listener = await serveTls(echo, { ...presenting(made.p256), sni });
-    const subject = (serverName: string, rest: TlsOptions = {}) =>
-      subjectFor(listener.port, { serverName, ...rest });
-    for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
-      expect(await subject("good.example", { maxVersion })).toBe("named");
-      expect(await subject("Good.Example", { maxVersion })).toBe("named");
-      expect(await subject("a.wild.example", { maxVersion })).toBe("wildcard");
-      expect(await subject("localhost", { maxVersion })).toBe("p256");
-      expect(await subject("127.0.0.1", { maxVersion })).toBe("p256");
-    }
-    const unverified = { verifyPeer: false };
-    expect(await subject("a.b.wild.example", unverified)).toBe("p256");
-    expect(await subject("wild.example", unverified)).toBe("p256");
-  });
-
-  test("choose by a function, which may take its time", async () => {
-    const contexts = {
-      "good.example": tlsContext(presenting(made.named)),
-      "slow.wild.example": tlsContext(presenting(made.wildcard)),
-    };
-    const asked: string[] = [];
-    const errors: unknown[] = [];
-    const sni = async (name: string) => {
-      asked.push(name);
-      if (name === "slow.wild.example") await sleep(50);
-      if (name === "never.example") await new Promise(() => {});
-      if (name === "wrong.example") throw new Error("the store is down");
-      if (name === "refused.example") return null;
-      return contexts[name as keyof typeof contexts];
-    };
-    const tls = { ...presenting(made.p256), sni, handshakeTimeout: 300 };
-    const onError = (error: unknown) => errors.push(error);
-    await using listener = await serveTls(echo, tls, { onError });
-    const subject = (serverName: string) => subjectFor(listener.port, { serverName });
-    const start = now();
-    expect(await Promise.all(["slow.wild.example", "good.example"].map(subject))).toEqual([
-      "wildcard",
-      "named",
-    ]);
-    expect(now() - start).toBeGreaterThanOrEqual(49);
-    expect(await subject("localhost")).toBe("p256");
-    expect(asked.toSorted()).toEqual(["good.example", "localhost", "slow.wild.example"]);
-    expect(errors).toEqual([]);
-
-    expect(await failureOf(subject("refused.example"))).toMatchObject({
-      code: expect.stringMatching(/UNRECOGNIZED_NAME/),
-    });
-    await failureOf(subject("wrong.example"));
-    await failureOf(subject("never.example"));
-    await pollUntil("all three are reported", () => errors.length === 3);
-    expect(errors).toMatchObject([
-      { name: "TlsError", code: "ERR_TLS_UNKNOWN_SERVER_NAME" },
-      { message: "the store is down" },
-      { name: "TimeoutError", syscall: "handshake" },
-    ]);
-  });
-
-  test("choose by a function that answers at once", async () => {
-    const named = tlsContext(presenting(made.named));
-    const sni = (name: string) => (name === "good.example" ? named : undefined);
-    await using listener = await serveTls(echo, { ...presenting(made.p256), sni });
-    expect(await subjectFor(listener.port, { serverName: "good.example" })).toBe("named");
-    expect(await subjectFor(listener.port, {})).toBe("p256");
-    await using only = await serveTls(echo, { sni });
-    expect(await subjectFor(only.port, { serverName: "good.example" })).toBe("named");
-    expect(await failureOf(subjectFor(only.port, {}))).toMatchObject({ name: "TlsError" });
   });
 
   test("take new certificates while they serve", async () => {

@@ -116,8 +116,16 @@ describe.skipIf(!isInstalled("openssl"))("options", () => {
     expectMistake(await mistakeIn(() => listen({ port: 0, tls: other })), RangeError, /Timeout/);
     const mode = { ...identity(), clientAuth: "maybe" as never };
     expectMistake(await mistakeIn(() => listen({ port: 0, tls: mode })), TypeError, /clientAuth/);
-    const sni = { ...identity(), sni: { "*": identity() } };
-    expectMistake(await mistakeIn(() => listen({ port: 0, tls: sni })), TypeError, /sni/);
+    const tables: Record<string, TlsOptions>[] = [
+      { "*": identity() },
+      { "a.example": { ...identity(), handshakeTimeout: 5 } },
+      { "a.example": 5 as never },
+      { "a.example": null as never },
+    ];
+    for (const sni of tables) {
+      const tls = { ...identity(), sni };
+      expectMistake(await mistakeIn(() => listen({ port: 0, tls })), TypeError, /sni/);
+    }
     const wrong = await mistakeIn(() => listen({ port: 0, tls: true as never }));
     expectMistake(wrong, TypeError, /tls/);
   });
@@ -294,6 +302,23 @@ describe.skipIf(!isInstalled("openssl"))("options", () => {
 
     test("SSL_CERT_FILE names a bundle", async () => {
       expect(await outcome({ SSL_CERT_FILE: made.root })).toBe("connected true");
+    });
+
+    test("contexts share the store, but not with those that have revocation lists", async () => {
+      await using listener = await serveTls(echo, presenting(made.revoked));
+      const { stdout } = await runProgram(
+        `
+        const outcome = (tls) =>
+          connect({ host: "127.0.0.1", port: ${listener.port}, tls })
+            .then((socket) => socket.tls.verified, (error) => error.code);
+        const crl = ${JSON.stringify(made.revocations)};
+        for (const tls of [{ crl }, true, { alpn: ["x"] }, { crl, alpn: ["x"] }, { alpn: ["y"] }])
+          console.log(await outcome(tls));
+        process.exit();
+      `,
+        { env: { SSL_CERT_FILE: made.root } },
+      );
+      expect(stdout.split("\n")).toEqual(["CERT_REVOKED", "true", "true", "CERT_REVOKED", "true"]);
     });
 
     test("SSL_CERT_DIR names folders with hashed names", async () => {

@@ -239,6 +239,40 @@ describe.skipIf(!isInstalled("openssl"))("TLS in bad weather", () => {
     expect(await failureOf(client.next())).toMatchObject({ name: "TlsError" });
   });
 
+  test("a call that waits when the connection breaks is told why, whichever it is", async () => {
+    await using listener = await serveTls((socket) => socket.next().then(() => sleep(5000)));
+    let isEvil = false;
+    await using relay = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
+      await using target = await dialPlain(listener);
+      const answering = (async () => {
+        for await (const chunk of target) await socket.write(chunk);
+      })();
+      for await (const chunk of socket) {
+        if (isEvil) break;
+        await target.write(chunk);
+      }
+      // Nothing more is read from here on, so that the client's writer has to wait.
+      await socket.write("this is no record");
+      await answering;
+    });
+    await using client = await dialTls(relay.port);
+    isEvil = true;
+    const calls = [
+      client.write(new Uint8Array(32 * 1024 * 1024)),
+      client.write("behind it"),
+      client.shutdown(),
+      client.next(),
+    ];
+    const errors = await Promise.all(calls.map((call) => failureOf(call)));
+    const same = { name: "TlsError", code: "ERR_SSL_BAD_RECORD_TYPE", port: relay.port };
+    expect(errors).toMatchObject([
+      { ...same, syscall: "write" },
+      { ...same, syscall: "write", bytesWritten: 0 },
+      { ...same, syscall: "shutdown", address: "127.0.0.1" },
+      { ...same, syscall: "read" },
+    ]);
+  });
+
   test("STARTTLS over Unix sockets and a descriptor of somebody else's works as well", async () => {
     const path = `\0plait-tls-${process.pid}`;
     await using listener = await listen({ path }, async (socket) => {

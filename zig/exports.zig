@@ -442,6 +442,12 @@ pub fn tlsContextTrustPath(id: i32, path: [*]const u8, length: u32, is_folder: i
     return result(tls_contexts.addTrustPath(context, path[0..length], is_folder != 0));
 }
 
+/// Trusts whom another context trusts, which takes no time. Neither may get more of its own then.
+pub fn tlsContextShareTrust(id: i32, other: i32) callconv(.c) i32 {
+    const context = tlsContext(id) orelse return Status.stale_handle.code();
+    return result(tls_contexts.shareTrust(context, other));
+}
+
 /// Lists of revoked certificates, PEM or DER. Every certificate of a chain needs one from then on.
 pub fn tlsContextRevocations(id: i32, bytes: [*]const u8, length: u32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();

@@ -14,8 +14,8 @@ import {
   versionRange,
 } from "./checks.ts";
 import { materialFailure } from "./errors.ts";
-import { Notice } from "./key_log.ts";
 import { hasPrivateKey, materialBytes, materialList } from "./material.ts";
+import { noticesFor } from "./notices.ts";
 import {
   defaultOptionNames,
   optionNames,
@@ -68,7 +68,7 @@ export class TlsContext {
     this.hasNames = sni !== undefined;
     this.handshakeTimeout = checkedTimeout(options.handshakeTimeout);
     this.onKeyLog = options.onKeyLog;
-    const notices = (options.onSession ? Notice.session : 0) | (this.onKeyLog ? Notice.keyLog : 0);
+    const notices = noticesFor(options);
     if (notices !== 0) plan.add("notices", [notices], () => 0);
     this.parsed = plan.carryOut();
     this.parsed.notify(notices);
@@ -155,7 +155,6 @@ function planIdentity(plan: ContextPlan, options: TlsOptions): boolean {
   if (pfx !== undefined) {
     refuseOptions(options, ["cert", "key"], "pfx");
     const bytes = materialBytes(pfx, "pfx");
-    plan.isPublic = false;
     plan.add(
       "pfx",
       [bytes, passphrase],
@@ -169,7 +168,6 @@ function planIdentity(plan: ContextPlan, options: TlsOptions): boolean {
     refuseOptions(options, ["passphrase"], "neither key nor pfx");
     return false;
   }
-  plan.isPublic = false;
   const certificates = materialList(cert, "cert");
   const keys = key === undefined ? certificates : materialList(key, "key");
   if (keys.length !== certificates.length) {
@@ -198,6 +196,7 @@ function planIdentity(plan: ContextPlan, options: TlsOptions): boolean {
 
 function planTrust(plan: ContextPlan, { ca, crl }: TlsOptions): void {
   plan.hasAuthorities = ca !== undefined;
+  plan.hasRevocations = crl !== undefined;
   for (const bytes of ca === undefined ? [] : materialList(ca, "ca")) {
     plan.add(
       "ca",
@@ -297,11 +296,13 @@ function namedContext(
   inherited: TlsOptions,
   what: string,
 ): TlsContext {
-  const isWhole = options instanceof TlsContext || options?.context !== undefined;
   const isObject = typeof options === "object" && options !== null;
-  const whole = isWhole || !isObject ? options : { ...inherited, ...definedOnly(options) };
+  const isWhole = !isObject || options instanceof TlsContext || options.context !== undefined;
+  if (!isWhole) refuseOptions(options, ["handshakeTimeout"], what);
+  const whole = isWhole ? options : { ...inherited, ...definedOnly(options) };
   const context = serverContext(whole, what);
   if (context.hasNames) throw typeMistake(`${what} has an sni of its own`);
+  context.parsed.notify(noticesFor(inherited));
   return context;
 }
 

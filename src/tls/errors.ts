@@ -3,7 +3,8 @@
 import { Status, TlsText } from "../abi.ts";
 import { type ErrorDetails, SocketError } from "../errors.ts";
 import { core } from "../native.ts";
-import { tlsText, verificationText } from "./text.ts";
+import { certificateOf, type X509Certificate } from "./certificates.ts";
+import { tlsBytes, tlsText, verificationText } from "./text.ts";
 import { verificationName } from "./verification.ts";
 
 /**
@@ -11,7 +12,7 @@ import { verificationName } from "./verification.ts";
  *
  * - for a certificate that was refused, Node's name for what is wrong with it: `CERT_HAS_EXPIRED`,
  *   `DEPTH_ZERO_SELF_SIGNED_CERT`, `UNABLE_TO_GET_ISSUER_CERT_LOCALLY`, `CERT_REVOKED`, and for another
- *   host's `ERR_TLS_CERT_ALTNAME_INVALID`
+ *   host's `ERR_TLS_CERT_ALTNAME_INVALID`. `certificate` shows it
  * - `ERR_TLS_TRUNCATED` when the stream ended without close_notify: what was read may lack its end.
  *   Also when the peer ended the connection in the handshake
  * - `ERR_TLS_UNKNOWN_SERVER_NAME` when the `sni` function of a listener refused a name
@@ -24,10 +25,18 @@ export class TlsError extends SocketError {
   override readonly name = "TlsError";
   /** What the code means, mostly in OpenSSL's words, such as `wrong version number`. */
   readonly reason: string | undefined;
+  readonly #refused: Uint8Array | undefined;
 
-  constructor(code: string, details: ErrorDetails = {}) {
+  /** @param refused the peer's certificate in DER, if that is what is wrong */
+  constructor(code: string, details: ErrorDetails = {}, refused?: Uint8Array) {
     super(code, details);
     this.reason = details.reason;
+    this.#refused = refused;
+  }
+
+  /** The peer's certificate, when that was refused. Parsed for each call. */
+  get certificate(): X509Certificate | undefined {
+    return this.#refused && certificateOf(this.#refused);
   }
 }
 
@@ -49,8 +58,9 @@ export function tlsFailure(handle: number, status: number, details: ErrorDetails
   const result = core.tlsVerifyResult(handle);
   // A client that accepts any certificate may fail for another reason than what is wrong with it.
   if (result > 0 && (reason === undefined || reason.endsWith("certificate verify failed"))) {
-    const text = verificationText(result);
-    return new TlsError(verificationName(result), { ...details, reason: text });
+    const refused = tlsBytes(handle, TlsText.certificate);
+    const because = { ...details, reason: verificationText(result) };
+    return new TlsError(verificationName(result), because, refused);
   }
   return new TlsError(codeOfReason("ERR_SSL", reason), { ...details, reason });
 }

@@ -107,6 +107,7 @@ export async function handshake(
       await choose(socket, setup.context, deadline);
     }
   } catch (error) {
+    socket.rememberRemote();
     socket.close();
     throw error;
   }
@@ -143,13 +144,17 @@ function start(socket: Socket, setup: HandshakeSetup): void {
   // A session of another version of plait's, or a broken one, costs a full handshake and no more.
   if (outcome === -Status.EINVAL && session.byteLength > 0) outcome = begin(noBytes);
   if (outcome < 0) throw failureOf(socket, -outcome);
+  socket.usesTls = true;
   tellOf(handle, who);
 }
 
 type Choice = Awaited<ReturnType<ServerNameChoice>>;
 
-/** Waits for what a listener's `sni` function chooses. */
-class ChoiceWait extends ParkingWait<Choice> {
+/**
+ * Waits for what a listener's `sni` function chooses, and gets a function that returns or throws it: a
+ * rejected promise would be nobody's when the wait is over, or has its turn later.
+ */
+class ChoiceWait extends ParkingWait<() => Choice> {
   readonly #socket: Socket;
   #isOver = false;
 
@@ -170,7 +175,7 @@ class ChoiceWait extends ParkingWait<Choice> {
     this.#isOver = true;
   }
 
-  settle(choice: Choice | Promise<never>): void {
+  settle(choice: () => Choice): void {
     if (!this.#isOver) this.finish(choice);
   }
 }
@@ -185,10 +190,13 @@ async function choose(socket: Socket, context: TlsContext, deadline: number): Pr
     if (choice instanceof Promise) {
       const wait = new ChoiceWait(socket);
       choice.then(
-        (value) => wait.settle(value),
-        (error: unknown) => wait.settle(Promise.reject(error)),
+        (value) => wait.settle(() => value),
+        (error: unknown) =>
+          wait.settle(() => {
+            throw error;
+          }),
       );
-      choice = await wait.startUntil(deadline);
+      choice = (await wait.startUntil(deadline))();
     }
     const chosen = context.chosen(choice);
     if (chosen === null) {

@@ -41,7 +41,7 @@ export function materialBytes(material: unknown, option: string): Uint8Array {
   // A Blob that is no file of Bun's has no bytes without a trip through Bun's loop.
   if (material instanceof Blob && !(material instanceof File)) {
     const { name } = material as Bun.BunFile;
-    if (typeof name === "string") return fileBytes(name, option);
+    if (typeof name === "string") return embeddedBytes(name) ?? fileBytes(name, option);
   }
   throw typeMistake(`${option} is PEM text, bytes, a path, or a Bun.file`);
 }
@@ -61,6 +61,12 @@ export function hasPrivateKey(bytes: Uint8Array): boolean {
 function checkedBytes(bytes: Uint8Array, option: string): Uint8Array {
   if (bytes.byteLength === 0) throw typeMistake(`${option} is empty`);
   return bytes;
+}
+
+/** The bytes of a file that is part of the executable: `Bun.file` has no path of it, but all of it. */
+function embeddedBytes(name: string): Uint8Array | undefined {
+  const embedded = Bun.embeddedFiles.find((file) => (file as Bun.BunFile).name === name);
+  return embedded && checkedBytes(Bun.peek(embedded.bytes()) as Uint8Array, name);
 }
 
 function fileBytes(path: string, option: string): Uint8Array {

@@ -1,5 +1,6 @@
 /** Sessions and lines for the key log: from the core to the functions that are to be told. */
 
+import { AsyncLocalStorage } from "node:async_hooks";
 import { Shared, TlsText } from "../abi.ts";
 import { core, sharedUint32 } from "../native.ts";
 import { onTlsNotices } from "../scheduler.ts";
@@ -13,7 +14,12 @@ export interface Told {
   readonly onKeyLog?: ((line: string) => void) | undefined;
 }
 
-const told = new Map<number, Told>();
+interface ToldInContext extends Told {
+  /** Runs a function with the asynchronous context of whoever began the handshake. */
+  readonly inContext: ReturnType<typeof AsyncLocalStorage.snapshot>;
+}
+
+const told = new Map<number, ToldInContext>();
 
 /** What the core must tell of for somebody to hear it, as bits of `Notice`. */
 export function noticesFor({ onSession, onKeyLog }: Told): number {
@@ -23,7 +29,7 @@ export function noticesFor({ onSession, onKeyLog }: Told): number {
 
 /** Tells of a connection from now on. */
 export function tellOf(handle: number, who: Told): void {
-  if (noticesFor(who) !== 0) told.set(handle, who);
+  if (noticesFor(who) !== 0) told.set(handle, { ...who, inContext: AsyncLocalStorage.snapshot() });
 }
 
 /** Tells what there is to tell of any connection. */
@@ -48,19 +54,23 @@ function tell(handle: number, notices: number): void {
   if (notices & Notice.keyLog) {
     const lines = (tlsText(handle, TlsText.keyLog) ?? "").split("\n").filter((line) => line !== "");
     logKeys(lines);
-    for (const line of lines) call(who.onKeyLog, line);
+    for (const line of lines) call(who, who.onKeyLog, line);
   }
   if (notices & Notice.session) {
     const session = tlsBytes(handle, TlsText.session);
-    if (session !== undefined && session.byteLength > 0) call(who.onSession, session);
+    if (session !== undefined && session.byteLength > 0) call(who, who.onSession, session);
   }
 }
 
-/** Calls a program's function, outside of whichever fiber happens to run. */
-function call<T>(callback: ((value: T) => void) | undefined, value: T): void {
+/** Calls a program's function outside of all fibers. */
+function call<T>(
+  { inContext }: ToldInContext,
+  callback: ((value: T) => void) | undefined,
+  value: T,
+): void {
   if (callback === undefined) return;
   try {
-    running.exit(callback, value);
+    inContext(() => running.exit(callback, value));
   } catch (thrown) {
     // A mistake of the callback's own is nobody's here: it becomes an unhandled rejection.
     void Promise.reject(thrown);

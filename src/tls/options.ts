@@ -77,7 +77,8 @@ export interface TlsOptions {
   clientAuth?: "none" | "request" | "require";
   /**
    * Clients: a session that `onSession` had, to be resumed. One that is not usable, or that was made
-   * for another name or under other checks, goes unnoticed: the handshake is a full one.
+   * for another name, under other checks or with another `cert`, goes unnoticed: the handshake is a
+   * full one.
    */
   session?: Uint8Array;
   /**
@@ -90,7 +91,8 @@ export interface TlsOptions {
    * Listeners: certificates by the name that the client asks for, which may be a wildcard for one
    * label, as `"*.example.org"`; an exact name goes first. Others, and clients that ask for no name,
    * have the listener's own. Options have the listener's where they say nothing, but for its
-   * certificate; a `TlsContext` stands for itself, with its own `clientAuth` and `alpn`.
+   * certificate; a `TlsContext` stands for itself, with its own `clientAuth` and `alpn`. The time
+   * that a handshake may take, and who is told of its keys, is the listener's for all names.
    */
   sni?: Readonly<Record<string, TlsOptions | TlsContext>> | ServerNameChoice;
   /**

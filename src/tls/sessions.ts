@@ -1,7 +1,8 @@
 /**
  * Sessions for resumption, as callers keep them. OpenSSL checks no certificate when it resumes a
- * session: it takes the server for the one of that time. So a session is bound to what was checked
- * then, and for which name; one that was made under other checks is left alone.
+ * session: it takes the server for the one of that time, and the server takes the client for the one
+ * of that time. So a session is bound to what was checked then, for which name, and to the client's own
+ * certificate; one that does not fit is left alone.
  */
 
 import type { ParsedContext } from "./parsed.ts";

@@ -2,10 +2,12 @@
 
 import { readdirSync, statSync } from "node:fs";
 import { delimiter } from "node:path";
-import { TlsError } from "./errors.ts";
+import { core } from "../native.ts";
+import { materialFailure, TlsError } from "./errors.ts";
+import { contextReason } from "./text.ts";
 
 /** A bundle in PEM or a folder with hashed names, or else the bundle itself as text. */
-export type TrustSource =
+type TrustSource =
   | { readonly path: string; readonly isFolder: boolean }
   | { readonly bundle: string };
 
@@ -27,10 +29,48 @@ const usualBundles = [
 
 const usualFolders = ["/etc/ssl/certs", "/etc/pki/tls/certs"];
 
-let found: readonly TrustSource[] | undefined;
+const encoder = new TextEncoder();
+
+/** The context whose store others share, once somebody has needed it. */
+let shared: number | undefined;
 
 /**
- * Where trust comes from, found out on first use:
+ * A context that trusts whom the system trusts, for others to share: there may be a hundred
+ * certificates, which take some milliseconds to parse, and half a mebibyte.
+ */
+export function systemTrust(): number {
+  if (shared !== undefined) return shared;
+  const id = core.tlsContextCreate();
+  if (id < 0) throw new Error(`plait: no TLS context could be made: ${contextReason()}`);
+  try {
+    loadSystemTrust(id);
+  } catch (error) {
+    core.tlsContextFree(id);
+    throw error;
+  }
+  shared = id;
+  return id;
+}
+
+/** Has a context trust whom the system trusts. */
+export function loadSystemTrust(id: number): void {
+  for (const source of trustSources()) {
+    let outcome: number;
+    if ("bundle" in source) {
+      const bytes = encoder.encode(source.bundle);
+      outcome = core.tlsContextAuthorities(id, bytes, bytes.byteLength);
+    } else {
+      const path = encoder.encode(source.path);
+      outcome = core.tlsContextTrustPath(id, path, path.byteLength, source.isFolder ? 1 : 0);
+    }
+    if (outcome >= 0) continue;
+    const place = "path" in source ? source.path : "Bun's roots";
+    throw materialFailure(`the certificates to trust in ${place}`, contextReason());
+  }
+}
+
+/**
+ * Where trust comes from:
  *
  * 1. `SSL_CERT_FILE` and `SSL_CERT_DIR` (a list of folders), if either is set; both if both are
  * 2. else the system's bundle, or its folder of certificates with hashed names
@@ -39,9 +79,8 @@ let found: readonly TrustSource[] | undefined;
  * @throws {TlsError} when a variable names what cannot be read: to trust others instead, or nobody,
  *   would hide the mistake
  */
-export function trustSources(): readonly TrustSource[] {
-  found ??= fromEnvironment() ?? fromSystem() ?? [{ bundle: shippedRoots() }];
-  return found;
+function trustSources(): readonly TrustSource[] {
+  return fromEnvironment() ?? fromSystem() ?? [{ bundle: shippedRoots() }];
 }
 
 function fromEnvironment(): TrustSource[] | undefined {

@@ -1,6 +1,6 @@
 /** Certificates of all kinds, good and bad, that the `openssl` program makes once per test run. */
 
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CertificateAuthority, type Issued, makeKey, openssl } from "./certificate_authority.ts";
@@ -36,6 +36,8 @@ export interface Certificates {
   readonly unknownIssuer: Issued;
   readonly revoked: Issued;
   readonly wrongUsage: Issued;
+  /** Its signature is not its issuer's. */
+  readonly forged: Issued;
   readonly weakSignature: Issued;
   readonly weakKey: Issued;
   /** Its intermediate may issue for permitted.example only. */
@@ -122,6 +124,7 @@ function make(folder: string): Certificates {
     unknownIssuer: other.issue("unknownIssuer", { extensions: [...ofServer, names] }),
     revoked,
     wrongUsage: middle.issue("wrongUsage", { extensions: [...ofClient, names] }),
+    forged: forge(server("forged")),
     weakSignature: server("weakSignature", names, { digest: "sha1" }),
     weakKey: server("weakKey", names, { kind: "rsa1024" }),
     outOfBounds: bounded.issue("outOfBounds", { extensions: [...ofServer, names] }),
@@ -129,6 +132,18 @@ function make(folder: string): Certificates {
     encryptedKey,
     passphrase,
   };
+
+  /** Changes the last byte of a certificate, which belongs to the signature. */
+  function forge(issued: Issued): Issued {
+    const [own = "", ...others] = readFileSync(issued.chain, "latin1").split(/^(?=-----BEGIN)/m);
+    const der = Uint8Array.fromBase64(own.replaceAll(/-----[^-]+-----|\s/g, ""));
+    der[der.length - 1]! ^= 1;
+    const body = der.toBase64().replaceAll(/.{1,64}/g, "$&\n");
+    const pem = `-----BEGIN CERTIFICATE-----\n${body}-----END CERTIFICATE-----\n`;
+    writeFileSync(issued.cert, pem);
+    writeFileSync(issued.chain, pem + others.join(""));
+    return issued;
+  }
 
   function selfSign(path: string, name: string): Issued {
     const key = makeKey(path, name, "p256");

@@ -16,6 +16,9 @@ pub const none = @import("../pool.zig").none;
 /// it (CVE-2002-20001). TLS 1.3 has no others.
 const default_ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
 
+/// What OpenSSL calls its own choice of groups in a list (SSL_CTX_set1_groups_list(3)).
+const default_groups: [:0]const u8 = "DEFAULT";
+
 /// Keys of at least 112 bits of strength; RSA from 2,048 bits on, and no SHA-1 (SSL_CTX_set_security_level(3)).
 const security_level = 2;
 
@@ -42,6 +45,8 @@ pub const Context = struct {
     asks_server_name: bool = false,
     /// In another context's table of names.
     is_member: bool = false,
+    /// The list of groups for the key exchange, if not OpenSSL's own.
+    groups: ?[:0]u8 = null,
     /// The protocols a server chooses from, in its order of preference, in wire format.
     protocols: []u8 = &.{},
     /// Contexts by server name, in lower case; "*.example.org" stands for one label and the rest.
@@ -50,6 +55,7 @@ pub const Context = struct {
     pub fn destroy(context: *Context, allocator: std.mem.Allocator) void {
         if (context.raw) |raw| openssl.SSL_CTX_free(raw);
         allocator.free(context.protocols);
+        if (context.groups) |list| allocator.free(list);
         var keys = context.names.keyIterator();
         while (keys.next()) |key| allocator.free(key.*);
         context.names.deinit(allocator);
@@ -137,11 +143,17 @@ pub fn setCipherSuites(context: *Context, list: []const u8) ?Status {
 }
 
 pub fn setGroups(context: *Context, list: []const u8) ?Status {
-    return setText(context, list, struct {
+    const refusal = setText(context, list, struct {
         fn set(raw: *openssl.Context, text: [*:0]const u8) bool {
             return openssl.SSL_CTX_ctrl(raw, openssl.CTRL_SET_GROUPS_LIST, 0, @constCast(text)) == 1;
         }
     }.set);
+    if (refusal != null) return refusal;
+    const allocator = context.engine.allocator;
+    const copy = allocator.dupeZ(u8, list) catch return .exhausted;
+    if (context.groups) |earlier| allocator.free(earlier);
+    context.groups = copy;
+    return null;
 }
 
 /// Trusts the certificates of a file, or of a folder whose files are named by hashes of subjects
@@ -157,6 +169,13 @@ pub fn addTrustPath(context: *Context, path: []const u8, is_folder: bool) ?Statu
             return openssl.SSL_CTX_load_verify_file(raw, text) == 1;
         }
     }.set);
+}
+
+/// Trusts whom another context trusts, by the same store: what is added to one later both have.
+pub fn shareTrust(context: *Context, other_id: i32) ?Status {
+    const other = find(context.engine, other_id) orelse return .stale_handle;
+    openssl.SSL_CTX_set1_cert_store(context.raw.?, openssl.SSL_CTX_get_cert_store(other.raw.?));
+    return null;
 }
 
 /// 0 stands for the default: TLS 1.2, or the newest.
@@ -275,8 +294,15 @@ fn acceptAnyIssuer(is_valid: c_int, store: *openssl.StoreContext) callconv(.c) c
 /// certificates; what belongs to the connection itself is moved here.
 pub fn applyTo(context: *const Context, connection: *openssl.Connection) bool {
     const raw = context.raw.?;
+    const before: *const Context = @ptrCast(@alignCast(
+        openssl.SSL_CTX_get_ex_data(openssl.SSL_get_SSL_CTX(connection).?, 0).?,
+    ));
     if (openssl.SSL_set_SSL_CTX(connection, raw) == null) return false;
     applyVerification(context, connection, true);
+    if (before.groups != null or context.groups != null) {
+        const list = context.groups orelse default_groups;
+        if (openssl.SSL_ctrl(connection, openssl.CTRL_SET_GROUPS_LIST, 0, @constCast(list.ptr)) != 1) return false;
+    }
     const least = openssl.SSL_CTX_ctrl(raw, openssl.CTRL_GET_MIN_PROTO_VERSION, 0, null);
     const most = openssl.SSL_CTX_ctrl(raw, openssl.CTRL_GET_MAX_PROTO_VERSION, 0, null);
     return openssl.SSL_ctrl(connection, openssl.CTRL_SET_MIN_PROTO_VERSION, least, null) == 1 and

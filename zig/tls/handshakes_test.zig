@@ -168,6 +168,18 @@ fn otherContext(harness: *Harness) !i32 {
     return id;
 }
 
+test "contexts share a store, which outlives the one that it came from" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const server_context = try tls.serverContext(harness.scheduler);
+    const trusting = try tls.clientContext(harness.scheduler);
+    const sharing: i32 = try contexts.create(&harness.scheduler.tls);
+    try expectEqual(.stale_handle, contexts.shareTrust(tls.contextOf(&harness, sharing), sharing + 1));
+    try expectEqual(null, contexts.shareTrust(tls.contextOf(&harness, sharing), trusting));
+    try expectEqual(null, contexts.free(&harness.scheduler.tls, trusting));
+    for (0..2) |_| try tls.closeBoth(&harness, try tls.connected(&harness, server_context, sharing));
+}
+
 test "a server name chooses the context, exactly or by wildcard" {
     var harness = try Harness.init();
     defer harness.deinit();

@@ -31,6 +31,7 @@ pub const LIB_PEM = 9;
 pub const PEM_R_NO_START_LINE = 108;
 pub const LIB_SSL = 20;
 pub const SSL_R_TOO_MANY_KEY_UPDATES = 132;
+pub const SSL_R_CERTIFICATE_VERIFY_FAILED = 134;
 pub const AD_REASON_OFFSET = 1000;
 pub extern "c" fn ERR_new() void;
 pub extern "c" fn ERR_set_error(library: c_int, reason: c_int, format: ?[*:0]const u8, ...) void;
@@ -171,6 +172,7 @@ pub extern "c" fn SSL_CTX_use_certificate(context: *Context, certificate: *Certi
 pub extern "c" fn SSL_CTX_use_PrivateKey(context: *Context, key: *PrivateKey) c_int;
 pub extern "c" fn SSL_CTX_check_private_key(context: *const Context) c_int;
 pub extern "c" fn SSL_CTX_get_cert_store(context: *const Context) *Store;
+pub extern "c" fn SSL_CTX_set1_cert_store(context: *Context, store: *Store) void;
 pub extern "c" fn SSL_CTX_load_verify_file(context: *Context, path: [*:0]const u8) c_int;
 pub extern "c" fn SSL_CTX_load_verify_dir(context: *Context, path: [*:0]const u8) c_int;
 pub extern "c" fn SSL_CTX_add_client_CA(context: *Context, certificate: *Certificate) c_int;

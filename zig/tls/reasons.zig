@@ -12,13 +12,15 @@ threadlocal var text_length: usize = 0;
 const library_decoder = 60;
 
 /// Empties the queue and returns the entry that says most: the first, which is the cause of the
-/// others, unless it only tells that some decoder did not apply. 0 when there is none.
+/// others, unless it only tells that some decoder did not apply. 0 when there is none. Of a certificate
+/// that was refused the verification's result says more than what came first.
 pub fn take() c_ulong {
     var chosen: c_ulong = 0;
     while (true) {
         const code = openssl.ERR_get_error();
         if (code == 0) return chosen;
-        if (chosen == 0 or openssl.libraryOf(chosen) == library_decoder) chosen = code;
+        const is_verdict = openssl.libraryOf(code) == openssl.LIB_SSL and openssl.reasonOf(code) == openssl.SSL_R_CERTIFICATE_VERIFY_FAILED;
+        if (chosen == 0 or is_verdict or openssl.libraryOf(chosen) == library_decoder) chosen = code;
     }
 }
 
