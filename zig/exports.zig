@@ -559,7 +559,7 @@ pub fn tlsText(handle: i32, what: u32, index: u32, text: [*]u8, capacity: u32) c
 /// The code of OpenSSL's verdict on the peer's certificate; 0 is well, or that there is none.
 pub fn tlsVerifyResult(handle: i32) callconv(.c) i32 {
     const session = tls_handshakes.find(scheduler(), handle) orelse return Status.stale_handle.code();
-    return @intCast(tls_openssl.SSL_get_verify_result(session.connection.?));
+    return tls_reports.verifyResult(session);
 }
 
 /// Writes OpenSSL's text for such a code and returns its length.
@@ -571,7 +571,7 @@ pub fn tlsVerifyName(code: i32, text: [*]u8, capacity: u32) callconv(.c) i32 {
 /// Whether the connection has resumed an earlier session.
 pub fn tlsIsResumed(handle: i32) callconv(.c) i32 {
     const session = tls_handshakes.find(scheduler(), handle) orelse return Status.stale_handle.code();
-    return tls_openssl.SSL_session_reused(session.connection.?);
+    return @intFromBool(tls_reports.isResumed(session));
 }
 
 /// Uses new keys from here on, in TLS 1.3, and has the peer do so as well if `ask_peer` says so.

@@ -41,6 +41,8 @@ pub const Context = struct {
     verify_peer: bool = true,
     verify_issuer: bool = true,
     client_authentication: ClientAuthentication = .none,
+    /// What its sessions tell of, as `abi.TlsNotices`.
+    notices: u32 = 0,
     /// Whether the caller is asked for a context by the client's server name.
     asks_server_name: bool = false,
     /// In another context's table of names.
@@ -92,6 +94,7 @@ pub fn create(engine: *Engine) !i32 {
     _ = openssl.SSL_CTX_set_session_id_context(raw, std.mem.asBytes(&id), @sizeOf(i32));
     _ = openssl.SSL_CTX_set_ex_data(raw, 0, context);
     openssl.SSL_CTX_set_alpn_select_cb(raw, hello.selectProtocol, context);
+    openssl.SSL_CTX_set_keylog_callback(raw, hello.keepKeyLog);
     openssl.SSL_CTX_set_client_hello_cb(raw, hello.receiveClientHello, context);
     _ = openssl.SSL_CTX_callback_ctrl(raw, openssl.CTRL_SET_TLSEXT_SERVERNAME_CB, @ptrCast(&hello.acknowledgeName));
     return id;
@@ -234,12 +237,12 @@ pub fn addName(context: *Context, name: []const u8, other_id: i32) ?Status {
 
 /// Which notices the sessions of this context give, as `abi.TlsNotices`.
 pub fn setNotices(context: *Context, mask: u32) void {
+    context.notices = mask;
     const raw = context.raw.?;
     const wants_sessions = mask & abi.TlsNotices.session != 0;
     const mode = if (wants_sessions) openssl.SESS_CACHE_CLIENT | openssl.SESS_CACHE_NO_INTERNAL else openssl.SESS_CACHE_OFF;
     _ = openssl.SSL_CTX_ctrl(raw, openssl.CTRL_SET_SESS_CACHE_MODE, mode, null);
     openssl.SSL_CTX_sess_set_new_cb(raw, if (wants_sessions) hello.keepSession else null);
-    openssl.SSL_CTX_set_keylog_callback(raw, if (mask & abi.TlsNotices.key_log != 0) hello.keepKeyLog else null);
 }
 
 // -- What a connection takes from its context

@@ -12,6 +12,7 @@ const openssl = @import("openssl.zig");
 const records = @import("records.zig");
 const Context = @import("contexts.zig").Context;
 const Pool = @import("../pool.zig").Pool;
+const Primitives = @import("primitives.zig").Primitives;
 const Queue = @import("queue.zig").Queue;
 const Session = @import("session.zig").Session;
 
@@ -25,6 +26,10 @@ const sealed_bytes = chunk_bytes + 8 * 1024;
 
 /// Ciphertext that one call receives at most, behind what was left of a record.
 const received_bytes = chunk_bytes + 2 * records.longest_record;
+
+/// Key log lines of one session that wait to be taken: those of a handshake are about 1 KiB. A
+/// client may make more by updating its keys again and again.
+const longest_key_log = 16 * 1024;
 
 /// Records in a row, after the handshake, that bring no data. A key update costs its receiver 30 us
 /// and its sender 27 bytes; OpenSSL itself takes any number of them in one call.
@@ -46,10 +51,12 @@ pub const Engine = struct {
     gathered: []u8 = &.{},
     /// What OpenSSL has written in the call that is under way.
     sealed: std.ArrayList(u8) = .empty,
+    /// What established sessions protect their records with.
+    primitives: Primitives = .{},
     /// The session whose call is under way.
     current: ?*Session = null,
     /// What that call may read, from `position` on, and where the record at hand ends.
-    input: []const u8 = &.{},
+    input: []u8 = &.{},
     position: usize = 0,
     record_end: usize = 0,
     /// Sessions whose handshake has something to do.
@@ -66,6 +73,7 @@ pub const Engine = struct {
             if (session.state != .free) engine.release(index);
         }
         for (0..engine.contexts.length) |number| engine.contexts.at(@intCast(number)).destroy(engine.allocator);
+        engine.primitives.deinit();
         engine.sessions.deinit(engine.allocator);
         engine.contexts.deinit(engine.allocator);
         engine.context_ids.deinit(engine.allocator);
@@ -121,6 +129,7 @@ pub const Engine = struct {
         engine.notice_count.* = engine.noticed.length;
         if (session.connection) |connection| openssl.SSL_free(connection);
         session.connection = null;
+        session.dropEstablished(engine.allocator);
         session.dropInput(engine.allocator);
         session.dropExtra(engine.allocator);
         if (session.context != none) engine.releaseContext(session.context);
@@ -150,17 +159,30 @@ pub const Engine = struct {
         engine.notice_count.* = engine.noticed.length;
     }
 
+    /// Keeps a line for the session's key log.
+    pub fn keepLine(engine: *Engine, session: *Session, words: []const []const u8) void {
+        const extra = session.extraOf(engine.allocator) catch return;
+        const start = extra.key_log.items.len;
+        for (words, 0..) |word, index| {
+            if (index > 0) extra.key_log.append(engine.allocator, ' ') catch return extra.key_log.shrinkRetainingCapacity(start);
+            extra.key_log.appendSlice(engine.allocator, word) catch return extra.key_log.shrinkRetainingCapacity(start);
+        }
+        extra.key_log.append(engine.allocator, '\n') catch return extra.key_log.shrinkRetainingCapacity(start);
+        if (extra.key_log.items.len > longest_key_log) return extra.key_log.shrinkRetainingCapacity(start);
+        engine.notice(session, abi.TlsNotices.key_log);
+    }
+
     // -- A call of OpenSSL
 
     /// Begins a call, or several in a row, that read from `input` and write to `sealed`.
-    pub fn enter(engine: *Engine, session: *Session, input: []const u8) void {
+    pub fn enter(engine: *Engine, session: *Session, input: []u8) void {
         engine.current = session;
         engine.setInput(input);
         engine.sealed.clearRetainingCapacity();
         openssl.ERR_clear_error();
     }
 
-    pub fn setInput(engine: *Engine, input: []const u8) void {
+    pub fn setInput(engine: *Engine, input: []u8) void {
         engine.input = input;
         engine.position = 0;
         engine.record_end = 0;
@@ -174,7 +196,7 @@ pub const Engine = struct {
         engine.record_end = 0;
     }
 
-    pub fn rest(engine: *const Engine) []const u8 {
+    pub fn rest(engine: *const Engine) []u8 {
         return engine.input[engine.position..];
     }
 

@@ -9,6 +9,7 @@ const assert = std.debug.assert;
 const abi = @import("../abi.zig");
 const addresses = @import("../addresses.zig");
 const contexts = @import("contexts.zig");
+const established = @import("established.zig");
 const hello = @import("hello.zig");
 const openssl = @import("openssl.zig");
 const streams = @import("../streams.zig");
@@ -157,8 +158,14 @@ fn step(scheduler: *Scheduler, index: u32) void {
     if (session.state != .handshaking) return;
     engine.enter(session, session.unread());
     advance(scheduler, socket, session);
+    if (session.state == .open) established.letGo(engine, session, contextOf(engine, session));
     transfers.finishReading(scheduler, socket, session, false);
     if (session.state != .handshaking) finish(scheduler, socket, session);
+}
+
+/// The context that the connection has ended up with.
+fn contextOf(engine: *Engine, session: *const Session) *contexts.Context {
+    return engine.contexts.at(if (session.chosen_context == none) session.context else session.chosen_context);
 }
 
 fn advance(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
@@ -228,7 +235,8 @@ fn finish(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
     if (session.state != .paused) {
         socket.flags.handshaking = false;
         if (session.extra) |extra| {
-            const is_needed = extra.key_log.items.len > 0 or extra.resumable != null or extra.refused != null;
+            const is_logged = if (session.detached()) |detached| detached.logs_keys else false;
+            const is_needed = is_logged or extra.key_log.items.len > 0 or extra.resumable != null or extra.refused != null;
             if (!is_needed) session.dropExtra(scheduler.tls.allocator);
         }
     }

@@ -4,6 +4,7 @@
 const std = @import("std");
 const abi = @import("../abi.zig");
 const contexts = @import("contexts.zig");
+const established = @import("established.zig");
 const openssl = @import("openssl.zig");
 const Context = contexts.Context;
 const Session = @import("session.zig").Session;
@@ -12,10 +13,6 @@ pub const none = @import("../pool.zig").none;
 
 /// A domain name has at most 253 characters as text (RFC 1035, 2.3.4).
 pub const longest_name = 255;
-
-/// Key log lines of one session that wait to be taken: those of a handshake are about 1 KiB. A
-/// client may make more by updating its keys again and again.
-const longest_key_log = 16 * 1024;
 
 /// A name in lower case and without the dot of the root; null if it cannot be one.
 pub fn normalized(name: []const u8, buffer: *[longest_name]u8) ?[]const u8 {
@@ -155,16 +152,15 @@ pub fn keepRefused(store: *openssl.StoreContext) void {
     extra.refused = certificate;
 }
 
+/// Called with each line for a key log. The core itself takes the connection's secrets from there.
 pub fn keepKeyLog(connection: *const openssl.Connection, line: [*:0]const u8) callconv(.c) void {
-    const engine = contextOf(connection).engine;
+    const context = contextOf(connection);
+    const engine = context.engine;
     const session = engine.current orelse return;
-    const extra = session.extraOf(engine.allocator) catch return;
     const text = std.mem.span(line);
-    if (extra.key_log.items.len + text.len + 1 > longest_key_log) return;
-    extra.key_log.ensureUnusedCapacity(engine.allocator, text.len + 1) catch return;
-    extra.key_log.appendSliceAssumeCapacity(text);
-    extra.key_log.appendAssumeCapacity('\n');
-    engine.notice(session, abi.TlsNotices.key_log);
+    // Without a secret OpenSSL keeps the connection to its end.
+    established.keepSecret(engine, session, text) catch {};
+    if (context.notices & abi.TlsNotices.key_log != 0) engine.keepLine(session, &.{text});
 }
 
 test "names are compared in lower case and without a final dot" {

@@ -16,6 +16,10 @@ pub const Store = opaque {};
 pub const StoreContext = opaque {};
 pub const VerifyParameters = opaque {};
 pub const Stack = opaque {};
+pub const CipherAlgorithm = opaque {};
+pub const CipherContext = opaque {};
+pub const DigestAlgorithm = opaque {};
+pub const DigestContext = opaque {};
 pub const Pkcs12 = opaque {};
 
 // -- Library
@@ -26,12 +30,46 @@ pub extern "c" fn OPENSSL_init_ssl(options: u64, settings: ?*anyopaque) c_int;
 pub extern "c" fn OpenSSL_version(kind: c_int) [*:0]const u8;
 pub extern "c" fn CRYPTO_free(pointer: ?*anyopaque, file: ?[*:0]const u8, line: c_int) void;
 
+// -- Ciphers and digests
+pub const CTRL_AEAD_GET_TAG: c_int = 0x10;
+pub const CTRL_AEAD_SET_TAG: c_int = 0x11;
+pub extern "c" fn EVP_CIPHER_fetch(library: ?*anyopaque, name: [*:0]const u8, properties: ?[*:0]const u8) ?*CipherAlgorithm;
+pub extern "c" fn EVP_CIPHER_free(cipher: *CipherAlgorithm) void;
+pub extern "c" fn EVP_CIPHER_CTX_new() ?*CipherContext;
+pub extern "c" fn EVP_CIPHER_CTX_free(context: ?*CipherContext) void;
+pub extern "c" fn EVP_CIPHER_CTX_ctrl(context: ?*CipherContext, command: c_int, number: c_int, pointer: ?*anyopaque) c_int;
+pub extern "c" fn EVP_CipherInit_ex(context: ?*CipherContext, cipher: ?*const CipherAlgorithm, engine: ?*anyopaque, key: ?[*]const u8, iv: ?[*]const u8, encrypts: c_int) c_int;
+pub extern "c" fn EVP_EncryptUpdate(context: ?*CipherContext, output: ?[*]u8, output_length: *c_int, input: [*]const u8, length: c_int) c_int;
+pub extern "c" fn EVP_EncryptFinal_ex(context: ?*CipherContext, output: [*]u8, output_length: *c_int) c_int;
+pub extern "c" fn EVP_DecryptUpdate(context: ?*CipherContext, output: ?[*]u8, output_length: *c_int, input: [*]const u8, length: c_int) c_int;
+pub extern "c" fn EVP_DecryptFinal_ex(context: ?*CipherContext, output: [*]u8, output_length: *c_int) c_int;
+pub extern "c" fn EVP_MD_fetch(library: ?*anyopaque, name: [*:0]const u8, properties: ?[*:0]const u8) ?*DigestAlgorithm;
+pub extern "c" fn EVP_MD_free(digest: *DigestAlgorithm) void;
+pub extern "c" fn EVP_MD_CTX_new() ?*DigestContext;
+pub extern "c" fn EVP_MD_CTX_free(context: ?*DigestContext) void;
+pub extern "c" fn EVP_DigestInit_ex2(context: *DigestContext, digest: ?*const DigestAlgorithm, parameters: ?*const anyopaque) c_int;
+pub extern "c" fn EVP_DigestUpdate(context: *DigestContext, bytes: [*]const u8, length: usize) c_int;
+pub extern "c" fn EVP_DigestFinal_ex(context: *DigestContext, output: [*]u8, length: *c_uint) c_int;
+
 // -- Errors
 pub const LIB_PEM = 9;
 pub const PEM_R_NO_START_LINE = 108;
 pub const LIB_SSL = 20;
+pub const SSL_R_BAD_KEY_UPDATE = 122;
 pub const SSL_R_TOO_MANY_KEY_UPDATES = 132;
 pub const SSL_R_CERTIFICATE_VERIFY_FAILED = 134;
+pub const SSL_R_DATA_LENGTH_TOO_LONG = 146;
+pub const SSL_R_ENCRYPTED_LENGTH_TOO_LONG = 150;
+pub const SSL_R_EXCESSIVE_MESSAGE_SIZE = 152;
+pub const SSL_R_NOT_ON_RECORD_BOUNDARY = 182;
+pub const SSL_R_INVALID_ALERT = 205;
+pub const SSL_R_UNEXPECTED_MESSAGE = 244;
+pub const SSL_R_UNEXPECTED_RECORD = 245;
+pub const SSL_R_WRONG_VERSION_NUMBER = 267;
+pub const SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC = 281;
+pub const SSL_R_BAD_RECORD_TYPE = 443;
+pub const ERR_R_MALLOC_FAILURE = 256 | 3 << 18;
+pub const ERR_R_INTERNAL_ERROR = 259 | 3 << 18;
 pub const AD_REASON_OFFSET = 1000;
 pub extern "c" fn ERR_new() void;
 pub extern "c" fn ERR_set_error(library: c_int, reason: c_int, format: ?[*:0]const u8, ...) void;
@@ -50,6 +88,11 @@ pub fn libraryOf(code: c_ulong) c_ulong {
 
 pub fn reasonOf(code: c_ulong) c_ulong {
     return code & 0x7f_ffff;
+}
+
+/// The error code of a reason of libssl (ERR_PACK).
+pub fn packReason(reason: c_ulong) c_ulong {
+    return LIB_SSL << 23 | reason;
 }
 
 // -- Input and output
@@ -92,6 +135,7 @@ pub extern "c" fn EVP_PKEY_free(key: *PrivateKey) void;
 pub extern "c" fn i2d_X509(certificate: *const Certificate, output: ?*[*]u8) c_int;
 pub extern "c" fn X509_check_host(certificate: *Certificate, name: [*]const u8, length: usize, flags: c_uint, peer_name: ?*?[*:0]u8) c_int;
 pub extern "c" fn X509_check_ip_asc(certificate: *Certificate, address: [*:0]const u8, flags: c_uint) c_int;
+pub extern "c" fn X509_chain_up_ref(chain: *Stack) ?*Stack;
 pub extern "c" fn OPENSSL_sk_num(stack: ?*const Stack) c_int;
 pub extern "c" fn OPENSSL_sk_value(stack: ?*const Stack, index: c_int) ?*anyopaque;
 pub extern "c" fn OPENSSL_sk_pop_free(stack: ?*Stack, free: *const fn (?*anyopaque) callconv(.c) void) void;
@@ -147,6 +191,7 @@ pub const VERIFY_NONE: c_int = 0;
 pub const VERIFY_PEER: c_int = 1;
 pub const VERIFY_FAIL_IF_NO_PEER_CERT: c_int = 2;
 pub const TLS1_2_VERSION: c_long = 0x0303;
+pub const TLS1_3_VERSION: c_int = 0x0304;
 pub const TLSEXT_ERR_OK: c_int = 0;
 pub const TLSEXT_ERR_ALERT_FATAL: c_int = 2;
 pub const NPN_NEGOTIATED: c_int = 1;
@@ -226,6 +271,10 @@ pub extern "c" fn SSL_set_verify_result(connection: *Connection, result: c_long)
 pub extern "c" fn SSL_get_version(connection: *const Connection) [*:0]const u8;
 pub extern "c" fn SSL_version(connection: *const Connection) c_int;
 pub extern "c" fn SSL_get_current_cipher(connection: *const Connection) ?*const Cipher;
+pub extern "c" fn SSL_CIPHER_get_protocol_id(cipher: *const Cipher) u16;
+pub extern "c" fn SSL_get_client_random(connection: *const Connection, output: [*]u8, length: usize) usize;
+pub extern "c" fn SSL_get_session(connection: *const Connection) ?*Session;
+pub extern "c" fn SSL_SESSION_get_max_fragment_length(session: *const Session) u8;
 pub extern "c" fn SSL_CIPHER_get_name(cipher: ?*const Cipher) [*:0]const u8;
 pub extern "c" fn SSL_group_to_name(connection: *Connection, id: c_int) ?[*:0]const u8;
 pub extern "c" fn SSL_get0_alpn_selected(connection: *const Connection, protocol: *?[*]const u8, length: *c_uint) void;

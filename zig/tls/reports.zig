@@ -4,6 +4,7 @@ const std = @import("std");
 const abi = @import("../abi.zig");
 const openssl = @import("openssl.zig");
 const reasons = @import("reasons.zig");
+const sealing = @import("sealing.zig");
 const transfers = @import("transfers.zig");
 const Engine = @import("engine.zig").Engine;
 const Scheduler = @import("../scheduler.zig").Scheduler;
@@ -22,37 +23,16 @@ pub fn write(text: []const u8, output: []u8) usize {
     return text.len;
 }
 
-fn string(text: ?[*:0]const u8, output: []u8) Outcome {
-    return .{ .value = write(std.mem.span(text orelse return .{ .value = 0 }), output) };
+fn string(text: ?[*:0]const u8) []const u8 {
+    return std.mem.span(text orelse return "");
 }
 
 /// Writes one of a session's properties and returns its length: 0 where it has none. What does not
 /// fit is not written.
 pub fn report(engine: *Engine, session: *Session, what: abi.TlsText, place: u32, output: []u8) Outcome {
-    const connection = session.connection.?;
     openssl.ERR_clear_error();
     switch (what) {
-        .protocol => return string(openssl.SSL_get_version(connection), output),
-        .cipher => {
-            const cipher = openssl.SSL_get_current_cipher(connection) orelse return .{ .value = 0 };
-            return string(openssl.SSL_CIPHER_get_name(cipher), output);
-        },
-        .group => {
-            const id = openssl.SSL_ctrl(connection, openssl.CTRL_GET_NEGOTIATED_GROUP, 0, null);
-            if (id == 0) return .{ .value = 0 };
-            return string(openssl.SSL_group_to_name(connection, @intCast(id)), output);
-        },
-        .alpn => {
-            var protocol: ?[*]const u8 = null;
-            var length: c_uint = 0;
-            openssl.SSL_get0_alpn_selected(connection, &protocol, &length);
-            const bytes = (protocol orelse return .{ .value = 0 })[0..length];
-            return .{ .value = write(bytes, output) };
-        },
-        .server_name => {
-            if (session.state == .paused) return .{ .value = write(session.extra.?.server_name, output) };
-            return string(openssl.SSL_get_servername(connection, openssl.TLSEXT_NAMETYPE_host_name), output);
-        },
+        .protocol, .cipher, .group, .alpn, .server_name => return .{ .value = write(property(session, what), output) },
         .certificate => return writeCertificate(certificateAt(session, place) orelse return failed(.ENOENT), output),
         .session => {
             const extra = session.extra orelse return .{ .value = 0 };
@@ -74,17 +54,59 @@ pub fn report(engine: *Engine, session: *Session, what: abi.TlsText, place: u32,
     }
 }
 
+fn property(session: *const Session, what: abi.TlsText) []const u8 {
+    if (session.state == .paused and what == .server_name) return session.extra.?.server_name;
+    if (session.detached()) |established| return switch (what) {
+        .protocol => "TLSv1.3",
+        .cipher => string(established.cipher_name),
+        .group => string(established.group_name),
+        .alpn => established.protocol(),
+        .server_name => established.serverName(),
+        else => unreachable,
+    };
+    const connection = session.connection.?;
+    switch (what) {
+        .protocol => return string(openssl.SSL_get_version(connection)),
+        .cipher => return string(openssl.SSL_CIPHER_get_name(openssl.SSL_get_current_cipher(connection) orelse return "")),
+        .group => {
+            const id = openssl.SSL_ctrl(connection, openssl.CTRL_GET_NEGOTIATED_GROUP, 0, null);
+            return if (id == 0) "" else string(openssl.SSL_group_to_name(connection, @intCast(id)));
+        },
+        .alpn => {
+            var protocol: ?[*]const u8 = null;
+            var length: c_uint = 0;
+            openssl.SSL_get0_alpn_selected(connection, &protocol, &length);
+            return if (protocol) |bytes| bytes[0..length] else "";
+        },
+        .server_name => return string(openssl.SSL_get_servername(connection, openssl.TLSEXT_NAMETYPE_host_name)),
+        else => unreachable,
+    }
+}
+
+/// OpenSSL's verdict on the peer's certificate; 0 is well, or that there is none.
+pub fn verifyResult(session: *const Session) i32 {
+    if (session.detached()) |established| return established.verify_result;
+    return @intCast(openssl.SSL_get_verify_result(session.connection.?));
+}
+
+/// Whether an earlier session was resumed.
+pub fn isResumed(session: *const Session) bool {
+    if (session.detached()) |established| return established.resumed;
+    return openssl.SSL_session_reused(session.connection.?) == 1;
+}
+
 /// The peer's certificate, then those that it has sent along. OpenSSL's list has the peer's own on a
 /// client only (SSL_get_peer_cert_chain(3)).
 fn certificateAt(session: *const Session, place: u32) ?*openssl.Certificate {
-    const connection = session.connection.?;
+    const certificate, const chain = if (session.detached()) |established|
+        .{ established.certificate, established.chain }
+    else
+        .{ openssl.SSL_get0_peer_certificate(session.connection.?), openssl.SSL_get_peer_cert_chain(session.connection.?) };
     if (place == 0) {
-        if (session.extra) |extra| if (extra.refused) |certificate| return certificate;
-        return openssl.SSL_get0_peer_certificate(connection);
+        if (session.extra) |extra| if (extra.refused) |refused| return refused;
+        return certificate;
     }
-    const chain = openssl.SSL_get_peer_cert_chain(connection);
-    const is_server = openssl.SSL_is_server(connection) == 1;
-    const index = if (is_server) place - 1 else place;
+    const index = if (session.flags.is_server) place - 1 else place;
     if (index >= @max(openssl.OPENSSL_sk_num(chain), 0)) return null;
     return @ptrCast(openssl.OPENSSL_sk_value(chain, @intCast(index)));
 }
@@ -108,17 +130,13 @@ fn writeSession(resumable: *openssl.Session, output: []u8) Outcome {
 /// Has new keys used from here on (RFC 8446, 4.6.3), by the peer as well if that is asked for.
 pub fn updateKeys(scheduler: *Scheduler, session: *Session, asks_peer: bool) ?Status {
     const socket = scheduler.sockets.at(session.socket);
-    const connection = session.connection.?;
     if (session.state != .open) return if (session.failure != .ok) session.failure else .would_block;
     if (socket.flags.half_closed) return .EPIPE;
-    const tls_1_3 = 0x0304;
-    if (openssl.SSL_version(connection) < tls_1_3) return .EOPNOTSUPP;
+    // Established sessions are of TLS 1.3.
+    if (session.connection) |connection| if (openssl.SSL_version(connection) < openssl.TLS1_3_VERSION) return .EOPNOTSUPP;
     if (!transfers.mayWrite(scheduler, socket, session)) return if (session.failure != .ok) session.failure else .EBUSY;
     scheduler.tls.enter(session, &.{});
-    const kind = if (asks_peer) openssl.KEY_UPDATE_REQUESTED else openssl.KEY_UPDATE_NOT_REQUESTED;
-    if (openssl.SSL_key_update(connection, kind) != 1 or openssl.SSL_do_handshake(connection) != 1) {
-        transfers.fail(scheduler, socket, session, .tls_failed);
-    }
+    if (!sealing.sealKeyUpdate(&scheduler.tls, session, asks_peer)) transfers.fail(scheduler, socket, session, .tls_failed);
     scheduler.tls.leave();
     _ = transfers.emit(scheduler, socket, session);
     if (session.state == .failed) return session.failure;

@@ -7,6 +7,7 @@ const assert = std.debug.assert;
 const abi = @import("../abi.zig");
 const openssl = @import("openssl.zig");
 const records = @import("records.zig");
+const Established = @import("established.zig").Established;
 const Links = @import("queue.zig").Links;
 
 pub const none = @import("../pool.zig").none;
@@ -51,7 +52,10 @@ pub const Session = struct {
     index: u32 = none,
     /// The slot of its socket.
     socket: u32 = none,
+    /// OpenSSL's part, until it is let go (`established.zig`).
     connection: ?*openssl.Connection = null,
+    /// What takes its place; before that, the secrets that OpenSSL has told of.
+    established: ?*Established = null,
     /// The context that it began with, of which it holds a reference.
     context: u32 = none,
     /// The context that the server name led to, if another one; also held.
@@ -90,6 +94,8 @@ pub const Session = struct {
         server_name: []u8 = &.{},
         /// Lines of the key log that were not taken yet.
         key_log: std.ArrayList(u8) = .empty,
+        /// What names the connection in the key log, if it is established and logged.
+        client_random: [32]u8 = @splat(0),
         /// The last session that the server has given for resumption. A reference.
         resumable: ?*openssl.Session = null,
         /// What the certificate must be valid for, NUL-terminated: checked again on resumption.
@@ -165,6 +171,16 @@ pub const Session = struct {
         extra.* = .{};
         session.extra = extra;
         return extra;
+    }
+
+    pub fn dropEstablished(session: *Session, allocator: std.mem.Allocator) void {
+        if (session.established) |established| established.deinit(allocator);
+        session.established = null;
+    }
+
+    /// The state of a connection that OpenSSL has been let go of.
+    pub fn detached(session: *const Session) ?*Established {
+        return if (session.connection == null) session.established else null;
     }
 
     pub fn dropExtra(session: *Session, allocator: std.mem.Allocator) void {

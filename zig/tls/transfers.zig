@@ -13,6 +13,7 @@ const engine_module = @import("engine.zig");
 const openssl = @import("openssl.zig");
 const reasons = @import("reasons.zig");
 const records = @import("records.zig");
+const sealing = @import("sealing.zig");
 const streams = @import("../streams.zig");
 const system = @import("../system.zig");
 const Engine = engine_module.Engine;
@@ -55,44 +56,17 @@ pub fn receive(scheduler: *Scheduler, socket: *Socket, buffer: [*]u8, length: us
 
     const room = buffer[0..@min(length, abi.Limits.transfer_bytes)];
     engine.enter(session, session.unread());
-    var taken = decrypt(scheduler, socket, session, room);
+    var taken = sealing.open(scheduler, socket, session, room);
     if (taken < room.len and session.state == .open and !socket.flags.end_of_stream and
         !engine.hasRecord() and refill(scheduler, socket, session, room.len - taken))
     {
-        taken += decrypt(scheduler, socket, session, room[taken..]);
+        taken += sealing.open(scheduler, socket, session, room[taken..]);
     }
     finishReading(scheduler, socket, session, taken == room.len);
     if (taken > 0) return .{ .value = taken };
     if (session.failure != .ok) return failed(session.failure);
     if (socket.flags.end_of_stream) return .{ .value = 0 };
     return failed(socket.readFailure() orelse .would_block);
-}
-
-/// Reads records until the buffer is full or none is left, or many had no data in them. Returns the
-/// number of bytes.
-fn decrypt(scheduler: *Scheduler, socket: *Socket, session: *Session, buffer: []u8) usize {
-    const engine = &scheduler.tls;
-    const connection = session.connection.?;
-    var taken: usize = 0;
-    var records_without_data: usize = 0;
-    while (taken < buffer.len and records_without_data < engine_module.records_without_data_at_most) {
-        // OpenSSL keeps what is left of a record that was read in part.
-        if (!engine.hasRecord() and openssl.SSL_pending(connection) == 0) break;
-        const result = openssl.SSL_read(connection, buffer.ptr + taken, @intCast(buffer.len - taken));
-        if (result > 0) {
-            taken += @intCast(result);
-            records_without_data += session.records_without_data -| 1;
-            session.records_without_data = 0;
-            continue;
-        }
-        switch (openssl.SSL_get_error(connection, result)) {
-            openssl.ERROR_WANT_READ => {},
-            openssl.ERROR_ZERO_RETURN => socket.flags.end_of_stream = true,
-            else => fail(scheduler, socket, session, .tls_failed),
-        }
-        break;
-    }
-    return taken;
 }
 
 /// Receives from the kernel behind what is left of a record, about as much as the caller has room
@@ -133,15 +107,16 @@ pub fn refill(scheduler: *Scheduler, socket: *Socket, session: *Session, room: u
 pub fn finishReading(scheduler: *Scheduler, socket: *Socket, session: *Session, is_full: bool) void {
     const engine = &scheduler.tls;
     keepRest(engine, session) catch fail(scheduler, socket, session, .exhausted);
+    sealing.answer(scheduler, socket, session);
     engine.leave();
     _ = emit(scheduler, socket, session);
     if (session.state != .open) return;
-    if (session.flags.writer_needs_input and openssl.SSL_in_init(session.connection.?) == 0) {
+    if (session.flags.writer_needs_input and !isInMessage(session)) {
         session.flags.writer_needs_input = false;
         socket.flags.writable = true;
         scheduler.grantNext(socket, .writable);
     }
-    const has_more = session.hasRecord() or (is_full and openssl.SSL_pending(session.connection.?) > 0);
+    const has_more = session.hasRecord() or (is_full and sealing.hasContent(session));
     if (!has_more and session.flags.ended and !socket.flags.end_of_stream and session.failure == .ok) {
         // RFC 8446, 6.1: without a close_notify the data may have been cut off by anybody.
         session.failure = .tls_truncated;
@@ -196,8 +171,8 @@ pub fn send(scheduler: *Scheduler, socket: *Socket, source: streams.Source) Outc
 /// OpenSSL writes nothing while a message that follows the handshake, such as a ticket in two records,
 /// has arrived in part. The rest is received here, for nobody else may be reading.
 pub fn mayWrite(scheduler: *Scheduler, socket: *Socket, session: *Session) bool {
+    if (!isInMessage(session)) return true;
     const connection = session.connection.?;
-    if (openssl.SSL_in_init(connection) == 0) return true;
     scheduler.tls.enter(session, session.unread());
     while (true) {
         const result = openssl.SSL_do_handshake(connection);
@@ -210,7 +185,11 @@ pub fn mayWrite(scheduler: *Scheduler, socket: *Socket, session: *Session) bool 
     }
     finishReading(scheduler, socket, session, false);
     scheduler.grantNext(socket, .readable);
-    return session.state == .open and openssl.SSL_in_init(connection) == 0;
+    return session.state == .open and !isInMessage(session);
+}
+
+fn isInMessage(session: *const Session) bool {
+    return openssl.SSL_in_init(session.connection orelse return false) != 0;
 }
 
 fn finishSend(session: *Session, count: usize, wanted: usize) Outcome {
@@ -255,8 +234,7 @@ fn encrypt(scheduler: *Scheduler, socket: *Socket, session: *Session, source: st
     while (!marks.isFull()) {
         const plaintext = reader.next(engine.gathered);
         if (plaintext.len == 0) return;
-        const result = openssl.SSL_write(session.connection.?, plaintext.ptr, @intCast(plaintext.len));
-        if (result != plaintext.len) return fail(scheduler, socket, session, .tls_failed);
+        if (!sealing.seal(engine, session, plaintext)) return fail(scheduler, socket, session, .tls_failed);
         marks.add(engine.sealed.items.len, plaintext.len);
     }
 }
@@ -365,7 +343,11 @@ pub fn flush(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
 
 /// Ends the session, which says why from here on. Whoever waits on the socket has the turn to hear it.
 pub fn fail(scheduler: *Scheduler, socket: *Socket, session: *Session, status: Status) void {
-    const reason = reasons.take();
+    failBecause(scheduler, socket, session, status, reasons.take());
+}
+
+/// The same with OpenSSL's code for the reason.
+pub fn failBecause(scheduler: *Scheduler, socket: *Socket, session: *Session, status: Status, reason: c_ulong) void {
     if (session.state == .failed) return;
     session.state = .failed;
     session.failure = status;
@@ -394,8 +376,7 @@ pub fn shutdown(scheduler: *Scheduler, socket: *Socket) ?Status {
 fn announceEnd(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
     if (!mayWrite(scheduler, socket, session)) return;
     scheduler.tls.enter(session, &.{});
-    // It reports that the peer has not answered yet, which nobody waits for.
-    _ = openssl.SSL_shutdown(session.connection.?);
+    sealing.sealEnd(&scheduler.tls, session);
     scheduler.tls.leave();
     openssl.ERR_clear_error();
     _ = emit(scheduler, socket, session);

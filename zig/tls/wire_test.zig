@@ -1,7 +1,9 @@
 //! Peers that keep to the protocol in unusual ways, or do not: what they send is passed on by hand.
 
 const std = @import("std");
+const abi = @import("../abi.zig");
 const certificates = @import("certificates_test.zig");
+const contexts = @import("contexts.zig");
 const credentials = @import("credentials.zig");
 const handshakes = @import("handshakes.zig");
 const harness_module = @import("../harness_test.zig");
@@ -96,6 +98,8 @@ fn halfTicket(harness: *Harness) !Wire {
     const client_context = try tls.clientContext(harness.scheduler);
     const server = tls.contextOf(harness, server_context);
     const client = tls.contextOf(harness, client_context);
+    // Who wants sessions needs OpenSSL for them.
+    contexts.setNotices(client, abi.TlsNotices.session);
     // The client's certificate makes the ticket long, and the records are as short as they may be.
     server.client_authentication = .require;
     try expectEqual(null, credentials.addAuthorities(server, certificates.certificate));

@@ -1,0 +1,137 @@
+//! How TLS 1.3 protects records (RFC 8446, 5.2 to 5.5, and 7.2 to 7.3). The secrets come out of a
+//! handshake of OpenSSL's, and so do the ciphers.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const primitives_module = @import("primitives.zig");
+const records = @import("records.zig");
+const Digest = primitives_module.Digest;
+const KeyNumber = primitives_module.KeyNumber;
+const Primitives = primitives_module.Primitives;
+const Suite = primitives_module.Suite;
+
+pub const ContentType = enum(u8) {
+    change_cipher_spec = 20,
+    alert = 21,
+    handshake = 22,
+    application_data = 23,
+    _,
+};
+
+const tag_bytes = primitives_module.tag_bytes;
+
+/// What a record is longer by than its plaintext: header, type and tag.
+pub const overhead_bytes = records.header_bytes + 1 + tag_bytes;
+
+/// The most plaintext of a record with its type and padding (RFC 8446, 5.4).
+const longest_inner = records.plaintext_bytes + 1;
+
+/// The most that a record of TLS 1.3 may claim to hold (RFC 8446, 5.2).
+const longest_ciphertext = records.plaintext_bytes + 256;
+
+/// Up to this length it is faster to copy the plaintext than to encrypt it and the type one by one.
+const copied_bytes = 1024;
+
+/// Records that one key protects: AES-GCM is safe for about 2^24.5 long ones (RFC 8446, 5.5).
+pub const records_per_key = 1 << 24;
+
+/// What protects one direction of a connection.
+pub const Keys = struct {
+    secret: [primitives_module.longest_digest]u8 = @splat(0),
+    key: [primitives_module.longest_key]u8 = @splat(0),
+    iv: [primitives_module.nonce_bytes]u8 = @splat(0),
+    number: KeyNumber = 0,
+    /// Records under this key so far.
+    sequence: u64 = 0,
+
+    /// Derives key and nonce from the secret that is set (RFC 8446, 7.3).
+    pub fn derive(keys: *Keys, primitives: *Primitives, suite: Suite) bool {
+        const digest = suite.digest();
+        const secret = keys.secret[0..digest.length()];
+        keys.number = primitives.numberKey();
+        keys.sequence = 0;
+        return expandLabel(primitives, digest, secret, "key", keys.key[0..suite.keyLength()]) and
+            expandLabel(primitives, digest, secret, "iv", &keys.iv);
+    }
+
+    /// Goes on to the next secret (RFC 8446, 7.2).
+    pub fn update(keys: *Keys, primitives: *Primitives, suite: Suite) bool {
+        const digest = suite.digest();
+        var next: [primitives_module.longest_digest]u8 = undefined;
+        defer std.crypto.secureZero(u8, &next);
+        const secret = keys.secret[0..digest.length()];
+        if (!expandLabel(primitives, digest, secret, "traffic upd", next[0..secret.len])) return false;
+        @memcpy(secret, next[0..secret.len]);
+        return keys.derive(primitives, suite);
+    }
+
+    fn nonce(keys: *const Keys) [primitives_module.nonce_bytes]u8 {
+        var result = keys.iv;
+        var sequence: [8]u8 = undefined;
+        std.mem.writeInt(u64, &sequence, keys.sequence, .big);
+        for (result[4..], sequence) |*byte, of_sequence| byte.* ^= of_sequence;
+        return result;
+    }
+
+    /// Writes a record to `output`, which has room for just that.
+    pub fn seal(keys: *Keys, primitives: *Primitives, suite: Suite, kind: ContentType, plaintext: []const u8, output: []u8) bool {
+        assert(plaintext.len <= records.plaintext_bytes and output.len == plaintext.len + overhead_bytes);
+        // A key update comes long before (`records_per_key`).
+        assert(keys.sequence < std.math.maxInt(u64));
+        const header = output[0..records.header_bytes];
+        header[0..3].* = .{ @intFromEnum(ContentType.application_data), 3, 3 };
+        std.mem.writeInt(u16, header[3..5], @intCast(output.len - header.len), .big);
+        const type_byte = [_]u8{@intFromEnum(kind)};
+        const payload = output[header.len..];
+        var parts: [2][]const u8 = .{ plaintext, &type_byte };
+        if (plaintext.len <= copied_bytes) {
+            const inner = payload[0 .. plaintext.len + 1];
+            @memcpy(inner[0..plaintext.len], plaintext);
+            inner[plaintext.len] = type_byte[0];
+            parts = .{ inner, "" };
+        }
+        const count: usize = if (parts[1].len == 0) 1 else 2;
+        const is_sealed = primitives.seal(suite, keys.number, &keys.key, &keys.nonce(), header, parts[0..count], payload);
+        keys.sequence += 1;
+        return is_sealed;
+    }
+
+    /// Decrypts a record. The content is put to `output`, if there is room for it with all that a
+    /// record has besides, or else to the record's own place.
+    pub fn open(keys: *Keys, primitives: *Primitives, suite: Suite, record: []u8, output: []u8) Refusal!Opened {
+        const header = record[0..records.header_bytes];
+        const payload = record[records.header_bytes..];
+        // Neither the end of a handshake nor an alert is ever sent in the clear from here on.
+        if (header[0] != @intFromEnum(ContentType.application_data)) return error.UnexpectedRecord;
+        if (payload.len > longest_ciphertext) return error.RecordTooLong;
+        if (payload.len <= tag_bytes or keys.sequence == std.math.maxInt(u64)) return error.BadRecord;
+        const ciphertext = payload[0 .. payload.len - tag_bytes];
+        const tag = payload[ciphertext.len..][0..tag_bytes];
+        const inner = if (output.len >= ciphertext.len) output[0..ciphertext.len] else ciphertext;
+        if (!primitives.open(suite, keys.number, &keys.key, &keys.nonce(), header, ciphertext, tag, inner)) return error.BadRecord;
+        keys.sequence += 1;
+        if (inner.len > longest_inner) return error.RecordTooLong;
+        // The type is the last byte that is not padding.
+        const end = std.mem.lastIndexOfNone(u8, inner, "\x00") orelse return error.UnexpectedRecord;
+        return .{ .kind = @enumFromInt(inner[end]), .content = inner[0..end] };
+    }
+};
+
+pub const Refusal = error{ UnexpectedRecord, RecordTooLong, BadRecord };
+
+pub const Opened = struct { kind: ContentType, content: []u8 };
+
+/// HKDF-Expand-Label without a context (RFC 8446, 7.1), of at most the digest's length.
+fn expandLabel(primitives: *Primitives, digest: Digest, secret: []const u8, comptime label: []const u8, output: []u8) bool {
+    assert(output.len <= digest.length());
+    const full_label = "tls13 " ++ label;
+    const length: u16 = @intCast(output.len);
+    // HkdfLabel, and the number of the only block (RFC 5869, 2.3).
+    const message = std.mem.toBytes(std.mem.nativeToBig(u16, length)) ++
+        [_]u8{full_label.len} ++ full_label.* ++ [_]u8{ 0, 1 };
+    var block: [primitives_module.longest_digest]u8 = undefined;
+    defer std.crypto.secureZero(u8, &block);
+    if (!primitives.hmac(digest, secret, &message, block[0..digest.length()])) return false;
+    @memcpy(output, block[0..output.len]);
+    return true;
+}
