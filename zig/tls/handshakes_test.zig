@@ -262,7 +262,7 @@ fn resumable(harness: *Harness, server_context: i32, client_context: i32, buffer
     _ = try valueOf(harness.send(pair.server, "x", false));
     var byte: [1]u8 = undefined;
     try tls.receiveAll(harness, pair.client, &byte);
-        const notice = reports.takeNotice(harness.scheduler).?;
+    const notice = reports.takeNotice(harness.scheduler).?;
     try expectEqual(pair.client, notice.handle);
     try expectEqual(3, notice.kinds);
     try expectEqual(null, reports.takeNotice(harness.scheduler));
