@@ -143,6 +143,7 @@ pub fn adoptListener(scheduler: *Scheduler, fd: system.Descriptor, backlog: u32)
     const index: u32 = @intCast(entered.value);
     const tcp = isInternet(&local);
     scheduler.sockets.at(index).flags.tcp = tcp;
+    scheduler.sockets.at(index).flags.exposed = true;
     if (tcp) inheritNoDelay(fd);
     return handleOf(scheduler, index);
 }
@@ -172,6 +173,7 @@ pub fn adopt(scheduler: *Scheduler, fd: system.Descriptor) Outcome {
     const socket = scheduler.sockets.at(index);
     socket.peer = .of(&remote);
     socket.flags.tcp = isInternet(&remote);
+    socket.flags.exposed = true;
     socket.flags.writable = true;
     // Bytes may have been sent before: closing must not destroy them either.
     socket.flags.sent = true;

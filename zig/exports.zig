@@ -365,7 +365,9 @@ pub fn address(handle: i32, end: i32, text: [*]u8) callconv(.c) i32 {
 /// The descriptor behind a handle, which stays the scheduler's.
 pub fn descriptor(handle: i32) callconv(.c) i32 {
     const index = scheduler().sockets.find(handle) orelse return Status.stale_handle.code();
-    return scheduler().sockets.at(index).fd;
+    const socket = scheduler().sockets.at(index);
+    socket.flags.exposed = true;
+    return socket.fd;
 }
 
 pub fn setNoDelay(handle: i32, on: i32) callconv(.c) i32 {

@@ -24,8 +24,12 @@ fn isNeeded(scheduler: *Scheduler, socket: *const Socket) bool {
     if (transfers.hasOutput(scheduler, socket)) return true;
     if (socket.kind != .stream or !socket.flags.tcp or !socket.flags.sent) return false;
     if (socket.failure != .ok or socket.flags.connecting) return false;
-    const unacknowledged = system.unacknowledged(socket.fd) orelse return true;
-    return unacknowledged > 0 or system.unread(socket.fd) > 0;
+    // When the peer has ended its stream and all of it is read, nothing can cause a reset any more.
+    if (if (socket.tls == none) socket.flags.end_of_stream else transfers.hasEnded(scheduler, socket)) return false;
+    return switch (system.peek(socket.fd)) {
+        .value => |count| count > 0,
+        .failure => |status| status == .would_block and (system.unacknowledged(socket.fd) orelse 1) > 0,
+    };
 }
 
 /// Closes a socket whose waiters have been woken: at once, or when its last bytes have arrived.
@@ -86,8 +90,9 @@ pub fn closeNow(scheduler: *Scheduler, index: u32) void {
     const socket = scheduler.sockets.at(index);
     const fd = socket.fd;
     if (socket.tls != none) scheduler.tls.release(socket.tls);
-    // A descriptor that was duplicated would stay registered after it is closed (epoll(7), Q6).
-    scheduler.backend.unregister(fd);
+    // A descriptor that was duplicated would stay registered after it is closed (epoll(7), Q6). Only
+    // whoever knows its number can have done that.
+    if (socket.flags.exposed or socket.kind == .listener) scheduler.backend.unregister(fd);
     scheduler.sockets.release(index);
     scheduler.shared.sockets -= 1;
     system.close(fd);

@@ -222,6 +222,7 @@ pub const Scheduler = struct {
     /// ever) or the next deadline, and writes the wake-ups into the ring. Returns their number.
     pub fn poll(scheduler: *Scheduler, timeout_nanoseconds: ?i64) u32 {
         scheduler.releaseDelivered();
+        transfers.flushHeld(scheduler);
         scheduler.shared.budget = abi.Limits.budget_per_poll;
         scheduler.shared.polls += 1;
 
@@ -359,8 +360,10 @@ pub const Scheduler = struct {
         scheduler.shared.host_is_ready = 0;
     }
 
-    /// Has the backend's descriptor become readable at the earliest deadline.
+    /// Has the backend's descriptor become readable at the earliest deadline, or at once if there is
+    /// something to do already.
     pub fn setTimer(scheduler: *Scheduler) void {
+        if (scheduler.tls.due.length > 0) scheduler.backend.notify();
         const earliest = scheduler.deadlines.earliest() orelse return;
         if (earliest >= scheduler.timer_nanoseconds) return;
         scheduler.timer_nanoseconds = earliest;

@@ -38,7 +38,9 @@ pub const Socket = struct {
         half_closed: bool = false,
         /// A TLS handshake is under way: nobody has a turn.
         handshaking: bool = false,
-        _: u5 = 0,
+        /// The descriptor's number is known outside of the core.
+        exposed: bool = false,
+        _: u4 = 0,
     };
 
     next: u32 = none,

@@ -156,12 +156,10 @@ pub fn unacknowledged(fd: Descriptor) ?usize {
     return @intCast(@max(bytes, 0));
 }
 
-/// Bytes that have arrived and were not received.
-pub fn unread(fd: Descriptor) usize {
-    const fionread = if (is_linux) 0x541b else 0x4004667f;
-    var bytes: c_int = 0;
-    if (c.ioctl(fd, @bitCast(@as(u32, fionread)), &bytes) != 0) return 0;
-    return @intCast(@max(bytes, 0));
+/// Whether something has arrived: 1 byte, 0 for the end of the stream, `would_block` for neither.
+pub fn peek(fd: Descriptor) Outcome {
+    var byte: [1]u8 = undefined;
+    while (true) return settle(c.recv(fd, &byte, byte.len, c.MSG.PEEK)) orelse continue;
 }
 
 /// A new socket that neither blocks nor survives an exec.

@@ -61,6 +61,8 @@ pub const Engine = struct {
     record_end: usize = 0,
     /// Sessions whose handshake has something to do.
     due: Queue("due") = .{},
+    /// Sessions that hold their last words of the handshake back until the next poll.
+    held: Queue("held") = .{},
     /// Sessions with something to report.
     noticed: Queue("noticed") = .{},
 
@@ -125,6 +127,7 @@ pub const Engine = struct {
     pub fn disconnect(engine: *Engine, index: u32) void {
         const session = engine.sessions.at(index);
         engine.due.remove(&engine.sessions, index);
+        engine.held.remove(&engine.sessions, index);
         engine.noticed.remove(&engine.sessions, index);
         engine.notice_count.* = engine.noticed.length;
         if (session.connection) |connection| openssl.SSL_free(connection);

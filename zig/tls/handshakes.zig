@@ -147,7 +147,6 @@ pub fn run(scheduler: *Scheduler) void {
         step(scheduler, engine.sessions.at(place).socket);
         if (system.nanoseconds() >= end) break;
     }
-    if (engine.due.length > 0) scheduler.backend.notify();
 }
 
 /// Goes on with a handshake as far as what has arrived allows.
@@ -158,7 +157,10 @@ fn step(scheduler: *Scheduler, index: u32) void {
     if (session.state != .handshaking) return;
     engine.enter(session, session.unread());
     advance(scheduler, socket, session);
-    if (session.state == .open) established.letGo(engine, session, contextOf(engine, session));
+    if (session.state == .open) {
+        established.letGo(engine, session, contextOf(engine, session));
+        transfers.hold(scheduler, socket, session);
+    }
     transfers.finishReading(scheduler, socket, session, false);
     if (session.state != .handshaking) finish(scheduler, socket, session);
 }

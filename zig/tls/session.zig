@@ -84,6 +84,8 @@ pub const Session = struct {
     credited: u32 = 0,
     /// In the queue of handshakes that have something to do.
     due: Links = .{},
+    /// In the queue of those whose output may leave with what is written next (`transfers.hold`).
+    held: Links = .{},
     /// In the queue of those with notices.
     noticed: Links = .{},
     extra: ?*Extra = null,

@@ -140,10 +140,10 @@ pub fn send(scheduler: *Scheduler, socket: *Socket, source: streams.Source) Outc
     if (source == .file) return failed(.EOPNOTSUPP);
     if (session.state == .failed) return failed(session.failure);
     if (session.state != .open) return failed(.would_block);
-    flush(scheduler, socket, session);
+    if (!session.held.is_member) flush(scheduler, socket, session);
     const may_write = mayWrite(scheduler, socket, session);
     if (socket.failure != .ok) return failed(socket.failure);
-    if (session.output.len > 0) return failed(.would_block);
+    if (session.output.len > 0 and !session.held.is_member) return failed(.would_block);
     if (!may_write) {
         if (session.failure != .ok) return failed(session.failure);
         session.flags.writer_needs_input = true;
@@ -288,6 +288,7 @@ pub fn emit(scheduler: *Scheduler, socket: *Socket, session: *Session) usize {
     if (sealed.len == 0 or socket.failure != .ok) return 0;
     // After the end of the stream there is nothing more to say.
     if (socket.flags.half_closed and !session.flags.ends_after_output) return 0;
+    if (session.held.is_member) return emitHeld(scheduler, socket, session);
     var taken: usize = 0;
     if (session.output.len == 0 and socket.flags.writable) taken = sendNow(scheduler, socket, session, sealed);
     if (taken == sealed.len or socket.failure != .ok) return taken;
@@ -299,6 +300,43 @@ pub fn emit(scheduler: *Scheduler, socket: *Socket, session: *Session) usize {
     }
     session.keepOutput(engine.allocator, sealed[taken..]) catch fail(scheduler, socket, session, .exhausted);
     return taken;
+}
+
+/// Keeps the last words of a handshake back for whatever the caller, who is about to be woken, has to
+/// say: a client's first request, or a server's answer to it, leaves in one packet with them. If it
+/// says nothing before the next poll, they leave alone (`flushHeld`).
+pub fn hold(scheduler: *Scheduler, socket: *const Socket, session: *Session) void {
+    const engine = &scheduler.tls;
+    const sealed = engine.sealed.items;
+    // In TLS 1.2 the peer waits for them.
+    if (session.detached() == null or session.waiter == none) return;
+    if (sealed.len == 0 or session.output.len > 0 or !socket.flags.writable) return;
+    session.keepOutput(engine.allocator, sealed) catch return;
+    engine.sealed.clearRetainingCapacity();
+    engine.held.pushBack(&engine.sessions, session.index);
+}
+
+/// As `emit`, behind what was held back; the count leaves that out.
+fn emitHeld(scheduler: *Scheduler, socket: *Socket, session: *Session) usize {
+    const engine = &scheduler.tls;
+    const held = session.unsent().len;
+    if (engine.sealed.insertSlice(engine.allocator, 0, session.unsent())) {
+        engine.held.remove(&engine.sessions, session.index);
+        session.dropOutput(engine.allocator);
+        return emit(scheduler, socket, session) -| held;
+    } else |_| {
+        flush(scheduler, socket, session);
+        return emit(scheduler, socket, session);
+    }
+}
+
+/// Sends what was held back for callers who have said nothing.
+pub fn flushHeld(scheduler: *Scheduler) void {
+    const engine = &scheduler.tls;
+    while (engine.held.popFront(&engine.sessions)) |place| {
+        const session = engine.sessions.at(place);
+        flush(scheduler, scheduler.sockets.at(session.socket), session);
+    }
 }
 
 /// Whatever the failure, it ends the connection: a record cannot be taken back.
@@ -319,6 +357,7 @@ fn sendNow(scheduler: *Scheduler, socket: *Socket, session: *const Session, byte
 
 /// Sends what was kept, as far as the kernel takes it.
 pub fn flush(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
+    scheduler.tls.held.remove(&scheduler.tls.sessions, session.index);
     if (session.output.len == 0) return;
     session.output_position += @intCast(sendNow(scheduler, socket, session, session.unsent()));
     if (socket.failure != .ok) {
@@ -400,6 +439,11 @@ pub fn abort(scheduler: *Scheduler, socket: *Socket) void {
     if (session.waiter != none) scheduler.wake(session.waiter, .closed);
     scheduler.tls.disconnect(socket.tls);
     session.dropOutput(scheduler.tls.allocator);
+}
+
+/// Whether the peer's stream, and not only what it had to say, is known to be at its end.
+pub fn hasEnded(scheduler: *Scheduler, socket: *const Socket) bool {
+    return sessionOf(scheduler, socket).flags.ended;
 }
 
 /// Whether a closed socket's session still has something to send.
