@@ -1,10 +1,8 @@
 /** TLS with the programs of OpenSSL and GnuTLS, from both sides. */
 
 import { describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
 import { connect, deadline, type TlsOptions } from "../index.ts";
 import { certificates } from "./support/certificates.ts";
-import { distinctBytes, hashOf } from "./support/distinct_bytes.ts";
 import { failureOf } from "./support/failure.ts";
 import { installedProgram, isInstalled } from "./support/installed_program.ts";
 import { pollUntil } from "./support/poll.ts";
@@ -23,7 +21,7 @@ import {
 import { dialTls, presenting, serveTls } from "./support/tls_pair.ts";
 import { gnutlsServer, opensslServer } from "./support/tls_servers.ts";
 
-const mebibyte = 1024 * 1024;
+const _mebibyte = 1024 * 1024;
 const hasOpenssl = isInstalled("openssl");
 const made = hasOpenssl ? certificates() : (undefined as never);
 
@@ -127,46 +125,6 @@ describe.skipIf(!hasOpenssl)("openssl", () => {
     await running.printed(/got line 4\n/);
     expect(lines).toEqual(["line 1", "line 2", "line 3", "line 4"]);
   });
-
-  test("s_client, 256 MiB each way at once, with new keys every 16 MiB", async () => {
-    using folder = new TemporaryFolder();
-    const bytes = distinctBytes(256 * mebibyte);
-    const path = folder.file("bytes");
-    writeFileSync(path, bytes);
-    const hash = hashOf(bytes);
-    let received: unknown;
-    await using listener = await serveTls(async (socket) => {
-      const sending = (async () => {
-        for (let start = 0; start < bytes.byteLength; start += 16 * mebibyte) {
-          await socket.write(bytes.subarray(start, start + 16 * mebibyte));
-          socket.updateKeys();
-        }
-      })();
-      const hasher = new Bun.CryptoHasher("sha1");
-      const buffer = new Uint8Array(256 * 1024);
-      while (socket.bytesRead < bytes.byteLength) {
-        const count = await socket.read(buffer);
-        if (count === 0) break;
-        hasher.update(buffer.subarray(0, count));
-      }
-      await sending;
-      received = { bytes: socket.bytesRead, hash: hasher.digest("hex") };
-    });
-    const child = Bun.spawn(client(listener.port, "-quiet", "-tls1_3"), {
-      stdin: Bun.file(path),
-      stdout: "pipe",
-      stderr: "ignore",
-    });
-    const hasher = new Bun.CryptoHasher("sha1");
-    let length = 0;
-    for await (const chunk of child.stdout) {
-      hasher.update(chunk);
-      length += chunk.byteLength;
-    }
-    await child.exited;
-    expect({ length, hash: hasher.digest("hex") }).toEqual({ length: bytes.byteLength, hash });
-    expect(received).toEqual({ bytes: bytes.byteLength, hash });
-  }, 60_000);
 
   test.each(combinations)("s_server with %s and %s", async (version, kind) => {
     const flag = version === "TLSv1.2" ? "-tls1_2" : "-tls1_3";

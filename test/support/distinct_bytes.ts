@@ -8,6 +8,19 @@ export function distinctBytes(length: number): Uint8Array {
   return new Uint8Array(numbers.buffer, 0, length);
 }
 
+/** The same as text: lines of seven letters, each line a different one. */
+export function distinctLines(length: number): Uint8Array {
+  const text = new Uint8Array(length).fill(0x0a);
+  for (let start = 0; start < length; start += 8) {
+    let number = start / 8;
+    for (let place = start; place < start + 7 && place < length; place++) {
+      text[place] = 0x61 + (number % 16);
+      number = Math.floor(number / 16);
+    }
+  }
+  return text;
+}
+
 export function hashOf(bytes: Uint8Array): string {
   return new Bun.CryptoHasher("sha1").update(bytes).digest("hex");
 }

@@ -10,11 +10,11 @@ export interface CommandResult {
 /** Runs a program to its end, or for so many milliseconds. */
 export async function runCommand(
   command: readonly string[],
-  stdin?: string | Uint8Array,
+  stdin?: string | Uint8Array | Bun.BunFile,
   bound = 8000,
 ): Promise<CommandResult> {
   const child = Bun.spawn([...command], {
-    stdin: stdin === undefined ? "ignore" : Buffer.from(stdin),
+    stdin: stdin === undefined ? "ignore" : stdin instanceof Blob ? stdin : Buffer.from(stdin),
     stdout: "pipe",
     stderr: "pipe",
   });

@@ -39,12 +39,17 @@ export async function gnutlsServer({ chain, key }: Issued, ...argv: string[]): P
   return serverOf(program, port);
 }
 
-/** A program for Node that has a TLS server; it must print `port <number>`. */
-export async function nodeServer(source: string): Promise<TlsServer> {
-  const command = [installedProgram("node"), "--input-type=module", "-e", source];
+/** A module for Node or Bun that has a TLS server; it must print `port <number>`. */
+export async function scriptServer(runtime: string, source: string): Promise<TlsServer> {
+  const isBun = runtime === process.execPath;
+  const command = [runtime, ...(isBun ? [] : ["--input-type=module"]), "-e", source];
   const program = await RunningProgram.start(command, /port \d+\n/);
   const [, port] = await program.printed(/port (\d+)\n/);
   return serverOf(program, Number(port));
+}
+
+export function nodeServer(source: string): Promise<TlsServer> {
+  return scriptServer(installedProgram("node"), source);
 }
 
 function serverOf(program: RunningProgram, port: number): TlsServer {
