@@ -15,7 +15,7 @@ import { runCommand } from "./support/run_command.ts";
 import { TemporaryFolder } from "./support/temporary_folder.ts";
 import { only, told, type Version } from "./support/tls_matrix.ts";
 import { dialTls, presenting, serveTls } from "./support/tls_pair.ts";
-import { scriptServer } from "./support/tls_servers.ts";
+import { scriptCommand, scriptServer } from "./support/tls_servers.ts";
 
 const mebibyte = 1024 * 1024;
 const total = 256 * mebibyte;
@@ -272,8 +272,8 @@ describe.skipIf(!hasOpenssl)("256 MiB each way", () => {
             if (bytes === ${total}) console.log(JSON.stringify({ bytes, hash: hash.digest("hex") }));
           });
         `;
-        const argv = name === "Node" ? ["--input-type=module", "-e"] : ["-e"];
-        const { text, stderr } = await runCommand([program(), ...argv, source], undefined, bound);
+        const command = scriptCommand(program(), source);
+        const { text, stderr } = await runCommand(command, undefined, bound);
         expect(stderr).toBe("");
         expect(told(text)).toEqual(whole);
         expect(await listener.received).toEqual(whole);

@@ -21,7 +21,7 @@ import {
 import { dialTls, presenting, serveTls } from "./support/tls_pair.ts";
 import { gnutlsServer, opensslServer } from "./support/tls_servers.ts";
 
-const _mebibyte = 1024 * 1024;
+const versions = ["TLSv1.2", "TLSv1.3"] as const;
 const hasOpenssl = isInstalled("openssl");
 const made = hasOpenssl ? certificates() : (undefined as never);
 
@@ -70,7 +70,7 @@ describe.skipIf(!hasOpenssl)("openssl", () => {
     }
   });
 
-  test.each(["TLSv1.2", "TLSv1.3"] as const)("s_client resumes with %s", async (version) => {
+  test.each(versions)("s_client resumes with %s", async (version) => {
     using folder = new TemporaryFolder();
     const session = folder.file("session");
     const resumed: (boolean | undefined)[] = [];
@@ -166,7 +166,7 @@ describe.skipIf(!hasOpenssl)("openssl", () => {
     });
   });
 
-  test.each(["TLSv1.2", "TLSv1.3"] as const)("s_server resumes with %s", async (maxVersion) => {
+  test.each(versions)("s_server resumes with %s", async (maxVersion) => {
     await using server = await opensslServer(made.p256, "-rev");
     const sessions: Uint8Array[] = [];
     for (const resumed of [false, true, true]) {
@@ -252,6 +252,26 @@ describe.skipIf(!hasOpenssl || !isInstalled("gnutls-cli"))("gnutls", () => {
     expect(lines).toEqual(["x/1 localhost CN=plait test client", "one", "two"]);
   });
 
+  test.each(versions)("gnutls-cli resumes with %s", async (version) => {
+    const resumed: (boolean | undefined)[] = [];
+    await using listener = await serveTls(
+      async (socket) => {
+        resumed.push(socket.tls?.resumed);
+        await describeLine(socket);
+      },
+      only(version, made.p256),
+    );
+    const command = [
+      ...[installedProgram("gnutls-cli"), "--x509cafile", made.root, "--verify-hostname"],
+      ...["localhost", "--resume", ...(version === "TLSv1.3" ? ["--waitresumption"] : [])],
+      ...["--port", `${listener.port}`, "127.0.0.1"],
+    ];
+    const { text } = await runCommand(command, "hello\n");
+    expect(text).toContain("This is a resumed session");
+    expect(told(text)).toMatchObject({ line: "hello", protocol: version });
+    expect(resumed).toEqual([false, true]);
+  });
+
   test.each(combinations)("gnutls-serv with %s and %s", async (version, kind) => {
     await using server = await gnutlsServer(made[kind], ...priority(version));
     await using socket = await dialTls(server.port, {}, deadline(4000));
@@ -261,6 +281,33 @@ describe.skipIf(!hasOpenssl || !isInstalled("gnutls-cli"))("gnutls", () => {
     if (version === "TLSv1.3") socket.updateKeys();
     await socket.write("again\n");
     expect(await readLine(socket)).toBe("again");
+  });
+
+  test.each(versions)("gnutls-serv resumes with %s", async (version) => {
+    await using server = await gnutlsServer(made.p256, ...priority(version));
+    const sessions: Uint8Array[] = [];
+    for (const resumed of [false, true, true]) {
+      const session = sessions.at(-1);
+      const onSession = (bytes: Uint8Array) => sessions.push(bytes);
+      await using socket = await dialTls(server.port, { session, onSession });
+      expect(socket.tls).toMatchObject({ resumed, protocol: version, verified: true });
+      await socket.write("hello\n");
+      expect(await readLine(socket)).toBe("hello");
+      await pollUntil("there is a session", () => sessions.length > 0);
+    }
+  });
+
+  test("gnutls-serv chooses by name", async () => {
+    const { chain, key } = made.named;
+    const second = ["--x509certfile", chain, "--x509keyfile", key];
+    await using server = await gnutlsServer(made.wildcard, ...second);
+    for (const [serverName, subject] of [
+      ["good.example", "named"],
+      ["a.wild.example", "wildcard"],
+    ] as const) {
+      await using socket = await dialTls(server.port, { serverName });
+      expect(socket.tls?.certificate?.subject).toBe(`CN=plait test ${subject}`);
+    }
   });
 
   test("gnutls-serv with ALPN, and a certificate that it asks for", async () => {

@@ -39,17 +39,17 @@ export async function gnutlsServer({ chain, key }: Issued, ...argv: string[]): P
   return serverOf(program, port);
 }
 
-/** A module for Node or Bun that has a TLS server; it must print `port <number>`. */
-export async function scriptServer(runtime: string, source: string): Promise<TlsServer> {
+/** Runs a module in Node or Bun. */
+export function scriptCommand(runtime: string, source: string): string[] {
   const isBun = runtime === process.execPath;
-  const command = [runtime, ...(isBun ? [] : ["--input-type=module"]), "-e", source];
-  const program = await RunningProgram.start(command, /port \d+\n/);
-  const [, port] = await program.printed(/port (\d+)\n/);
-  return serverOf(program, Number(port));
+  return [runtime, ...(isBun ? [] : ["--input-type=module"]), "-e", source];
 }
 
-export function nodeServer(source: string): Promise<TlsServer> {
-  return scriptServer(installedProgram("node"), source);
+/** A module for Node or Bun that has a TLS server; it must print `port <number>`. */
+export async function scriptServer(runtime: string, source: string): Promise<TlsServer> {
+  const program = await RunningProgram.start(scriptCommand(runtime, source), /port \d+\n/);
+  const [, port] = await program.printed(/port (\d+)\n/);
+  return serverOf(program, Number(port));
 }
 
 function serverOf(program: RunningProgram, port: number): TlsServer {
