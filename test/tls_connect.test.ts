@@ -11,6 +11,7 @@ import {
   sleep,
   spawn,
   stats,
+  type TlsError,
   type TlsOptions,
   tlsContext,
 } from "../index.ts";
@@ -60,6 +61,26 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
     const { tls } = client;
     client.close();
     expect(client.tls).toBe(tls);
+  });
+
+  test("tell of certificates of any size, in sessions and errors as well", async () => {
+    const tls = { ...presenting(made.large), ca: made.root, clientAuth: "request" as const };
+    await using listener = await serveTls(echo, tls);
+    const { raw } = new X509Certificate(readFileSync(made.large.cert));
+    expect(raw.byteLength).toBeGreaterThan(8192);
+    let session: Uint8Array | undefined;
+    for (const resumed of [false, true]) {
+      const onSession = (bytes: Uint8Array) => {
+        session = bytes;
+      };
+      await using socket = await dialTls(listener.port, { session, onSession });
+      expect(socket.tls?.resumed).toBe(resumed);
+      expect(socket.tls?.certificate?.raw).toEqual(raw);
+      await socket.write("x");
+      await socket.next();
+    }
+    const refused = failureOf(dialTls(listener.port, { serverName: "other.example" }));
+    expect(((await refused) as TlsError).certificate?.raw).toEqual(raw);
   });
 
   test("plain ones are not secure", async () => {

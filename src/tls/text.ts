@@ -1,18 +1,17 @@
 /** What the core tells as text or bytes: of a TLS connection, and of the last mistake in a context. */
 
-import { Status, TlsText } from "../abi.ts";
+import { TlsText } from "../abi.ts";
 import { core } from "../native.ts";
 
 const decoder = new TextDecoder();
-/** More than a peer's certificates may take together. */
-const longestBytes = 1_048_576;
 let scratch = new Uint8Array(4096);
 
 /** Something about a connection as bytes of the caller's own; undefined when there is no such thing. */
 export function tlsBytes(handle: number, what: number, index = 0): Uint8Array | undefined {
   let length = core.tlsText(handle, what, index, scratch, scratch.byteLength);
-  while (length === -Status.ENOBUFS && scratch.byteLength < longestBytes) {
-    scratch = new Uint8Array(scratch.byteLength * 2);
+  if (length > scratch.byteLength) {
+    // Nothing was written. A peer's certificate is bounded by OpenSSL, at some 100 KiB.
+    scratch = new Uint8Array(length);
     length = core.tlsText(handle, what, index, scratch, scratch.byteLength);
   }
   return length < 0 ? undefined : scratch.slice(0, length);

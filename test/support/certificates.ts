@@ -7,6 +7,7 @@ import { CertificateAuthority, type Issued, makeKey, openssl } from "./certifica
 
 /** The names that good certificates are for. */
 const names = "subjectAltName=DNS:localhost,DNS:good.example,IP:127.0.0.1,IP:::1";
+const manyNames = Array.from({ length: 400 }, (_, index) => `DNS:host-${index}.good.example`);
 const ofServer = ["basicConstraints=CA:false", "extendedKeyUsage=serverAuth"];
 const ofClient = ["basicConstraints=CA:false", "extendedKeyUsage=clientAuth"];
 
@@ -21,6 +22,8 @@ export interface Certificates {
   readonly p256: Issued;
   readonly rsa: Issued;
   readonly ed25519: Issued;
+  /** Of 12 KiB, for it is for many names. */
+  readonly large: Issued;
   /** For good.example alone, and for *.wild.example. */
   readonly named: Issued;
   readonly wildcard: Issued;
@@ -110,6 +113,7 @@ function make(folder: string): Certificates {
     p256,
     rsa: server("rsa", names, { kind: "rsa2048" }),
     ed25519: server("ed25519", names, { kind: "ed25519" }),
+    large: server("large", [names, ...manyNames].join()),
     named: server("named", "subjectAltName=DNS:good.example"),
     wildcard: server("wildcard", "subjectAltName=DNS:*.wild.example"),
     client: client("client"),
