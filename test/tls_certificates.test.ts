@@ -95,6 +95,14 @@ describe.skipIf(!isInstalled("openssl"))("certificates", () => {
       code: "CERT_SIGNATURE_FAILURE",
     },
     { name: "a client's", issued: () => made.wrongUsage, code: "INVALID_PURPOSE" },
+    {
+      name: "for other uses of its key",
+      issued: () => made.wrongKeyUsage,
+      code: "INVALID_PURPOSE",
+    },
+    { name: "issued by a server", issued: () => made.byServer, code: "INVALID_CA" },
+    { name: "too far below its root", issued: () => made.tooDeep, code: "PATH_LENGTH_EXCEEDED" },
+    { name: "of an expired issuer", issued: () => made.byExpired, code: "CERT_HAS_EXPIRED" },
     { name: "signed with SHA-1", issued: () => made.weakSignature, code: "CA_MD_TOO_WEAK" },
     { name: "of 1024 bits", issued: () => made.weakKey, code: "EE_KEY_TOO_SMALL" },
     {

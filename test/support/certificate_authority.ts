@@ -23,6 +23,12 @@ export interface Issuing {
   readonly digest?: string;
 }
 
+/** An authority that may issue certificates, but none for further authorities. */
+export const ofAuthority = [
+  "basicConstraints=critical,CA:true,pathlen:0",
+  "keyUsage=critical,keyCertSign,cRLSign",
+];
+
 /** A certificate and its key, as paths of files in PEM. */
 export interface Issued {
   /** The certificate alone. */
@@ -76,15 +82,12 @@ export class CertificateAuthority {
     return new CertificateAuthority(folder, name, { cert, chain: cert, key }, "");
   }
 
-  /** An authority below this one. */
-  intermediate(name: string, constraints: readonly string[] = []): CertificateAuthority {
+  /** An authority below this one, which lasts longer than what it issues. */
+  intermediate(name: string, { extensions, ...rest }: Partial<Issuing> = {}): CertificateAuthority {
     const issued = this.issue(name, {
-      extensions: [
-        "basicConstraints=critical,CA:true,pathlen:0",
-        "keyUsage=critical,keyCertSign,cRLSign",
-        ...constraints,
-      ],
+      extensions: extensions ?? ofAuthority,
       to: 3650,
+      ...rest,
     });
     return new CertificateAuthority(
       this.folder,

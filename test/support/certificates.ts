@@ -3,7 +3,13 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { CertificateAuthority, type Issued, makeKey, openssl } from "./certificate_authority.ts";
+import {
+  CertificateAuthority,
+  type Issued,
+  makeKey,
+  ofAuthority,
+  openssl,
+} from "./certificate_authority.ts";
 
 /** The names that good certificates are for. */
 const names = "subjectAltName=DNS:localhost,DNS:good.example,IP:127.0.0.1,IP:::1";
@@ -43,6 +49,11 @@ export interface Certificates {
   readonly forged: Issued;
   readonly weakSignature: Issued;
   readonly weakKey: Issued;
+  readonly wrongKeyUsage: Issued;
+  /** Issued by what may not issue: a certificate of a server, one below the last, an expired one. */
+  readonly byServer: Issued;
+  readonly tooDeep: Issued;
+  readonly byExpired: Issued;
   /** Its intermediate may issue for permitted.example only. */
   readonly outOfBounds: Issued;
   /** `p256` as PKCS#12 under `passphrase`, and its key encrypted with that. */
@@ -73,9 +84,11 @@ function make(folder: string): Certificates {
   const root = CertificateAuthority.root(folder, "root");
   const other = CertificateAuthority.root(folder, "other");
   const middle = root.intermediate("middle");
-  const bounded = root.intermediate("bounded", [
-    "nameConstraints=critical,permitted;DNS:permitted.example",
-  ]);
+  const bounded = root.intermediate("bounded", {
+    extensions: [...ofAuthority, "nameConstraints=critical,permitted;DNS:permitted.example"],
+  });
+  const below = (authority: CertificateAuthority, name: string): Issued =>
+    authority.issue(name, { extensions: [...ofServer, names] });
   const server = (name: string, alternatives = names, rest: object = {}): Issued =>
     middle.issue(name, { extensions: [...ofServer, alternatives], ...rest });
   const client = (name: string, rest: object = {}): Issued =>
@@ -131,7 +144,15 @@ function make(folder: string): Certificates {
     forged: forge(server("forged")),
     weakSignature: server("weakSignature", names, { digest: "sha1" }),
     weakKey: server("weakKey", names, { kind: "rsa1024" }),
-    outOfBounds: bounded.issue("outOfBounds", { extensions: [...ofServer, names] }),
+    // A server refuses to present such a certificate with an ECDSA key.
+    wrongKeyUsage: middle.issue("wrongKeyUsage", {
+      kind: "rsa2048",
+      extensions: ["basicConstraints=CA:false", "keyUsage=critical,cRLSign", names],
+    }),
+    byServer: below(middle.intermediate("noAuthority", { extensions: ofServer }), "byServer"),
+    tooDeep: below(middle.intermediate("tooLow"), "tooDeep"),
+    byExpired: below(root.intermediate("expiredAuthority", { from: -20, to: -10 }), "byExpired"),
+    outOfBounds: below(bounded, "outOfBounds"),
     pfx,
     encryptedKey,
     passphrase,
