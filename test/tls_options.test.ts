@@ -67,6 +67,24 @@ describe.skipIf(!isInstalled("openssl"))("options", () => {
     ["a Blob", () => ({ ca: new Blob(["x"]) as never }), TypeError, /ca/],
     ["a passphrase for nothing", () => ({ passphrase: "x" }), TypeError, /passphrase/],
     [
+      "a long passphrase",
+      () => ({ ...identity(), passphrase: "é".repeat(513) }),
+      RangeError,
+      /passphrase/,
+    ],
+    [
+      "a passphrase with a NUL",
+      () => ({ ...identity(), passphrase: "\0" }),
+      TypeError,
+      /passphrase/,
+    ],
+    [
+      "a passphrase that is none",
+      () => ({ ...identity(), passphrase: 5 as never }),
+      TypeError,
+      /pass/,
+    ],
+    [
       "pfx beside cert",
       () => ({ ...identity(), pfx: made.pfx, passphrase: made.passphrase }),
       TypeError,
@@ -144,6 +162,10 @@ describe.skipIf(!isInstalled("openssl"))("options", () => {
     const context = tlsContext({ ca: made.root });
     const both = () => connect({ port: 1, tls: { context, ca: made.root } });
     expectMistake(await mistakeIn(both), TypeError, /ca.*context/);
+    for (const own of [{ session: "x" as never }, { onSession: 5 as never }, { serverName: "" }]) {
+      const wrong = () => connect({ port: 1, tls: { context, ...own } });
+      expectMistake(await mistakeIn(wrong), TypeError, /session|onSession|serverName/);
+    }
     const none = () => connect({ port: 1, tls: { context: {} as never } });
     expectMistake(await mistakeIn(none), TypeError, /context/);
     expectMistake(

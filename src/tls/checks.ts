@@ -91,15 +91,20 @@ export function checkedTimeout(timeout: unknown): number {
   return checkedInteger(timeout ?? 10_000, "handshakeTimeout", 0, 0x7fff_ffff);
 }
 
-/** Checks what is no business of the core's. */
-export function checkCallbacks(options: TlsOptions): void {
+/** What decrypts a key; none is empty. OpenSSL takes 1024 bytes, which must not have a NUL in PKCS#12. */
+export function checkedPassphrase(passphrase: unknown): Uint8Array {
+  if (passphrase === undefined || passphrase === "") return new Uint8Array(0);
+  const bytes = checkedText(passphrase, "passphrase");
+  if (bytes.byteLength > 1024) throw rangeMistake("passphrase is longer than 1024 bytes");
+  return bytes;
+}
+
+/** Checks what is not parsed, but kept for connections. */
+export function checkUnparsed(options: TlsOptions): void {
   checkFunction(options.onSession, "onSession");
   checkFunction(options.onKeyLog, "onKeyLog");
-  const { session, passphrase } = options;
+  const { session } = options;
   if (session !== undefined && !(session instanceof Uint8Array)) {
     throw typeMistake("session is a Uint8Array that onSession had");
-  }
-  if (passphrase !== undefined && typeof passphrase !== "string") {
-    throw typeMistake("passphrase is a string");
   }
 }

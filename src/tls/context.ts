@@ -3,12 +3,13 @@
 import { checkOptions, refuseOptions, typeMistake } from "../checks.ts";
 import { core } from "../native.ts";
 import {
-  checkCallbacks,
+  checkedPassphrase,
   checkedPattern,
   checkedServerName,
   checkedSwitch,
   checkedText,
   checkedTimeout,
+  checkUnparsed,
   clientAuthNumber,
   protocolNames,
   versionRange,
@@ -52,7 +53,7 @@ export class TlsContext {
   /** @internal Contexts come from `tlsContext`. */
   constructor(given: TlsOptions) {
     const options: TlsOptions = { ...defaults, ...definedOnly(given) };
-    checkCallbacks(options);
+    checkUnparsed(options);
     const { sni } = options;
     const inherited = sni === undefined ? {} : withoutIdentity(options);
     this.chosen = (choice) => chosenContext(choice, inherited);
@@ -126,6 +127,7 @@ export function contextOf(
   if (context === undefined) return new TlsContext(options);
   if (!(context instanceof TlsContext)) throw typeMistake("context is what tlsContext returned");
   refuseOptions(options, parsedNames, "context");
+  checkUnparsed(options);
   return context;
 }
 
@@ -149,7 +151,7 @@ function definedOnly<Options extends object>(options: Options): Options {
 /** Plans certificates and keys; whether there are any. */
 function planIdentity(plan: ContextPlan, options: TlsOptions): boolean {
   const { cert, key, pfx } = options;
-  const passphrase = new TextEncoder().encode(options.passphrase ?? "");
+  const passphrase = checkedPassphrase(options.passphrase);
   const phrase = passable(passphrase);
   const phraseLength = passphrase.byteLength;
   if (pfx !== undefined) {

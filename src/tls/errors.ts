@@ -1,10 +1,10 @@
 /** What TLS fails with. */
 
 import { Status, TlsText } from "../abi.ts";
-import { type ErrorDetails, SocketError } from "../errors.ts";
+import { codeOf, type ErrorDetails, SocketError } from "../errors.ts";
 import { core } from "../native.ts";
 import { certificateOf, type X509Certificate } from "./certificates.ts";
-import { tlsBytes, tlsText, verificationText } from "./text.ts";
+import { contextReason, tlsBytes, tlsText, verificationText } from "./text.ts";
 import { verificationName } from "./verification.ts";
 
 /**
@@ -71,6 +71,13 @@ export function materialFailure(what: string, reason: string): TlsError {
     syscall: "tls",
     reason: `${what}: ${reason}`,
   });
+}
+
+/** The number of a context that the core was asked to make, unless it says why there is none. */
+export function checkedContext(id: number): number {
+  if (id >= 0) return id;
+  if (-id === Status.tlsFailed) throw materialFailure("no context", contextReason());
+  throw new SocketError(codeOf(-id), { syscall: "tls" });
 }
 
 /** `ERR_SSL_WRONG_VERSION_NUMBER` of `SSL routines: wrong version number`, as Node makes it. */

@@ -4,6 +4,7 @@
  */
 
 import { core } from "../native.ts";
+import { checkedContext } from "./errors.ts";
 import { contextReason } from "./text.ts";
 import { loadSystemTrust, systemTrust } from "./trust.ts";
 
@@ -60,8 +61,7 @@ export class ContextPlan {
   }
 
   #make(): ParsedContext {
-    const id = core.tlsContextCreate();
-    if (id < 0) throw new Error(`plait: no TLS context could be made: ${contextReason()}`);
+    const id = checkedContext(core.tlsContextCreate());
     for (const { call, failure } of this.#steps) {
       if (call(id) >= 0) continue;
       const error = failure(contextReason());

@@ -3,7 +3,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { delimiter } from "node:path";
 import { core } from "../native.ts";
-import { materialFailure, TlsError } from "./errors.ts";
+import { checkedContext, materialFailure, TlsError } from "./errors.ts";
 import { contextReason } from "./text.ts";
 
 /** A bundle in PEM or a folder with hashed names, or else the bundle itself as text. */
@@ -40,8 +40,7 @@ let shared: number | undefined;
  */
 export function systemTrust(): number {
   if (shared !== undefined) return shared;
-  const id = core.tlsContextCreate();
-  if (id < 0) throw new Error(`plait: no TLS context could be made: ${contextReason()}`);
+  const id = checkedContext(core.tlsContextCreate());
   try {
     loadSystemTrust(id);
   } catch (error) {
