@@ -319,7 +319,8 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
    * Turns a plain connection into TLS, as protocols with a STARTTLS command do. What has arrived but
    * was not read is the peer's part of the handshake. A socket that a listener accepted is the
    * server's end, any other one the client's, unless `side` says otherwise; a client checks the
-   * certificate against the `host` of `connect`, unless `serverName` says otherwise.
+   * certificate against the `host` of `connect`, unless `serverName` says otherwise. Without a deadline
+   * it waits for as long as the peer takes. Reads and writes of other fibers wait for the handshake.
    *
    * @throws {TypeError} {RangeError} for options that are unknown or wrong
    * @throws {SocketError} `EBUSY` while reads or writes wait, `EISCONN` when it is TLS already

@@ -35,6 +35,7 @@ describe.skipIf(!isInstalled("openssl"))("certificates", () => {
     { name: "not yet valid", issued: () => made.notYetValid, code: "CERT_NOT_YET_VALID" },
     { name: "another name's", issued: () => made.wrongName, code: altname },
     { name: "another address's", issued: () => made.wrongIp, code: altname, host: "127.0.0.1" },
+    { name: "for the name in its subject alone", issued: () => made.subjectOnly, code: altname },
     {
       name: "a wildcard's of another domain",
       issued: () => made.wildcard,

@@ -19,11 +19,15 @@ export class TlsInfo {
   /** The name that the client asked for; an IP address is not sent. */
   readonly serverName: string | undefined;
   /**
-   * Whether the peer has a certificate and everything about it is in order, trust and name included.
-   * Without `verifyPeer`, or without `verifyIssuer`, a connection may stand although it is not.
+   * Whether the peer has a certificate and everything about it is in order: whom one trusts, and the
+   * name if there is one to be looked at. Without `verifyPeer`, or without `verifyIssuer`, a connection
+   * may stand although it is not. Of a resumed session it is what was found then.
    */
   readonly verified: boolean;
-  /** What is wrong with the peer's certificate, as the `code` of `TlsError`. */
+  /**
+   * What is wrong with the peer's certificate, as the `code` of `TlsError`; of several things what was
+   * found last.
+   */
   readonly verifyError: string | undefined;
   /** Whether the session is an earlier one that was resumed. */
   readonly resumed: boolean;

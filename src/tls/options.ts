@@ -6,9 +6,11 @@ import type { TlsMaterial } from "./material.ts";
 export type TlsVersion = "TLSv1.2" | "TLSv1.3";
 
 /**
- * Chooses by the name that a client asks for, and is not asked for clients without. Undefined is the
- * listener's own certificate, null refuses the client with the alert unrecognized_name. A promise
- * pauses that handshake alone. Options are parsed for each call: return a `TlsContext` made once.
+ * Chooses by the name that a client asks for (in lower case), and is not asked for clients without.
+ * Undefined is the listener's own certificate, null refuses the client with the alert
+ * unrecognized_name. A promise pauses that handshake alone, for no longer than `handshakeTimeout`. What
+ * it throws refuses the client and goes to `onError`. Options are parsed for each call: return a
+ * `TlsContext` made once.
  */
 export type ServerNameChoice = (name: string) => Chosen | Promise<Chosen>;
 type Chosen = TlsOptions | TlsContext | null | undefined;
@@ -18,13 +20,18 @@ type Chosen = TlsOptions | TlsContext | null | undefined;
  *
  * | `verifyPeer` | `verifyIssuer` | a client checks of the server's |
  * | --- | --- | --- |
- * | true | true | that a chain of valid signatures leads to one of `ca`, or else to a root of the system; dates, purpose, key and signature strength (security level 2), name constraints of the whole chain; revocation by `crl`; the name |
- * | true | false | all that, but an issuer that is unknown, or the certificate itself, is accepted |
- * | false | any | nothing. `socket.tls` tells what is wrong with it |
+ * | true | true | that a chain of valid signatures leads to a root among `ca`, or else to one that the system trusts; of the whole chain the dates, the purpose, the strength of keys and signatures (security level 2), name constraints; revocation, if there is `crl`; the name |
+ * | true | false | all that, but the chain may end anywhere: in a root that nobody trusts, in the certificate itself, or before an issuer that was not sent, whose signature and constraints then count for nothing. With `crl` every issuer must be known all the same, since its list is |
+ * | false | any | nothing |
+ *
+ * In every case the peer has proved that it has the certificate's key, and `socket.tls` tells whether
+ * everything is in order: with `verifyIssuer: false` anybody can still stand in between, unless the
+ * program compares `socket.tls.certificate.fingerprint256` or the like.
  *
  * The name is `serverName`, or else the `host` of `connect`. A DNS name must match one of the
- * certificate's alternative names (RFC 9525; a wildcard is a whole left-most label), an IP address one
- * of its IP addresses. In every case the peer has proved that it has the certificate's key.
+ * certificate's alternative names (RFC 9525; a wildcard is a whole left-most label; the subject's common
+ * name does not count), an IP address one of its IP addresses. With `verifyPeer: false` and neither,
+ * there is no name to be looked at.
  *
  * | `clientAuth` | a listener |
  * | --- | --- |
@@ -32,8 +39,11 @@ type Chosen = TlsOptions | TlsContext | null | undefined;
  * | `"request"` | asks for one, and goes on without. One that is sent is checked |
  * | `"require"` | refuses clients without. The one that is sent is checked |
  *
- * There the same table holds, without the name and with the purpose of a client. Trust comes from `ca`
- * alone: a certificate of the public roots says nothing about who may be a client.
+ * There the table above holds for the client's, without the name and with the purpose of a client.
+ * Trust comes from `ca` alone: a certificate of the public roots says nothing about who may be a client.
+ *
+ * A listener resumes sessions by tickets, and keeps none itself. Their keys belong to its context: a
+ * ticket is good for as long as that lasts, and not in another Worker or process.
  */
 export interface TlsOptions {
   /** The parsed part of the options, beside which only those of one connection have a meaning. */
@@ -45,19 +55,29 @@ export interface TlsOptions {
   cert?: TlsMaterial | readonly TlsMaterial[];
   /** The private key of each of `cert`. If not given it is looked for in the same PEM. */
   key?: TlsMaterial | readonly TlsMaterial[];
-  /** Key, certificate and chain as PKCS#12, in place of `key` and `cert`. */
+  /**
+   * Key, certificate and chain as PKCS#12, in place of `key` and `cert`. What programs encrypted with
+   * RC2, before OpenSSL 3, is not read.
+   */
   pfx?: TlsMaterial;
   /** Decrypts `key` or `pfx`. */
   passphrase?: string;
-  /** Who is trusted, in place of the system's store. A listener names them to its clients. */
+  /**
+   * Who is trusted, in place of the system's store: roots, which sign themselves. A certificate below a
+   * root helps to build chains and is not trusted by itself. A listener that asks for certificates
+   * names them all to its clients.
+   */
   ca?: TlsMaterial | readonly TlsMaterial[];
   /** Revocation lists. Every certificate of a peer's chain is looked up: lists of all issuers are needed. */
   crl?: TlsMaterial | readonly TlsMaterial[];
-  /** For TLS 1.2: a list as of openssl-ciphers(1). */
+  /**
+   * For TLS 1.2: a list as of openssl-ciphers(1), in place of those with ephemeral elliptic curves and
+   * authenticated encryption. `@SECLEVEL=1` or `0` at its end admits weaker keys and signatures.
+   */
   ciphers?: string;
-  /** For TLS 1.3: names with colons between them. */
+  /** For TLS 1.3: names with colons between them, such as `"TLS_AES_128_GCM_SHA256"`. */
   cipherSuites?: string;
-  /** The groups of the key exchange, the preferred first, with colons between them. */
+  /** The groups of the key exchange, the preferred first: `"X25519MLKEM768:X25519:P-256"`. */
   groups?: string;
   /** `"TLSv1.2"` if not given. */
   minVersion?: TlsVersion;
@@ -82,9 +102,10 @@ export interface TlsOptions {
    */
   session?: Uint8Array;
   /**
-   * Clients: told of each session that the server offers for resumption. In TLS 1.3 they come after
-   * the handshake, with the data, and each is good for one connection (RFC 8446, appendix C.4). They
-   * hold secrets of the connection.
+   * Clients: told of the sessions that the server offers for resumption, of several that come at once
+   * the last. In TLS 1.3 they come after the handshake, while the program reads, and each is good for
+   * one connection (RFC 8446, appendix C.4). They hold secrets of the connection, and are for plait
+   * alone. What it throws is an unhandled rejection.
    */
   onSession?: (session: Uint8Array) => void;
   /**
@@ -97,10 +118,14 @@ export interface TlsOptions {
   sni?: Readonly<Record<string, TlsOptions | TlsContext>> | ServerNameChoice;
   /**
    * Told of each line for a key log, without its end: with it whoever has recorded the connection can
-   * read it. The environment's `SSLKEYLOGFILE` names a file for those of all connections.
+   * read it. The environment's `SSLKEYLOGFILE` names a file for those of all connections. What it
+   * throws is an unhandled rejection.
    */
   onKeyLog?: (line: string) => void;
-  /** Listeners: milliseconds for each handshake; 10,000 if not given, 0 for no bound. */
+  /**
+   * Listeners: milliseconds for each handshake, from `accept` on; 10,000 if not given, 0 for no bound.
+   * Clients have the `deadline` of `connect` or `startTls`.
+   */
   handshakeTimeout?: number;
 }
 

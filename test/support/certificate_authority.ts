@@ -21,6 +21,8 @@ export interface Issuing {
   readonly from?: number;
   readonly to?: number;
   readonly digest?: string;
+  /** The subject's common name; made of the name if not given. */
+  readonly subject?: string;
 }
 
 /** An authority that may issue certificates, but none for further authorities. */
@@ -98,12 +100,12 @@ export class CertificateAuthority {
   }
 
   issue(name: string, { kind = "p256", extensions, ...rest }: Issuing): Issued {
-    const { from = -1, to = 365, digest = "sha256" } = rest;
+    const { from = -1, to = 365, digest = "sha256", subject = `plait test ${name}` } = rest;
     const { folder } = this;
     const key = makeKey(folder, name, kind);
     const request = join(folder, `${name}.csr`);
     const cert = join(folder, `${name}.pem`);
-    openssl(folder, "req", "-new", "-key", key, "-out", request, "-subj", `/CN=plait test ${name}`);
+    openssl(folder, "req", "-new", "-key", key, "-out", request, "-subj", `/CN=${subject}`);
     const config = writeConfiguration(folder, this.name, [
       ...extensions,
       "subjectKeyIdentifier=hash",

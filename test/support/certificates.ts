@@ -40,6 +40,8 @@ export interface Certificates {
   readonly expired: Issued;
   readonly notYetValid: Issued;
   readonly wrongName: Issued;
+  /** Names localhost in its subject alone. */
+  readonly subjectOnly: Issued;
   readonly wrongIp: Issued;
   readonly selfSigned: Issued;
   readonly unknownIssuer: Issued;
@@ -136,6 +138,7 @@ function make(folder: string): Certificates {
     expired: server("expired", names, { from: -20, to: -10 }),
     notYetValid: server("notYetValid", names, { from: 10, to: 20 }),
     wrongName: server("wrongName", "subjectAltName=DNS:other.example,IP:127.0.0.1"),
+    subjectOnly: middle.issue("subjectOnly", { extensions: ofServer, subject: "localhost" }),
     wrongIp: server("wrongIp", "subjectAltName=DNS:localhost,IP:192.0.2.1"),
     selfSigned: selfSign(folder, "selfSigned"),
     unknownIssuer: other.issue("unknownIssuer", { extensions: [...ofServer, names] }),
