@@ -1,13 +1,23 @@
 /** Certificates by the name that a client asks for. */
 
 import { describe, expect, test } from "bun:test";
-import { now, type Socket, sleep, type TlsOptions, tlsContext } from "../index.ts";
+import {
+  connect,
+  now,
+  type Socket,
+  sleep,
+  spawn,
+  stats,
+  type TlsOptions,
+  tlsContext,
+} from "../index.ts";
 import { certificates } from "./support/certificates.ts";
 import { failureOf } from "./support/failure.ts";
 import { isInstalled } from "./support/installed_program.ts";
 import { pollUntil } from "./support/poll.ts";
 import { runProgram } from "./support/programs.ts";
-import { dialTls, echo, presenting, serveTls } from "./support/tls_pair.ts";
+import { socketPair } from "./support/socket_pair.ts";
+import { clientHello, dialTls, echo, presenting, serveTls } from "./support/tls_pair.ts";
 
 describe.skipIf(!isInstalled("openssl"))("listeners with sni", () => {
   const made = isInstalled("openssl") ? certificates() : (undefined as never);
@@ -174,6 +184,27 @@ describe.skipIf(!isInstalled("openssl"))("listeners with sni", () => {
       expect(error).toMatchObject(expected);
       expect(socket).toMatchObject({ closed: true, remoteAddress: "127.0.0.1" });
     }
+  });
+
+  test("ask for nothing when they are closed in the same turn", async () => {
+    const asked: string[] = [];
+    const sni = (name: string) => {
+      asked.push(name);
+      return new Promise<undefined>(() => {});
+    };
+    const hello = await clientHello({ serverName: "localhost" });
+    const { fibers } = stats();
+    const listener = await serveTls(echo, { ...presenting(made.p256), sni, handshakeTimeout: 0 });
+    await using client = await connect({ host: "127.0.0.1", port: listener.port });
+    await pollUntil("it is accepted", () => listener.connections === 1);
+    await using pair = await socketPair();
+    const closing = spawn(() => pair.server.next().then(() => listener.close()));
+    // Both arrive before the next poll, in this order.
+    await Promise.all([pair.client.write("now"), client.write(hello)]);
+    await closing.join();
+    await client.next().catch(() => {});
+    expect(asked).toEqual([]);
+    expect(stats().fibers).toBe(fibers);
   });
 
   test("do not mind a choice that fails when its handshake is over", async () => {

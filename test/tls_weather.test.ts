@@ -16,7 +16,7 @@ import { failureOf } from "./support/failure.ts";
 import { isInstalled } from "./support/installed_program.ts";
 import { pollUntil } from "./support/poll.ts";
 import { readExactly, readText } from "./support/receiving.ts";
-import { dialTls, echo, presenting, serveTls } from "./support/tls_pair.ts";
+import { clientHello, dialTls, echo, presenting, serveTls } from "./support/tls_pair.ts";
 
 interface Problem {
   readonly name?: string;
@@ -44,18 +44,6 @@ describe.skipIf(!isInstalled("openssl"))("TLS in bad weather", () => {
     await using client = await dialTls(listener.port, {}, deadline(2000));
     await client.write("alive");
     expect(new TextDecoder().decode(await readExactly(client, 5))).toBe("alive");
-  }
-
-  /** The first bytes that a client of plait's sends. */
-  async function clientHello(): Promise<Uint8Array> {
-    await using listener = await listen({ host: "127.0.0.1", port: 0 });
-    const dialling = dialTls(listener.port).catch(() => {});
-    await using server = await listener.accept();
-    const head = await readExactly(server, 5);
-    const rest = await readExactly(server, head[3]! * 256 + head[4]!);
-    server.reset();
-    await dialling;
-    return Buffer.concat([head, rest]);
   }
 
   test("a client that says nothing costs a waiter until its time is up", async () => {

@@ -6,7 +6,7 @@ import { core } from "../native.ts";
 import { ParkingWait } from "../parking.ts";
 import { interrupt } from "../scheduler.ts";
 import type { Socket } from "../socket.ts";
-import { Wait } from "../wait.ts";
+import { cancellation, Wait } from "../wait.ts";
 import type { TlsContext } from "./context.ts";
 import { isTlsStatus, TlsError, tlsFailure } from "./errors.ts";
 import { noticesFor, type Told, takeTlsNotices, tellOf } from "./notices.ts";
@@ -103,6 +103,7 @@ export async function handshake(
       const wait = new HandshakeWait(socket, deadline);
       onWait?.(() => interrupt(wait, Status.cancelled));
       const isPaused = await wait.start();
+      checkOpen(socket);
       if (!isPaused) break;
       await choose(socket, setup.context, deadline);
     }
@@ -111,10 +112,15 @@ export async function handshake(
     socket.close();
     throw error;
   }
-  // Whoever closes it may do so between the end of the handshake and this continuation.
-  if (socket.closed) throw new SocketError("ERR_SOCKET_CLOSED", detailsOf(socket));
   socket.becomeSecure();
   takeTlsNotices();
+}
+
+/** A socket may be closed, or its fiber cancelled, between a wake-up and what goes on then. */
+function checkOpen(socket: Socket): void {
+  if (socket.closed) throw new SocketError("ERR_SOCKET_CLOSED", detailsOf(socket));
+  const cancelled = cancellation("handshake");
+  if (cancelled) throw cancelled;
 }
 
 /** Begins it. When this throws nothing has happened to the connection. */
@@ -208,5 +214,5 @@ async function choose(socket: Socket, context: TlsContext, deadline: number): Pr
     // Whatever went wrong, the client learns that there is nothing for this name.
     if (!socket.closed) core.tlsChooseContext(handle, id);
   }
-  if (socket.closed) throw new SocketError("ERR_SOCKET_CLOSED", detailsOf(socket));
+  checkOpen(socket);
 }

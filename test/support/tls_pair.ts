@@ -12,6 +12,7 @@ import {
 } from "../../index.ts";
 import type { Issued } from "./certificate_authority.ts";
 import { certificates } from "./certificates.ts";
+import { readExactly } from "./receiving.ts";
 
 /** The options that present a certificate with its chain. */
 export function presenting({ chain, key }: Issued): TlsOptions {
@@ -60,6 +61,18 @@ export async function tlsPair(client: TlsOptions = {}, server?: TlsOptions): Pro
       accepted.reset();
     },
   };
+}
+
+/** A client's first message, as it is on the wire. */
+export async function clientHello(tls: TlsOptions = {}): Promise<Uint8Array> {
+  await using listener = await listen({ host: "127.0.0.1", port: 0 });
+  const dialling = dialTls(listener.port, tls).catch(() => {});
+  await using server = await listener.accept();
+  const head = await readExactly(server, 5);
+  const rest = await readExactly(server, head[3]! * 256 + head[4]!);
+  server.reset();
+  await dialling;
+  return Buffer.concat([head, rest]);
 }
 
 /** Sends back whatever comes. */
