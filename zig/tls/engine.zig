@@ -182,7 +182,8 @@ pub const Engine = struct {
         engine.current = session;
         engine.setInput(input);
         engine.sealed.clearRetainingCapacity();
-        openssl.ERR_clear_error();
+        // What is left of earlier calls would be taken for this one's (SSL_get_error(3)).
+        if (session.connection != null) openssl.ERR_clear_error();
     }
 
     pub fn setInput(engine: *Engine, input: []u8) void {

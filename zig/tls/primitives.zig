@@ -1,6 +1,6 @@
-//! OpenSSL's ciphers and digests, as far as records need them. One context of each kind serves all
-//! sessions of a scheduler: to give it another key takes 60 ns, to keep one for each direction of
-//! every connection takes 2.4 KB.
+//! OpenSSL's ciphers and digests, as far as records need them. All sessions of a scheduler share a few
+//! contexts: to give one another key takes 60 ns, to keep one for each direction of every connection
+//! takes 2.4 KB.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -81,16 +81,22 @@ const Cipher = struct {
     key: KeyNumber = nobody,
 };
 
+/// Contexts of each suite and direction, so that this many connections can be busy side by side
+/// without taking each other's keys away.
+const places = 64;
+
 const suites = @typeInfo(Suite).@"enum".fields.len;
 const digests = @typeInfo(Digest).@"enum".fields.len;
 
 pub const Primitives = struct {
-    ciphers: [suites][2]Cipher = @splat(@splat(.{})),
+    ciphers: [suites][2][places]Cipher = @splat(@splat(@splat(.{}))),
+    algorithms: [suites]?*openssl.CipherAlgorithm = @splat(null),
     digest_contexts: [digests]?*openssl.DigestContext = @splat(null),
     last_key: KeyNumber = nobody,
 
     pub fn deinit(primitives: *Primitives) void {
-        for (primitives.ciphers) |pair| for (pair) |cipher| openssl.EVP_CIPHER_CTX_free(cipher.context);
+        for (primitives.ciphers) |pair| for (pair) |ciphers| for (ciphers) |cipher| openssl.EVP_CIPHER_CTX_free(cipher.context);
+        for (primitives.algorithms) |algorithm| if (algorithm) |fetched| openssl.EVP_CIPHER_free(fetched);
         for (primitives.digest_contexts) |context| openssl.EVP_MD_CTX_free(context);
         primitives.* = .{};
     }
@@ -100,13 +106,12 @@ pub const Primitives = struct {
         const digest = suite.digest();
         const slot = &primitives.digest_contexts[@intFromEnum(digest)];
         if (slot.* == null) slot.* = makeDigest(digest) orelse return false;
-        for (&primitives.ciphers[@intFromEnum(suite)], [_]Direction{ .open, .seal }) |*cipher, direction| {
-            if (cipher.context == null) cipher.context = makeCipher(suite, direction) orelse return false;
-        }
+        const algorithm = &primitives.algorithms[@intFromEnum(suite)];
+        if (algorithm.* == null) algorithm.* = openssl.EVP_CIPHER_fetch(null, suite.name(), null) orelse return false;
         return true;
     }
 
-    /// A number for a key that nobody has had.
+    /// A number for a key that nobody has had. A session takes two in a row.
     pub fn numberKey(primitives: *Primitives) KeyNumber {
         primitives.last_key += 1;
         return primitives.last_key;
@@ -148,7 +153,8 @@ pub const Primitives = struct {
         key: *const [longest_key]u8,
         nonce: *const [nonce_bytes]u8,
     ) ?*openssl.CipherContext {
-        const cipher = &primitives.ciphers[@intFromEnum(suite)][@intFromEnum(direction)];
+        const cipher = &primitives.ciphers[@intFromEnum(suite)][@intFromEnum(direction)][number / 2 % places];
+        if (cipher.context == null) cipher.context = makeCipher(primitives.algorithms[@intFromEnum(suite)].?, direction) orelse return null;
         const new_key: ?[*]const u8 = if (cipher.key == number) null else key;
         cipher.key = nobody;
         if (openssl.EVP_CipherInit_ex(cipher.context, null, null, new_key, nonce, @intFromEnum(direction)) != 1) return null;
@@ -218,9 +224,7 @@ fn makeDigest(digest: Digest) ?*openssl.DigestContext {
     return null;
 }
 
-fn makeCipher(suite: Suite, direction: Direction) ?*openssl.CipherContext {
-    const algorithm = openssl.EVP_CIPHER_fetch(null, suite.name(), null) orelse return null;
-    defer openssl.EVP_CIPHER_free(algorithm);
+fn makeCipher(algorithm: *openssl.CipherAlgorithm, direction: Direction) ?*openssl.CipherContext {
     const context = openssl.EVP_CIPHER_CTX_new() orelse return null;
     if (openssl.EVP_CipherInit_ex(context, algorithm, null, null, null, @intFromEnum(direction)) == 1) return context;
     openssl.EVP_CIPHER_CTX_free(context);
