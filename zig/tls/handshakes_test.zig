@@ -400,3 +400,20 @@ test "a handshake that runs out of memory ends, and its waiter hears of it" {
     failing.fail_index = std.math.maxInt(usize);
     try expectEqual(null, streams.close(harness.scheduler, server));
 }
+
+test "keys are not exchanged over finite fields, unless it is asked for" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const server_context = try tls.serverContext(harness.scheduler);
+    const client_context = try tls.clientContext(harness.scheduler);
+    try expectEqual(null, contexts.setGroups(tls.contextOf(&harness, client_context), "ffdhe2048:ffdhe3072"));
+    {
+        const pair, const results = try failedPair(&harness, server_context, client_context, "localhost");
+        try std.testing.expectEqualSlices(?Status, &.{ .tls_failed, .tls_failed }, &results);
+        try tls.closeBoth(&harness, pair);
+    }
+    try expectEqual(null, contexts.setGroups(tls.contextOf(&harness, server_context), "ffdhe3072"));
+    const pair = try tls.connected(&harness, server_context, client_context);
+    try tls.expectText(&harness, pair.client, .group, "ffdhe3072");
+    try tls.closeBoth(&harness, pair);
+}
