@@ -102,6 +102,8 @@ fn expectName(engine: *Engine, session: *Session, name: []const u8) ?Status {
     else
         name;
     if (bare.len == 0 or bare.len > hello.longest_name or std.mem.indexOfScalar(u8, bare, 0) != null) return .EINVAL;
+    // To OpenSSL a name that begins with a dot stands for every one that ends with it.
+    if (!is_address and (bare[0] == '.' or std.mem.endsWith(u8, bare, ".") or std.mem.indexOf(u8, bare, "..") != null)) return .EINVAL;
     const extra = session.extraOf(engine.allocator) catch return .exhausted;
     const text = engine.allocator.alloc(u8, bare.len + 1) catch return .exhausted;
     @memcpy(text[0..bare.len], bare);

@@ -317,8 +317,9 @@ test "what cannot begin is refused" {
     defer system.close(peer);
     const start = handshakes.start;
     const scheduler = harness.scheduler;
-    try expectEqual(.EINVAL, start(scheduler, handle, context, .{ .is_server = false, .name = "a\x00b" }));
-    try expectEqual(.EINVAL, start(scheduler, handle, context, .{ .is_server = false, .name = "." }));
+    for ([_][]const u8{ "a\x00b", ".", "..", ".example.test", "a..b", "a.." }) |name| {
+        try expectEqual(.EINVAL, start(scheduler, handle, context, .{ .is_server = false, .name = name }));
+    }
     try expectEqual(.stale_handle, start(scheduler, handle, 77, .{ .is_server = false }));
     try expectEqual(.stale_handle, start(scheduler, handle, 0, .{ .is_server = false }));
     const reader = harness.park(handle, .readable);
