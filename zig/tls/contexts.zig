@@ -294,18 +294,22 @@ fn acceptValid(is_valid: c_int, store: *openssl.StoreContext) callconv(.c) c_int
 /// stays to be seen as the verification's result.
 fn acceptAnyIssuer(is_valid: c_int, store: *openssl.StoreContext) callconv(.c) c_int {
     if (is_valid == 1) return 1;
-    return switch (openssl.X509_STORE_CTX_get_error(store)) {
+    if (isAboutIssuer(openssl.X509_STORE_CTX_get_error(store))) return 1;
+    hello.keepRefused(store);
+    return 0;
+}
+
+/// Whether a result of verification says that nobody who is trusted vouches for the certificate, and
+/// nothing else.
+pub fn isAboutIssuer(result: c_long) bool {
+    return switch (result) {
         openssl.X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT,
         openssl.X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
         openssl.X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN,
         openssl.X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
         openssl.X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE,
-        openssl.X509_V_ERR_CERT_UNTRUSTED,
-        => 1,
-        else => {
-            hello.keepRefused(store);
-            return 0;
-        },
+        => true,
+        else => false,
     };
 }
 

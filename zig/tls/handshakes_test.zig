@@ -274,6 +274,10 @@ fn resumable(harness: *Harness, server_context: i32, client_context: i32, buffer
     return session;
 }
 
+fn isResumed(harness: *Harness, handle: i32) bool {
+    return reports.isResumed(handshakes.find(harness.scheduler, handle).?);
+}
+
 test "a session is resumed, for the name that it was verified for" {
     var harness = try Harness.init();
     defer harness.deinit();
@@ -287,7 +291,7 @@ test "a session is resumed, for the name that it was verified for" {
         for ([_]struct { []const u8, c_long }{ .{ "localhost", 0 }, .{ "example.org", 62 }, .{ "127.0.0.2", 64 } }) |case| {
             const pair = try tls.startPair(&harness, server_context, client_context, case[0], session);
             const results = try tls.outcomes(&harness, pair);
-            try expect(reports.isResumed(handshakes.find(harness.scheduler, pair.client).?));
+            try expectEqual(case[1] == 0, isResumed(&harness, pair.client));
             try expectEqual(if (case[1] == 0) null else Status.tls_failed, results[1]);
             try expectEqual(case[1], verdict(&harness, pair.client));
             try tls.closeBoth(&harness, pair);
@@ -298,14 +302,45 @@ test "a session is resumed, for the name that it was verified for" {
             try expectEqual(null, contexts.setVersions(tls.contextOf(&harness, another), version, version));
             const pair = try tls.startPair(&harness, server_context, another, "localhost", session);
             try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
-            try expect(reports.isResumed(handshakes.find(harness.scheduler, pair.client).?));
+            try expect(isResumed(&harness, pair.client));
             try tls.closeBoth(&harness, pair);
         }
         const other = try tls.serverContext(harness.scheduler);
         const pair = try tls.startPair(&harness, other, client_context, "localhost", session);
         try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
-        try expect(!reports.isResumed(handshakes.find(harness.scheduler, pair.client).?));
+        try expect(!isResumed(&harness, pair.client));
         try tls.closeBoth(&harness, pair);
+    }
+}
+
+test "a session whose certificate would be refused is not resumed" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    for ([_][]const u8{ certificates.certificate, certificates.expired_certificate }) |certificate| {
+        const server_context: i32 = try contexts.create(&harness.scheduler.tls);
+        const server = tls.contextOf(&harness, server_context);
+        try expectEqual(null, credentials.addCertificates(server, certificate));
+        try expectEqual(null, credentials.setKey(server, certificates.key, ""));
+        const careless: i32 = try contexts.create(&harness.scheduler.tls);
+        tls.contextOf(&harness, careless).verify_peer = false;
+        var buffer: [4096]u8 = undefined;
+        const session = try resumable(&harness, server_context, careless, &buffer);
+
+        const lenient: i32 = try contexts.create(&harness.scheduler.tls);
+        tls.contextOf(&harness, lenient).verify_issuer = false;
+        const strict: i32 = try contexts.create(&harness.scheduler.tls);
+        const is_expired = certificate.ptr == certificates.expired_certificate;
+        for ([_]struct { i32, bool, c_long }{
+            .{ careless, true, if (is_expired) 10 else 18 },
+            .{ lenient, !is_expired, if (is_expired) 10 else 18 },
+            .{ strict, false, 18 },
+        }) |case| {
+            const pair = try tls.startPair(&harness, server_context, case[0], "localhost", session);
+            _ = try tls.outcomes(&harness, pair);
+            try expectEqual(case[1], isResumed(&harness, pair.client));
+            try expectEqual(case[2], verdict(&harness, pair.client));
+            try tls.closeBoth(&harness, pair);
+        }
     }
 }
 
