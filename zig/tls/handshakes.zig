@@ -279,7 +279,14 @@ pub fn chooseContext(scheduler: *Scheduler, handle: i32, context_id: i32) ?Statu
     }
     session.flags.chosen = true;
     session.state = .handshaking;
-    step(scheduler, session.socket);
+    // A refusal is told at once, for the caller may close.
+    if (context_id == 0) {
+        step(scheduler, session.socket);
+    } else {
+        // Many may choose in one turn: what takes long waits for polls, which take their time for it.
+        scheduler.tls.due.pushBack(&scheduler.tls.sessions, session.index);
+        scheduler.backend.notify();
+    }
     return null;
 }
 

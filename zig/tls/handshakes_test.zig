@@ -243,6 +243,9 @@ test "a handshake pauses for the choice of a context" {
         }
         try expectEqual(null, handshakes.chooseContext(harness.scheduler, pair.server, choice));
         try expectEqual(.EALREADY, handshakes.chooseContext(harness.scheduler, pair.server, choice));
+        // A refusal is told at once, for the caller may close. What takes long is for polls to do.
+        try expectEqual(@intFromBool(choice != 0), harness.scheduler.tls.due.length);
+        try expect(system.pollOne(harness.scheduler.backend.descriptor(), false, 0));
         const results = try tls.outcomes(&harness, pair);
         if (choice == other) {
             try std.testing.expectEqualSlices(?Status, &.{ null, null }, &results);
