@@ -99,6 +99,7 @@ pub fn create(engine: *Engine) !i32 {
     _ = openssl.SSL_CTX_set_ex_data(raw, 0, context);
     openssl.SSL_CTX_set_alpn_select_cb(raw, hello.selectProtocol, context);
     openssl.SSL_CTX_set_keylog_callback(raw, hello.keepKeyLog);
+    _ = openssl.SSL_CTX_set_session_ticket_cb(raw, null, hello.useTicket, null);
     openssl.SSL_CTX_set_client_hello_cb(raw, hello.receiveClientHello, context);
     _ = openssl.SSL_CTX_callback_ctrl(raw, openssl.CTRL_SET_TLSEXT_SERVERNAME_CB, @ptrCast(&hello.acknowledgeName));
     return id;

@@ -165,7 +165,7 @@ fn isAcceptable(context: *const contexts.Context, connection: *const openssl.Con
     const result = openssl.SSL_get_verify_result(connection);
     if (result != openssl.X509_V_OK and (context.verify_issuer or !contexts.isAboutIssuer(result))) return false;
     const certificate = openssl.SSL_SESSION_get0_peer(earlier) orelse return false;
-    if (openssl.X509_cmp_current_time(openssl.X509_get0_notAfter(certificate)) <= 0) return false;
+    if (openssl.hasExpired(certificate)) return false;
     return if (expected) |name| name.fits(certificate) else true;
 }
 

@@ -347,6 +347,35 @@ test "a session whose certificate would be refused is not resumed" {
     }
 }
 
+test "a client does not outlive its certificate by resuming" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    for ([_]u32{ 0x0303, 0x0304 }) |version| {
+        const server_context = try tls.serverContext(harness.scheduler);
+        const server = tls.contextOf(&harness, server_context);
+        server.client_authentication = .require;
+        try expectEqual(null, contexts.setVersions(server, version, version));
+        try expectEqual(null, credentials.addAuthorities(server, certificates.expired_certificate));
+        const client_context = try tls.clientContext(harness.scheduler);
+        const client = tls.contextOf(&harness, client_context);
+        try expectEqual(null, credentials.addCertificates(client, certificates.expired_certificate));
+        try expectEqual(null, credentials.setKey(client, certificates.key, ""));
+        // As it was when the certificate was good.
+        server.verify_peer = false;
+        var buffer: [4096]u8 = undefined;
+        const session = try resumable(&harness, server_context, client_context, &buffer);
+        for ([_]bool{ false, true }) |verify_peer| {
+            server.verify_peer = verify_peer;
+            const pair = try tls.startPair(&harness, server_context, client_context, "localhost", session);
+            const results = try tls.outcomes(&harness, pair);
+            try expectEqual(!verify_peer, isResumed(&harness, pair.server));
+            try expectEqual(if (verify_peer) Status.tls_failed else null, results[0]);
+            if (verify_peer) try expectEqual(10, verdict(&harness, pair.server));
+            try tls.closeBoth(&harness, pair);
+        }
+    }
+}
+
 test "what cannot begin is refused" {
     var harness = try Harness.init();
     defer harness.deinit();

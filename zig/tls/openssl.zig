@@ -135,13 +135,17 @@ pub extern "c" fn X509_CRL_free(list: *RevocationList) void;
 pub extern "c" fn EVP_PKEY_free(key: *PrivateKey) void;
 pub extern "c" fn i2d_X509(certificate: *const Certificate, output: ?*[*]u8) c_int;
 pub extern "c" fn X509_check_host(certificate: *Certificate, name: [*]const u8, length: usize, flags: c_uint, peer_name: ?*?[*:0]u8) c_int;
-pub extern "c" fn X509_get0_notAfter(certificate: *const Certificate) *const Time;
-pub extern "c" fn X509_cmp_current_time(time: *const Time) c_int;
+extern "c" fn X509_get0_notAfter(certificate: *const Certificate) *const Time;
+extern "c" fn X509_cmp_current_time(time: *const Time) c_int;
 pub extern "c" fn X509_check_ip_asc(certificate: *Certificate, address: [*:0]const u8, flags: c_uint) c_int;
 pub extern "c" fn X509_chain_up_ref(chain: *Stack) ?*Stack;
 pub extern "c" fn OPENSSL_sk_num(stack: ?*const Stack) c_int;
 pub extern "c" fn OPENSSL_sk_value(stack: ?*const Stack, index: c_int) ?*anyopaque;
 pub extern "c" fn OPENSSL_sk_pop_free(stack: ?*Stack, free: *const fn (?*anyopaque) callconv(.c) void) void;
+
+pub fn hasExpired(certificate: *const Certificate) bool {
+    return X509_cmp_current_time(X509_get0_notAfter(certificate)) <= 0;
+}
 
 // -- Verification
 pub const X509_V_OK = 0;
@@ -195,6 +199,11 @@ pub const TLS1_3_VERSION: c_int = 0x0304;
 pub const TLSEXT_ERR_OK: c_int = 0;
 pub const TLSEXT_ERR_ALERT_FATAL: c_int = 2;
 pub const NPN_NEGOTIATED: c_int = 1;
+pub const TICKET_SUCCESS: c_int = 5;
+pub const TICKET_SUCCESS_RENEW: c_int = 6;
+pub const TICKET_RETURN_IGNORE_RENEW: c_int = 2;
+pub const TICKET_RETURN_USE: c_int = 3;
+pub const TICKET_RETURN_USE_RENEW: c_int = 4;
 pub const CLIENT_HELLO_SUCCESS: c_int = 1;
 pub const CLIENT_HELLO_ERROR: c_int = 0;
 pub const CLIENT_HELLO_RETRY: c_int = -1;
@@ -224,6 +233,7 @@ pub extern "c" fn SSL_CTX_add_client_CA(context: *Context, certificate: *Certifi
 pub extern "c" fn SSL_CTX_set_session_id_context(context: *Context, id: [*]const u8, length: c_uint) c_int;
 pub extern "c" fn SSL_CTX_sess_set_new_cb(context: *Context, callback: ?*const NewSession) void;
 pub extern "c" fn SSL_CTX_set_keylog_callback(context: *Context, callback: ?*const KeyLog) void;
+pub extern "c" fn SSL_CTX_set_session_ticket_cb(context: *Context, generate: ?*const fn (*Connection, ?*anyopaque) callconv(.c) c_int, decrypt: *const DecryptedTicket, argument: ?*anyopaque) c_int;
 pub extern "c" fn SSL_CTX_set_num_tickets(context: *Context, count: usize) c_int;
 pub extern "c" fn SSL_CTX_set_client_hello_cb(context: *Context, callback: ?*const ClientHello, argument: ?*anyopaque) void;
 pub extern "c" fn SSL_CTX_set_security_level(context: *Context, level: c_int) void;
@@ -234,6 +244,7 @@ pub const AlpnSelect = fn (*Connection, *[*]const u8, *u8, [*]const u8, c_uint, 
 pub const NewSession = fn (*Connection, *Session) callconv(.c) c_int;
 pub const KeyLog = fn (*const Connection, [*:0]const u8) callconv(.c) void;
 pub const ClientHello = fn (*Connection, *c_int, ?*anyopaque) callconv(.c) c_int;
+pub const DecryptedTicket = fn (*Connection, ?*Session, ?[*]const u8, usize, c_int, ?*anyopaque) callconv(.c) c_int;
 pub const ServerName = fn (*Connection, *c_int, ?*anyopaque) callconv(.c) c_int;
 
 // -- Connections
