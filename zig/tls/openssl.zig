@@ -29,7 +29,6 @@ pub const INIT_NO_ATEXIT: u64 = 0x80000;
 pub const VERSION_TEXT: c_int = 0;
 pub extern "c" fn OPENSSL_init_ssl(options: u64, settings: ?*anyopaque) c_int;
 pub extern "c" fn OpenSSL_version(kind: c_int) [*:0]const u8;
-pub extern "c" fn CRYPTO_free(pointer: ?*anyopaque, file: ?[*:0]const u8, line: c_int) void;
 
 // -- Ciphers and digests
 pub const CTRL_AEAD_GET_TAG: c_int = 0x10;
@@ -75,7 +74,6 @@ pub const AD_REASON_OFFSET = 1000;
 pub extern "c" fn ERR_new() void;
 pub extern "c" fn ERR_set_error(library: c_int, reason: c_int, format: ?[*:0]const u8, ...) void;
 pub extern "c" fn ERR_clear_error() void;
-pub extern "c" fn ERR_peek_error() c_ulong;
 pub extern "c" fn ERR_peek_last_error() c_ulong;
 pub extern "c" fn ERR_get_error() c_ulong;
 pub extern "c" fn ERR_lib_error_string(code: c_ulong) ?[*:0]const u8;
@@ -118,7 +116,6 @@ pub extern "c" fn BIO_clear_flags(bio: *Bio, flags: c_int) void;
 
 // -- Certificates and keys
 pub const PasswordCallback = fn ([*]u8, c_int, c_int, ?*anyopaque) callconv(.c) c_int;
-pub extern "c" fn PEM_read_bio_X509(bio: *Bio, reused: ?*?*Certificate, callback: *const PasswordCallback, argument: ?*anyopaque) ?*Certificate;
 pub extern "c" fn PEM_read_bio_X509_AUX(bio: *Bio, reused: ?*?*Certificate, callback: *const PasswordCallback, argument: ?*anyopaque) ?*Certificate;
 pub extern "c" fn PEM_read_bio_X509_CRL(bio: *Bio, reused: ?*?*RevocationList, callback: *const PasswordCallback, argument: ?*anyopaque) ?*RevocationList;
 pub extern "c" fn PEM_read_bio_PrivateKey(bio: *Bio, reused: ?*?*PrivateKey, callback: *const PasswordCallback, argument: ?*anyopaque) ?*PrivateKey;
@@ -216,7 +213,6 @@ pub extern "c" fn SSL_CTX_free(context: *Context) void;
 pub extern "c" fn SSL_CTX_ctrl(context: *Context, command: c_int, number: c_long, pointer: ?*anyopaque) c_long;
 pub extern "c" fn SSL_CTX_callback_ctrl(context: *Context, command: c_int, callback: ?*const fn () callconv(.c) void) c_long;
 pub extern "c" fn SSL_CTX_set_options(context: *Context, options: u64) u64;
-pub extern "c" fn SSL_CTX_set_verify(context: *Context, mode: c_int, callback: ?*const VerifyCallback) void;
 pub extern "c" fn SSL_CTX_set_cipher_list(context: *Context, list: [*:0]const u8) c_int;
 pub extern "c" fn SSL_CTX_set_ciphersuites(context: *Context, list: [*:0]const u8) c_int;
 pub extern "c" fn SSL_CTX_set_alpn_protos(context: *Context, protocols: [*]const u8, length: c_uint) c_int;
@@ -245,13 +241,9 @@ pub const NewSession = fn (*Connection, *Session) callconv(.c) c_int;
 pub const KeyLog = fn (*const Connection, [*:0]const u8) callconv(.c) void;
 pub const ClientHello = fn (*Connection, *c_int, ?*anyopaque) callconv(.c) c_int;
 pub const DecryptedTicket = fn (*Connection, ?*Session, ?[*]const u8, usize, c_int, ?*anyopaque) callconv(.c) c_int;
-pub const ServerName = fn (*Connection, *c_int, ?*anyopaque) callconv(.c) c_int;
 
 // -- Connections
-pub const ERROR_SSL = 1;
 pub const ERROR_WANT_READ = 2;
-pub const ERROR_WANT_WRITE = 3;
-pub const ERROR_SYSCALL = 5;
 pub const ERROR_ZERO_RETURN = 6;
 pub const ERROR_WANT_CLIENT_HELLO_CB = 11;
 pub const KEY_UPDATE_NOT_REQUESTED: c_int = 0;
@@ -276,7 +268,6 @@ pub extern "c" fn SSL_pending(connection: *const Connection) c_int;
 pub extern "c" fn SSL_ctrl(connection: *Connection, command: c_int, number: c_long, pointer: ?*anyopaque) c_long;
 pub extern "c" fn SSL_get0_param(connection: *Connection) *VerifyParameters;
 pub extern "c" fn SSL_set_verify(connection: *Connection, mode: c_int, callback: ?*const VerifyCallback) void;
-pub extern "c" fn SSL_get_verify_mode(connection: *const Connection) c_int;
 pub extern "c" fn SSL_get_verify_result(connection: *const Connection) c_long;
 pub extern "c" fn SSL_set_verify_result(connection: *Connection, result: c_long) void;
 pub extern "c" fn SSL_get_version(connection: *const Connection) [*:0]const u8;
@@ -299,6 +290,5 @@ pub extern "c" fn SSL_SESSION_get0_peer(session: *Session) ?*Certificate;
 pub extern "c" fn SSL_SESSION_free(session: ?*Session) void;
 pub extern "c" fn d2i_SSL_SESSION(reused: ?*?*Session, input: *[*]const u8, length: c_long) ?*Session;
 pub extern "c" fn i2d_SSL_SESSION(session: *const Session, output: ?*[*]u8) c_int;
-pub extern "c" fn SSL_is_server(connection: *const Connection) c_int;
 pub extern "c" fn SSL_key_update(connection: *Connection, kind: c_int) c_int;
 pub extern "c" fn SSL_client_hello_get0_ext(connection: *Connection, kind: c_uint, data: *?[*]const u8, length: *usize) c_int;
