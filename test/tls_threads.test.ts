@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { appendFileSync, copyFileSync, writeFileSync } from "node:fs";
+import { listen } from "../index.ts";
 import { certificates } from "./support/certificates.ts";
 import { isInstalled } from "./support/installed_program.ts";
 import { Program, runProgram, withImports } from "./support/programs.ts";
@@ -25,6 +26,24 @@ describe.skipIf(!isInstalled("openssl"))("TLS", () => {
       return new TextDecoder().decode(await socket.next());
     };
   `;
+
+  test("whose thread blocks for the server's greeting has told the server all it waits for", async () => {
+    const tls = { cert: made.p256.chain, key: made.p256.key };
+    await using listener = await listen({ host: "127.0.0.1", port: 0, tls }, async (socket) => {
+      await socket.write("220 ready");
+    });
+    const { stdout, stderr, exitCode } = await runProgram(
+      `
+      ${echo()}
+      const socket = await dial(${listener.port});
+      const buffer = new Uint8Array(64);
+      const count = socket.readSync(buffer, deadline(3000));
+      console.log(new TextDecoder().decode(buffer.subarray(0, count)));
+      socket.close();
+      `,
+    );
+    expect({ stdout, stderr, exitCode }).toEqual({ stdout: "220 ready", stderr: "", exitCode: 0 });
+  });
 
   test("goes on in one thread while a Worker is terminated in the midst of it", async () => {
     using folder = new TemporaryFolder();

@@ -20,6 +20,7 @@ const tls_handshakes = @import("tls/handshakes.zig");
 const tls_openssl = @import("tls/openssl.zig");
 const tls_reasons = @import("tls/reasons.zig");
 const tls_reports = @import("tls/reports.zig");
+const tls_transfers = @import("tls/transfers.zig");
 const watching = @import("watching.zig");
 const Scheduler = scheduler_module.Scheduler;
 const Status = abi.Status;
@@ -188,6 +189,8 @@ pub fn waitBlocking(handle: i32, kind: i32, timeout_milliseconds: i32) callconv(
     const is_taken = if (for_write) socket.flags.write_granted else socket.flags.read_granted;
     const queue = if (for_write) socket.writers else socket.readers;
     if (is_taken or !queue.isEmpty()) return Status.EALREADY.code();
+    // No poll sends meanwhile what the peer may be waiting for.
+    if (socket.tls != tls_transfers.none) tls_transfers.flush(scheduler(), socket, tls_transfers.sessionOf(scheduler(), socket));
     if (!system.pollOne(socket.fd, for_write, timeout_milliseconds)) return 0;
     streams.setReady(scheduler(), socket, if (for_write) .writable else .readable);
     return 1;

@@ -73,7 +73,8 @@ export function checkedServerName(name: unknown, option: string): string {
   // The zone of an IPv6 address says how this machine reaches it (RFC 4007), and nothing to others.
   const withoutZone = name.includes(":") ? name.replace(/%.*$/, "") : name;
   const withoutDot = withoutZone.endsWith(".") ? withoutZone.slice(0, -1) : withoutZone;
-  if (!/^[A-Za-z0-9_.:-]{1,253}$/.test(withoutDot)) {
+  const hasEmptyLabel = /^\.|\.\.|\.$/.test(withoutDot);
+  if (hasEmptyLabel || !/^[A-Za-z0-9_.:-]{1,253}$/.test(withoutDot)) {
     throw typeMistake(
       `${option} is a host name in its ASCII form or an IP address, not ${JSON.stringify(name)}`,
     );

@@ -56,3 +56,18 @@ pub const other_key =
     \\prNwqa3rXkoPz4ajP6QfrkoadQTB61KdfIDMSniELxajtonJ/BMb+vxC
     \\-----END PRIVATE KEY-----
 ;
+
+/// As the first one, for localhost, and good until 2021.
+pub const expired_certificate =
+    \\-----BEGIN CERTIFICATE-----
+    \\MIIBgzCCASigAwIBAgICEmcwCgYIKoZIzj0EAwIwHTEbMBkGA1UEAwwScGxhaXQg
+    \\ZXhwaXJlZCB0ZXN0MB4XDTIwMDEwMTAwMDAwMFoXDTIxMDEwMTAwMDAwMFowHTEb
+    \\MBkGA1UEAwwScGxhaXQgZXhwaXJlZCB0ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0D
+    \\AQcDQgAE2OjXmCZ+jTRGqp/nEv8utx4G4PNpoM+20RiqQi6KHRkdXQcyWOS/a9eu
+    \\Ii9T1k/lS5zLKcaKNVT8p+MjI7/DcKNYMFYwDwYDVR0TAQH/BAUwAwEB/zAOBgNV
+    \\HQ8BAf8EBAMCAYYwFAYDVR0RBA0wC4IJbG9jYWxob3N0MB0GA1UdDgQWBBSYHn94
+    \\xnDcmbxvpc1h/wzvLCiLlDAKBggqhkjOPQQDAgNJADBGAiEAumaI0vPTosAuxfHg
+    \\AXPA20JH4ePMc3OPDU2OsxTo+EgCIQDGKdphFNsQS2YA3iNzXsC2k/CdKnVM8g46
+    \\z0VDgtD8xw==
+    \\-----END CERTIFICATE-----
+;

@@ -12,12 +12,15 @@ const Status = abi.Status;
 pub const none = @import("../pool.zig").none;
 
 /// The TLS 1.2 cipher suites: those with forward secrecy and authenticated encryption (RFC 9325,
-/// 4.2). Key exchange over finite fields is left out, for clients can make a server work hard with
-/// it (CVE-2002-20001). TLS 1.3 has no others.
+/// 4.2). Those of TLS 1.3 are all of this kind.
 const default_ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
 
-/// What OpenSSL calls its own choice of groups in a list (SSL_CTX_set1_groups_list(3)).
-const default_groups: [:0]const u8 = "DEFAULT";
+/// The groups for the key exchange: OpenSSL's own without the finite fields, for clients can make a
+/// server work hard with these (CVE-2002-20001). OpenSSL before 3.5 takes the second list.
+const default_groups = [_][:0]const u8{
+    "?*X25519MLKEM768 / ?*X25519:?secp256r1 / ?X448:?secp384r1:?secp521r1",
+    "X25519:secp256r1:X448:secp384r1:secp521r1",
+};
 
 /// Keys of at least 112 bits of strength; RSA from 2,048 bits on, and no SHA-1 (SSL_CTX_set_security_level(3)).
 const security_level = 2;
@@ -47,7 +50,7 @@ pub const Context = struct {
     asks_server_name: bool = false,
     /// In another context's table of names.
     is_member: bool = false,
-    /// The list of groups for the key exchange, if not OpenSSL's own.
+    /// The list of groups for the key exchange, if not the default one.
     groups: ?[:0]u8 = null,
     /// The protocols a server chooses from, in its order of preference, in wire format.
     protocols: []u8 = &.{},
@@ -80,7 +83,8 @@ pub fn create(engine: *Engine) !i32 {
     openssl.SSL_CTX_set_security_level(raw, security_level);
     _ = openssl.SSL_CTX_set_num_tickets(raw, tickets);
     if (openssl.SSL_CTX_ctrl(raw, openssl.CTRL_SET_MIN_PROTO_VERSION, openssl.TLS1_2_VERSION, null) != 1 or
-        openssl.SSL_CTX_set_cipher_list(raw, default_ciphers) != 1) return refused();
+        openssl.SSL_CTX_set_cipher_list(raw, default_ciphers) != 1 or
+        !applyGroups(raw, null)) return refused();
 
     try engine.context_ids.ensureUnusedCapacity(engine.allocator, 1);
     const id = next_id.fetchAdd(1, .monotonic);
@@ -95,6 +99,7 @@ pub fn create(engine: *Engine) !i32 {
     _ = openssl.SSL_CTX_set_ex_data(raw, 0, context);
     openssl.SSL_CTX_set_alpn_select_cb(raw, hello.selectProtocol, context);
     openssl.SSL_CTX_set_keylog_callback(raw, hello.keepKeyLog);
+    _ = openssl.SSL_CTX_set_session_ticket_cb(raw, null, hello.useTicket, null);
     openssl.SSL_CTX_set_client_hello_cb(raw, hello.receiveClientHello, context);
     _ = openssl.SSL_CTX_callback_ctrl(raw, openssl.CTRL_SET_TLSEXT_SERVERNAME_CB, @ptrCast(&hello.acknowledgeName));
     return id;
@@ -146,17 +151,29 @@ pub fn setCipherSuites(context: *Context, list: []const u8) ?Status {
 }
 
 pub fn setGroups(context: *Context, list: []const u8) ?Status {
-    const refusal = setText(context, list, struct {
-        fn set(raw: *openssl.Context, text: [*:0]const u8) bool {
-            return openssl.SSL_CTX_ctrl(raw, openssl.CTRL_SET_GROUPS_LIST, 0, @constCast(text)) == 1;
-        }
-    }.set);
-    if (refusal != null) return refusal;
+    openssl.ERR_clear_error();
     const allocator = context.engine.allocator;
-    const copy = allocator.dupeZ(u8, list) catch return .exhausted;
+    const text = allocator.dupeZ(u8, list) catch return .exhausted;
+    if (!applyGroups(context.raw.?, text)) {
+        allocator.free(text);
+        reasons.keep();
+        return .tls_failed;
+    }
     if (context.groups) |earlier| allocator.free(earlier);
-    context.groups = copy;
+    context.groups = text;
     return null;
+}
+
+/// Sets the groups of a context or a connection; null stands for the default ones.
+fn applyGroups(target: anytype, list: ?[:0]u8) bool {
+    const call = if (@TypeOf(target) == *openssl.Context) openssl.SSL_CTX_ctrl else openssl.SSL_ctrl;
+    if (list) |text| return call(target, openssl.CTRL_SET_GROUPS_LIST, 0, text.ptr) == 1;
+    for (default_groups) |text| {
+        if (call(target, openssl.CTRL_SET_GROUPS_LIST, 0, @constCast(text.ptr)) != 1) continue;
+        openssl.ERR_clear_error();
+        return true;
+    }
+    return false;
 }
 
 /// Trusts the certificates of a file, or of a folder whose files are named by hashes of subjects
@@ -278,18 +295,22 @@ fn acceptValid(is_valid: c_int, store: *openssl.StoreContext) callconv(.c) c_int
 /// stays to be seen as the verification's result.
 fn acceptAnyIssuer(is_valid: c_int, store: *openssl.StoreContext) callconv(.c) c_int {
     if (is_valid == 1) return 1;
-    return switch (openssl.X509_STORE_CTX_get_error(store)) {
+    if (isAboutIssuer(openssl.X509_STORE_CTX_get_error(store))) return 1;
+    hello.keepRefused(store);
+    return 0;
+}
+
+/// Whether a result of verification says that nobody who is trusted vouches for the certificate, and
+/// nothing else.
+pub fn isAboutIssuer(result: c_long) bool {
+    return switch (result) {
         openssl.X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT,
         openssl.X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
         openssl.X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN,
         openssl.X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
         openssl.X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE,
-        openssl.X509_V_ERR_CERT_UNTRUSTED,
-        => 1,
-        else => {
-            hello.keepRefused(store);
-            return 0;
-        },
+        => true,
+        else => false,
     };
 }
 
@@ -302,10 +323,7 @@ pub fn applyTo(context: *const Context, connection: *openssl.Connection) bool {
     ));
     if (openssl.SSL_set_SSL_CTX(connection, raw) == null) return false;
     applyVerification(context, connection, true);
-    if (before.groups != null or context.groups != null) {
-        const list = context.groups orelse default_groups;
-        if (openssl.SSL_ctrl(connection, openssl.CTRL_SET_GROUPS_LIST, 0, @constCast(list.ptr)) != 1) return false;
-    }
+    if ((before.groups != null or context.groups != null) and !applyGroups(connection, context.groups)) return false;
     const least = openssl.SSL_CTX_ctrl(raw, openssl.CTRL_GET_MIN_PROTO_VERSION, 0, null);
     const most = openssl.SSL_CTX_ctrl(raw, openssl.CTRL_GET_MAX_PROTO_VERSION, 0, null);
     return openssl.SSL_ctrl(connection, openssl.CTRL_SET_MIN_PROTO_VERSION, least, null) == 1 and

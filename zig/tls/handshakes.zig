@@ -82,61 +82,92 @@ fn prepare(engine: *Engine, context: *contexts.Context, session: *Session, setti
         return null;
     }
     openssl.SSL_set_connect_state(connection);
+    var expected: ?ExpectedName = null;
     if (settings.name.len > 0) {
-        if (expectName(engine, session, settings.name)) |status| return status;
+        expected = ExpectedName.of(settings.name) orelse return .EINVAL;
+        if (!expectName(connection, &expected.?)) return .EINVAL;
     }
-    resumeSession(connection, settings.session);
+    // Clients may resume under another context, or in another process: who verified the server for
+    // this name under the same terms is their owner's to know.
+    _ = openssl.SSL_set_session_id_context(connection, client_id, client_id.len);
+    if (settings.session.len > 0) offerSession(context, connection, settings.session, expected);
     return null;
 }
 
-/// Has the certificate checked for a name, and sends the name; an address is not sent (RFC 6066, 3).
-fn expectName(engine: *Engine, session: *Session, name: []const u8) ?Status {
-    const connection = session.connection.?;
-    const parameters = openssl.SSL_get0_param(connection);
-    const is_address = addresses.parse(name, 0) != null;
-    // The zone of an IPv6 address says how this machine reaches it.
-    const bare = if (is_address)
-        name[0 .. std.mem.indexOfScalar(u8, name, '%') orelse name.len]
-    else if (std.mem.endsWith(u8, name, "."))
-        name[0 .. name.len - 1]
-    else
-        name;
-    if (bare.len == 0 or bare.len > hello.longest_name or std.mem.indexOfScalar(u8, bare, 0) != null) return .EINVAL;
-    const extra = session.extraOf(engine.allocator) catch return .exhausted;
-    const text = engine.allocator.alloc(u8, bare.len + 1) catch return .exhausted;
-    @memcpy(text[0..bare.len], bare);
-    text[bare.len] = 0;
-    extra.expected_name = text;
-    extra.is_address = is_address;
-    // A name in the subject alone is not looked at (RFC 9525, 2).
-    openssl.X509_VERIFY_PARAM_set_hostflags(parameters, name_flags);
-    const terminated: [*:0]const u8 = @ptrCast(text.ptr);
-    if (is_address) {
-        return if (openssl.X509_VERIFY_PARAM_set1_ip_asc(parameters, terminated) == 1) null else .EINVAL;
-    }
-    if (openssl.X509_VERIFY_PARAM_set1_host(parameters, text.ptr, bare.len) != 1) return .EINVAL;
-    const sent = openssl.SSL_ctrl(connection, openssl.CTRL_SET_TLSEXT_HOSTNAME, openssl.TLSEXT_NAMETYPE_host_name, text.ptr);
-    return if (sent == 1) null else .EINVAL;
-}
+const client_id = "plait";
 
+/// What a client's certificate must be valid for.
+const ExpectedName = struct {
+    buffer: [hello.longest_name + 1]u8 = undefined,
+    length: usize = 0,
+    is_address: bool,
+
+    fn of(name: []const u8) ?ExpectedName {
+        var expected: ExpectedName = .{ .is_address = addresses.parse(name, 0) != null };
+        // The zone of an IPv6 address says how this machine reaches it.
+        const bare = if (expected.is_address)
+            name[0 .. std.mem.indexOfScalar(u8, name, '%') orelse name.len]
+        else if (std.mem.endsWith(u8, name, "."))
+            name[0 .. name.len - 1]
+        else
+            name;
+        if (bare.len == 0 or bare.len > hello.longest_name or std.mem.indexOfScalar(u8, bare, 0) != null) return null;
+        // To OpenSSL a name that begins with a dot stands for every one that ends with it.
+        const has_empty_label = bare[0] == '.' or std.mem.endsWith(u8, bare, ".") or std.mem.indexOf(u8, bare, "..") != null;
+        if (has_empty_label and !expected.is_address) return null;
+        @memcpy(expected.buffer[0..bare.len], bare);
+        expected.buffer[bare.len] = 0;
+        expected.length = bare.len;
+        return expected;
+    }
+
+    fn text(expected: *const ExpectedName) [:0]const u8 {
+        return expected.buffer[0..expected.length :0];
+    }
+
+    fn fits(expected: *const ExpectedName, certificate: *openssl.Certificate) bool {
+        const name = expected.text();
+        if (expected.is_address) return openssl.X509_check_ip_asc(certificate, name, name_flags) == 1;
+        return openssl.X509_check_host(certificate, name.ptr, name.len, name_flags, null) == 1;
+    }
+};
+
+/// A name in the subject alone is not looked at (RFC 9525, 2).
 const name_flags = openssl.X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | openssl.X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
 
-/// Offers an earlier session. One that cannot be used makes for a full handshake, no more.
-fn resumeSession(connection: *openssl.Connection, bytes: []const u8) void {
-    // Clients may resume under another context, or in another process: who verified the server for
-    // this name under the same terms is their owner's to know, and `checkResumed` looks at the name.
-    _ = openssl.SSL_set_session_id_context(connection, client_id, client_id.len);
-    if (bytes.len == 0) return;
-    var cursor: [*]const u8 = bytes.ptr;
-    const length = std.math.cast(c_long, bytes.len) orelse return;
-    if (openssl.d2i_SSL_SESSION(null, &cursor, length)) |earlier| {
-        defer openssl.SSL_SESSION_free(earlier);
-        _ = openssl.SSL_set_session(connection, earlier);
-    }
-    openssl.ERR_clear_error();
+/// Has the certificate checked for a name, and sends the name; an address is not sent (RFC 6066, 3).
+fn expectName(connection: *openssl.Connection, expected: *const ExpectedName) bool {
+    const parameters = openssl.SSL_get0_param(connection);
+    const name = expected.text();
+    openssl.X509_VERIFY_PARAM_set_hostflags(parameters, name_flags);
+    if (expected.is_address) return openssl.X509_VERIFY_PARAM_set1_ip_asc(parameters, name) == 1;
+    return openssl.X509_VERIFY_PARAM_set1_host(parameters, name.ptr, name.len) == 1 and
+        openssl.SSL_ctrl(connection, openssl.CTRL_SET_TLSEXT_HOSTNAME, openssl.TLSEXT_NAMETYPE_host_name, @constCast(name.ptr)) == 1;
 }
 
-const client_id = "plait";
+/// Offers an earlier session. One that cannot be used makes for a full handshake, no more.
+fn offerSession(context: *const contexts.Context, connection: *openssl.Connection, bytes: []const u8, expected: ?ExpectedName) void {
+    defer openssl.ERR_clear_error();
+    var cursor: [*]const u8 = bytes.ptr;
+    const length = std.math.cast(c_long, bytes.len) orelse return;
+    const earlier = openssl.d2i_SSL_SESSION(null, &cursor, length) orelse return;
+    defer openssl.SSL_SESSION_free(earlier);
+    if (openssl.SSL_set_session(connection, earlier) != 1 or isAcceptable(context, connection, earlier, expected)) return;
+    _ = openssl.SSL_set_session(connection, null);
+    openssl.SSL_set_verify_result(connection, openssl.X509_V_OK);
+}
+
+/// OpenSSL verifies nothing when a session is resumed: it holds the server for the one that was
+/// verified then. Whether that was so, and would be now for this name, is checked here.
+fn isAcceptable(context: *const contexts.Context, connection: *const openssl.Connection, earlier: *openssl.Session, expected: ?ExpectedName) bool {
+    if (!context.verify_peer) return true;
+    // With the session the connection has taken over what was found then.
+    const result = openssl.SSL_get_verify_result(connection);
+    if (result != openssl.X509_V_OK and (context.verify_issuer or !contexts.isAboutIssuer(result))) return false;
+    const certificate = openssl.SSL_SESSION_get0_peer(earlier) orelse return false;
+    if (openssl.hasExpired(certificate)) return false;
+    return if (expected) |name| name.fits(certificate) else true;
+}
 
 /// Takes the steps that are due, for a limited time. What is left makes the next poll come at once.
 pub fn run(scheduler: *Scheduler) void {
@@ -180,7 +211,6 @@ fn advance(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
             if (result == 1) {
                 session.state = .open;
                 session.records_without_data = 0;
-                checkResumed(scheduler, socket, session);
                 return;
             }
             switch (openssl.SSL_get_error(connection, result)) {
@@ -201,33 +231,6 @@ fn advance(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
     if (session.flags.ended and !engine.hasRecord()) return transfers.fail(scheduler, socket, session, .tls_truncated);
     // More has arrived than one step takes.
     if (session.flags.kernel_readable or engine.hasRecord()) engine.due.pushBack(&engine.sessions, session.index);
-}
-
-/// OpenSSL verifies nothing when a session is resumed: it holds the server for the one that was
-/// verified then. Whether that was so, and for this very name, is checked here.
-fn checkResumed(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
-    const connection = session.connection.?;
-    if (session.flags.is_server or openssl.SSL_session_reused(connection) != 1) return;
-    if (openssl.SSL_get_verify_mode(connection) == openssl.VERIFY_NONE) return;
-    const context: *const contexts.Context = @ptrCast(@alignCast(
-        openssl.SSL_CTX_get_ex_data(openssl.SSL_get_SSL_CTX(connection).?, 0).?,
-    ));
-    const earlier = openssl.SSL_get_verify_result(connection);
-    if (earlier != openssl.X509_V_OK and context.verify_issuer) return transfers.fail(scheduler, socket, session, .tls_failed);
-    const extra = session.extra orelse return;
-    if (extra.expected_name.len == 0) return;
-    const name = extra.expected_name[0 .. extra.expected_name.len - 1];
-    const certificate = openssl.SSL_get0_peer_certificate(connection);
-    const fits = certificate != null and if (extra.is_address)
-        openssl.X509_check_ip_asc(certificate.?, @ptrCast(name.ptr), name_flags) == 1
-    else
-        openssl.X509_check_host(certificate.?, name.ptr, name.len, name_flags, null) == 1;
-    if (fits) return;
-    openssl.SSL_set_verify_result(connection, if (extra.is_address)
-        openssl.X509_V_ERR_IP_ADDRESS_MISMATCH
-    else
-        openssl.X509_V_ERR_HOSTNAME_MISMATCH);
-    transfers.fail(scheduler, socket, session, .tls_failed);
 }
 
 /// The handshake has come to an end or to a pause: its waiter is woken, and those who wait to
@@ -276,7 +279,14 @@ pub fn chooseContext(scheduler: *Scheduler, handle: i32, context_id: i32) ?Statu
     }
     session.flags.chosen = true;
     session.state = .handshaking;
-    step(scheduler, session.socket);
+    // A refusal is told at once, for the caller may close.
+    if (context_id == 0) {
+        step(scheduler, session.socket);
+    } else {
+        // Many may choose in one turn: what takes long waits for polls, which take their time for it.
+        scheduler.tls.due.pushBack(&scheduler.tls.sessions, session.index);
+        scheduler.backend.notify();
+    }
     return null;
 }
 

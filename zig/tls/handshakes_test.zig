@@ -243,6 +243,9 @@ test "a handshake pauses for the choice of a context" {
         }
         try expectEqual(null, handshakes.chooseContext(harness.scheduler, pair.server, choice));
         try expectEqual(.EALREADY, handshakes.chooseContext(harness.scheduler, pair.server, choice));
+        // A refusal is told at once, for the caller may close. What takes long is for polls to do.
+        try expectEqual(@intFromBool(choice != 0), harness.scheduler.tls.due.length);
+        try expect(system.pollOne(harness.scheduler.backend.descriptor(), false, 0));
         const results = try tls.outcomes(&harness, pair);
         if (choice == other) {
             try std.testing.expectEqualSlices(?Status, &.{ null, null }, &results);
@@ -274,6 +277,10 @@ fn resumable(harness: *Harness, server_context: i32, client_context: i32, buffer
     return session;
 }
 
+fn isResumed(harness: *Harness, handle: i32) bool {
+    return reports.isResumed(handshakes.find(harness.scheduler, handle).?);
+}
+
 test "a session is resumed, for the name that it was verified for" {
     var harness = try Harness.init();
     defer harness.deinit();
@@ -287,7 +294,7 @@ test "a session is resumed, for the name that it was verified for" {
         for ([_]struct { []const u8, c_long }{ .{ "localhost", 0 }, .{ "example.org", 62 }, .{ "127.0.0.2", 64 } }) |case| {
             const pair = try tls.startPair(&harness, server_context, client_context, case[0], session);
             const results = try tls.outcomes(&harness, pair);
-            try expect(reports.isResumed(handshakes.find(harness.scheduler, pair.client).?));
+            try expectEqual(case[1] == 0, isResumed(&harness, pair.client));
             try expectEqual(if (case[1] == 0) null else Status.tls_failed, results[1]);
             try expectEqual(case[1], verdict(&harness, pair.client));
             try tls.closeBoth(&harness, pair);
@@ -298,14 +305,74 @@ test "a session is resumed, for the name that it was verified for" {
             try expectEqual(null, contexts.setVersions(tls.contextOf(&harness, another), version, version));
             const pair = try tls.startPair(&harness, server_context, another, "localhost", session);
             try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
-            try expect(reports.isResumed(handshakes.find(harness.scheduler, pair.client).?));
+            try expect(isResumed(&harness, pair.client));
             try tls.closeBoth(&harness, pair);
         }
         const other = try tls.serverContext(harness.scheduler);
         const pair = try tls.startPair(&harness, other, client_context, "localhost", session);
         try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
-        try expect(!reports.isResumed(handshakes.find(harness.scheduler, pair.client).?));
+        try expect(!isResumed(&harness, pair.client));
         try tls.closeBoth(&harness, pair);
+    }
+}
+
+test "a session whose certificate would be refused is not resumed" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    for ([_][]const u8{ certificates.certificate, certificates.expired_certificate }) |certificate| {
+        const server_context: i32 = try contexts.create(&harness.scheduler.tls);
+        const server = tls.contextOf(&harness, server_context);
+        try expectEqual(null, credentials.addCertificates(server, certificate));
+        try expectEqual(null, credentials.setKey(server, certificates.key, ""));
+        const careless: i32 = try contexts.create(&harness.scheduler.tls);
+        tls.contextOf(&harness, careless).verify_peer = false;
+        var buffer: [4096]u8 = undefined;
+        const session = try resumable(&harness, server_context, careless, &buffer);
+
+        const lenient: i32 = try contexts.create(&harness.scheduler.tls);
+        tls.contextOf(&harness, lenient).verify_issuer = false;
+        const strict: i32 = try contexts.create(&harness.scheduler.tls);
+        const is_expired = certificate.ptr == certificates.expired_certificate;
+        for ([_]struct { i32, bool, c_long }{
+            .{ careless, true, if (is_expired) 10 else 18 },
+            .{ lenient, !is_expired, if (is_expired) 10 else 18 },
+            .{ strict, false, 18 },
+        }) |case| {
+            const pair = try tls.startPair(&harness, server_context, case[0], "localhost", session);
+            _ = try tls.outcomes(&harness, pair);
+            try expectEqual(case[1], isResumed(&harness, pair.client));
+            try expectEqual(case[2], verdict(&harness, pair.client));
+            try tls.closeBoth(&harness, pair);
+        }
+    }
+}
+
+test "a client does not outlive its certificate by resuming" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    for ([_]u32{ 0x0303, 0x0304 }) |version| {
+        const server_context = try tls.serverContext(harness.scheduler);
+        const server = tls.contextOf(&harness, server_context);
+        server.client_authentication = .require;
+        try expectEqual(null, contexts.setVersions(server, version, version));
+        try expectEqual(null, credentials.addAuthorities(server, certificates.expired_certificate));
+        const client_context = try tls.clientContext(harness.scheduler);
+        const client = tls.contextOf(&harness, client_context);
+        try expectEqual(null, credentials.addCertificates(client, certificates.expired_certificate));
+        try expectEqual(null, credentials.setKey(client, certificates.key, ""));
+        // As it was when the certificate was good.
+        server.verify_peer = false;
+        var buffer: [4096]u8 = undefined;
+        const session = try resumable(&harness, server_context, client_context, &buffer);
+        for ([_]bool{ false, true }) |verify_peer| {
+            server.verify_peer = verify_peer;
+            const pair = try tls.startPair(&harness, server_context, client_context, "localhost", session);
+            const results = try tls.outcomes(&harness, pair);
+            try expectEqual(!verify_peer, isResumed(&harness, pair.server));
+            try expectEqual(if (verify_peer) Status.tls_failed else null, results[0]);
+            if (verify_peer) try expectEqual(10, verdict(&harness, pair.server));
+            try tls.closeBoth(&harness, pair);
+        }
     }
 }
 
@@ -317,8 +384,9 @@ test "what cannot begin is refused" {
     defer system.close(peer);
     const start = handshakes.start;
     const scheduler = harness.scheduler;
-    try expectEqual(.EINVAL, start(scheduler, handle, context, .{ .is_server = false, .name = "a\x00b" }));
-    try expectEqual(.EINVAL, start(scheduler, handle, context, .{ .is_server = false, .name = "." }));
+    for ([_][]const u8{ "a\x00b", ".", "..", ".example.test", "a..b", "a.." }) |name| {
+        try expectEqual(.EINVAL, start(scheduler, handle, context, .{ .is_server = false, .name = name }));
+    }
     try expectEqual(.stale_handle, start(scheduler, handle, 77, .{ .is_server = false }));
     try expectEqual(.stale_handle, start(scheduler, handle, 0, .{ .is_server = false }));
     const reader = harness.park(handle, .readable);
@@ -399,4 +467,21 @@ test "a handshake that runs out of memory ends, and its waiter hears of it" {
     try expectEqual(.exhausted, handshakes.outcome(harness.scheduler, server));
     failing.fail_index = std.math.maxInt(usize);
     try expectEqual(null, streams.close(harness.scheduler, server));
+}
+
+test "keys are not exchanged over finite fields, unless it is asked for" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const server_context = try tls.serverContext(harness.scheduler);
+    const client_context = try tls.clientContext(harness.scheduler);
+    try expectEqual(null, contexts.setGroups(tls.contextOf(&harness, client_context), "ffdhe2048:ffdhe3072"));
+    {
+        const pair, const results = try failedPair(&harness, server_context, client_context, "localhost");
+        try std.testing.expectEqualSlices(?Status, &.{ .tls_failed, .tls_failed }, &results);
+        try tls.closeBoth(&harness, pair);
+    }
+    try expectEqual(null, contexts.setGroups(tls.contextOf(&harness, server_context), "ffdhe3072"));
+    const pair = try tls.connected(&harness, server_context, client_context);
+    try tls.expectText(&harness, pair.client, .group, "ffdhe3072");
+    try tls.closeBoth(&harness, pair);
 }

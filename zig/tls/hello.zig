@@ -128,6 +128,25 @@ pub fn selectProtocol(
     return if (chosen == openssl.NPN_NEGOTIATED) openssl.TLSEXT_ERR_OK else openssl.TLSEXT_ERR_ALERT_FATAL;
 }
 
+/// A client that resumes again and again gets a new ticket each time. So its certificate's end is
+/// looked at: OpenSSL verifies nothing when a session is resumed.
+pub fn useTicket(
+    connection: *openssl.Connection,
+    session: ?*openssl.Session,
+    _: ?[*]const u8,
+    _: usize,
+    status: c_int,
+    _: ?*anyopaque,
+) callconv(.c) c_int {
+    if (status != openssl.TICKET_SUCCESS and status != openssl.TICKET_SUCCESS_RENEW) return openssl.TICKET_RETURN_IGNORE_RENEW;
+    if (contextOf(connection).verify_peer) {
+        if (openssl.SSL_SESSION_get0_peer(session.?)) |certificate| {
+            if (openssl.hasExpired(certificate)) return openssl.TICKET_RETURN_IGNORE_RENEW;
+        }
+    }
+    return if (status == openssl.TICKET_SUCCESS) openssl.TICKET_RETURN_USE else openssl.TICKET_RETURN_USE_RENEW;
+}
+
 /// Keeps the newest session for resumption. Returns 1: the reference is ours.
 pub fn keepSession(connection: *openssl.Connection, resumable: *openssl.Session) callconv(.c) c_int {
     const engine = contextOf(connection).engine;

@@ -13,6 +13,7 @@ pub const Certificate = opaque {};
 pub const RevocationList = opaque {};
 pub const PrivateKey = opaque {};
 pub const Store = opaque {};
+pub const Time = opaque {};
 pub const StoreContext = opaque {};
 pub const VerifyParameters = opaque {};
 pub const Stack = opaque {};
@@ -28,7 +29,6 @@ pub const INIT_NO_ATEXIT: u64 = 0x80000;
 pub const VERSION_TEXT: c_int = 0;
 pub extern "c" fn OPENSSL_init_ssl(options: u64, settings: ?*anyopaque) c_int;
 pub extern "c" fn OpenSSL_version(kind: c_int) [*:0]const u8;
-pub extern "c" fn CRYPTO_free(pointer: ?*anyopaque, file: ?[*:0]const u8, line: c_int) void;
 
 // -- Ciphers and digests
 pub const CTRL_AEAD_GET_TAG: c_int = 0x10;
@@ -74,7 +74,6 @@ pub const AD_REASON_OFFSET = 1000;
 pub extern "c" fn ERR_new() void;
 pub extern "c" fn ERR_set_error(library: c_int, reason: c_int, format: ?[*:0]const u8, ...) void;
 pub extern "c" fn ERR_clear_error() void;
-pub extern "c" fn ERR_peek_error() c_ulong;
 pub extern "c" fn ERR_peek_last_error() c_ulong;
 pub extern "c" fn ERR_get_error() c_ulong;
 pub extern "c" fn ERR_lib_error_string(code: c_ulong) ?[*:0]const u8;
@@ -117,7 +116,6 @@ pub extern "c" fn BIO_clear_flags(bio: *Bio, flags: c_int) void;
 
 // -- Certificates and keys
 pub const PasswordCallback = fn ([*]u8, c_int, c_int, ?*anyopaque) callconv(.c) c_int;
-pub extern "c" fn PEM_read_bio_X509(bio: *Bio, reused: ?*?*Certificate, callback: *const PasswordCallback, argument: ?*anyopaque) ?*Certificate;
 pub extern "c" fn PEM_read_bio_X509_AUX(bio: *Bio, reused: ?*?*Certificate, callback: *const PasswordCallback, argument: ?*anyopaque) ?*Certificate;
 pub extern "c" fn PEM_read_bio_X509_CRL(bio: *Bio, reused: ?*?*RevocationList, callback: *const PasswordCallback, argument: ?*anyopaque) ?*RevocationList;
 pub extern "c" fn PEM_read_bio_PrivateKey(bio: *Bio, reused: ?*?*PrivateKey, callback: *const PasswordCallback, argument: ?*anyopaque) ?*PrivateKey;
@@ -134,11 +132,17 @@ pub extern "c" fn X509_CRL_free(list: *RevocationList) void;
 pub extern "c" fn EVP_PKEY_free(key: *PrivateKey) void;
 pub extern "c" fn i2d_X509(certificate: *const Certificate, output: ?*[*]u8) c_int;
 pub extern "c" fn X509_check_host(certificate: *Certificate, name: [*]const u8, length: usize, flags: c_uint, peer_name: ?*?[*:0]u8) c_int;
+extern "c" fn X509_get0_notAfter(certificate: *const Certificate) *const Time;
+extern "c" fn X509_cmp_current_time(time: *const Time) c_int;
 pub extern "c" fn X509_check_ip_asc(certificate: *Certificate, address: [*:0]const u8, flags: c_uint) c_int;
 pub extern "c" fn X509_chain_up_ref(chain: *Stack) ?*Stack;
 pub extern "c" fn OPENSSL_sk_num(stack: ?*const Stack) c_int;
 pub extern "c" fn OPENSSL_sk_value(stack: ?*const Stack, index: c_int) ?*anyopaque;
 pub extern "c" fn OPENSSL_sk_pop_free(stack: ?*Stack, free: *const fn (?*anyopaque) callconv(.c) void) void;
+
+pub fn hasExpired(certificate: *const Certificate) bool {
+    return X509_cmp_current_time(X509_get0_notAfter(certificate)) <= 0;
+}
 
 // -- Verification
 pub const X509_V_OK = 0;
@@ -147,9 +151,6 @@ pub const X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT = 18;
 pub const X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN = 19;
 pub const X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY = 20;
 pub const X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE = 21;
-pub const X509_V_ERR_CERT_UNTRUSTED = 27;
-pub const X509_V_ERR_HOSTNAME_MISMATCH = 62;
-pub const X509_V_ERR_IP_ADDRESS_MISMATCH = 64;
 pub const X509_V_FLAG_CRL_CHECK: c_ulong = 0x4;
 pub const X509_V_FLAG_CRL_CHECK_ALL: c_ulong = 0x8;
 pub const X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS: c_uint = 0x4;
@@ -195,6 +196,11 @@ pub const TLS1_3_VERSION: c_int = 0x0304;
 pub const TLSEXT_ERR_OK: c_int = 0;
 pub const TLSEXT_ERR_ALERT_FATAL: c_int = 2;
 pub const NPN_NEGOTIATED: c_int = 1;
+pub const TICKET_SUCCESS: c_int = 5;
+pub const TICKET_SUCCESS_RENEW: c_int = 6;
+pub const TICKET_RETURN_IGNORE_RENEW: c_int = 2;
+pub const TICKET_RETURN_USE: c_int = 3;
+pub const TICKET_RETURN_USE_RENEW: c_int = 4;
 pub const CLIENT_HELLO_SUCCESS: c_int = 1;
 pub const CLIENT_HELLO_ERROR: c_int = 0;
 pub const CLIENT_HELLO_RETRY: c_int = -1;
@@ -207,7 +213,6 @@ pub extern "c" fn SSL_CTX_free(context: *Context) void;
 pub extern "c" fn SSL_CTX_ctrl(context: *Context, command: c_int, number: c_long, pointer: ?*anyopaque) c_long;
 pub extern "c" fn SSL_CTX_callback_ctrl(context: *Context, command: c_int, callback: ?*const fn () callconv(.c) void) c_long;
 pub extern "c" fn SSL_CTX_set_options(context: *Context, options: u64) u64;
-pub extern "c" fn SSL_CTX_set_verify(context: *Context, mode: c_int, callback: ?*const VerifyCallback) void;
 pub extern "c" fn SSL_CTX_set_cipher_list(context: *Context, list: [*:0]const u8) c_int;
 pub extern "c" fn SSL_CTX_set_ciphersuites(context: *Context, list: [*:0]const u8) c_int;
 pub extern "c" fn SSL_CTX_set_alpn_protos(context: *Context, protocols: [*]const u8, length: c_uint) c_int;
@@ -224,6 +229,7 @@ pub extern "c" fn SSL_CTX_add_client_CA(context: *Context, certificate: *Certifi
 pub extern "c" fn SSL_CTX_set_session_id_context(context: *Context, id: [*]const u8, length: c_uint) c_int;
 pub extern "c" fn SSL_CTX_sess_set_new_cb(context: *Context, callback: ?*const NewSession) void;
 pub extern "c" fn SSL_CTX_set_keylog_callback(context: *Context, callback: ?*const KeyLog) void;
+pub extern "c" fn SSL_CTX_set_session_ticket_cb(context: *Context, generate: ?*const fn (*Connection, ?*anyopaque) callconv(.c) c_int, decrypt: *const DecryptedTicket, argument: ?*anyopaque) c_int;
 pub extern "c" fn SSL_CTX_set_num_tickets(context: *Context, count: usize) c_int;
 pub extern "c" fn SSL_CTX_set_client_hello_cb(context: *Context, callback: ?*const ClientHello, argument: ?*anyopaque) void;
 pub extern "c" fn SSL_CTX_set_security_level(context: *Context, level: c_int) void;
@@ -234,13 +240,10 @@ pub const AlpnSelect = fn (*Connection, *[*]const u8, *u8, [*]const u8, c_uint, 
 pub const NewSession = fn (*Connection, *Session) callconv(.c) c_int;
 pub const KeyLog = fn (*const Connection, [*:0]const u8) callconv(.c) void;
 pub const ClientHello = fn (*Connection, *c_int, ?*anyopaque) callconv(.c) c_int;
-pub const ServerName = fn (*Connection, *c_int, ?*anyopaque) callconv(.c) c_int;
+pub const DecryptedTicket = fn (*Connection, ?*Session, ?[*]const u8, usize, c_int, ?*anyopaque) callconv(.c) c_int;
 
 // -- Connections
-pub const ERROR_SSL = 1;
 pub const ERROR_WANT_READ = 2;
-pub const ERROR_WANT_WRITE = 3;
-pub const ERROR_SYSCALL = 5;
 pub const ERROR_ZERO_RETURN = 6;
 pub const ERROR_WANT_CLIENT_HELLO_CB = 11;
 pub const KEY_UPDATE_NOT_REQUESTED: c_int = 0;
@@ -265,7 +268,6 @@ pub extern "c" fn SSL_pending(connection: *const Connection) c_int;
 pub extern "c" fn SSL_ctrl(connection: *Connection, command: c_int, number: c_long, pointer: ?*anyopaque) c_long;
 pub extern "c" fn SSL_get0_param(connection: *Connection) *VerifyParameters;
 pub extern "c" fn SSL_set_verify(connection: *Connection, mode: c_int, callback: ?*const VerifyCallback) void;
-pub extern "c" fn SSL_get_verify_mode(connection: *const Connection) c_int;
 pub extern "c" fn SSL_get_verify_result(connection: *const Connection) c_long;
 pub extern "c" fn SSL_set_verify_result(connection: *Connection, result: c_long) void;
 pub extern "c" fn SSL_get_version(connection: *const Connection) [*:0]const u8;
@@ -284,9 +286,9 @@ pub extern "c" fn SSL_get_peer_cert_chain(connection: *const Connection) ?*Stack
 pub extern "c" fn SSL_session_reused(connection: *const Connection) c_int;
 pub extern "c" fn SSL_set_session(connection: *Connection, session: ?*Session) c_int;
 pub extern "c" fn SSL_set_session_id_context(connection: *Connection, id: [*]const u8, length: c_uint) c_int;
+pub extern "c" fn SSL_SESSION_get0_peer(session: *Session) ?*Certificate;
 pub extern "c" fn SSL_SESSION_free(session: ?*Session) void;
 pub extern "c" fn d2i_SSL_SESSION(reused: ?*?*Session, input: *[*]const u8, length: c_long) ?*Session;
 pub extern "c" fn i2d_SSL_SESSION(session: *const Session, output: ?*[*]u8) c_int;
-pub extern "c" fn SSL_is_server(connection: *const Connection) c_int;
 pub extern "c" fn SSL_key_update(connection: *Connection, kind: c_int) c_int;
 pub extern "c" fn SSL_client_hello_get0_ext(connection: *Connection, kind: c_uint, data: *?[*]const u8, length: *usize) c_int;

@@ -100,9 +100,6 @@ pub const Session = struct {
         client_random: [32]u8 = @splat(0),
         /// The last session that the server has given for resumption. A reference.
         resumable: ?*openssl.Session = null,
-        /// What the certificate must be valid for, NUL-terminated: checked again on resumption.
-        expected_name: []u8 = &.{},
-        is_address: bool = false,
         /// The peer's certificate, if that was why the handshake failed. A reference.
         refused: ?*openssl.Certificate = null,
     };
@@ -188,7 +185,6 @@ pub const Session = struct {
     pub fn dropExtra(session: *Session, allocator: std.mem.Allocator) void {
         const extra = session.extra orelse return;
         allocator.free(extra.server_name);
-        allocator.free(extra.expected_name);
         extra.key_log.deinit(allocator);
         if (extra.refused) |certificate| openssl.X509_free(certificate);
         if (extra.resumable) |resumable| openssl.SSL_SESSION_free(resumable);

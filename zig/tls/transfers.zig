@@ -86,8 +86,9 @@ pub fn refill(scheduler: *Scheduler, socket: *Socket, session: *Session, room: u
     const size = @min(wanted, space.len);
     switch (system.receive(socket.fd, space.ptr, size)) {
         .value => |count| {
-            if (count == 0) session.flags.ended = true;
-            if (count < size and socket.flags.tcp and !socket.flags.special and socket.failure == .ok) {
+            // After a reset that a send has met, the kernel speaks of an end.
+            if (count == 0 and socket.readFailure() == null) session.flags.ended = true;
+            if (count < size and system.is_linux and socket.flags.tcp and !socket.flags.special and socket.failure == .ok) {
                 session.flags.kernel_readable = false;
             }
             engine.setInput(engine.received[0 .. rest.len + count]);

@@ -411,6 +411,21 @@ test "what the system refuses is nothing to wait for" {
     try tls.closeBoth(&harness, .{ .server = server, .client = client });
 }
 
+test "a reader hears of a reset that a writer has met" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const pair = try tls.defaultPair(&harness);
+    try expectEqual(4, try valueOf(harness.send(pair.client, "last", false)));
+    var buffer: [64]u8 = undefined;
+    try tls.receiveAll(&harness, pair.server, buffer[0..4]);
+    try expectEqual(null, streams.reset(harness.scheduler, pair.client));
+    _ = try harness.pollFor(10 * std.time.ns_per_ms);
+    // The kernel tells the first who asks.
+    try expectFailure(.ECONNRESET, harness.send(pair.server, "x", false));
+    for (0..2) |_| try expectFailure(.ECONNRESET, harness.receive(pair.server, &buffer, false));
+    try expectEqual(null, streams.close(harness.scheduler, pair.server));
+}
+
 test "the whole costs one reception for each wake-up" {
     var harness = try Harness.init();
     defer harness.deinit();

@@ -9,12 +9,14 @@ const handshakes = @import("handshakes.zig");
 const harness_module = @import("../harness_test.zig");
 const openssl = @import("openssl.zig");
 const options = @import("../options.zig");
+const protection = @import("protection.zig");
 const records = @import("records.zig");
 const reports = @import("reports.zig");
 const streams = @import("../streams.zig");
 const system = @import("../system.zig");
 const tls = @import("harness_test.zig");
 const Harness = harness_module.Harness;
+const Status = abi.Status;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 const expectFailure = harness_module.expectFailure;
@@ -205,4 +207,134 @@ test "a peer cannot have records without data read for ever" {
     }
     try expect(calls > 10);
     try tls.closeBoth(&harness, pair);
+}
+
+/// One direction of a conversation: what was to be sent, and how much of it was sent and received.
+const Flow = struct {
+    bytes: []const u8,
+    /// What the call that is under way is to send, and has sent so far.
+    wanted: usize = 0,
+    sent: usize = 0,
+    received: usize = 0,
+    waiter: ?u32 = null,
+    granted: bool = false,
+
+    fn send(flow: *Flow, harness: *Harness, handle: i32, random: std.Random) !void {
+        if (flow.waiter != null) return;
+        if (flow.wanted == 0) flow.wanted = @min(1 + random.uintLessThan(usize, if (random.boolean()) 100 else 60_000), flow.bytes.len - flow.sent);
+        if (flow.wanted == 0) return;
+        harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
+        const outcome = harness.send(handle, flow.bytes[flow.sent..][0..flow.wanted], flow.granted);
+        if (outcome == .value) {
+            flow.sent += outcome.value;
+            flow.wanted -= outcome.value;
+        } else try expectEqual(Status.would_block, outcome.failure);
+        if (flow.wanted == 0) {
+            flow.granted = false;
+        } else if (outcome == .value or flow.granted) {
+            flow.granted = false;
+            flow.waiter = harness.parkAgain(handle, .writable);
+        } else flow.waiter = harness.park(handle, .writable);
+    }
+
+    fn receive(flow: *Flow, harness: *Harness, handle: i32, random: std.Random) !void {
+        var buffer: [40_000]u8 = undefined;
+        const length = 1 + random.uintLessThan(usize, if (random.boolean()) 50 else buffer.len);
+        harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
+        switch (harness.receive(handle, buffer[0..@min(length, buffer.len)], false)) {
+            .value => |count| {
+                try std.testing.expectEqualSlices(u8, flow.bytes[flow.received..][0..count], buffer[0..count]);
+                flow.received += count;
+            },
+            .failure => |status| try expectEqual(Status.would_block, status),
+        }
+    }
+};
+
+test "ends with and without OpenSSL understand each other, however records arrive" {
+    const bytes = try std.testing.allocator.alloc(u8, 300_000);
+    defer std.testing.allocator.free(bytes);
+    const seed: u64 = @intCast(system.nanoseconds());
+    errdefer std.debug.print("with the seed {d}\n", .{seed});
+    var prng: std.Random.DefaultPrng = .init(seed);
+    const random = prng.random();
+    random.bytes(bytes);
+    for ([_][]const u8{ "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_CCM_SHA256" }) |suite| {
+        for ([_]u32{ 0, abi.TlsNotices.session }) |notices| {
+            var harness = try Harness.init();
+            defer harness.deinit();
+            const server_context = try tls.serverContext(harness.scheduler);
+            const client_context = try tls.clientContext(harness.scheduler);
+            for ([_]i32{ server_context, client_context }) |context| {
+                try expectEqual(null, contexts.setCipherSuites(tls.contextOf(&harness, context), suite));
+            }
+            contexts.setNotices(tls.contextOf(&harness, client_context), notices);
+            var wire: Wire = try .init(&harness, server_context, client_context);
+            defer wire.deinit();
+            try wire.shakeHands();
+            var flows = [2]Flow{ .{ .bytes = bytes }, .{ .bytes = bytes } };
+            const ends = [2]i32{ wire.server, wire.client };
+            while (flows[0].received < bytes.len or flows[1].received < bytes.len) {
+                for (&flows, ends, [2]i32{ ends[1], ends[0] }) |*flow, from, to| {
+                    try flow.send(&harness, from, random);
+                    try flow.receive(&harness, to, random);
+                    const session = handshakes.find(harness.scheduler, from).?;
+                    if (random.uintLessThan(u32, 8) == 0) try expectEqual(null, reports.updateKeys(harness.scheduler, session, random.boolean()));
+                }
+                try wire.collect();
+                inline for (.{ .{ &wire.to_client, wire.at_client }, .{ &wire.to_server, wire.at_server } }) |way| {
+                    const length = way[0].items.len;
+                    if (length > 0) {
+                        const count = if (random.boolean()) length else 1 + random.uintLessThan(usize, length);
+                        const taken = try valueOf(system.send(way[1], way[0].items.ptr, count));
+                        way[0].replaceRangeAssumeCapacity(0, taken, &.{});
+                    }
+                }
+                for (&flows) |*flow| if (flow.waiter) |waiter| {
+                    if (harness.scheduler.waiters.at(waiter).state != .waiting) {
+                        flow.waiter = null;
+                        flow.granted = true;
+                    }
+                };
+                _ = try harness.pollFor(0);
+            }
+        }
+    }
+}
+
+test "records that no honest peer sends end the connection, and it is told why" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const server_context = try tls.serverContext(harness.scheduler);
+    const client_context = try tls.clientContext(harness.scheduler);
+    const Record = struct { u8, []const u8 };
+    for ([_]struct { []const Record, []const u8, []const u8 }{
+        .{ &.{.{ 22, "" }}, "unexpected record", "10" },
+        .{ &.{.{ 22, "\x18\x00\x00\x02\x00\x00" }}, "bad key update", "50" },
+        .{ &.{.{ 22, "\x18\x00\x00\x01\x02" }}, "bad key update", "47" },
+        .{ &.{.{ 22, "\x18\x00\x00\x01\x00\x18" }}, "not on record boundary", "10" },
+        .{ &.{.{ 22, "\x04\x00\x00\x10" }}, "unexpected message", "10" },
+        .{ &.{.{ 22, "\x0d\x00\x00\x10" }}, "unexpected message", "10" },
+        .{ &.{ .{ 22, "\x18\x00" }, .{ 23, "data" } }, "unexpected record", "10" },
+        .{ &.{ .{ 22, "\x18\x00" }, .{ 21, "\x01\x00" } }, "unexpected record", "10" },
+        .{ &.{.{ 21, "\x01" }}, "invalid alert", "10" },
+        .{ &.{.{ 20, "\x01" }}, "unexpected record", "10" },
+        .{ &.{.{ 99, "\x01" }}, "unexpected record", "10" },
+        .{ &.{.{ 0, "" }}, "bad record type", "10" },
+    }) |case| {
+        const pair = try tls.connected(&harness, server_context, client_context);
+        errdefer std.debug.print("{s}\n", .{case[1]});
+        const dishonest = handshakes.find(harness.scheduler, pair.client).?.detached().?;
+        for (case[0]) |record| {
+            var sealed: [64]u8 = undefined;
+            const output = sealed[0 .. record[1].len + protection.overhead_bytes];
+            try expect(dishonest.writing.seal(&harness.scheduler.tls.primitives, dishonest.suite, @enumFromInt(record[0]), record[1], output));
+            _ = try valueOf(system.send(harness.socketOf(pair.client).fd, output.ptr, output.len));
+        }
+        try expectEqual(.tls_failed, try tls.ending(&harness, pair.server));
+        try tls.expectText(&harness, pair.server, .reason, case[1]);
+        try expectEqual(.tls_failed, try tls.ending(&harness, pair.client));
+        try tls.expectText(&harness, pair.client, .alert, case[2]);
+        try tls.closeBoth(&harness, pair);
+    }
 }
