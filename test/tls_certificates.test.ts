@@ -73,6 +73,13 @@ describe.skipIf(!isInstalled("openssl"))("certificates", () => {
       isIssuerOnly: true,
     },
     {
+      name: "of the same authority as the one that is trusted",
+      issued: () => made.p256,
+      code: unknown,
+      tls: () => ({ ca: made.rsa.cert }),
+      isIssuerOnly: true,
+    },
+    {
       name: "revoked",
       issued: () => made.revoked,
       code: "CERT_REVOKED",
@@ -165,6 +172,14 @@ describe.skipIf(!isInstalled("openssl"))("certificates", () => {
     });
   });
 
+  test("with revocation lists the chain must lead to a root", async () => {
+    await using server = await serve(made.p256);
+    const tls = { ca: made.intermediate, crl: made.revocations };
+    expect(await failureOf(dial(server.port, "localhost", tls))).toMatchObject({
+      code: "UNABLE_TO_GET_ISSUER_CERT",
+    });
+  });
+
   const good: [string, () => Issued, string, () => TlsOptions][] = [
     ["by name", () => made.p256, "localhost", () => ({})],
     ["by address", () => made.p256, "127.0.0.1", () => ({})],
@@ -177,6 +192,8 @@ describe.skipIf(!isInstalled("openssl"))("certificates", () => {
       "localhost",
       () => ({ ca: [made.otherRoot, made.root] }),
     ],
+    ["below an intermediate", () => made.p256, "localhost", () => ({ ca: made.intermediate })],
+    ["itself, of some authority", () => made.p256, "localhost", () => ({ ca: made.p256.cert })],
     [
       "itself as the one to trust",
       () => made.selfSigned,

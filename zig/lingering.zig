@@ -43,15 +43,30 @@ fn start(scheduler: *Scheduler, index: u32, socket: *Socket) bool {
     if (transfers.hasOutput(scheduler, socket)) {
         transfers.endAfterOutput(scheduler, socket);
     } else if (!socket.flags.half_closed and c.shutdown(socket.fd, c.SHUT.WR) != 0) return false;
-    const seconds: i64 = if (socket.linger_seconds > 0) socket.linger_seconds else default_seconds;
-    const deadline = system.nanoseconds() + seconds * std.time.ns_per_s;
-    const waiter = scheduler.park(.linger, deadline) orelse return false;
+    const waiter = scheduler.park(.linger, deadlineOf(socket)) orelse return false;
+    // What it is compared with when the time is up.
+    _ = transfers.makesProgress(scheduler, socket);
     scheduler.waiters.at(waiter).socket = index;
     socket.kind = .lingering;
     // Not `pushBack`: this is the queue's only member, and it is never woken.
     socket.readers = .{ .head = waiter, .tail = waiter };
     scheduler.shared.lingering += 1;
     return true;
+}
+
+fn deadlineOf(socket: *const Socket) i64 {
+    const seconds: i64 = if (socket.linger_seconds > 0) socket.linger_seconds else default_seconds;
+    return system.nanoseconds() + seconds * std.time.ns_per_s;
+}
+
+/// The time is up, unless there is something that only the core can send, the end of a TLS stream for
+/// one, and the peer has gone on reading meanwhile: then it has as much time again.
+pub fn expire(scheduler: *Scheduler, index: u32) void {
+    const socket = scheduler.sockets.at(index);
+    if (!transfers.makesProgress(scheduler, socket)) return finish(scheduler, index);
+    const waiter = socket.readers.head;
+    scheduler.deadlines.remove(&scheduler.waiters, waiter);
+    scheduler.deadlines.add(scheduler.allocator, &scheduler.waiters, waiter, deadlineOf(socket)) catch finish(scheduler, index);
 }
 
 /// Throws away what has arrived, and closes if that was the end. A peer may read only when it has

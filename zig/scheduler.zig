@@ -278,7 +278,7 @@ pub const Scheduler = struct {
         while (scheduler.deadlines.expired(now)) |index| {
             const waiter = scheduler.waiters.at(index);
             if (waiter.kind == .linger) {
-                lingering.finish(scheduler, waiter.socket);
+                lingering.expire(scheduler, waiter.socket);
                 continue;
             }
             if (waiter.kind == .resolve) scheduler.resolver.forget(index);

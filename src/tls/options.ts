@@ -20,7 +20,7 @@ type Chosen = TlsOptions | TlsContext | null | undefined;
  *
  * | `verifyPeer` | `verifyIssuer` | a client checks of the server's |
  * | --- | --- | --- |
- * | true | true | that a chain of valid signatures leads to a root among `ca`, or else to one that the system trusts; of the whole chain the dates, the purpose, the strength of keys and signatures (security level 2), name constraints; revocation, if there is `crl`; the name |
+ * | true | true | that a chain of valid signatures leads to one of `ca`, or else to a root that the system trusts; of the whole chain the dates, the purpose, the strength of keys and signatures (security level 2), name constraints; revocation, if there is `crl`; the name |
  * | true | false | all that, but the chain may end anywhere: in a root that nobody trusts, in the certificate itself, or before an issuer that was not sent, whose signature and constraints then count for nothing. With `crl` every issuer must be known all the same, since its list is |
  * | false | any | nothing |
  *
@@ -42,8 +42,8 @@ type Chosen = TlsOptions | TlsContext | null | undefined;
  * There the table above holds for the client's, without the name and with the purpose of a client.
  * Trust comes from `ca` alone: a certificate of the public roots says nothing about who may be a client.
  *
- * A listener resumes sessions by tickets, and keeps none itself. Their keys belong to its context: a
- * ticket is good for as long as that lasts, and not in another Worker or process.
+ * A listener resumes sessions by tickets, and keeps none itself. Their keys belong to its context, so
+ * that a ticket is good for nothing in another Worker or process, and are changed twice a day.
  */
 export interface TlsOptions {
   /** The parsed part of the options, beside which only those of one connection have a meaning. */
@@ -63,9 +63,9 @@ export interface TlsOptions {
   /** Decrypts `key` or `pfx`. */
   passphrase?: string;
   /**
-   * Who is trusted, in place of the system's store: roots, which sign themselves. A certificate below a
-   * root helps to build chains and is not trusted by itself. A listener that asks for certificates
-   * names them all to its clients.
+   * Who is trusted, in place of the system's store: roots, authorities below them, or a peer's very
+   * certificate. With `crl` only roots, which sign themselves, are. A listener that asks for
+   * certificates names them all to its clients.
    */
   ca?: TlsMaterial | readonly TlsMaterial[];
   /** Revocation lists. Every certificate of a peer's chain is looked up: lists of all issuers are needed. */

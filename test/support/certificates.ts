@@ -21,6 +21,8 @@ export interface Certificates {
   /** The root that is to be trusted, and one that nobody trusts, as paths. */
   readonly root: string;
   readonly otherRoot: string;
+  /** Between `root` and most of the others. */
+  readonly intermediate: string;
   /** Revocation lists of the root and of the intermediate, which lists `revoked` and `revokedClient`. */
   readonly revocations: readonly string[];
   /** The same, of which the intermediate's is out of date. */
@@ -123,6 +125,7 @@ function make(folder: string): Certificates {
   return {
     root: root.cert,
     otherRoot: other.cert,
+    intermediate: middle.cert,
     revocations: [rootRevocations, middle.revocations("middle")],
     staleRevocations: [rootRevocations, stale],
     p256,

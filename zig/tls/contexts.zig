@@ -6,6 +6,7 @@ const abi = @import("../abi.zig");
 const hello = @import("hello.zig");
 const openssl = @import("openssl.zig");
 const reasons = @import("reasons.zig");
+const system = @import("../system.zig");
 const Engine = @import("engine.zig").Engine;
 const Status = abi.Status;
 
@@ -30,6 +31,14 @@ const security_level = 2;
 /// one costs the server a signature's fraction of time and the client memory.
 const tickets = 1;
 
+/// How long tickets are made with the same keys. Whoever gets hold of them can read what was sent over
+/// connections of TLS 1.2 that were resumed with such tickets. Those that are in use when the keys
+/// change are good for a full handshake.
+const ticket_keys_nanoseconds = 12 * std.time.ns_per_hour;
+
+/// A name, a key for HMAC-SHA-256, and one for AES-256 (SSL_CTX_set_tlsext_ticket_keys(3)).
+const ticket_keys_bytes = 16 + 32 + 32;
+
 pub const ClientAuthentication = enum(u8) { none, request, require };
 
 pub const Context = struct {
@@ -44,8 +53,12 @@ pub const Context = struct {
     verify_peer: bool = true,
     verify_issuer: bool = true,
     client_authentication: ClientAuthentication = .none,
+    /// Whether it has revocation lists.
+    checks_revocation: bool = false,
     /// What its sessions tell of, as `abi.TlsNotices`.
     notices: u32 = 0,
+    /// When the keys of its tickets were made, on the monotonic clock.
+    ticket_keys_since: i64 = 0,
     /// Whether the caller is asked for a context by the client's server name.
     asks_server_name: bool = false,
     /// In another context's table of names.
@@ -91,7 +104,14 @@ pub fn create(engine: *Engine) !i32 {
     if (id <= 0) return error.Exhausted;
     const index = engine.contexts.take(engine.allocator, .{}) orelse return error.Exhausted;
     const context = engine.contexts.at(index);
-    context.* = .{ .index = index, .id = id, .raw = raw, .engine = engine, .references = 1 };
+    context.* = .{
+        .index = index,
+        .id = id,
+        .raw = raw,
+        .engine = engine,
+        .references = 1,
+        .ticket_keys_since = system.nanoseconds(),
+    };
     engine.context_ids.putAssumeCapacity(id, index);
     errdefer comptime unreachable;
     // A server must not resume a session of one context under another, which may ask for more.
@@ -264,6 +284,17 @@ pub fn setNotices(context: *Context, mask: u32) void {
 
 // -- What a connection takes from its context
 
+/// Changes the keys of a server's tickets if that is due.
+pub fn renewTicketKeys(context: *Context) void {
+    const now = system.nanoseconds();
+    if (now - context.ticket_keys_since < ticket_keys_nanoseconds) return;
+    var keys: [ticket_keys_bytes]u8 = undefined;
+    defer std.crypto.secureZero(u8, &keys);
+    // Without random numbers the old keys are better than none.
+    if (openssl.RAND_bytes(&keys, keys.len) != 1) return;
+    if (openssl.SSL_CTX_ctrl(context.raw.?, openssl.CTRL_SET_TLSEXT_TICKET_KEYS, keys.len, &keys) == 1) context.ticket_keys_since = now;
+}
+
 /// Who is verified, and how strictly.
 pub fn applyVerification(context: *const Context, connection: *openssl.Connection, is_server: bool) void {
     const mode = if (!is_server)
@@ -280,6 +311,13 @@ pub fn applyVerification(context: *const Context, connection: *openssl.Connectio
     else
         acceptValid;
     openssl.SSL_set_verify(connection, mode, callback);
+    // Whoever is named is trusted, root or not. With revocation lists a chain must go up to a root:
+    // they are looked for along it.
+    const parameters = openssl.SSL_get0_param(connection);
+    _ = if (context.checks_revocation)
+        openssl.X509_VERIFY_PARAM_clear_flags(parameters, openssl.X509_V_FLAG_PARTIAL_CHAIN)
+    else
+        openssl.X509_VERIFY_PARAM_set_flags(parameters, openssl.X509_V_FLAG_PARTIAL_CHAIN);
 }
 
 fn acceptAny(_: c_int, _: *openssl.StoreContext) callconv(.c) c_int {

@@ -112,6 +112,7 @@ pub fn addRevocations(context: *Context, bytes: []const u8) ?Status {
         defer openssl.X509_CRL_free(list);
         if (openssl.X509_STORE_add_crl(store, list) != 1) return refused();
     }
+    context.checks_revocation = true;
     _ = openssl.X509_STORE_set_flags(store, openssl.X509_V_FLAG_CRL_CHECK | openssl.X509_V_FLAG_CRL_CHECK_ALL);
     return null;
 }

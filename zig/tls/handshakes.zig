@@ -71,13 +71,14 @@ fn prepare(engine: *Engine, context: *contexts.Context, session: *Session, setti
     openssl.ERR_clear_error();
     const connection = openssl.SSL_new(context.raw.?) orelse return .exhausted;
     session.connection = connection;
-    // Reading and writing take a reference each (SSL_set_bio(3)).
+    // The connection takes one reference for both directions (SSL_set_bio(3)).
     const bio = engine.bio.?;
     if (openssl.BIO_up_ref(bio) != 1) return .exhausted;
     openssl.SSL_set_bio(connection, bio, bio);
     session.flags.is_server = settings.is_server;
     contexts.applyVerification(context, connection, settings.is_server);
     if (settings.is_server) {
+        contexts.renewTicketKeys(context);
         openssl.SSL_set_accept_state(connection);
         return null;
     }

@@ -316,6 +316,33 @@ test "a session is resumed, for the name that it was verified for" {
     }
 }
 
+test "tickets of a time before the server's keys were changed are not taken any more" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const server_context = try tls.serverContext(harness.scheduler);
+    const client_context = try tls.clientContext(harness.scheduler);
+    const server = tls.contextOf(&harness, server_context);
+    var buffer: [4096]u8 = undefined;
+    const session = try resumable(&harness, server_context, client_context, &buffer);
+    for ([_]struct { i64, bool }{ .{ 11, true }, .{ 13, false } }) |case| {
+        const hours, const resumes = case;
+        const since = system.nanoseconds() - hours * std.time.ns_per_hour;
+        server.ticket_keys_since = since;
+        const pair = try tls.startPair(&harness, server_context, client_context, "localhost", session);
+        try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
+        try expectEqual(resumes, isResumed(&harness, pair.client));
+        try expectEqual(resumes, server.ticket_keys_since == since);
+        try tls.closeBoth(&harness, pair);
+    }
+    // Those of the new keys are.
+    var fresh_buffer: [4096]u8 = undefined;
+    const fresh = try resumable(&harness, server_context, client_context, &fresh_buffer);
+    const pair = try tls.startPair(&harness, server_context, client_context, "localhost", fresh);
+    try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
+    try expect(isResumed(&harness, pair.client));
+    try tls.closeBoth(&harness, pair);
+}
+
 test "a session whose certificate would be refused is not resumed" {
     var harness = try Harness.init();
     defer harness.deinit();

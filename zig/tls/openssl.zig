@@ -28,6 +28,7 @@ pub const INIT_NO_LOAD_CONFIG: u64 = 0x80;
 pub const INIT_NO_ATEXIT: u64 = 0x80000;
 pub const VERSION_TEXT: c_int = 0;
 pub extern "c" fn OPENSSL_init_ssl(options: u64, settings: ?*anyopaque) c_int;
+pub extern "c" fn RAND_bytes(output: [*]u8, length: c_int) c_int;
 pub extern "c" fn OpenSSL_version(kind: c_int) [*:0]const u8;
 
 // -- Ciphers and digests
@@ -152,6 +153,7 @@ pub const X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN = 19;
 pub const X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY = 20;
 pub const X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE = 21;
 pub const X509_V_FLAG_CRL_CHECK: c_ulong = 0x4;
+pub const X509_V_FLAG_PARTIAL_CHAIN: c_ulong = 0x80000;
 pub const X509_V_FLAG_CRL_CHECK_ALL: c_ulong = 0x8;
 pub const X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS: c_uint = 0x4;
 pub const X509_CHECK_FLAG_NEVER_CHECK_SUBJECT: c_uint = 0x20;
@@ -165,6 +167,8 @@ pub extern "c" fn SSL_get_ex_data_X509_STORE_CTX_idx() c_int;
 pub extern "c" fn X509_STORE_CTX_get_error(context: *const StoreContext) c_int;
 pub extern "c" fn X509_VERIFY_PARAM_set1_host(parameters: *VerifyParameters, name: [*]const u8, length: usize) c_int;
 pub extern "c" fn X509_VERIFY_PARAM_set1_ip_asc(parameters: *VerifyParameters, address: [*:0]const u8) c_int;
+pub extern "c" fn X509_VERIFY_PARAM_set_flags(parameters: *VerifyParameters, flags: c_ulong) c_int;
+pub extern "c" fn X509_VERIFY_PARAM_clear_flags(parameters: *VerifyParameters, flags: c_ulong) c_int;
 pub extern "c" fn X509_VERIFY_PARAM_set_hostflags(parameters: *VerifyParameters, flags: c_uint) void;
 
 // -- Contexts
@@ -172,6 +176,7 @@ pub const CTRL_MODE: c_int = 33;
 pub const CTRL_SET_SESS_CACHE_MODE: c_int = 44;
 pub const CTRL_SET_TLSEXT_SERVERNAME_CB: c_int = 53;
 pub const CTRL_SET_TLSEXT_HOSTNAME: c_int = 55;
+pub const CTRL_SET_TLSEXT_TICKET_KEYS: c_int = 59;
 pub const CTRL_CHAIN: c_int = 88;
 pub const CTRL_CHAIN_CERT: c_int = 89;
 pub const CTRL_SET_GROUPS_LIST: c_int = 92;

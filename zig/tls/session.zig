@@ -82,6 +82,8 @@ pub const Session = struct {
     credit: u32 = 0,
     /// Plaintext that has been sent since, of which the writer was not told yet.
     credited: u32 = 0,
+    /// What the peer of a closed socket had not acknowledged when that was looked at last.
+    unacknowledged: u32 = std.math.maxInt(u32),
     /// In the queue of handshakes that have something to do.
     due: Links = .{},
     /// In the queue of those whose output may leave with what is written next (`transfers.hold`).

@@ -452,6 +452,16 @@ pub fn hasOutput(scheduler: *Scheduler, socket: *const Socket) bool {
     return socket.tls != none and sessionOf(scheduler, socket).output.len > 0;
 }
 
+/// Whether a closed socket's session has something to send, and the peer has taken some of what was
+/// sent since this was asked last.
+pub fn makesProgress(scheduler: *Scheduler, socket: *const Socket) bool {
+    if (!hasOutput(scheduler, socket)) return false;
+    const session = sessionOf(scheduler, socket);
+    const before = session.unacknowledged;
+    session.unacknowledged = std.math.lossyCast(u32, (system.unacknowledged(socket.fd) orelse return false) + session.unsent().len);
+    return session.unacknowledged < before;
+}
+
 /// Has a closed socket half closed when its session has sent everything.
 pub fn endAfterOutput(scheduler: *Scheduler, socket: *Socket) void {
     sessionOf(scheduler, socket).flags.ends_after_output = true;

@@ -5,6 +5,7 @@ const abi = @import("../abi.zig");
 const contexts = @import("contexts.zig");
 const handshakes = @import("handshakes.zig");
 const harness_module = @import("../harness_test.zig");
+const lingering = @import("../lingering.zig");
 const openssl = @import("openssl.zig");
 const reports = @import("reports.zig");
 const streams = @import("../streams.zig");
@@ -280,6 +281,28 @@ test "closing lets a peer go on that reads only when it has written" {
     try tls.receiveAll(&harness, pair.client, upload[0..download]);
     try expectEqual(.ok, try tls.ending(&harness, pair.client));
     try expectEqual(null, streams.close(harness.scheduler, pair.client));
+}
+
+test "closing gives a peer more time that goes on reading, while the end is not sent" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    for ([_]bool{ true, false }) |goes_on| {
+        const pair = try tls.defaultPair(&harness);
+        harness_module.shrinkBuffers(harness.socketOf(pair.client).fd);
+        const chunk: [60_000]u8 = @splat('a');
+        _ = try fill(&harness, pair.server, &chunk);
+        streams.endTurn(harness.scheduler, pair.server, .writable);
+        const index: u32 = @intCast(pair.server & (abi.Limits.sockets - 1));
+        try expectEqual(null, streams.close(harness.scheduler, pair.server));
+        var buffer: [20_000]u8 = undefined;
+        if (goes_on) try tls.receiveAll(&harness, pair.client, &buffer);
+        try expect(transfers.hasOutput(harness.scheduler, harness.scheduler.sockets.at(index)));
+        lingering.expire(harness.scheduler, index);
+        try expectEqual(@intFromBool(goes_on), harness.scheduler.shared.lingering);
+        const expected: Status = if (goes_on) .ok else .tls_truncated;
+        try expectEqual(expected, try tls.ending(&harness, pair.client));
+        try expectEqual(null, streams.close(harness.scheduler, pair.client));
+    }
 }
 
 test "closing after a write that was broken off announces no end" {
