@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/exports.zig by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
-export const abiNumber = 589549261;
+export const abiNumber = 1709399419;
 
 export const Status = {
   ok: 0,
@@ -176,7 +176,7 @@ export const symbols = {
   plait_send: { args: ["i32", "ptr", "f64", "f64", "i32"], returns: "i32" },
   plait_sendVector: { args: ["i32", "ptr", "u32", "f64", "i32"], returns: "i32" },
   plait_sendFile: { args: ["i32", "i32", "f64", "f64", "i32"], returns: "i32" },
-  plait_endSend: { args: ["i32"], returns: "void" },
+  plait_endSend: { args: ["i32", "i32"], returns: "void" },
   plait_copy: { args: ["ptr", "ptr", "u32"], returns: "void" },
   plait_endReceive: { args: ["i32"], returns: "void" },
   plait_shutdown: { args: ["i32", "i32"], returns: "i32" },

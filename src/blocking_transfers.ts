@@ -47,7 +47,7 @@ export function writeBlocking(
     // Over TLS, 0 says that the turn is taken but no record has left whole.
     if (count === 0 || -count === Status.wouldBlock) {
       if (isLate(until)) {
-        if (granted) core.endSend(socket.handle);
+        if (granted) core.endSend(socket.handle, 1);
         throw new TimeoutError(callDetails(socket, "write", taken));
       }
       blockThread(socket, WaitKind.writable, until, "write", taken);

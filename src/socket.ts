@@ -255,7 +255,8 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
    *
    * @returns the number of bytes sent
    * @throws {SocketError} {TimeoutError} {CancelledError} with `bytesWritten`, the number of bytes of
-   *   this call that the kernel had taken
+   *   this call that the kernel had taken. Over TLS up to 128 KiB more may be encrypted by then, and
+   *   still reach the peer.
    */
   write(data: WriteData, deadline?: number): Promise<number> {
     let until = 0;

@@ -262,7 +262,7 @@ const vector = new Float64Array(2 * Limits.vectorLength);
 
 /** A buffer was detached since `write` was called: what is left of it cannot be sent. */
 function detached(socket: Socket, granted: 0 | 1): number {
-  if (granted) core.endSend(socket.handle);
+  if (granted) core.endSend(socket.handle, 1);
   return -Status.EFAULT;
 }
 
@@ -303,7 +303,7 @@ export class FileSend extends SendWait {
     );
     if (count !== 0) return count;
     // The file ends before the length that was asked for: there is nothing more to send.
-    core.endSend(handle);
+    core.endSend(handle, 0);
     this.#remaining = 0;
     return 0;
   }

@@ -184,6 +184,36 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
     expect(received - 10).toBeGreaterThanOrEqual(failure.bytesWritten!);
   });
 
+  const breakOff: [string, (socket: Socket, bytes: Uint8Array<ArrayBuffer>) => Promise<unknown>][] =
+    [
+      ["write()", (socket, bytes) => socket.write(bytes, deadline(30))],
+      ["writeSync()", async (socket, bytes) => socket.writeSync(bytes, deadline(30))],
+      [
+        "a buffer that is taken away",
+        (socket, bytes) => {
+          const written = socket.write(bytes);
+          structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+          return written;
+        },
+      ],
+    ];
+
+  test.each(breakOff)(
+    "close announces no end after %s that was broken off",
+    async (what, write) => {
+      await using pair = await tlsPair();
+      const { client, server } = pair;
+      const failure = failureOf(write(client, new Uint8Array(32 * mebibyte)));
+      // That the buffer is gone shows when the peer has made room for more.
+      const missed = what.startsWith("a buffer") ? failureOf(drain(server)) : undefined;
+      await failure;
+      client.close();
+      expect(await (missed ?? failureOf(drain(server)))).toMatchObject({
+        code: "ERR_TLS_TRUNCATED",
+      });
+    },
+  );
+
   test("end in one direction by shutdown, in both by close", async () => {
     await using pair = await tlsPair();
     const { client, server } = pair;

@@ -243,9 +243,10 @@ pub fn sendFile(handle: i32, fd: i32, offset: f64, length: f64, granted: i32) ca
     return streams.send(scheduler(), handle, source, granted != 0).code();
 }
 
-/// Ends the caller's turn to send before everything is sent.
-pub fn endSend(handle: i32) callconv(.c) void {
-    streams.endTurn(scheduler(), handle, .writable);
+/// Ends the caller's turn to send before everything is sent. `is_broken_off` says that the peer lacks
+/// something: over TLS, closing does not announce the end of the stream then.
+pub fn endSend(handle: i32, is_broken_off: i32) callconv(.c) void {
+    if (is_broken_off != 0) streams.breakOffTurn(scheduler(), handle) else streams.endTurn(scheduler(), handle, .writable);
 }
 
 /// Copies bytes within JavaScript's memory, for less than a call of TypedArray.prototype.slice costs.

@@ -160,7 +160,7 @@ pub const Scheduler = struct {
 
     /// As `abandonTransfer`, when it is not the writer's own will: over TLS the end of the stream is
     /// not announced by closing any more.
-    fn breakOffTransfer(scheduler: *Scheduler, socket: *const Socket, kind: abi.WaitKind) void {
+    pub fn breakOffTransfer(scheduler: *Scheduler, socket: *const Socket, kind: abi.WaitKind) void {
         if (kind != .writable or socket.tls == none) return;
         const session = transfers.sessionOf(scheduler, socket);
         if (session.flags.mid_transfer) session.flags.was_broken_off = true;

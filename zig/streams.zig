@@ -205,6 +205,13 @@ pub fn endTurn(scheduler: *Scheduler, handle: i32, kind: abi.WaitKind) void {
     scheduler.grantNext(socket, kind);
 }
 
+/// As `endTurn` for a writer, whose peer has not got all that it was to have.
+pub fn breakOffTurn(scheduler: *Scheduler, handle: i32) void {
+    const index = find(scheduler, handle, .stream) orelse return;
+    scheduler.breakOffTransfer(scheduler.sockets.at(index), .writable);
+    endTurn(scheduler, handle, .writable);
+}
+
 /// Sends the end of the stream after what has been sent. Receiving goes on.
 pub fn shutdown(scheduler: *Scheduler, handle: i32, granted: bool) ?Status {
     const index = find(scheduler, handle, .stream) orelse return .stale_handle;

@@ -57,12 +57,12 @@ export class FileCopy extends SendWait {
     } catch (error) {
       const { code = "EIO" } = error as NodeJS.ErrnoException;
       this.#readFailure = new SocketError(code, { ...this.details(), cause: error });
-      if (granted) core.endSend(handle);
+      if (granted) core.endSend(handle, 1);
       return -Status.EIO;
     }
     if (this.#start === this.#end) {
       // The file ends before the length that was asked for: there is nothing more to send.
-      if (granted) core.endSend(handle);
+      if (granted) core.endSend(handle, 0);
       this.#remaining = 0;
       return 0;
     }
