@@ -16,8 +16,10 @@ test {
     _ = @import("sockets.zig");
     _ = @import("streams_test.zig");
     _ = @import("system.zig");
+    _ = @import("tls/credentials_test.zig");
     _ = @import("tls/handshakes_test.zig");
     _ = @import("tls/hello.zig");
+    _ = @import("tls/memory_test.zig");
     _ = @import("tls/queue.zig");
     _ = @import("tls/records.zig");
     _ = @import("tls/transfers_test.zig");
