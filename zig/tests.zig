@@ -22,6 +22,7 @@ test {
     _ = @import("tls/memory_test.zig");
     _ = @import("tls/queue.zig");
     _ = @import("tls/records.zig");
+    _ = @import("tls/tampering_test.zig");
     _ = @import("tls/transfers_test.zig");
     _ = @import("tls/wire_test.zig");
     _ = @import("turns_test.zig");
