@@ -1,5 +1,7 @@
 /** Loaded before the tests by bunfig.toml: they run against a checked build of the current core. */
 
+import { afterAll } from "bun:test";
+import { rmSync } from "node:fs";
 import { ensureBuilt, ensureDependencies, libraryOf } from "./build.ts";
 
 ensureDependencies();
@@ -7,3 +9,9 @@ ensureDependencies();
 ensureBuilt("fast");
 ensureBuilt("checked");
 process.env.PLAIT_LIBRARY = libraryOf("checked");
+
+// `bun test` ends without an exit event. test/support/certificates.ts names what it has made.
+afterAll(() => {
+  const folder = process.env.PLAIT_TEST_CERTIFICATES;
+  if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+});

@@ -6,6 +6,7 @@ const c = std.c;
 const abi = @import("abi.zig");
 const addresses = @import("addresses.zig");
 const endpoints = @import("endpoints.zig");
+const openssl_memory = @import("tls/memory_test.zig");
 const streams = @import("streams.zig");
 const system = @import("system.zig");
 const Queue = @import("waiters.zig").Queue;
@@ -32,6 +33,7 @@ pub const Harness = struct {
 
     pub fn initWith(allocator: std.mem.Allocator) !Harness {
         system.ignoreBrokenPipeSignal();
+        try openssl_memory.startCounting();
         return .{ .scheduler = Scheduler.create(allocator) orelse return error.NoScheduler };
     }
 

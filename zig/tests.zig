@@ -16,10 +16,13 @@ test {
     _ = @import("sockets.zig");
     _ = @import("streams_test.zig");
     _ = @import("system.zig");
+    _ = @import("tls/credentials_test.zig");
     _ = @import("tls/handshakes_test.zig");
     _ = @import("tls/hello.zig");
+    _ = @import("tls/memory_test.zig");
     _ = @import("tls/queue.zig");
     _ = @import("tls/records.zig");
+    _ = @import("tls/tampering_test.zig");
     _ = @import("tls/transfers_test.zig");
     _ = @import("tls/wire_test.zig");
     _ = @import("turns_test.zig");

@@ -1,17 +1,24 @@
 import { pollUntil } from "./poll.ts";
 
+interface RunningOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** It is ended after so many milliseconds. */
+  readonly bound?: number;
+}
+
 /** A program that runs beside the test, with all that it prints. */
 export class RunningProgram implements AsyncDisposable {
   readonly child: Bun.Subprocess<"pipe", "pipe", "pipe">;
   #output = "";
 
-  private constructor(command: readonly string[], cwd: string | undefined) {
+  private constructor(command: readonly string[], { env, bound = 60_000 }: RunningOptions) {
     this.child = Bun.spawn([...command], {
-      ...(cwd === undefined ? {} : { cwd }),
+      // As it is now, not as it was when this process began.
+      env: { ...process.env, ...env },
       stdin: "pipe",
       stdout: "pipe",
       stderr: "pipe",
-      timeout: 60_000,
+      timeout: bound,
       killSignal: "SIGKILL",
     });
     for (const stream of [this.child.stdout, this.child.stderr]) void this.#collect(stream);
@@ -21,9 +28,9 @@ export class RunningProgram implements AsyncDisposable {
   static async start(
     command: readonly string[],
     isReady: RegExp,
-    cwd?: string,
+    options: RunningOptions = {},
   ): Promise<RunningProgram> {
-    const program = new RunningProgram(command, cwd);
+    const program = new RunningProgram(command, options);
     await program.printed(isReady);
     return program;
   }

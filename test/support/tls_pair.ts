@@ -72,7 +72,8 @@ export async function clientHello(tls: TlsOptions = {}): Promise<Uint8Array> {
   const rest = await readExactly(server, head[3]! * 256 + head[4]!);
   server.reset();
   await dialling;
-  return Buffer.concat([head, rest]);
+  // No Buffer: its `slice` would be the same memory.
+  return new Uint8Array(Buffer.concat([head, rest]));
 }
 
 /** Sends back whatever comes. */

@@ -1,5 +1,6 @@
 //! A certificate that signs itself, for localhost, 127.0.0.1, ::1 and *.example.test, and another one
 //! for other.example, both with P-256 keys and good until 2126. Made once with `openssl req -x509`.
+//! The `even` one, for localhost, has an Ed25519 key: its signatures are all of one length.
 
 pub const certificate =
     \\-----BEGIN CERTIFICATE-----
@@ -70,4 +71,31 @@ pub const expired_certificate =
     \\AXPA20JH4ePMc3OPDU2OsxTo+EgCIQDGKdphFNsQS2YA3iNzXsC2k/CdKnVM8g46
     \\z0VDgtD8xw==
     \\-----END CERTIFICATE-----
+;
+
+pub const even_certificate =
+    \\-----BEGIN CERTIFICATE-----
+    \\MIIBFjCByaADAgECAgEBMAUGAytlcDAPMQ0wCwYDVQQDDARldmVuMCAXDTI2MTEy
+    \\NDA1NDgxNFoYDzIxMjYxMDMxMDU0ODE0WjAPMQ0wCwYDVQQDDARldmVuMCowBQYD
+    \\K2VwAyEATtABbgrFCY4Qe08lJBoZf6X73I5qwsoJY/flZb/FsOCjSDBGMA8GA1Ud
+    \\EwEB/wQFMAMBAf8wFAYDVR0RBA0wC4IJbG9jYWxob3N0MB0GA1UdDgQWBBTaZd3W
+    \\NELZSEqYz53ifFV0dMz3CzAFBgMrZXADQQCJpgh/Zhzb/uqEQOCX8xkYKqNInKVq
+    \\YSeaCWcvQZHKYCDfxB62kUxqoFnpg8xX4xs2r4bqU6d+nN9tvT2IPBsP
+    \\-----END CERTIFICATE-----
+;
+
+pub const even_key =
+    \\-----BEGIN PRIVATE KEY-----
+    \\MC4CAQAwBQYDK2VwBCIEIJ6TgMBY/Oqxp2VHuAJxqHZZYB5mEaQpGdsGtY7QeGsJ
+    \\-----END PRIVATE KEY-----
+;
+
+/// Of the even one's issuer, itself; nothing is revoked.
+pub const even_revocations =
+    \\-----BEGIN X509 CRL-----
+    \\MIGXMEsCAQEwBQYDK2VwMA8xDTALBgNVBAMMBGV2ZW4XDTI2MTEyNDA1NTkxMloY
+    \\DzIxMjYwNzIzMDU1OTEyWqAOMAwwCgYDVR0UBAMCAQEwBQYDK2VwA0EAY4BEQXcf
+    \\gKGjzxb5bPtlDGUmSkahHIr5zusYng9M0cJWXP5hZF7pqzu9RwPH+GZqhVXELGRI
+    \\5McwEtlz0UidBA==
+    \\-----END X509 CRL-----
 ;

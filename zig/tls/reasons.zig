@@ -11,17 +11,29 @@ threadlocal var text_length: usize = 0;
 /// The library whose entries only say which formats were tried (ERR_LIB_OSSL_DECODER).
 const library_decoder = 60;
 
-/// Empties the queue and returns the entry that says most: the first, which is the cause of the
-/// others, unless it only tells that some decoder did not apply. 0 when there is none. Of a certificate
-/// that was refused the verification's result says more than what came first.
+/// Reasons from here on stand for another library or a kind of failure (ERR_RFLAG_COMMON, ERR_RFLAG_FATAL).
+const general_reasons = 1 << 18;
+
+/// Empties the queue and returns the entry that says most: the first with a reason of the TLS library's
+/// own, for what those below it say ("cipher operation failed") is how it was found out. If there is
+/// none, the first of all, which is the cause of the others, unless it only tells that some decoder did
+/// not apply. 0 when there is no entry.
 pub fn take() c_ulong {
     var chosen: c_ulong = 0;
     while (true) {
         const code = openssl.ERR_get_error();
         if (code == 0) return chosen;
-        const is_verdict = openssl.libraryOf(code) == openssl.LIB_SSL and openssl.reasonOf(code) == openssl.SSL_R_CERTIFICATE_VERIFY_FAILED;
-        if (chosen == 0 or is_verdict or openssl.libraryOf(chosen) == library_decoder) chosen = code;
+        if (weightOf(code) > weightOf(chosen)) chosen = code;
     }
+}
+
+fn weightOf(code: c_ulong) u2 {
+    if (code == 0) return 0;
+    return switch (openssl.libraryOf(code)) {
+        openssl.LIB_SSL => if (openssl.reasonOf(code) < general_reasons) 3 else 2,
+        library_decoder => 1,
+        else => 2,
+    };
 }
 
 /// Remembers the queue's reason as that of a context's failure.

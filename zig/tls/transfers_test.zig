@@ -365,26 +365,30 @@ test "what OpenSSL has to say to a peer that does not read is bounded" {
     return error.NeverCutOff;
 }
 
-test "a damaged record ends the connection, at both ends" {
-    var harness = try Harness.init();
-    defer harness.deinit();
-    const server, const peer = try harness.tcpPeer();
-    const client = try harness_module.handleOf(@import("../endpoints.zig").adopt(harness.scheduler, peer));
-    const pair: tls.Pair = .{ .server = server, .client = client };
-    try expectEqual(null, handshakes.start(harness.scheduler, server, try tls.serverContext(harness.scheduler), .{ .is_server = true }));
-    try expectEqual(null, handshakes.start(harness.scheduler, client, try tls.clientContext(harness.scheduler), .{ .is_server = false }));
-    try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
-    const record = "\x17\x03\x03\x00\x20" ++ "x" ** 32;
-    _ = try valueOf(system.send(peer, record, record.len));
-    try expectEqual(.tls_failed, try tls.ending(&harness, server));
-    try tls.expectText(&harness, server, .reason, "decryption failed or bad record mac");
-    try expectEqual(.tls_failed, try tls.ending(&harness, client));
-    try tls.expectText(&harness, client, .alert, "20");
-    for ([_]i32{ server, client }) |handle| {
-        try expectFailure(.tls_failed, harness.send(handle, "x", false));
-        try expectEqual(.tls_failed, streams.shutdown(harness.scheduler, handle, false));
+test "a damaged record ends the connection, at both ends, and either version says why" {
+    for ([_]u32{ 0x0303, 0x0304 }) |version| {
+        var harness = try Harness.init();
+        defer harness.deinit();
+        const server, const peer = try harness.tcpPeer();
+        const client = try harness_module.handleOf(@import("../endpoints.zig").adopt(harness.scheduler, peer));
+        const pair: tls.Pair = .{ .server = server, .client = client };
+        const client_context = try tls.clientContext(harness.scheduler);
+        try expectEqual(null, contexts.setVersions(tls.contextOf(&harness, client_context), version, version));
+        try expectEqual(null, handshakes.start(harness.scheduler, server, try tls.serverContext(harness.scheduler), .{ .is_server = true }));
+        try expectEqual(null, handshakes.start(harness.scheduler, client, client_context, .{ .is_server = false }));
+        try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
+        const record = "\x17\x03\x03\x00\x20" ++ "x" ** 32;
+        _ = try valueOf(system.send(peer, record, record.len));
+        try expectEqual(.tls_failed, try tls.ending(&harness, server));
+        try tls.expectText(&harness, server, .reason, "decryption failed or bad record mac");
+        try expectEqual(.tls_failed, try tls.ending(&harness, client));
+        try tls.expectText(&harness, client, .alert, "20");
+        for ([_]i32{ server, client }) |handle| {
+            try expectFailure(.tls_failed, harness.send(handle, "x", false));
+            try expectEqual(.tls_failed, streams.shutdown(harness.scheduler, handle, false));
+        }
+        try tls.closeBoth(&harness, pair);
     }
-    try tls.closeBoth(&harness, pair);
 }
 
 test "files are not sent by the kernel, and a reset frees everything" {

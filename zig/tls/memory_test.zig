@@ -1,0 +1,80 @@
+//! What OpenSSL has allocated and not freed. It is counted from OpenSSL's first call on, for all tests.
+
+const std = @import("std");
+const builtin = @import("builtin");
+
+const Malloc = fn (usize, ?[*:0]const u8, c_int) callconv(.c) ?*anyopaque;
+const Realloc = fn (?*anyopaque, usize, ?[*:0]const u8, c_int) callconv(.c) ?*anyopaque;
+const Free = fn (?*anyopaque, ?[*:0]const u8, c_int) callconv(.c) void;
+extern "c" fn CRYPTO_set_mem_functions(*const Malloc, *const Realloc, *const Free) c_int;
+/// Frees what OpenSSL keeps for a thread: its queue of errors, and its random numbers.
+extern "c" fn OPENSSL_thread_stop() void;
+
+/// Pieces of memory that OpenSSL has now.
+var live: std.atomic.Value(usize) = .init(0);
+var is_counting: std.atomic.Value(bool) = .init(false);
+
+/// Every harness calls this before anything of it can use OpenSSL, which takes no other functions later.
+pub fn startCounting() !void {
+    if (is_counting.swap(true, .acq_rel)) return;
+    if (CRYPTO_set_mem_functions(allocate, reallocate, free) != 1) return error.OpensslIsInUse;
+}
+
+/// How many pieces OpenSSL has that no thread will give back by itself.
+pub fn count() usize {
+    OPENSSL_thread_stop();
+    return live.load(.acquire);
+}
+
+// With no length these do as OpenSSL's own do.
+
+fn allocate(length: usize, _: ?[*:0]const u8, _: c_int) callconv(.c) ?*anyopaque {
+    if (length == 0) return null;
+    const memory = std.c.malloc(length) orelse return null;
+    _ = live.fetchAdd(1, .monotonic);
+    return memory;
+}
+
+fn reallocate(memory: ?*anyopaque, length: usize, file: ?[*:0]const u8, line: c_int) callconv(.c) ?*anyopaque {
+    if (memory == null) return allocate(length, file, line);
+    if (length > 0) return std.c.realloc(memory, length);
+    free(memory, file, line);
+    return null;
+}
+
+fn free(memory: ?*anyopaque, _: ?[*:0]const u8, _: c_int) callconv(.c) void {
+    if (memory == null) return;
+    std.c.free(memory);
+    _ = live.fetchSub(1, .release);
+}
+
+/// Runs something until OpenSSL has as much afterwards as before: what is made once, as algorithms are
+/// when they are first looked for, is there by then. What leaks grows every time.
+pub fn expectNoGrowth(context: anytype, comptime run: fn (@TypeOf(context)) anyerror!void) !void {
+    var before = count();
+    for (0..2) |_| {
+        try run(context);
+        const after = count();
+        if (after == before) return;
+        before = after;
+    }
+    try run(context);
+    try std.testing.expectEqual(before, count());
+}
+
+test "no test of TLS leaves anything behind that OpenSSL has allocated" {
+    var measured: usize = 0;
+    for (builtin.test_functions) |each| {
+        if (!std.mem.startsWith(u8, each.name, "tls.")) continue;
+        // These measure themselves.
+        if (std.mem.startsWith(u8, each.name, "tls.memory_test") or std.mem.startsWith(u8, each.name, "tls.tampering_test")) continue;
+        errdefer std.debug.print("in the test {s}\n", .{each.name});
+        try expectNoGrowth(each, struct {
+            fn run(it: std.builtin.TestFn) !void {
+                it.func() catch |err| if (err != error.SkipZigTest) return err;
+            }
+        }.run);
+        measured += 1;
+    }
+    try std.testing.expect(measured > 10);
+}

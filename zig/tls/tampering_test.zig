@@ -1,0 +1,274 @@
+//! Conversations through somebody in the middle, who flips a bit or cuts the stream: for every place
+//! of a handshake and of what follows it, in both directions.
+
+const std = @import("std");
+const c = std.c;
+const abi = @import("../abi.zig");
+const certificates = @import("certificates_test.zig");
+const contexts = @import("contexts.zig");
+const credentials = @import("credentials.zig");
+const handshakes = @import("handshakes.zig");
+const harness_module = @import("../harness_test.zig");
+const openssl_memory = @import("memory_test.zig");
+const records = @import("records.zig");
+const streams = @import("../streams.zig");
+const system = @import("../system.zig");
+const tls = @import("harness_test.zig");
+const Harness = harness_module.Harness;
+const Status = abi.Status;
+const expect = std.testing.expect;
+const expectEqual = std.testing.expectEqual;
+const allocator = std.testing.allocator;
+
+const Side = enum(u1) { client, server };
+
+const Change = union(enum) {
+    flip: u3,
+    /// The stream ends before the byte.
+    cut,
+};
+
+/// What happens to a byte that a side sends.
+const Tampering = struct { sender: Side, offset: usize, change: Change };
+
+/// What one side sends, on its way to the other.
+const Direction = struct {
+    from: system.Descriptor,
+    to: system.Descriptor,
+    tampering: ?Tampering,
+    passed: std.ArrayList(u8) = .empty,
+    is_cut: bool = false,
+
+    /// Passes on what is there; whether anything was.
+    fn pass(direction: *Direction) !bool {
+        var buffer: [8192]u8 = undefined;
+        const count = switch (system.receive(direction.from, &buffer, buffer.len)) {
+            .value => |count| count,
+            .failure => return false,
+        };
+        if (direction.is_cut) return count > 0;
+        var bytes: []u8 = buffer[0..count];
+        const start = direction.passed.items.len;
+        if (direction.tampering) |it| if (it.offset >= start and it.offset < start + count) switch (it.change) {
+            .flip => |bit| bytes[it.offset - start] ^= @as(u8, 1) << bit,
+            .cut => bytes = bytes[0 .. it.offset - start],
+        };
+        try direction.passed.appendSlice(allocator, bytes);
+        if (bytes.len > 0) try harness_module.sendFromPeer(direction.to, bytes);
+        if (count == 0 or bytes.len < count) direction.cut();
+        return true;
+    }
+
+    fn cut(direction: *Direction) void {
+        if (!direction.is_cut) _ = c.shutdown(direction.to, c.SHUT.WR);
+        direction.is_cut = true;
+    }
+};
+
+/// How a conversation went, by `Side`.
+const Course = struct {
+    /// How the handshakes ended; null is well.
+    outcomes: [2]?Status,
+    /// Whether all that was said afterwards was heard, up to the proper ends of both streams.
+    is_whole: bool = false,
+    /// What each side has sent; the caller's if it asked for it.
+    passed: [2][]u8 = .{ &.{}, &.{} },
+    /// How much of it the other one needed for its handshake.
+    needed: [2]usize,
+};
+
+/// Both ends of conversations.
+const Stage = struct {
+    harness: *Harness,
+    contexts: [2]i32,
+
+    fn init(harness: *Harness, version: u32, needs_client: bool) !Stage {
+        var stage: Stage = .{ .harness = harness, .contexts = undefined };
+        for (&stage.contexts) |*id| {
+            id.* = try contexts.create(&harness.scheduler.tls);
+            const context = tls.contextOf(harness, id.*);
+            try expectEqual(null, credentials.addAuthorities(context, certificates.even_certificate));
+            try expectEqual(null, credentials.addCertificates(context, certificates.even_certificate));
+            try expectEqual(null, credentials.setKey(context, certificates.even_key, ""));
+            try expectEqual(null, contexts.setVersions(context, version, version));
+            // The default's first key is a kilobyte of random bits.
+            try expectEqual(null, contexts.setGroups(context, "X25519"));
+            try expectEqual(null, contexts.setProtocols(context, "\x01a"));
+            if (needs_client) context.client_authentication = .require;
+        }
+        return stage;
+    }
+
+    fn play(stage: Stage, tampering: ?Tampering, keeps_passed: bool) !Course {
+        const scheduler = stage.harness.scheduler;
+        var ends: [2]i32 = undefined;
+        var peers: [2]system.Descriptor = undefined;
+        for (&ends, &peers) |*end, *peer| end.*, peer.* = try stage.harness.unixPair();
+        defer for (peers) |peer| system.close(peer);
+        var conversation: Conversation = .{ .harness = stage.harness, .ends = ends, .directions = undefined };
+        for (&conversation.directions, [_]Side{ .client, .server }) |*direction, sender| direction.* = .{
+            .from = peers[@intFromEnum(sender)],
+            .to = peers[1 - @intFromEnum(sender)],
+            .tampering = if (tampering) |it| (if (it.sender == sender) it else null) else null,
+        };
+        defer for (&conversation.directions) |*direction| direction.passed.deinit(allocator);
+
+        for (ends, stage.contexts, [_]bool{ false, true }) |end, context, is_server| {
+            const name = if (is_server) "" else "localhost";
+            try expectEqual(null, handshakes.start(scheduler, end, context, .{ .is_server = is_server, .name = name }));
+        }
+        try conversation.goOn();
+        const is_whole = try conversation.talk();
+        // Whoever still waits for something does so in vain.
+        for (&conversation.directions) |*direction| direction.cut();
+        try conversation.goOn();
+        var course: Course = .{ .outcomes = undefined, .is_whole = is_whole, .needed = conversation.needed };
+        for (ends, &course.outcomes) |end, *outcome| {
+            outcome.* = handshakes.outcome(scheduler, end);
+            try expectEqual(null, streams.close(scheduler, end));
+        }
+        try expectEqual(0, scheduler.tls.sessions.in_use);
+        try expectEqual(0, scheduler.shared.sockets);
+        if (keeps_passed) for (&course.passed, &conversation.directions) |*bytes, *direction| {
+            bytes.* = try direction.passed.toOwnedSlice(allocator);
+        };
+        return course;
+    }
+};
+
+const Conversation = struct {
+    harness: *Harness,
+    ends: [2]i32,
+    directions: [2]Direction,
+    needed: [2]usize = .{ 0, 0 },
+
+    /// Passes everything on until neither side has anything to say.
+    fn goOn(conversation: *Conversation) !void {
+        const scheduler = conversation.harness.scheduler;
+        var is_moving = true;
+        while (is_moving) {
+            _ = try conversation.harness.poll();
+            for (&conversation.needed, &conversation.directions, 0..) |*needed, *direction, sender| {
+                const is_open = handshakes.outcome(scheduler, conversation.ends[1 - sender]) == null;
+                if (needed.* == 0 and is_open) needed.* = direction.passed.items.len;
+            }
+            is_moving = scheduler.tls.due.length > 0;
+            for (&conversation.directions) |*direction| if (try direction.pass()) {
+                is_moving = true;
+            };
+        }
+    }
+
+    fn talk(conversation: *Conversation) !bool {
+        const client, const server = conversation.ends;
+        if (!try conversation.says(client, server, "question")) return false;
+        if (!try conversation.says(server, client, "answer")) return false;
+        for (conversation.ends) |end| {
+            if (streams.shutdown(conversation.harness.scheduler, end, false) != null) return false;
+        }
+        try conversation.goOn();
+        for (conversation.ends) |end| {
+            if (!try conversation.hears(end, "")) return false;
+        }
+        return true;
+    }
+
+    fn says(conversation: *Conversation, from: i32, to: i32, text: []const u8) !bool {
+        if (conversation.harness.send(from, text, false) == .failure) return false;
+        try conversation.goOn();
+        return conversation.hears(to, text);
+    }
+
+    /// Whether this is what an end reads; it may fail to, and must not read anything else.
+    fn hears(conversation: *Conversation, end: i32, text: []const u8) !bool {
+        var buffer: [64]u8 = undefined;
+        conversation.harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
+        switch (conversation.harness.receive(end, &buffer, false)) {
+            .failure => return false,
+            .value => |count| try std.testing.expectEqualStrings(text, buffer[0..count]),
+        }
+        return true;
+    }
+};
+
+/// A place in what a side sends, and what is to be done to it.
+const Place = struct {
+    stage: Stage,
+    /// How much of what each side sends the other one needs.
+    needed: [2]usize,
+    sender: Side,
+    offset: usize,
+    /// Whether all bits are alike, for they are ciphertext.
+    is_ciphertext: bool,
+
+    fn tamper(place: Place) !void {
+        try place.expectNoticed(.cut);
+        for (0..8) |bit| {
+            if (place.is_ciphertext and bit != place.offset % 8) continue;
+            try place.expectNoticed(.{ .flip = @intCast(bit) });
+        }
+    }
+
+    fn expectNoticed(place: Place, change: Change) !void {
+        errdefer std.debug.print("{t}, byte {d}: {any}\n", .{ place.sender, place.offset, change });
+        const course = try place.stage.play(.{ .sender = place.sender, .offset = place.offset, .change = change }, false);
+        // Nobody may look at the lower half of the version that the first record claims (RFC 8446,
+        // 5.1), and no other bit may be changed unnoticed.
+        const is_harmless = change == .flip and place.offset == 2;
+        try expectEqual(is_harmless, course.is_whole);
+        const sender = @intFromEnum(place.sender);
+        const receiver = course.outcomes[1 - sender];
+        if (is_harmless or place.offset >= place.needed[sender]) return;
+        switch (change) {
+            .flip => try expect(receiver == .tls_failed or receiver == .tls_truncated),
+            .cut => try expectEqual(.tls_truncated, receiver),
+        }
+    }
+};
+
+/// Tampers with every place of what these sides send.
+fn expectAllNoticed(stage: Stage, senders: []const Side) !void {
+    const clean = try stage.play(null, true);
+    defer for (clean.passed) |bytes| allocator.free(bytes);
+    try expect(clean.is_whole);
+    // The core makes ciphers as connections come, up to a number that these reach.
+    for (0..64) |_| try expect((try stage.play(null, false)).is_whole);
+    for (senders) |sender| {
+        const bytes = clean.passed[@intFromEnum(sender)];
+        var is_encrypted = false;
+        var start: usize = 0;
+        while (start < bytes.len) {
+            const length = records.first(bytes[start..]).complete;
+            const change_cipher_spec = 20;
+            const application_data = 23;
+            if (bytes[start] == application_data) is_encrypted = true;
+            for (start..start + length) |offset| try openssl_memory.expectNoGrowth(Place{
+                .stage = stage,
+                .needed = clean.needed,
+                .sender = sender,
+                .offset = offset,
+                .is_ciphertext = is_encrypted and offset >= start + records.header_bytes,
+            }, Place.tamper);
+            if (bytes[start] == change_cipher_spec) is_encrypted = true;
+            start += length;
+        }
+    }
+}
+
+test "every flipped bit and every cut is noticed, in TLS 1.2" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    try expectAllNoticed(try Stage.init(&harness, 0x0303, false), &.{ .client, .server });
+}
+
+test "every flipped bit and every cut is noticed, in TLS 1.3" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    try expectAllNoticed(try Stage.init(&harness, 0x0304, false), &.{ .client, .server });
+}
+
+test "every flipped bit and every cut is noticed, in a client's certificate" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    try expectAllNoticed(try Stage.init(&harness, 0x0303, true), &.{.client});
+}
