@@ -18,6 +18,7 @@ test {
     _ = @import("system.zig");
     _ = @import("tls/handshakes_test.zig");
     _ = @import("tls/hello.zig");
+    _ = @import("tls/offences_test.zig");
     _ = @import("tls/protection_test.zig");
     _ = @import("tls/queue.zig");
     _ = @import("tls/records.zig");

@@ -108,6 +108,7 @@ pub const Keys = struct {
         const payload = record[records.header_bytes..];
         // Neither the end of a handshake nor an alert is ever sent in the clear from here on.
         if (header[0] != @intFromEnum(ContentType.application_data)) return error.UnexpectedRecord;
+        if (header[1] != 3 or header[2] != 3) return error.WrongVersion;
         if (payload.len > longest_ciphertext) return error.RecordTooLong;
         if (payload.len <= tag_bytes or keys.sequence == exhausted) return error.BadRecord;
         const ciphertext = payload[0 .. payload.len - tag_bytes];
@@ -115,14 +116,14 @@ pub const Keys = struct {
         const inner = if (output.len >= ciphertext.len) output[0..ciphertext.len] else ciphertext;
         if (!primitives.open(suite, keys.number, &keys.key, &keys.nonce(), header, ciphertext, tag, inner)) return error.BadRecord;
         keys.sequence += 1;
-        if (inner.len > longest_inner) return error.RecordTooLong;
-        // The type is the last byte that is not padding.
-        const end = std.mem.lastIndexOfNone(u8, inner, "\x00") orelse return error.UnexpectedRecord;
+        if (inner.len > longest_inner) return error.ContentTooLong;
+        // The type is the last byte that is not padding; no type is 0.
+        const end = std.mem.lastIndexOfNone(u8, inner, "\x00") orelse 0;
         return .{ .kind = @enumFromInt(inner[end]), .content = inner[0..end] };
     }
 };
 
-pub const Refusal = error{ UnexpectedRecord, RecordTooLong, BadRecord };
+pub const Refusal = error{ UnexpectedRecord, WrongVersion, RecordTooLong, BadRecord, ContentTooLong };
 
 pub const Opened = struct { kind: ContentType, content: []u8 };
 
