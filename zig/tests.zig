@@ -16,6 +16,8 @@ test {
     _ = @import("sockets.zig");
     _ = @import("streams_test.zig");
     _ = @import("system.zig");
+    _ = @import("tls/established_sending_test.zig");
+    _ = @import("tls/established_test.zig");
     _ = @import("tls/handshakes_test.zig");
     _ = @import("tls/hello.zig");
     _ = @import("tls/offences_test.zig");

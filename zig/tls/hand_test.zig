@@ -134,8 +134,18 @@ pub const Hand = struct {
     /// A session that is established as if after a handshake.
     pub fn init(harness: *Harness, suite: Suite, is_server: bool) !Hand {
         const handle, const peer = try harness.tcpPeer();
-        errdefer system.close(peer);
         try expectEqual(null, @import("../options.zig").setNoDelay(peer, true));
+        return initOver(harness, handle, peer, suite, is_server);
+    }
+
+    /// The same over a Unix socket, whose buffer is full for good as soon as it is.
+    pub fn initOverUnix(harness: *Harness, suite: Suite, is_server: bool) !Hand {
+        const handle, const peer = try harness.unixPair();
+        return initOver(harness, handle, peer, suite, is_server);
+    }
+
+    fn initOver(harness: *Harness, handle: i32, peer: system.Descriptor, suite: Suite, is_server: bool) !Hand {
+        errdefer system.close(peer);
         const engine = &harness.scheduler.tls;
         // OpenSSL has no words for its reasons before there is a context.
         if (engine.contexts.in_use == 0) _ = try contexts.create(engine);

@@ -84,7 +84,10 @@ fn foreignFailure(bytes: []const u8) established_module.Failure {
 }
 
 fn refuse(scheduler: *Scheduler, socket: *Socket, session: *Session, established: *Established, failure: established_module.Failure) void {
-    if (failure.alert) |alert| _ = established.sendAlert(&scheduler.tls, alert);
+    // Behind close_notify nothing comes (RFC 8446, 6.1).
+    if (!socket.flags.half_closed) if (failure.alert) |alert| {
+        _ = established.sendAlert(&scheduler.tls, alert);
+    };
     transfers.failBecause(scheduler, socket, session, .tls_failed, failure.reason);
 }
 
