@@ -24,6 +24,7 @@ test {
     _ = @import("tls/protection_test.zig");
     _ = @import("tls/queue.zig");
     _ = @import("tls/records.zig");
+    _ = @import("tls/takeover_test.zig");
     _ = @import("tls/transfers_test.zig");
     _ = @import("tls/wire_test.zig");
     _ = @import("turns_test.zig");

@@ -32,14 +32,24 @@ pub const Wire = struct {
     to_server: std.ArrayList(u8) = .empty,
     /// Whether OpenSSL is to stay with the server after the handshake.
     server_keeps_openssl: bool = false,
+    /// How much is passed on at a time.
+    part: usize = std.math.maxInt(usize),
 
     pub fn init(harness: *Harness, server_context: i32, client_context: i32) !Wire {
+        return initResuming(harness, server_context, client_context, "");
+    }
+
+    pub fn initResuming(harness: *Harness, server_context: i32, client_context: i32, session: []const u8) !Wire {
         const server, const at_server = try harness.tcpPeer();
         const client, const at_client = try harness.tcpPeer();
         // Nothing waits for an acknowledgement of what was passed on before.
         for ([_]system.Descriptor{ at_server, at_client }) |fd| try expectEqual(null, options.setNoDelay(fd, true));
         try expectEqual(null, handshakes.start(harness.scheduler, server, server_context, .{ .is_server = true }));
-        try expectEqual(null, handshakes.start(harness.scheduler, client, client_context, .{ .is_server = false, .name = "localhost" }));
+        try expectEqual(null, handshakes.start(harness.scheduler, client, client_context, .{
+            .is_server = false,
+            .name = "localhost",
+            .session = session,
+        }));
         return .{ .harness = harness, .server = server, .client = client, .at_server = at_server, .at_client = at_client };
     }
 
@@ -73,11 +83,15 @@ pub const Wire = struct {
     }
 
     pub fn passToServer(wire: *Wire) !void {
-        try wire.pass(&wire.to_server, wire.at_server, wire.to_server.items.len);
+        while (wire.to_server.items.len > 0) {
+            try wire.pass(&wire.to_server, wire.at_server, @min(wire.part, wire.to_server.items.len));
+        }
     }
 
     pub fn passToClient(wire: *Wire) !void {
-        try wire.pass(&wire.to_client, wire.at_client, wire.to_client.items.len);
+        while (wire.to_client.items.len > 0) {
+            try wire.pass(&wire.to_client, wire.at_client, @min(wire.part, wire.to_client.items.len));
+        }
     }
 
     /// Until both are done. What the server has sent since then is kept.
