@@ -19,6 +19,7 @@ test {
     _ = @import("tls/established_sending_test.zig");
     _ = @import("tls/established_test.zig");
     _ = @import("tls/handshakes_test.zig");
+    _ = @import("tls/held_test.zig");
     _ = @import("tls/hello.zig");
     _ = @import("tls/offences_test.zig");
     _ = @import("tls/protection_test.zig");
