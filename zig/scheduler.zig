@@ -361,9 +361,10 @@ pub const Scheduler = struct {
     }
 
     /// Has the backend's descriptor become readable at the earliest deadline, or at once if there is
-    /// something to do already.
+    /// something to do already. Without it there may be no poll for long.
     pub fn setTimer(scheduler: *Scheduler) void {
-        if (scheduler.tls.due.length > 0) scheduler.backend.notify();
+        transfers.flushHeld(scheduler);
+        if (scheduler.tls.due.length > 0 or !scheduler.ready.isEmpty()) scheduler.backend.notify();
         const earliest = scheduler.deadlines.earliest() orelse return;
         if (earliest >= scheduler.timer_nanoseconds) return;
         scheduler.timer_nanoseconds = earliest;

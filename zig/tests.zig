@@ -17,11 +17,17 @@ test {
     _ = @import("streams_test.zig");
     _ = @import("system.zig");
     _ = @import("tls/credentials_test.zig");
+    _ = @import("tls/established_sending_test.zig");
+    _ = @import("tls/established_test.zig");
     _ = @import("tls/handshakes_test.zig");
+    _ = @import("tls/held_test.zig");
     _ = @import("tls/hello.zig");
     _ = @import("tls/memory_test.zig");
+    _ = @import("tls/offences_test.zig");
+    _ = @import("tls/protection_test.zig");
     _ = @import("tls/queue.zig");
     _ = @import("tls/records.zig");
+    _ = @import("tls/takeover_test.zig");
     _ = @import("tls/tampering_test.zig");
     _ = @import("tls/transfers_test.zig");
     _ = @import("tls/wire_test.zig");

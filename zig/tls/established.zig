@@ -120,24 +120,32 @@ pub const Established = struct {
         failure: Failure,
     };
 
-    /// Reads one record. What is not TLS 1.3 fails as OpenSSL would have it fail.
+    /// Reads one record. What is not TLS 1.3 fails as OpenSSL would have it fail, but for tickets, into
+    /// which nobody looks.
     pub fn read(established: *Established, engine: *Engine, session: *Session, record: []u8, buffer: []u8) Result {
         const opened = established.reading.open(&engine.primitives, established.suite, record, buffer) catch |refusal| return switch (refusal) {
             error.UnexpectedRecord => fatal(.unexpected_message, openssl.SSL_R_BAD_RECORD_TYPE),
-            error.RecordTooLong => fatal(.record_overflow, openssl.SSL_R_DATA_LENGTH_TOO_LONG),
+            error.WrongVersion => fatal(.decode_error, openssl.SSL_R_WRONG_VERSION_NUMBER),
+            error.RecordTooLong => fatal(.record_overflow, openssl.SSL_R_ENCRYPTED_LENGTH_TOO_LONG),
             error.BadRecord => fatal(.bad_record_mac, openssl.SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC),
+            error.ContentTooLong => fatal(.record_overflow, openssl.SSL_R_DATA_LENGTH_TOO_LONG),
         };
+        switch (opened.kind) {
+            .application_data => {},
+            .alert, .handshake => if (opened.content.len == 0) return fatal(.unexpected_message, openssl.SSL_R_BAD_LENGTH),
+            else => return fatal(.unexpected_message, openssl.SSL_R_BAD_RECORD_TYPE),
+        }
         // A message may be cut into several records, with nothing in between (RFC 8446, 5.1).
-        if (established.message.isOpen() and opened.kind != .handshake) return fatal(.unexpected_message, openssl.SSL_R_UNEXPECTED_RECORD);
+        if (established.message.isOpen() and opened.kind != .handshake) {
+            return fatal(.unexpected_message, openssl.SSL_R_MIXED_HANDSHAKE_AND_NON_HANDSHAKE_DATA);
+        }
         switch (opened.kind) {
             .application_data => return established.readData(engine.allocator, opened.content, buffer),
             .alert => return readAlert(opened.content),
-            .handshake => {
-                if (opened.content.len == 0) return fatal(.unexpected_message, openssl.SSL_R_UNEXPECTED_RECORD);
+            else => {
                 if (established.readMessages(engine, session, opened.content)) |failure| return .{ .failure = failure };
                 return .{ .data = 0 };
             },
-            else => return fatal(.unexpected_message, openssl.SSL_R_UNEXPECTED_RECORD),
         }
     }
 

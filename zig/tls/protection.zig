@@ -35,6 +35,10 @@ const copied_bytes = 1024;
 /// Records that one key protects: AES-GCM is safe for about 2^24.5 long ones (RFC 8446, 5.5).
 pub const records_per_key = 1 << 24;
 
+/// The sequence number of keys that protect nothing: those used up, which a key update precludes
+/// (`records_per_key`), and those that could not be derived.
+const exhausted = std.math.maxInt(u64);
+
 /// What protects one direction of a connection.
 pub const Keys = struct {
     secret: [primitives_module.longest_digest]u8 = @splat(0),
@@ -49,9 +53,11 @@ pub const Keys = struct {
         const digest = suite.digest();
         const secret = keys.secret[0..digest.length()];
         keys.number = primitives.numberKey();
+        keys.sequence = exhausted;
+        if (!expandLabel(primitives, digest, secret, "key", keys.key[0..suite.keyLength()])) return false;
+        if (!expandLabel(primitives, digest, secret, "iv", &keys.iv)) return false;
         keys.sequence = 0;
-        return expandLabel(primitives, digest, secret, "key", keys.key[0..suite.keyLength()]) and
-            expandLabel(primitives, digest, secret, "iv", &keys.iv);
+        return true;
     }
 
     /// Goes on to the next secret (RFC 8446, 7.2).
@@ -76,8 +82,7 @@ pub const Keys = struct {
     /// Writes a record to `output`, which has room for just that.
     pub fn seal(keys: *Keys, primitives: *Primitives, suite: Suite, kind: ContentType, plaintext: []const u8, output: []u8) bool {
         assert(plaintext.len <= records.plaintext_bytes and output.len == plaintext.len + overhead_bytes);
-        // A key update comes long before (`records_per_key`).
-        assert(keys.sequence < std.math.maxInt(u64));
+        if (keys.sequence == exhausted) return false;
         const header = output[0..records.header_bytes];
         header[0..3].* = .{ @intFromEnum(ContentType.application_data), 3, 3 };
         std.mem.writeInt(u16, header[3..5], @intCast(output.len - header.len), .big);
@@ -103,21 +108,22 @@ pub const Keys = struct {
         const payload = record[records.header_bytes..];
         // Neither the end of a handshake nor an alert is ever sent in the clear from here on.
         if (header[0] != @intFromEnum(ContentType.application_data)) return error.UnexpectedRecord;
+        if (header[1] != 3 or header[2] != 3) return error.WrongVersion;
         if (payload.len > longest_ciphertext) return error.RecordTooLong;
-        if (payload.len <= tag_bytes or keys.sequence == std.math.maxInt(u64)) return error.BadRecord;
+        if (payload.len <= tag_bytes or keys.sequence == exhausted) return error.BadRecord;
         const ciphertext = payload[0 .. payload.len - tag_bytes];
         const tag = payload[ciphertext.len..][0..tag_bytes];
         const inner = if (output.len >= ciphertext.len) output[0..ciphertext.len] else ciphertext;
         if (!primitives.open(suite, keys.number, &keys.key, &keys.nonce(), header, ciphertext, tag, inner)) return error.BadRecord;
         keys.sequence += 1;
-        if (inner.len > longest_inner) return error.RecordTooLong;
-        // The type is the last byte that is not padding.
-        const end = std.mem.lastIndexOfNone(u8, inner, "\x00") orelse return error.UnexpectedRecord;
+        if (inner.len > longest_inner) return error.ContentTooLong;
+        // The type is the last byte that is not padding; no type is 0.
+        const end = std.mem.lastIndexOfNone(u8, inner, "\x00") orelse 0;
         return .{ .kind = @enumFromInt(inner[end]), .content = inner[0..end] };
     }
 };
 
-pub const Refusal = error{ UnexpectedRecord, RecordTooLong, BadRecord };
+pub const Refusal = error{ UnexpectedRecord, WrongVersion, RecordTooLong, BadRecord, ContentTooLong };
 
 pub const Opened = struct { kind: ContentType, content: []u8 };
 

@@ -79,12 +79,15 @@ fn openRecords(scheduler: *Scheduler, socket: *Socket, session: *Session, establ
 
 fn foreignFailure(bytes: []const u8) established_module.Failure {
     if (bytes[0] < 20 or bytes[0] > 23) return established_module.failureOf(.unexpected_message, openssl.SSL_R_BAD_RECORD_TYPE);
-    if (bytes[1] != 3) return established_module.failureOf(.unexpected_message, openssl.SSL_R_WRONG_VERSION_NUMBER);
+    if (bytes[1] != 3) return established_module.failureOf(.decode_error, openssl.SSL_R_WRONG_VERSION_NUMBER);
     return established_module.failureOf(.record_overflow, openssl.SSL_R_ENCRYPTED_LENGTH_TOO_LONG);
 }
 
 fn refuse(scheduler: *Scheduler, socket: *Socket, session: *Session, established: *Established, failure: established_module.Failure) void {
-    if (failure.alert) |alert| _ = established.sendAlert(&scheduler.tls, alert);
+    // Behind close_notify nothing comes (RFC 8446, 6.1).
+    if (!socket.flags.half_closed) if (failure.alert) |alert| {
+        _ = established.sendAlert(&scheduler.tls, alert);
+    };
     transfers.failBecause(scheduler, socket, session, .tls_failed, failure.reason);
 }
 

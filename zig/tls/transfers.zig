@@ -119,8 +119,9 @@ pub fn finishReading(scheduler: *Scheduler, socket: *Socket, session: *Session, 
     }
     const has_more = session.hasRecord() or (is_full and sealing.hasContent(session));
     if (!has_more and session.flags.ended and !socket.flags.end_of_stream and session.failure == .ok) {
-        // RFC 8446, 6.1: without a close_notify the data may have been cut off by anybody.
-        session.failure = .tls_truncated;
+        // RFC 8446, 6.1: without a close_notify the data may have been cut off by anybody. The kernel
+        // gives an error to one call only, which may have been one that sent.
+        session.failure = socket.readFailure() orelse .tls_truncated;
     }
     socket.flags.readable = has_more or session.flags.kernel_readable or session.failure != .ok or
         socket.flags.end_of_stream;
@@ -305,7 +306,7 @@ pub fn emit(scheduler: *Scheduler, socket: *Socket, session: *Session) usize {
 
 /// Keeps the last words of a handshake back for whatever the caller, who is about to be woken, has to
 /// say: a client's first request, or a server's answer to it, leaves in one packet with them. If it
-/// says nothing before the next poll, they leave alone (`flushHeld`).
+/// says nothing before the next poll, or before the thread sleeps, they leave alone (`flushHeld`).
 pub fn hold(scheduler: *Scheduler, socket: *const Socket, session: *Session) void {
     const engine = &scheduler.tls;
     const sealed = engine.sealed.items;

@@ -23,7 +23,7 @@ const expectFailure = harness_module.expectFailure;
 const valueOf = harness_module.valueOf;
 
 /// Two ends without a connection between them, but for what is passed on.
-const Wire = struct {
+pub const Wire = struct {
     harness: *Harness,
     server: i32,
     client: i32,
@@ -32,26 +32,38 @@ const Wire = struct {
     /// What the server has sent and the client has not got, and the other way around.
     to_client: std.ArrayList(u8) = .empty,
     to_server: std.ArrayList(u8) = .empty,
+    /// Whether OpenSSL is to stay with the server after the handshake.
+    server_keeps_openssl: bool = false,
+    /// How much is passed on at a time.
+    part: usize = std.math.maxInt(usize),
 
-    fn init(harness: *Harness, server_context: i32, client_context: i32) !Wire {
+    pub fn init(harness: *Harness, server_context: i32, client_context: i32) !Wire {
+        return initResuming(harness, server_context, client_context, "");
+    }
+
+    pub fn initResuming(harness: *Harness, server_context: i32, client_context: i32, session: []const u8) !Wire {
         const server, const at_server = try harness.tcpPeer();
         const client, const at_client = try harness.tcpPeer();
         // Nothing waits for an acknowledgement of what was passed on before.
         for ([_]system.Descriptor{ at_server, at_client }) |fd| try expectEqual(null, options.setNoDelay(fd, true));
         try expectEqual(null, handshakes.start(harness.scheduler, server, server_context, .{ .is_server = true }));
-        try expectEqual(null, handshakes.start(harness.scheduler, client, client_context, .{ .is_server = false, .name = "localhost" }));
+        try expectEqual(null, handshakes.start(harness.scheduler, client, client_context, .{
+            .is_server = false,
+            .name = "localhost",
+            .session = session,
+        }));
         return .{ .harness = harness, .server = server, .client = client, .at_server = at_server, .at_client = at_client };
     }
 
-    fn deinit(wire: *Wire) void {
-        system.close(wire.at_server);
-        system.close(wire.at_client);
+    pub fn deinit(wire: *Wire) void {
+        // A hand may have taken one of them over.
+        for ([_]system.Descriptor{ wire.at_server, wire.at_client }) |fd| if (fd >= 0) system.close(fd);
         wire.to_client.deinit(std.testing.allocator);
         wire.to_server.deinit(std.testing.allocator);
     }
 
     /// Takes what both ends have sent.
-    fn collect(wire: *Wire) !void {
+    pub fn collect(wire: *Wire) !void {
         _ = try wire.harness.pollFor(std.time.ns_per_ms);
         inline for (.{ .{ wire.at_server, &wire.to_client }, .{ wire.at_client, &wire.to_server } }) |pair| {
             var buffer: [32 * 1024]u8 = undefined;
@@ -66,27 +78,35 @@ const Wire = struct {
         }
     }
 
-    fn pass(wire: *Wire, waiting: *std.ArrayList(u8), to: system.Descriptor, count: usize) !void {
+    pub fn pass(wire: *Wire, waiting: *std.ArrayList(u8), to: system.Descriptor, count: usize) !void {
         if (count > 0) try harness_module.sendFromPeer(to, waiting.items[0..count]);
         waiting.replaceRangeAssumeCapacity(0, count, &.{});
         _ = try wire.harness.pollFor(10 * std.time.ns_per_ms);
     }
 
-    fn passToServer(wire: *Wire) !void {
-        try wire.pass(&wire.to_server, wire.at_server, wire.to_server.items.len);
+    pub fn passToServer(wire: *Wire) !void {
+        while (wire.to_server.items.len > 0) {
+            try wire.pass(&wire.to_server, wire.at_server, @min(wire.part, wire.to_server.items.len));
+        }
     }
 
-    fn passToClient(wire: *Wire) !void {
-        try wire.pass(&wire.to_client, wire.at_client, wire.to_client.items.len);
+    pub fn passToClient(wire: *Wire) !void {
+        while (wire.to_client.items.len > 0) {
+            try wire.pass(&wire.to_client, wire.at_client, @min(wire.part, wire.to_client.items.len));
+        }
     }
 
     /// Until both are done. What the server has sent since then is kept.
-    fn shakeHands(wire: *Wire) !void {
+    pub fn shakeHands(wire: *Wire) !void {
         for (0..100) |_| {
             try wire.collect();
             const client_is_done = handshakes.outcome(wire.harness.scheduler, wire.client) == null;
             const server_is_done = handshakes.outcome(wire.harness.scheduler, wire.server) == null;
             if (client_is_done and server_is_done) return wire.collect();
+            // Without the first of two secrets the second is of no use.
+            if (wire.server_keeps_openssl and !server_is_done) {
+                handshakes.find(wire.harness.scheduler, wire.server).?.dropEstablished(wire.harness.scheduler.allocator);
+            }
             if (!client_is_done) try wire.passToClient();
             try wire.passToServer();
         }

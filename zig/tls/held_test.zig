@@ -1,0 +1,291 @@
+//! The last words of a handshake, which are held back for the caller's first ones: they are neither
+//! lost nor late, whatever the caller does.
+
+const std = @import("std");
+const harness_module = @import("../harness_test.zig");
+const handshakes = @import("handshakes.zig");
+const records = @import("records.zig");
+const reports = @import("reports.zig");
+const streams = @import("../streams.zig");
+const system = @import("../system.zig");
+const tls = @import("harness_test.zig");
+const Hand = @import("hand_test.zig").Hand;
+const Harness = harness_module.Harness;
+const Session = @import("session.zig").Session;
+const Status = @import("../abi.zig").Status;
+const Wire = @import("wire_test.zig").Wire;
+const expect = std.testing.expect;
+const expectEqual = std.testing.expectEqual;
+const expectFailure = harness_module.expectFailure;
+const valueOf = harness_module.valueOf;
+
+/// A wire one of whose ends has just woken its owner, and holds its last words back.
+const Held = struct {
+    wire: Wire,
+    /// The end that holds them, and its other end.
+    handle: i32,
+    other: i32,
+    peer: system.Descriptor,
+
+    fn init(harness: *Harness, end: Hand.End) !Held {
+        const server_context = try tls.serverContext(harness.scheduler);
+        const client_context = try tls.clientContext(harness.scheduler);
+        var wire: Wire = try .init(harness, server_context, client_context);
+        errdefer wire.deinit();
+        const held: Held = switch (end) {
+            .server => .{ .wire = wire, .handle = wire.server, .other = wire.client, .peer = wire.at_server },
+            .client => .{ .wire = wire, .handle = wire.client, .other = wire.server, .peer = wire.at_client },
+        };
+        const waiter = handshakes.wait(harness.scheduler, handshakes.find(harness.scheduler, held.handle).?, null).?;
+        var copy = held;
+        for (0..3) |_| {
+            try copy.wire.collect();
+            const to_owner, const at_owner, const from_owner, const at_other = switch (end) {
+                .server => .{ &copy.wire.to_server, wire.at_server, &copy.wire.to_client, wire.at_client },
+                .client => .{ &copy.wire.to_client, wire.at_client, &copy.wire.to_server, wire.at_server },
+            };
+            if (from_owner.items.len > 0) try copy.wire.pass(from_owner, at_other, from_owner.items.len);
+            try copy.wire.collect();
+            if (to_owner.items.len == 0) continue;
+            try harness_module.sendFromPeer(at_owner, to_owner.items);
+            to_owner.clearRetainingCapacity();
+            // It may take a poll to hear of it, and it takes no more.
+            for (0..3) |_| {
+                const woken = try harness.pollFor(10 * std.time.ns_per_ms);
+                if (woken.len == 0) continue;
+                try std.testing.expectEqualSlices(harness_module.Wakeup, &.{.{ waiter, .ok }}, woken);
+                try expect(copy.session().held.is_member and copy.session().output.len > 0);
+                try expect(!system.pollOne(copy.peer, false, 0));
+                return copy;
+            }
+        }
+        return error.NeverHeld;
+    }
+
+    fn deinit(held: *Held) void {
+        held.wire.deinit();
+    }
+
+    fn session(held: *Held) *Session {
+        return handshakes.find(held.wire.harness.scheduler, held.handle).?;
+    }
+
+    /// What has left, without a poll.
+    fn sent(held: *Held, buffer: []u8) ![]u8 {
+        if (!system.pollOne(held.peer, false, 0)) return buffer[0..0];
+        return buffer[0..try valueOf(system.receive(held.peer, buffer.ptr, buffer.len))];
+    }
+
+    /// Passes everything on to the other end, whose handshake is over by that.
+    fn settle(held: *Held) !void {
+        for (0..2) |_| {
+            try held.wire.collect();
+            try held.wire.passToClient();
+            try held.wire.passToServer();
+        }
+        try expectEqual(null, handshakes.outcome(held.wire.harness.scheduler, held.other));
+    }
+
+    fn expectGone(held: *Held) !void {
+        try expect(!held.session().held.is_member);
+        try expectEqual(0, held.session().output.len);
+    }
+
+    /// Data goes both ways.
+    fn expectAlive(held: *Held) !void {
+        const harness = held.wire.harness;
+        for ([_][2]i32{ .{ held.handle, held.other }, .{ held.other, held.handle } }) |pair| {
+            try expectEqual(5, try valueOf(harness.send(pair[0], "alive", false)));
+            try held.settle();
+            var buffer: [5]u8 = undefined;
+            try tls.receiveAll(harness, pair[1], &buffer);
+            try std.testing.expectEqualStrings("alive", &buffer);
+        }
+    }
+};
+
+const ends = std.enums.values(Hand.End);
+
+test "they leave with the next poll, or when the thread goes to sleep without one" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    for (ends) |end| for ([_]bool{ true, false }) |polls| {
+        var held: Held = try .init(&harness, end);
+        defer held.deinit();
+        const length = held.session().output.len;
+        // Nothing to read, nothing to say.
+        var buffer: [2048]u8 = undefined;
+        try expectFailure(.would_block, harness.receive(held.handle, &buffer, false));
+        try expectEqual(0, (try held.sent(&buffer)).len);
+        if (polls) try harness.expectNobody() else harness.scheduler.setTimer();
+        const flight = try held.sent(&buffer);
+        try expectEqual(length, flight.len);
+        try held.expectGone();
+        try harness_module.sendFromPeer(if (end == .server) held.wire.at_client else held.wire.at_server, flight);
+        try held.settle();
+        try held.expectAlive();
+    };
+}
+
+test "what is written first leaves in one packet with them, and alone is counted" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    for (ends) |end| for ([_]bool{ true, false }) |in_parts| {
+        var held: Held = try .init(&harness, end);
+        defer held.deinit();
+        const length = held.session().output.len;
+        if (in_parts) {
+            const parts = [_]std.posix.iovec_const{ .{ .base = "hel", .len = 3 }, .{ .base = "lo", .len = 2 } };
+            const source: streams.Source = .{ .vector = .{ .parts = &parts, .total = 5 } };
+            try expectEqual(5, try valueOf(streams.send(harness.scheduler, held.handle, source, false)));
+        } else try expectEqual(5, try valueOf(harness.send(held.handle, "hello", false)));
+        try held.expectGone();
+        var buffer: [2048]u8 = undefined;
+        const flight = try held.sent(&buffer);
+        try expectEqual(length + 5 + 1 + 5 + 16, flight.len);
+        try harness_module.sendFromPeer(if (end == .server) held.wire.at_client else held.wire.at_server, flight);
+        try held.settle();
+        var got: [5]u8 = undefined;
+        try tls.receiveAll(&harness, held.other, &got);
+        try std.testing.expectEqualStrings("hello", &got);
+        try held.expectAlive();
+    };
+}
+
+test "a first write that does not fit is counted as any other" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const bytes = try std.testing.allocator.alloc(u8, 1 << 20);
+    defer std.testing.allocator.free(bytes);
+    var random: std.Random.DefaultPrng = .init(5);
+    random.random().bytes(bytes);
+    const got = try std.testing.allocator.alloc(u8, bytes.len);
+    defer std.testing.allocator.free(got);
+    for (ends) |end| for ([_]c_int{ 1, 4096, 30_000 }) |size| {
+        var held: Held = try .init(&harness, end);
+        defer held.deinit();
+        _ = system.setOption(harness.socketOf(held.handle).fd, std.c.SOL.SOCKET, std.c.SO.SNDBUF, size);
+        const length = held.session().output.len;
+        var counted = try valueOf(harness.send(held.handle, bytes, false));
+        // Whole records that have left behind what was held.
+        const record = records.plaintext_bytes + 22;
+        const whole = 8 * record + length - held.session().unsent().len;
+        try expectEqual((whole -| length) / record * records.plaintext_bytes, counted);
+        var taken: usize = 0;
+        for (0..100_000) |_| {
+            harness.scheduler.shared.budget = 100;
+            if (counted < bytes.len) switch (harness.send(held.handle, bytes[counted..], false)) {
+                .value => |count| counted += count,
+                .failure => |status| try expectEqual(.would_block, status),
+            };
+            try held.settle();
+            switch (harness.receive(held.other, got[taken..], false)) {
+                .value => |count| taken += count,
+                .failure => |status| try expectEqual(.would_block, status),
+            }
+            if (taken == bytes.len and counted == bytes.len) break;
+        }
+        try expectEqual(bytes.len, counted);
+        try std.testing.expectEqualSlices(u8, bytes, got[0..taken]);
+    };
+}
+
+test "they go before whatever ends the connection, but for a reset" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const Deed = enum { close, shutdown, close_after_write, break_off, reset };
+    for (ends) |end| for (std.enums.values(Deed)) |deed| {
+        errdefer std.debug.print("{t}, {t}\n", .{ end, deed });
+        var held: Held = try .init(&harness, end);
+        defer held.deinit();
+        switch (deed) {
+            .close => try expectEqual(null, streams.close(harness.scheduler, held.handle)),
+            .shutdown => try expectEqual(null, streams.shutdown(harness.scheduler, held.handle, false)),
+            .close_after_write => {
+                try expectEqual(4, try valueOf(harness.send(held.handle, "last", false)));
+                try expectEqual(null, streams.close(harness.scheduler, held.handle));
+            },
+            .break_off => {
+                const chunk: [100_000]u8 = @splat('a');
+                _ = system.setOption(harness.socketOf(held.handle).fd, std.c.SOL.SOCKET, std.c.SO.SNDBUF, @as(c_int, 1));
+                try expect(try valueOf(harness.send(held.handle, &chunk, false)) < chunk.len);
+                try expectEqual(null, streams.close(harness.scheduler, held.handle));
+            },
+            .reset => {
+                try expectEqual(null, streams.reset(harness.scheduler, held.handle));
+                try expectEqual(0, harness.scheduler.tls.held.length);
+                var buffer: [64]u8 = undefined;
+                try expectFailure(.ECONNRESET, system.receive(held.peer, &buffer, buffer.len));
+                continue;
+            },
+        }
+        try expectEqual(0, harness.scheduler.tls.held.length);
+        for (0..20) |_| try held.settle();
+        // The other end saw its handshake end; then it was told, or not.
+        const peer_of_other = if (end == .server) held.wire.at_client else held.wire.at_server;
+        if (deed == .break_off) try expectEqual(0, std.c.shutdown(peer_of_other, std.c.SHUT.WR));
+        const expected: Status = if (deed == .break_off) .tls_truncated else .ok;
+        try expectEqual(expected, try tls.ending(&harness, held.other));
+    };
+    try harness.pollUntil(harness.scheduler, struct {
+        fn holds(scheduler: *@import("../scheduler.zig").Scheduler) bool {
+            return scheduler.shared.lingering == 0;
+        }
+    }.holds);
+}
+
+test "new keys and answers come behind them" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    for (ends) |end| {
+        var held: Held = try .init(&harness, end);
+        defer held.deinit();
+        try expectEqual(null, reports.updateKeys(harness.scheduler, held.session(), true));
+        try held.expectGone();
+        try held.settle();
+        try held.expectAlive();
+    }
+}
+
+test "a peer that is gone by then is gone for the next call" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    for (ends) |end| for ([_]bool{ true, false }) |writes| {
+        var held: Held = try .init(&harness, end);
+        defer held.deinit();
+        const abort: std.c.linger = .{ .onoff = 1, .linger = 0 };
+        try expectEqual(null, system.setOption(held.peer, std.c.SOL.SOCKET, std.c.SO.LINGER, abort));
+        system.close(held.peer);
+        if (end == .server) held.wire.at_server = -1 else held.wire.at_client = -1;
+        if (writes) try expectFailure(.ECONNRESET, harness.send(held.handle, "hello", false));
+        const reader = harness.park(held.handle, .readable);
+        try harness.expectWoken(&.{.{ reader, .ok }});
+        var buffer: [64]u8 = undefined;
+        try expectFailure(.ECONNRESET, harness.receive(held.handle, &buffer, true));
+        try expectFailure(.EPIPE, harness.send(held.handle, "hello", false));
+        try expectEqual(0, harness.scheduler.tls.held.length);
+        try expectEqual(null, streams.close(harness.scheduler, held.handle));
+    };
+}
+
+test "nothing is held back where somebody waits for it" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const server_context = try tls.serverContext(harness.scheduler);
+    const client_context = try tls.clientContext(harness.scheduler);
+    try expectEqual(null, @import("contexts.zig").setVersions(tls.contextOf(&harness, client_context), 0, 0x0303));
+    // In TLS 1.2 the client's handshake ends with the server's last words.
+    const pair = try tls.startPair(&harness, server_context, client_context, "localhost", "");
+    var waiters: [2]?u32 = undefined;
+    for ([_]i32{ pair.server, pair.client }, &waiters) |handle, *waiter| {
+        waiter.* = handshakes.wait(harness.scheduler, handshakes.find(harness.scheduler, handle).?, null);
+    }
+    for (0..100) |_| {
+        for (try harness.pollFor(std.time.ns_per_ms)) |wakeup| for (&waiters) |*waiter| {
+            if (waiter.* == wakeup[0]) waiter.* = null;
+        };
+        try expectEqual(0, harness.scheduler.tls.held.length);
+        if (waiters[0] == null and waiters[1] == null) break;
+    } else return error.NeverWoken;
+    try tls.closeBoth(&harness, pair);
+}

@@ -1,0 +1,277 @@
+//! Which connections OpenSSL is let go of, and that those go on where it was: with OpenSSL at the
+//! other end, after handshakes of every kind.
+
+const std = @import("std");
+const abi = @import("../abi.zig");
+const certificates = @import("certificates_test.zig");
+const contexts = @import("contexts.zig");
+const credentials = @import("credentials.zig");
+const handshakes = @import("handshakes.zig");
+const harness_module = @import("../harness_test.zig");
+const openssl = @import("openssl.zig");
+const records = @import("records.zig");
+const reports = @import("reports.zig");
+const streams = @import("../streams.zig");
+const tls = @import("harness_test.zig");
+const Harness = harness_module.Harness;
+const Session = @import("session.zig").Session;
+const Wire = @import("wire_test.zig").Wire;
+const expect = std.testing.expect;
+const expectEqual = std.testing.expectEqual;
+const expectEqualSlices = std.testing.expectEqualSlices;
+const valueOf = harness_module.valueOf;
+
+extern "c" fn SSL_CTX_set_tlsext_max_fragment_length(context: *openssl.Context, mode: u8) c_int;
+const set_max_send_fragment = 52;
+
+fn sessionOf(harness: *Harness, handle: i32) *Session {
+    return handshakes.find(harness.scheduler, handle).?;
+}
+
+fn isLetGo(harness: *Harness, handle: i32) bool {
+    return sessionOf(harness, handle).detached() != null;
+}
+
+/// Sends some bytes each way, more than one record.
+fn expectBothWays(harness: *Harness, pair: tls.Pair) !void {
+    var bytes: [40_000]u8 = undefined;
+    var got: [bytes.len]u8 = undefined;
+    var random: std.Random.DefaultPrng = .init(7);
+    random.random().bytes(&bytes);
+    for ([_][2]i32{ .{ pair.server, pair.client }, .{ pair.client, pair.server } }) |ends| {
+        try expectEqual(bytes.len, try valueOf(harness.send(ends[0], &bytes, false)));
+        try tls.receiveAll(harness, ends[1], &got);
+        try expectEqualSlices(u8, &bytes, &got);
+    }
+}
+
+test "OpenSSL is let go of, but where it is needed" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const Case = enum { usual, logged, wants_sessions, old, ccm, short_records };
+    for (std.enums.values(Case)) |case| {
+        errdefer std.debug.print("{t}\n", .{case});
+        const server_context = try tls.serverContext(harness.scheduler);
+        const client_context = try tls.clientContext(harness.scheduler);
+        const server = tls.contextOf(&harness, server_context);
+        const client = tls.contextOf(&harness, client_context);
+        switch (case) {
+            .usual => {},
+            .logged => for ([_]*contexts.Context{ server, client }) |context| contexts.setNotices(context, abi.TlsNotices.key_log),
+            // A server's own wish makes no difference: it is the client that gets them.
+            .wants_sessions => for ([_]*contexts.Context{ server, client }) |context| contexts.setNotices(context, abi.TlsNotices.session),
+            .old => try expectEqual(null, contexts.setVersions(client, 0, 0x0303)),
+            .ccm => for ([_]*contexts.Context{ server, client }) |context| {
+                try expectEqual(null, contexts.setCipherSuites(context, "TLS_AES_128_CCM_SHA256"));
+            },
+            .short_records => try expectEqual(1, SSL_CTX_set_tlsext_max_fragment_length(client.raw.?, 1)),
+        }
+        const pair = try tls.connected(&harness, server_context, client_context);
+        const server_is, const client_is = switch (case) {
+            .usual, .logged => .{ true, true },
+            .wants_sessions => .{ true, false },
+            .old, .ccm, .short_records => .{ false, false },
+        };
+        try expectEqual(server_is, isLetGo(&harness, pair.server));
+        try expectEqual(client_is, isLetGo(&harness, pair.client));
+        try expectBothWays(&harness, pair);
+        try tls.closeBoth(&harness, pair);
+    }
+}
+
+test "a client that takes short records only gets no others" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const server_context = try tls.serverContext(harness.scheduler);
+    const client_context = try tls.clientContext(harness.scheduler);
+    const client = tls.contextOf(&harness, client_context);
+    contexts.setNotices(client, abi.TlsNotices.session);
+    try expectEqual(1, SSL_CTX_set_tlsext_max_fragment_length(client.raw.?, 1));
+    var memory: [4096]u8 = undefined;
+    var session: []const u8 = "";
+    // The second one is resumed.
+    for (0..2) |_| {
+        var wire: Wire = try .initResuming(&harness, server_context, client_context, session);
+        defer wire.deinit();
+        try wire.shakeHands();
+        try expectEqual(session.len > 0, reports.isResumed(sessionOf(&harness, wire.client)));
+        try expect(!isLetGo(&harness, wire.server));
+        const bytes: [3000]u8 = @splat('b');
+        try expectEqual(bytes.len, try valueOf(harness.send(wire.server, &bytes, false)));
+        try wire.collect();
+        var rest: []const u8 = wire.to_client.items;
+        while (rest.len > 0) {
+            const size = records.first(rest).complete;
+            try expect(size <= records.header_bytes + 512 + 1 + 16);
+            rest = rest[size..];
+        }
+        try wire.passToClient();
+        var got: [bytes.len]u8 = undefined;
+        try tls.receiveAll(&harness, wire.client, &got);
+        try expectEqualSlices(u8, &bytes, &got);
+        session = try tls.text(&harness, wire.client, .session, &memory);
+        try expect(session.len > 0);
+    }
+}
+
+const Openssl = enum { nowhere, at_server, at_client };
+
+const Kind = struct {
+    tickets: usize = 1,
+    fragment: c_long = 0,
+    with_certificate: bool = false,
+    retries: bool = false,
+    resumes: bool = false,
+    part: usize = std.math.maxInt(usize),
+};
+
+const kinds = [_]Kind{
+    .{},
+    .{ .part = 50 },
+    .{ .tickets = 0 },
+    .{ .tickets = 2 },
+    .{ .tickets = 20 },
+    .{ .with_certificate = true },
+    .{ .with_certificate = true, .fragment = 512, .tickets = 3 },
+    .{ .with_certificate = true, .fragment = 512, .tickets = 3, .part = 211 },
+    .{ .retries = true },
+    .{ .retries = true, .with_certificate = true, .tickets = 2, .part = 500 },
+    .{ .resumes = true },
+    .{ .resumes = true, .retries = true, .tickets = 2 },
+    .{ .resumes = true, .with_certificate = true, .fragment = 512 },
+};
+
+fn configure(kind: Kind, server: *contexts.Context, client: *contexts.Context) !void {
+    _ = openssl.SSL_CTX_set_num_tickets(server.raw.?, kind.tickets);
+    if (kind.fragment > 0) for ([_]*contexts.Context{ server, client }) |context| {
+        try expectEqual(1, openssl.SSL_CTX_ctrl(context.raw.?, set_max_send_fragment, kind.fragment, null));
+    };
+    if (kind.with_certificate) {
+        server.client_authentication = .require;
+        try expectEqual(null, credentials.addAuthorities(server, certificates.certificate));
+        try expectEqual(null, credentials.addCertificates(client, certificates.certificate));
+        try expectEqual(null, credentials.setKey(client, certificates.key, ""));
+    }
+    if (!kind.retries) return;
+    // The client brings a share of the group that it prefers, and no other.
+    try expectEqual(null, contexts.setGroups(client, "X25519:P-256"));
+    try expectEqual(null, contexts.setGroups(server, "P-256"));
+}
+
+/// Data, new keys and the end of the stream from one end to the other.
+fn expectThrough(wire: *Wire, from: i32, to: i32, bytes: []const u8) !void {
+    const harness = wire.harness;
+    for (0..3) |round| {
+        if (round > 0) try expectEqual(null, reports.updateKeys(harness.scheduler, sessionOf(harness, from), round == 2));
+        try expectEqual(bytes.len, try valueOf(harness.send(from, bytes, false)));
+        try wire.collect();
+        try wire.passToClient();
+        try wire.passToServer();
+        const got = try std.testing.allocator.alloc(u8, bytes.len);
+        defer std.testing.allocator.free(got);
+        try tls.receiveAll(harness, to, got);
+        try expectEqualSlices(u8, bytes, got);
+    }
+}
+
+/// A session for resumption, by a connection of its own.
+fn sessionFor(harness: *Harness, server_context: i32, client_context: i32, buffer: []u8) ![]const u8 {
+    const client = tls.contextOf(harness, client_context);
+    const before = client.notices;
+    contexts.setNotices(client, abi.TlsNotices.session);
+    defer contexts.setNotices(client, before);
+    const pair = try tls.connected(harness, server_context, client_context);
+    try expectBothWays(harness, pair);
+    const session = try tls.text(harness, pair.client, .session, buffer);
+    try expect(session.len > 0);
+    try tls.closeBoth(harness, pair);
+    return session;
+}
+
+test "both ends go on where OpenSSL was, and understand an OpenSSL at the other" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    var bytes: [20_000]u8 = undefined;
+    var random: std.Random.DefaultPrng = .init(3);
+    random.random().bytes(&bytes);
+    for (kinds, 0..) |kind, number| for (std.enums.values(Openssl)) |stays| {
+        errdefer std.debug.print("kind {d}, OpenSSL {t}\n", .{ number, stays });
+        const server_context = try tls.serverContext(harness.scheduler);
+        const client_context = try tls.clientContext(harness.scheduler);
+        try configure(kind, tls.contextOf(&harness, server_context), tls.contextOf(&harness, client_context));
+        var memory: [8192]u8 = undefined;
+        const session = if (kind.resumes) try sessionFor(&harness, server_context, client_context, &memory) else "";
+        if (stays == .at_client) contexts.setNotices(tls.contextOf(&harness, client_context), abi.TlsNotices.session);
+        var wire: Wire = try .initResuming(&harness, server_context, client_context, session);
+        defer wire.deinit();
+        wire.server_keeps_openssl = stays == .at_server;
+        wire.part = kind.part;
+        try wire.shakeHands();
+        try expectEqual(kind.resumes, reports.isResumed(sessionOf(&harness, wire.server)));
+        try expectEqual(stays != .at_server, isLetGo(&harness, wire.server));
+        try expectEqual(stays != .at_client, isLetGo(&harness, wire.client));
+        wire.part = std.math.maxInt(usize);
+        // The client's first data may come before the tickets are read, or after.
+        if (number % 2 == 0) try expectThrough(&wire, wire.client, wire.server, &bytes);
+        try expectThrough(&wire, wire.server, wire.client, &bytes);
+        try expectThrough(&wire, wire.client, wire.server, &bytes);
+        for ([_]i32{ wire.server, wire.client }) |handle| try expectEqual(null, streams.shutdown(harness.scheduler, handle, false));
+        try wire.collect();
+        try wire.passToClient();
+        try wire.passToServer();
+        for ([_]i32{ wire.server, wire.client }) |handle| try expectEqual(.ok, try tls.ending(&harness, handle));
+        for ([_]i32{ wire.server, wire.client }) |handle| try expectEqual(null, streams.reset(harness.scheduler, handle));
+        for ([_]i32{ server_context, client_context }) |id| try expectEqual(null, contexts.free(&harness.scheduler.tls, id));
+    };
+    try expectEqual(0, harness.scheduler.tls.sessions.in_use);
+    try expectEqual(0, harness.scheduler.tls.contexts.in_use);
+}
+
+test "what is told of a connection does not depend on OpenSSL" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    for (kinds) |kind| {
+        const server_context = try tls.serverContext(harness.scheduler);
+        const client_context = try tls.clientContext(harness.scheduler);
+        const server = tls.contextOf(&harness, server_context);
+        const client = tls.contextOf(&harness, client_context);
+        try configure(kind, server, client);
+        try expectEqual(null, contexts.setProtocols(server, "\x02h2\x01x"));
+        try expectEqual(null, contexts.setProtocols(client, "\x01x"));
+        client.verify_issuer = false;
+        var memory: [8192]u8 = undefined;
+        const session = if (kind.resumes) try sessionFor(&harness, server_context, client_context, &memory) else "";
+        const texts_told = [_]abi.TlsText{ .protocol, .cipher, .group, .alpn, .server_name };
+        var texts: [3][2][5][64]u8 = @splat(@splat(@splat(@splat(0))));
+        var certificate: [3][2][2048]u8 = @splat(@splat(@splat(0)));
+        var verdicts: [3][2]i32 = undefined;
+        for (std.enums.values(Openssl), &texts, &certificate, &verdicts) |stays, *told, *ders, *results| {
+            contexts.setNotices(client, if (stays == .at_client) abi.TlsNotices.session else 0);
+            var wire: Wire = try .initResuming(&harness, server_context, client_context, session);
+            defer wire.deinit();
+            wire.server_keeps_openssl = stays == .at_server;
+            try wire.shakeHands();
+            for ([_]i32{ wire.server, wire.client }, told, ders, results) |handle, *lines, *der, *result| {
+                for (texts_told, lines) |what, *line| {
+                    _ = try tls.text(&harness, handle, what, line);
+                }
+                result.* = reports.verifyResult(sessionOf(&harness, handle));
+                var count: u32 = 0;
+                var position: usize = 0;
+                while (true) : (count += 1) switch (reports.report(&harness.scheduler.tls, sessionOf(&harness, handle), .certificate, count, der[position..])) {
+                    .value => |length| position += length,
+                    .failure => |status| break try expectEqual(.ENOENT, status),
+                };
+                try expectEqual(@as(u32, if (handle == wire.client or kind.with_certificate) 1 else 0), count);
+                try expectEqual(null, streams.reset(harness.scheduler, handle));
+            }
+        }
+        for (1..3) |place| {
+            try std.testing.expectEqualDeep(texts[0], texts[place]);
+            try std.testing.expectEqualDeep(verdicts[0], verdicts[place]);
+            try expect(std.mem.eql(u8, std.mem.asBytes(&certificate[0]), std.mem.asBytes(&certificate[place])));
+        }
+        try std.testing.expectEqualStrings("localhost", std.mem.sliceTo(&texts[0][0][4], 0));
+        try std.testing.expectEqualStrings("x", std.mem.sliceTo(&texts[0][1][3], 0));
+    }
+}
