@@ -9,7 +9,6 @@ const handshakes = @import("handshakes.zig");
 const harness_module = @import("../harness_test.zig");
 const openssl = @import("openssl.zig");
 const options = @import("../options.zig");
-const protection = @import("protection.zig");
 const records = @import("records.zig");
 const reports = @import("reports.zig");
 const streams = @import("../streams.zig");
@@ -319,42 +318,5 @@ test "ends with and without OpenSSL understand each other, however records arriv
                 _ = try harness.pollFor(0);
             }
         }
-    }
-}
-
-test "records that no honest peer sends end the connection, and it is told why" {
-    var harness = try Harness.init();
-    defer harness.deinit();
-    const server_context = try tls.serverContext(harness.scheduler);
-    const client_context = try tls.clientContext(harness.scheduler);
-    const Record = struct { u8, []const u8 };
-    for ([_]struct { []const Record, []const u8, []const u8 }{
-        .{ &.{.{ 22, "" }}, "unexpected record", "10" },
-        .{ &.{.{ 22, "\x18\x00\x00\x02\x00\x00" }}, "bad key update", "50" },
-        .{ &.{.{ 22, "\x18\x00\x00\x01\x02" }}, "bad key update", "47" },
-        .{ &.{.{ 22, "\x18\x00\x00\x01\x00\x18" }}, "not on record boundary", "10" },
-        .{ &.{.{ 22, "\x04\x00\x00\x10" }}, "unexpected message", "10" },
-        .{ &.{.{ 22, "\x0d\x00\x00\x10" }}, "unexpected message", "10" },
-        .{ &.{ .{ 22, "\x18\x00" }, .{ 23, "data" } }, "unexpected record", "10" },
-        .{ &.{ .{ 22, "\x18\x00" }, .{ 21, "\x01\x00" } }, "unexpected record", "10" },
-        .{ &.{.{ 21, "\x01" }}, "invalid alert", "10" },
-        .{ &.{.{ 20, "\x01" }}, "unexpected record", "10" },
-        .{ &.{.{ 99, "\x01" }}, "unexpected record", "10" },
-        .{ &.{.{ 0, "" }}, "bad record type", "10" },
-    }) |case| {
-        const pair = try tls.connected(&harness, server_context, client_context);
-        errdefer std.debug.print("{s}\n", .{case[1]});
-        const dishonest = handshakes.find(harness.scheduler, pair.client).?.detached().?;
-        for (case[0]) |record| {
-            var sealed: [64]u8 = undefined;
-            const output = sealed[0 .. record[1].len + protection.overhead_bytes];
-            try expect(dishonest.writing.seal(&harness.scheduler.tls.primitives, dishonest.suite, @enumFromInt(record[0]), record[1], output));
-            _ = try valueOf(system.send(harness.socketOf(pair.client).fd, output.ptr, output.len));
-        }
-        try expectEqual(.tls_failed, try tls.ending(&harness, pair.server));
-        try tls.expectText(&harness, pair.server, .reason, case[1]);
-        try expectEqual(.tls_failed, try tls.ending(&harness, pair.client));
-        try tls.expectText(&harness, pair.client, .alert, case[2]);
-        try tls.closeBoth(&harness, pair);
     }
 }
