@@ -21,10 +21,13 @@ test {
     _ = @import("tls/handshakes_test.zig");
     _ = @import("tls/held_test.zig");
     _ = @import("tls/hello.zig");
+    _ = @import("tls/key_log_test.zig");
     _ = @import("tls/offences_test.zig");
     _ = @import("tls/protection_test.zig");
     _ = @import("tls/queue.zig");
+    _ = @import("tls/random_records_test.zig");
     _ = @import("tls/records.zig");
+    _ = @import("tls/shortage_test.zig");
     _ = @import("tls/takeover_test.zig");
     _ = @import("tls/transfers_test.zig");
     _ = @import("tls/wire_test.zig");
