@@ -22,11 +22,14 @@ test {
     _ = @import("tls/handshakes_test.zig");
     _ = @import("tls/held_test.zig");
     _ = @import("tls/hello.zig");
+    _ = @import("tls/key_log_test.zig");
     _ = @import("tls/memory_test.zig");
     _ = @import("tls/offences_test.zig");
     _ = @import("tls/protection_test.zig");
     _ = @import("tls/queue.zig");
+    _ = @import("tls/random_records_test.zig");
     _ = @import("tls/records.zig");
+    _ = @import("tls/shortage_test.zig");
     _ = @import("tls/takeover_test.zig");
     _ = @import("tls/tampering_test.zig");
     _ = @import("tls/transfers_test.zig");
