@@ -100,7 +100,7 @@ export function literalVersion(host: string): Family {
 
 /** What looks like an address but is none is refused here, not after a look-up. */
 export function checkName(host: string): void {
-  const isName = /^[^\s:/?#[\]@\0]+$/.test(host) && !/^[\d.]+$/.test(host);
+  const isName = /^[^\s:/?#[\]@%\0]+$/.test(host) && !/^[\d.]+$/.test(host);
   if (!isName || host.length > 255)
     throw typeMistake(`"${host}" is neither an address nor a host name`);
 }
