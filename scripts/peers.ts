@@ -10,6 +10,7 @@ const packages: Record<string, string> = {
   nginx: "nginx-light",
   openssl: "openssl",
   "gnutls-cli": "gnutls-bin",
+  ip: "iproute2",
   testssl: "testssl.sh",
 };
 

@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/exports.zig by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
-export const abiNumber = 1709399419;
+export const abiNumber = 1998190944;
 
 export const Status = {
   ok: 0,
@@ -121,7 +121,6 @@ export const Limits = {
   wakeupsPerPoll: 1024,
   budgetPerPoll: 256,
   vectorLength: 1024,
-  resolvedAddresses: 32,
   addressTextBytes: 128,
   transferBytes: 1073741824,
 } as const;

@@ -1,6 +1,6 @@
 /** Making connections. */
 
-import { Status, WaitKind } from "./abi.ts";
+import { Attempt } from "./attempt.ts";
 import {
   checkedDeadline,
   checkedInteger,
@@ -11,24 +11,15 @@ import {
   refuseOptions,
   typeMistake,
 } from "./checks.ts";
-import {
-  CancelledError,
-  codeOf,
-  type ErrorDetails,
-  endpoint,
-  SocketError,
-  TimeoutError,
-} from "./errors.ts";
+import { ConnectRace, type RaceTarget } from "./connect_race.ts";
 import { checkedKeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
-import { addressesOf, type Family, literalVersion } from "./names.ts";
+import { addressesOf, checkedFamily, checkHost, type Family, literalVersion } from "./names.ts";
 import { core } from "./native.ts";
-import { interrupt } from "./scheduler.ts";
 import { Socket } from "./socket.ts";
 import type { TlsContext } from "./tls/context.ts";
 import { handshake } from "./tls/handshake.ts";
 import type { TlsOptions } from "./tls/options.ts";
 import { clientSetup } from "./tls/start.ts";
-import { cancellation, StatusWait } from "./wait.ts";
 
 export interface ConnectOptions {
   /** An IPv4 or IPv6 literal or a host name; `localhost` if not given. */
@@ -40,7 +31,7 @@ export interface ConnectOptions {
   deadline?: number;
   /** Gives up when it is aborted; its reason becomes the `cause` of the `CancelledError`. */
   signal?: AbortSignal;
-  /** The address of this machine to connect from: a literal. */
+  /** The address of this machine to connect from: a literal. Only addresses of its family are tried. */
   localAddress?: string;
   /** Restricts a host name to its IPv4 or IPv6 addresses. */
   family?: 4 | 6;
@@ -73,95 +64,19 @@ const connectOptions: ReadonlySet<string> = new Set([
 const encoder = new TextEncoder();
 const nothing = new Uint8Array(1);
 
-/** Waits for the end of one connection attempt, successful or not. */
-class ConnectWait extends StatusWait {
-  readonly #handle: number;
-  readonly #address: string;
-  readonly #port: number | undefined;
-
-  constructor(handle: number, address: string, port: number | undefined) {
-    super();
-    this.#handle = handle;
-    this.#address = address;
-    this.#port = port;
-  }
-
-  override get syscall(): string {
-    return "connect";
-  }
-
-  override details(): ErrorDetails {
-    return { syscall: this.syscall, address: this.#address, port: this.#port };
-  }
-
-  start(deadline: number): Promise<void> {
-    return this.park(core.wait(this.#handle, WaitKind.writable, deadline, 0));
-  }
-
-  override wake(status: number): void {
-    const outcome = status === Status.ok ? core.finishConnect(this.#handle) : -status;
-    if (outcome < 0) core.close(this.#handle);
-    super.wake(-outcome);
-  }
-}
-
-/** One call of `connect`: its limits, and how to end whatever it waits for. */
-class Attempt implements Disposable {
-  readonly deadline: number;
-  readonly #signal: AbortSignal | undefined;
-  #giveUp: (() => void) | undefined = undefined;
-
-  constructor(deadline: number, signal: AbortSignal | undefined) {
-    this.deadline = deadline;
-    this.#signal = signal;
-    signal?.addEventListener("abort", this);
-  }
-
-  readonly setGiveUp = (giveUp: () => void): void => {
-    this.#giveUp = giveUp;
-  };
-
-  handleEvent(): void {
-    this.#giveUp?.();
-  }
-
-  check(): void {
-    const cancelled = cancellation("connect");
-    if (cancelled) throw cancelled;
-    if (this.#signal?.aborted) {
-      throw new CancelledError(this.#signal.reason, { syscall: "connect" });
-    }
-    if (this.deadline !== 0 && this.deadline <= core.now()) {
-      throw new TimeoutError({ syscall: "connect" });
-    }
-  }
-
-  /** Connects to one address. */
-  async to(handle: number, address: string, port: number | undefined): Promise<number> {
-    if (handle < 0) {
-      const code = codeOf(-handle);
-      throw new SocketError(code, { syscall: "connect", address, port });
-    }
-    const wait = new ConnectWait(handle, address, port);
-    const connected = wait.start(this.deadline);
-    this.#giveUp = () => interrupt(wait, Status.cancelled);
-    await connected;
-    return handle;
-  }
-
-  [Symbol.dispose](): void {
-    this.#signal?.removeEventListener("abort", this);
-  }
-}
-
 /**
- * Connects to a TCP port or a Unix socket. A host name's addresses are tried one after another.
+ * Connects to a TCP port or a Unix socket. Of a host name's addresses the first one that answers is
+ * taken (RFC 8305): IPv6 and IPv4 in turns, each 250 ms after the one before, or as soon as one has
+ * failed. The other attempts are closed.
  *
  * @throws {TypeError} {RangeError} for options that are unknown or wrong
- * @throws {SocketError} `ECONNREFUSED`, `ENOTFOUND` and the like. When several addresses were tried
- *   it is the last one's error, and its `cause` is an `AggregateError` of them all.
+ * @throws {SocketError} `ECONNREFUSED`, `ENOTFOUND` and the like. When several addresses have failed,
+ *   its `address` is the host, its `cause` an `AggregateError` with an error for each address in the
+ *   order of `resolve`, and its `code` that of the first one to which this machine has a way
+ *   (`ENETUNREACH`, `EADDRNOTAVAIL` and `EAFNOSUPPORT` say that it has none), or else of the first.
  * @throws {TlsError} when the handshake fails, or the server's certificate is not what it must be
- * @throws {TimeoutError} {CancelledError}
+ * @throws {TimeoutError} with such a `cause` if some addresses had failed by then
+ * @throws {CancelledError}
  */
 export async function connect(options: ConnectOptions): Promise<Socket> {
   checkOptions(options, connectOptions, "connect");
@@ -174,13 +89,14 @@ export async function connect(options: ConnectOptions): Promise<Socket> {
   }
   const host = "path" in target ? undefined : target.host;
   const setup = tls === false ? undefined : clientSetup(tls, host, "tls");
-  const attempt = new Attempt(checkedDeadline(options.deadline), checkedSignal(options.signal));
+  const { deadline, signal } = options;
+  using attempt = new Attempt("connect", checkedDeadline(deadline), checkedSignal(signal));
   try {
     attempt.check();
-    const handle =
-      "path" in target
-        ? await connectPath(attempt, target.path)
-        : await connectHost(attempt, target);
+    const handle = await handleOf(
+      attempt,
+      "path" in target ? pathTarget(target.path) : await hostTarget(attempt, target),
+    );
     const socket = new Socket(handle);
     socket.host = host;
     try {
@@ -197,11 +113,7 @@ export async function connect(options: ConnectOptions): Promise<Socket> {
     }
     return socket;
   } catch (error) {
-    // Only now is it known whether it was the signal that woke the wait.
-    if (error instanceof CancelledError) attempt.check();
-    throw error;
-  } finally {
-    attempt[Symbol.dispose]();
+    throw attempt.thrown(error);
   }
 }
 
@@ -213,7 +125,7 @@ interface HostTarget {
 }
 
 function checkTarget(options: ConnectOptions): HostTarget | { readonly path: string } {
-  const { path, host = "localhost", localAddress, family = 0 } = options;
+  const { path, host = "localhost", localAddress } = options;
   if (path !== undefined) {
     refuseOptions(
       options,
@@ -222,19 +134,20 @@ function checkTarget(options: ConnectOptions): HostTarget | { readonly path: str
     );
     return { path: checkPath(path) };
   }
-  if (typeof host !== "string" || host === "") throw typeMistake("host is an address or a name");
-  if (family !== 0 && family !== 4 && family !== 6) throw rangeMistake("family is 4 or 6");
+  const family = checkedFamily(options.family);
   if (options.port === undefined) throw typeMistake("connect needs a port or a path");
   const port = checkedPort(options.port);
-  if (localAddress !== undefined && literalVersion(localAddress) === 0) {
+  const local = localAddress === undefined ? 0 : literalVersion(localAddress);
+  if (localAddress !== undefined && local === 0) {
     throw typeMistake(`localAddress is an IPv4 or IPv6 address, not "${localAddress}"`);
   }
-  const version = literalVersion(host);
-  if (version !== 0 && family !== 0 && version !== family) {
-    throw typeMistake(`${host} is no IPv${family} address`);
+  checkHost(host, family);
+  if (local === 0) return { host, port, family, localAddress };
+  const version = family === 0 ? literalVersion(host) : family;
+  if (version !== 0 && version !== local) {
+    throw typeMistake(`nothing of IPv${version} is reached from localAddress ${localAddress}`);
   }
-  if (version === 0) checkName(host);
-  return { host, port, family, localAddress };
+  return { host, port, family: local, localAddress };
 }
 
 /** @internal A path, or an abstract name, of a length that the system takes. */
@@ -245,47 +158,27 @@ export function checkPath(path: string): string {
   return path;
 }
 
-/** @internal What looks like an address but is none is refused here, not after a look-up. */
-export function checkName(host: string): void {
-  const isName = /^[^\s:/?#[\]@\0]+$/.test(host) && !/^[\d.]+$/.test(host);
-  if (!isName || host.length > 255)
-    throw typeMistake(`"${host}" is neither an address nor a host name`);
+async function handleOf(attempt: Attempt, target: RaceTarget): Promise<number> {
+  attempt.check();
+  const race = new ConnectRace(target, attempt.deadline);
+  attempt.setGiveUp(() => race.giveUp());
+  return race.start();
 }
 
-async function connectPath(attempt: Attempt, path: string): Promise<number> {
+function pathTarget(path: string): RaceTarget {
   const bytes = encoder.encode(path);
-  return attempt.to(core.connectPath(bytes, bytes.byteLength), path, undefined);
+  const begin = (): number => core.connectPath(bytes, bytes.byteLength);
+  return { host: path, port: undefined, addresses: [path], begin };
 }
 
-async function connectHost(attempt: Attempt, target: HostTarget): Promise<number> {
-  const { host, port, family } = target;
-  const local = target.localAddress === undefined ? nothing : encoder.encode(target.localAddress);
-  const localLength = target.localAddress === undefined ? 0 : local.byteLength;
+async function hostTarget(attempt: Attempt, target: HostTarget): Promise<RaceTarget> {
+  const { host, port, family, localAddress } = target;
   const addresses = await addressesOf(host, family, attempt.deadline, attempt.setGiveUp);
-  const failures: SocketError[] = [];
-  for (const address of addresses) {
-    attempt.check();
+  const local = localAddress === undefined ? nothing : encoder.encode(localAddress);
+  const localLength = localAddress === undefined ? 0 : local.byteLength;
+  const begin = (address: string): number => {
     const bytes = encoder.encode(address);
-    try {
-      const handle = core.connect(bytes, bytes.byteLength, port, local, localLength, 0);
-      return await attempt.to(handle, address, port);
-    } catch (error) {
-      // A deadline or a cancellation ends the whole attempt, a refusal only this address.
-      if (!(error instanceof SocketError)) throw error;
-      failures.push(error);
-    }
-  }
-  const last = failures.at(-1);
-  if (last === undefined)
-    throw new SocketError("ENOTFOUND", { syscall: "getaddrinfo", address: host });
-  if (failures.length === 1) throw last;
-  const tried = failures.map(
-    (failure) => `${endpoint(failure.address ?? "", failure.port)}: ${failure.code}`,
-  );
-  throw new SocketError(last.code, {
-    syscall: "connect",
-    address: host,
-    port,
-    cause: new AggregateError(failures, tried.join(", ")),
-  });
+    return core.connect(bytes, bytes.byteLength, port, local, localLength, 0);
+  };
+  return { host, port, addresses, begin };
 }

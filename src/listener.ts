@@ -13,10 +13,10 @@ import {
   refuseOptions,
   typeMistake,
 } from "./checks.ts";
-import { checkName, checkPath } from "./connect.ts";
+import { checkPath } from "./connect.ts";
 import { CancelledError, codeOf, SocketError, TimeoutError } from "./errors.ts";
 import { current, Fiber, startFiber } from "./fiber.ts";
-import { addressesOf, literalVersion } from "./names.ts";
+import { addressesOf, checkName, literalVersion } from "./names.ts";
 import { core } from "./native.ts";
 import { immediate } from "./parking.ts";
 import { attend, hold, unhold } from "./scheduler.ts";

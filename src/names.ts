@@ -1,8 +1,17 @@
 /** Host names to addresses, by the core's resolver threads. */
 
-import { AddressFamily, Limits, Status } from "./abi.ts";
+import { AddressFamily, Status } from "./abi.ts";
+import { Attempt } from "./attempt.ts";
+import {
+  checkedDeadline,
+  checkedSignal,
+  checkOptions,
+  rangeMistake,
+  typeMistake,
+} from "./checks.ts";
 import type { ErrorDetails } from "./errors.ts";
 import { core } from "./native.ts";
+import { immediate } from "./parking.ts";
 import { interrupt } from "./scheduler.ts";
 import { Wait } from "./wait.ts";
 
@@ -11,7 +20,8 @@ export type Family = 0 | 4 | 6;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
-const textBytes = Limits.resolvedAddresses * (Limits.addressTextBytes + 1);
+/** Nearly every name's addresses find room here. */
+const textScratch = new Uint8Array(4096);
 
 class ResolveWait extends Wait<string[]> {
   readonly #host: string;
@@ -38,14 +48,9 @@ class ResolveWait extends Wait<string[]> {
   }
 
   override wake(status: number): void {
-    if (status !== Status.ok) {
-      this.fail(this.errorOf(status));
-      return;
-    }
-    const text = new Uint8Array(textBytes);
-    const length = core.takeAddresses(this.#waiter, text, text.byteLength);
-    const lines = decoder.decode(text.subarray(0, Math.max(length, 0))).split("\n");
-    this.succeed([...new Set(lines.filter((line) => line !== ""))]);
+    const addresses = status === Status.ok ? takeAddresses(this.#waiter) : [];
+    if (addresses.length > 0) this.succeed(interleaved(addresses));
+    else this.fail(this.errorOf(status === Status.ok ? Status.ENOTFOUND : status));
   }
 }
 
@@ -54,15 +59,79 @@ function coreFamily(family: Family): number {
   return family === 6 ? AddressFamily.ipv6 : AddressFamily.unspecified;
 }
 
-/** Whether a host is an IPv4 literal (4), an IPv6 literal (6), or a name (0). */
-export function literalVersion(host: string): Family {
-  const bytes = encoder.encode(host);
-  return bytes.byteLength === 0 ? 0 : (core.literalVersion(bytes, bytes.byteLength) as Family);
+/** What a waiter was woken for, each address once. */
+function takeAddresses(waiter: number): string[] {
+  let text = textScratch;
+  let length = core.takeAddresses(waiter, text, text.byteLength);
+  while (length > text.byteLength) {
+    text = new Uint8Array(length);
+    length = core.takeAddresses(waiter, text, text.byteLength);
+  }
+  const lines = decoder.decode(text.subarray(0, Math.max(length, 0))).split("\n");
+  return [...new Set(lines.filter((line) => line !== ""))];
 }
 
 /**
- * The addresses of a host in the order in which they should be tried. A literal is its own address,
- * and `localhost` is this machine without any look-up (RFC 6761, section 6.3).
+ * The families in turns, beginning with that of the first address; within a family the order stays
+ * (RFC 8305, section 4, with a First Address Family Count of 1).
+ */
+export function interleaved(addresses: readonly string[]): string[] {
+  const isIpv6 = (address: string): boolean => address.includes(":");
+  const first = addresses.filter((address) => isIpv6(address) === isIpv6(addresses[0]!));
+  const second = addresses.filter((address) => isIpv6(address) !== isIpv6(addresses[0]!));
+  const ordered: string[] = [];
+  for (let index = 0; index < Math.max(first.length, second.length); index++) {
+    ordered.push(...first.slice(index, index + 1), ...second.slice(index, index + 1));
+  }
+  return ordered;
+}
+
+/**
+ * Whether a host is an IPv4 literal (4), an IPv6 literal (6), or a name (0). The interface of an IPv6
+ * literal's zone may come and go: that there is none now is no mistake.
+ */
+export function literalVersion(host: string): Family {
+  const bytes = encoder.encode(host);
+  if (bytes.byteLength === 0) return 0;
+  const version = core.literalVersion(bytes, bytes.byteLength) as Family;
+  if (version !== 0 || !/^[^%]+%[^%\s/\0]+$/.test(host)) return version;
+  return literalVersion(host.slice(0, host.indexOf("%"))) === 6 ? 6 : 0;
+}
+
+/** What looks like an address but is none is refused here, not after a look-up. */
+export function checkName(host: string): void {
+  const isName = /^[^\s:/?#[\]@%\0]+$/.test(host) && !/^[\d.]+$/.test(host);
+  if (!isName || host.length > 255)
+    throw typeMistake(`"${host}" is neither an address nor a host name`);
+}
+
+/** A host of which addresses of this family may be wanted. */
+export function checkHost(host: unknown, family: Family): asserts host is string {
+  if (typeof host !== "string" || host === "") throw typeMistake("host is an address or a name");
+  const version = literalVersion(host);
+  if (version === 0) checkName(host);
+  else if (family !== 0 && version !== family) {
+    throw typeMistake(`${host} is no IPv${family} address`);
+  }
+}
+
+export function checkedFamily(family: unknown): Family {
+  if (family === undefined) return 0;
+  if (family !== 0 && family !== 4 && family !== 6) throw rangeMistake("family is 4 or 6");
+  return family;
+}
+
+/** The addresses that a host has without any look-up. */
+function knownAddresses(host: string, family: Family): string[] | undefined {
+  if (literalVersion(host) !== 0) return [host];
+  if (!/^localhost\.?$/i.test(host)) return undefined;
+  if (family === 4) return ["127.0.0.1"];
+  return family === 6 ? ["::1"] : ["::1", "127.0.0.1"];
+}
+
+/**
+ * The addresses of a host in the order in which they should be tried, at least one. A literal is its
+ * own address, and `localhost` is this machine without any look-up (RFC 6761, section 6.3).
  *
  * @param onWait gets a function that gives the look-up up, if there has to be one
  */
@@ -72,13 +141,46 @@ export function addressesOf(
   deadline: number,
   onWait?: (giveUp: () => void) => void,
 ): Promise<string[]> | string[] {
-  if (literalVersion(host) !== 0) return [host];
-  if (host === "localhost" || host === "localhost.") {
-    if (family === 4) return ["127.0.0.1"];
-    return family === 6 ? ["::1"] : ["::1", "127.0.0.1"];
-  }
+  const known = knownAddresses(host, family);
+  if (known !== undefined) return known;
   const wait = new ResolveWait(host);
   const addresses = wait.start(family, deadline);
   onWait?.(() => interrupt(wait, Status.cancelled));
   return addresses;
+}
+
+export interface ResolveOptions {
+  /** Asks for IPv4 or IPv6 addresses alone. */
+  family?: 4 | 6;
+  /** When to give up. */
+  deadline?: number;
+  /** Gives up when it is aborted; its reason becomes the `cause` of the `CancelledError`. */
+  signal?: AbortSignal;
+}
+
+const resolveOptions: ReadonlySet<string> = new Set(["family", "deadline", "signal"]);
+
+/**
+ * Looks a host name up as the system does (getaddrinfo(3): the hosts file, name servers), and returns
+ * its addresses, each once, in the order in which `connect` tries them: at least one, as literals that
+ * `connect` takes for a `host`. A literal is its own address, and `localhost` is this machine.
+ *
+ * @throws {TypeError} {RangeError} for what is no host name, and options that are unknown or wrong
+ * @throws {SocketError} with the host as `address`: `ENOTFOUND` when it has no such address,
+ *   `EAI_AGAIN` when no name server answers, and the like
+ * @throws {TimeoutError} {CancelledError} at once; the system's look-up ends later, unheard
+ */
+export async function resolve(host: string, options: ResolveOptions = {}): Promise<string[]> {
+  checkOptions(options, resolveOptions, "resolve");
+  const family = checkedFamily(options.family);
+  checkHost(host, family);
+  const { deadline, signal } = options;
+  using attempt = new Attempt("getaddrinfo", checkedDeadline(deadline), checkedSignal(signal));
+  attempt.check();
+  try {
+    const addresses = addressesOf(host, family, attempt.deadline, attempt.setGiveUp);
+    return await (Array.isArray(addresses) ? immediate(addresses, "getaddrinfo") : addresses);
+  } catch (error) {
+    throw attempt.thrown(error);
+  }
 }

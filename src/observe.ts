@@ -1,7 +1,6 @@
 /** Looking at a scheduler: its counters, and what every fiber waits for. */
 
 import { Shared } from "./abi.ts";
-import { endpoint } from "./errors.ts";
 import { type Fiber, fiberCounts, fibers } from "./fiber.ts";
 import { core, sharedFloat64, sharedUint32 } from "./native.ts";
 import { outside, type Wait } from "./wait.ts";
@@ -75,10 +74,9 @@ function describeFiber(fiber: Fiber<unknown>, time: number): string {
 function describeWaits(first: Wait<unknown> | undefined, time: number): string {
   const waits: string[] = [];
   for (let wait = first; wait !== undefined; wait = wait.next) {
-    const { syscall, address, port } = wait.details();
-    const place = address ? ` ${endpoint(address, port)}` : "";
+    const place = wait.place === "" ? "" : ` ${wait.place}`;
     const seconds = Math.max(time - wait.since, 0) / 1000;
-    waits.push(`${syscall}${place}, ${seconds.toFixed(3)} s`);
+    waits.push(`${wait.syscall}${place}, ${seconds.toFixed(3)} s`);
   }
   return waits.reverse().join("; ");
 }

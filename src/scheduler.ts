@@ -113,7 +113,7 @@ export function enlist(wait: Parked, waiter: number): void {
   if (!turning) attend();
 }
 
-/** Takes back what was parked under a waiter of `core.sleep`, without a wake-up. */
+/** Takes back what was parked under a waiter of `core.sleep` or `core.wait`, without a wake-up. */
 export function delist(wait: Parked): void {
   const { waiter } = wait;
   if (waiter === notParked) return;

@@ -5,7 +5,14 @@
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { Status } from "./abi.ts";
-import { CancelledError, codeOf, type ErrorDetails, SocketError, TimeoutError } from "./errors.ts";
+import {
+  CancelledError,
+  codeOf,
+  type ErrorDetails,
+  endpoint,
+  SocketError,
+  TimeoutError,
+} from "./errors.ts";
 import { enlist, interrupt, notParked, type Parked, parkingTime } from "./scheduler.ts";
 
 /** What waits belong to: a fiber, or whatever runs outside of all fibers. */
@@ -61,6 +68,12 @@ export abstract class Wait<T> implements Parked {
   /** What is known of the other end, for errors and `dump`. */
   details(): ErrorDetails {
     return { syscall: this.syscall };
+  }
+
+  /** The other end, as `dump` shows it. */
+  get place(): string {
+    const { address, port } = this.details();
+    return address ? endpoint(address, port) : "";
   }
 
   abstract wake(status: number): void;

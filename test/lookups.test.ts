@@ -128,6 +128,19 @@ describe.skipIf(!isLinux)("a look-up", () => {
     expect(lines).toEqual(["10 true true", "40"]);
   });
 
+  test("that nobody waits for any more does not hold others up", async () => {
+    const lines = await linesOf(`
+      // As many as there are threads, and more than could ever be done in time.
+      const late = Array.from({ length: 20 }, () =>
+        resolve("wait-60000.test", { deadline: deadline(5) }).catch((error) => error.name),
+      );
+      console.log([...new Set(await Promise.all(late))].join());
+      console.log((await resolve("wait-1.test", { deadline: deadline(3000) })).join());
+      process.exit();
+    `);
+    expect(lines).toEqual(["TimeoutError", "127.0.0.1"]);
+  });
+
   test("that nobody waits for any more does not keep the process alive", async () => {
     const lines = await linesOf(`
       const waiting = connect({ host: "wait-60000.test", port: 1, deadline: deadline(20) });

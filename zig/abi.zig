@@ -165,8 +165,6 @@ pub const Limits = struct {
     pub const budget_per_poll: i32 = 256;
     /// Buffers that one `sendVector` takes; the least IOV_MAX that systems have in use.
     pub const vector_length: u32 = 1024;
-    /// Addresses that are kept of one name's resolution.
-    pub const resolved_addresses: u32 = 32;
     /// Bytes of the longest text that `address` writes: a Unix path of 108 bytes.
     pub const address_text_bytes: u32 = 128;
     /// Bytes that one call sends at most, so that every count fits an `i32`.

@@ -203,7 +203,8 @@ pub fn cancel(waiter: i32, status: i32) callconv(.c) i32 {
     return @intFromBool(scheduler().cancel(@intCast(waiter), reason));
 }
 
-/// Frees a waiter of `sleep` that nobody waits for any more. Returns 1, or 0 when it was woken.
+/// Frees a waiter of `sleep`, or of `wait` on a socket, that nobody waits for any more. Returns 1, or 0
+/// when it was woken.
 pub fn drop(waiter: i32) callconv(.c) i32 {
     if (waiter < 0) return 0;
     return @intFromBool(scheduler().drop(@intCast(waiter)));
@@ -340,7 +341,8 @@ pub fn resolve(name: [*]const u8, length: u32, family: i32, deadline: f64) callc
     return @intCast(waiter);
 }
 
-/// Writes the addresses of a look-up, one a line, and returns the length of the text.
+/// Writes the addresses of a look-up, one a line, and returns the length of the text. When that is
+/// more than the capacity nothing is written, and the caller asks again.
 pub fn takeAddresses(waiter: i32, text: [*]u8, capacity: u32) callconv(.c) i32 {
     const length = scheduler().resolver.take(@intCast(waiter), text[0..capacity]) orelse
         return Status.stale_handle.code();

@@ -57,6 +57,7 @@ const Entry = struct {
     fate: ?Status = null,
     /// Bytes that are still to be sent.
     remaining: usize = 0,
+    keeps_turn: bool = false,
 
     fn isOnSocket(entry: Entry) bool {
         return entry.purpose == .read or entry.purpose == .write or entry.purpose == .shutdown;
@@ -139,6 +140,7 @@ const World = struct {
             .handle = end.handle.?,
             .deadline = deadline,
             .remaining = remaining,
+            .keeps_turn = keeps_turn,
         });
         const queue = end.queueOf(purpose);
         try queue.insert(allocator, if (keeps_turn) 0 else queue.items.len, waiter);
@@ -211,9 +213,12 @@ const World = struct {
     }
 
     fn drop(world: *World, waiter: u32) !void {
-        const could = world.stateOf(waiter) == .waiting and world.entries[waiter].purpose == .sleep;
+        const entry = world.entries[waiter];
+        const is_free = entry.purpose == .sleep or (entry.isOnSocket() and !entry.keeps_turn);
+        const could = world.stateOf(waiter) == .waiting and is_free;
         try expectEqual(could, world.harness.scheduler.drop(waiter));
         if (!could) return;
+        try world.leaveQueue(waiter);
         world.entries[waiter] = .{};
         world.outstanding -= 1;
     }

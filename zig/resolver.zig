@@ -14,7 +14,11 @@ const Status = abi.Status;
 
 /// getaddrinfo may load modules of the name service switch, which need some stack.
 const stack_bytes = 512 * 1024;
-const threads_at_most = 4;
+/// Threads for look-ups that somebody waits for.
+pub const threads_at_most = 4;
+/// With those whose callers have given up: a name server that does not answer holds a thread for
+/// longer than its callers wait, and the others must not have to.
+const all_threads_at_most = 32;
 /// Look-ups that wait for a thread or run; one more is refused.
 const requests_at_most = 4096;
 /// The longest host name in text form (RFC 1035, section 2.3.4).
@@ -22,14 +26,18 @@ pub const name_bytes = 255;
 
 const none = @import("pool.zig").none;
 
-const Request = struct {
+pub const Request = struct {
     next: ?*Request = null,
     waiter: u32,
     family: abi.AddressFamily,
     name: [name_bytes + 1]u8,
     status: Status = .ok,
-    count: u32 = 0,
-    found: [abi.Limits.resolved_addresses]addresses.Peer = undefined,
+    found: []addresses.Peer = &.{},
+
+    fn destroy(request: *Request, allocator: std.mem.Allocator) void {
+        allocator.free(request.found);
+        allocator.destroy(request);
+    }
 };
 
 const List = struct {
@@ -71,8 +79,10 @@ pub const Resolver = struct {
     mutex: c.pthread_mutex_t = .{},
     queued: List = .{},
     finished: List = .{},
-    running: [threads_at_most]?*Request = @splat(null),
+    running: [all_threads_at_most]?*Request = @splat(null),
     threads: u32 = 0,
+    /// Of these, the ones that look up what nobody waits for any more.
+    stray_threads: u32 = 0,
     requests: u32 = 0,
     /// Set when the scheduler is gone: the last thread frees the resolver.
     abandoned: bool = false,
@@ -91,10 +101,10 @@ pub const Resolver = struct {
     /// Called by the scheduler when it ends. Threads that still look something up finish alone.
     pub fn abandon(resolver: *Resolver) void {
         resolver.lock();
-        while (resolver.queued.pop()) |request| resolver.allocator.destroy(request);
-        while (resolver.finished.pop()) |request| resolver.allocator.destroy(request);
+        while (resolver.queued.pop()) |request| request.destroy(resolver.allocator);
+        while (resolver.finished.pop()) |request| request.destroy(resolver.allocator);
         var iterator = resolver.answered.valueIterator();
-        while (iterator.next()) |request| resolver.allocator.destroy(request.*);
+        while (iterator.next()) |request| request.*.destroy(resolver.allocator);
         resolver.answered.deinit(resolver.allocator);
         resolver.abandoned = true;
         const is_last = resolver.threads == 0;
@@ -123,20 +133,25 @@ pub const Resolver = struct {
         resolver.lock();
         defer resolver.unlock();
         if (resolver.requests == requests_at_most) {
-            resolver.allocator.destroy(request);
+            request.destroy(resolver.allocator);
             return .exhausted;
         }
-        if (resolver.threads < threads_at_most) {
-            if (system.startThread(stack_bytes, run, .{resolver})) {
-                resolver.threads += 1;
-            } else if (resolver.threads == 0) {
-                resolver.allocator.destroy(request);
-                return .EAI_AGAIN;
-            }
+        if (!resolver.addThread() and resolver.threads == 0) {
+            request.destroy(resolver.allocator);
+            return .EAI_AGAIN;
         }
         resolver.requests += 1;
         resolver.queued.push(request);
         return null;
+    }
+
+    /// Starts a further thread, with the lock held. False when there are enough, or can be no more.
+    fn addThread(resolver: *Resolver) bool {
+        if (resolver.threads - resolver.stray_threads >= threads_at_most) return false;
+        if (resolver.threads == all_threads_at_most) return false;
+        if (!system.startThread(stack_bytes, run, .{resolver})) return false;
+        resolver.threads += 1;
+        return true;
     }
 
     /// The waiter's number is about to have another owner: its look-up must not wake that one. A
@@ -146,7 +161,7 @@ pub const Resolver = struct {
         defer resolver.unlock();
         if (resolver.queued.remove(waiter)) |request| {
             resolver.requests -= 1;
-            resolver.allocator.destroy(request);
+            request.destroy(resolver.allocator);
             return;
         }
         var next = resolver.finished.head;
@@ -156,6 +171,8 @@ pub const Resolver = struct {
         for (resolver.running) |entry| {
             if (entry) |request| if (request.waiter == waiter) {
                 request.waiter = none;
+                resolver.stray_threads += 1;
+                if (resolver.queued.head != null) _ = resolver.addThread();
             };
         }
     }
@@ -168,17 +185,20 @@ pub const Resolver = struct {
             } else unreachable; // there are as many places as threads
             place.* = request;
             resolver.unlock();
-            lookUp(request);
+            lookUp(request, resolver.allocator);
             resolver.lock();
             place.* = null;
+            if (request.waiter == none) resolver.stray_threads -= 1;
             if (resolver.abandoned) {
-                resolver.allocator.destroy(request);
+                request.destroy(resolver.allocator);
                 continue;
             }
             resolver.finished.push(request);
             resolver.has_finished.store(true, .release);
             // Under the lock, for the backend is closed right after `abandon` has had it.
             resolver.backend.notify();
+            // Others were started while this one was astray.
+            if (resolver.threads - resolver.stray_threads > threads_at_most) break;
         }
         resolver.threads -= 1;
         const is_last = resolver.abandoned and resolver.threads == 0;
@@ -199,12 +219,12 @@ pub const Resolver = struct {
             resolver.requests -= 1;
             resolver.unlock();
             if (request.waiter == none) {
-                resolver.allocator.destroy(request);
+                request.destroy(resolver.allocator);
                 continue;
             }
             const status = if (request.status == .ok) resolver.keep(request) else request.status;
             const waiter = request.waiter;
-            if (status != .ok) resolver.allocator.destroy(request);
+            if (status != .ok) request.destroy(resolver.allocator);
             scheduler.wake(waiter, status);
         }
     }
@@ -215,25 +235,27 @@ pub const Resolver = struct {
     }
 
     /// Writes the addresses that a waiter was woken for, one a line, and frees them. Returns the
-    /// length of the text.
+    /// length of the text; when that is more than there is room for, nothing is written or freed.
     pub fn take(resolver: *Resolver, waiter: u32, text: []u8) ?usize {
-        const entry = resolver.answered.fetchRemove(waiter) orelse return null;
-        const request = entry.value;
-        defer resolver.allocator.destroy(request);
+        const request = resolver.answered.get(waiter) orelse return null;
+        var line: [abi.Limits.address_text_bytes]u8 = undefined;
         var length: usize = 0;
-        for (request.found[0..request.count]) |*peer| {
-            var line: [abi.Limits.address_text_bytes]u8 = undefined;
+        for (request.found) |*peer| {
             const line_length = peer.format(&line);
-            if (length + line_length + 1 > text.len) break;
-            @memcpy(text[length..][0..line_length], line[0..line_length]);
-            text[length + line_length] = '\n';
+            if (length + line_length + 1 <= text.len) {
+                @memcpy(text[length..][0..line_length], line[0..line_length]);
+                text[length + line_length] = '\n';
+            }
             length += line_length + 1;
         }
+        if (length > text.len) return length;
+        _ = resolver.answered.remove(waiter);
+        request.destroy(resolver.allocator);
         return length;
     }
 };
 
-fn lookUp(request: *Request) void {
+fn lookUp(request: *Request, allocator: std.mem.Allocator) void {
     var hints = std.mem.zeroes(c.addrinfo);
     hints.family = switch (request.family) {
         .ipv4 => c.AF.INET,
@@ -248,23 +270,31 @@ fn lookUp(request: *Request) void {
         return;
     }
     defer if (list) |first| c.freeaddrinfo(first);
+    request.found = peersOf(allocator, list) catch {
+        request.status = .ENOMEM;
+        return;
+    };
+    if (request.found.len == 0) request.status = .ENOTFOUND;
+}
+
+/// The addresses of a list, in its order.
+fn peersOf(allocator: std.mem.Allocator, list: ?*c.addrinfo) ![]addresses.Peer {
+    var peers: std.ArrayList(addresses.Peer) = .empty;
+    defer peers.deinit(allocator);
     var next = list;
     while (next) |entry| : (next = entry.next) {
-        if (request.count == request.found.len) break;
         const raw = entry.addr orelse continue;
         var address: system.Address = .{ .length = entry.addrlen };
         const bytes: [*]const u8 = @ptrCast(raw);
         const size: usize = @min(entry.addrlen, @sizeOf(@TypeOf(address.storage)));
         @memcpy(std.mem.asBytes(&address.storage)[0..size], bytes[0..size]);
         const peer: addresses.Peer = .of(&address);
-        if (peer.family == .unspecified) continue;
-        request.found[request.count] = peer;
-        request.count += 1;
+        if (peer.family != .unspecified) try peers.append(allocator, peer);
     }
-    if (request.count == 0) request.status = .ENOTFOUND;
+    return peers.toOwnedSlice(allocator);
 }
 
-/// Node gives the same names to these failures.
+/// Node gives the same names to most of these failures.
 fn statusOf(failure: i32) Status {
     const EAI = c.EAI;
     inline for (.{ "NONAME", "NODATA", "ADDRFAMILY" }) |name| {
@@ -272,5 +302,15 @@ fn statusOf(failure: i32) Status {
     }
     if (failure == @intFromEnum(EAI.AGAIN)) return .EAI_AGAIN;
     if (failure == @intFromEnum(EAI.MEMORY)) return .ENOMEM;
+    if (failure == @intFromEnum(EAI.FAMILY)) return .EAFNOSUPPORT;
+    if (failure == @intFromEnum(EAI.SYSTEM)) {
+        // Such as EMFILE. The number of one without a name would stay with this thread.
+        const status = system.lastStatus();
+        return switch (status) {
+            .other => .EAI_FAIL,
+            .would_block => .EAI_AGAIN,
+            else => status,
+        };
+    }
     return .EAI_FAIL;
 }

@@ -13,7 +13,7 @@ const Status = abi.Status;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 
-const text_bytes = abi.Limits.resolved_addresses * (abi.Limits.address_text_bytes + 1);
+const text_bytes = 32 * (abi.Limits.address_text_bytes + 1);
 
 /// A name that no server is asked for: a label has 63 bytes at the most (RFC 1035, section 2.3.4).
 const impossible_name = "x" ** 64 ++ ".invalid";
@@ -58,18 +58,17 @@ test "localhost is this machine" {
     try harness.pollUntil(harness.scheduler.resolver, isIdle);
 }
 
-test "an answer is cut at a whole line" {
+test "an answer that there is no room for stays until there is" {
     var harness = try Harness.init();
     defer harness.deinit();
     const waiter = try start(&harness, "127.0.0.1", .unspecified);
     try expectEqual(.ok, try statusOf(&harness, waiter));
     var text: [9]u8 = undefined;
-    try expectEqual(0, harness.scheduler.resolver.take(waiter, &text).?);
-    const again = try start(&harness, "127.0.0.1", .unspecified);
-    try expectEqual(.ok, try statusOf(&harness, again));
+    try expectEqual(10, harness.scheduler.resolver.take(waiter, &text).?);
     var exact: [10]u8 = undefined;
-    const length = harness.scheduler.resolver.take(again, &exact).?;
-    try std.testing.expectEqualStrings("127.0.0.1\n", exact[0..length]);
+    try expectEqual(10, harness.scheduler.resolver.take(waiter, &exact).?);
+    try std.testing.expectEqualStrings("127.0.0.1\n", &exact);
+    try expectEqual(null, harness.scheduler.resolver.take(waiter, &exact));
 }
 
 test "a name of the other family is not found" {
@@ -144,8 +143,39 @@ test "a look-up that was given up wakes nobody, not even the number's next owner
 fn occupy(resolver: *Resolver, busy: bool) void {
     _ = c.pthread_mutex_lock(&resolver.mutex);
     defer _ = c.pthread_mutex_unlock(&resolver.mutex);
-    const count = resolver.running.len;
+    const count = resolver_module.threads_at_most;
     if (busy) resolver.threads += count else resolver.threads -= count;
+}
+
+test "threads that look up for nobody any more make room for others" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const resolver = harness.scheduler.resolver;
+    // Four look-ups are with a name server that does not answer.
+    occupy(resolver, true);
+    var requests: [resolver_module.threads_at_most]resolver_module.Request = undefined;
+    var waiters: [requests.len]u32 = undefined;
+    for (&requests, &waiters, resolver.running[0..requests.len]) |*request, *waiter, *place| {
+        waiter.* = harness.scheduler.park(.resolve, null).?;
+        request.* = .{ .waiter = waiter.*, .family = .unspecified, .name = @splat(0) };
+        place.* = request;
+    }
+    const wanted = try start(&harness, "localhost", .ipv4);
+    try expectEqual(requests.len, resolver.threads);
+    try harness.expectNobody();
+    try expect(harness.scheduler.cancel(waiters[0], .cancelled));
+    try expectEqual(waiters[0], (try harness.poll())[0][0]);
+    try expectEqual(.ok, try statusOf(&harness, wanted));
+    var text: [text_bytes]u8 = undefined;
+    try expect(resolver.take(wanted, &text).? > 0);
+
+    for (waiters[1..]) |waiter| try expect(harness.scheduler.cancel(waiter, .cancelled));
+    _ = try harness.poll();
+    try expectEqual(requests.len, resolver.stray_threads);
+    resolver.running = @splat(null);
+    resolver.stray_threads = 0;
+    occupy(resolver, false);
+    try harness.pollUntil(resolver, isIdle);
 }
 
 test "look-ups that were given up do not keep the others waiting" {

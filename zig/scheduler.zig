@@ -203,12 +203,21 @@ pub const Scheduler = struct {
         return true;
     }
 
-    /// Ends a wait without a wake-up: its caller has gone on already. Only for waiters that are on
-    /// no socket's queue. False when it has been woken.
+    /// Ends a wait without a wake-up: its caller has gone on already. Only for sleeps, and for those
+    /// who wait for their turn on a socket. False when it has been woken.
     pub fn drop(scheduler: *Scheduler, index: u32) bool {
         if (index >= scheduler.waiters.length) return false;
         const waiter = scheduler.waiters.at(index);
-        if (waiter.state != .waiting or waiter.kind != .sleep) return false;
+        if (waiter.state != .waiting or waiter.keeps_turn) return false;
+        switch (waiter.kind) {
+            .sleep => {},
+            .readable, .writable => {
+                const socket = scheduler.sockets.at(waiter.socket);
+                if (socket.kind == .watched) return false;
+                queueOf(socket, waiter.kind).remove(&scheduler.waiters, index);
+            },
+            .yield, .resolve, .linger, .handshake => return false,
+        }
         if (waiter.deadline_index != none) scheduler.deadlines.remove(&scheduler.waiters, index);
         scheduler.shared.waiters -= 1;
         waiter.state = .free;

@@ -75,16 +75,34 @@ test "a dropped waiter never wakes, its deadline included" {
     try expectEqual(0, harness.scheduler.shared.waiters);
 }
 
-test "only a sleeping waiter can be dropped" {
+test "only a waiter that sleeps, or waits for its turn, can be dropped" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const handle, const peer = try harness.unixPair();
-    defer system.close(peer);
-    const reader = harness.park(handle, .readable);
     const resolving = harness.scheduler.park(.resolve, null).?;
     const yielding = harness.scheduler.park(.yield, null).?;
-    for ([_]u32{ reader, resolving, yielding }) |waiter| try expect(!harness.scheduler.drop(waiter));
+    for ([_]u32{ resolving, yielding }) |waiter| try expect(!harness.scheduler.drop(waiter));
     try harness.expectWoken(&.{.{ yielding, .ok }});
+}
+
+test "a dropped waiter has left its socket's queue" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const scheduler = harness.scheduler;
+    const handle, const peer = try harness.unixPair();
+    defer system.close(peer);
+    const first = harness.park(handle, .readable);
+    const second = harness.park(handle, .readable);
+    try expect(scheduler.drop(first));
+    try expectEqual(1, scheduler.shared.waiters);
+    try expectEqual(second, harness.socketOf(handle).readers.head);
+    try expect(scheduler.drop(second));
+    try expect(harness.socketOf(handle).readers.isEmpty());
+    try expectEqual(0, scheduler.shared.waiters);
+    try harness.expectNobody();
+
+    // Whoever has begun a transfer does not leave it like that.
+    const in_turn = scheduler.parkOnSocket(harness.indexOf(handle), .readable, null, true).?;
+    try expect(!scheduler.drop(in_turn));
 }
 
 test "a delivered number belongs to nobody else before the next poll" {

@@ -16,6 +16,8 @@ export interface ProgramResult {
 
 export interface ProgramOptions {
   readonly env?: Readonly<Record<string, string>>;
+  /** A command that runs Bun with what follows. */
+  readonly within?: readonly string[];
   /** Bun's own, before the program's path. */
   readonly arguments?: readonly string[];
   /** It is ended after so many milliseconds. */
@@ -34,7 +36,8 @@ export class Program implements AsyncDisposable {
   /** `source` is TypeScript that finds the API's names in scope. */
   constructor(source: string, options: ProgramOptions = {}) {
     writeFileSync(this.path, withImports(source));
-    this.process = Bun.spawn([process.execPath, ...(options.arguments ?? []), this.path], {
+    const command = [...(options.within ?? []), process.execPath, ...(options.arguments ?? [])];
+    this.process = Bun.spawn([...command, this.path], {
       cwd: this.#folder.path,
       env: { ...process.env, ...options.env },
       stdin: "pipe",

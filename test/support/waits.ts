@@ -3,6 +3,7 @@
 import { truncateSync, writeFileSync } from "node:fs";
 import {
   connect,
+  type Listener,
   listen,
   now,
   park,
@@ -51,20 +52,27 @@ function kind(
 /** A listener whose queue is full, so that the kernel answers no further attempt to connect. */
 export class FullListener implements AsyncDisposable {
   readonly port: number;
+  readonly #listener: Listener;
   readonly #stack: AsyncDisposableStack;
 
-  private constructor(port: number, stack: AsyncDisposableStack) {
+  private constructor(listener: Listener, port: number, stack: AsyncDisposableStack) {
+    this.#listener = listener;
     this.port = port;
     this.#stack = stack;
   }
 
-  static async open(): Promise<FullListener> {
+  static async open(host = "127.0.0.1", at = 0): Promise<FullListener> {
     const stack = new AsyncDisposableStack();
-    const listener = stack.use(await listen({ host: "127.0.0.1", port: 0, backlog: 1 }));
+    const listener = stack.use(await listen({ host, port: at, backlog: 1 }));
     const port = listener.port!;
     // Linux queues one more than the backlog.
-    for (let count = 0; count < 2; count++) stack.use(await connect({ host: "127.0.0.1", port }));
-    return new FullListener(port, stack);
+    for (let count = 0; count < 2; count++) stack.use(await connect({ host, port }));
+    return new FullListener(listener, port, stack);
+  }
+
+  /** Takes a connection off the queue: the kernel answers the next attempt again. */
+  async makeRoom(): Promise<void> {
+    this.#stack.use(await this.#listener.accept());
   }
 
   [Symbol.asyncDispose](): Promise<void> {
