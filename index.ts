@@ -16,6 +16,8 @@ export { type Handler, type Listener, type ListenOptions, listen } from "./src/l
 export { type ResolveOptions, resolve } from "./src/names.ts";
 export { dump, type Stats, stats } from "./src/observe.ts";
 export { park, unpark } from "./src/park.ts";
+export { all, any, type GatherOptions, race } from "./src/race.ts";
+export { type Scope, type ScopeOptions, scope, shield } from "./src/scope.ts";
 export { sleep, sleepUntil, yieldNow } from "./src/sleep.ts";
 export { Socket } from "./src/socket.ts";
 export { setTlsDefaults, TlsContext, tlsContext } from "./src/tls/context.ts";

@@ -3,9 +3,10 @@
 import { Status } from "./abi.ts";
 import { checkedDeadline, checkedSignal, checkOptions, typeMistake } from "./checks.ts";
 import { CancelledError, TimeoutError } from "./errors.ts";
+import { type Limited, Limits } from "./limits.ts";
 import { core } from "./native.ts";
 import { immediate, ParkingWait } from "./parking.ts";
-import { delist, enlist, interrupt, notParked } from "./scheduler.ts";
+import { interrupt } from "./scheduler.ts";
 import { cancellation, countCancelled, running, type Wait, type WaitOwner } from "./wait.ts";
 
 export interface SpawnOptions {
@@ -34,7 +35,7 @@ let firstFiber: Fiber<unknown> | undefined;
 let lastFiber: Fiber<unknown> | undefined;
 
 /** One strand of straight-line code, started by `spawn`. */
-export class Fiber<T = unknown> implements WaitOwner {
+export class Fiber<T = unknown> implements WaitOwner, Limited {
   /** Counts up from 1 within a thread. */
   readonly id: number = ++lastId;
   readonly name: string;
@@ -150,8 +151,25 @@ export class Fiber<T = unknown> implements WaitOwner {
   }
 
   /** @internal */
-  limit(limits: Limits): void {
-    this.#limits = limits;
+  limit(signal: AbortSignal | undefined, deadline: number): void {
+    if (signal === undefined && deadline === 0) return;
+    this.#limits = new Limits(this, signal, deadline);
+    if (signal?.aborted) this.cancel(signal.reason);
+  }
+
+  /** @internal */
+  get title(): string {
+    return `fiber ${this.name}`.trimEnd();
+  }
+
+  /** @internal */
+  limitReached(reason: unknown): void {
+    this.cancel(reason);
+  }
+
+  /** @internal What the body has returned. */
+  get value(): T {
+    return this.#result as T;
   }
 
   /** @internal The body has returned. */
@@ -160,6 +178,7 @@ export class Fiber<T = unknown> implements WaitOwner {
     this.#end("done");
     this.#result = value;
     for (const wait of this.#takeJoiners()) wait.finish(value);
+    this.onSettled(false, undefined);
   }
 
   /** @internal The body has thrown. */
@@ -168,14 +187,16 @@ export class Fiber<T = unknown> implements WaitOwner {
     const byCancellation =
       this.#isCancelled && error instanceof CancelledError && error.cause === this.#cancelReason;
     this.#end(byCancellation ? "cancelled" : "failed");
-    const lateness = byCancellation ? this.#limits?.deadlineError : undefined;
+    const lateness = byCancellation ? this.#limits?.lateness : undefined;
     const isLate = lateness !== undefined && lateness === this.#cancelReason;
-    const rejection = Promise.reject(isLate ? lateness : error);
+    const failure = isLate ? lateness : error;
+    const rejection = Promise.reject(failure);
     this.#result = rejection;
     const joiners = this.#takeJoiners();
     // Whoever cancels a fiber knows how it ends: that alone is nothing to report.
     if (byCancellation || joiners.length > 0 || this.takesFailure(error)) rejection.catch(ignore);
     for (const wait of joiners) wait.finish(rejection);
+    this.onSettled(!byCancellation || isLate, failure);
   }
 
   /** @internal Whether an error that nobody joins for is dealt with all the same. */
@@ -185,6 +206,12 @@ export class Fiber<T = unknown> implements WaitOwner {
 
   /** @internal Called when the body has ended, before anybody else learns of it. */
   protected onEnd(): void {}
+
+  /**
+   * @internal Called when those who join have been told. A fiber that was cancelled has failed only if
+   * that was by its deadline.
+   */
+  protected onSettled(_hasFailed: boolean, _error: unknown): void {}
 
   #takeJoiners(): JoinWait[] {
     const joiners: JoinWait[] = [];
@@ -210,63 +237,6 @@ export class Fiber<T = unknown> implements WaitOwner {
 }
 
 function ignore(): void {}
-
-/** The signal and the deadline that may cancel a fiber. */
-class Limits {
-  readonly fiber: Fiber<unknown>;
-  readonly signal: AbortSignal | undefined;
-  timer: DeadlineTimer | undefined = undefined;
-  deadlineError: TimeoutError | undefined = undefined;
-
-  constructor(fiber: Fiber<unknown>, signal: AbortSignal | undefined, deadline: number) {
-    this.fiber = fiber;
-    this.signal = signal;
-    signal?.addEventListener("abort", this);
-    if (deadline !== 0) {
-      this.timer = new DeadlineTimer(this);
-      this.timer.start(deadline);
-    }
-  }
-
-  handleEvent(): void {
-    this.fiber.cancel(this.signal?.reason);
-  }
-
-  expire(): void {
-    this.deadlineError = new TimeoutError({ syscall: `fiber ${this.fiber.name}`.trimEnd() });
-    this.fiber.cancel(this.deadlineError);
-  }
-
-  lift(): void {
-    this.signal?.removeEventListener("abort", this);
-    this.timer?.stop();
-  }
-}
-
-/** A fiber's deadline in the core. It keeps nothing alive: what the fiber waits for does. */
-class DeadlineTimer {
-  waiter = notParked;
-  readonly keepsAlive = false;
-  readonly limits: Limits;
-
-  constructor(limits: Limits) {
-    this.limits = limits;
-  }
-
-  start(deadline: number): void {
-    const waiter = core.sleep(deadline);
-    if (waiter >= 0) enlist(this, waiter);
-    else this.limits.expire();
-  }
-
-  stop(): void {
-    delist(this);
-  }
-
-  wake(): void {
-    this.limits.expire();
-  }
-}
 
 class JoinWait extends ParkingWait<unknown> {
   readonly fiber: Fiber<unknown>;
@@ -296,18 +266,19 @@ const spawnOptions: ReadonlySet<string> = new Set(["name", "signal", "deadline"]
  * @throws {TypeError} for a body that is no function, and for unknown options
  */
 export function spawn<T>(body: () => T | PromiseLike<T>, options?: SpawnOptions): Fiber<T> {
-  if (typeof body !== "function") throw typeMistake("spawn takes a function");
-  if (options === undefined) return startFiber(new Fiber<T>(body.name), body);
-
-  checkOptions(options, spawnOptions, "spawn");
-  const deadline = checkedDeadline(options.deadline);
-  const signal = checkedSignal(options.signal);
-  const fiber = new Fiber<T>(options.name ?? body.name);
-  if (signal !== undefined || deadline !== 0) {
-    fiber.limit(new Limits(fiber as Fiber<unknown>, signal, deadline));
-    if (signal?.aborted) fiber.cancel(signal.reason);
-  }
+  checkSpawn(body, options);
+  const fiber = new Fiber<T>(options?.name ?? body.name);
+  if (options !== undefined) fiber.limit(options.signal, checkedDeadline(options.deadline));
   return startFiber(fiber, body);
+}
+
+/** @internal Checks what `spawn` was given, before there is a fiber. */
+export function checkSpawn(body: unknown, options: SpawnOptions | undefined): void {
+  if (typeof body !== "function") throw typeMistake("spawn takes a function");
+  if (options === undefined) return;
+  checkOptions(options, spawnOptions, "spawn");
+  checkedDeadline(options.deadline);
+  checkedSignal(options.signal);
 }
 
 /** @internal Runs a body, with an argument if it takes one, as a fiber that exists already. */

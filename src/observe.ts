@@ -1,9 +1,10 @@
 /** Looking at a scheduler: its counters, and what every fiber waits for. */
 
 import { Shared } from "./abi.ts";
-import { type Fiber, fiberCounts, fibers } from "./fiber.ts";
+import { Fiber, fiberCounts, fibers } from "./fiber.ts";
 import { core, sharedFloat64, sharedUint32 } from "./native.ts";
-import { outside, type Wait } from "./wait.ts";
+import { type Scope, ScopeWait, scopeOwner } from "./scope.ts";
+import { outside, type Wait, type WaitOwner } from "./wait.ts";
 
 /** Counters of the thread's scheduler. What grows counts from the start of the thread. */
 export interface Stats {
@@ -51,17 +52,52 @@ export function stats(): Stats {
 
 /**
  * A line for each live fiber, the oldest first: its id, name and state, and for each of its waits what
- * it waits for, on which peer, and for how long. Waits outside of all fibers come last.
+ * it waits for, on which peer, and for how long. The fibers of a scope are below the one that waits
+ * for the scope, indented. Waits outside of all fibers come last, with the scopes among them.
  *
  *     #2 echo waiting: read 127.0.0.1:40112, 3.250 s
+ *     #3 crawler waiting: scope crawl, 1.500 s
+ *       #4 crawl waiting: join, 1.500 s
+ *       #5 fetch waiting: connect 127.0.0.1:80, 1.500 s
  */
 export function dump(): string {
   const time = core.now();
   const lines: string[] = [];
-  for (const fiber of fibers()) lines.push(describeFiber(fiber, time));
+  for (const fiber of fibers()) {
+    const owner = scopeOwner(fiber);
+    const isShownElsewhere = owner === outside || (owner instanceof Fiber && !owner.hasEnded);
+    if (!isShownElsewhere) describeTree([fiber], 0, time, lines);
+  }
   const others = describeWaits(outside.waits, time);
   if (others !== "") lines.push(`outside of fibers: ${others}`);
+  describeTree(membersBelow(outside), 1, time, lines);
   return lines.join("\n");
+}
+
+/** Adds lines for fibers and for those below them, however deep that is. */
+function describeTree(
+  roots: Fiber<unknown>[],
+  rootDepth: number,
+  time: number,
+  lines: string[],
+): void {
+  const remaining = roots.map((fiber) => ({ fiber, depth: rootDepth })).reverse();
+  for (let next = remaining.pop(); next !== undefined; next = remaining.pop()) {
+    const { fiber, depth } = next;
+    lines.push("  ".repeat(depth) + describeFiber(fiber, time));
+    for (const member of membersBelow(fiber).reverse()) {
+      remaining.push({ fiber: member, depth: depth + 1 });
+    }
+  }
+}
+
+/** The fibers of the scopes that an owner waits for, those of the oldest scope first. */
+function membersBelow(owner: WaitOwner): Fiber<unknown>[] {
+  const scopes: Scope[] = [];
+  for (let wait = owner.waits; wait !== undefined; wait = wait.next) {
+    if (wait instanceof ScopeWait) scopes.push(wait.scope);
+  }
+  return scopes.reverse().flatMap((scope) => [...scope.members()]);
 }
 
 function describeFiber(fiber: Fiber<unknown>, time: number): string {

@@ -1,0 +1,69 @@
+/** What may cancel a fiber or a scope from outside: a signal and a deadline. */
+
+import { TimeoutError } from "./errors.ts";
+import { core } from "./native.ts";
+import { delist, enlist, notParked } from "./scheduler.ts";
+
+export interface Limited {
+  /** What a `TimeoutError` calls it. */
+  readonly title: string;
+  /** The signal was aborted, or else the deadline has passed. */
+  limitReached(reason: unknown, isLate: boolean): void;
+}
+
+export class Limits {
+  readonly #limited: Limited;
+  readonly #signal: AbortSignal | undefined;
+  #timer: DeadlineTimer | undefined = undefined;
+  /** What the deadline has cancelled with. */
+  lateness: TimeoutError | undefined = undefined;
+
+  constructor(limited: Limited, signal: AbortSignal | undefined, deadline: number) {
+    this.#limited = limited;
+    this.#signal = signal;
+    signal?.addEventListener("abort", this);
+    if (deadline !== 0) {
+      this.#timer = new DeadlineTimer(this);
+      this.#timer.start(deadline);
+    }
+  }
+
+  handleEvent(): void {
+    this.#limited.limitReached(this.#signal?.reason, false);
+  }
+
+  expire(): void {
+    this.lateness = new TimeoutError({ syscall: this.#limited.title });
+    this.#limited.limitReached(this.lateness, true);
+  }
+
+  lift(): void {
+    this.#signal?.removeEventListener("abort", this);
+    this.#timer?.stop();
+  }
+}
+
+/** A deadline in the core. It keeps nothing alive: what a fiber waits for does. */
+class DeadlineTimer {
+  waiter = notParked;
+  readonly keepsAlive = false;
+  readonly #limits: Limits;
+
+  constructor(limits: Limits) {
+    this.#limits = limits;
+  }
+
+  start(deadline: number): void {
+    const waiter = core.sleep(deadline);
+    if (waiter >= 0) enlist(this, waiter);
+    else this.#limits.expire();
+  }
+
+  stop(): void {
+    delist(this);
+  }
+
+  wake(): void {
+    this.#limits.expire();
+  }
+}
