@@ -177,7 +177,7 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
     if (this.#outcome !== undefined) return;
     this.#end("done");
     this.#result = value;
-    for (const wait of this.#takeJoiners()) wait.finish(value);
+    if (this.#joiner !== undefined) for (const wait of this.#takeJoiners()) wait.finish(value);
     this.onSettled(false, undefined);
   }
 

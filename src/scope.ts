@@ -290,10 +290,10 @@ export function scopeOwner(fiber: Fiber<unknown>): WaitOwner | undefined {
 export function runScope<S extends Scope>(
   scope: S,
   body: (scope: S) => unknown,
-  options: ScopeOptions,
+  options: ScopeOptions | undefined,
 ): Promise<unknown> {
-  const deadline = checkedDeadline(options.deadline);
-  const signal = checkedSignal(options.signal);
+  const deadline = checkedDeadline(options?.deadline);
+  const signal = checkedSignal(options?.signal);
   const { title } = scope;
   const cancelled = cancellation(title);
   if (cancelled) return Promise.reject(cancelled);
@@ -324,13 +324,18 @@ const scopeOptions: ReadonlySet<string> = new Set(["name", "signal", "deadline"]
  * @throws {TypeError} {RangeError} for a body that is no function, and for options that are unknown
  *   or wrong
  */
-export async function scope<T>(
+export function scope<T>(
   body: (s: Scope) => T | PromiseLike<T>,
-  options: ScopeOptions = {},
+  options?: ScopeOptions,
 ): Promise<T> {
-  if (typeof body !== "function") throw typeMistake("scope takes a function");
-  checkOptions(options, scopeOptions, "scope");
-  return runScope(new Scope("scope", options.name ?? body.name), body, options) as Promise<T>;
+  try {
+    if (typeof body !== "function") throw typeMistake("scope takes a function");
+    if (options !== undefined) checkOptions(options, scopeOptions, "scope");
+    const scope = new Scope("scope", options?.name ?? body.name);
+    return runScope(scope, body, options) as Promise<T>;
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }
 
 /**

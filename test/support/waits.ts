@@ -7,6 +7,7 @@ import {
   listen,
   now,
   park,
+  scope,
   sleepUntil,
   spawn,
   waitReadable,
@@ -129,6 +130,7 @@ export const waitKinds: readonly WaitKind[] = [
     const other = spawn(() => park());
     return situation((deadline) => other.join(deadline), other);
   }),
+  kind("scope", "scope", () => situation((deadline) => scope(() => park(), { deadline }))),
   kind("waitReadable", "waitReadable", () => {
     const pipe = DescriptorPair.pipe();
     return situation((deadline) => waitReadable(pipe.first, deadline), pipe);
