@@ -74,6 +74,9 @@ export function dump(): string {
   return lines.join("\n");
 }
 
+/** Scopes that call themselves without an end must not take all memory for blanks. */
+const deepestIndent = 50;
+
 /** Adds lines for fibers and for those below them, however deep that is. */
 function describeTree(
   roots: Fiber<unknown>[],
@@ -84,7 +87,7 @@ function describeTree(
   const remaining = roots.map((fiber) => ({ fiber, depth: rootDepth })).reverse();
   for (let next = remaining.pop(); next !== undefined; next = remaining.pop()) {
     const { fiber, depth } = next;
-    lines.push("  ".repeat(depth) + describeFiber(fiber, time));
+    lines.push("  ".repeat(Math.min(depth, deepestIndent)) + describeFiber(fiber, time));
     for (const member of membersBelow(fiber).reverse()) {
       remaining.push({ fiber: member, depth: depth + 1 });
     }

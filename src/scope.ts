@@ -203,17 +203,18 @@ export class Scope implements Limited {
 
 function ignore(): void {}
 
+const ordinary = { configurable: true, enumerable: true, writable: true };
+
 /** The first error, which lists the others; an AggregateError of all if it cannot. */
 function withSuppressed(first: unknown, others: Set<unknown> | undefined, title: string): unknown {
   // Those who joined a fiber that failed may have thrown the same error once more.
   others?.delete(first);
   if (others === undefined || others.size === 0) return first;
-  if (first instanceof Error && Object.isExtensible(first)) {
+  if (first instanceof Error) {
     const { suppressed } = first as { suppressed?: unknown };
-    if (suppressed === undefined || Array.isArray(suppressed)) {
-      Object.assign(first, { suppressed: [...(suppressed ?? []), ...others] });
-      return first;
-    }
+    const value = [...(Array.isArray(suppressed) ? suppressed : []), ...others];
+    const isFree = suppressed === undefined || Array.isArray(suppressed);
+    if (isFree && Reflect.defineProperty(first, "suppressed", { ...ordinary, value })) return first;
   }
   return new AggregateError([first, ...others], `several fibers of ${title} have failed`);
 }

@@ -6,6 +6,7 @@ import {
   CancelledError,
   current,
   deadline,
+  dump,
   type Fiber,
   now,
   park,
@@ -18,6 +19,7 @@ import {
   yieldNow,
 } from "../index.ts";
 import { failureOf, thrownBy } from "./support/failure.ts";
+import { pollUntil } from "./support/poll.ts";
 
 describe("a scope that is cancelled", () => {
   test("by s.cancel returns the body's value, if the body has one", async () => {
@@ -99,6 +101,26 @@ describe("a scope that is cancelled", () => {
     expect(caller.state).toBe("cancelled");
     expect(ended).toBe(10);
     expect(stats().fibers).toBe(before.fibers);
+  });
+
+  test("through thousands of scopes, which dump shows without drowning in blanks", async () => {
+    const before = stats().fibers;
+    const depth = 3000;
+    const nest = async (level: number): Promise<void> => {
+      await yieldNow();
+      await scope((s) => {
+        if (level < depth) s.spawn(() => nest(level + 1));
+        else s.spawn(() => park(), { name: "deepest" });
+      });
+    };
+    const caller = spawn(() => nest(1));
+    await pollUntil("the deepest one waits", () => dump().includes(" deepest waiting: park"));
+    const lines = dump().split("\n");
+    expect(lines.length).toBeGreaterThan(depth);
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThan(200);
+    caller.cancel("all of it");
+    expect((await failureOf(caller.join())).cause).toBe("all of it");
+    expect(stats().fibers).toBe(before);
   });
 
   test("by a signal has the signal's reason; aborted already, it runs nothing", async () => {

@@ -77,7 +77,13 @@ describe("the first error of a scope", () => {
   test("is the first of an AggregateError when it cannot carry a list", async () => {
     const frozen = Object.freeze(new Error("frozen"));
     const disposal = new SuppressedError(new Error("newer"), new Error("older"), "disposal");
-    for (const first of ["text", frozen, disposal]) {
+    class Odd extends Error {
+      get suppressed(): undefined {
+        return undefined;
+      }
+    }
+    const sealed = Object.seal(new Odd("sealed"));
+    for (const first of ["text", frozen, disposal, sealed]) {
       const error = await failureOf(
         scope(
           (s) => {
