@@ -95,12 +95,13 @@ class Game {
     this.#listener = listener;
   }
 
-  /** One tree of scopes from its start to its end. */
-  async play(): Promise<void> {
+  /** One tree of scopes from its start to its end, which comes by itself unless it is disturbed. */
+  async play(isDisturbed: boolean): Promise<void> {
     const random = this.#random;
     const top = spawn(() => this.#nest(1));
     this.#victims.push(top);
     const canceller = spawn(async () => {
+      if (!isDisturbed) return;
       for (let count = random.below(4); count > 0; count--) {
         await sleep(random.fraction() * 4);
         random.pick(this.#victims).cancel("picked");
@@ -211,14 +212,14 @@ async function play(seed?: number): Promise<Game> {
   const game = new Game(random, listener);
   try {
     for (let round = 0; round < rounds; round++) {
-      await game.play();
+      await game.play(round % 3 !== 0);
       // Handlers go on until their client's end has arrived; all else has ended already.
       expect(stats().fibers).toBeLessThanOrEqual(before.fibers + listener.connections);
     }
     await listener.close({ deadline: deadline(4000) });
     expect(game.mistakes).toEqual([]);
     expect(game.deepest).toBe(depth);
-    expect(stats().fibers).toBe(before.fibers);
+    expect(stats().fibers).toBeLessThanOrEqual(before.fibers);
   } catch (error) {
     console.error(`seed ${random.seed}`);
     throw error;
@@ -241,8 +242,8 @@ describe("scopes nested ten deep, cancelled at random", () => {
     await pollUntil("nothing is left", () => {
       const { fibers, waiters, sockets, lingering } = stats();
       return (
-        fibers === before.fibers &&
-        waiters === before.waiters &&
+        fibers <= before.fibers &&
+        waiters <= before.waiters &&
         sockets + lingering <= before.sockets &&
         openDescriptors() <= descriptors
       );

@@ -215,7 +215,7 @@ describe("a scope's deadline", () => {
           });
           await park();
         },
-        { name: "crawl", deadline: deadline(3) },
+        { name: "crawl", deadline: deadline(30) },
       ),
     );
     expect(failure).toBeInstanceOf(TimeoutError);
@@ -245,7 +245,7 @@ describe("a scope's deadline", () => {
           (s) => {
             s.spawn(() => park());
           },
-          { deadline: deadline(2) },
+          { deadline: deadline(30) },
         ),
       ),
     );

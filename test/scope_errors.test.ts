@@ -114,7 +114,7 @@ describe("when several things end a scope", () => {
   test("the deadline comes first if it has passed first, a fiber's error if that was", async () => {
     const cleanUp = new Error("clean-up failed");
     const late = await suppressing(
-      scope((s) => spawnUnclean(s, cleanUp), { deadline: deadline(2) }),
+      scope((s) => spawnUnclean(s, cleanUp), { deadline: deadline(30) }),
     );
     expect(late).toBeInstanceOf(TimeoutError);
     expect(late.suppressed).toEqual([cleanUp]);
@@ -123,10 +123,10 @@ describe("when several things end a scope", () => {
     const early = await suppressing(
       scope(
         (s) => {
-          s.spawn(() => park().catch(() => shield(() => sleep(6), 0)));
+          s.spawn(() => park().catch(() => shield(() => sleep(40), 0)));
           s.spawn(() => Promise.reject(broken));
         },
-        { deadline: deadline(2) },
+        { deadline: deadline(30) },
       ),
     );
     expect(early).toBe(broken);
@@ -147,8 +147,8 @@ describe("when several things end a scope", () => {
 
   test("a deadline after the caller's cancellation changes nothing", async () => {
     const caller = spawn(() =>
-      scope((s) => void s.spawn(() => park().catch(() => shield(() => sleep(6), 0))), {
-        deadline: deadline(3),
+      scope((s) => void s.spawn(() => park().catch(() => shield(() => sleep(40), 0))), {
+        deadline: deadline(30),
       }),
     );
     caller.cancel("shutting down");
@@ -162,7 +162,7 @@ describe("when several things end a scope", () => {
     const tolerant = (s: Scope): void => {
       s.spawn(() => park().catch(() => {}));
     };
-    const late = scope(tolerant, { deadline: deadline(2) });
+    const late = scope(tolerant, { deadline: deadline(30) });
     expect(await failureOf(late)).toBeInstanceOf(TimeoutError);
 
     const abort = new AbortController();

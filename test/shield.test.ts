@@ -79,7 +79,7 @@ describe("shield", () => {
           shield(async () => {
             seen.push(await failureOf(park()));
             seen.push(await failureOf(yieldNow()));
-          }, deadline(2)),
+          }, deadline(30)),
         );
       }
     });
