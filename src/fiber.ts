@@ -167,9 +167,9 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
     this.cancel(reason);
   }
 
-  /** @internal What the body has returned. */
+  /** @internal What the body has returned; if that was a promise, it is fulfilled. */
   get value(): T {
-    return this.#result as T;
+    return Bun.peek(this.#result as T | Promise<T>) as T;
   }
 
   /** @internal The body has returned. */
