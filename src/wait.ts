@@ -55,6 +55,8 @@ export abstract class Wait<T> implements Parked {
   owner: WaitOwner = outside;
   /** The owner's next wait. */
   next: Wait<unknown> | undefined = undefined;
+  /** The one before it, whose `next` it is. */
+  previous: Wait<unknown> | undefined = undefined;
   /** When it was parked first, on the monotonic clock in milliseconds. */
   since = 0;
   #settle: ((value: T | PromiseLike<T>) => void) | undefined = undefined;
@@ -103,7 +105,9 @@ export abstract class Wait<T> implements Parked {
     this.#settle = captured as (value: T | PromiseLike<T>) => void;
     const owner = running.getStore() ?? outside;
     this.owner = owner;
-    this.next = owner.waits;
+    const { waits } = owner;
+    if (waits !== undefined) waits.previous = this as Wait<unknown>;
+    this.next = waits;
     owner.waits = this as Wait<unknown>;
     this.since = parkingTime();
     return promise;
@@ -128,15 +132,12 @@ export abstract class Wait<T> implements Parked {
   }
 
   #leave(): void {
-    const { owner } = this;
-    if (owner.waits === this) {
-      owner.waits = this.next;
-    } else {
-      let before = owner.waits;
-      while (before !== undefined && before.next !== this) before = before.next;
-      if (before !== undefined) before.next = this.next;
-    }
+    const { owner, next, previous } = this;
+    if (previous !== undefined) previous.next = next;
+    else if (owner.waits === this) owner.waits = next;
+    if (next !== undefined) next.previous = previous;
     this.next = undefined;
+    this.previous = undefined;
   }
 }
 

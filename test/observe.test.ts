@@ -14,10 +14,12 @@ import {
   stats,
   unpark,
   waitReadable,
+  yieldNow,
 } from "../index.ts";
 import { failureOf } from "./support/failure.ts";
 import { DescriptorPair } from "./support/foreign_descriptors.ts";
 import { pollUntil } from "./support/poll.ts";
+import { Random } from "./support/random.ts";
 import { readExactly } from "./support/receiving.ts";
 import { socketPair } from "./support/socket_pair.ts";
 import { TemporaryFolder } from "./support/temporary_folder.ts";
@@ -101,6 +103,37 @@ describe("dump", () => {
     await nameless.join();
     both.cancel();
     await failureOf(both.join());
+  });
+
+  test("shows the waits that are left of many, in whichever order they end", async () => {
+    const random = new Random();
+    const targets = Array.from({ length: 50 }, () => spawn(() => park()));
+    const fiber = spawn(() => Promise.all(targets.map((target) => target.join())));
+    try {
+      while (targets.length > 0) {
+        expect(lineOf(fiber).match(/join, /g)).toHaveLength(targets.length);
+        const [ended] = targets.splice(random.below(targets.length), 1);
+        unpark(ended!, undefined);
+        await ended!.join();
+      }
+      await fiber.join();
+      expect(fiber.waits).toBeUndefined();
+    } catch (error) {
+      console.error(`seed ${random.seed}`);
+      throw error;
+    }
+  });
+
+  test("a hundred thousand waits of one fiber end in the order of their start", async () => {
+    const order: number[] = [];
+    const fiber = spawn(() =>
+      Promise.all(
+        Array.from({ length: 100_000 }, (_, index) => yieldNow().then(() => order.push(index))),
+      ),
+    );
+    await fiber.join();
+    expect(order.every((index, place) => index === place)).toBe(true);
+    expect(order).toHaveLength(100_000);
   });
 
   test("tells a cancelled fiber that goes on", async () => {
