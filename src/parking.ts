@@ -32,6 +32,12 @@ export function immediate<T>(result: T | Promise<T>, syscall: string): Promise<T
   return new TurnWait(result, syscall).park(core.yield());
 }
 
+/** As `immediate`, for a call that has taken or given something: it cannot fail any more. */
+export function settled<T>(result: T, syscall: string): Promise<T> {
+  if (spend()) return Promise.resolve(result);
+  return new SettledWait<T>(syscall).startFinished(result);
+}
+
 /**
  * Waits for other fibers, not for the core: without a deadline it is no waiter there, for a trip
  * through the core costs more than the whole of `spawn` and `join`.
@@ -53,7 +59,18 @@ export abstract class ParkingWait<T> extends Wait<T> {
       this.succeed(result as T);
       return;
     }
-    // The turn's budget is spent: fibers that wake each other must let the sockets have theirs.
+    this.#finishLater(result);
+  }
+
+  /** Begins with the result of `finish`. */
+  startFinished(result: T | PromiseLike<T>): Promise<T> {
+    const promise = this.begin();
+    this.#finishLater(result);
+    return promise;
+  }
+
+  /** The turn's budget is spent: fibers that wake each other must let the sockets have theirs. */
+  #finishLater(result: T | PromiseLike<T>): void {
     const waiter = core.yield();
     if (waiter < 0) {
       this.succeed(result as T);
@@ -85,4 +102,19 @@ export abstract class ParkingWait<T> extends Wait<T> {
     // The only status that a sleep wakes with by itself is that its time has come.
     this.fail(this.errorOf(status));
   }
+}
+
+class SettledWait<T> extends ParkingWait<T> {
+  readonly #syscall: string;
+
+  constructor(syscall: string) {
+    super();
+    this.#syscall = syscall;
+  }
+
+  override get syscall(): string {
+    return this.#syscall;
+  }
+
+  override forget(): void {}
 }
