@@ -26,16 +26,15 @@ class TurnWait<T> extends Wait<T> {
   }
 }
 
-/** What a call returns that has nothing to wait for: it draws on the turn's budget all the same. */
+/**
+ * What a call returns that has nothing to wait for: it draws on the turn's budget all the same. What
+ * the caller has taken is not lost by that: a yield is a wake-up already, which nothing can interrupt.
+ */
 export function immediate<T>(result: T | Promise<T>, syscall: string): Promise<T> {
   if (spend()) return Promise.resolve(result);
-  return new TurnWait(result, syscall).park(core.yield());
-}
-
-/** As `immediate`, for a call that has taken or given something: it cannot fail any more. */
-export function settled<T>(result: T, syscall: string): Promise<T> {
-  if (spend()) return Promise.resolve(result);
-  return new SettledWait<T>(syscall).startFinished(result);
+  const waiter = core.yield();
+  if (waiter < 0) return Promise.resolve(result);
+  return new TurnWait(result, syscall).park(waiter);
 }
 
 /**
@@ -59,18 +58,7 @@ export abstract class ParkingWait<T> extends Wait<T> {
       this.succeed(result as T);
       return;
     }
-    this.#finishLater(result);
-  }
-
-  /** Begins with the result of `finish`. */
-  startFinished(result: T | PromiseLike<T>): Promise<T> {
-    const promise = this.begin();
-    this.#finishLater(result);
-    return promise;
-  }
-
-  /** The turn's budget is spent: fibers that wake each other must let the sockets have theirs. */
-  #finishLater(result: T | PromiseLike<T>): void {
+    // The turn's budget is spent: fibers that wake each other must let the sockets have theirs.
     const waiter = core.yield();
     if (waiter < 0) {
       this.succeed(result as T);
@@ -102,19 +90,4 @@ export abstract class ParkingWait<T> extends Wait<T> {
     // The only status that a sleep wakes with by itself is that its time has come.
     this.fail(this.errorOf(status));
   }
-}
-
-class SettledWait<T> extends ParkingWait<T> {
-  readonly #syscall: string;
-
-  constructor(syscall: string) {
-    super();
-    this.#syscall = syscall;
-  }
-
-  override get syscall(): string {
-    return this.#syscall;
-  }
-
-  override forget(): void {}
 }

@@ -2,7 +2,7 @@
 
 import { checkedDeadline, checkedInteger, typeMistake } from "../checks.ts";
 import { ChannelClosedError } from "../errors.ts";
-import { immediate, settled } from "../parking.ts";
+import { immediate } from "../parking.ts";
 import { Ring } from "./ring.ts";
 import { QueuedWait, refusal, WaitQueue } from "./wait_queue.ts";
 
@@ -67,7 +67,7 @@ export class Channel<T extends NonNullable<unknown>> implements AsyncIterable<T>
     const refused = refusal(sending, until);
     if (refused !== undefined) return Promise.reject(refused);
     if (this.#isClosed) return Promise.reject(new ChannelClosedError(sending));
-    if (this.#give(item)) return settled(undefined, sending);
+    if (this.#give(item)) return immediate(undefined, sending);
     return new SendWait(this.#senders, item).enqueue(until);
   }
 
@@ -130,7 +130,7 @@ export class Channel<T extends NonNullable<unknown>> implements AsyncIterable<T>
     if (refused !== undefined) return Promise.reject(refused);
     const item = this.#take();
     if (item !== undefined) {
-      return settled(isIteration ? { value: item, done: false } : item, receiving);
+      return immediate(isIteration ? { value: item, done: false } : item, receiving);
     }
     if (this.#isClosed) return immediate(isIteration ? endOfIteration() : null, receiving);
     return new ReceiveWait<T>(this.#receivers, isIteration).enqueue(deadline);

@@ -3,7 +3,7 @@
 import { checkedDeadline } from "../checks.ts";
 import type { ErrorDetails } from "../errors.ts";
 import { Fiber } from "../fiber.ts";
-import { settled } from "../parking.ts";
+import { immediate } from "../parking.ts";
 import { outside, running, type WaitOwner } from "../wait.ts";
 import { QueuedWait, refusal, WaitQueue } from "./wait_queue.ts";
 
@@ -72,7 +72,7 @@ export class Mutex {
     }
     const refused = refusal(syscall, until);
     if (refused !== undefined) return Promise.reject(refused);
-    if (this.#lock === undefined) return settled(this.#take(), syscall);
+    if (this.#lock === undefined) return immediate(this.#take(), syscall);
     return new LockWait(this, this.#waiting).enqueue(until);
   }
 

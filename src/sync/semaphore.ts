@@ -1,7 +1,7 @@
 /** So many at a time. */
 
 import { checkedDeadline, checkedInteger } from "../checks.ts";
-import { settled } from "../parking.ts";
+import { immediate } from "../parking.ts";
 import { QueuedWait, refusal, WaitQueue } from "./wait_queue.ts";
 
 const syscall = "semaphore";
@@ -82,7 +82,7 @@ export class Semaphore {
     }
     const refused = refusal(syscall, until);
     if (refused !== undefined) return Promise.reject(refused);
-    if (this.#canTake(count)) return settled(this.#take(count), syscall);
+    if (this.#canTake(count)) return immediate(this.#take(count), syscall);
     return new AcquireWait(this, this.#waiting, count).enqueue(until);
   }
 

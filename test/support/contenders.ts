@@ -40,8 +40,6 @@ export class Contender<T> {
   expected: Ending | undefined;
   /** What it has to be served with, if that is known. */
   expectedValue: unknown;
-  /** Whether it may be cancelled when it has been served already, since nothing is lost by that. */
-  losesNothing = false;
 
   constructor(contest: Contest, call: () => Promise<T>, onLate: (contender: Contender<T>) => void) {
     this.fiber = spawn(async () => {
@@ -113,10 +111,9 @@ export class Contest {
 
   /** @returns false: nothing more is due of it */
   #check(contender: Contender<unknown>): false {
-    const { expected, value, expectedValue, losesNothing } = contender;
+    const { expected, value, expectedValue } = contender;
     const ending = contender.ending!;
     this.endings[ending]++;
-    if (losesNothing && ending === "cancelled") return false;
     if (ending !== expected) this.mistake(`${ending} instead of ${expected}`);
     else if (expectedValue !== undefined && value !== expectedValue) {
       this.mistake(`served with ${value} instead of ${expectedValue}`);
