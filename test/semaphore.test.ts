@@ -106,6 +106,29 @@ describe("a semaphore", () => {
     }
   });
 
+  test("serves the line when a fiber is cancelled that stands in it twice", async () => {
+    const semaphore = new Semaphore(5);
+    const first = semaphore.tryAcquire(3)!;
+    const twice = spawn(async () => {
+      const waits = [4, 1].map(async (count) => {
+        using _permit = await semaphore.acquire(count);
+      });
+      return (await Promise.allSettled(waits)).map(({ status }) => status);
+    });
+    const order: string[] = [];
+    const others = ["many", "few"].map((name, index) => {
+      return new Taker(semaphore, name, 4 - 3 * index, order);
+    });
+    twice.cancel();
+    // A fiber gives up its places from the last to the first: no place serves the next one of the same fiber.
+    expect(await twice.join()).toEqual(["rejected", "rejected"]);
+    first.release();
+    await pollUntil("the others are served", () => order.length === 2);
+    expect(order).toEqual(["many", "few"]);
+    for (const other of others) await other.finish();
+    expect(semaphore.available).toBe(5);
+  });
+
   test("refuses a second release, and gives no permit twice", async () => {
     const semaphore = new Semaphore(2);
     const permit = semaphore.tryAcquire(2)!;
