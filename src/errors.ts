@@ -68,6 +68,18 @@ export class CancelledError extends Error {
   }
 }
 
+/** An item cannot be sent: the channel is closed. */
+export class ChannelClosedError extends Error {
+  override readonly name = "ChannelClosedError";
+  readonly code = "ERR_CHANNEL_CLOSED";
+  readonly syscall: string;
+
+  constructor(syscall: string) {
+    super(describe("ERR_CHANNEL_CLOSED", { syscall }));
+    this.syscall = syscall;
+  }
+}
+
 function describe(code: string, details: ErrorDetails): string {
   const { syscall, address, port, bytesWritten } = details;
   let text = `${syscall ?? "wait"} ${code}`;
@@ -87,6 +99,7 @@ const meanings: Record<string, string> = {
   EMFILE: "no descriptors are left",
   ENOTFOUND: "no such host",
   EPIPE: "the connection is closed for writing",
+  ERR_CHANNEL_CLOSED: "the channel is closed",
   ERR_SOCKET_CLOSED: "the socket is closed",
   ETIMEDOUT: "the deadline has passed",
 };

@@ -261,7 +261,7 @@ class JoinWait extends ParkingWait<unknown> {
 const spawnOptions: ReadonlySet<string> = new Set(["name", "signal", "deadline"]);
 
 /**
- * Starts a fiber. The body runs at once, up to its first `await`.
+ * Starts a fiber. The body runs at once, up to its first `await`; one without any has ended then.
  *
  * @throws {TypeError} for a body that is no function, and for unknown options
  */
@@ -309,8 +309,11 @@ function enter(
     fiber.throw(error);
     return;
   }
-  if (result instanceof Promise) result.then(returned, threw);
-  else if (typeof (result as PromiseLike<unknown> | undefined)?.then === "function") {
+  if (result instanceof Promise) {
+    // A body that did not suspend has ended already.
+    if (Bun.peek.status(result) === "fulfilled") fiber.finish(Bun.peek(result));
+    else result.then(returned, threw);
+  } else if (typeof (result as PromiseLike<unknown> | undefined)?.then === "function") {
     Promise.resolve(result).then(returned, threw);
   } else fiber.finish(result);
 }

@@ -26,10 +26,15 @@ class TurnWait<T> extends Wait<T> {
   }
 }
 
-/** What a call returns that has nothing to wait for: it draws on the turn's budget all the same. */
+/**
+ * What a call returns that has nothing to wait for: it draws on the turn's budget all the same. What
+ * the caller has taken is not lost by that: a yield is a wake-up already, which nothing can interrupt.
+ */
 export function immediate<T>(result: T | Promise<T>, syscall: string): Promise<T> {
   if (spend()) return Promise.resolve(result);
-  return new TurnWait(result, syscall).park(core.yield());
+  const waiter = core.yield();
+  if (waiter < 0) return Promise.resolve(result);
+  return new TurnWait(result, syscall).park(waiter);
 }
 
 /**

@@ -3,11 +3,15 @@
 import { describe, expect, test } from "bun:test";
 import {
   block,
+  Channel,
   connect,
+  Event,
   type Fiber,
   listen,
+  Mutex,
   now,
   park,
+  Semaphore,
   type Socket,
   sleep,
   spawn,
@@ -96,6 +100,76 @@ const busyPrograms: Record<string, Busy> = {
     pair.push(spawn(() => play(1)));
     pair.push(spawn(() => play(0)));
     for (const fiber of pair) await fiber.join();
+  },
+  "plays ping-pong with another one through channels": async (until) => {
+    for (const capacity of [0, 1]) {
+      const [there, back] = [new Channel<number>(capacity), new Channel<number>(capacity)];
+      const half = now() + (until - now()) / (2 - capacity);
+      const other = spawn(async () => {
+        for await (const item of there) await back.send(item);
+      });
+      for (let item = 0; now() < half; item++) {
+        await there.send(item);
+        if ((await back.receive()) !== item) throw new Error("another item came back");
+      }
+      there.close();
+      await other.join();
+    }
+  },
+  "sends to a channel that always has room, and receives from one that always has items": async (
+    until,
+  ) => {
+    const channel = new Channel<number>(1_000_000);
+    while (now() < until) {
+      for (let item = 0; item < 1000; item++) await channel.send(item);
+      for (let item = 0; item < 1000; item++) await channel.receive();
+    }
+  },
+  "iterates over a channel that is closed again and again": async (until) => {
+    const channel = new Channel<number>();
+    channel.close();
+    while (now() < until) for await (const item of channel) throw new Error(`received ${item}`);
+  },
+  "locks a mutex that is always free": async (until) => {
+    const mutex = new Mutex();
+    while (now() < until) (await mutex.lock()).unlock();
+  },
+  "hands a mutex to another one, which hands it back": async (until) => {
+    const mutex = new Mutex();
+    const players = [0, 1].map(() =>
+      spawn(async () => {
+        while (now() < until) {
+          using _lock = await mutex.lock();
+          await null;
+        }
+      }),
+    );
+    for (const player of players) await player.join();
+  },
+  "takes and gives back the permits of a semaphore": async (until) => {
+    const semaphore = new Semaphore(3);
+    const players = [0, 1, 2].map(() =>
+      spawn(async () => {
+        while (now() < until) {
+          using _permit = await semaphore.acquire(2);
+          await null;
+        }
+      }),
+    );
+    for (const player of players) await player.join();
+  },
+  "waits for events that are set, and sets them": async (until) => {
+    const events = [new Event(), new Event()] as const;
+    const play = async (mine: Event, others: Event): Promise<void> => {
+      for (; now() < until; mine.clear()) {
+        others.set();
+        await mine.wait();
+      }
+      others.set();
+    };
+    const other = spawn(() => play(events[1], events[0]));
+    await play(events[0], events[1]);
+    await other.join();
   },
   "accepts connections that are closed at once": async (until) => {
     await using listener = await listen({ host: "127.0.0.1", port: 0 });

@@ -32,6 +32,21 @@ describe("spawn", () => {
     expect(steps).toEqual(["begun", "spawned", "resumed"]);
   });
 
+  test("of a body that does not suspend returns a fiber that has ended, unless it failed", async () => {
+    const value = { any: "thing" };
+    const synchronous = spawn(() => value);
+    const asynchronous = spawn(async () => value);
+    expect([synchronous.state, asynchronous.state]).toEqual(["done", "done"]);
+    expect(await synchronous.join()).toBe(value);
+    expect(await asynchronous.join()).toBe(value);
+    expect(await asynchronous.join(deadline(1000))).toBe(value);
+    const failing = spawn(async () => {
+      throw new Error("at once");
+    });
+    expect((await failureOf(failing.join())).message).toBe("at once");
+    expect(failing.state).toBe("failed");
+  });
+
   test("refuses a body that is no function, and options that are unknown or wrong", () => {
     const before = stats().fibers;
     expect(thrownBy(() => spawn("body" as unknown as () => void))).toBeInstanceOf(TypeError);

@@ -4,11 +4,10 @@ import { join } from "node:path";
 import { printLimits } from "../harness/limits.ts";
 import type { BenchOptions } from "../harness/options.ts";
 import { BENCH_FOLDER } from "../harness/paths.ts";
-import { Program } from "../harness/processes.ts";
 import { fixed, median } from "../harness/statistics.ts";
 import { printTable } from "../harness/table.ts";
-
-const RUN_LIMIT_MS = 60_000;
+import { measured } from "./measured.ts";
+import { runPrimitives } from "./primitives-suite.ts";
 
 interface SpawnTimes {
   bareCallNs: number;
@@ -21,24 +20,19 @@ interface SleeperMemory {
   bytesEach: number;
 }
 
-/** Runs a script of this folder in a fresh process; null, with a printed reason, if it fails. */
-async function runScript<Result>(file: string, ...rest: string[]): Promise<Result | null> {
-  const command = [process.execPath, join(BENCH_FOLDER, "fibers", file), ...rest];
-  const program = new Program(`${file} ${rest.join(" ")}`.trim(), command, "any");
-  try {
-    return JSON.parse(await program.line(RUN_LIMIT_MS)) as Result;
-  } catch (error) {
-    console.log(`skipping ${error instanceof Error ? error.message : String(error)}`);
-    return null;
-  } finally {
-    await program.kill();
-  }
-}
+const script = (file: string, ...rest: string[]): string[] => [
+  process.execPath,
+  join(BENCH_FOLDER, "fibers", file),
+  ...rest,
+];
 
 async function repeat<Result>(rounds: number, file: string, ...rest: string[]): Promise<Result[]> {
   const results: Result[] = [];
   for (let round = 0; round < rounds; round++) {
-    const result = await runScript<Result>(file, ...rest);
+    const result = await measured<Result>(
+      `${file} ${rest.join(" ")}`.trim(),
+      script(file, ...rest),
+    );
     if (result === null) break;
     results.push(result);
   }
@@ -91,4 +85,5 @@ export async function runFibers(options: BenchOptions): Promise<void> {
       },
     ]),
   );
+  await runPrimitives(options);
 }

@@ -2,11 +2,15 @@
 
 import { truncateSync, writeFileSync } from "node:fs";
 import {
+  Channel,
   connect,
+  Event,
   type Listener,
   listen,
+  Mutex,
   now,
   park,
+  Semaphore,
   scope,
   sleepUntil,
   spawn,
@@ -131,6 +135,27 @@ export const waitKinds: readonly WaitKind[] = [
     return situation((deadline) => other.join(deadline), other);
   }),
   kind("scope", "scope", () => situation((deadline) => scope(() => park(), { deadline }))),
+  kind("Mutex.lock", "mutex", () => {
+    const mutex = new Mutex();
+    return situation((deadline) => mutex.lock(deadline), mutex.tryLock()!);
+  }),
+  kind("Semaphore.acquire", "semaphore", () => {
+    const semaphore = new Semaphore(3);
+    return situation((deadline) => semaphore.acquire(3, deadline), semaphore.tryAcquire(1)!);
+  }),
+  kind("Event.wait", "event", () => {
+    const event = new Event();
+    return situation((deadline) => event.wait(deadline));
+  }),
+  kind("Channel.send", "channel send", () => {
+    const channel = new Channel<string>(1);
+    channel.trySend("in the way");
+    return situation((deadline) => channel.send("item", deadline));
+  }),
+  kind("Channel.receive", "channel receive", () => {
+    const channel = new Channel<string>(1);
+    return situation((deadline) => channel.receive(deadline));
+  }),
   kind("waitReadable", "waitReadable", () => {
     const pipe = DescriptorPair.pipe();
     return situation((deadline) => waitReadable(pipe.first, deadline), pipe);

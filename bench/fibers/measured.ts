@@ -1,0 +1,18 @@
+// Runs a program that prints what it has measured.
+
+import { Program } from "../harness/processes.ts";
+
+const RUN_LIMIT_MS = 60_000;
+
+/** Runs a program in a fresh process; null, with a printed reason, if it fails. */
+export async function measured<Result>(name: string, command: string[]): Promise<Result | null> {
+  const program = new Program(name, command, "any");
+  try {
+    return JSON.parse(await program.line(RUN_LIMIT_MS)) as Result;
+  } catch (error) {
+    console.log(`skipping ${error instanceof Error ? error.message : String(error)}`);
+    return null;
+  } finally {
+    await program.kill();
+  }
+}

@@ -1,0 +1,126 @@
+// The work of primitives.ts with promises alone, for Bun and for Node. Neither deadlines nor
+// cancellation, no names, nothing to look at: what one writes if that is all one needs. Prints one
+// line of JSON.
+
+import { writeSync } from "node:fs";
+import {
+  CONTENDERS,
+  COUNT,
+  FIBERS_TOGETHER,
+  medianCpuNs,
+  SLEEP_SAMPLES,
+  sleepMs,
+} from "./work.mjs";
+
+class Channel {
+  #capacity;
+  #items = [];
+  #senders = [];
+  #receivers = [];
+  #isClosed = false;
+
+  constructor(capacity) {
+    this.#capacity = capacity;
+  }
+
+  send(item) {
+    if (this.#isClosed) return Promise.reject(new Error("closed"));
+    const receiver = this.#receivers.shift();
+    if (receiver !== undefined) receiver(item);
+    else if (this.#items.length < this.#capacity) this.#items.push(item);
+    else return new Promise((resolve) => this.#senders.push({ item, resolve }));
+    return Promise.resolve();
+  }
+
+  receive() {
+    const sender = this.#senders.shift();
+    if (sender !== undefined) {
+      this.#items.push(sender.item);
+      sender.resolve();
+    }
+    if (this.#items.length > 0) return Promise.resolve(this.#items.shift());
+    if (this.#isClosed) return Promise.resolve(null);
+    return new Promise((resolve) => this.#receivers.push(resolve));
+  }
+
+  close() {
+    this.#isClosed = true;
+    for (const receiver of this.#receivers) receiver(null);
+  }
+}
+
+class Mutex {
+  #isLocked = false;
+  #waiting = [];
+
+  lock() {
+    if (this.#isLocked) return new Promise((resolve) => this.#waiting.push(resolve));
+    this.#isLocked = true;
+    return Promise.resolve();
+  }
+
+  unlock() {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#isLocked = false;
+    else next();
+  }
+}
+
+async function empty() {}
+
+async function paused() {
+  await null;
+}
+
+async function spawnAndJoin(count, body) {
+  for (let started = 0; started < count; started += FIBERS_TOGETHER) {
+    const promises = Array.from({ length: FIBERS_TOGETHER }, () => body());
+    for (const promise of promises) await promise;
+  }
+}
+
+async function transfer(count, capacity) {
+  const channel = new Channel(capacity);
+  const send = async () => {
+    for (let item = 1; item <= count; item++) await channel.send(item);
+    channel.close();
+  };
+  const sender = send();
+  let received = 0;
+  while ((await channel.receive()) !== null) received++;
+  await sender;
+  if (received !== count) throw new Error(`${received} of ${count} items`);
+}
+
+async function handOver(count) {
+  const mutex = new Mutex();
+  let locked = 0;
+  const contend = async () => {
+    for (let round = 0; round < count / CONTENDERS; round++) {
+      await mutex.lock();
+      locked++;
+      mutex.unlock();
+    }
+  };
+  await Promise.all(Array.from({ length: CONTENDERS }, contend));
+  if (locked !== count) throw new Error(`${locked} of ${count} locks`);
+}
+
+async function sleepAll(count) {
+  const sleep = async (milliseconds) => {
+    await new Promise((resolve) => setTimeout(resolve, milliseconds));
+  };
+  const promises = Array.from({ length: count }, (_, index) => sleep(sleepMs(index)));
+  for (const promise of promises) await promise;
+}
+
+const result = {
+  spawnJoinNs: await medianCpuNs((count) => spawnAndJoin(count, empty), COUNT),
+  pausedNs: await medianCpuNs((count) => spawnAndJoin(count, paused), COUNT),
+  rendezvousNs: await medianCpuNs((count) => transfer(count, 0), COUNT),
+  bufferedNs: await medianCpuNs((count) => transfer(count, 100), COUNT),
+  mutexNs: await medianCpuNs(handOver, COUNT),
+  sleepNs: await medianCpuNs(sleepAll, COUNT, SLEEP_SAMPLES),
+};
+writeSync(1, `${JSON.stringify(result)}\n`);
+process.exit(0);

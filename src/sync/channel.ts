@@ -1,0 +1,209 @@
+/** Handing items from fiber to fiber. */
+
+import { checkedDeadline, checkedInteger, typeMistake } from "../checks.ts";
+import { ChannelClosedError } from "../errors.ts";
+import { immediate } from "../parking.ts";
+import { Ring } from "./ring.ts";
+import { QueuedWait, refusal, WaitQueue } from "./wait_queue.ts";
+
+const sending = "channel send";
+const receiving = "channel receive";
+
+type Received<T> = T | null | IteratorResult<T, undefined>;
+
+/**
+ * Carries items from those that send to those that receive, both served in the order in which they
+ * came. Items are neither null, which stands for the end, nor undefined.
+ *
+ *     const jobs = new Channel<Job>(16);
+ *     spawn(async () => {
+ *       for await (const job of jobs) await work(job);
+ *     });
+ *     await jobs.send(job, deadline(1000));
+ *     jobs.close();
+ */
+export class Channel<T extends NonNullable<unknown>> implements AsyncIterable<T>, Disposable {
+  /** How many items may lie in the channel; with 0 each sender waits for its receiver. */
+  readonly capacity: number;
+  readonly #items = new Ring<T>();
+  // Senders wait only while the items have no room left, receivers only while there are neither.
+  readonly #senders = new WaitQueue<SendWait<T>>();
+  readonly #receivers = new WaitQueue<ReceiveWait<T>>();
+  #isClosed = false;
+
+  /**
+   * @throws {TypeError} for a capacity that is no whole number
+   * @throws {RangeError} for one below 0
+   */
+  constructor(capacity = 0) {
+    this.capacity = checkedInteger(capacity, "the capacity", 0, Number.MAX_SAFE_INTEGER);
+  }
+
+  /** How many items lie in the channel; those of waiting senders do not. */
+  get length(): number {
+    return this.#items.length;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /**
+   * Waits until the item lies in the channel or a receiver has it. If this fails, nobody gets it.
+   *
+   * @throws {TypeError} for null and undefined
+   * @throws {ChannelClosedError} when the channel is closed, or is closed meanwhile
+   * @throws {TimeoutError} when the deadline passes first, or has passed
+   * @throws {CancelledError} when the fiber is cancelled
+   */
+  send(item: T, deadline?: number): Promise<void> {
+    let until: number;
+    try {
+      checkItem(item);
+      until = checkedDeadline(deadline);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const refused = refusal(sending, until);
+    if (refused !== undefined) return Promise.reject(refused);
+    if (this.#isClosed) return Promise.reject(new ChannelClosedError(sending));
+    if (this.#give(item)) return immediate(undefined, sending);
+    return new SendWait(this.#senders, item).enqueue(until);
+  }
+
+  /**
+   * Sends if that needs no waiting, and returns whether it did.
+   *
+   * @throws {TypeError} for null and undefined
+   * @throws {ChannelClosedError} when the channel is closed
+   */
+  trySend(item: T): boolean {
+    checkItem(item);
+    if (this.#isClosed) throw new ChannelClosedError(sending);
+    return this.#give(item);
+  }
+
+  /**
+   * Waits for the next item. Null at the end: the channel is closed and no item is left.
+   *
+   * @throws {TimeoutError} when the deadline passes first, or has passed; no item is lost
+   * @throws {CancelledError} when the fiber is cancelled; no item is lost
+   */
+  receive(deadline?: number): Promise<T | null> {
+    let until: number;
+    try {
+      until = checkedDeadline(deadline);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#receive(until, false) as Promise<T | null>;
+  }
+
+  /** The next item; undefined when there is none now, and null at the end. */
+  tryReceive(): T | null | undefined {
+    return this.#take() ?? (this.#isClosed ? null : undefined);
+  }
+
+  /**
+   * Ends the stream of items. What lies in the channel can still be received; senders that wait fail,
+   * and have not sent. Closing again does nothing.
+   */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    for (let wait = this.#senders.shift(); wait; wait = this.#senders.shift()) wait.refuse();
+    for (let wait = this.#receivers.shift(); wait; wait = this.#receivers.shift()) wait.end();
+  }
+
+  /** Closes. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** The items until the end. Leaving the loop early leaves the channel as it is. */
+  [Symbol.asyncIterator](): AsyncIterator<T, undefined> {
+    return { next: () => this.#receive(0, true) as Promise<IteratorResult<T, undefined>> };
+  }
+
+  #receive(deadline: number, isIteration: boolean): Promise<Received<T>> {
+    const refused = refusal(receiving, deadline);
+    if (refused !== undefined) return Promise.reject(refused);
+    const item = this.#take();
+    if (item !== undefined) {
+      return immediate(isIteration ? { value: item, done: false } : item, receiving);
+    }
+    if (this.#isClosed) return immediate(isIteration ? endOfIteration() : null, receiving);
+    return new ReceiveWait<T>(this.#receivers, isIteration).enqueue(deadline);
+  }
+
+  #give(item: T): boolean {
+    const receiver = this.#receivers.shift();
+    if (receiver !== undefined) receiver.hand(item);
+    else if (this.#items.length < this.capacity) this.#items.push(item);
+    else return false;
+    return true;
+  }
+
+  #take(): T | undefined {
+    const sender = this.#senders.shift();
+    let item = sender?.item;
+    if (this.#items.length > 0) {
+      const oldest = this.#items.shift();
+      if (item !== undefined) this.#items.push(item);
+      item = oldest;
+    }
+    sender?.finish();
+    return item;
+  }
+}
+
+function checkItem(item: unknown): void {
+  if (item === undefined || item === null) {
+    throw typeMistake(`a channel takes no ${item}: receive returns null at the end`);
+  }
+}
+
+function endOfIteration(): IteratorReturnResult<undefined> {
+  return { value: undefined, done: true };
+}
+
+class SendWait<T> extends QueuedWait<void> {
+  readonly item: T;
+
+  constructor(queue: WaitQueue<SendWait<T>>, item: T) {
+    super(queue);
+    this.item = item;
+  }
+
+  override get syscall(): string {
+    return sending;
+  }
+
+  refuse(): void {
+    const rejection = Promise.reject(new ChannelClosedError(sending));
+    // It may be a turn until the sender hears of it.
+    rejection.catch(() => {});
+    this.finish(rejection);
+  }
+}
+
+class ReceiveWait<T> extends QueuedWait<Received<T>> {
+  readonly #isIteration: boolean;
+
+  constructor(queue: WaitQueue<ReceiveWait<T>>, isIteration: boolean) {
+    super(queue);
+    this.#isIteration = isIteration;
+  }
+
+  override get syscall(): string {
+    return receiving;
+  }
+
+  hand(item: T): void {
+    this.finish(this.#isIteration ? { value: item, done: false } : item);
+  }
+
+  end(): void {
+    this.finish(this.#isIteration ? endOfIteration() : null);
+  }
+}

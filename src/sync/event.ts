@@ -1,0 +1,58 @@
+/** Something that happens, and that many wait for. */
+
+import { checkedDeadline } from "../checks.ts";
+import { immediate } from "../parking.ts";
+import { QueuedWait, refusal, WaitQueue } from "./wait_queue.ts";
+
+const syscall = "event";
+
+/**
+ * A flag to wait for. It hides the DOM's `Event` only where it is imported; `import { Event as Flag }`
+ * has both.
+ */
+export class Event {
+  readonly #waiting = new WaitQueue<EventWait>();
+  #isSet = false;
+
+  get isSet(): boolean {
+    return this.#isSet;
+  }
+
+  /** Wakes all that wait, in the order in which they came; `wait` returns at once until `clear`. */
+  set(): void {
+    this.#isSet = true;
+    for (let wait = this.#waiting.shift(); wait !== undefined; wait = this.#waiting.shift()) {
+      wait.finish();
+    }
+  }
+
+  /** From now on `wait` waits again. Those that `set` has woken stay awake. */
+  clear(): void {
+    this.#isSet = false;
+  }
+
+  /**
+   * Waits until the event is set.
+   *
+   * @throws {TimeoutError} when the deadline passes first, or has passed
+   * @throws {CancelledError} when the fiber is cancelled
+   */
+  wait(deadline?: number): Promise<void> {
+    let until: number;
+    try {
+      until = checkedDeadline(deadline);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const refused = refusal(syscall, until);
+    if (refused !== undefined) return Promise.reject(refused);
+    if (this.#isSet) return immediate(undefined, syscall);
+    return new EventWait(this.#waiting).enqueue(until);
+  }
+}
+
+class EventWait extends QueuedWait<void> {
+  override get syscall(): string {
+    return syscall;
+  }
+}
