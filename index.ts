@@ -8,6 +8,7 @@ export type { WriteData } from "./src/buffers.ts";
 export { deadline, now } from "./src/clock.ts";
 export { type ConnectOptions, connect } from "./src/connect.ts";
 export { waitReadable, waitWritable } from "./src/descriptors.ts";
+export { type DumpSignal, installDumpSignal } from "./src/dump_signal.ts";
 export { CancelledError, SocketError, TimeoutError } from "./src/errors.ts";
 export { current, type Fiber, type FiberState, type SpawnOptions, spawn } from "./src/fiber.ts";
 export type { SendFileOptions } from "./src/files.ts";
