@@ -17,7 +17,6 @@ export type DumpSignal = (typeof signals)[number];
 
 /** What this thread listens for, in the order of installation. */
 const installed: DumpSignal[] = [];
-let request: DumpRequest | undefined;
 let threadName = Bun.isMainThread ? "the main thread" : `thread ${threadId}`;
 let passOn: ((signal: DumpSignal) => void) | undefined;
 
@@ -29,6 +28,9 @@ class DumpRequest implements Parked {
 
   constructor(descriptor: number) {
     this.#descriptor = descriptor;
+  }
+
+  start(): void {
     const waiter = this.#park();
     if (waiter < 0) throw new SocketError(codeOf(-waiter), { syscall: "installDumpSignal" });
     countIdle();
@@ -68,7 +70,7 @@ export function installDumpSignal(signal: DumpSignal = "SIGUSR1"): void {
   if (Bun.isMainThread && !process.listeners(signal).includes(listen)) process.on(signal, listen);
   const descriptor = core.installDumpSignal(number);
   if (descriptor < 0) throw new SocketError(codeOf(-descriptor), { syscall: "installDumpSignal" });
-  request ??= new DumpRequest(descriptor);
+  if (installed.length === 0) new DumpRequest(descriptor).start();
   installed.push(signal);
   passOn?.(signal);
 }

@@ -27,7 +27,7 @@ var line_count: std.atomic.Value(u32) = .init(0);
 var lock: c.pthread_mutex_t = .{};
 
 const Earlier = struct {
-    handler: std.atomic.Value(?*const anyopaque) = .init(null),
+    handler: std.atomic.Value(?c.Sigaction.sigaction_fn) = .init(null),
     takes_information: bool = false,
 };
 
@@ -69,7 +69,7 @@ fn installHandler(signal: c.SIG, before: *Earlier) ?Status {
     // Written before the handler can run.
     before.takes_information = action.flags & c.SA.SIGINFO != 0;
     const is_function = action.handler.handler != c.SIG.DFL and action.handler.handler != c.SIG.IGN;
-    before.handler.store(if (is_function) @ptrCast(action.handler.handler) else null, .release);
+    before.handler.store(if (is_function) action.handler.sigaction else null, .release);
     action = .{
         .handler = .{ .sigaction = &handle },
         .mask = std.mem.zeroes(c.sigset_t),
@@ -87,8 +87,7 @@ fn handle(signal: c.SIG, information: *const c.siginfo_t, context: ?*anyopaque) 
     const before = &earlier[@intFromEnum(signal)];
     if (before.handler.load(.acquire)) |function| {
         if (before.takes_information) {
-            const call: c.Sigaction.sigaction_fn = @ptrCast(function);
-            call(signal, information, context);
+            function(signal, information, context);
         } else {
             const call: c.Sigaction.handler_fn = @ptrCast(function);
             call(signal);
