@@ -97,8 +97,17 @@ Bun.connect({
   throw new Error("plait: Bun's loop has not taken the waker's bell", { cause: error });
 });
 
+const retirements = new Set<() => void>();
+
+/** Has something done when a newer instance of this module takes over, as `bun --hot` lets it. */
+export function onRetired(retire: () => void): () => void {
+  retirements.add(retire);
+  return () => retirements.delete(retire);
+}
+
 onReplaced(() => {
   isReplaced = true;
+  for (const retire of retirements) retire();
   bell?.unref();
 });
 
