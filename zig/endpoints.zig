@@ -110,7 +110,9 @@ fn prepareListener(fd: system.Descriptor, address: *const Address, flags: u32) ?
 
 fn bindAndListen(fd: system.Descriptor, address: *const Address, backlog: u32, flags: u32) ?Status {
     if (c.bind(fd, address.pointer(), address.length) != 0) return system.lastStatus();
-    if (flags & abi.ListenFlags.reserve != 0) return null;
+    // Linux lets two sockets with this option have the same port while neither listens, and the second
+    // one listen then. It was needed for `bind` alone, for the connections of before.
+    if (flags & abi.ListenFlags.reserve != 0) return system.setOption(fd, c.SOL.SOCKET, c.SO.REUSEADDR, @as(c_int, 0));
     if (c.listen(fd, @min(backlog, std.math.maxInt(c_int))) != 0) return system.lastStatus();
     return null;
 }
