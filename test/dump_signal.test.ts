@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { installDumpSignal } from "../index.ts";
 import { thrownBy } from "./support/failure.ts";
 import { expectMistake } from "./support/mistakes.ts";
@@ -133,6 +134,38 @@ describe("a dump at a signal", () => {
       "plait: thread 5 of process",
     ]);
   });
+
+  test("comes of a cluster's workers too, of those that are started later as well", async () => {
+    const module = join(import.meta.dir, "support", "cluster_module.ts");
+    await using subject = await Subject.start(`
+      const served = await cluster({
+        module: ${JSON.stringify(module)}, workers: 2, host: "127.0.0.1", port: 0, onError() {},
+        onRestart: () => console.log("restarted"),
+      });
+      installDumpSignal("SIGUSR2");
+      const socket = await connect({ host: "127.0.0.1", port: served.port });
+      await socket.write("who\\n");
+      console.log("served by", new TextDecoder().decode(await socket.next()).trim());
+      process.stdin.once("data", () => socket.write("exit\\n"));
+      console.log("ready");
+    `);
+    const { program } = subject;
+    const [, served, other] =
+      /served by (\d).*/.exec(program.output)?.[1] === "1" ? [0, 1, 2] : [0, 2, 1];
+    subject.signal("SIGUSR2");
+    await program.printed(/^plait: the main thread of/m);
+    await program.printed(new RegExp(`^plait: worker ${other} \\(thread \\d+\\) of process`, "m"));
+    await program.printed(
+      new RegExp(
+        `^plait: worker ${served} .*\\n.*accepted 1, .*\\n {2}#1 serve waiting: read`,
+        "m",
+      ),
+    );
+    await program.type("exit\n");
+    await program.printed(/restarted/);
+    subject.signal("SIGUSR2");
+    await program.printed(new RegExp(`(?:plait: worker ${served} [\\s\\S]*){2}`));
+  }, 20_000);
 
   test("leaves the listeners of process.on as they were, and theirs it", async () => {
     await using subject = await Subject.start(`
