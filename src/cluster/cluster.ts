@@ -6,14 +6,14 @@ import { dumpSignals, onDumpSignal } from "../dump_signal.ts";
 import { SocketError, TimeoutError } from "../errors.ts";
 import { reserve } from "../listener.ts";
 import { core } from "../native.ts";
-import type { Stats } from "../observe.ts";
+import { type Stats, stats } from "../observe.ts";
 import { hold, onRetired, unhold } from "../scheduler.ts";
 import type { TlsOptions } from "../tls/options.ts";
 import { cancellation } from "../wait.ts";
-import { Member, type MemberHost, type WorkerError } from "./member.ts";
+import { Member, type MemberHost } from "./member.ts";
 import type { Assignment } from "./messages.ts";
 import { type CheckedOptions, type ClusterOptions, checkedCluster, checkedTls } from "./options.ts";
-import { isWorker } from "./worker.ts";
+import { isClusterWorker } from "./worker.ts";
 
 type Reservation = Awaited<ReturnType<typeof reserve>>;
 
@@ -96,11 +96,11 @@ export class Cluster implements AsyncDisposable, MemberHost {
    */
   async stats(deadline?: number): Promise<Stats> {
     const all = await this.#ask<Stats>({ what: "stats" }, deadline);
-    const sum: Record<string, number> = {};
-    for (const [, stats] of all) {
-      for (const [name, value] of Object.entries(stats)) sum[name] = (sum[name] ?? 0) + value;
+    const sum = { ...stats() };
+    for (const name of Object.keys(sum) as (keyof Stats)[]) {
+      sum[name] = all.reduce((total, [, counters]) => total + counters[name], 0);
     }
-    return { ...noStats, ...sum };
+    return sum;
   }
 
   /** The `dump()` of all workers that listen, each below a line `worker 1`. Throws as `stats` does. */
@@ -129,16 +129,20 @@ export class Cluster implements AsyncDisposable, MemberHost {
   }
 
   /**
-   * Stops listening in all workers, waits for the handlers that still run, and ends the workers. At the
-   * deadline handlers are cancelled, and a worker that then computes on for more than a second is ended
-   * as it is. Without a deadline it waits for as long as they take.
+   * Stops listening in all workers, waits for the handlers that still run, for what they have written to
+   * arrive and for what `setup` returned, and ends the workers. At the deadline handlers are cancelled,
+   * and a worker that then takes more than a second is ended as it is. Without a deadline it waits for as
+   * long as they take. What waits in a backlog is lost.
+   *
+   * @throws {CancelledError} when the caller is cancelled; then the workers are ended at once
    */
   async close(options: { deadline?: number } = {}): Promise<void> {
     checkOptions(options, closeOptions, "close");
     const deadline = checkedDeadline(options.deadline);
     this.#stop();
-    await Promise.all(this.#members.map((member) => member.close(deadline)));
+    const ends = await Promise.allSettled(this.#members.map((member) => member.close(deadline)));
     this.#end();
+    for (const end of ends) if (end.status === "rejected") throw end.reason;
   }
 
   /** Closes at once, without waiting for the handlers to end by themselves. */
@@ -239,14 +243,9 @@ export class Cluster implements AsyncDisposable, MemberHost {
   }
 
   /** @internal */
-  died(member: Member, error: WorkerError): void {
-    if (this.#options.onError !== undefined) this.failed(member, error);
-    else console.error("plait:", error);
-  }
-
-  /** @internal */
   failed({ worker }: Member, error: unknown): void {
-    this.#tell(this.#options.onError, error, worker);
+    if (this.#options.onError !== undefined) this.#tell(this.#options.onError, error, worker);
+    else console.error(`plait: worker ${worker}:`, error);
   }
 
   #tell<Arguments extends unknown[]>(
@@ -264,22 +263,6 @@ export class Cluster implements AsyncDisposable, MemberHost {
 }
 
 const closeOptions: ReadonlySet<string> = new Set(["deadline"]);
-
-const noStats: Stats = {
-  fibers: 0,
-  fibersStarted: 0,
-  waiters: 0,
-  sockets: 0,
-  lingering: 0,
-  polls: 0,
-  events: 0,
-  wakeups: 0,
-  timeouts: 0,
-  accepted: 0,
-  connected: 0,
-  bytesReceived: 0,
-  bytesSent: 0,
-};
 
 /**
  * Serves a port with several Workers, each with a scheduler of its own. The kernel spreads connections
@@ -299,7 +282,7 @@ const noStats: Stats = {
  */
 export async function cluster(options: ClusterOptions): Promise<Cluster> {
   const checked = checkedCluster(options);
-  if (isWorker)
+  if (isClusterWorker)
     throw new Error("cluster() inside a worker of a cluster, which it would start again");
   const cancelled = cancellation("cluster");
   if (cancelled) throw cancelled;

@@ -53,7 +53,6 @@ export interface MemberHost {
   readonly module: string;
   assignment(worker: number): Omit<Assignment, "port" | "module">;
   listens(member: Member): void;
-  died(member: Member, error: WorkerError): void;
   failed(member: Member, error: unknown): void;
 }
 
@@ -210,7 +209,7 @@ export class Member {
     const pause = Math.min(shortestPause * 2 ** this.#deaths++, longestPause);
     this.#timer = setTimeout(() => this.#launch(), pause);
     this.#timer.unref();
-    this.#host.died(this, new WorkerError(this.worker, code, failure));
+    this.#host.failed(this, new WorkerError(this.worker, code, failure));
   }
 
   #startError(code: number): Error {
@@ -241,18 +240,18 @@ export class Member {
     this.#port?.postMessage(request);
   }
 
-  /** Has it drain, and ends it: at the deadline at the latest, or as soon as it is done. */
+  /** Has it drain, and ends it when it is done, or soon after the deadline, or when nobody waits. */
   async close(deadline: number): Promise<void> {
     this.#isClosing = true;
-    if (this.state === "listening") {
-      try {
-        await this.ask({ what: "close", deadline }, deadline === 0 ? 0 : deadline + grace);
-      } catch (error) {
-        // It computes without a wait.
-        if (!(error instanceof TimeoutError)) throw error;
-      }
+    const until = deadline === 0 ? 0 : Math.max(deadline, core.now()) + grace;
+    try {
+      await this.ask({ what: "close", deadline }, until);
+    } catch (error) {
+      // One that computes without a wait does not answer.
+      if (!(error instanceof TimeoutError)) throw error;
+    } finally {
+      await this.kill();
     }
-    await this.kill();
   }
 
   /** Ends it at once. */

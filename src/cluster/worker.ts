@@ -37,7 +37,7 @@ export interface ClusterModule {
 const assignment = foundAssignment();
 
 /** Whether this thread is a cluster's worker. */
-export const isWorker = assignment !== undefined;
+export const isClusterWorker = assignment !== undefined;
 
 function foundAssignment(): Assignment | undefined {
   if (Bun.isMainThread || typeof workerData !== "object" || workerData === null) return undefined;
