@@ -14,13 +14,12 @@ import { TemporaryFolder } from "./support/temporary_folder.ts";
 class Subject extends TemporaryFolder implements AsyncDisposable {
   program!: RunningProgram;
 
-  static async start(source: string, environment: Record<string, string> = {}): Promise<Subject> {
+  static async start(source: string, env: Record<string, string> = {}): Promise<Subject> {
     const subject = new Subject();
     const path = subject.file("program.ts");
     writeFileSync(path, withImports(source));
-    const settings = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
-    const command = ["env", ...settings, process.execPath, path];
-    subject.program = await RunningProgram.start(command, /^ready$/m, subject.path);
+    const command = [process.execPath, path];
+    subject.program = await RunningProgram.start(command, /^ready$/m, { env });
     return subject;
   }
 
@@ -107,10 +106,11 @@ describe("a dump at a signal", () => {
     `;
     await using subject = await Subject.start(`
       import { writeFileSync } from "node:fs";
-      writeFileSync("worker.ts", ${JSON.stringify(source)});
+      const path = import.meta.dir + "/worker.ts";
+      writeFileSync(path, ${JSON.stringify(source)});
       installDumpSignal();
       const start = async (...argv) => {
-        const worker = new Worker("./worker.ts", { argv });
+        const worker = new Worker(path, { argv });
         await new Promise((resolve) => { worker.onmessage = resolve; });
         return worker;
       };
