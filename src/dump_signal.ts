@@ -2,13 +2,13 @@
 
 import { writeSync } from "node:fs";
 import { constants } from "node:os";
-import { threadId } from "node:worker_threads";
 import { WaitKind } from "./abi.ts";
 import { rangeMistake, typeMistake } from "./checks.ts";
 import { codeOf, SocketError } from "./errors.ts";
 import { core } from "./native.ts";
 import { dump, stats } from "./observe.ts";
 import { countIdle, enlist, notParked, type Parked } from "./scheduler.ts";
+import { workerThreads } from "./threads.ts";
 
 const signals = ["SIGUSR1", "SIGUSR2", "SIGQUIT", "SIGHUP", "SIGWINCH", "SIGINFO"] as const;
 
@@ -17,7 +17,7 @@ export type DumpSignal = (typeof signals)[number];
 
 /** What this thread listens for, in the order of installation. */
 const installed: DumpSignal[] = [];
-let threadName = Bun.isMainThread ? "the main thread" : `thread ${threadId}`;
+let threadName: string | undefined;
 let passOn: ((signal: DumpSignal) => void) | undefined;
 
 /** The wait for the next request. It keeps nothing alive, wakes no fiber, and is shown nowhere. */
@@ -105,6 +105,7 @@ export function nameThread(name: string): void {
 }
 
 function describeThread(): string {
+  threadName ??= Bun.isMainThread ? "the main thread" : `thread ${workerThreads().threadId}`;
   const counters = Object.entries(stats()).map(([name, value]) => `${name} ${value}`);
   const lines = [
     `plait: ${threadName} of process ${process.pid}, ${new Date().toISOString()}`,

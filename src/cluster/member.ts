@@ -2,11 +2,11 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import type { MessagePort, Worker } from "node:worker_threads";
 import { TimeoutError } from "../errors.ts";
 import { core } from "../native.ts";
 import { ParkingWait } from "../parking.ts";
+import { workerThreads } from "../threads.ts";
 import {
   type Assignment,
   assignmentKey,
@@ -78,7 +78,7 @@ class WorkerWait<T> extends ParkingWait<T> {
  */
 function workerScript(): URL | undefined {
   const path = join(import.meta.dir, "worker.ts");
-  return import.meta.file === "member.ts" && existsSync(path) ? pathToFileURL(path) : undefined;
+  return import.meta.file === "member.ts" && existsSync(path) ? Bun.pathToFileURL(path) : undefined;
 }
 
 type State = "starting" | "listening" | "pausing" | "ended";
@@ -132,7 +132,8 @@ export class Member {
     this.state = "starting";
     this.restarts++;
     this.#failure = undefined;
-    const { port1, port2 } = new MessageChannel();
+    const threads = workerThreads();
+    const { port1, port2 } = new threads.MessageChannel();
     const { module } = this.#host;
     const script = workerScript();
     const given: Assignment = {
@@ -140,7 +141,7 @@ export class Member {
       port: port2,
       module: script === undefined ? undefined : module,
     };
-    const thread = new Worker(script ?? new URL(module), {
+    const thread = new threads.Worker(script ?? new URL(module), {
       workerData: { [assignmentKey]: given },
       transferList: [port2],
     });
@@ -217,7 +218,7 @@ export class Member {
       workerScript() === undefined
         ? "; in a bundle it is an entry point of its own, and must import plait"
         : "";
-    const place = `before it listened: ${fileURLToPath(this.#host.module)}${hint}`;
+    const place = `before it listened: ${Bun.fileURLToPath(this.#host.module)}${hint}`;
     return new WorkerError(this.worker, code, undefined, place);
   }
 

@@ -1,7 +1,6 @@
 /** The options of a cluster, and what of them a Worker can have. */
 
 import { isAbsolute } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
 import {
   checkedInteger,
   checkedPort,
@@ -96,8 +95,8 @@ export function checkedCluster(options: ClusterOptions): CheckedOptions {
 function checkedModule(module: unknown): string {
   if (module instanceof URL && module.protocol === "file:") return module.href;
   if (typeof module === "string") {
-    if (module.startsWith("file:")) return pathToFileURL(fileURLToPath(module)).href;
-    if (isAbsolute(module)) return pathToFileURL(module).href;
+    if (module.startsWith("file:")) return Bun.pathToFileURL(Bun.fileURLToPath(module)).href;
+    if (isAbsolute(module)) return Bun.pathToFileURL(module).href;
   }
   throw typeMistake(
     `module is a file: URL or an absolute path, such as new URL("./handler.js", import.meta.url)`,

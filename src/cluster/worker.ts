@@ -3,13 +3,13 @@
  * file, the handler's module is, and has this one among what it imports.
  */
 
-import { threadId, workerData } from "node:worker_threads";
 import { checkFunction, typeMistake } from "../checks.ts";
 import { installDumpSignal, nameThread } from "../dump_signal.ts";
 import { type Handler, type Listener, listen } from "../listener.ts";
 import { core } from "../native.ts";
 import { dump, stats } from "../observe.ts";
 import { sleep } from "../sleep.ts";
+import { workerThreads } from "../threads.ts";
 import {
   type Assignment,
   assignmentKey,
@@ -40,7 +40,9 @@ const assignment = foundAssignment();
 export const isClusterWorker = assignment !== undefined;
 
 function foundAssignment(): Assignment | undefined {
-  if (Bun.isMainThread || typeof workerData !== "object" || workerData === null) return undefined;
+  if (Bun.isMainThread) return undefined;
+  const { workerData } = workerThreads();
+  if (typeof workerData !== "object" || workerData === null) return undefined;
   return (workerData as { [assignmentKey]?: Assignment })[assignmentKey];
 }
 
@@ -52,7 +54,7 @@ if (assignment !== undefined && !assignment.isTaken) {
 async function start(given: Assignment): Promise<void> {
   const { port, worker, workers, data } = given;
   const tell = (report: Report): void => port.postMessage(report);
-  nameThread(`worker ${worker} (thread ${threadId})`);
+  nameThread(`worker ${worker} (thread ${workerThreads().threadId})`);
   for (const signal of given.dumpSignals) installDumpSignal(signal);
   try {
     const { default: handler, setup } = await loadModule(given.module);
