@@ -57,7 +57,8 @@ class DumpRequest implements Parked {
  *
  * It keeps nothing alive. Handlers of `process.on` for the same signal are called as before. What a signal
  * does by default, which is to end the process for most, it no longer does. To call it twice is to call
- * it once; it cannot be taken back.
+ * it once; it cannot be taken back. Where only a Worker calls it, a first listener of `process.on` that the
+ * main thread adds later takes its place.
  *
  * @throws {TypeError} {RangeError} for what is no signal that can be had for this
  * @throws {SocketError} `EMFILE` when no descriptors are left
