@@ -6,8 +6,13 @@
 export { block } from "./src/block.ts";
 export type { WriteData } from "./src/buffers.ts";
 export { deadline, now } from "./src/clock.ts";
+export { type Cluster, cluster } from "./src/cluster/cluster.ts";
+export { WorkerError } from "./src/cluster/member.ts";
+export type { ClusterOptions } from "./src/cluster/options.ts";
+export type { ClusterModule, WorkerContext } from "./src/cluster/worker.ts";
 export { type ConnectOptions, connect } from "./src/connect.ts";
 export { waitReadable, waitWritable } from "./src/descriptors.ts";
+export { type DumpSignal, installDumpSignal } from "./src/dump_signal.ts";
 export { CancelledError, ChannelClosedError, SocketError, TimeoutError } from "./src/errors.ts";
 export { current, type Fiber, type FiberState, type SpawnOptions, spawn } from "./src/fiber.ts";
 export type { SendFileOptions } from "./src/files.ts";

@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/exports.zig by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
-export const abiNumber = 1998190944;
+export const abiNumber = 1001544111;
 
 export const Status = {
   ok: 0,
@@ -112,6 +112,7 @@ export const TlsNotices = {
 export const ListenFlags = {
   reusePort: 1,
   ipv6Only: 2,
+  reserve: 4,
 } as const;
 
 export const Limits = {
@@ -164,6 +165,8 @@ export const symbols = {
   plait_lingeringPoll: { args: ["i32"], returns: "i32" },
   plait_arm: { args: [], returns: "void" },
   plait_setTimer: { args: [], returns: "void" },
+  plait_installDumpSignal: { args: ["i32"], returns: "i32" },
+  plait_takeDumpRequest: { args: [], returns: "i32" },
   plait_wait: { args: ["i32", "i32", "f64", "i32"], returns: "i32" },
   plait_sleep: { args: ["f64"], returns: "i32" },
   plait_yield: { args: [], returns: "i32" },

@@ -375,7 +375,19 @@ export async function listen(options: ListenOptions, handler?: Handler): Promise
   return new Listener(handle, options, handler, tls);
 }
 
-async function listeningHandle(options: ListenOptions): Promise<number> {
+/**
+ * @internal Takes an address and a port without listening there: nobody else has them until the handle
+ * is closed, but listeners with `reusePort`.
+ */
+export async function reserve(
+  options: Pick<ListenOptions, "host" | "port" | "backlog">,
+): Promise<{ handle: number; address: string; port: number }> {
+  const handle = await listeningHandle({ ...options, reusePort: true }, ListenFlags.reserve);
+  const address = addressText(handle, Endpoint.local) ?? "";
+  return { handle, address, port: addressPort() ?? 0 };
+}
+
+async function listeningHandle(options: ListenOptions, furtherFlags = 0): Promise<number> {
   const { host, port, path, fd, reusePort = false } = options;
   const backlog = checkedInteger(options.backlog ?? defaultBacklog, "backlog", 1, 0x7fff_ffff);
   const ways = [path, fd, port].filter((way) => way !== undefined).length;
@@ -396,7 +408,7 @@ async function listeningHandle(options: ListenOptions): Promise<number> {
     return checkedHandle(core.listenPath(bytes, bytes.byteLength, backlog), path, undefined);
   }
   const checked = checkedPort(port);
-  const flags = reusePort ? ListenFlags.reusePort : 0;
+  const flags = (reusePort ? ListenFlags.reusePort : 0) | furtherFlags;
   if (host === undefined) {
     const handle = listenAt("::", checked, backlog, flags);
     // A machine without IPv6 has no such address.

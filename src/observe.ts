@@ -3,6 +3,7 @@
 import { Shared } from "./abi.ts";
 import { Fiber, fiberCounts, fibers } from "./fiber.ts";
 import { core, sharedFloat64, sharedUint32 } from "./native.ts";
+import { idleCount } from "./scheduler.ts";
 import { type Scope, ScopeWait, scopeOwner } from "./scope.ts";
 import { outside, type Wait, type WaitOwner } from "./wait.ts";
 
@@ -33,11 +34,12 @@ export interface Stats {
 
 export function stats(): Stats {
   const { live, started } = fiberCounts();
+  const idle = idleCount();
   return {
     fibers: live,
     fibersStarted: started,
-    waiters: sharedUint32[Shared.waitersUint32]!,
-    sockets: sharedUint32[Shared.socketsUint32]!,
+    waiters: sharedUint32[Shared.waitersUint32]! - idle,
+    sockets: sharedUint32[Shared.socketsUint32]! - idle,
     lingering: sharedUint32[Shared.lingeringUint32]!,
     polls: sharedFloat64[Shared.pollsFloat64]!,
     events: sharedFloat64[Shared.eventsFloat64]!,

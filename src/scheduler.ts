@@ -63,6 +63,8 @@ const parked: (Parked | undefined)[] = [];
 
 /** Waits and listeners for which the process stays alive. */
 let holds = 0;
+/** Waiters that wake no fiber, each of them for a descriptor of its own. */
+let idle = 0;
 /** A turn is under way, or the blocking driver is. */
 let turning = false;
 /** The next turn is on Bun's queue of immediates. */
@@ -95,8 +97,17 @@ Bun.connect({
   throw new Error("plait: Bun's loop has not taken the waker's bell", { cause: error });
 });
 
+const retirements = new Set<() => void>();
+
+/** Has something done when a newer instance of this module takes over, as `bun --hot` lets it. */
+export function onRetired(retire: () => void): () => void {
+  retirements.add(retire);
+  return () => retirements.delete(retire);
+}
+
 onReplaced(() => {
   isReplaced = true;
+  for (const retire of retirements) retire();
   bell?.unref();
 });
 
@@ -138,6 +149,16 @@ export function hold(): void {
 export function unhold(): void {
   holds--;
   if (!turning) updateBell();
+}
+
+/** Counts one waiter that will be there from now on and never wakes a fiber. */
+export function countIdle(): void {
+  idle++;
+}
+
+/** Waiters and watched descriptors that are nobody's business but the library's own. */
+export function idleCount(): number {
+  return idle;
 }
 
 function release(wait: Parked): void {
@@ -272,7 +293,7 @@ export function runUntil(start: () => void, done: () => boolean): boolean {
     drainMicrotasks();
     dispatchRest();
     while (!done()) {
-      if (sharedUint32[Shared.waitersUint32] === 0) return false;
+      if (sharedUint32[Shared.waitersUint32]! <= idle) return false;
       // A wait that is bounded closely keeps the processor from a sleep that is dear to end.
       dispatch(core.lingeringPoll(lingerMicroseconds) || core.poll(sliceMicroseconds));
     }

@@ -112,6 +112,56 @@ describe("a program", () => {
     bound,
   );
 
+  test.each([
+    ["compiled", true],
+    ["bundled", false],
+  ])(
+    "%s with a cluster serves from its workers",
+    async (_name, isCompiled) => {
+      using workshop = new Workshop(
+        withImports(`
+          await using served = await cluster({
+            module: new URL("./handler.js", import.meta.url),
+            workers: 2,
+            host: "127.0.0.1",
+            port: 0,
+            data: "from the cluster",
+          });
+          const socket = await connect({ host: "127.0.0.1", port: served.port });
+          console.log(new TextDecoder().decode(await socket.next()));
+          const silent = new URL("./silent.js", import.meta.url);
+          await cluster({ module: silent, port: 0 }).catch((error) => console.log(error.message));
+        `),
+      );
+      const index = JSON.stringify(join(root, "index.ts"));
+      writeFileSync(
+        workshop.file("handler.ts"),
+        `
+          import { type Socket, type WorkerContext } from ${index};
+          import ${index};
+          let data: unknown;
+          export function setup(context: WorkerContext) { data = context.data; }
+          export default (socket: Socket) => socket.write(String(data));
+        `,
+      );
+      writeFileSync(workshop.file("silent.ts"), "export default () => {};");
+      const entries = ["program.ts", "handler.ts", "silent.ts"];
+      const executable = join(workshop.empty, "program");
+      const [options, command] = isCompiled
+        ? [["--compile", "--outfile", executable], [executable]]
+        : [
+            ["--target", "bun", "--outdir", workshop.empty],
+            [process.execPath, join(workshop.empty, "program.js")],
+          ];
+      await run([process.execPath, "build", ...options, ...entries], workshop.path);
+      const { stdout } = await run(command, workshop.empty);
+      const [served, silent] = stdout.split("\n");
+      expect(served).toBe("from the cluster");
+      expect(silent).toMatch(/^worker \d has ended .* before it listened: .*must import plait$/);
+    },
+    bound,
+  );
+
   test(
     "bundled by bun build runs in any folder",
     async () => {

@@ -121,6 +121,8 @@ pub const ListenFlags = struct {
     pub const reuse_port: u32 = 1;
     /// Accept IPv6 only, where the address would otherwise take IPv4 connections too.
     pub const ipv6_only: u32 = 2;
+    /// Bind and do not listen: the port is taken, and no connection comes.
+    pub const reserve: u32 = 4;
 };
 
 /// What `socketFlags` answers, added up.

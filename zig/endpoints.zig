@@ -86,7 +86,7 @@ pub fn listen(scheduler: *Scheduler, address: *const Address, backlog: u32, flag
     const opened = system.socket(address.storage.family, c.SOCK.STREAM);
     if (opened == .failure) return opened;
     const fd: system.Descriptor = @intCast(opened.value);
-    const failure = prepareListener(fd, address, flags) orelse bindAndListen(fd, address, backlog);
+    const failure = prepareListener(fd, address, flags) orelse bindAndListen(fd, address, backlog, flags);
     if (failure) |status| {
         system.close(fd);
         return failed(status);
@@ -108,8 +108,11 @@ fn prepareListener(fd: system.Descriptor, address: *const Address, flags: u32) ?
     return null;
 }
 
-fn bindAndListen(fd: system.Descriptor, address: *const Address, backlog: u32) ?Status {
+fn bindAndListen(fd: system.Descriptor, address: *const Address, backlog: u32, flags: u32) ?Status {
     if (c.bind(fd, address.pointer(), address.length) != 0) return system.lastStatus();
+    // Linux lets two sockets with this option have the same port while neither listens, and the second
+    // one listen then. It was needed for `bind` alone, for the connections of before.
+    if (flags & abi.ListenFlags.reserve != 0) return system.setOption(fd, c.SOL.SOCKET, c.SO.REUSEADDR, @as(c_int, 0));
     if (c.listen(fd, @min(backlog, std.math.maxInt(c_int))) != 0) return system.lastStatus();
     return null;
 }

@@ -9,6 +9,7 @@ const std = @import("std");
 const builtin = @import("builtin");
 const abi = @import("abi.zig");
 const addresses = @import("addresses.zig");
+const dump_signals = @import("dump_signals.zig");
 const endpoints = @import("endpoints.zig");
 const options = @import("options.zig");
 const scheduler_module = @import("scheduler.zig");
@@ -76,6 +77,7 @@ pub fn takeBell() callconv(.c) i32 {
 /// The thread ends. A Worker that was terminated early may never have had the bell in its loop, which
 /// then has not closed it; the inode tells whether the descriptor is still the bell's.
 fn threadEnded(_: *anyopaque) callconv(.c) void {
+    dump_signals.threadEnded();
     if (bell >= 0 and system.inode(bell) == bell_inode) system.close(bell);
     if (current != null) waker_module.retire(waker_number, .forget);
 }
@@ -136,6 +138,17 @@ pub fn arm() callconv(.c) void {
 /// Makes an armed waker ring in time for a deadline that was set after it was armed.
 pub fn setTimer() callconv(.c) void {
     scheduler().setTimer();
+}
+
+/// Has a signal ask the calling thread for a dump. Returns a descriptor to `watch`, which is readable
+/// when it has come, and which stays the core's.
+pub fn installDumpSignal(number: i32) callconv(.c) i32 {
+    return dump_signals.install(std.math.cast(u32, number) orelse 0).code();
+}
+
+/// Whether the calling thread was asked for a dump since this was called last.
+pub fn takeDumpRequest() callconv(.c) i32 {
+    return @intFromBool(dump_signals.take());
 }
 
 /// Parks until a socket is ready in the direction that `kind` names. Returns a waiter.

@@ -109,7 +109,7 @@ pub fn sendVector(fd: Descriptor, vector: []const std.posix.iovec_const) Outcome
     while (true) return settle(c.sendmsg(fd, &message, no_signal)) orelse continue;
 }
 
-const no_signal: u32 = if (is_darwin) 0 else c.MSG.NOSIGNAL;
+pub const no_signal: u32 = if (is_darwin) 0 else c.MSG.NOSIGNAL;
 
 /// Sends `length` bytes of `file` from `offset` on. A value of 0 is the file's end.
 pub fn sendFile(fd: Descriptor, file: Descriptor, offset: i64, length: usize) Outcome {

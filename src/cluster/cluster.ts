@@ -1,0 +1,298 @@
+/** Many cores: one scheduler in each of several Workers, all of which listen at the same port. */
+
+import { AsyncLocalStorage } from "node:async_hooks";
+import { checkedDeadline, checkOptions } from "../checks.ts";
+import { dumpSignals, onDumpSignal } from "../dump_signal.ts";
+import { SocketError, TimeoutError } from "../errors.ts";
+import { reserve } from "../listener.ts";
+import { core } from "../native.ts";
+import { type Stats, stats } from "../observe.ts";
+import { hold, onRetired, unhold } from "../scheduler.ts";
+import type { TlsOptions } from "../tls/options.ts";
+import { cancellation } from "../wait.ts";
+import { Member, type MemberHost } from "./member.ts";
+import type { Assignment } from "./messages.ts";
+import { type CheckedOptions, type ClusterOptions, checkedCluster, checkedTls } from "./options.ts";
+import { isClusterWorker } from "./worker.ts";
+
+type Reservation = Awaited<ReturnType<typeof reserve>>;
+
+/** The clusters of this thread that are open. */
+const clusters = new Set<Cluster>();
+
+onDumpSignal((signal) => {
+  for (const cluster of clusters) cluster.passOn({ what: "dumpSignal", signal });
+});
+
+/** Workers that listen at one port. */
+export class Cluster implements AsyncDisposable, MemberHost {
+  /** The address listened at: an IP literal. */
+  readonly address: string;
+  readonly port: number;
+  /** How many workers there are to be. */
+  readonly workers: number;
+  /** @internal */
+  readonly module: string;
+  readonly #options: CheckedOptions;
+  #tls: TlsOptions | undefined;
+  /** What `#tls` was when each member was given it. */
+  readonly #tlsGiven = new Map<number, TlsOptions | undefined>();
+  readonly #reserved: number;
+  readonly #members: Member[] = [];
+  readonly #inContext = AsyncLocalStorage.snapshot();
+  #isClosed = false;
+  #isReferenced = true;
+  #hasEnded = false;
+  readonly #stayRetired: () => void;
+
+  /** @internal Clusters come from `cluster`. */
+  constructor(options: CheckedOptions, reserved: Reservation) {
+    this.#options = options;
+    this.#tls = options.tls;
+    this.#reserved = reserved.handle;
+    this.address = reserved.address;
+    this.port = reserved.port;
+    this.workers = options.workers;
+    this.module = options.module;
+    for (let worker = 1; worker <= options.workers; worker++) {
+      this.#members.push(new Member(worker, this));
+    }
+    hold();
+    clusters.add(this);
+    this.#stayRetired = onRetired(() => void this.#kill());
+  }
+
+  /** @internal Starts all workers, and ends them all when one of them cannot be started. */
+  async start(): Promise<void> {
+    try {
+      await Promise.all(this.#members.map((member) => member.start()));
+    } catch (error) {
+      await this.#kill();
+      throw error;
+    }
+  }
+
+  /** Whether `close` was called. */
+  get closed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Workers that listen now: fewer than `workers` while some are restarted. */
+  get listening(): number {
+    return this.#members.filter(({ state }) => state === "listening").length;
+  }
+
+  /** How often workers were restarted. */
+  get restarts(): number {
+    return this.#members.reduce((sum, { restarts }) => sum + Math.max(restarts, 0), 0);
+  }
+
+  /**
+   * The `stats()` of all workers that listen, added up. What a worker has counted goes with it when
+   * it dies.
+   *
+   * @throws {TimeoutError} when the deadline passes first: a worker that computes does not answer
+   * @throws {CancelledError}
+   */
+  async stats(deadline?: number): Promise<Stats> {
+    const all = await this.#ask<Stats>({ what: "stats" }, deadline);
+    const sum = { ...stats() };
+    for (const name of Object.keys(sum) as (keyof Stats)[]) {
+      sum[name] = all.reduce((total, [, counters]) => total + counters[name], 0);
+    }
+    return sum;
+  }
+
+  /** The `dump()` of all workers that listen, each below a line `worker 1`. Throws as `stats` does. */
+  async dump(deadline?: number): Promise<string> {
+    const all = await this.#ask<string>({ what: "dump" }, deadline);
+    return all
+      .map(([worker, text]) => `worker ${worker}\n${text.replaceAll(/^(?=.)/gm, "  ")}`.trimEnd())
+      .join("\n");
+  }
+
+  /**
+   * Has later handshakes of all workers use other certificates and settings, as `Listener.setTls` does.
+   * Resolves when they do.
+   *
+   * @throws {TypeError} {RangeError} {TlsError} for options that cannot be used; then nothing changes
+   * @throws {Error} for a cluster without `tls`
+   */
+  async setTls(options: TlsOptions): Promise<void> {
+    if (this.#tls === undefined) throw new Error("setTls: this cluster was made without tls");
+    const tls = checkedTls(options, "setTls");
+    this.#tls = tls;
+    for (const { worker, state } of this.#members) {
+      if (state === "listening") this.#tlsGiven.set(worker, tls);
+    }
+    await this.#ask({ what: "setTls", tls }, undefined);
+  }
+
+  /**
+   * Stops listening in all workers, waits for the handlers that still run, for what they have written to
+   * arrive and for what `setup` returned, and ends the workers. At the deadline handlers are cancelled,
+   * and a worker that then takes more than a second is ended as it is. Without a deadline it waits for as
+   * long as they take. What waits in a backlog is lost.
+   *
+   * @throws {CancelledError} when the caller is cancelled; then the workers are ended at once
+   */
+  async close(options: { deadline?: number } = {}): Promise<void> {
+    checkOptions(options, closeOptions, "close");
+    const deadline = checkedDeadline(options.deadline);
+    this.#stop();
+    const ends = await Promise.allSettled(this.#members.map((member) => member.close(deadline)));
+    this.#end();
+    for (const end of ends) if (end.status === "rejected") throw end.reason;
+  }
+
+  /** Closes at once, without waiting for the handlers to end by themselves. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close({ deadline: core.now() });
+  }
+
+  /** Keeps the process alive while the cluster is open; so it is from the start. */
+  ref(): this {
+    if (!this.#isReferenced && !this.#hasEnded) hold();
+    this.#isReferenced = true;
+    return this;
+  }
+
+  /** Lets the process exit although the cluster is open. */
+  unref(): this {
+    if (this.#isReferenced && !this.#hasEnded) unhold();
+    this.#isReferenced = false;
+    return this;
+  }
+
+  async #ask<T>(
+    question: Parameters<Member["ask"]>[0],
+    deadline: number | undefined,
+  ): Promise<[worker: number, answer: T][]> {
+    const syscall = `cluster ${question.what}`;
+    const until = checkedDeadline(deadline);
+    const cancelled = cancellation(syscall);
+    if (cancelled) throw cancelled;
+    if (this.#isClosed) throw new SocketError("ERR_SOCKET_CLOSED", { syscall });
+    if (until !== 0 && until <= core.now()) throw new TimeoutError({ syscall });
+    const asked = this.#members.filter(({ state }) => state === "listening");
+    const answers = await Promise.all(asked.map((member) => member.ask<T>(question, until)));
+    return asked.flatMap(({ worker }, index) => {
+      const answer = answers[index];
+      return answer === undefined ? [] : [[worker, answer]];
+    });
+  }
+
+  /** Nobody is restarted, and the port is free when the last worker has left it. */
+  #stop(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    core.close(this.#reserved);
+  }
+
+  #end(): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    clusters.delete(this);
+    this.#stayRetired();
+    if (this.#isReferenced) unhold();
+  }
+
+  async #kill(): Promise<void> {
+    this.#stop();
+    await Promise.all(this.#members.map((member) => member.kill()));
+    this.#end();
+  }
+
+  /** @internal Says something to all workers that listen. */
+  passOn(request: Parameters<Member["post"]>[0]): void {
+    for (const member of this.#members) if (member.state === "listening") member.post(request);
+  }
+
+  /** @internal */
+  assignment(worker: number): Omit<Assignment, "port" | "module"> {
+    const { host, backlog, maxConnections, data, onError } = this.#options;
+    this.#tlsGiven.set(worker, this.#tls);
+    return {
+      worker,
+      workers: this.workers,
+      data,
+      listen: {
+        // A name was looked up once, so that all listen at the same address.
+        ...(host === undefined ? {} : { host: this.address }),
+        port: this.port,
+        ...(backlog === undefined ? {} : { backlog }),
+        ...(maxConnections === undefined ? {} : { maxConnections }),
+        ...(this.#tls === undefined ? {} : { tls: this.#tls }),
+      },
+      forwardsErrors: onError !== undefined,
+      dumpSignals: [...dumpSignals()],
+    };
+  }
+
+  /** @internal */
+  listens(member: Member): void {
+    const { worker, restarts } = member;
+    const tls = this.#tls;
+    // What has changed while it started.
+    if (tls !== undefined && this.#tlsGiven.get(worker) !== tls) {
+      this.#tlsGiven.set(worker, tls);
+      member.ask({ what: "setTls", tls }, 0).catch((error) => this.failed(member, error));
+    }
+    for (const signal of dumpSignals()) member.post({ what: "dumpSignal", signal });
+    if (restarts > 0) this.#tell(this.#options.onRestart, worker, restarts);
+  }
+
+  /** @internal */
+  failed({ worker }: Member, error: unknown): void {
+    if (this.#options.onError !== undefined) this.#tell(this.#options.onError, error, worker);
+    else console.error(`plait: worker ${worker}:`, error);
+  }
+
+  #tell<Arguments extends unknown[]>(
+    callback: ((...given: Arguments) => void) | undefined,
+    ...given: Arguments
+  ): void {
+    if (callback === undefined) return;
+    try {
+      this.#inContext(callback, ...given);
+    } catch (thrown) {
+      // A mistake of the callback's own is nobody's here: it becomes an unhandled rejection.
+      void Promise.reject(thrown);
+    }
+  }
+}
+
+const closeOptions: ReadonlySet<string> = new Set(["deadline"]);
+
+/**
+ * Serves a port with several Workers, each with a scheduler of its own. The kernel spreads connections
+ * over them (SO_REUSEPORT). Resolves when all listen.
+ *
+ * A worker that dies, by what it throws, an unhandled rejection or `process.exit`, takes its connections
+ * with it and leaves the others alone. It is restarted after 100 ms, twice as long after each further
+ * death, 10 s at most; one that has listened for 30 s starts over.
+ *
+ * Workers speak through Bun's event loop: this is not for `block`.
+ *
+ * @throws {TypeError} {RangeError} for options that are unknown or wrong, or cannot be cloned
+ * @throws {TlsError} for certificates and keys that cannot be used
+ * @throws {SocketError} `EADDRINUSE`, `EACCES` and the like
+ * @throws what the module throws when it is loaded, or its `setup`, with that error's stack
+ * @throws {WorkerError} when a worker ends before it listens
+ */
+export async function cluster(options: ClusterOptions): Promise<Cluster> {
+  const checked = checkedCluster(options);
+  if (isClusterWorker)
+    throw new Error("cluster() inside a worker of a cluster, which it would start again");
+  const cancelled = cancellation("cluster");
+  if (cancelled) throw cancelled;
+  const { host, port, backlog } = checked;
+  const reserved = await reserve({
+    port,
+    ...(host === undefined ? {} : { host }),
+    ...(backlog === undefined ? {} : { backlog }),
+  });
+  const started = new Cluster(checked, reserved);
+  await started.start();
+  return started;
+}

@@ -1,0 +1,269 @@
+/** One of a cluster's workers, as the main thread has it: started, asked, restarted, ended. */
+
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { MessagePort, Worker } from "node:worker_threads";
+import { TimeoutError } from "../errors.ts";
+import { core } from "../native.ts";
+import { ParkingWait } from "../parking.ts";
+import { workerThreads } from "../threads.ts";
+import {
+  type Assignment,
+  assignmentKey,
+  errorOf,
+  type Question,
+  type Report,
+  type Request,
+} from "./messages.ts";
+
+/** A worker has died. `cause` is what it threw, if it did. */
+export class WorkerError extends Error {
+  override readonly name = "WorkerError";
+  /** Which one, from 1 on. */
+  readonly worker: number;
+  readonly exitCode: number;
+
+  /** @internal */
+  constructor(
+    worker: number,
+    exitCode: number,
+    failure: { error: unknown } | undefined,
+    place = "",
+  ) {
+    const how = failure === undefined ? `ended with exit code ${exitCode}` : "died";
+    const why = failure === undefined ? "" : `: ${String(failure.error)}`;
+    super(`worker ${worker} has ${how} ${place}`.trimEnd() + why, { cause: failure?.error });
+    this.worker = worker;
+    this.exitCode = exitCode;
+  }
+}
+
+/** Milliseconds before a worker is restarted, doubling from death to death. */
+const shortestPause = 100;
+const longestPause = 10_000;
+
+/** A worker that has listened for so many milliseconds starts over with the shortest pause. */
+const goodLife = 30_000;
+
+/** Milliseconds beyond the deadline of `close` in which a worker may say that it is done. */
+const grace = 1000;
+
+/** What a member needs of its cluster. */
+export interface MemberHost {
+  readonly module: string;
+  assignment(worker: number): Omit<Assignment, "port" | "module">;
+  listens(member: Member): void;
+  failed(member: Member, error: unknown): void;
+}
+
+/** Waits for what a worker says, or for its end. */
+class WorkerWait<T> extends ParkingWait<T> {
+  readonly syscall: string;
+  readonly #forget: () => void;
+
+  constructor(syscall: string, forget: () => void) {
+    super();
+    this.syscall = syscall;
+    this.#forget = forget;
+  }
+
+  override forget(): void {
+    this.#forget();
+  }
+}
+
+/**
+ * The script that workers run. In a bundle there is no file of this one's name, and no such script: the
+ * handler's module is it.
+ */
+function workerScript(): URL | undefined {
+  const path = join(import.meta.dir, "worker.ts");
+  return import.meta.file === "member.ts" && existsSync(path) ? Bun.pathToFileURL(path) : undefined;
+}
+
+type State = "starting" | "listening" | "pausing" | "ended";
+
+export class Member {
+  /** From 1 on. */
+  readonly worker: number;
+  restarts = -1;
+  state: State = "pausing";
+  readonly #host: MemberHost;
+  #thread: Worker | undefined;
+  #port: MessagePort | undefined;
+  #failure: { error: unknown } | undefined;
+  #isClosing = false;
+  #starting: WorkerWait<void> | undefined;
+  readonly #questions = new Map<number, WorkerWait<unknown>>();
+  #lastQuestion = 0;
+  readonly #ended = Promise.withResolvers<void>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #deaths = 0;
+  #listeningSince = 0;
+
+  constructor(worker: number, host: MemberHost) {
+    this.worker = worker;
+    this.#host = host;
+  }
+
+  /** Starts it for the first time; fails with what it fails with. */
+  start(): Promise<void> {
+    const wait = new WorkerWait<void>("cluster", () => {
+      this.#starting = undefined;
+    });
+    this.#starting = wait;
+    const listening = wait.startUntil(0);
+    this.#launch();
+    return listening;
+  }
+
+  #launch(): void {
+    this.#timer = undefined;
+    try {
+      this.#startThread();
+    } catch (error) {
+      // No thread is to be had now.
+      this.#failure = { error };
+      this.#exited(1);
+    }
+  }
+
+  #startThread(): void {
+    this.state = "starting";
+    this.restarts++;
+    this.#failure = undefined;
+    const threads = workerThreads();
+    const { port1, port2 } = new threads.MessageChannel();
+    const { module } = this.#host;
+    const script = workerScript();
+    const given: Assignment = {
+      ...this.#host.assignment(this.worker),
+      port: port2,
+      module: script === undefined ? undefined : module,
+    };
+    const thread = new threads.Worker(script ?? new URL(module), {
+      workerData: { [assignmentKey]: given },
+      transferList: [port2],
+    });
+    this.#thread = thread;
+    this.#port = port1;
+    port1.on("message", (report: Report) => this.#hear(report));
+    thread.on("error", (error: unknown) => {
+      this.#failure ??= { error };
+    });
+    thread.on("exit", (code: number) => this.#exited(code));
+    // The cluster itself decides whether the process stays alive.
+    port1.unref();
+    thread.unref();
+  }
+
+  #hear(report: Report): void {
+    switch (report.kind) {
+      case "listening":
+        this.state = "listening";
+        this.#listeningSince = core.now();
+        this.#endStart(undefined);
+        this.#host.listens(this);
+        return;
+      case "failed":
+        this.#failure ??= { error: errorOf(report.error) };
+        void this.#thread?.terminate();
+        return;
+      case "error":
+        this.#host.failed(this, errorOf(report.error));
+        return;
+      case "answer":
+        this.#takeQuestion(report.id)?.finish(report.value);
+        return;
+      case "refusal":
+        this.#takeQuestion(report.id)?.finish(Promise.reject(errorOf(report.error)));
+    }
+  }
+
+  #endStart(failure: { error: unknown } | undefined): void {
+    const wait = this.#starting;
+    this.#starting = undefined;
+    wait?.finish(failure === undefined ? undefined : Promise.reject(failure.error));
+  }
+
+  #takeQuestion(id: number): WorkerWait<unknown> | undefined {
+    const wait = this.#questions.get(id);
+    this.#questions.delete(id);
+    return wait;
+  }
+
+  #exited(code: number): void {
+    const failure = this.#failure;
+    const wasFirstStart = this.#starting !== undefined;
+    this.#port?.close();
+    this.#port = undefined;
+    this.#thread = undefined;
+    const hasServed = this.state === "listening";
+    this.state = this.#isClosing || wasFirstStart ? "ended" : "pausing";
+    for (const id of [...this.#questions.keys()]) this.#takeQuestion(id)?.finish(undefined);
+    if (this.state === "ended") {
+      this.#ended.resolve();
+      this.#endStart({ error: failure?.error ?? this.#startError(code) });
+      return;
+    }
+    if (hasServed && core.now() - this.#listeningSince >= goodLife) this.#deaths = 0;
+    const pause = Math.min(shortestPause * 2 ** this.#deaths++, longestPause);
+    this.#timer = setTimeout(() => this.#launch(), pause);
+    this.#timer.unref();
+    this.#host.failed(this, new WorkerError(this.worker, code, failure));
+  }
+
+  #startError(code: number): Error {
+    const hint =
+      workerScript() === undefined
+        ? "; in a bundle it is an entry point of its own, and must import plait"
+        : "";
+    const place = `before it listened: ${Bun.fileURLToPath(this.#host.module)}${hint}`;
+    return new WorkerError(this.worker, code, undefined, place);
+  }
+
+  /**
+   * Asks the worker something. The answer is undefined when it does not listen, or dies meanwhile.
+   *
+   * @throws {TimeoutError} {CancelledError}
+   */
+  ask<T>(question: Question, deadline: number): Promise<T | undefined> {
+    if (this.state !== "listening") return Promise.resolve(undefined);
+    const id = ++this.#lastQuestion;
+    const wait = new WorkerWait<unknown>(`cluster ${question.what}`, () => this.#takeQuestion(id));
+    this.#questions.set(id, wait);
+    const answer = wait.startUntil(deadline);
+    this.post({ ...question, id });
+    return answer as Promise<T | undefined>;
+  }
+
+  post(request: Request): void {
+    this.#port?.postMessage(request);
+  }
+
+  /** Has it drain, and ends it when it is done, or soon after the deadline, or when nobody waits. */
+  async close(deadline: number): Promise<void> {
+    this.#isClosing = true;
+    const until = deadline === 0 ? 0 : Math.max(deadline, core.now()) + grace;
+    try {
+      await this.ask({ what: "close", deadline }, until);
+    } catch (error) {
+      // One that computes without a wait does not answer.
+      if (!(error instanceof TimeoutError)) throw error;
+    } finally {
+      await this.kill();
+    }
+  }
+
+  /** Ends it at once. */
+  async kill(): Promise<void> {
+    this.#isClosing = true;
+    clearTimeout(this.#timer);
+    if (this.#thread === undefined) {
+      this.state = "ended";
+      return;
+    }
+    void this.#thread.terminate();
+    await this.#ended.promise;
+  }
+}

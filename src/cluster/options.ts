@@ -1,0 +1,160 @@
+/** The options of a cluster, and what of them a Worker can have. */
+
+import { isAbsolute } from "node:path";
+import {
+  checkedInteger,
+  checkedPort,
+  checkFunction,
+  checkOptions,
+  typeMistake,
+} from "../checks.ts";
+import { serverContext, TlsContext } from "../tls/context.ts";
+import { materialBytes } from "../tls/material.ts";
+import type { TlsOptions } from "../tls/options.ts";
+
+export interface ClusterOptions {
+  /**
+   * The module that every worker loads: a `file:` URL or an absolute path. Its default export is the
+   * handler, which serves a connection as that of `listen` does. It may export a function `setup`, which
+   * runs before the worker listens, is given a `WorkerContext`, and may return another one, which runs
+   * when the worker has drained, for a second at most if that was by the deadline of `close`.
+   *
+   * `new URL("./handler.js", import.meta.url)` finds handler.ts from the source, and what `bun build`
+   * has made of it, compiled or not, if handler.ts is named there as an entry point of its own. In a
+   * bundle it must load plait itself: `import "plait"` does if it needs nothing else of it.
+   */
+  module: string | URL;
+  /** How many; as many as there are processors if not given. */
+  workers?: number;
+  /** The address or name to listen at, as for `listen`. */
+  host?: string;
+  /** 0 picks a free one, the same for all workers, which `Cluster.port` tells. */
+  port: number;
+  /** Of each worker: connections that the kernel completes ahead of `accept`. */
+  backlog?: number;
+  /** Of each worker: connections at a time. */
+  maxConnections?: number;
+  /**
+   * As for `listen`, with what can be cloned: neither functions nor a `TlsContext`. Files are read here,
+   * once, and not again for a worker that is restarted; `setTls` renews.
+   */
+  tls?: TlsOptions;
+  /** Given to each worker's `setup`: anything that structuredClone takes. */
+  data?: unknown;
+  /**
+   * Told, in this thread, of what `onError` of `listen` would be told of in a worker, and of each
+   * worker that dies, by a `WorkerError`. Without it a handler that throws anything but the weather of
+   * the network is an unhandled rejection and ends its worker, and deaths are printed to stderr.
+   */
+  onError?: (error: unknown, worker: number) => void;
+  /** Told when a worker listens again, and how often it was restarted so far. */
+  onRestart?: (worker: number, restarts: number) => void;
+}
+
+const clusterOptions: ReadonlySet<string> = new Set([
+  "module",
+  "workers",
+  "host",
+  "port",
+  "backlog",
+  "maxConnections",
+  "tls",
+  "data",
+  "onError",
+  "onRestart",
+]);
+
+/** Far more than there are processors. */
+const mostWorkers = 512;
+
+export interface CheckedOptions extends ClusterOptions {
+  /** The module as a `file:` URL. */
+  module: string;
+  workers: number;
+}
+
+/** Checks everything but the host, which `listen` does, and makes it fit for a Worker. */
+export function checkedCluster(options: ClusterOptions): CheckedOptions {
+  checkOptions(options, clusterOptions, "cluster");
+  checkFunction(options.onError, "onError");
+  checkFunction(options.onRestart, "onRestart");
+  checkedPort(options.port);
+  if (options.maxConnections !== undefined) {
+    checkedInteger(options.maxConnections, "maxConnections", 1, Number.MAX_SAFE_INTEGER);
+  }
+  const workers = options.workers ?? navigator.hardwareConcurrency;
+  return {
+    ...options,
+    module: checkedModule(options.module),
+    workers: checkedInteger(workers, "workers", 1, mostWorkers),
+    data: checkedData(options.data),
+    ...(options.tls === undefined ? {} : { tls: checkedTls(options.tls, "tls") }),
+  };
+}
+
+function checkedModule(module: unknown): string {
+  if (module instanceof URL && module.protocol === "file:") return module.href;
+  if (typeof module === "string") {
+    if (module.startsWith("file:")) return Bun.pathToFileURL(Bun.fileURLToPath(module)).href;
+    if (isAbsolute(module)) return Bun.pathToFileURL(module).href;
+  }
+  throw typeMistake(
+    `module is a file: URL or an absolute path, such as new URL("./handler.js", import.meta.url)`,
+  );
+}
+
+function checkedData(data: unknown): unknown {
+  try {
+    return structuredClone(data);
+  } catch (cause) {
+    throw Object.assign(typeMistake(`data cannot be cloned to a Worker: ${String(cause)}`), {
+      cause,
+    });
+  }
+}
+
+const materials: ReadonlySet<string> = new Set(["cert", "key", "pfx", "ca", "crl"]);
+
+/**
+ * Options of TLS that can be cloned, the files read.
+ *
+ * @throws {TypeError} {RangeError} {TlsError} for those that cannot be, and for all that a listener refuses
+ */
+export function checkedTls(options: TlsOptions, what: string): TlsOptions {
+  const cloneable = cloneableTls(options, what);
+  serverContext(cloneable, what);
+  return cloneable;
+}
+
+function cloneableTls(options: unknown, what: string): TlsOptions {
+  if (options instanceof TlsContext) {
+    throw typeMistake(
+      `${what} is a TlsContext, which belongs to its thread: give the options instead`,
+    );
+  }
+  if (typeof options !== "object" || options === null) throw typeMistake(`${what} is an object`);
+  const copy: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(options)) {
+    const place = `${what}.${name}`;
+    if (typeof value === "function") {
+      throw typeMistake(`${place} is a function, which cannot be cloned to a Worker`);
+    }
+    if (name === "context" && value !== undefined) {
+      throw typeMistake(`${place} belongs to its thread: give the options instead`);
+    }
+    if (value !== undefined && materials.has(name)) copy[name] = readMaterial(value, name);
+    else if (name === "sni" && typeof value === "object" && value !== null) {
+      const names = Object.entries(value as object);
+      copy[name] = Object.fromEntries(
+        names.map(([key, chosen]) => [key, cloneableTls(chosen, `${place}["${key}"]`)]),
+      );
+    } else copy[name] = value;
+  }
+  return copy as TlsOptions;
+}
+
+/** A copy, since cloning a view clones all of the memory that it is a view of. */
+function readMaterial(value: unknown, name: string): Uint8Array | Uint8Array[] {
+  if (Array.isArray(value)) return value.map((item) => materialBytes(item, name).slice());
+  return materialBytes(value, name).slice();
+}

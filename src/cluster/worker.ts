@@ -1,0 +1,145 @@
+/**
+ * A cluster's worker, from within. This file is the script of one; in a bundle, where there is no such
+ * file, the handler's module is, and has this one among what it imports.
+ */
+
+import { checkFunction, typeMistake } from "../checks.ts";
+import { installDumpSignal, nameThread } from "../dump_signal.ts";
+import { type Handler, type Listener, listen } from "../listener.ts";
+import { core } from "../native.ts";
+import { dump, stats } from "../observe.ts";
+import { sleep } from "../sleep.ts";
+import { workerThreads } from "../threads.ts";
+import {
+  type Assignment,
+  assignmentKey,
+  type Question,
+  type Report,
+  type Request,
+  reportOf,
+} from "./messages.ts";
+
+/** What a module's `setup` is given. */
+export interface WorkerContext {
+  /** Which one it is, from 1 on; a restarted one has the number of the one before it. */
+  readonly worker: number;
+  readonly workers: number;
+  /** The cluster's option of that name. */
+  readonly data: unknown;
+}
+
+/** What a cluster's module exports. */
+export interface ClusterModule {
+  default: Handler;
+  setup?: (context: WorkerContext) => unknown;
+}
+
+const assignment = foundAssignment();
+
+/** Whether this thread is a cluster's worker. */
+export const isClusterWorker = assignment !== undefined;
+
+function foundAssignment(): Assignment | undefined {
+  if (Bun.isMainThread) return undefined;
+  const { workerData } = workerThreads();
+  if (typeof workerData !== "object" || workerData === null) return undefined;
+  return (workerData as { [assignmentKey]?: Assignment })[assignmentKey];
+}
+
+if (assignment !== undefined && !assignment.isTaken) {
+  assignment.isTaken = true;
+  void start(assignment);
+}
+
+async function start(given: Assignment): Promise<void> {
+  const { port, worker, workers, data } = given;
+  const tell = (report: Report): void => port.postMessage(report);
+  nameThread(`worker ${worker} (thread ${workerThreads().threadId})`);
+  for (const signal of given.dumpSignals) installDumpSignal(signal);
+  try {
+    const { default: handler, setup } = await loadModule(given.module);
+    const cleanUp = await setup?.({ worker, workers, data });
+    if (cleanUp !== undefined) checkFunction(cleanUp, "what setup returns");
+    const onError = (error: unknown): void => tell({ kind: "error", error: reportOf(error) });
+    const listener = await listen(
+      { ...given.listen, reusePort: true, ...(given.forwardsErrors ? { onError } : {}) },
+      handler,
+    );
+    const served = new Served(listener, cleanUp as (() => unknown) | undefined, onError);
+    port.on("message", (request: Request) => {
+      if (request.what === "dumpSignal") installDumpSignal(request.signal);
+      else void served.answer(request).then(tell);
+    });
+    tell({ kind: "listening" });
+  } catch (error) {
+    tell({ kind: "failed", error: reportOf(error) });
+  }
+}
+
+async function loadModule(path: string | undefined): Promise<ClusterModule> {
+  // As the script of this thread it is being loaded already; this waits for its end.
+  const loaded = (await import(path ?? Bun.main)) as Partial<ClusterModule>;
+  if (typeof loaded.default !== "function") {
+    throw typeMistake(
+      `the default export of ${path ?? Bun.main} is no function that handles a socket`,
+    );
+  }
+  checkFunction(loaded.setup, "setup");
+  return loaded as ClusterModule;
+}
+
+/** Milliseconds between two looks whether the last bytes have arrived. */
+const lingerInterval = 10;
+
+class Served {
+  readonly #listener: Listener;
+  readonly #onError: (error: unknown) => void;
+  #cleanUp: (() => unknown) | undefined;
+
+  constructor(
+    listener: Listener,
+    cleanUp: (() => unknown) | undefined,
+    onError: (error: unknown) => void,
+  ) {
+    this.#listener = listener;
+    this.#cleanUp = cleanUp;
+    this.#onError = onError;
+  }
+
+  async answer(request: Question & { id: number }): Promise<Report> {
+    const { id } = request;
+    try {
+      return { kind: "answer", id, value: await this.#do(request) };
+    } catch (error) {
+      return { kind: "refusal", id, error: reportOf(error) };
+    }
+  }
+
+  #do(request: Question): unknown {
+    switch (request.what) {
+      case "stats":
+        return stats();
+      case "dump":
+        return dump();
+      case "setTls":
+        return this.#listener.setTls(request.tls);
+      case "close":
+        return this.#close(request.deadline);
+    }
+  }
+
+  async #close(deadline: number): Promise<void> {
+    await this.#listener.close({ deadline });
+    // The thread ends behind this, and the kernel would cut off what a closed socket has not sent yet.
+    while (stats().lingering > 0 && (deadline === 0 || core.now() < deadline)) {
+      await sleep(lingerInterval);
+    }
+    const cleanUp = this.#cleanUp;
+    this.#cleanUp = undefined;
+    try {
+      await cleanUp?.();
+    } catch (error) {
+      this.#onError(error);
+    }
+  }
+}

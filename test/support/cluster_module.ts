@@ -1,0 +1,66 @@
+/** What the workers of the cluster tests serve: a line is a command. */
+
+import { existsSync } from "node:fs";
+import { threadId } from "node:worker_threads";
+import { connect, type Socket, sleep, type WorkerContext } from "../../index.ts";
+import { linesOf } from "./lines.ts";
+
+export interface ModuleData {
+  /** While there is a file of this name, workers cannot start. */
+  obstacle?: string;
+  /** Where a worker that has drained leaves its number. */
+  drained?: string;
+}
+
+let context: WorkerContext;
+
+export function setup(given: WorkerContext): () => Promise<void> {
+  context = given;
+  const { obstacle, drained } = (given.data ?? {}) as ModuleData;
+  if (obstacle !== undefined && existsSync(obstacle)) throw new RangeError("there is an obstacle");
+  return async () => {
+    if (drained !== undefined) await Bun.write(`${drained}.${given.worker}`, "drained");
+  };
+}
+
+export default async function serve(socket: Socket): Promise<void> {
+  for await (const line of linesOf(socket)) await obey(line, socket);
+}
+
+async function obey(command: string, socket: Socket): Promise<void> {
+  switch (command) {
+    case "who":
+      await socket.write(`${context.worker} of ${context.workers}, thread ${threadId}\n`);
+      return;
+    case "exit":
+      process.exit(5);
+      return;
+    case "uncaught":
+      setTimeout(() => {
+        throw new RangeError("thrown by a timer");
+      });
+      return;
+    case "unhandled":
+      void Promise.reject(new RangeError("nobody's rejection"));
+      return;
+    case "throw":
+      throw new RangeError("thrown by a handler");
+    case "refused":
+      // Nobody listens at port 1, and the error says so.
+      await connect({ host: "127.0.0.1", port: 1 });
+      return;
+    case "much":
+      await socket.write(new Uint8Array(4_000_000));
+      socket.close();
+      return;
+    case "sleep":
+      await socket.write("asleep\n");
+      await sleep(60_000);
+      return;
+    case "compute":
+      await socket.write("computing\n");
+      for (;;);
+    default:
+      await socket.write(`${command}\n`);
+  }
+}
