@@ -132,6 +132,7 @@ pub const Engine = struct {
         engine.notice_count.* = engine.noticed.length;
         if (session.connection) |connection| openssl.SSL_free(connection);
         session.connection = null;
+        if (session.established) |established| established.forgetKeys(engine);
         session.dropEstablished(engine.allocator);
         session.dropInput(engine.allocator);
         session.dropExtra(engine.allocator);

@@ -85,6 +85,12 @@ pub const Established = struct {
         allocator.destroy(established);
     }
 
+    /// Takes its keys out of the ciphers that it has shared with others.
+    pub fn forgetKeys(established: *const Established, engine: *Engine) void {
+        engine.primitives.forget(established.suite, established.reading.number);
+        engine.primitives.forget(established.suite, established.writing.number);
+    }
+
     fn freeCertificate(certificate: ?*anyopaque) callconv(.c) void {
         openssl.X509_free(@ptrCast(certificate.?));
     }

@@ -429,3 +429,41 @@ test "records that are repeated, left out or exchanged are no records" {
         try hand.closeBoth();
     }
 }
+
+test "keys do not outlive their session, nor the secrets of a handshake that failed" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const engine = &harness.scheduler.tls;
+    for (suites) |suite| {
+        var first: Hand = try .init(&harness, suite, true);
+        defer first.deinit();
+        var second: Hand = try .init(&harness, suite, false);
+        defer second.deinit();
+        for ([_]*Hand{ &first, &second }) |hand| {
+            try hand.updateKeys(true);
+            try hand.send(.application_data, "data");
+            try harness.expectReceived(hand.handle, "data", false);
+            const ciphers = &engine.primitives.ciphers[@intFromEnum(suite)];
+            // Those before an update are gone as well.
+            try expectEqual(0, ciphers[1].key);
+            try hand.expectKeyUpdate(false);
+            try expectEqual(1, try valueOf(harness.send(hand.handle, "x", false)));
+        }
+        // The ciphers have the keys of whoever used them last.
+        const ciphers = &engine.primitives.ciphers[@intFromEnum(suite)];
+        const last = second.state();
+        try expectEqual([2]u64{ last.reading.number, last.writing.number }, [2]u64{ ciphers[0].key, ciphers[1].key });
+        try first.closeBoth();
+        try expectEqual(last.reading.number, ciphers[0].key);
+        try second.closeBoth();
+        try expectEqual([2]u64{ 0, 0 }, [2]u64{ ciphers[0].key, ciphers[1].key });
+    }
+    // The server has a secret by the time that the client refuses its certificate.
+    const server_context = try tls.serverContext(harness.scheduler);
+    const stranger: i32 = try @import("contexts.zig").create(engine);
+    const pair = try tls.startPair(&harness, server_context, stranger, "localhost", "");
+    _ = try tls.outcomes(&harness, pair);
+    try expect(harness.scheduler.tls.sessions.at(harness.socketOf(pair.server).tls).established != null);
+    try expectEqual(.tls_failed, try tls.ending(&harness, pair.server));
+    try tls.closeBoth(&harness, pair);
+}

@@ -117,6 +117,17 @@ pub const Primitives = struct {
         return primitives.last_key;
     }
 
+    /// Sees to it that no cipher has a key that nobody needs any more.
+    pub fn forget(primitives: *Primitives, suite: Suite, number: KeyNumber) void {
+        const blank: [longest_key]u8 = @splat(0);
+        const unchanged = -1;
+        for (&primitives.ciphers[@intFromEnum(suite)]) |*cipher| {
+            if (number == nobody or cipher.key != number) continue;
+            cipher.key = nobody;
+            _ = openssl.EVP_CipherInit_ex(cipher.context, null, null, &blank, null, unchanged);
+        }
+    }
+
     /// HMAC (RFC 2104) of one message, to `output`, which has the digest's length.
     pub fn hmac(primitives: *Primitives, digest: Digest, key: []const u8, message: []const u8, output: []u8) bool {
         const block = digest.blockLength();

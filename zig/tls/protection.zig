@@ -68,6 +68,7 @@ pub const Keys = struct {
         const secret = keys.secret[0..digest.length()];
         if (!expandLabel(primitives, digest, secret, "traffic upd", next[0..secret.len])) return false;
         @memcpy(secret, next[0..secret.len]);
+        primitives.forget(suite, keys.number);
         return keys.derive(primitives, suite);
     }
 
