@@ -117,11 +117,16 @@ pub const Primitives = struct {
         return primitives.last_key;
     }
 
+    fn placeOf(number: KeyNumber) usize {
+        return number / 2 % places;
+    }
+
     /// Sees to it that no cipher has a key that nobody needs any more.
     pub fn forget(primitives: *Primitives, suite: Suite, number: KeyNumber) void {
         const blank: [longest_key]u8 = @splat(0);
         const unchanged = -1;
-        for (&primitives.ciphers[@intFromEnum(suite)]) |*cipher| {
+        for (&primitives.ciphers[@intFromEnum(suite)]) |*ciphers| {
+            const cipher = &ciphers[placeOf(number)];
             if (number == nobody or cipher.key != number) continue;
             cipher.key = nobody;
             _ = openssl.EVP_CipherInit_ex(cipher.context, null, null, &blank, null, unchanged);
@@ -164,7 +169,7 @@ pub const Primitives = struct {
         key: *const [longest_key]u8,
         nonce: *const [nonce_bytes]u8,
     ) ?*openssl.CipherContext {
-        const cipher = &primitives.ciphers[@intFromEnum(suite)][@intFromEnum(direction)][number / 2 % places];
+        const cipher = &primitives.ciphers[@intFromEnum(suite)][@intFromEnum(direction)][placeOf(number)];
         if (cipher.context == null) cipher.context = makeCipher(primitives.algorithms[@intFromEnum(suite)].?, direction) orelse return null;
         const new_key: ?[*]const u8 = if (cipher.key == number) null else key;
         cipher.key = nobody;
