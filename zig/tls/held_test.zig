@@ -27,6 +27,7 @@ const Held = struct {
     handle: i32,
     other: i32,
     peer: system.Descriptor,
+    context: i32,
 
     fn init(harness: *Harness, end: Hand.End) !Held {
         return initWith(harness, end, 1);
@@ -39,8 +40,8 @@ const Held = struct {
         var wire: Wire = try .init(harness, server_context, client_context);
         errdefer wire.deinit();
         const held: Held = switch (end) {
-            .server => .{ .wire = wire, .handle = wire.server, .other = wire.client, .peer = wire.at_server },
-            .client => .{ .wire = wire, .handle = wire.client, .other = wire.server, .peer = wire.at_client },
+            .server => .{ .wire = wire, .handle = wire.server, .other = wire.client, .peer = wire.at_server, .context = server_context },
+            .client => .{ .wire = wire, .handle = wire.client, .other = wire.server, .peer = wire.at_client, .context = client_context },
         };
         const waiter = handshakes.wait(harness.scheduler, handshakes.find(harness.scheduler, held.handle).?, null).?;
         var copy = held;
@@ -295,4 +296,67 @@ test "nothing is held back where somebody waits for it" {
         if (waiters[0] == null and waiters[1] == null) break;
     } else return error.NeverWoken;
     try tls.closeBoth(&harness, pair);
+}
+
+test "those who wait, give up or try something else do not keep them back" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const Deed = enum { reads, waits_to_write, gives_up, shakes_hands_again };
+    for (ends) |end| for (std.enums.values(Deed)) |deed| {
+        errdefer std.debug.print("{t}, {t}\n", .{ end, deed });
+        var held: Held = try .init(&harness, end);
+        defer held.deinit();
+        var waiter: ?u32 = null;
+        switch (deed) {
+            .reads => waiter = harness.park(held.handle, .readable),
+            // It is granted at once: nothing is in the way of a write.
+            .waits_to_write => _ = harness.park(held.handle, .writable),
+            .gives_up => {
+                waiter = harness.parkUntil(held.handle, .readable, system.nanoseconds());
+                try harness.expectWoken(&.{.{ waiter.?, .timed_out }});
+            },
+            .shakes_hands_again => try expectEqual(.EISCONN, handshakes.start(harness.scheduler, held.handle, held.context, .{ .is_server = true })),
+        }
+        _ = try harness.poll();
+        try held.expectGone();
+        if (deed == .waits_to_write) streams.endTurn(harness.scheduler, held.handle, .writable);
+        try held.settle();
+        // A client has had its ticket to read.
+        if (deed == .reads and !harness.scheduler.cancel(waiter.?, .cancelled)) streams.endTurn(harness.scheduler, held.handle, .readable);
+        _ = try harness.poll();
+        try held.expectAlive();
+    };
+}
+
+test "nothing is held back while the socket takes nothing" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const server_context = try tls.serverContext(harness.scheduler);
+    const client_context = try tls.clientContext(harness.scheduler);
+    var wire: Wire = try .init(&harness, server_context, client_context);
+    defer wire.deinit();
+    const session = handshakes.find(harness.scheduler, wire.client).?;
+    const waiter = handshakes.wait(harness.scheduler, session, null).?;
+    try wire.collect();
+    try wire.passToServer();
+    try wire.collect();
+    // As if the kernel had no room.
+    harness.socketOf(wire.client).flags.writable = false;
+    try harness_module.sendFromPeer(wire.at_client, wire.to_client.items);
+    wire.to_client.clearRetainingCapacity();
+    harness.scheduler.tls.due.pushBack(&harness.scheduler.tls.sessions, session.index);
+    session.flags.kernel_readable = true;
+    handshakes.run(harness.scheduler);
+    try expectEqual(null, handshakes.outcome(harness.scheduler, wire.client));
+    try expect(session.output.len > 0 and !session.held.is_member);
+    // What is written then comes behind it, when there is room.
+    try expectFailure(.would_block, harness.send(wire.client, "hello", false));
+    harness.socketOf(wire.client).flags.writable = true;
+    try harness.expectWoken(&.{.{ waiter, .ok }});
+    try expectEqual(5, try valueOf(harness.send(wire.client, "hello", false)));
+    try wire.collect();
+    try wire.passToServer();
+    var buffer: [5]u8 = undefined;
+    try tls.receiveAll(&harness, wire.server, &buffer);
+    try std.testing.expectEqualStrings("hello", &buffer);
 }
