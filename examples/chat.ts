@@ -21,19 +21,24 @@ const [port = 7000, linesBehind = 100] = process.argv.slice(2).map(Number);
 const longestLine = 1000;
 
 interface Member {
+  readonly name: string;
   readonly socket: Socket;
   readonly outbox: Channel<string>;
 }
 
-const members = new Map<string, Member>();
+const members = new Set<Member>();
 
 function tellAll(line: string): void {
-  for (const { socket, outbox } of members.values()) {
-    // One that has said its last word hears only what was said before it.
-    if (outbox.isClosed) continue;
+  for (const { socket, outbox } of members) {
     // What its fibers wait for fails then, and they clean up.
     if (!outbox.trySend(`${line}\n`)) socket.reset();
   }
+}
+
+function leave(member: Member): void {
+  if (!members.delete(member)) return;
+  member.outbox.close(); // What lies in it is still written.
+  tellAll(`* ${member.name} has left`);
 }
 
 /** The lines of a client, cut where they are too long. */
@@ -50,29 +55,20 @@ async function* linesOf(socket: Socket): AsyncGenerator<string> {
 }
 
 /** Asks for a name that nobody else has, and lets its owner in. */
-async function enter(
-  socket: Socket,
-  lines: AsyncGenerator<string>,
-): Promise<[string, Channel<string>] | undefined> {
+async function enter(socket: Socket, lines: AsyncGenerator<string>): Promise<Member | undefined> {
   for (;;) {
     await socket.write("your name?\n");
     const { value, done } = await lines.next();
     if (done) return undefined;
     const name = value.trim();
-    if (name !== "" && !members.has(name)) {
-      const outbox = new Channel<string>(linesBehind);
-      members.set(name, { socket, outbox });
-      return [name, outbox];
+    const isTaken = [...members].some((member) => member.name === name);
+    if (name !== "" && !isTaken) {
+      const member = { name, socket, outbox: new Channel<string>(linesBehind) };
+      members.add(member);
+      tellAll(`* ${name} is here`);
+      return member;
     }
-    await socket.write(name === "" ? "a name has letters\n" : "that name is taken\n");
-  }
-}
-
-async function hear(name: string, lines: AsyncGenerator<string>): Promise<void> {
-  for await (const line of lines) {
-    tellAll(`${name}: ${line}`);
-    // Of many lines at once each goes out before the next: so only those fall behind who do not read.
-    await yieldNow();
+    await socket.write(isTaken ? "that name is taken\n" : "a name has letters\n");
   }
 }
 
@@ -80,19 +76,21 @@ async function serve(socket: Socket): Promise<void> {
   const lines = linesOf(socket);
   const member = await enter(socket, lines);
   if (member === undefined) return;
-  const [name, outbox] = member;
   try {
-    tellAll(`* ${name} is here`);
     await scope(async (client) => {
       client.spawn(async () => {
-        await hear(name, lines);
-        outbox.close();
+        for await (const line of lines) {
+          tellAll(`${member.name}: ${line}`);
+          // Of many lines at once each is written before the next is told: so only those fall behind
+          // who do not read.
+          await yieldNow();
+        }
+        leave(member);
       });
-      for await (const line of outbox) await socket.write(line, deadline(30_000));
+      for await (const line of member.outbox) await socket.write(line, deadline(30_000));
     });
   } finally {
-    members.delete(name);
-    tellAll(`* ${name} has left`);
+    leave(member);
   }
 }
 
@@ -118,5 +116,6 @@ await scope(async (server) => {
   process.once("SIGINT", () => listener.close());
   console.log(`chat at ${listener.address} port ${listener.port}`);
   for await (const socket of listener) server.spawn(() => welcome(socket), { name: "client" });
+  members.clear(); // None needs to hear that all the others leave.
   server.cancel("the server stops");
 });
