@@ -38,12 +38,13 @@ let open = 0;
 await scope(async (scan) => {
   for (let port = first; port <= last; port++) {
     const permit = await attempts.acquire();
-    scan.spawn(async () => {
-      using _ = permit; // The fiber's from now on: it is released when the fiber ends.
+    const attempt = async (): Promise<void> => {
+      using _ = permit; // It is the fiber's from now on, and is released when the fiber ends.
       if (!(await isOpen(address, port))) return;
       open++;
       console.log(`${port} is open`);
-    });
+    };
+    scan.spawn(attempt, { name: `port ${port}` });
   }
 });
 
