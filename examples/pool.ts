@@ -55,11 +55,12 @@ export class Pool implements AsyncDisposable {
   }
 
   /** `using lease = await pool.take(deadline(1000))`; the deadline is for waiting and connecting. */
-  async take(until?: number): Promise<Lease> {
+  async take(until = 0): Promise<Lease> {
     const permit = await this.#permits.acquire(1, until);
     try {
       if (this.#isClosed) throw new Error("the pool is closed");
-      const socket = (await this.#takeIdle()) ?? (await this.#connect(until));
+      const target = { ...this.#target, deadline: until };
+      const socket = (await this.#takeIdle()) ?? (await connect(target));
       return new Lease(socket, (isReusable) => this.#giveBack(socket, isReusable, permit));
     } catch (error) {
       permit.release();
@@ -90,10 +91,6 @@ export class Pool implements AsyncDisposable {
       if (isUsable) return socket;
     }
     return undefined;
-  }
-
-  #connect(until = 0): Promise<Socket> {
-    return connect({ ...this.#target, deadline: until });
   }
 
   #giveBack(socket: Socket, isReusable: boolean, permit: SemaphorePermit): void {
