@@ -1,28 +1,8 @@
-/** The examples, run as a reader would run them. */
+/** The examples that stand at the beginning. */
 
 import { expect, test } from "bun:test";
-import { join } from "node:path";
 import { connect, deadline } from "../index.ts";
-
-const examples = join(import.meta.dir, "..", "examples");
-
-/** Starts an example and waits for the line with which it says that it listens. */
-async function startExample(name: string): Promise<{ port: number } & AsyncDisposable> {
-  const child = Bun.spawn([process.execPath, join(examples, name), "0"], {
-    stdout: "pipe",
-    stderr: "inherit",
-  });
-  const reader = child.stdout.getReader();
-  const { value } = await reader.read();
-  const port = Number(/(\d+)\/?\s*$/.exec(new TextDecoder().decode(value))?.[1]);
-  return {
-    port,
-    async [Symbol.asyncDispose]() {
-      child.kill();
-      await child.exited;
-    },
-  };
-}
+import { exampleCommand, startExample } from "./support/examples.ts";
 
 async function readAll(port: number, request: string): Promise<string> {
   const until = deadline(5000);
@@ -56,7 +36,7 @@ test("the HTTP responder answers requests that follow each other on one connecti
 }, 10_000);
 
 test("the demo shows its progress and a table in which every byte came back", async () => {
-  const child = Bun.spawn([process.execPath, join(examples, "demo.ts")], {
+  const child = Bun.spawn(exampleCommand("demo.ts"), {
     env: { ...process.env, PLAIT_DEMO_SECONDS: "1.2" },
     stdout: "pipe",
     stderr: "pipe",

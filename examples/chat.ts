@@ -1,0 +1,121 @@
+/**
+ * A chat server with one room: `bun examples/chat.ts [port] [lines behind]`, then `nc 127.0.0.1 7000`.
+ * Nobody waits for a client that does not read: lines that it has not taken wait in a channel of its
+ * own, and when that is full, the client is dropped. SIGINT stops the server with a goodbye to all.
+ */
+
+import {
+  CancelledError,
+  Channel,
+  deadline,
+  listen,
+  type Socket,
+  SocketError,
+  scope,
+  shield,
+  TimeoutError,
+  yieldNow,
+} from "../index.ts";
+
+const [port = 7000, linesBehind = 100] = process.argv.slice(2).map(Number);
+const longestLine = 1000;
+
+interface Member {
+  readonly name: string;
+  readonly socket: Socket;
+  readonly outbox: Channel<string>;
+}
+
+const members = new Set<Member>();
+
+function tellAll(line: string): void {
+  for (const { socket, outbox } of members) {
+    // What its fibers wait for fails then, and they clean up.
+    if (!outbox.trySend(`${line}\n`)) socket.reset();
+  }
+}
+
+function leave(member: Member): void {
+  if (!members.delete(member)) return;
+  member.outbox.close(); // What lies in it is still written.
+  tellAll(`* ${member.name} has left`);
+}
+
+/** The lines of a client, cut where they are too long. */
+async function* linesOf(socket: Socket): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let unread = "";
+  for await (const chunk of socket) {
+    unread += decoder.decode(chunk, { stream: true });
+    const lines = unread.split("\n");
+    unread = lines.pop()?.slice(0, longestLine) ?? "";
+    // Control characters would reach the others' terminals.
+    for (const line of lines) yield line.slice(0, longestLine).replace(/\p{Cc}/gu, "");
+  }
+}
+
+/** Asks for a name that nobody else has, and lets its owner in. */
+async function enter(socket: Socket, lines: AsyncGenerator<string>): Promise<Member | undefined> {
+  for (;;) {
+    await socket.write("your name?\n");
+    const { value, done } = await lines.next();
+    if (done) return undefined;
+    const name = value.trim();
+    const isTaken = [...members].some((member) => member.name === name);
+    if (name !== "" && !isTaken) {
+      const member = { name, socket, outbox: new Channel<string>(linesBehind) };
+      members.add(member);
+      tellAll(`* ${name} is here`);
+      return member;
+    }
+    await socket.write(isTaken ? "that name is taken\n" : "a name has letters\n");
+  }
+}
+
+async function serve(socket: Socket): Promise<void> {
+  const lines = linesOf(socket);
+  const member = await enter(socket, lines);
+  if (member === undefined) return;
+  try {
+    await scope(async (client) => {
+      client.spawn(async () => {
+        for await (const line of lines) {
+          tellAll(`${member.name}: ${line}`);
+          // Of many lines at once each is written before the next is told: so only those fall behind
+          // who do not read.
+          await yieldNow();
+        }
+        leave(member);
+      });
+      for await (const line of member.outbox) await socket.write(line, deadline(30_000));
+    });
+  } finally {
+    leave(member);
+  }
+}
+
+/** Serves a client, whatever becomes of it: only a mistake in this program ends the server. */
+async function welcome(socket: Socket): Promise<void> {
+  try {
+    await serve(socket);
+  } catch (error) {
+    if (error instanceof CancelledError) {
+      // One that does not read has a second, and no more.
+      const goodbye = () => socket.write("* the server stops\n");
+      await shield(goodbye, deadline(1000)).catch(() => {});
+    } else if (!(error instanceof SocketError || error instanceof TimeoutError)) {
+      throw error;
+    }
+  } finally {
+    socket.close();
+  }
+}
+
+await scope(async (server) => {
+  await using listener = await listen({ host: "127.0.0.1", port });
+  process.once("SIGINT", () => listener.close());
+  console.log(`chat at ${listener.address} port ${listener.port}`);
+  for await (const socket of listener) server.spawn(() => welcome(socket), { name: "client" });
+  members.clear(); // None needs to hear that all the others leave.
+  server.cancel("the server stops");
+});
