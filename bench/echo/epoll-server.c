@@ -8,20 +8,15 @@
  * Usage: epoll-server        Prints "PORT <n>" and runs until it is killed.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-enum { EVENTS_PER_WAIT = 1024, RECEIVE_BYTES = 64 * 1024, LISTEN_BACKLOG = 4096 };
+#include "../harness/server.h"
+
+enum { EVENTS_PER_WAIT = 1024, RECEIVE_BYTES = 64 * 1024 };
 
 struct connection {
   int fd;
@@ -32,11 +27,6 @@ struct connection {
 };
 
 static char receive_buffer[RECEIVE_BYTES];
-
-static void fail(const char *what) {
-  perror(what);
-  exit(1);
-}
 
 static void close_connection(struct connection *connection) {
   /* Closing the descriptor also removes it from the epoll set. */
@@ -107,26 +97,6 @@ static void on_writable(int epoll, struct connection *connection) {
   free(connection->unsent);
   connection->unsent = NULL;
   watch(epoll, connection, EPOLLIN);
-}
-
-static int start_listening(void) {
-  int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (listener < 0) fail("socket");
-  struct sockaddr_in address = {.sin_family = AF_INET,
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0) fail("bind");
-  if (listen(listener, LISTEN_BACKLOG) != 0) fail("listen");
-  socklen_t length = sizeof address;
-  if (getsockname(listener, (struct sockaddr *)&address, &length) != 0) fail("getsockname");
-  if (printf("PORT %u\n", ntohs(address.sin_port)) < 0 || fflush(stdout) != 0) fail("stdout");
-  return listener;
-}
-
-static void raise_descriptor_limit(void) {
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) fail("getrlimit");
-  limit.rlim_cur = limit.rlim_max;
-  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) fail("setrlimit");
 }
 
 int main(void) {

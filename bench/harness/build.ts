@@ -23,9 +23,9 @@ interface Recipe {
 
 const RECIPES: Record<NativeProgram, Recipe> = {
   launch: { sources: ["harness/launch.c"] },
-  "epoll-server": { sources: ["echo/epoll-server.c"] },
+  "epoll-server": { sources: ["echo/epoll-server.c", "harness/server.h"] },
   load: { sources: ["echo/load.c", ...LOAD_CLIENT] },
-  "tls-server": { sources: ["tls/server.c"], usesTls: true },
+  "tls-server": { sources: ["tls/server.c", "harness/server.h"], usesTls: true },
   "tls-load": { sources: ["tls/load.c", ...LOAD_CLIENT], usesTls: true },
 };
 

@@ -1,14 +1,18 @@
-/* What the load clients share: the clock, failing, and numbers of the command line. */
+/* What the load clients share: the clock, failing, connecting, and numbers of the command line. */
 #ifndef BENCH_CLIENT_H
 #define BENCH_CLIENT_H
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 
 static const uint64_t SECOND_NS = 1000000000ull;
@@ -45,6 +49,21 @@ static inline void raise_descriptor_limit(void) {
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) fail("getrlimit");
   limit.rlim_cur = limit.rlim_max;
   if (setrlimit(RLIMIT_NOFILE, &limit) != 0) fail("setrlimit");
+}
+
+/* A socket that is being connected to a port of the loopback interface. */
+static inline int start_connecting(uint16_t port) {
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) fail("socket");
+  int one = 1;
+  if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0) fail("TCP_NODELAY");
+  struct sockaddr_in address = {.sin_family = AF_INET,
+                                .sin_port = htons(port),
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0 && errno != EINPROGRESS) {
+    fail("connect");
+  }
+  return fd;
 }
 
 static inline double number(const char *text) {

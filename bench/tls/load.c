@@ -19,10 +19,7 @@
  * bytes follow, and how many are wanted.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <getopt.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/epoll.h>
@@ -131,16 +128,7 @@ static void watch(struct connection *connection, int operation, uint32_t events)
 }
 
 static void start_connect(struct connection *connection) {
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) fail("socket");
-  int one = 1;
-  if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0) fail("TCP_NODELAY");
-  struct sockaddr_in address = {.sin_family = AF_INET,
-                                .sin_port = htons(options.port),
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0 && errno != EINPROGRESS) {
-    fail("connect");
-  }
+  int fd = start_connecting(options.port);
   SSL *tls = SSL_new(context);
   BIO *sealed = BIO_new(BIO_s_mem());
   BIO *source = BIO_new_socket(fd, BIO_NOCLOSE);

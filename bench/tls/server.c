@@ -11,23 +11,18 @@
  * Prints "PORT <n>" and runs until it is killed.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-enum { EVENTS_PER_WAIT = 1024, TRANSFER_BYTES = 64 * 1024, LISTEN_BACKLOG = 4096 };
+#include "../harness/server.h"
+
+enum { EVENTS_PER_WAIT = 1024, TRANSFER_BYTES = 64 * 1024 };
 enum { REQUEST_BYTES = 8 };
 
 struct connection {
@@ -47,11 +42,6 @@ static bool echoes;
 static int epoll;
 static SSL_CTX *context;
 static char buffer[TRANSFER_BYTES];
-
-static void fail(const char *what) {
-  perror(what);
-  exit(1);
-}
 
 static void watch(struct connection *connection, bool for_writable) {
   if (connection->waits_for_writable == for_writable) return;
@@ -175,26 +165,6 @@ static bool go_on(struct connection *connection) {
     if (!SSL_has_pending(connection->tls)) return true;
   }
   return echoes ? echo(connection) : transfer(connection);
-}
-
-static int start_listening(void) {
-  int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (listener < 0) fail("socket");
-  struct sockaddr_in address = {.sin_family = AF_INET,
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0) fail("bind");
-  if (listen(listener, LISTEN_BACKLOG) != 0) fail("listen");
-  socklen_t length = sizeof address;
-  if (getsockname(listener, (struct sockaddr *)&address, &length) != 0) fail("getsockname");
-  if (printf("PORT %u\n", ntohs(address.sin_port)) < 0 || fflush(stdout) != 0) fail("stdout");
-  return listener;
-}
-
-static void raise_descriptor_limit(void) {
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) fail("getrlimit");
-  limit.rlim_cur = limit.rlim_max;
-  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) fail("setrlimit");
 }
 
 static void make_context(const char *certificate, const char *key) {
