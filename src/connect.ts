@@ -28,9 +28,9 @@ export interface ConnectOptions {
   /** A Unix socket instead: a path, or a name in Linux's abstract namespace after a leading NUL. */
   path?: string;
   /** When to give up, name resolution included. */
-  deadline?: number;
+  deadline?: number | undefined;
   /** Gives up when it is aborted; its reason becomes the `cause` of the `CancelledError`. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** The address of this machine to connect from: a literal. Only addresses of its family are tried. */
   localAddress?: string;
   /** Restricts a host name to its IPv4 or IPv6 addresses. */

@@ -13,9 +13,9 @@ export interface SpawnOptions {
   /** Shown by `dump()`; the body function's name if not given. */
   name?: string;
   /** Cancels the fiber when it is aborted; its reason becomes the cancellation's. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Cancels the fiber at this point in time; `join` then rejects with a `TimeoutError`. */
-  deadline?: number;
+  deadline?: number | undefined;
 }
 
 /**

@@ -13,7 +13,7 @@ export interface SendFileOptions {
   offset?: number;
   /** How many bytes to send; up to the file's end if not given. */
   length?: number;
-  deadline?: number;
+  deadline?: number | undefined;
 }
 
 const sendFileOptions: ReadonlySet<string> = new Set(["offset", "length", "deadline"]);

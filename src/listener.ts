@@ -235,7 +235,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
    * passed it does not wait. Connections that `accept` returned are their owner's. Those whose
    * handshake has not ended are closed at once, as those in the backlog are.
    */
-  async close(options: { deadline?: number } = {}): Promise<void> {
+  async close(options: { deadline?: number | undefined } = {}): Promise<void> {
     checkOptions(options, closeOptions, "close");
     const until = checkedDeadline(options.deadline);
     this.#stop();

@@ -153,9 +153,9 @@ export interface ResolveOptions {
   /** Asks for IPv4 or IPv6 addresses alone. */
   family?: 4 | 6;
   /** When to give up. */
-  deadline?: number;
+  deadline?: number | undefined;
   /** Gives up when it is aborted; its reason becomes the `cause` of the `CancelledError`. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 const resolveOptions: ReadonlySet<string> = new Set(["family", "deadline", "signal"]);

@@ -16,9 +16,9 @@ export interface ScopeOptions {
   /** Shown by `dump()` and by errors; the body function's name if not given. */
   name?: string;
   /** Cancels the scope when it is aborted; its reason becomes the cancellation's. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Cancels the scope at this point in time; it then rejects with a `TimeoutError`. */
-  deadline?: number;
+  deadline?: number | undefined;
 }
 
 /** Fibers that end together; `scope` gives one to its body. */

@@ -136,7 +136,7 @@ export class Cluster implements AsyncDisposable, MemberHost {
    *
    * @throws {CancelledError} when the caller is cancelled; then the workers are ended at once
    */
-  async close(options: { deadline?: number } = {}): Promise<void> {
+  async close(options: { deadline?: number | undefined } = {}): Promise<void> {
     checkOptions(options, closeOptions, "close");
     const deadline = checkedDeadline(options.deadline);
     this.#stop();
