@@ -170,15 +170,7 @@ static uint64_t connect_all(uint32_t at_once) {
   return now_ns() - start;
 }
 
-static double fairness(void) {
-  double sum = 0, sum_of_squares = 0;
-  for (uint32_t index = 0; index < options.connections; index++) {
-    double requests = (double)connections[index].requests_in_windows;
-    sum += requests;
-    sum_of_squares += requests * requests;
-  }
-  return sum == 0 ? 0 : sum * sum / ((double)options.connections * sum_of_squares);
-}
+static uint64_t work_of(uint32_t index) { return connections[index].requests_in_windows; }
 
 static double work_per_unit(void) { return 1; }
 
@@ -236,7 +228,7 @@ int main(int argument_count, char **arguments) {
     connect_all(HELD_CONNECTS_AT_ONCE);
     keep_idle(epoll, options.connections, options.hold_seconds);
   } else {
-    obey(options.pid, connect_all(options.connections));
+    obey(options.pid, options.connections, connect_all(options.connections));
   }
   return 0;
 }

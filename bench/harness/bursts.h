@@ -40,10 +40,21 @@ static void start_all(void);
 /* Handles what is ready, and waits at most until the deadline for something to be. */
 static void turn(uint64_t deadline_ns);
 static bool is_parked(void);
-/* Jain's index: one if all connections had the same, 1 / N if one of N had everything. */
-static double fairness(void);
+/* What a connection has done in the windows of all bursts. */
+static uint64_t work_of(uint32_t index);
 /* How much work makes a unit of the output, such as a request or a MiB. */
 static double work_per_unit(void);
+
+/* Jain's index: one if all connections had the same, 1 / N if one of N had everything. */
+static double fairness(uint32_t connections) {
+  double sum = 0, sum_of_squares = 0;
+  for (uint32_t index = 0; index < connections; index++) {
+    double work = (double)work_of(index);
+    sum += work;
+    sum_of_squares += work * work;
+  }
+  return sum == 0 ? 0 : sum * sum / ((double)connections * sum_of_squares);
+}
 
 static void run_until(uint64_t deadline_ns) {
   while (now_ns() < deadline_ns) turn(deadline_ns);
@@ -67,7 +78,7 @@ static void read_cpu(pid_t pid, struct process_cpu *server, struct process_cpu *
   if (!process_cpu_read(getpid(), own)) fail("own CPU time");
 }
 
-static void burst(pid_t pid, double warmup_seconds, double window_seconds) {
+static void burst(pid_t pid, uint32_t connections, double warmup_seconds, double window_seconds) {
   struct process_cpu server_before, server_after, own_before, own_after;
   histogram_clear(&latencies);
   work_in_window = work_in_burst = 0;
@@ -86,7 +97,7 @@ static void burst(pid_t pid, double warmup_seconds, double window_seconds) {
   if (work_in_window == 0) fail_because("no request was answered in the window");
   printf("{\"requests\":%.6f,\"seconds\":%.6f,\"fairness\":%.6f,",
          (double)work_in_window / work_per_unit(),
-         (double)(window_end - window_start) / (double)SECOND_NS, fairness());
+         (double)(window_end - window_start) / (double)SECOND_NS, fairness(connections));
   printf("\"p50Us\":%.3f,\"p99Us\":%.3f,\"p999Us\":%.3f,\"maximumUs\":%.3f,",
          histogram_percentile_ns(&latencies, 0.5) / 1e3,
          histogram_percentile_ns(&latencies, 0.99) / 1e3,
@@ -103,7 +114,7 @@ static void burst(pid_t pid, double warmup_seconds, double window_seconds) {
 }
 
 /* Obeys commands until stdin ends. `pid` is the server's. */
-static void obey(pid_t pid, uint64_t accepted_ns) {
+static void obey(pid_t pid, uint32_t connections, uint64_t accepted_ns) {
   park_all();
   printf("{\"acceptedMs\":%.3f}\n", (double)accepted_ns / 1e6);
   if (fflush(stdout) != 0) fail("stdout");
@@ -119,7 +130,7 @@ static void obey(pid_t pid, uint64_t accepted_ns) {
     }
     /* The last resort, should a burst ever be stuck in a system call. */
     alarm((unsigned)(warmup_seconds + window_seconds + PARK_LIMIT_SECONDS) + 5);
-    burst(pid, warmup_seconds, window_seconds);
+    burst(pid, connections, warmup_seconds, window_seconds);
   }
 }
 

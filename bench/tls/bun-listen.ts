@@ -1,12 +1,11 @@
-// Bun.listen with TLS, as a careful program uses it: what is not taken is kept and sent on drain, and
-// until then nothing more is read from that connection.
+// Bun.listen with TLS, as a careful program uses it.
 
 import { writeSync } from "node:fs";
 import type { Socket } from "bun";
+import { type Echoing, echo, echoRest } from "../harness/bun-echo.ts";
 import { pattern, REQUEST_BYTES, TRANSFER_BYTES } from "./transfer.ts";
 
-interface Connection {
-  unsent: Uint8Array | null;
+interface Connection extends Echoing {
   request: Uint8Array;
   requestLength: number;
   toReceive: number;
@@ -14,31 +13,6 @@ interface Connection {
 }
 
 const [certificate = "", key = "", mode] = process.argv.slice(2);
-
-function echo(socket: Socket<Connection>, chunk: Uint8Array): void {
-  const { unsent } = socket.data;
-  if (unsent !== null) {
-    socket.data.unsent = Buffer.concat([unsent, chunk]);
-    return;
-  }
-  const taken = Math.max(socket.write(chunk), 0);
-  if (taken < chunk.byteLength) {
-    socket.data.unsent = chunk.subarray(taken);
-    socket.pause();
-  }
-}
-
-function echoRest(socket: Socket<Connection>): void {
-  const { unsent } = socket.data;
-  if (unsent === null) return;
-  const taken = Math.max(socket.write(unsent), 0);
-  if (taken < unsent.byteLength) {
-    socket.data.unsent = unsent.subarray(taken);
-    return;
-  }
-  socket.data.unsent = null;
-  socket.resume();
-}
 
 function receive(socket: Socket<Connection>, chunk: Uint8Array): void {
   const state = socket.data;

@@ -108,15 +108,7 @@ static double work_per_unit(void) {
   return options.mode == SEND || options.mode == RECEIVE ? 1024 * 1024 : 1;
 }
 
-static double fairness(void) {
-  double sum = 0, sum_of_squares = 0;
-  for (uint32_t index = 0; index < options.connections; index++) {
-    double work = (double)connections[index].work_in_windows;
-    sum += work;
-    sum_of_squares += work * work;
-  }
-  return sum == 0 ? 0 : sum * sum / ((double)options.connections * sum_of_squares);
-}
+static uint64_t work_of(uint32_t index) { return connections[index].work_in_windows; }
 
 static bool is_parked(void) { return busy == 0; }
 
@@ -474,7 +466,7 @@ int main(int argument_count, char **arguments) {
     connect_all(HELD_CONNECTS_AT_ONCE);
     keep_idle(epoll, options.connections, options.hold_seconds);
   } else {
-    obey(options.pid, connect_all(options.connections));
+    obey(options.pid, options.connections, connect_all(options.connections));
   }
   return 0;
 }
