@@ -136,19 +136,16 @@ function start(socket: Socket, setup: HandshakeSetup): void {
   };
   parsed.notify(noticesFor(who));
   const name = encoder.encode(serverName);
-  const begin = (resumed: Uint8Array): number =>
-    core.tlsStart(
-      handle,
-      context.id,
-      isServer ? 1 : 0,
-      passable(name),
-      name.byteLength,
-      passable(resumed),
-      resumed.byteLength,
-    );
-  let outcome = begin(session);
   // A session of another version of plait's, or a broken one, costs a full handshake and no more.
-  if (outcome === -Status.EINVAL && session.byteLength > 0) outcome = begin(noBytes);
+  const outcome = core.tlsStart(
+    handle,
+    context.id,
+    isServer ? 1 : 0,
+    passable(name),
+    name.byteLength,
+    passable(session),
+    session.byteLength,
+  );
   if (outcome < 0) throw failureOf(socket, -outcome);
   socket.usesTls = true;
   tellOf(handle, who);
