@@ -26,7 +26,7 @@ import { serverContext, type TlsContext } from "./tls/context.ts";
 import { handshake } from "./tls/handshake.ts";
 import type { TlsOptions } from "./tls/options.ts";
 import { serverSetup } from "./tls/start.ts";
-import { cancellation } from "./wait.ts";
+import { refusal } from "./wait.ts";
 
 /** Serves one connection. The socket is closed when it returns or throws. */
 export type Handler = (socket: Socket) => unknown;
@@ -195,9 +195,8 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     if (this.#handler !== undefined)
       throw new Error("this listener's connections go to its handler");
     if (this.closed) throw new SocketError("ERR_SOCKET_CLOSED", { syscall: "accept" });
-    const cancelled = cancellation("accept");
-    if (cancelled) throw cancelled;
-    if (until !== 0 && until <= core.now()) throw new TimeoutError({ syscall: "accept" });
+    const refused = refusal("accept", until);
+    if (refused !== undefined) throw refused;
     const socket = this.#unclaimed.shift();
     if (socket !== undefined) return immediate(socket, "accept");
     return new AcceptWait(this.#acceptor).startUntil(until);

@@ -1,11 +1,9 @@
 /** Suspending a fiber until another one says so: what synchronization primitives are built on. */
 
 import { checkedDeadline } from "./checks.ts";
-import { TimeoutError } from "./errors.ts";
 import { current, type Fiber } from "./fiber.ts";
-import { core } from "./native.ts";
 import { ParkingWait } from "./parking.ts";
-import { cancellation } from "./wait.ts";
+import { refusal } from "./wait.ts";
 
 class ParkWait<T> extends ParkingWait<T> {
   override get syscall(): string {
@@ -36,11 +34,8 @@ export function park<T = void>(deadline?: number): Promise<T> {
   } catch (error) {
     return Promise.reject(error);
   }
-  const cancelled = cancellation("park");
-  if (cancelled) return Promise.reject(cancelled);
-  if (until !== 0 && until <= core.now()) {
-    return Promise.reject(new TimeoutError({ syscall: "park" }));
-  }
+  const refused = refusal("park", until);
+  if (refused !== undefined) return Promise.reject(refused);
   const wait = new ParkWait<T>();
   fiber.parked = wait as ParkWait<unknown>;
   return wait.startUntil(until);

@@ -13,6 +13,7 @@ import {
   SocketError,
   TimeoutError,
 } from "./errors.ts";
+import { core } from "./native.ts";
 import { enlist, interrupt, notParked, type Parked, parkingTime } from "./scheduler.ts";
 
 /** What waits belong to: a fiber, or whatever runs outside of all fibers. */
@@ -41,6 +42,14 @@ export function cancellation(syscall: string): CancelledError | undefined {
   if (cancelledOwners === 0) return undefined;
   const owner = running.getStore();
   return owner?.isCancelled ? new CancelledError(owner.cancelReason, { syscall }) : undefined;
+}
+
+/** Why a call fails before it has done anything: its fiber is cancelled, or its time is up. */
+export function refusal(syscall: string, deadline: number): Error | undefined {
+  const cancelled = cancellation(syscall);
+  if (cancelled !== undefined) return cancelled;
+  if (deadline === 0 || deadline > core.now()) return undefined;
+  return new TimeoutError({ syscall });
 }
 
 let captured: (value: unknown) => void;

@@ -3,8 +3,9 @@
 import { checkedDeadline, checkedInteger, typeMistake } from "../checks.ts";
 import { ChannelClosedError } from "../errors.ts";
 import { immediate } from "../parking.ts";
+import { refusal } from "../wait.ts";
 import { Ring } from "./ring.ts";
-import { QueuedWait, refusal, WaitQueue } from "./wait_queue.ts";
+import { QueuedWait, WaitQueue } from "./wait_queue.ts";
 
 const sending = "channel send";
 const receiving = "channel receive";

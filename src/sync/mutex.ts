@@ -4,8 +4,8 @@ import { checkedDeadline } from "../checks.ts";
 import type { ErrorDetails } from "../errors.ts";
 import { Fiber } from "../fiber.ts";
 import { immediate } from "../parking.ts";
-import { outside, running, type WaitOwner } from "../wait.ts";
-import { QueuedWait, refusal, WaitQueue } from "./wait_queue.ts";
+import { outside, refusal, running, type WaitOwner } from "../wait.ts";
+import { QueuedWait, WaitQueue } from "./wait_queue.ts";
 
 const syscall = "mutex";
 

@@ -2,7 +2,8 @@
 
 import { checkedDeadline, checkedInteger } from "../checks.ts";
 import { immediate } from "../parking.ts";
-import { QueuedWait, refusal, WaitQueue } from "./wait_queue.ts";
+import { refusal } from "../wait.ts";
+import { QueuedWait, WaitQueue } from "./wait_queue.ts";
 
 const syscall = "semaphore";
 

@@ -1,9 +1,7 @@
 /** Waits in the order in which they came, each of which may leave from wherever it stands. */
 
-import { TimeoutError } from "../errors.ts";
 import { core } from "../native.ts";
 import { ParkingWait } from "../parking.ts";
-import { cancellation } from "../wait.ts";
 
 interface Queued {
   before: Queued | undefined;
@@ -69,12 +67,4 @@ export class WaitQueue<W extends Queued> {
     wait.before = undefined;
     wait.after = undefined;
   }
-}
-
-/** Why a call fails before it has done anything: its fiber is cancelled, or its time is up. */
-export function refusal(syscall: string, deadline: number): Error | undefined {
-  const cancelled = cancellation(syscall);
-  if (cancelled !== undefined) return cancelled;
-  if (deadline === 0 || deadline > core.now()) return undefined;
-  return new TimeoutError({ syscall });
 }
