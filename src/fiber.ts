@@ -27,6 +27,17 @@ export interface SpawnOptions {
  */
 export type FiberState = "running" | "waiting" | "done" | "failed" | "cancelled";
 
+/**
+ * @internal A name, or the function whose name it is. A function's name is asked for only when somebody
+ * wants to know: for a closure that was just made that takes half as long as to start a fiber.
+ */
+export type Named = string | { readonly name: string };
+
+/** @internal */
+export function nameOf(named: Named): string {
+  return typeof named === "string" ? named : named.name;
+}
+
 type Outcome = "done" | "failed" | "cancelled";
 
 let lastId = 0;
@@ -38,7 +49,7 @@ let lastFiber: Fiber<unknown> | undefined;
 export class Fiber<T = unknown> implements WaitOwner, Limited {
   /** Counts up from 1 within a thread. */
   readonly id: number = ++lastId;
-  readonly name: string;
+  readonly #named: Named;
   /** @internal */
   waits: Wait<unknown> | undefined = undefined;
   /** @internal The neighbours in the list of live fibers, in the order of their start. */
@@ -56,13 +67,17 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
   #limits: Limits | undefined = undefined;
 
   /** @internal Fibers come from `spawn`. */
-  constructor(name: string) {
-    this.name = name;
+  constructor(named: Named) {
+    this.#named = named;
     this.previousFiber = lastFiber;
     if (lastFiber === undefined) firstFiber = this;
     else lastFiber.nextFiber = this;
     lastFiber = this;
     liveFibers++;
+  }
+
+  get name(): string {
+    return nameOf(this.#named);
   }
 
   get state(): FiberState {
@@ -94,9 +109,9 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
    * @throws {CancelledError} when the fiber ended by its cancellation, or the caller is cancelled
    */
   join(deadline?: number): Promise<T> {
-    let until: number;
+    let until = 0;
     try {
-      until = checkedDeadline(deadline);
+      if (deadline !== undefined) until = checkedDeadline(deadline);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -267,7 +282,7 @@ const spawnOptions: ReadonlySet<string> = new Set(["name", "signal", "deadline"]
  */
 export function spawn<T>(body: () => T | PromiseLike<T>, options?: SpawnOptions): Fiber<T> {
   checkSpawn(body, options);
-  const fiber = new Fiber<T>(options?.name ?? body.name);
+  const fiber = new Fiber<T>(options?.name ?? body);
   if (options !== undefined) fiber.limit(options.signal, checkedDeadline(options.deadline));
   return startFiber(fiber, body);
 }

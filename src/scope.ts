@@ -5,12 +5,12 @@
  */
 
 import { checkedDeadline, checkedSignal, checkOptions, typeMistake } from "./checks.ts";
-import { CancelledError, TimeoutError } from "./errors.ts";
-import { checkSpawn, Fiber, type SpawnOptions, startFiber } from "./fiber.ts";
+import { CancelledError, type ErrorDetails, TimeoutError } from "./errors.ts";
+import { checkSpawn, Fiber, type Named, nameOf, type SpawnOptions, startFiber } from "./fiber.ts";
 import { type Limited, Limits } from "./limits.ts";
 import { core } from "./native.ts";
 import { ParkingWait } from "./parking.ts";
-import { cancellation, type WaitOwner } from "./wait.ts";
+import { cancelledRunning, type WaitOwner } from "./wait.ts";
 
 export interface ScopeOptions {
   /** Shown by `dump()` and by errors; the body function's name if not given. */
@@ -23,9 +23,8 @@ export interface ScopeOptions {
 
 /** Fibers that end together; `scope` gives one to its body. */
 export class Scope implements Limited {
-  readonly name: string;
-  /** @internal What it is called in errors and in `dump`. */
-  readonly title: string;
+  readonly #kind: string;
+  readonly #named: Named;
   /** @internal */
   wait: ScopeWait | undefined = undefined;
   /** Its fibers that have not ended, the body's included, the oldest first. */
@@ -43,9 +42,18 @@ export class Scope implements Limited {
   #suppressed: Set<unknown> | undefined = undefined;
 
   /** @internal Scopes come from `scope`. */
-  constructor(kind: string, name: string) {
-    this.name = name;
-    this.title = `${kind} ${name}`.trimEnd();
+  constructor(kind: string, named: Named) {
+    this.#kind = kind;
+    this.#named = named;
+  }
+
+  get name(): string {
+    return nameOf(this.#named);
+  }
+
+  /** @internal What it is called in errors and in `dump`. */
+  get title(): string {
+    return `${this.#kind} ${this.name}`.trimEnd();
   }
 
   /** Whether the body and all fibers have ended: then nothing can be spawned in it any more. */
@@ -69,7 +77,7 @@ export class Scope implements Limited {
   spawn<T>(body: () => T | PromiseLike<T>, options?: SpawnOptions): Fiber<T> {
     checkSpawn(body, options);
     if (this.#hasEnded) throw new Error(`${this.title} has ended: no fiber can start in it`);
-    const fiber = new MemberFiber<T>(options?.name ?? body.name, this);
+    const fiber = new MemberFiber<T>(options?.name ?? body, this);
     if (this.#isCancelled) fiber.cancel(this.#cancelReason);
     if (options !== undefined) fiber.limit(options.signal, checkedDeadline(options.deadline));
     return startFiber(fiber, body);
@@ -98,7 +106,7 @@ export class Scope implements Limited {
     const wait = new ScopeWait(this, isShielded);
     const ended = wait.startUntil(0);
     this.wait = wait;
-    this.#body = new BodyFiber(this.name, this);
+    this.#body = new BodyFiber(this.#named, this);
     if (signal !== undefined || deadline !== 0) this.#limits = new Limits(this, signal, deadline);
     startFiber(this.#body, body as (scope: unknown) => unknown, this);
     return ended;
@@ -193,7 +201,7 @@ export class Scope implements Limited {
     }
     const error = this.#hasFailed
       ? withSuppressed(this.#error, this.#suppressed, this.title)
-      : new CancelledError(this.#cancelReason, { syscall: this.title });
+      : new CancelledError(this.#cancelReason, details(this));
     const rejection = Promise.reject(error);
     // The wait may have to stand in line; whoever awaits the scope learns of the error then.
     rejection.catch(ignore);
@@ -227,8 +235,8 @@ export class MemberFiber<T> extends Fiber<T> {
   /** @internal */
   nextMember: MemberFiber<unknown> | undefined = undefined;
 
-  constructor(name: string, scope: Scope) {
-    super(name);
+  constructor(named: Named, scope: Scope) {
+    super(named);
     this.scope = scope;
     scope.add(this as MemberFiber<unknown>);
   }
@@ -295,14 +303,15 @@ export function runScope<S extends Scope>(
 ): Promise<unknown> {
   const deadline = checkedDeadline(options?.deadline);
   const signal = checkedSignal(options?.signal);
-  const { title } = scope;
-  const cancelled = cancellation(title);
-  if (cancelled) return Promise.reject(cancelled);
-  if (signal?.aborted) return Promise.reject(new CancelledError(signal.reason, { syscall: title }));
-  if (deadline !== 0 && deadline <= core.now()) {
-    return Promise.reject(new TimeoutError({ syscall: title }));
-  }
+  const cancelled = cancelledRunning();
+  if (cancelled !== undefined) throw new CancelledError(cancelled.cancelReason, details(scope));
+  if (signal?.aborted) throw new CancelledError(signal.reason, details(scope));
+  if (deadline !== 0 && deadline <= core.now()) throw new TimeoutError(details(scope));
   return scope.run(body as (scope: Scope) => unknown, signal, deadline);
+}
+
+function details(scope: Scope): ErrorDetails {
+  return { syscall: scope.title };
 }
 
 const scopeOptions: ReadonlySet<string> = new Set(["name", "signal", "deadline"]);
@@ -332,7 +341,7 @@ export function scope<T>(
   try {
     if (typeof body !== "function") throw typeMistake("scope takes a function");
     if (options !== undefined) checkOptions(options, scopeOptions, "scope");
-    const scope = new Scope("scope", options?.name ?? body.name);
+    const scope = new Scope("scope", options?.name ?? body);
     return runScope(scope, body, options) as Promise<T>;
   } catch (error) {
     return Promise.reject(error);
@@ -352,7 +361,7 @@ export async function shield<T>(body: () => T | PromiseLike<T>, deadline: number
   if (typeof body !== "function") throw typeMistake("shield takes a function");
   if (deadline === undefined) throw typeMistake("shield takes a deadline, or 0 for none");
   const until = checkedDeadline(deadline);
-  const scope = new Scope("shield", body.name);
-  if (until !== 0 && until <= core.now()) throw new TimeoutError({ syscall: scope.title });
+  const scope = new Scope("shield", body);
+  if (until !== 0 && until <= core.now()) throw new TimeoutError(details(scope));
   return scope.run(() => body(), undefined, until, true) as Promise<T>;
 }

@@ -37,11 +37,17 @@ export function countCancelled(change: 1 | -1): void {
   cancelledOwners += change;
 }
 
-/** The error that every wait of the running fiber fails with, if it is cancelled. */
-export function cancellation(syscall: string): CancelledError | undefined {
+/** The running fiber, if it is cancelled. */
+export function cancelledRunning(): WaitOwner | undefined {
   if (cancelledOwners === 0) return undefined;
   const owner = running.getStore();
-  return owner?.isCancelled ? new CancelledError(owner.cancelReason, { syscall }) : undefined;
+  return owner?.isCancelled ? owner : undefined;
+}
+
+/** The error that every wait of the running fiber fails with, if it is cancelled. */
+export function cancellation(syscall: string): CancelledError | undefined {
+  const owner = cancelledRunning();
+  return owner && new CancelledError(owner.cancelReason, { syscall });
 }
 
 /** Why a call fails before it has done anything: its fiber is cancelled, or its time is up. */

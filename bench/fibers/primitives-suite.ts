@@ -11,6 +11,7 @@ import { measured } from "./measured.ts";
 const columns = {
   spawnJoinNs: "spawn+join",
   pausedNs: "with one await",
+  scopeNs: "in scopes",
   rendezvousNs: "channel of 0",
   bufferedNs: "channel of 100",
   mutexNs: "mutex",

@@ -15,6 +15,7 @@ import (
 const (
 	count          = 100_000
 	fibersTogether = 1_000
+	fibersPerScope = 4
 	contenders     = 10
 	warmupSamples  = 2
 	samples        = 7
@@ -56,6 +57,20 @@ func spawnAndJoin(body func()) {
 		for _, done := range ended {
 			<-done
 		}
+	}
+}
+
+func scopes() {
+	for started := 0; started < count; started += fibersPerScope {
+		var group sync.WaitGroup
+		group.Add(fibersPerScope)
+		for fiber := 0; fiber < fibersPerScope; fiber++ {
+			go func() {
+				runtime.Gosched()
+				group.Done()
+			}()
+		}
+		group.Wait()
 	}
 }
 
@@ -116,6 +131,7 @@ func main() {
 	err := json.NewEncoder(os.Stdout).Encode(map[string]float64{
 		"spawnJoinNs":  medianCpuNs(samples, func() { spawnAndJoin(func() {}) }),
 		"pausedNs":     medianCpuNs(samples, func() { spawnAndJoin(runtime.Gosched) }),
+		"scopeNs":      medianCpuNs(samples, scopes),
 		"rendezvousNs": medianCpuNs(samples, func() { transfer(0) }),
 		"bufferedNs":   medianCpuNs(samples, func() { transfer(100) }),
 		"mutexNs":      medianCpuNs(samples, handOver),

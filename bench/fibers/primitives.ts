@@ -1,28 +1,60 @@
-// Times spawn and join, channels, a mutex and sleeps. The argument is the driver: attached or
+// Times spawn and join, scopes, channels, a mutex and sleeps. The argument is the driver: attached or
 // blocking. Prints one line of JSON. promises.mjs and primitives.go do the same work.
 
 import { writeSync } from "node:fs";
-import { block, Channel, Mutex, sleep, spawn } from "../../index.ts";
+import { block, Channel, Mutex, scope, sleep, spawn } from "../../index.ts";
 import {
   CONTENDERS,
   COUNT,
+  check,
+  FIBERS_PER_SCOPE,
   FIBERS_TOGETHER,
   medianCpuNs,
   SLEEP_SAMPLES,
   sleepMs,
 } from "./work.mjs";
 
-async function empty(): Promise<void> {}
-
-async function paused(): Promise<void> {
-  await null;
-}
-
-async function spawnAndJoin(count: number, body: () => Promise<void>): Promise<void> {
+// Each body is a closure of its own, as in most programs.
+async function spawnAndJoin(count: number): Promise<void> {
+  let ended = 0;
   for (let started = 0; started < count; started += FIBERS_TOGETHER) {
-    const fibers = Array.from({ length: FIBERS_TOGETHER }, () => spawn(body));
+    const fibers = Array.from({ length: FIBERS_TOGETHER }, () =>
+      spawn(async () => {
+        ended++;
+      }),
+    );
     for (const fiber of fibers) await fiber.join();
   }
+  check(ended, count);
+}
+
+async function spawnPauseAndJoin(count: number): Promise<void> {
+  let ended = 0;
+  for (let started = 0; started < count; started += FIBERS_TOGETHER) {
+    const fibers = Array.from({ length: FIBERS_TOGETHER }, () =>
+      spawn(async () => {
+        await null;
+        ended++;
+      }),
+    );
+    for (const fiber of fibers) await fiber.join();
+  }
+  check(ended, count);
+}
+
+async function scopes(count: number): Promise<void> {
+  let ended = 0;
+  for (let started = 0; started < count; started += FIBERS_PER_SCOPE) {
+    await scope(async (s) => {
+      for (let fiber = 0; fiber < FIBERS_PER_SCOPE; fiber++) {
+        s.spawn(async () => {
+          await null;
+          ended++;
+        });
+      }
+    });
+  }
+  check(ended, count);
 }
 
 async function transfer(count: number, capacity: number): Promise<void> {
@@ -34,7 +66,7 @@ async function transfer(count: number, capacity: number): Promise<void> {
   let received = 0;
   while ((await channel.receive()) !== null) received++;
   await sender.join();
-  if (received !== count) throw new Error(`${received} of ${count} items`);
+  check(received, count);
 }
 
 async function handOver(count: number): Promise<void> {
@@ -50,7 +82,7 @@ async function handOver(count: number): Promise<void> {
     }),
   );
   for (const fiber of fibers) await fiber.join();
-  if (locked !== count) throw new Error(`${locked} of ${count} locks`);
+  check(locked, count);
 }
 
 async function sleepAll(count: number): Promise<void> {
@@ -60,8 +92,9 @@ async function sleepAll(count: number): Promise<void> {
 
 async function main(): Promise<void> {
   const result = {
-    spawnJoinNs: await medianCpuNs((count) => spawnAndJoin(count, empty), COUNT),
-    pausedNs: await medianCpuNs((count) => spawnAndJoin(count, paused), COUNT),
+    spawnJoinNs: await medianCpuNs(spawnAndJoin, COUNT),
+    pausedNs: await medianCpuNs(spawnPauseAndJoin, COUNT),
+    scopeNs: await medianCpuNs(scopes, COUNT),
     rendezvousNs: await medianCpuNs((count) => transfer(count, 0), COUNT),
     bufferedNs: await medianCpuNs((count) => transfer(count, 100), COUNT),
     mutexNs: await medianCpuNs(handOver, COUNT),

@@ -6,6 +6,8 @@ import { writeSync } from "node:fs";
 import {
   CONTENDERS,
   COUNT,
+  check,
+  FIBERS_PER_SCOPE,
   FIBERS_TOGETHER,
   medianCpuNs,
   SLEEP_SAMPLES,
@@ -66,17 +68,47 @@ class Mutex {
   }
 }
 
-async function empty() {}
-
-async function paused() {
-  await null;
-}
-
-async function spawnAndJoin(count, body) {
+async function callAndAwait(count) {
+  let ended = 0;
   for (let started = 0; started < count; started += FIBERS_TOGETHER) {
-    const promises = Array.from({ length: FIBERS_TOGETHER }, () => body());
+    const promises = Array.from({ length: FIBERS_TOGETHER }, () =>
+      (async () => {
+        ended++;
+      })(),
+    );
     for (const promise of promises) await promise;
   }
+  check(ended, count);
+}
+
+async function callPauseAndAwait(count) {
+  let ended = 0;
+  for (let started = 0; started < count; started += FIBERS_TOGETHER) {
+    const promises = Array.from({ length: FIBERS_TOGETHER }, () =>
+      (async () => {
+        await null;
+        ended++;
+      })(),
+    );
+    for (const promise of promises) await promise;
+  }
+  check(ended, count);
+}
+
+async function awaitAll(count) {
+  let ended = 0;
+  for (let started = 0; started < count; started += FIBERS_PER_SCOPE) {
+    const promises = [];
+    for (let fiber = 0; fiber < FIBERS_PER_SCOPE; fiber++) {
+      const body = async () => {
+        await null;
+        ended++;
+      };
+      promises.push(body());
+    }
+    await Promise.all(promises);
+  }
+  check(ended, count);
 }
 
 async function transfer(count, capacity) {
@@ -89,7 +121,7 @@ async function transfer(count, capacity) {
   let received = 0;
   while ((await channel.receive()) !== null) received++;
   await sender;
-  if (received !== count) throw new Error(`${received} of ${count} items`);
+  check(received, count);
 }
 
 async function handOver(count) {
@@ -103,7 +135,7 @@ async function handOver(count) {
     }
   };
   await Promise.all(Array.from({ length: CONTENDERS }, contend));
-  if (locked !== count) throw new Error(`${locked} of ${count} locks`);
+  check(locked, count);
 }
 
 async function sleepAll(count) {
@@ -115,8 +147,9 @@ async function sleepAll(count) {
 }
 
 const result = {
-  spawnJoinNs: await medianCpuNs((count) => spawnAndJoin(count, empty), COUNT),
-  pausedNs: await medianCpuNs((count) => spawnAndJoin(count, paused), COUNT),
+  spawnJoinNs: await medianCpuNs(callAndAwait, COUNT),
+  pausedNs: await medianCpuNs(callPauseAndAwait, COUNT),
+  scopeNs: await medianCpuNs(awaitAll, COUNT),
   rendezvousNs: await medianCpuNs((count) => transfer(count, 0), COUNT),
   bufferedNs: await medianCpuNs((count) => transfer(count, 100), COUNT),
   mutexNs: await medianCpuNs(handOver, COUNT),

@@ -4,12 +4,18 @@
 /** Operations of each kind in one sample; of sleepers, all at once. */
 export const COUNT = 100_000;
 export const FIBERS_TOGETHER = 1_000;
+export const FIBERS_PER_SCOPE = 4;
 export const CONTENDERS = 10;
 
 const WARMUP_SAMPLES = 2;
 const SAMPLES = 7;
 /** Sleepers take their time. */
 export const SLEEP_SAMPLES = 3;
+
+/** Sees to it that the work was done. */
+export function check(done, count) {
+  if (done !== count) throw new Error(`${done} of ${count} done`);
+}
 
 function median(values) {
   return values.sort((left, right) => left - right)[values.length >> 1];
