@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/exports.zig by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
-export const abiNumber = 1001544111;
+export const abiNumber = 2061869776;
 
 export const Status = {
   ok: 0,
@@ -175,6 +175,7 @@ export const symbols = {
   plait_cancel: { args: ["i32", "i32"], returns: "i32" },
   plait_drop: { args: ["i32"], returns: "i32" },
   plait_receive: { args: ["i32", "ptr", "f64", "f64", "i32"], returns: "i32" },
+  plait_tryReceive: { args: ["i32", "ptr", "f64"], returns: "i32" },
   plait_send: { args: ["i32", "ptr", "f64", "f64", "i32"], returns: "i32" },
   plait_sendVector: { args: ["i32", "ptr", "u32", "f64", "i32"], returns: "i32" },
   plait_sendFile: { args: ["i32", "i32", "f64", "f64", "i32"], returns: "i32" },

@@ -221,6 +221,25 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
   }
 
   /**
+   * Receives into `buffer` what has come by now, without waiting. So it tells whether a connection that
+   * was idle has ended meanwhile: a `read` would wait if not.
+   *
+   * @returns the number of bytes; 0 at the end of the stream; undefined when nothing has come, or a
+   *   `read` of another fiber waits for it
+   * @throws {RangeError} for a buffer without room, {TypeError} for one that is detached
+   * @throws {SocketError} `ECONNRESET` and the like, `ERR_SOCKET_CLOSED`
+   */
+  tryRead(buffer: ArrayBufferView): number | undefined {
+    const bytes = viewOf(buffer, "tryRead");
+    if (bytes.byteLength === 0) throw emptyBuffer(bytes);
+    const handle = this.#openHandle("read");
+    const count = core.tryReceive(handle, bytes, bytes.byteLength);
+    if (count >= 0) return this.received(count);
+    if (-count === Status.wouldBlock) return undefined;
+    throw socketFailure(this, -count, "read");
+  }
+
+  /**
    * The next chunk of the stream, as long as what is there but at most 64 KiB; null at the end. It
    * holds no buffer while it waits, which makes it the way to read for a server with many idle
    * connections.

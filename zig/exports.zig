@@ -229,6 +229,11 @@ pub fn receive(handle: i32, buffer: [*]u8, offset: f64, length: f64, granted: i3
     return streams.receive(scheduler(), handle, buffer + start, @trunc(length), granted != 0).code();
 }
 
+/// Receives what is there by now, at most `length` bytes, as long as nobody waits for it.
+pub fn tryReceive(handle: i32, buffer: [*]u8, length: f64) callconv(.c) i32 {
+    return streams.tryReceive(scheduler(), handle, buffer, @trunc(length)).code();
+}
+
 /// Sends from `buffer + offset`. A value short of `length` leaves the turn with the caller.
 pub fn send(handle: i32, buffer: [*]const u8, offset: f64, length: f64, granted: i32) callconv(.c) i32 {
     const start: usize = @trunc(offset);

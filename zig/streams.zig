@@ -84,6 +84,16 @@ pub fn receive(scheduler: *Scheduler, handle: i32, buffer: [*]u8, length: usize,
     return outcome;
 }
 
+/// Receives what is there by now, although no poll has told of it yet, and whatever is left of the
+/// budget. Those that wait come first: while there are any it says `would_block`.
+pub fn tryReceive(scheduler: *Scheduler, handle: i32, buffer: [*]u8, length: usize) Outcome {
+    const index = find(scheduler, handle, .stream) orelse return failed(.stale_handle);
+    const socket = scheduler.sockets.at(index);
+    if (socket.flags.read_granted or !socket.readers.isEmpty()) return failed(.would_block);
+    setReady(scheduler, socket, .readable);
+    return receive(scheduler, handle, buffer, length, true);
+}
+
 fn receiveNow(scheduler: *Scheduler, socket: *Socket, buffer: [*]u8, length: usize) Outcome {
     assert(length > 0); // to receive nothing would look like the end
     if (socket.flags.end_of_stream) return .{ .value = 0 };
