@@ -17,7 +17,13 @@ export { CancelledError, ChannelClosedError, SocketError, TimeoutError } from ".
 export { current, type Fiber, type FiberState, type SpawnOptions, spawn } from "./src/fiber.ts";
 export type { SendFileOptions } from "./src/files.ts";
 export type { KeepAliveOptions } from "./src/keep_alive.ts";
-export { type Handler, type Listener, type ListenOptions, listen } from "./src/listener.ts";
+export {
+  type CloseOptions,
+  type Handler,
+  type Listener,
+  type ListenOptions,
+  listen,
+} from "./src/listener.ts";
 export { type ResolveOptions, resolve } from "./src/names.ts";
 export { dump, type Stats, stats } from "./src/observe.ts";
 export { park, unpark } from "./src/park.ts";

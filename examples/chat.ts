@@ -10,10 +10,8 @@ import {
   deadline,
   listen,
   type Socket,
-  SocketError,
   scope,
   shield,
-  TimeoutError,
   yieldNow,
 } from "../index.ts";
 
@@ -94,28 +92,20 @@ async function serve(socket: Socket): Promise<void> {
   }
 }
 
-/** Serves a client, whatever becomes of it: only a mistake in this program ends the server. */
+/** Serves a client; the listener closes its socket, and thinks nothing of a connection that breaks. */
 async function welcome(socket: Socket): Promise<void> {
   try {
     await serve(socket);
   } catch (error) {
-    if (error instanceof CancelledError) {
-      // One that does not read has a second, and no more.
-      const goodbye = () => socket.write("* the server stops\n");
-      await shield(goodbye, deadline(1000)).catch(() => {});
-    } else if (!(error instanceof SocketError || error instanceof TimeoutError)) {
-      throw error;
-    }
-  } finally {
-    socket.close();
+    if (!(error instanceof CancelledError)) throw error;
+    await shield(() => socket.write("* the server stops\n"), deadline(1000));
   }
 }
 
-await scope(async (server) => {
-  await using listener = await listen({ host: "127.0.0.1", port });
-  process.once("SIGINT", () => listener.close());
-  console.log(`chat at ${listener.address} port ${listener.port}`);
-  for await (const socket of listener) server.spawn(() => welcome(socket), { name: "client" });
+const listener = await listen({ host: "127.0.0.1", port }, welcome);
+console.log(`chat at ${listener.address} port ${listener.port}`);
+process.once("SIGINT", () => {
   members.clear(); // None needs to hear that all the others leave.
-  server.cancel("the server stops");
+  // One that does not read has a second, and no more.
+  void listener.close({ cancel: "the server stops", deadline: deadline(2000) });
 });

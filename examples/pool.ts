@@ -8,13 +8,13 @@ import {
   connect,
   deadline,
   listen,
-  race,
   Semaphore,
   type SemaphorePermit,
   type Socket,
   scope,
-  yieldNow,
 } from "../index.ts";
+
+const scratch = new Uint8Array(1);
 
 /** A connection for one user, who gives it back by disposing of the lease. */
 export class Lease implements Disposable {
@@ -60,7 +60,7 @@ export class Pool implements AsyncDisposable {
     try {
       if (this.#isClosed) throw new Error("the pool is closed");
       const target = { ...this.#target, deadline: until };
-      const socket = (await this.#takeIdle()) ?? (await connect(target));
+      const socket = this.#takeIdle() ?? (await connect(target));
       return new Lease(socket, (isReusable) => this.#giveBack(socket, isReusable, permit));
     } catch (error) {
       permit.release();
@@ -80,15 +80,10 @@ export class Pool implements AsyncDisposable {
     await this.close();
   }
 
-  async #takeIdle(): Promise<Socket | undefined> {
+  #takeIdle(): Socket | undefined {
     for (let socket: Socket | undefined; (socket = this.#idle.pop()) !== undefined; ) {
-      let isUsable = false;
-      try {
-        isUsable = await isSilent(socket);
-      } finally {
-        if (!isUsable) socket.close();
-      }
-      if (isUsable) return socket;
+      if (isSilent(socket)) return socket;
+      socket.close();
     }
     return undefined;
   }
@@ -101,16 +96,12 @@ export class Pool implements AsyncDisposable {
 }
 
 /** Whether a connection has neither ended nor failed while it was idle, nor brought anything. */
-function isSilent(socket: Socket): Promise<boolean> {
-  const heard = (): boolean => false;
-  return race([
-    () => socket.read(new Uint8Array(1)).then(heard, heard),
-    async () => {
-      await yieldNow(); // In the next turn the core learns what has come,
-      await yieldNow(); // and in the one after that the read would have ended.
-      return true;
-    },
-  ]);
+function isSilent(socket: Socket): boolean {
+  try {
+    return socket.tryRead(scratch) === undefined;
+  } catch {
+    return false;
+  }
 }
 
 if (import.meta.main) {

@@ -77,6 +77,17 @@ const listenOptions: ReadonlySet<string> = new Set([
   "tls",
 ]);
 
+/** How a listener ends. */
+export interface CloseOptions {
+  /** When the handlers that still run are cancelled, and their sockets closed; never, if not given. */
+  deadline?: number | undefined;
+  /**
+   * Cancels the handlers at once, with this reason, but leaves their sockets open until they end or the
+   * deadline passes: so they can say goodbye, under `shield`.
+   */
+  cancel?: unknown;
+}
+
 const encoder = new TextEncoder();
 const defaultBacklog = 4096;
 
@@ -229,17 +240,19 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
   }
 
   /**
-   * Stops listening, then waits for the handlers that still run. At the deadline it cancels them and
-   * closes their sockets. Without a deadline it waits for as long as they take; with one that has
-   * passed it does not wait. Connections that `accept` returned are their owner's. Those whose
-   * handshake has not ended are closed at once, as those in the backlog are.
+   * Stops listening, then waits for the handlers that still run; `cancel` has them end. At the deadline
+   * it cancels them and closes their sockets. Without a deadline it waits for as long as they take; with
+   * one that has passed it does not wait. Connections that `accept` returned are their owner's. Those
+   * whose handshake has not ended are closed at once, as those in the backlog are. A handler that calls
+   * it is neither cancelled nor waited for.
    */
-  async close(options: { deadline?: number | undefined } = {}): Promise<void> {
+  async close(options: CloseOptions = {}): Promise<void> {
     checkOptions(options, closeOptions, "close");
     const until = checkedDeadline(options.deadline);
     this.#stop();
     const caller = current();
     const others = [...this.#handlers].filter((fiber) => fiber !== caller);
+    if (options.cancel !== undefined) for (const fiber of others) fiber.cancel(options.cancel);
     try {
       for (const fiber of others) {
         await fiber.join(until).catch((error: unknown) => {
@@ -352,7 +365,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
   }
 }
 
-const closeOptions: ReadonlySet<string> = new Set(["deadline"]);
+const closeOptions: ReadonlySet<string> = new Set(["deadline", "cancel"]);
 
 /**
  * Listens at a TCP port or a Unix socket. Each connection runs `handler` on a fiber of its own; without

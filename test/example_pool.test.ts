@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { type Lease, Pool } from "../examples/pool.ts";
-import { deadline, type Listener, listen, now, type Socket, scope, sleep } from "../index.ts";
+import { deadline, type Listener, listen, now, park, type Socket, scope, sleep } from "../index.ts";
 import { exampleCommand } from "./support/examples.ts";
 import { failureOf } from "./support/failure.ts";
 import { freePort } from "./support/free_port.ts";
@@ -145,13 +145,17 @@ for (const [what, end] of endings) {
   });
 }
 
-test("a cancelled user leaves an idle connection's place free", async () => {
+test("a cancelled user leaves its connection's place free", async () => {
   await using server = await EchoServer.start();
   await using pool = server.pool(1);
   await exchange(pool);
   await scope(async (users) => {
-    // It has the permit at once, and is cancelled while it looks at the connection.
-    users.spawn(() => pool.take()).cancel();
+    const user = users.spawn(async () => {
+      using _ = await pool.take();
+      await park();
+    });
+    await pollUntil("the user has the connection", () => user.state === "waiting");
+    user.cancel();
   });
   await exchange(pool);
   await pollUntil("the server has one connection left", () => server.open === 1);

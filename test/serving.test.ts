@@ -3,6 +3,7 @@ import {
   connect,
   current,
   deadline,
+  Event,
   type Handler,
   type Listener,
   listen,
@@ -10,6 +11,7 @@ import {
   park,
   type Socket,
   SocketError,
+  shield,
   sleep,
   spawn,
   stats,
@@ -232,6 +234,47 @@ test("close with a deadline ends what is left", async () => {
   for (const error of errors) expect(error).toMatchObject({ code: "ECANCELED" });
 });
 
+test("close with a reason cancels the handlers, which can still say goodbye", async () => {
+  const causes: unknown[] = [];
+  let running = 0;
+  const listener = await serve(async (socket) => {
+    running++;
+    try {
+      await socket.next();
+    } catch (error) {
+      causes.push((error as Error).cause);
+      await shield(() => socket.write("goodbye"), deadline(5000));
+    }
+  });
+  await using first = await dial(listener);
+  await using second = await dial(listener);
+  await pollUntil("the handlers run", () => running === 2);
+  await listener.close({ cancel: "for repairs", deadline: deadline(5000) });
+  expect(causes).toEqual(["for repairs", "for repairs"]);
+  expect([await readText(first), await readText(second)]).toEqual(["goodbye", "goodbye"]);
+  expect(listener.connections).toBe(0);
+});
+
+test("close with a reason and a deadline ends goodbyes that take too long", async () => {
+  const goodbye = new Event();
+  const listener = await serve(async (socket) => {
+    try {
+      await park();
+    } finally {
+      goodbye.set();
+      await shield(() => socket.next(), 0);
+    }
+  });
+  await using client = await dial(listener);
+  await pollUntil("the handler runs", () => listener.connections === 1);
+  const end = deadline(30);
+  await listener.close({ cancel: "for repairs", deadline: end });
+  expect(goodbye.isSet).toBe(true);
+  expect(now()).toBeGreaterThanOrEqual(end);
+  expect(await client.next()).toBeNull();
+  expect(listener.connections).toBe(0);
+});
+
 test("close with a deadline returns as soon as the last handler has ended", async () => {
   const listener = await serve(untilEnd);
   const client = await dial(listener);
@@ -266,6 +309,33 @@ test("what accept returned outlives the listener", async () => {
   await server.write("still here");
   server.close();
   expect(await readText(client)).toBe("still here");
+});
+
+test("a handler that closes its listener with a reason is not cancelled itself", async () => {
+  const others = new Event();
+  let reasons = 0;
+  const listener = await serve(async (socket) => {
+    if ((await socket.read(new Uint8Array(1))) === 0) throw new Error("nothing was said");
+    try {
+      if (others.isSet) {
+        await listener.close({ cancel: "closed from within" });
+        await socket.write("the last one");
+      } else {
+        others.set();
+        await park();
+      }
+    } finally {
+      reasons++;
+    }
+  });
+  await using first = await dial(listener);
+  await first.write("1");
+  await others.wait(deadline(5000));
+  await using second = await dial(listener);
+  await second.write("2");
+  expect(await readText(second)).toBe("the last one");
+  expect(await readText(first)).toBe("");
+  expect(reasons).toBe(2);
 });
 
 test("a handler may close its own listener", async () => {
