@@ -1,4 +1,4 @@
-// Generated from zig/abi.zig and zig/exports.zig by `zig build abi`. Do not edit.
+// Generated from zig/abi.zig and the exports by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
 export const abiNumber = 2061869776;

@@ -2,7 +2,8 @@
 /**
  * The core's functions and the memory that it shares. The only file that knows `bun:ffi`.
  *
- * Each function returns a value of 0 or more, or a negated `Status`; zig/exports.zig documents them.
+ * Each function returns a value of 0 or more, or a negated `Status`; zig/exports.zig and
+ * zig/tls/exports.zig document them.
  */
 
 import { type ConvertFns, dlopen, ptr, toArrayBuffer } from "bun:ffi";

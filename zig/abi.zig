@@ -1,6 +1,6 @@
 //! What crosses the boundary between the core and TypeScript, written once: status codes, waiter
 //! kinds, flags, limits and the layout of the memory that both sides read. `generate_abi.zig` turns
-//! this file and `exports.zig` into `src/abi.ts`.
+//! this file and the exports into `src/abi.ts`.
 
 const std = @import("std");
 
@@ -91,6 +91,11 @@ pub const Status = enum(i32) {
         return -@intFromEnum(status);
     }
 };
+
+/// What an export returns that has no value: 0, or the status by which it failed.
+pub fn result(status: ?Status) i32 {
+    return if (status) |failure| failure.code() else 0;
+}
 
 /// What a waiter waits for.
 pub const WaitKind = enum(i32) {

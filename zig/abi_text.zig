@@ -2,7 +2,9 @@
 
 const std = @import("std");
 const abi = @import("abi.zig");
-const exports = @import("exports.zig");
+
+/// Whose public functions are exported.
+pub const exports = .{ @import("exports.zig"), @import("tls/exports.zig") };
 
 /// What every exported symbol begins with.
 pub const prefix = "plait_";
@@ -14,7 +16,7 @@ pub const number: u32 = hash: {
 };
 
 pub const module = std.fmt.comptimePrint(
-    \\// Generated from zig/abi.zig and zig/exports.zig by `zig build abi`. Do not edit.
+    \\// Generated from zig/abi.zig and the exports by `zig build abi`. Do not edit.
     \\
     \\/** Changes with anything below; the core reports the number that it was built with. */
     \\export const abiNumber = {d};
@@ -75,14 +77,16 @@ fn symbols() []const u8 {
     var out: []const u8 =
         "\n/** The core's functions as `dlopen` of bun:ffi takes them. */\nexport const symbols = {\n" ++
         "  plait_abi: { args: [], returns: \"i32\" },\n";
-    for (@typeInfo(exports).@"struct".decls) |declaration| {
-        const function = @typeInfo(@TypeOf(@field(exports, declaration.name))).@"fn";
-        out = out ++ "  " ++ prefix ++ declaration.name ++ ": { args: [";
-        for (function.params, 0..) |parameter, index| {
-            if (index > 0) out = out ++ ", ";
-            out = out ++ "\"" ++ ffiType(parameter.type.?) ++ "\"";
+    for (exports) |File| {
+        for (@typeInfo(File).@"struct".decls) |declaration| {
+            const function = @typeInfo(@TypeOf(@field(File, declaration.name))).@"fn";
+            out = out ++ "  " ++ prefix ++ declaration.name ++ ": { args: [";
+            for (function.params, 0..) |parameter, index| {
+                if (index > 0) out = out ++ ", ";
+                out = out ++ "\"" ++ ffiType(parameter.type.?) ++ "\"";
+            }
+            out = out ++ "], returns: \"" ++ ffiType(function.return_type.?) ++ "\" },\n";
         }
-        out = out ++ "], returns: \"" ++ ffiType(function.return_type.?) ++ "\" },\n";
     }
     return out ++ "} as const;\n";
 }

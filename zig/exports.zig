@@ -1,6 +1,7 @@
-//! The C ABI, whole: every public function here is exported by `library.zig` under its name with
-//! `plait_` before it, for names like `close` are the C library's. Every function belongs to the calling thread's scheduler, which `open` makes.
-//! Unless it says otherwise, a function returns a value of 0 or more, or a negated `Status`.
+//! The C ABI, together with `tls/exports.zig`: every public function is exported by `library.zig` under
+//! its name with `plait_` before it, for names like `close` are the C library's. Every function belongs
+//! to the calling thread's scheduler, which `open` makes. Unless it says otherwise, a function returns a
+//! value of 0 or more, or a negated `Status`.
 //!
 //! Memory: pointers into JavaScript's memory are used during the call only. The block that `shared`
 //! returns belongs to the scheduler and lives as long as its thread's VM.
@@ -15,71 +16,22 @@ const options = @import("options.zig");
 const scheduler_module = @import("scheduler.zig");
 const streams = @import("streams.zig");
 const system = @import("system.zig");
-const tls_contexts = @import("tls/contexts.zig");
-const tls_credentials = @import("tls/credentials.zig");
+const thread = @import("thread.zig");
 const tls_handshakes = @import("tls/handshakes.zig");
-const tls_openssl = @import("tls/openssl.zig");
-const tls_reasons = @import("tls/reasons.zig");
-const tls_reports = @import("tls/reports.zig");
 const tls_transfers = @import("tls/transfers.zig");
 const watching = @import("watching.zig");
-const Scheduler = scheduler_module.Scheduler;
 const Status = abi.Status;
-const waker_module = @import("waker.zig");
-const Waker = waker_module.Waker;
+const scheduler = thread.scheduler;
+const result = abi.result;
 
-threadlocal var current: ?*Scheduler = null;
-threadlocal var waker: *Waker = undefined;
-threadlocal var waker_number: u64 = 0;
-threadlocal var bell: system.Descriptor = -1;
-threadlocal var bell_inode: ?u64 = null;
-/// How often the thread has made a scheduler.
-threadlocal var openings: u32 = 0;
-
-const allocator = std.heap.c_allocator;
-
-/// The thread's scheduler. TypeScript opens it before it makes any other call.
-fn scheduler() *Scheduler {
-    return current.?;
-}
-
-fn result(status: ?Status) i32 {
-    return if (status) |failure| failure.code() else 0;
-}
-
-/// Makes the thread's scheduler and its waker thread. When the module is loaded anew in a thread that
-/// has a scheduler (`bun --hot`), that one is retired: its sockets are closed and its handles stale.
+/// Makes the thread's scheduler, or makes it anew.
 pub fn open() callconv(.c) i32 {
-    if (current != null) waker_module.retire(waker_number, .keep_shared);
-    current = null;
-    system.onThreadEnd(threadEnded);
-    system.keepLoaded();
-    system.ignoreBrokenPipeSignal();
-    const created = Scheduler.create(allocator) orelse return Status.EMFILE.code();
-    created.sockets.first_generation = @intCast(1 + openings % 1024);
-    waker, bell = Waker.start(created) orelse {
-        created.destroy();
-        return Status.EMFILE.code();
-    };
-    waker_number = waker.number;
-    bell_inode = system.inode(bell);
-    openings +%= 1;
-    created.bell = bell;
-    current = created;
-    return 0;
+    return result(thread.open());
 }
 
 /// The end of the bell that belongs into Bun's loop. The caller owns the descriptor.
 pub fn takeBell() callconv(.c) i32 {
-    return bell;
-}
-
-/// The thread ends. A Worker that was terminated early may never have had the bell in its loop, which
-/// then has not closed it; the inode tells whether the descriptor is still the bell's.
-fn threadEnded(_: *anyopaque) callconv(.c) void {
-    dump_signals.threadEnded();
-    if (bell >= 0 and system.inode(bell) == bell_inode) system.close(bell);
-    if (current != null) waker_module.retire(waker_number, .forget);
+    return thread.bell;
 }
 
 /// The memory block that both sides read, an `abi.Shared`.
@@ -132,7 +84,7 @@ pub fn lingeringPoll(linger_microseconds: i32) callconv(.c) i32 {
 pub fn arm() callconv(.c) void {
     scheduler().setLingers(.none);
     scheduler().setTimer();
-    waker.alarm.arm();
+    thread.waker.alarm.arm();
 }
 
 /// Makes an armed waker ring in time for a deadline that was set after it was armed.
@@ -414,209 +366,6 @@ pub fn setLinger(handle: i32, seconds: u32) callconv(.c) i32 {
     const index = streams.find(scheduler(), handle, .stream) orelse return Status.stale_handle.code();
     scheduler().sockets.at(index).linger_seconds = std.math.lossyCast(u16, seconds);
     return 0;
-}
-
-// -- TLS
-
-/// Makes a context, with the defaults of a client and a server. Returns its number, from 1 on.
-pub fn tlsContextCreate() callconv(.c) i32 {
-    const id = tls_contexts.create(&scheduler().tls) catch |failure| return switch (failure) {
-        error.Refused => Status.tls_failed.code(),
-        error.Exhausted, error.OutOfMemory => Status.exhausted.code(),
-    };
-    return id;
-}
-
-/// Gives a context up. Connections that use it keep it.
-pub fn tlsContextFree(id: i32) callconv(.c) i32 {
-    return result(tls_contexts.free(&scheduler().tls, id));
-}
-
-/// The context that a number names; the caller has made it and not freed it.
-fn tlsContext(id: i32) ?*tls_contexts.Context {
-    return tls_contexts.find(&scheduler().tls, id);
-}
-
-/// A certificate and those that lead to a trusted one, PEM or DER. Another one, with a key of
-/// another kind, may follow when the first has its key.
-pub fn tlsContextCertificate(id: i32, bytes: [*]const u8, length: u32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return result(tls_credentials.addCertificates(context, bytes[0..length]));
-}
-
-/// The key of the certificate that was set last.
-pub fn tlsContextKey(id: i32, bytes: [*]const u8, length: u32, passphrase: [*]const u8, passphrase_length: u32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return result(tls_credentials.setKey(context, bytes[0..length], passphrase[0..passphrase_length]));
-}
-
-/// A certificate, its key and its chain in one.
-pub fn tlsContextPkcs12(id: i32, bytes: [*]const u8, length: u32, passphrase: [*]const u8, passphrase_length: u32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return result(tls_credentials.usePkcs12(context, bytes[0..length], passphrase[0..passphrase_length]));
-}
-
-/// Certificates to trust, PEM or DER.
-pub fn tlsContextAuthorities(id: i32, bytes: [*]const u8, length: u32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return result(tls_credentials.addAuthorities(context, bytes[0..length]));
-}
-
-/// A file of certificates to trust, or a folder of files that are named by their hashes.
-pub fn tlsContextTrustPath(id: i32, path: [*]const u8, length: u32, is_folder: i32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return result(tls_contexts.addTrustPath(context, path[0..length], is_folder != 0));
-}
-
-/// Trusts whom another context trusts, which takes no time. Neither may get more of its own then.
-pub fn tlsContextShareTrust(id: i32, other: i32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return result(tls_contexts.shareTrust(context, other));
-}
-
-/// Lists of revoked certificates, PEM or DER. Every certificate of a chain needs one from then on.
-pub fn tlsContextRevocations(id: i32, bytes: [*]const u8, length: u32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return result(tls_credentials.addRevocations(context, bytes[0..length]));
-}
-
-/// The cipher suites of TLS 1.2 (openssl-ciphers(1)).
-pub fn tlsContextCiphers(id: i32, list: [*]const u8, length: u32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return result(tls_contexts.setCiphers(context, list[0..length]));
-}
-
-/// The cipher suites of TLS 1.3.
-pub fn tlsContextCipherSuites(id: i32, list: [*]const u8, length: u32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return result(tls_contexts.setCipherSuites(context, list[0..length]));
-}
-
-/// The groups for the key exchange.
-pub fn tlsContextGroups(id: i32, list: [*]const u8, length: u32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return result(tls_contexts.setGroups(context, list[0..length]));
-}
-
-/// The oldest and the newest version, as they are in TLS records; 0 is the default.
-pub fn tlsContextVersions(id: i32, least: u32, most: u32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return result(tls_contexts.setVersions(context, least, most));
-}
-
-/// Application protocols, each behind a byte with its length, the preferred one first.
-pub fn tlsContextAlpn(id: i32, wire: [*]const u8, length: u32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return result(tls_contexts.setProtocols(context, wire[0..length]));
-}
-
-/// Who is verified, and how: without `verify_issuer` an unknown issuer is accepted, and everything
-/// else still counts. `client_authentication` is 0 for none, 1 to request it, 2 to require it.
-pub fn tlsContextVerify(id: i32, verify_peer: i32, verify_issuer: i32, client_authentication: u32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    context.verify_peer = verify_peer != 0;
-    context.verify_issuer = verify_issuer != 0;
-    context.client_authentication = std.enums.fromInt(tls_contexts.ClientAuthentication, client_authentication) orelse
-        return Status.EINVAL.code();
-    return 0;
-}
-
-/// Serves a server name, or "*." and the rest of it, with another context.
-pub fn tlsContextServerName(id: i32, name: [*]const u8, length: u32, other: i32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return result(tls_contexts.addName(context, name[0..length], other));
-}
-
-/// Whether handshakes pause with `tls_server_name` for a name that no other context is known for.
-pub fn tlsContextAskServerName(id: i32, on: i32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    context.asks_server_name = on != 0;
-    return 0;
-}
-
-/// Which notices its connections give: `TlsNotices`, added up.
-pub fn tlsContextNotices(id: i32, mask: u32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    tls_contexts.setNotices(context, mask);
-    return 0;
-}
-
-/// Writes why a call of this thread on a context last failed, and returns the text's length.
-pub fn tlsContextReason(text: [*]u8, capacity: u32) callconv(.c) i32 {
-    return @intCast(tls_reports.write(tls_reasons.last(), text[0..capacity]));
-}
-
-/// Turns an open stream into a TLS connection and begins its handshake. `name` is what a client asks
-/// for and expects in the certificate; `session` one to be resumed.
-pub fn tlsStart(
-    handle: i32,
-    context: i32,
-    is_server: i32,
-    name: [*]const u8,
-    name_length: u32,
-    session: [*]const u8,
-    session_length: u32,
-) callconv(.c) i32 {
-    return result(tls_handshakes.start(scheduler(), handle, context, .{
-        .is_server = is_server != 0,
-        .name = name[0..name_length],
-        .session = session[0..session_length],
-    }));
-}
-
-/// 0 when the handshake is done; otherwise why not, or that it goes on.
-pub fn tlsHandshake(handle: i32) callconv(.c) i32 {
-    return result(tls_handshakes.outcome(scheduler(), handle));
-}
-
-/// Goes on with a paused handshake with this context; 0 refuses the client.
-pub fn tlsChooseContext(handle: i32, context: i32) callconv(.c) i32 {
-    return result(tls_handshakes.chooseContext(scheduler(), handle, context));
-}
-
-/// Writes one of the properties in `TlsText` and returns its length, 0 if the connection has none.
-/// What is longer than `capacity` is not written.
-pub fn tlsText(handle: i32, what: u32, index: u32, text: [*]u8, capacity: u32) callconv(.c) i32 {
-    const session = tls_handshakes.find(scheduler(), handle) orelse return Status.stale_handle.code();
-    const kind = std.enums.fromInt(abi.TlsText, what) orelse return Status.EINVAL.code();
-    return tls_reports.report(&scheduler().tls, session, kind, index, text[0..capacity]).code();
-}
-
-/// The code of OpenSSL's verdict on the peer's certificate; 0 is well, or that there is none.
-pub fn tlsVerifyResult(handle: i32) callconv(.c) i32 {
-    const session = tls_handshakes.find(scheduler(), handle) orelse return Status.stale_handle.code();
-    return tls_reports.verifyResult(session);
-}
-
-/// Writes OpenSSL's text for such a code and returns its length.
-pub fn tlsVerifyName(code: i32, text: [*]u8, capacity: u32) callconv(.c) i32 {
-    const name = std.mem.span(tls_openssl.X509_verify_cert_error_string(code));
-    return @intCast(tls_reports.write(name, text[0..capacity]));
-}
-
-/// Whether the connection has resumed an earlier session.
-pub fn tlsIsResumed(handle: i32) callconv(.c) i32 {
-    const session = tls_handshakes.find(scheduler(), handle) orelse return Status.stale_handle.code();
-    return @intFromBool(tls_reports.isResumed(session));
-}
-
-/// Uses new keys from here on, in TLS 1.3, and has the peer do so as well if `ask_peer` says so.
-pub fn tlsUpdateKeys(handle: i32, ask_peer: i32) callconv(.c) i32 {
-    const session = tls_handshakes.find(scheduler(), handle) orelse return Status.stale_handle.code();
-    return result(tls_reports.updateKeys(scheduler(), session, ask_peer != 0));
-}
-
-/// Takes a connection with something to tell: its handle times 4, and its `TlsNotices`; -1 when
-/// there is none.
-pub fn tlsTakeNotice() callconv(.c) f64 {
-    const notice = tls_reports.takeNotice(scheduler()) orelse return -1;
-    return @as(f64, @floatFromInt(notice.handle)) * 4 + @as(f64, @floatFromInt(notice.kinds));
-}
-
-/// Writes the name and version of the OpenSSL that is linked, and returns the text's length.
-pub fn tlsOpensslVersion(text: [*]u8, capacity: u32) callconv(.c) i32 {
-    const version = std.mem.span(tls_openssl.OpenSSL_version(tls_openssl.VERSION_TEXT));
-    return @intCast(tls_reports.write(version, text[0..capacity]));
 }
 
 fn parse(text: [*]const u8, length: u32, port: u32) ?system.Address {

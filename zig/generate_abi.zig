@@ -1,4 +1,4 @@
-//! Writes `src/abi.ts` to standard output: what `abi.zig` defines and what `exports.zig` exports, as
+//! Writes `src/abi.ts` to standard output: what `abi.zig` defines and what is exported, as
 //! TypeScript sees it. The whole text is hashed into a number that both sides compare on load.
 
 const std = @import("std");

@@ -1,7 +1,6 @@
 //! The root of the shared library: the exports, and the number of the ABI that they make up.
 
 const std = @import("std");
-const exports = @import("exports.zig");
 const abi_text = @import("abi_text.zig");
 
 /// Without this the library has 256 KiB of thread-local storage for a signal stack of its own, which
@@ -9,8 +8,10 @@ const abi_text = @import("abi_text.zig");
 pub const std_options: std.Options = .{ .signal_stack_size = null };
 
 comptime {
-    for (@typeInfo(exports).@"struct".decls) |declaration| {
-        @export(&@field(exports, declaration.name), .{ .name = abi_text.prefix ++ declaration.name });
+    for (abi_text.exports) |File| {
+        for (@typeInfo(File).@"struct".decls) |declaration| {
+            @export(&@field(File, declaration.name), .{ .name = abi_text.prefix ++ declaration.name });
+        }
     }
     @export(&abiNumber, .{ .name = abi_text.prefix ++ "abi" });
 }
