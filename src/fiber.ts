@@ -320,6 +320,7 @@ function enter(
   let result: unknown;
   try {
     result = body(argument);
+    if (!(result instanceof Promise) && isThenable(result)) result = Promise.resolve(result);
   } catch (error) {
     fiber.throw(error);
     return;
@@ -328,9 +329,11 @@ function enter(
     // A body that did not suspend has ended already.
     if (Bun.peek.status(result) === "fulfilled") fiber.finish(Bun.peek(result));
     else result.then(returned, threw);
-  } else if (typeof (result as PromiseLike<unknown> | undefined)?.then === "function") {
-    Promise.resolve(result).then(returned, threw);
   } else fiber.finish(result);
+}
+
+function isThenable(value: unknown): boolean {
+  return typeof (value as PromiseLike<unknown> | undefined)?.then === "function";
 }
 
 // Shared by all fibers: the storage knows which one it is, which saves two closures for each.

@@ -82,6 +82,19 @@ describe("join", () => {
     expect(await spawn(() => null).join()).toBeNull();
   });
 
+  test("throws what a thenable's getter throws, and the fiber has ended", async () => {
+    const before = stats().fibers;
+    const fiber = spawn(() => ({
+      // biome-ignore lint/suspicious/noThenProperty: a thenable is what is tested.
+      get then(): never {
+        throw new Error("getter");
+      },
+    }));
+    expect((await failureOf(fiber.join())).message).toBe("getter");
+    expect(fiber.state).toBe("failed");
+    expect(stats().fibers).toBe(before);
+  });
+
   test("throws what the body threw, whatever it is", async () => {
     const error = new Error("broken");
     const throwing = spawn(() => {
