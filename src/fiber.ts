@@ -121,9 +121,7 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
     if (until !== 0 && until <= core.now()) {
       return Promise.reject(new TimeoutError({ syscall: "join" }));
     }
-    const wait = new JoinWait(this, this.#joiner);
-    this.#joiner = wait;
-    return wait.startUntil(until) as Promise<T>;
+    return this.#joinBy(new JoinWait(this), until);
   }
 
   /**
@@ -144,11 +142,14 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
     }
   }
 
-  /** Cancels the fiber and waits for its end; an error other than that cancellation is thrown. */
+  /**
+   * Cancels the fiber and waits for its end, even if the caller is being cancelled as well. An error
+   * other than that cancellation is thrown.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     this.cancel();
     try {
-      await this.join();
+      await (this.#outcome === undefined ? this.#joinBy(new EndWait(this), 0) : this.#result);
     } catch (error) {
       if (this.#outcome !== "cancelled") throw error;
     }
@@ -228,6 +229,12 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
    */
   protected onSettled(_hasFailed: boolean, _error: unknown): void {}
 
+  #joinBy(wait: JoinWait, until: number): Promise<T> {
+    wait.older = this.#joiner;
+    this.#joiner = wait;
+    return wait.startUntil(until) as Promise<T>;
+  }
+
   #takeJoiners(): JoinWait[] {
     const joiners: JoinWait[] = [];
     for (let wait = this.#joiner; wait !== undefined; wait = wait.older) joiners.push(wait);
@@ -256,12 +263,11 @@ function ignore(): void {}
 class JoinWait extends ParkingWait<unknown> {
   readonly fiber: Fiber<unknown>;
   /** The one that began to wait before it. */
-  older: JoinWait | undefined;
+  older: JoinWait | undefined = undefined;
 
-  constructor(fiber: Fiber<unknown>, older: JoinWait | undefined) {
+  constructor(fiber: Fiber<unknown>) {
     super();
     this.fiber = fiber;
-    this.older = older;
   }
 
   override get syscall(): string {
@@ -271,6 +277,11 @@ class JoinWait extends ParkingWait<unknown> {
   override forget(): void {
     this.fiber.forgetJoiner(this);
   }
+}
+
+/** Waits for a fiber that has been told to end, which is not to be left running by a cancellation. */
+class EndWait extends JoinWait {
+  override interrupt(): void {}
 }
 
 const spawnOptions: ReadonlySet<string> = new Set(["name", "signal", "deadline"]);

@@ -9,6 +9,7 @@ import {
   now,
   park,
   type SpawnOptions,
+  shield,
   sleep,
   spawn,
   stats,
@@ -371,6 +372,25 @@ describe("disposal", () => {
       steps.push(fiber.state);
     }
     expect(steps).toEqual(["waiting", "cleaned up"]);
+  });
+
+  test("waits although the caller is cancelled, who then ends by that cancellation", async () => {
+    const steps: string[] = [];
+    const caller = spawn(async () => {
+      await using _child = spawn(async () => {
+        try {
+          await park();
+        } finally {
+          await shield(() => sleep(2), 0);
+          steps.push("cleaned up");
+        }
+      });
+      await park();
+    });
+    caller.cancel("the end");
+    expect((await failureOf(caller.join())).cause).toBe("the end");
+    expect(caller.state).toBe("cancelled");
+    expect(steps).toEqual(["cleaned up"]);
   });
 
   test("of a fiber that has ended well does nothing, of one that has failed throws", async () => {
