@@ -245,6 +245,8 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
    * one that has passed it does not wait. Connections that `accept` returned are their owner's. Those
    * whose handshake has not ended are closed at once, as those in the backlog are. A handler that calls
    * it is neither cancelled nor waited for.
+   *
+   * @throws {CancelledError} when the caller is cancelled while it waits; the handlers go on
    */
   async close(options: CloseOptions = {}): Promise<void> {
     checkOptions(options, closeOptions, "close");
@@ -254,20 +256,25 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     const others = [...this.#handlers].filter((fiber) => fiber !== caller);
     if (options.cancel !== undefined) for (const fiber of others) fiber.cancel(options.cancel);
     try {
-      for (const fiber of others) {
-        await fiber.join(until).catch((error: unknown) => {
-          // How a handler ended has been reported where that is due.
-          if (!fiber.hasEnded) throw error;
-        });
-      }
+      // A deadline that has passed needs no wait, which a cancelled caller could not have.
+      if (until === 0 || until > core.now()) await this.#join(others, until);
     } catch (error) {
       if (!(error instanceof TimeoutError)) throw error;
-      const reason = new SocketError("ERR_SOCKET_CLOSED", { syscall: "close" });
-      for (const fiber of others) {
-        if (fiber.hasEnded) continue;
-        fiber.cancel(reason);
-        fiber.socket.close();
-      }
+    }
+    const reason = new SocketError("ERR_SOCKET_CLOSED", { syscall: "close" });
+    for (const fiber of others) {
+      if (fiber.hasEnded) continue;
+      fiber.cancel(reason);
+      fiber.socket.close();
+    }
+  }
+
+  async #join(handlers: ConnectionFiber[], until: number): Promise<void> {
+    for (const fiber of handlers) {
+      await fiber.join(until).catch((error: unknown) => {
+        // How a handler ended has been reported where that is due.
+        if (!fiber.hasEnded) throw error;
+      });
     }
   }
 

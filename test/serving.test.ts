@@ -301,6 +301,31 @@ test("disposing of a listener closes the connections of its handlers at once", a
   await pollUntil("no socket is left", () => stats().sockets === sockets);
 });
 
+test("a fiber that is cancelled can close its listener at once, and dispose of it", async () => {
+  const { sockets, fibers } = await quietStats();
+  const bodies: ((listener: Listener) => Promise<void>)[] = [
+    async (listener) => {
+      await using _held = listener;
+      await park();
+    },
+    (listener) => park().finally(() => listener.close({ deadline: now() })),
+  ];
+  for (const body of bodies) {
+    const listener = await serve(untilEnd);
+    const owner = spawn(() => body(listener));
+    const client = await dial(listener);
+    await pollUntil("the handler runs", () => listener.connections === 1);
+    owner.cancel("the end");
+    expect((await failureOf(owner.join())).cause).toBe("the end");
+    expect(owner.state).toBe("cancelled");
+    expect(await client.next(deadline(2000))).toBeNull();
+    client.close();
+  }
+  await pollUntil("nothing is left", () => {
+    return stats().sockets === sockets && stats().fibers === fibers;
+  });
+});
+
 test("what accept returned outlives the listener", async () => {
   const listener = await listen({ host: "127.0.0.1", port: 0 });
   await using client = await dial(listener);
