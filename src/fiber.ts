@@ -170,7 +170,6 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
   limit(signal: AbortSignal | undefined, deadline: number): void {
     if (signal === undefined && deadline === 0) return;
     this.#limits = new Limits(this, signal, deadline);
-    if (signal?.aborted) this.cancel(signal.reason);
   }
 
   /** @internal */

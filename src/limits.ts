@@ -22,6 +22,7 @@ export class Limits {
     this.#limited = limited;
     this.#signal = signal;
     signal?.addEventListener("abort", this);
+    if (signal?.aborted) this.handleEvent();
     if (deadline !== 0) {
       this.#timer = new DeadlineTimer(this);
       this.#timer.start(deadline);
@@ -54,7 +55,8 @@ class DeadlineTimer {
   }
 
   start(deadline: number): void {
-    const waiter = core.sleep(deadline);
+    // One that has passed ends what begins now, not only in the next turn.
+    const waiter = deadline > core.now() ? core.sleep(deadline) : notParked;
     if (waiter >= 0) enlist(this, waiter);
     else this.#limits.expire();
   }

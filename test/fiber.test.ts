@@ -6,6 +6,7 @@ import {
   current,
   deadline,
   type Fiber,
+  Mutex,
   now,
   park,
   type SpawnOptions,
@@ -343,9 +344,18 @@ describe("spawn's limits", () => {
     expect(fiber.state).toBe("done");
   });
 
-  test("a deadline that has passed cancels the first wait", async () => {
+  test("a deadline that has passed cancels the first wait, even one that need not wait", async () => {
     const fiber = spawn(() => sleep(60_000), { deadline: now() - 5 });
     expect(await failureOf(fiber.join())).toBeInstanceOf(TimeoutError);
+    const mutex = new Mutex();
+    const prompt = spawn(() => mutex.lock(), { deadline: now() - 5 });
+    expect(await failureOf(prompt.join())).toBeInstanceOf(TimeoutError);
+    expect(mutex.isLocked).toBe(false);
+    const aborted = spawn(() => mutex.lock(), {
+      deadline: now() - 5,
+      signal: AbortSignal.abort("early"),
+    });
+    expect((await failureOf(aborted.join())).cause).toBe("early");
   });
 
   test("a deadline that is not reached leaves nothing behind", async () => {
