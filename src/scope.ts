@@ -218,13 +218,22 @@ function withSuppressed(first: unknown, others: Set<unknown> | undefined, title:
   // Those who joined a fiber that failed may have thrown the same error once more.
   others?.delete(first);
   if (others === undefined || others.size === 0) return first;
-  if (first instanceof Error) {
-    const { suppressed } = first as { suppressed?: unknown };
-    const value = [...(Array.isArray(suppressed) ? suppressed : []), ...others];
-    const isFree = suppressed === undefined || Array.isArray(suppressed);
-    if (isFree && Reflect.defineProperty(first, "suppressed", { ...ordinary, value })) return first;
-  }
+  if (suppressOn(first, others)) return first;
   return new AggregateError([first, ...others], `several fibers of ${title} have failed`);
+}
+
+/** Lists errors on another one, if that can carry a list. */
+function suppressOn(first: unknown, others: Set<unknown>): boolean {
+  try {
+    if (!(first instanceof Error)) return false;
+    const { suppressed } = first as { suppressed?: unknown };
+    if (suppressed !== undefined && !Array.isArray(suppressed)) return false;
+    const value = [...(suppressed ?? []), ...others];
+    return Reflect.defineProperty(first, "suppressed", { ...ordinary, value });
+  } catch {
+    // A getter or a proxy threw. The scope has to end all the same.
+    return false;
+  }
 }
 
 /** A fiber of a scope. */

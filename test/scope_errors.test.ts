@@ -83,7 +83,12 @@ describe("the first error of a scope", () => {
       }
     }
     const sealed = Object.seal(new Odd("sealed"));
-    for (const first of ["text", frozen, disposal, sealed]) {
+    class Hostile extends Error {
+      get suppressed(): never {
+        throw new Error("a getter that throws");
+      }
+    }
+    for (const first of ["text", frozen, disposal, sealed, new Hostile("hostile")]) {
       const error = await failureOf(
         scope(
           (s) => {
