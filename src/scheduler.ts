@@ -130,13 +130,14 @@ export function delist(wait: Parked): void {
   if (waiter === notParked) return;
   parked[waiter] = undefined;
   wait.waiter = notParked;
-  core.drop(waiter);
+  // In the scheduler that has taken this one's place the number is somebody else's.
+  if (!isReplaced) core.drop(waiter);
   release(wait);
 }
 
 /** Wakes a parked wait with a status, in its turn, if it was not woken before. */
 export function interrupt(wait: Parked, status: number): void {
-  if (wait.waiter === notParked || core.cancel(wait.waiter, status) === 0) return;
+  if (wait.waiter === notParked || isReplaced || core.cancel(wait.waiter, status) === 0) return;
   if (!turning) attend();
 }
 

@@ -17,6 +17,15 @@ const echo = `
   const text = new TextDecoder().decode(await socket.next());
 `;
 
+const change = ({ path }: Program): void => appendFileSync(path, "//\n");
+
+/** Waits until the program is evaluated. Bun may overlook a change that comes while it reads the file. */
+async function begun(program: Program): Promise<void> {
+  const timer = setInterval(change, 500, program);
+  expect(await program.line()).toBe("begun");
+  clearInterval(timer);
+}
+
 describe("evaluated again in the same thread", () => {
   test("by bun --hot, plait works each time and holds no more than before", async () => {
     await using program = new Program(
@@ -41,13 +50,47 @@ describe("evaluated again in the same thread", () => {
       { arguments: ["--hot", "--no-clear-screen"], bound: 4500 },
     );
     for (let evaluation = 1; evaluation <= evaluations; evaluation++) {
-      // Bun may overlook a change that comes while it reads the file.
-      const change = (): void => appendFileSync(program.path, `// ${evaluation}\n`);
-      if (evaluation > 1) change();
-      const timer = setInterval(change, 500);
-      expect(await program.line()).toBe("begun");
-      clearInterval(timer);
+      if (evaluation > 1) change(program);
+      await begun(program);
       expect(await program.line()).toBe(`${evaluation} echo true`);
+    }
+  });
+
+  test("by bun --hot, scopes of before, that end or go on, disturb nothing", async () => {
+    await using program = new Program(
+      `
+        globalThis.evaluations = (globalThis.evaluations ?? 0) + 1;
+        console.log("begun");
+        const sleepers = scope(async (s) => {
+          for (let count = 0; count < 20; count++) s.spawn(() => sleep(20));
+          return "slept";
+        });
+        // What is left of the evaluation before has waiters with the same numbers as these.
+        globalThis.endStale?.();
+        const lost = Bun.sleep(2000).then(() => "lost");
+        const outcome = await Promise.race([sleepers, lost]).catch(String);
+        await yieldNow();
+
+        const abort = new AbortController();
+        const parked: Fiber<void>[] = [];
+        void scope((s) => {
+          for (let count = 0; count < 300; count++) {
+            s.spawn(() => sleep(60_000));
+            parked.push(s.spawn(() => park(deadline(60_000))));
+          }
+        }, { signal: abort.signal, deadline: deadline(60_000) }).catch(() => {});
+        globalThis.endStale = () => {
+          for (const fiber of parked.splice(0, 200)) unpark(fiber, undefined);
+          abort.abort("stale");
+        };
+        console.log(globalThis.evaluations, outcome);
+      `,
+      { arguments: ["--hot", "--no-clear-screen"], bound: 4500 },
+    );
+    for (let evaluation = 1; evaluation <= 3; evaluation++) {
+      if (evaluation > 1) change(program);
+      await begun(program);
+      expect(await program.line()).toBe(`${evaluation} slept`);
     }
   });
 
