@@ -67,6 +67,45 @@ describe("a Worker", () => {
     await worker.ended();
   });
 
+  test.each([
+    ["attached", (main: string) => `await (${main})();`],
+    ["blocking", (main: string) => `block(${main});`],
+  ])("has scopes of its own, %s", async (_name, run) => {
+    const before = stats();
+    await using worker = new WorkerProgram(
+      run(`async function main() {
+        let ended = 0;
+        await scope((s) => {
+          for (let index = 0; index < 1000; index++) {
+            s.spawn(async () => {
+              await (index % 2 === 0 ? sleep(1) : yieldNow());
+              ended++;
+            });
+          }
+        });
+        const nameOf = (error: Error): string => error.name;
+        const abort = new AbortController();
+        const outcomes = [
+          await scope((s) => {
+            s.spawn(() => park());
+            s.spawn(() => yieldNow().then(() => { throw new RangeError("broken"); }));
+          }).catch(nameOf),
+          await scope(() => sleep(60_000), { deadline: deadline(2) }).catch(nameOf),
+          await scope((s) => {
+            s.spawn(() => yieldNow().then(() => abort.abort()));
+            return park();
+          }, { signal: abort.signal }).catch(nameOf),
+          await race([() => sleep(1).then(() => "first"), () => park()]),
+        ];
+        post([ended, outcomes.join(), stats().fibers - (current() === undefined ? 0 : 1)]);
+      }`),
+    );
+    const outcomes = "RangeError,TimeoutError,CancelledError,first";
+    expect(await worker.message()).toEqual([1000, outcomes, 0]);
+    expect(stats().fibersStarted).toBe(before.fibersStarted);
+    await worker.ended();
+  });
+
   test("ends by itself when nothing is outstanding, and stays while something is", async () => {
     await using brief = new WorkerProgram(`
       await sleep(1);
@@ -111,6 +150,7 @@ const traffic = `
       spawn(() => echoes(listener.port, "LOCALHOST").catch(() => {}));
       spawn(async () => { for (;;) await sleep(index); });
       spawn(async () => { for (;;) await park(deadline(1)).catch(() => {}); });
+      spawn(async () => { for (;;) await race([() => sleep(index), () => park()]); });
     }
     // Their last bytes are on their way for as long as the peer does not read.
     const idle = await listen({ host: "127.0.0.1", port: 0 });
