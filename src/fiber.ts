@@ -157,13 +157,10 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
 
   /** @internal */
   forgetJoiner(wait: JoinWait): void {
-    if (this.#joiner === wait) {
-      this.#joiner = wait.older;
-      return;
-    }
-    for (let before = this.#joiner; before !== undefined; before = before.older) {
-      if (before.older === wait) before.older = wait.older;
-    }
+    const { older, newer } = wait;
+    if (newer === undefined) this.#joiner = older;
+    else newer.older = older;
+    if (older !== undefined) older.newer = newer;
   }
 
   /** @internal */
@@ -230,6 +227,7 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
 
   #joinBy(wait: JoinWait, until: number): Promise<T> {
     wait.older = this.#joiner;
+    if (this.#joiner !== undefined) this.#joiner.newer = wait;
     this.#joiner = wait;
     return wait.startUntil(until) as Promise<T>;
   }
@@ -263,6 +261,8 @@ class JoinWait extends ParkingWait<unknown> {
   readonly fiber: Fiber<unknown>;
   /** The one that began to wait before it. */
   older: JoinWait | undefined = undefined;
+  /** The one that began to wait after it. */
+  newer: JoinWait | undefined = undefined;
 
   constructor(fiber: Fiber<unknown>) {
     super();

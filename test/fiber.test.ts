@@ -207,14 +207,17 @@ describe("a failed fiber", () => {
     expect(stdout).toBe("joined cancelled failed");
   });
 
-  test("whose only joiner has given up is one again", async () => {
+  test("whose joiners have all given up, in whichever order, is one again", async () => {
     const { exitCode, stderr } = await runProgram(`
-      const failing = spawn(async () => { await sleep(30); throw new Error("joiner is gone"); });
-      failing.join(deadline(1)).catch(() => {});
+      const failing = spawn(async () => { await park(); throw new Error("joiners are gone"); });
+      const joiners = [0, 1, 2, 3].map(() => spawn(() => failing.join()));
+      for (const index of [1, 3, 0, 2]) joiners[index].cancel();
+      await Promise.allSettled(joiners.map((joiner) => joiner.join()));
+      unpark(failing, undefined);
       spawn(() => sleep(60_000));
     `);
     expect(exitCode).toBe(1);
-    expect(stderr).toContain("joiner is gone");
+    expect(stderr).toContain("joiners are gone");
   });
 });
 
