@@ -19,6 +19,7 @@ import {
   yieldNow,
 } from "../index.ts";
 import { failureOf, thrownBy } from "./support/failure.ts";
+import { pollUntil } from "./support/poll.ts";
 import { runProgram } from "./support/programs.ts";
 
 describe("spawn", () => {
@@ -158,6 +159,32 @@ describe("join", () => {
     }
     unpark(target, 7);
     expect(await joiners[2]!.join()).toBe(7);
+  });
+
+  test("ends for a thousand, cancelled and late and served", async () => {
+    const before = stats();
+    const target = spawn(() => park<string>());
+    const until = deadline(5);
+    const order: number[] = [];
+    const joiners = Array.from({ length: 1000 }, (_, index) =>
+      spawn(async () => {
+        expect(await target.join(index % 3 === 1 ? until : undefined)).toBe("value");
+        order.push(index);
+      }),
+    );
+    joiners.forEach((joiner, index) => {
+      if (index % 3 === 2) joiner.cancel();
+    });
+    const ends = Promise.allSettled(joiners.map((joiner) => joiner.join()));
+    await pollUntil("their time is up", () => stats().waiters === before.waiters);
+    unpark(target, "value");
+    const results = await ends;
+    results.forEach((result, index) => {
+      const error = result.status === "rejected" ? result.reason : undefined;
+      expect(error?.constructor).toBe([undefined, TimeoutError, CancelledError][index % 3]);
+    });
+    expect(order).toEqual(Array.from({ length: 334 }, (_, index) => 3 * index));
+    expect(stats().fibers).toBe(before.fibers);
   });
 
   test("with a deadline that has passed fails at once, unless the fiber has ended", async () => {

@@ -137,6 +137,29 @@ describe("shield", () => {
     expect(await fiber.join()).toBe(3);
   });
 
+  test("serves a thousand fibers that are cancelled together, in time and late", async () => {
+    const before = stats();
+    const endings: (string | undefined)[] = [];
+    const fibers = Array.from({ length: 1000 }, (_, index) =>
+      spawn(async () => {
+        try {
+          await park();
+        } finally {
+          const body = index % 2 === 0 ? () => sleep(1) : () => park();
+          await shield(body, index % 2 === 0 ? 0 : deadline(2)).catch((error) => {
+            endings[index] = error.name;
+          });
+          endings[index] ??= "in time";
+        }
+      }),
+    );
+    for (const fiber of fibers) fiber.cancel("the end");
+    for (const fiber of fibers) expect((await failureOf(fiber.join())).cause).toBe("the end");
+    expect(fibers.every((fiber) => fiber.state === "cancelled")).toBe(true);
+    expect(endings).toEqual(fibers.map((_, index) => (index % 2 ? "TimeoutError" : "in time")));
+    expect(stats()).toMatchObject({ fibers: before.fibers, waiters: before.waiters });
+  });
+
   test("demands a deadline", async () => {
     const body = (): void => {};
     expectMistake(await mistakeIn(() => shield(body, undefined as never)), TypeError, /deadline/);
