@@ -179,9 +179,9 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
     this.cancel(reason);
   }
 
-  /** @internal What the body has returned; if that was a promise, it is fulfilled. */
+  /** @internal What the body has returned, when the state is `done`. */
   get value(): T {
-    return Bun.peek(this.#result as T | Promise<T>) as T;
+    return this.#result as T;
   }
 
   /** @internal The body has returned. */

@@ -5,9 +5,12 @@ import type { Fiber } from "./fiber.ts";
 import { type MemberFiber, runScope, Scope, type ScopeOptions } from "./scope.ts";
 
 export interface GatherOptions<T> extends ScopeOptions {
+  /** Shown by `dump()` and by errors. */
+  name?: string;
   /**
    * Told of each value that was returned and that nobody gets: of losers that came in all the same, of
-   * those that were done when another one failed. For values that have to be closed.
+   * those that were done when another one failed. For values that have to be closed. What it throws the
+   * call fails with; what it returns is not awaited.
    */
   discard?: (value: T) => void;
 }

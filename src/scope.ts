@@ -67,7 +67,7 @@ export class Scope implements Limited {
   }
 
   /**
-   * Starts a fiber that the scope waits for. If it fails, or its deadline passes, the scope fails with
+   * Starts a fiber that the scope waits for. If it fails, or is ended by its deadline, the scope fails with
    * that error, whether or not somebody joins the fiber. Once the scope is cancelled, its new fibers
    * are cancelled from their start: they run up to their first wait.
    *
