@@ -13,6 +13,14 @@ function installed(program: string): string {
   return join(root, "node_modules", ".bin", program);
 }
 
+/** Who imports sources checks them with settings of their own, which may be stricter than these here. */
+const strictest = [
+  "--ignoreConfig --noEmit --strict --exactOptionalPropertyTypes --noUncheckedIndexedAccess",
+  "--noImplicitOverride --noImplicitReturns --noUnusedLocals --noUnusedParameters",
+  "--erasableSyntaxOnly --verbatimModuleSyntax --allowImportingTsExtensions",
+  "--target esnext --module preserve --types bun index.ts",
+].flatMap((line) => line.split(" "));
+
 export const checks: readonly Check[] = [
   { name: "zig fmt", command: [zigExecutable(), "fmt", "--check", "zig"], cwd: root },
   {
@@ -22,6 +30,11 @@ export const checks: readonly Check[] = [
   },
   { name: "biome", command: [process.execPath, installed("biome"), "check", "."], cwd: root },
   { name: "tsc", command: [process.execPath, installed("tsc")], cwd: root },
+  {
+    name: "tsc at its strictest",
+    command: [process.execPath, installed("tsc"), ...strictest],
+    cwd: root,
+  },
 ];
 
 if (import.meta.main) {

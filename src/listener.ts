@@ -62,7 +62,7 @@ export interface ListenOptions {
    * run beside each other, so that none delays another. Those that fail, or take longer than
    * `handshakeTimeout`, go to `onError` and nowhere else.
    */
-  tls?: TlsOptions | TlsContext;
+  tls?: TlsOptions | TlsContext | undefined;
 }
 
 const listenOptions: ReadonlySet<string> = new Set([
