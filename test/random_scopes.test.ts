@@ -1,20 +1,21 @@
-/** Scopes nested ten deep, with sockets, sleeps and locks in them, that are cancelled at random points. */
+/** Scopes nested ten deep, with all that can be waited for in them, that are cancelled at random points. */
 
 import { describe, expect, test } from "bun:test";
 import {
   all,
   block,
   CancelledError,
+  Channel,
   connect,
-  current,
   deadline,
   type Fiber,
   type Listener,
   listen,
-  park,
+  Mutex,
   race,
   type Scope,
   type ScopeOptions,
+  Semaphore,
   SocketError,
   scope,
   shield,
@@ -22,7 +23,6 @@ import {
   spawn,
   stats,
   TimeoutError,
-  unpark,
   yieldNow,
 } from "../index.ts";
 import { openDescriptors } from "./support/open_descriptors.ts";
@@ -32,6 +32,7 @@ import { Random } from "./support/random.ts";
 
 const depth = 10;
 const rounds = 15;
+const permits = 5;
 
 /** What a fiber fails with for no reason but that the game wants it. */
 class Mishap extends Error {
@@ -47,42 +48,18 @@ function isExpected(error: unknown): boolean {
   );
 }
 
-/** The simplest lock that parks: whoever gives up must not take the turn of others with it. */
-class Lock {
-  #isHeld = false;
-  readonly #queue: Fiber[] = [];
-
-  get isIdle(): boolean {
-    return !this.#isHeld && this.#queue.length === 0;
-  }
-
-  async hold(work: () => Promise<void>): Promise<void> {
-    if (this.#isHeld) {
-      const fiber = current()!;
-      this.#queue.push(fiber);
-      try {
-        await park();
-      } catch (error) {
-        const place = this.#queue.indexOf(fiber);
-        if (place >= 0) this.#queue.splice(place, 1);
-        throw error;
-      }
-    }
-    this.#isHeld = true;
-    try {
-      await work();
-    } finally {
-      let next = this.#queue.shift();
-      while (next !== undefined && !unpark(next, undefined)) next = this.#queue.shift();
-      this.#isHeld = next !== undefined;
-    }
-  }
+function unlessLate(error: unknown): void {
+  if (!(error instanceof TimeoutError)) throw error;
 }
 
 class Game {
   readonly #random: Random;
   readonly #listener: Listener;
-  readonly #locks = [new Lock(), new Lock(), new Lock()];
+  readonly #mutexes = [new Mutex(), new Mutex()];
+  readonly #semaphore = new Semaphore(permits);
+  readonly #channels = [new Channel<number>(), new Channel<number>(2)];
+  #sent = 0;
+  #received = 0;
   /** All that may be cancelled: scopes and fibers, ended ones too. */
   readonly #victims: (Scope | Fiber)[] = [];
   readonly #scopes: Scope[] = [];
@@ -119,7 +96,10 @@ class Game {
     );
     this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1);
     await canceller.join();
-    if (!this.#locks.every((lock) => lock.isIdle)) this.mistakes.push("a lock is still held");
+    if (this.#mutexes.some((mutex) => mutex.isLocked)) this.mistakes.push("a mutex is still held");
+    if (this.#semaphore.available !== permits) this.mistakes.push("permits are missing");
+    const inChannels = this.#channels.reduce((sum, { length }) => sum + length, 0);
+    if (this.#sent !== this.#received + inChannels) this.mistakes.push("an item is missing");
     if (!this.#scopes.every((each) => each.hasEnded)) this.mistakes.push("a scope has not ended");
     this.#victims.length = 0;
     this.#scopes.length = 0;
@@ -161,13 +141,18 @@ class Game {
 
   #move(s: Scope, fibers: Fiber[]): Promise<unknown> {
     const random = this.#random;
-    switch (random.below(11)) {
+    switch (random.below(13)) {
       case 0:
       case 1:
         return sleep(random.fraction() * 2);
       case 2:
+        return this.#lock();
       case 3:
-        return random.pick(this.#locks).hold(() => sleep(random.fraction()));
+        return this.#acquire();
+      case 10:
+        return this.#send().catch(unlessLate);
+      case 11:
+        return this.#receive().catch(unlessLate);
       case 4:
       case 5:
         return this.#echo();
@@ -184,10 +169,28 @@ class Game {
         return random
           .pick(fibers)
           .join(deadline(random.fraction() * 3))
-          .catch((error) => {
-            if (!(error instanceof TimeoutError)) throw error;
-          });
+          .catch(unlessLate);
     }
+  }
+
+  async #lock(): Promise<void> {
+    using _lock = await this.#random.pick(this.#mutexes).lock();
+    await sleep(this.#random.fraction());
+  }
+
+  async #acquire(): Promise<void> {
+    using _permit = await this.#semaphore.acquire(1 + this.#random.below(permits));
+    await sleep(this.#random.fraction());
+  }
+
+  async #send(): Promise<void> {
+    await this.#random.pick(this.#channels).send(1, deadline(this.#random.fraction() * 2));
+    this.#sent++;
+  }
+
+  async #receive(): Promise<void> {
+    await this.#random.pick(this.#channels).receive(deadline(this.#random.fraction() * 2));
+    this.#received++;
   }
 
   async #echo(): Promise<void> {
