@@ -196,12 +196,12 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
   /** @internal The body has thrown. */
   throw(error: unknown): void {
     if (this.#outcome !== undefined) return;
-    const byCancellation =
-      this.#isCancelled && error instanceof CancelledError && error.cause === this.#cancelReason;
+    const cancelled = this.#isCancelled ? cancellationIn(error, this.#cancelReason) : undefined;
+    const byCancellation = cancelled !== undefined;
     this.#end(byCancellation ? "cancelled" : "failed");
     const lateness = byCancellation ? this.#limits?.lateness : undefined;
     const isLate = lateness !== undefined && lateness === this.#cancelReason;
-    const failure = isLate ? lateness : error;
+    const failure = isLate ? lateness : (cancelled ?? error);
     const rejection = Promise.reject(failure);
     this.#result = rejection;
     const joiners = this.#takeJoiners();
@@ -256,6 +256,14 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
 }
 
 function ignore(): void {}
+
+/** The error of a cancellation with that reason, if an error says nothing else. */
+function cancellationIn(error: unknown, reason: unknown): CancelledError | undefined {
+  if (error instanceof CancelledError) return error.cause === reason ? error : undefined;
+  if (!(error instanceof SuppressedError)) return undefined;
+  // What `await using` disposes of may have to wait for that, which is cancelled as well.
+  return cancellationIn(error.error, reason) && cancellationIn(error.suppressed, reason);
+}
 
 class JoinWait extends ParkingWait<unknown> {
   readonly fiber: Fiber<unknown>;

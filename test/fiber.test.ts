@@ -398,6 +398,47 @@ describe("spawn's limits", () => {
   });
 });
 
+describe("a cancelled fiber with something to dispose of", () => {
+  /** Waits when it is disposed of, and may then fail by itself. */
+  function disposable(error?: Error): AsyncDisposable {
+    return {
+      async [Symbol.asyncDispose]() {
+        await yieldNow().catch((cancelled) => {
+          throw error ?? cancelled;
+        });
+      },
+    };
+  }
+
+  test("is cancelled if only its cancellation has disturbed that", async () => {
+    const fiber = spawn(async () => {
+      await using _first = disposable();
+      await using _second = disposable();
+      await park();
+    });
+    fiber.cancel("the end");
+    const error = await failureOf(fiber.join());
+    expect(error).toBeInstanceOf(CancelledError);
+    expect(error.cause).toBe("the end");
+    expect(error.syscall).toBe("park");
+    expect(fiber.state).toBe("cancelled");
+  });
+
+  test("has failed if something else did", async () => {
+    const failure = new Error("not disposed of");
+    const fiber = spawn(async () => {
+      await using _first = disposable();
+      await using _second = disposable(failure);
+      await park();
+    });
+    fiber.cancel("the end");
+    const error = (await failureOf(fiber.join())) as unknown as SuppressedError;
+    expect(error).toBeInstanceOf(SuppressedError);
+    expect(error.suppressed.error).toBe(failure);
+    expect(fiber.state).toBe("failed");
+  });
+});
+
 describe("disposal", () => {
   test("cancels the fiber and waits for its end", async () => {
     const steps: string[] = [];
