@@ -22,13 +22,19 @@ export interface WaitOwner {
   waits: Wait<unknown> | undefined;
   readonly isCancelled: boolean;
   readonly cancelReason: unknown;
+  readonly hasEnded: boolean;
 }
 
 /** The fiber whose code is running, if any. */
 export const running = new AsyncLocalStorage<WaitOwner>();
 
 /** Owns the waits of code that runs in no fiber, such as a program's top level. */
-export const outside: WaitOwner = { waits: undefined, isCancelled: false, cancelReason: undefined };
+export const outside: WaitOwner = {
+  waits: undefined,
+  isCancelled: false,
+  cancelReason: undefined,
+  hasEnded: false,
+};
 
 let cancelledOwners = 0;
 
@@ -37,14 +43,22 @@ export function countCancelled(change: 1 | -1): void {
   cancelledOwners += change;
 }
 
-/** The running fiber, if it is cancelled. */
+/**
+ * A cancellation is over when its fiber has ended: what still runs in the fiber's asynchronous context, such
+ * as a timer of Bun's that it has set, is no part of it any more.
+ */
+function isBeingCancelled(owner: WaitOwner): boolean {
+  return owner.isCancelled && !owner.hasEnded;
+}
+
+/** The running fiber, if it is being cancelled. */
 export function cancelledRunning(): WaitOwner | undefined {
   if (cancelledOwners === 0) return undefined;
   const owner = running.getStore();
-  return owner?.isCancelled ? owner : undefined;
+  return owner !== undefined && isBeingCancelled(owner) ? owner : undefined;
 }
 
-/** The error that every wait of the running fiber fails with, if it is cancelled. */
+/** The error that every wait of the running fiber fails with, if it is being cancelled. */
 export function cancellation(syscall: string): CancelledError | undefined {
   const owner = cancelledRunning();
   return owner && new CancelledError(owner.cancelReason, { syscall });
@@ -111,7 +125,7 @@ export abstract class Wait<T> implements Parked {
     }
     enlist(this, waiter);
     // A cancellation that came when it was woken already has found nothing to interrupt.
-    if (this.owner.isCancelled) interrupt(this, Status.cancelled);
+    if (isBeingCancelled(this.owner)) interrupt(this, Status.cancelled);
   }
 
   /** Makes the promise and joins the owner's waits. */

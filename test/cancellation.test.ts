@@ -5,10 +5,13 @@ import {
   CancelledError,
   connect,
   current,
+  deadline,
+  Event,
   type Fiber,
   listen,
   park,
   type Socket,
+  shield,
   sleep,
   spawn,
   stats,
@@ -345,3 +348,40 @@ describe("cancelling on a shared socket", () => {
     expect(text(await pair.client.next())).toBe("still works");
   });
 });
+
+test.each([false, true])(
+  "a cancellation is over when its fiber has ended (another one is cancelled: %p)",
+  async (isAnotherCancelled) => {
+    const gate = new Event();
+    const ended = new Event();
+    let leftover: Promise<string> | undefined;
+    const fiber = spawn(async () => {
+      leftover = (async () => {
+        // Not plait's: so it is not ended by the cancellation.
+        await Promise.resolve();
+        await sleep(60_000).catch(() => {});
+        while (!fiber.hasEnded) await Promise.resolve();
+        ended.set();
+        await gate.wait(deadline(5000));
+        return "went on";
+      })();
+      await park();
+    });
+    const other = spawn(async () => {
+      try {
+        await park();
+      } finally {
+        await shield(() => gate.wait(), deadline(5000));
+      }
+    });
+    await sleep(1);
+    if (isAnotherCancelled) other.cancel();
+    fiber.cancel();
+    await ended.wait(deadline(5000));
+    expect(fiber.state).toBe("cancelled");
+    gate.set();
+    expect(await leftover).toBe("went on");
+    other.cancel();
+    await failureOf(other.join());
+  },
+);
