@@ -42,3 +42,4 @@ export type { TlsMaterial } from "./src/tls/material.ts";
 export type { ServerNameChoice, TlsDefaults, TlsOptions, TlsVersion } from "./src/tls/options.ts";
 export type { StartTlsOptions } from "./src/tls/start.ts";
 export { type Versions, versions } from "./src/versions.ts";
+export { waitFor } from "./src/wait_for.ts";

@@ -27,6 +27,7 @@ interface Host {
 /** Waits for the next connection of a listener without a handler. */
 export class AcceptWait extends ParkingWait<Socket> {
   readonly #acceptor: Acceptor;
+  #isForgotten = false;
 
   constructor(acceptor: Acceptor) {
     super();
@@ -39,11 +40,12 @@ export class AcceptWait extends ParkingWait<Socket> {
 
   override startUntil(deadline: number): Promise<Socket> {
     const socket = super.startUntil(deadline);
-    this.#acceptor.addCaller(this);
+    if (!this.#isForgotten) this.#acceptor.addCaller(this);
     return socket;
   }
 
   override forget(): void {
+    this.#isForgotten = true;
     this.#acceptor.removeCaller(this);
   }
 }

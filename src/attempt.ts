@@ -1,11 +1,12 @@
 /** The limits of a call that waits for one thing after another. */
 
+import { type AbortListener, ignoreAbort, listenToAbort } from "./abort_signals.ts";
 import { CancelledError, TimeoutError } from "./errors.ts";
 import { core } from "./native.ts";
 import { cancellation } from "./wait.ts";
 
 /** One call, with its deadline and its signal: it can be asked to end whatever it waits for. */
-export class Attempt implements Disposable {
+export class Attempt implements AbortListener, Disposable {
   readonly deadline: number;
   readonly #syscall: string;
   readonly #signal: AbortSignal | undefined;
@@ -15,7 +16,7 @@ export class Attempt implements Disposable {
     this.#syscall = syscall;
     this.deadline = deadline;
     this.#signal = signal;
-    signal?.addEventListener("abort", this);
+    if (signal !== undefined) listenToAbort(signal, this);
   }
 
   /** Sets what ends the wait that comes next. */
@@ -23,7 +24,7 @@ export class Attempt implements Disposable {
     this.#giveUp = giveUp;
   };
 
-  handleEvent(): void {
+  aborted(): void {
     this.#giveUp?.();
   }
 
@@ -43,6 +44,6 @@ export class Attempt implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#signal?.removeEventListener("abort", this);
+    if (this.#signal !== undefined) ignoreAbort(this.#signal, this);
   }
 }

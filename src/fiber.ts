@@ -65,6 +65,7 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
   #result: T | Promise<never> | undefined = undefined;
   #joiner: JoinWait | undefined = undefined;
   #limits: Limits | undefined = undefined;
+  #abort: AbortController | undefined = undefined;
 
   /** @internal Fibers come from `spawn`. */
   constructor(named: Named) {
@@ -93,6 +94,18 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
   /** Whether `cancel` was called before the body ended. */
   get isCancelled(): boolean {
     return this.#isCancelled;
+  }
+
+  /**
+   * Is aborted when the fiber is cancelled: for `fetch`, and whatever else takes a signal. Its reason is
+   * the `CancelledError` that plait's waits fail with.
+   */
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.#isCancelled) this.#abortSignal();
+    }
+    return this.#abort.signal;
   }
 
   /** @internal */
@@ -134,6 +147,7 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
     this.#isCancelled = true;
     this.#cancelReason = reason;
     countCancelled(1);
+    this.#abortSignal();
     for (let wait = this.waits; wait !== undefined; ) {
       const { next } = wait;
       if (wait instanceof ParkingWait) wait.interrupt();
@@ -224,6 +238,10 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
    * that was by its deadline.
    */
   protected onSettled(_hasFailed: boolean, _error: unknown): void {}
+
+  #abortSignal(): void {
+    this.#abort?.abort(new CancelledError(this.#cancelReason, { syscall: this.title }));
+  }
 
   #joinBy(wait: JoinWait, until: number): Promise<T> {
     wait.older = this.#joiner;

@@ -1,5 +1,6 @@
 /** What may cancel a fiber or a scope from outside: a signal and a deadline. */
 
+import { type AbortListener, ignoreAbort, listenToAbort } from "./abort_signals.ts";
 import { TimeoutError } from "./errors.ts";
 import { core } from "./native.ts";
 import { delist, enlist, notParked } from "./scheduler.ts";
@@ -11,7 +12,7 @@ export interface Limited {
   limitReached(reason: unknown, isLate: boolean): void;
 }
 
-export class Limits {
+export class Limits implements AbortListener {
   readonly #limited: Limited;
   readonly #signal: AbortSignal | undefined;
   #timer: DeadlineTimer | undefined = undefined;
@@ -21,16 +22,16 @@ export class Limits {
   constructor(limited: Limited, signal: AbortSignal | undefined, deadline: number) {
     this.#limited = limited;
     this.#signal = signal;
-    signal?.addEventListener("abort", this);
-    if (signal?.aborted) this.handleEvent();
+    if (signal?.aborted) this.aborted(signal);
+    else if (signal !== undefined) listenToAbort(signal, this);
     if (deadline !== 0) {
       this.#timer = new DeadlineTimer(this);
       this.#timer.start(deadline);
     }
   }
 
-  handleEvent(): void {
-    this.#limited.limitReached(this.#signal?.reason, false);
+  aborted(signal: AbortSignal): void {
+    this.#limited.limitReached(signal.reason, false);
   }
 
   expire(): void {
@@ -39,7 +40,7 @@ export class Limits {
   }
 
   lift(): void {
-    this.#signal?.removeEventListener("abort", this);
+    if (this.#signal !== undefined) ignoreAbort(this.#signal, this);
     this.#timer?.stop();
   }
 }

@@ -6,19 +6,26 @@ import { ParkingWait } from "./parking.ts";
 import { refusal } from "./wait.ts";
 
 class ParkWait<T> extends ParkingWait<T> {
+  readonly #fiber: Fiber<unknown>;
+
+  constructor(fiber: Fiber<unknown>) {
+    super();
+    this.#fiber = fiber;
+  }
+
   override get syscall(): string {
     return "park";
   }
 
   override forget(): void {
-    const fiber = this.owner as Fiber<unknown>;
-    fiber.parked = undefined;
+    this.#fiber.parked = undefined;
   }
 }
 
 /**
  * Suspends the running fiber until another one calls `unpark` for it, and returns the value that it
- * was given. The building block of synchronization primitives.
+ * was given. The building block of synchronization primitives, for which `unpark` must be called only
+ * while this very park waits: one that comes later ends the fiber's next park.
  *
  * @throws {TimeoutError} when the deadline passes first
  * @throws {CancelledError} when the fiber is cancelled
@@ -36,7 +43,7 @@ export function park<T = void>(deadline?: number): Promise<T> {
   }
   const refused = refusal("park", until);
   if (refused !== undefined) return Promise.reject(refused);
-  const wait = new ParkWait<T>();
+  const wait = new ParkWait<T>(fiber);
   fiber.parked = wait as ParkWait<unknown>;
   return wait.startUntil(until);
 }
@@ -46,7 +53,7 @@ export function park<T = void>(deadline?: number): Promise<T> {
  *
  * @returns false when the fiber is not parked; the value is not kept for a later park
  */
-export function unpark<T = void>(fiber: Fiber, value: T): boolean {
+export function unpark(fiber: Fiber, value?: unknown): boolean {
   const wait = fiber.parked;
   if (wait === undefined) return false;
   fiber.parked = undefined;

@@ -49,7 +49,9 @@ export abstract class ParkingWait<T> extends Wait<T> {
 
   startUntil(deadline: number): Promise<T> {
     if (deadline === 0) return this.begin();
-    return this.park(core.sleep(deadline));
+    const waiter = core.sleep(deadline);
+    if (waiter < 0) this.forget();
+    return this.park(waiter);
   }
 
   finish(result: T | PromiseLike<T>): void {

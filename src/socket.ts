@@ -51,7 +51,7 @@ const textScratch = new Uint8Array(16_384);
  * clock of `now()`; 0 or none means never. A function that returns a promise never throws by itself:
  * a caller's mistake rejects the promise, before anything happens.
  */
-export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
+export class Socket implements Disposable, AsyncDisposable, AsyncIterable<Uint8Array<ArrayBuffer>> {
   #handle: number;
   #keeper: SocketKeeper | undefined;
   #bytesRead = 0;
@@ -244,7 +244,7 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
    * holds no buffer while it waits, which makes it the way to read for a server with many idle
    * connections.
    */
-  next(deadline?: number): Promise<Uint8Array | null> {
+  next(deadline?: number): Promise<Uint8Array<ArrayBuffer> | null> {
     let until = 0;
     try {
       if (deadline !== undefined) until = checkedDeadline(deadline);
@@ -259,9 +259,9 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
   }
 
   /** The chunks of the stream up to its end. Leaving the loop early does not close the socket. */
-  [Symbol.asyncIterator](): AsyncIterator<Uint8Array, undefined> {
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array<ArrayBuffer>, undefined> {
     return {
-      next: async (): Promise<IteratorResult<Uint8Array, undefined>> => {
+      next: async (): Promise<IteratorResult<Uint8Array<ArrayBuffer>, undefined>> => {
         const value = await this.next();
         return value === null ? { done: true, value: undefined } : { done: false, value };
       },
@@ -417,6 +417,12 @@ export class Socket implements AsyncDisposable, AsyncIterable<Uint8Array> {
     attend();
   }
 
+  /** Closes. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** Closes. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
   }

@@ -90,7 +90,7 @@ export class ReadWait extends ReceiveWait<number> {
 }
 
 /** Waits for the next chunk, without a buffer. */
-export class NextWait extends ReceiveWait<Uint8Array | null> {
+export class NextWait extends ReceiveWait<Uint8Array<ArrayBuffer> | null> {
   override wake(status: number): void {
     if (status !== Status.ok) {
       this.fail(this.errorOf(status));
@@ -105,7 +105,7 @@ export class NextWait extends ReceiveWait<Uint8Array | null> {
 }
 
 /** What was received to `chunkScratch`, as the caller's own; null at the end of the stream. */
-export function takeChunk(socket: Socket, count: number): Uint8Array | null {
+export function takeChunk(socket: Socket, count: number): Uint8Array<ArrayBuffer> | null {
   if (socket.received(count) === 0) return null;
   if (count > shortChunkBytes) return chunkScratch.slice(0, count);
   const chunk = new Uint8Array(count);

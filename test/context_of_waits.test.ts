@@ -56,7 +56,7 @@ test("a fiber has that of the code that spawned it, not of the code that wakes i
       return storage.getStore();
     }),
   );
-  storage.run("waker", () => unpark(fiber, undefined));
+  storage.run("waker", () => unpark(fiber));
   expect(await fiber.join()).toBe("spawner");
   expect(storage.getStore()).toBeUndefined();
 });

@@ -92,10 +92,10 @@ const busyPrograms: Record<string, Busy> = {
     const pair: Fiber<void>[] = [];
     const play = async (other: 0 | 1): Promise<void> => {
       while (now() < until) {
-        if (pair[other]) unpark(pair[other], undefined);
+        if (pair[other]) unpark(pair[other]);
         await park();
       }
-      unpark(pair[other]!, undefined);
+      unpark(pair[other]!);
     };
     pair.push(spawn(() => play(1)));
     pair.push(spawn(() => play(0)));

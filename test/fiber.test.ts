@@ -191,7 +191,7 @@ describe("join", () => {
     const waiting = spawn(() => park());
     expect(await failureOf(waiting.join(now() - 1))).toBeInstanceOf(TimeoutError);
     expect(await failureOf(waiting.join(Number.NaN))).toBeInstanceOf(RangeError);
-    unpark(waiting, undefined);
+    unpark(waiting);
     await waiting.join();
     expect(await spawn(() => 3).join(now() - 1)).toBe(3);
   });
@@ -240,7 +240,7 @@ describe("a failed fiber", () => {
       const joiners = [0, 1, 2, 3].map(() => spawn(() => failing.join()));
       for (const index of [1, 3, 0, 2]) joiners[index].cancel();
       await Promise.allSettled(joiners.map((joiner) => joiner.join()));
-      unpark(failing, undefined);
+      unpark(failing);
       spawn(() => sleep(60_000));
     `);
     expect(exitCode).toBe(1);
@@ -266,7 +266,7 @@ describe("state", () => {
     const before = stats();
     const fibers = Array.from({ length: 10 }, () => spawn(() => park()));
     expect(stats().fibers).toBe(before.fibers + 10);
-    for (const fiber of fibers) unpark(fiber, undefined);
+    for (const fiber of fibers) unpark(fiber);
     await Promise.all(fibers.map((fiber) => fiber.join()));
     expect(stats().fibers).toBe(before.fibers);
     expect(stats().fibersStarted).toBe(before.fibersStarted + 10);

@@ -42,7 +42,7 @@ describe("dump", () => {
       .map((line) => Number(/^#(\d+) /.exec(line)?.[1]))
       .filter((id) => fibers.some((fiber) => fiber.id === id));
     expect(ids).toEqual(fibers.map((fiber) => fiber.id));
-    for (const fiber of fibers) unpark(fiber, undefined);
+    for (const fiber of fibers) unpark(fiber);
     await Promise.all(fibers.map((fiber) => fiber.join()));
     for (const { id } of fibers) expect(dump()).not.toContain(`#${id} `);
   });
@@ -113,7 +113,7 @@ describe("dump", () => {
       while (targets.length > 0) {
         expect(lineOf(fiber).match(/join, /g)).toHaveLength(targets.length);
         const [ended] = targets.splice(random.below(targets.length), 1);
-        unpark(ended!, undefined);
+        unpark(ended!);
         await ended!.join();
       }
       await fiber.join();

@@ -46,8 +46,8 @@ describe("park", () => {
     expect(stats().waiters).toBe(before);
     const limited = spawn(() => park(deadline(60_000)));
     expect(stats().waiters).toBe(before + 1);
-    unpark(limited, undefined);
-    unpark(endless, undefined);
+    unpark(limited);
+    unpark(endless);
     await Promise.all([limited.join(), endless.join()]);
     expect(stats().waiters).toBe(before);
   });
@@ -176,10 +176,10 @@ class PingPong {
     if (side === 0) await park();
     while (!this.#isOver) {
       this.exchanges++;
-      unpark(pair[1 - side]!, undefined);
+      unpark(pair[1 - side]!);
       await park();
     }
-    unpark(pair[1 - side]!, undefined);
+    unpark(pair[1 - side]!);
   }
 
   async stop(): Promise<void> {

@@ -68,7 +68,7 @@ const exiting: Record<string, string> = {
     fiber.cancel();
     await fiber.join().catch(() => {});
     const parked = spawn(() => park(deadline(60_000)));
-    unpark(parked, undefined);
+    unpark(parked);
   `,
   "a socket that others waited on was closed": `
     ${listening}

@@ -90,7 +90,7 @@ class Game {
       case 3:
       case 4: {
         const fiber = random.pick(this.#fibers);
-        for (let count = random.below(5); count > 0; count--) unpark(fiber, undefined);
+        for (let count = random.below(5); count > 0; count--) unpark(fiber);
         if (random.below(200) === 0) fiber.cancel();
         return yieldNow();
       }

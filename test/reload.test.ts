@@ -80,7 +80,7 @@ describe("evaluated again in the same thread", () => {
           }
         }, { signal: abort.signal, deadline: deadline(60_000) }).catch(() => {});
         globalThis.endStale = () => {
-          for (const fiber of parked.splice(0, 200)) unpark(fiber, undefined);
+          for (const fiber of parked.splice(0, 200)) unpark(fiber);
           abort.abort("stale");
         };
         console.log(globalThis.evaluations, outcome);

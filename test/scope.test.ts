@@ -80,7 +80,7 @@ describe("scope", () => {
       return gate.join();
     });
     const guest = inner!.spawn(() => park<string>());
-    unpark(gate, undefined);
+    unpark(gate);
     await yieldNow();
     expect(inner?.hasEnded).toBe(false);
     unpark(guest, "guest");
@@ -352,7 +352,7 @@ describe("dump", () => {
       `  #${child!.id} child waiting: park`,
     ]);
     expect(lines.at(-2)).toMatch(/^outside of fibers: .*scope top/);
-    for (const fiber of kept) unpark(fiber, undefined);
+    for (const fiber of kept) unpark(fiber);
     await outer;
   });
 });

@@ -196,7 +196,7 @@ describe("when several things end a scope", () => {
         return "value";
       }),
     );
-    unpark(gate, undefined);
+    unpark(gate);
     await caller.join();
     caller.cancel("too late");
     expect(await caller.join()).toBe("value");

@@ -201,7 +201,7 @@ test("close waits for the handlers, and takes no further connection", async () =
   expect(listener.closed).toBe(true);
   expect(await failureOf(dial(listener))).toMatchObject({ code: "ECONNREFUSED" });
   expect(isClosed).toBe(false);
-  unpark(handlers[0] as NonNullable<ReturnType<typeof current>>, undefined);
+  unpark(handlers[0] as NonNullable<ReturnType<typeof current>>);
   await closing;
   expect(isClosed).toBe(true);
   expect(await readText(client)).toBe("finished");
