@@ -20,6 +20,7 @@ import { addressesOf, checkName, literalVersion } from "./names.ts";
 import { core } from "./native.ts";
 import { immediate } from "./parking.ts";
 import { attend, hold, unhold } from "./scheduler.ts";
+import { scopeOwner, shield } from "./scope.ts";
 import { Socket, type SocketKeeper } from "./socket.ts";
 import { SocketFile } from "./socket_file.ts";
 import { serverContext, type TlsContext } from "./tls/context.ts";
@@ -83,7 +84,7 @@ export interface CloseOptions {
   deadline?: number | undefined;
   /**
    * Cancels the handlers at once, with this reason, but leaves their sockets open until they end or the
-   * deadline passes: so they can say goodbye, under `shield`.
+   * deadline passes: so they can say goodbye, under `shield`. `false` does not.
    */
   cancel?: unknown;
 }
@@ -241,32 +242,36 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
 
   /**
    * Stops listening, then waits for the handlers that still run; `cancel` has them end. At the deadline
-   * it cancels them and closes their sockets. Without a deadline it waits for as long as they take; with
-   * one that has passed it does not wait. Connections that `accept` returned are their owner's. Those
-   * whose handshake has not ended are closed at once, as those in the backlog are. A handler that calls
-   * it is neither cancelled nor waited for.
+   * it cancels them, closes their sockets, and waits until they have cleaned up, for a second at most.
+   * Without a deadline it waits for as long as they take. Connections that `accept` returned are their
+   * owner's. Those whose handshake has not ended are closed at once, as those in the backlog are. A
+   * handler that calls it is neither cancelled nor waited for.
    *
-   * @throws {CancelledError} when the caller is cancelled while it waits; the handlers go on
+   * @throws {CancelledError} when the caller is cancelled before the deadline; the handlers go on
    */
   async close(options: CloseOptions = {}): Promise<void> {
     checkOptions(options, closeOptions, "close");
     const until = checkedDeadline(options.deadline);
     this.#stop();
-    const caller = current();
-    const others = [...this.#handlers].filter((fiber) => fiber !== caller);
-    if (options.cancel !== undefined) for (const fiber of others) fiber.cancel(options.cancel);
+    const callers = new Set(owners(current()));
+    const others = [...this.#handlers].filter((fiber) => !callers.has(fiber));
+    const { cancel } = options;
+    if (cancel !== undefined && cancel !== false) for (const fiber of others) fiber.cancel(cancel);
     try {
       // A deadline that has passed needs no wait, which a cancelled caller could not have.
       if (until === 0 || until > core.now()) await this.#join(others, until);
     } catch (error) {
       if (!(error instanceof TimeoutError)) throw error;
     }
+    const rest = others.filter((fiber) => !fiber.hasEnded);
+    if (rest.length === 0) return;
     const reason = new SocketError("ERR_SOCKET_CLOSED", { syscall: "close" });
-    for (const fiber of others) {
-      if (fiber.hasEnded) continue;
+    for (const fiber of rest) {
       fiber.cancel(reason);
       fiber.socket.close();
     }
+    // One that awaits what is not plait's may take for ever.
+    await shield(() => this.#join(rest, 0), core.now() + cleanUpMilliseconds).catch(() => {});
   }
 
   async #join(handlers: ConnectionFiber[], until: number): Promise<void> {
@@ -369,6 +374,16 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
   /** @internal */
   handlerEnded(fiber: ConnectionFiber): void {
     this.#handlers.delete(fiber);
+  }
+}
+
+/** How long handlers may take to clean up when their time is over. */
+const cleanUpMilliseconds = 1000;
+
+/** A fiber, and those around it: each waits for a scope that the one before it is in. */
+function* owners(fiber: Fiber | undefined): Generator<Fiber> {
+  for (let owner = fiber; owner instanceof Fiber; owner = scopeOwner(owner) as Fiber | undefined) {
+    yield owner;
   }
 }
 

@@ -9,8 +9,10 @@ import {
   listen,
   now,
   park,
+  race,
   type Socket,
   SocketError,
+  scope,
   shield,
   sleep,
   spawn,
@@ -361,6 +363,50 @@ test("a handler that closes its listener with a reason is not cancelled itself",
   expect(await readText(second)).toBe("the last one");
   expect(await readText(first)).toBe("");
   expect(reasons).toBe(2);
+});
+
+test("close returns when the handlers have cleaned up, also at the deadline", async () => {
+  for (const dispose of [false, true]) {
+    const steps: string[] = [];
+    const listener = await serve(async (socket) => {
+      try {
+        await socket.next();
+      } finally {
+        await shield(() => sleep(20), deadline(5000));
+        steps.push("cleaned up");
+      }
+    });
+    await using client = await dial(listener);
+    await pollUntil("the handler runs", () => listener.connections === 1);
+    if (dispose) await listener[Symbol.asyncDispose]();
+    else await listener.close({ deadline: deadline(1), cancel: false });
+    steps.push("closed");
+    expect(steps).toEqual(["cleaned up", "closed"]);
+    expect(await client.next()).toBeNull();
+  }
+});
+
+test("close does not wait for ever for a handler that awaits something else", async () => {
+  const gate = Promise.withResolvers<void>();
+  const listener = await serve(() => gate.promise);
+  await using client = await dial(listener);
+  await pollUntil("the handler runs", () => listener.connections === 1);
+  await listener.close({ deadline: deadline(1) });
+  expect(await client.next()).toBeNull();
+  gate.resolve();
+});
+
+test("a handler may close its own listener from within a scope", async () => {
+  const listener = await serve(async (socket) => {
+    await scope(async (s) => {
+      s.spawn(async () => {
+        await race([() => listener.close(), () => sleep(5000).then(() => "too late")]);
+      });
+    });
+    await socket.write("closed");
+  });
+  await using client = await dial(listener);
+  expect(await readText(client)).toBe("closed");
 });
 
 test("a handler may close its own listener", async () => {
