@@ -6,7 +6,8 @@ import { runUntil } from "./scheduler.ts";
 
 /**
  * Runs a fiber to completion on the calling thread and returns its value: the blocking driver. Other
- * fibers run meanwhile, but Bun's own timers and I/O do not: what `main` awaits must be plait's.
+ * fibers run meanwhile, but Bun's own timers, I/O and signals do not: what `main` awaits must be plait's,
+ * `AbortSignal.timeout` never aborts, and a listener of `process.on("SIGINT")` is called afterwards.
  *
  * @throws what `main` throws; {Error} inside a fiber, and when nothing is left that could ever
  *   wake `main`
@@ -33,7 +34,9 @@ export function block<T>(main: () => T | PromiseLike<T>): T {
   );
   if (!hasEnded || outcome === undefined) {
     fiber.cancel();
-    throw new Error("block(): every fiber waits for another one, and nothing is left to wake them");
+    throw new Error(
+      "block(): nothing is left that could wake a fiber: they wait for each other, or for what needs Bun's event loop",
+    );
   }
   if ("error" in outcome) throw outcome.error;
   return outcome.value;

@@ -1,5 +1,7 @@
 /** Checks of arguments. A caller's mistake is a TypeError or a RangeError, before anything happens. */
 
+import { core } from "./native.ts";
+
 /** An error with a code of Node's beside its class. */
 function mistake<E extends Error>(error: E, code: string): E {
   return Object.assign(error, { code });
@@ -12,6 +14,12 @@ export function typeMistake(message: string): TypeError {
 export function rangeMistake(message: string): RangeError {
   return mistake(new RangeError(message), "ERR_OUT_OF_RANGE");
 }
+
+/**
+ * No deadline is as old as a minute before this was loaded: numbers below are durations. A machine that
+ * was just started may have a clock on which they are not.
+ */
+const oldestDeadline = core.now() - 60_000;
 
 /** A deadline for the core, where 0 means never. */
 export function checkedDeadline(deadline: number | undefined): number {
@@ -26,12 +34,22 @@ export function checkedDeadline(deadline: number | undefined): number {
       `a deadline is a point in time as now() returns it, or 0 for none, not ${deadline}`,
     );
   }
+  if (deadline < oldestDeadline) {
+    throw rangeMistake(
+      `a deadline is a point in time as now() returns it, and ${deadline} is long ago: deadline(${deadline}) is in ${deadline} ms`,
+    );
+  }
   return deadline === Number.POSITIVE_INFINITY ? 0 : deadline;
+}
+
+/** A value as it is written, so that "80" is told from 80. */
+function shown(value: unknown): string {
+  return typeof value === "string" ? JSON.stringify(value) : String(value);
 }
 
 export function checkedPort(port: unknown): number {
   if (typeof port !== "number" || !Number.isInteger(port)) {
-    throw typeMistake(`a port is a whole number, not ${String(port)}`);
+    throw typeMistake(`a port is a whole number, not ${shown(port)}`);
   }
   if (port < 0 || port > 65_535) throw rangeMistake(`a port is between 0 and 65535, not ${port}`);
   return port;
@@ -40,7 +58,7 @@ export function checkedPort(port: unknown): number {
 /** A whole number of `what` between two bounds. */
 export function checkedInteger(value: unknown, what: string, least: number, most: number): number {
   if (typeof value !== "number" || !Number.isInteger(value)) {
-    throw typeMistake(`${what} is a whole number, not ${String(value)}`);
+    throw typeMistake(`${what} is a whole number, not ${shown(value)}`);
   }
   if (value < least || value > most) {
     throw rangeMistake(`${what} is between ${least} and ${most}, not ${value}`);

@@ -23,28 +23,28 @@ import { clientSetup } from "./tls/start.ts";
 
 export interface ConnectOptions {
   /** An IPv4 or IPv6 literal or a host name; `localhost` if not given. */
-  host?: string;
-  port?: number;
+  host?: string | undefined;
+  port?: number | undefined;
   /** A Unix socket instead: a path, or a name in Linux's abstract namespace after a leading NUL. */
-  path?: string;
+  path?: string | undefined;
   /** When to give up, name resolution included. */
   deadline?: number | undefined;
   /** Gives up when it is aborted; its reason becomes the `cause` of the `CancelledError`. */
   signal?: AbortSignal | undefined;
   /** The address of this machine to connect from: a literal. Only addresses of its family are tried. */
-  localAddress?: string;
+  localAddress?: string | undefined;
   /** Restricts a host name to its IPv4 or IPv6 addresses. */
-  family?: 4 | 6;
+  family?: 4 | 6 | undefined;
   /** Whether small writes are sent at once (TCP_NODELAY); true if not given. */
-  noDelay?: boolean;
-  keepAlive?: boolean | KeepAliveOptions;
+  noDelay?: boolean | undefined;
+  keepAlive?: boolean | KeepAliveOptions | undefined;
   /** As `Socket.setLinger`. */
-  linger?: number;
+  linger?: number | undefined;
   /**
    * Encrypts the connection, and checks the server's certificate against the host: `true` for the
    * defaults. The deadline and the signal hold for the handshake as well.
    */
-  tls?: boolean | TlsOptions | TlsContext;
+  tls?: boolean | TlsOptions | TlsContext | undefined;
 }
 
 const connectOptions: ReadonlySet<string> = new Set([

@@ -62,10 +62,18 @@ export class CancelledError extends Error {
   readonly bytesWritten: number | undefined;
 
   constructor(reason?: unknown, details: ErrorDetails = {}) {
-    super(describe("ECANCELED", details), { cause: reason });
+    super(describe("ECANCELED", { ...details, reason: cancelledBecause(reason) }), {
+      cause: reason,
+    });
     this.syscall = details.syscall;
     this.bytesWritten = details.bytesWritten;
   }
+}
+
+/** A reason that has words is said with them. */
+function cancelledBecause(reason: unknown): string | undefined {
+  const words = reason instanceof Error ? reason.message : reason;
+  return typeof words === "string" && words !== "" ? `cancelled: ${words}` : undefined;
 }
 
 /** An item cannot be sent: the channel is closed. */

@@ -11,7 +11,7 @@ import { cancellation, countCancelled, running, type Wait, type WaitOwner } from
 
 export interface SpawnOptions {
   /** Shown by `dump()`; the body function's name if not given. */
-  name?: string;
+  name?: string | undefined;
   /** Cancels the fiber when it is aborted; its reason becomes the cancellation's. */
   signal?: AbortSignal | undefined;
   /** Cancels the fiber at this point in time; `join` then rejects with a `TimeoutError`. */
@@ -181,6 +181,11 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
   limit(signal: AbortSignal | undefined, deadline: number): void {
     if (signal === undefined && deadline === 0) return;
     this.#limits = new Limits(this, signal, deadline);
+  }
+
+  /** @internal Which peer it serves, as `dump` shows it. */
+  get place(): string {
+    return "";
   }
 
   /** @internal */

@@ -10,9 +10,9 @@ import { FileSend } from "./transfers.ts";
 
 export interface SendFileOptions {
   /** Where in the file to begin, in bytes; 0 if not given. */
-  offset?: number;
+  offset?: number | undefined;
   /** How many bytes to send; up to the file's end if not given. */
-  length?: number;
+  length?: number | undefined;
   deadline?: number | undefined;
 }
 

@@ -4,17 +4,19 @@ import { checkedInteger, checkOptions } from "./checks.ts";
 
 export interface KeepAliveOptions {
   /** Seconds of silence before the first probe. */
-  idle?: number;
+  idle?: number | undefined;
   /** Seconds between probes. */
-  interval?: number;
+  interval?: number | undefined;
   /** Probes without an answer that end the connection. */
-  count?: number;
+  count?: number | undefined;
 }
 
 const keepAliveOptions: ReadonlySet<string> = new Set(["idle", "interval", "count"]);
 
 /** Keep-alive settings for the core, where 0 is the system's default. */
-export function checkedKeepAlive(on: boolean | KeepAliveOptions): Required<KeepAliveOptions> {
+export function checkedKeepAlive(
+  on: boolean | KeepAliveOptions,
+): Record<keyof KeepAliveOptions, number> {
   if (typeof on === "boolean") return { idle: 0, interval: 0, count: 0 };
   checkOptions(on, keepAliveOptions, "keepAlive");
   return {

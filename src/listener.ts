@@ -14,7 +14,7 @@ import {
   typeMistake,
 } from "./checks.ts";
 import { checkPath } from "./connect.ts";
-import { CancelledError, codeOf, SocketError, TimeoutError } from "./errors.ts";
+import { CancelledError, codeOf, endpoint, SocketError, TimeoutError } from "./errors.ts";
 import { current, Fiber, startFiber } from "./fiber.ts";
 import { addressesOf, checkName, literalVersion } from "./names.ts";
 import { core } from "./native.ts";
@@ -34,22 +34,22 @@ export type Handler = (socket: Socket) => unknown;
 
 export interface ListenOptions {
   /** The address or name to listen at; all of the machine's, IPv6 and IPv4, if not given. */
-  host?: string;
+  host?: string | undefined;
   /** 0 picks a free one, which `Listener.port` tells. */
-  port?: number;
+  port?: number | undefined;
   /** A Unix socket instead; its file is removed when the listener is closed. */
-  path?: string;
+  path?: string | undefined;
   /**
    * A descriptor that listens already, such as one that a service manager passes. It keeps its own
    * backlog unless one is given here.
    */
-  fd?: number;
+  fd?: number | undefined;
   /** Connections that the kernel completes ahead of `accept`; as many as the system allows. */
-  backlog?: number;
+  backlog?: number | undefined;
   /** Lets several processes or Workers listen at the same port (SO_REUSEPORT). */
-  reusePort?: boolean;
+  reusePort?: boolean | undefined;
   /** Connections at a time; the next ones wait in the backlog. */
-  maxConnections?: number;
+  maxConnections?: number | undefined;
   /**
    * Told of what nobody waits for: whatever a handler throws, handshakes that fail, and descriptors
    * that run out. The socket is closed already; its `remoteAddress` is known, unless the handler
@@ -57,7 +57,7 @@ export interface ListenOptions {
    * `TimeoutError`, `CancelledError`) is ignored, and anything else that a handler, or the `sni`
    * function of `tls`, throws is an unhandled rejection.
    */
-  onError?: (error: unknown, socket?: Socket) => void;
+  onError?: ((error: unknown, socket?: Socket) => void) | undefined;
   /**
    * Encrypts every connection: the handler runs, and `accept` returns, after the handshake. Handshakes
    * run beside each other, so that none delays another. Those that fail, or take longer than
@@ -92,19 +92,27 @@ export interface CloseOptions {
 const encoder = new TextEncoder();
 const defaultBacklog = 4096;
 
-/** A handler's fiber, with the connection that is closed when it ends. */
-class ConnectionFiber extends Fiber<unknown> {
+/** A fiber of a listener's for one of its connections. */
+abstract class SocketFiber<T> extends Fiber<T> {
   readonly socket: Socket;
-  readonly #listener: Listener;
+  protected readonly listener: Listener;
 
   constructor(name: string, socket: Socket, listener: Listener) {
     super(name);
     this.socket = socket;
-    this.#listener = listener;
+    this.listener = listener;
   }
 
+  override get place(): string {
+    const { remoteAddress, remotePort } = this.socket;
+    return remoteAddress ? endpoint(remoteAddress, remotePort) : "";
+  }
+}
+
+/** A handler's, with the connection that is closed when it ends. */
+class ConnectionFiber extends SocketFiber<unknown> {
   protected override onEnd(): void {
-    this.#listener.handlerEnded(this);
+    this.listener.handlerEnded(this);
     if (this.state === "failed") this.socket.rememberRemote();
     this.socket.close();
   }
@@ -114,29 +122,20 @@ class ConnectionFiber extends Fiber<unknown> {
       error instanceof SocketError ||
       error instanceof TimeoutError ||
       error instanceof CancelledError;
-    return this.#listener.report(error, this.socket) || isWeather;
+    return this.listener.report(error, this.socket) || isWeather;
   }
 }
 
-/** A handshake, for which neither a handler nor a caller of `accept` waits. */
-class HandshakeFiber extends Fiber<void> {
-  readonly socket: Socket;
-  readonly #listener: Listener;
-
-  constructor(socket: Socket, listener: Listener) {
-    super("handshake");
-    this.socket = socket;
-    this.#listener = listener;
-  }
-
+/** A handshake's, for which neither a handler nor a caller of `accept` waits. */
+class HandshakeFiber extends SocketFiber<void> {
   protected override onEnd(): void {
-    this.#listener.handshakeEnded(this);
+    this.listener.handshakeEnded(this);
   }
 
   protected override takesFailure(error: unknown): boolean {
-    if (this.#listener.closed) return true;
+    if (this.listener.closed) return true;
     const isWeather = error instanceof SocketError || error instanceof TimeoutError;
-    return this.#listener.report(error, this.socket) || isWeather;
+    return this.listener.report(error, this.socket) || isWeather;
   }
 }
 
@@ -339,7 +338,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     }
     const timeout = context.handshakeTimeout;
     const until = timeout === 0 ? 0 : core.now() + timeout;
-    const fiber = new HandshakeFiber(socket, this);
+    const fiber = new HandshakeFiber("handshake", socket, this);
     this.#handshakes.add(fiber);
     const body = (): Promise<void> => handshake(socket, serverSetup(context), until);
     this.#inContext(startFiber<void>, fiber, body);

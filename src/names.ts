@@ -151,7 +151,7 @@ export function addressesOf(
 
 export interface ResolveOptions {
   /** Asks for IPv4 or IPv6 addresses alone. */
-  family?: 4 | 6;
+  family?: 4 | 6 | undefined;
   /** When to give up. */
   deadline?: number | undefined;
   /** Gives up when it is aborted; its reason becomes the `cause` of the `CancelledError`. */

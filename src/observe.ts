@@ -53,11 +53,11 @@ export function stats(): Stats {
 }
 
 /**
- * A line for each live fiber, the oldest first: its id, name and state, and for each of its waits what
- * it waits for, on which peer, and for how long. The fibers of a scope are below the one that waits
+ * A line for each live fiber, the oldest first: its id, name and state, for a listener's handler the peer,
+ * and for each of its waits what it waits for, on which peer, and for how long. The fibers of a scope are below the one that waits
  * for the scope, indented. Waits outside of all fibers come last, with the scopes among them.
  *
- *     #2 echo waiting: read 127.0.0.1:40112, 3.250 s
+ *     #2 echo 127.0.0.1:40112 waiting: read 127.0.0.1:40112, 3.250 s
  *     #3 crawler waiting: scope crawl, 1.500 s
  *       #4 crawl waiting: join, 1.500 s
  *       #5 fetch waiting: connect 127.0.0.1:80, 1.500 s
@@ -106,7 +106,7 @@ function membersBelow(owner: WaitOwner): Fiber<unknown>[] {
 }
 
 function describeFiber(fiber: Fiber<unknown>, time: number): string {
-  const name = fiber.name === "" ? "(anonymous)" : fiber.name;
+  const name = `${fiber.name || "(anonymous)"} ${fiber.place}`.trimEnd();
   const state = fiber.isCancelled ? `${fiber.state}, cancelled` : fiber.state;
   const waits = describeWaits(fiber.waits, time);
   return waits === "" ? `#${fiber.id} ${name} ${state}` : `#${fiber.id} ${name} ${state}: ${waits}`;

@@ -6,13 +6,13 @@ import { type MemberFiber, runScope, Scope, type ScopeOptions } from "./scope.ts
 
 export interface GatherOptions<T> extends ScopeOptions {
   /** Shown by `dump()` and by errors. */
-  name?: string;
+  name?: string | undefined;
   /**
    * Told of each value that was returned and that nobody gets: of losers that came in all the same, of
    * those that were done when another one failed. For values that have to be closed. What it throws the
    * call fails with; what it returns is not awaited.
    */
-  discard?: (value: T) => void;
+  discard?: ((value: T) => void) | undefined;
 }
 
 export type Body<T> = () => T | PromiseLike<T>;

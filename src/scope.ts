@@ -14,7 +14,7 @@ import { cancelledRunning, type WaitOwner } from "./wait.ts";
 
 export interface ScopeOptions {
   /** Shown by `dump()` and by errors; the body function's name if not given. */
-  name?: string;
+  name?: string | undefined;
   /** Cancels the scope when it is aborted; its reason becomes the cancellation's. */
   signal?: AbortSignal | undefined;
   /** Cancels the scope at this point in time; it then rejects with a `TimeoutError`. */

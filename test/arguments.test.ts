@@ -6,7 +6,13 @@ import {
   connect,
   type ListenOptions,
   listen,
+  type ResolveOptions,
+  race,
+  resolve,
+  type ScopeOptions,
   Socket,
+  type SpawnOptions,
+  scope,
   spawn,
   stats,
 } from "../index.ts";
@@ -15,6 +21,56 @@ import { expectMistake, type MistakeKind, mistakeIn } from "./support/mistakes.t
 import { quietStats } from "./support/quiet_stats.ts";
 import { RawSocket } from "./support/raw_socket.ts";
 import { socketPair } from "./support/socket_pair.ts";
+
+/** Every option of a kind, not given. */
+type NotGiven<Options> = { [Name in keyof Required<Options>]: undefined };
+
+test("an option that is undefined is one that is not given", async () => {
+  const unsaid = {
+    host: undefined,
+    path: undefined,
+    tls: undefined,
+  };
+  const listening: Omit<NotGiven<ListenOptions>, "port"> = {
+    ...unsaid,
+    fd: undefined,
+    backlog: undefined,
+    reusePort: undefined,
+    maxConnections: undefined,
+    onError: undefined,
+  };
+  await using listener = await listen({ ...listening, port: 0 });
+  const connecting: Omit<NotGiven<ConnectOptions>, "port"> = {
+    ...unsaid,
+    deadline: undefined,
+    signal: undefined,
+    localAddress: undefined,
+    family: undefined,
+    noDelay: undefined,
+    keepAlive: undefined,
+    linger: undefined,
+  };
+  using socket = await connect({ ...connecting, port: listener.port });
+  socket.setKeepAlive({ idle: undefined, interval: undefined, count: undefined });
+  const limits: NotGiven<ScopeOptions & SpawnOptions> = {
+    name: undefined,
+    signal: undefined,
+    deadline: undefined,
+  };
+  expect(await spawn(() => 1, limits).join()).toBe(1);
+  expect(await scope(() => 2, limits)).toBe(2);
+  expect(await race([() => 3], { ...limits, discard: undefined })).toBe(3);
+  expect(
+    await resolve("127.0.0.1", {
+      deadline: undefined,
+      signal: undefined,
+      family: undefined,
+    } satisfies NotGiven<ResolveOptions>),
+  ).toEqual(["127.0.0.1"]);
+  const file = { offset: undefined, length: undefined, deadline: undefined };
+  expect(await socket.sendFile(import.meta.path, file)).toBeGreaterThan(1000);
+  await listener.close({ deadline: undefined, cancel: undefined });
+});
 
 type Mistake<Options> = [name: string, options: Options, kind: MistakeKind, about: RegExp];
 

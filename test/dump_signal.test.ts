@@ -204,7 +204,7 @@ describe("a dump at a signal", () => {
       }
     `);
     expect(stderr).toBe("");
-    expect(stdout).toMatch(/^0 0 true\nblock\(\): every fiber waits for another one/);
+    expect(stdout).toMatch(/^0 0 true\nblock\(\): nothing is left that could wake a fiber/);
     expect(exitCode).toBe(0);
   });
 

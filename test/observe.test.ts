@@ -153,7 +153,8 @@ describe("dump", () => {
       },
     );
     await using client = await connect({ host: "127.0.0.1", port: listener.port! });
-    const pattern = new RegExp(`#\\d+ serve waiting: read 127\\.0\\.0\\.1:${client.localPort}, `);
+    const peer = `127\\.0\\.0\\.1:${client.localPort}`;
+    const pattern = new RegExp(`#\\d+ serve ${peer} waiting: read ${peer}, `);
     await pollUntil("the handler is shown", () => pattern.test(dump()));
   });
 

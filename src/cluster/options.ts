@@ -25,20 +25,20 @@ export interface ClusterOptions {
    */
   module: string | URL;
   /** How many; as many as there are processors if not given. */
-  workers?: number;
+  workers?: number | undefined;
   /** The address or name to listen at, as for `listen`. */
-  host?: string;
+  host?: string | undefined;
   /** 0 picks a free one, the same for all workers, which `Cluster.port` tells. */
   port: number;
   /** Of each worker: connections that the kernel completes ahead of `accept`. */
-  backlog?: number;
+  backlog?: number | undefined;
   /** Of each worker: connections at a time. */
-  maxConnections?: number;
+  maxConnections?: number | undefined;
   /**
    * As for `listen`, with what can be cloned: neither functions nor a `TlsContext`. Files are read here,
    * once, and not again for a worker that is restarted; `setTls` renews.
    */
-  tls?: TlsOptions;
+  tls?: TlsOptions | undefined;
   /** Given to each worker's `setup`: anything that structuredClone takes. */
   data?: unknown;
   /**
@@ -46,9 +46,9 @@ export interface ClusterOptions {
    * worker that dies, by a `WorkerError`. Without it a handler that throws anything but the weather of
    * the network is an unhandled rejection and ends its worker, and deaths are printed to stderr.
    */
-  onError?: (error: unknown, worker: number) => void;
+  onError?: ((error: unknown, worker: number) => void) | undefined;
   /** Told when a worker listens again, and how often it was restarted so far. */
-  onRestart?: (worker: number, restarts: number) => void;
+  onRestart?: ((worker: number, restarts: number) => void) | undefined;
 }
 
 const clusterOptions: ReadonlySet<string> = new Set([

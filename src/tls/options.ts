@@ -47,67 +47,67 @@ type Chosen = TlsOptions | TlsContext | null | undefined;
  */
 export interface TlsOptions {
   /** The parsed part of the options, beside which only those of one connection have a meaning. */
-  context?: TlsContext;
+  context?: TlsContext | undefined;
   /**
    * The certificate and the chain up to its root, leaf first. A list has one for each kind of key, as
    * RSA and ECDSA.
    */
-  cert?: TlsMaterial | readonly TlsMaterial[];
+  cert?: TlsMaterial | readonly TlsMaterial[] | undefined;
   /** The private key of each of `cert`. If not given it is looked for in the same PEM. */
-  key?: TlsMaterial | readonly TlsMaterial[];
+  key?: TlsMaterial | readonly TlsMaterial[] | undefined;
   /**
    * Key, certificate and chain as PKCS#12, in place of `key` and `cert`. What programs encrypted with
    * RC2, before OpenSSL 3, is not read.
    */
-  pfx?: TlsMaterial;
+  pfx?: TlsMaterial | undefined;
   /** Decrypts `key` or `pfx`. */
-  passphrase?: string;
+  passphrase?: string | undefined;
   /**
    * Who is trusted, in place of the system's store: roots, authorities below them, or a peer's very
    * certificate. With `crl` only roots, which sign themselves, are. A listener that asks for
    * certificates names them all to its clients.
    */
-  ca?: TlsMaterial | readonly TlsMaterial[];
+  ca?: TlsMaterial | readonly TlsMaterial[] | undefined;
   /** Revocation lists. Every certificate of a peer's chain is looked up: lists of all issuers are needed. */
-  crl?: TlsMaterial | readonly TlsMaterial[];
+  crl?: TlsMaterial | readonly TlsMaterial[] | undefined;
   /**
    * For TLS 1.2: a list as of openssl-ciphers(1), in place of those with ephemeral elliptic curves and
    * authenticated encryption. `@SECLEVEL=1` or `0` at its end admits weaker keys and signatures.
    */
-  ciphers?: string;
+  ciphers?: string | undefined;
   /** For TLS 1.3: names with colons between them, such as `"TLS_AES_128_GCM_SHA256"`. */
-  cipherSuites?: string;
+  cipherSuites?: string | undefined;
   /** The groups of the key exchange, the preferred first: `"X25519MLKEM768:X25519:P-256"`. */
-  groups?: string;
+  groups?: string | undefined;
   /** `"TLSv1.2"` if not given. */
-  minVersion?: TlsVersion;
-  maxVersion?: TlsVersion;
+  minVersion?: TlsVersion | undefined;
+  maxVersion?: TlsVersion | undefined;
   /**
    * Application protocols, the preferred first (RFC 7301). A listener takes its own first that the
    * client offers; a client that offers others only is refused with no_application_protocol.
    */
-  alpn?: readonly string[];
+  alpn?: readonly string[] | undefined;
   /** Clients: the name to ask for and to check; the host connected to if not given. */
-  serverName?: string;
+  serverName?: string | undefined;
   /** Whether the peer's certificate is checked, as the table above says; true if not given. */
-  verifyPeer?: boolean;
+  verifyPeer?: boolean | undefined;
   /** Whether its issuer must be trusted, as the table above says; true if not given. */
-  verifyIssuer?: boolean;
+  verifyIssuer?: boolean | undefined;
   /** Listeners: whether clients need a certificate; `"none"` if not given. */
-  clientAuth?: "none" | "request" | "require";
+  clientAuth?: "none" | "request" | "require" | undefined;
   /**
    * Clients: a session that `onSession` had, to be resumed. One that is not usable, or that was made
    * for another name, under other checks or with another `cert`, goes unnoticed: the handshake is a
    * full one.
    */
-  session?: Uint8Array;
+  session?: Uint8Array | undefined;
   /**
    * Clients: told of the sessions that the server offers for resumption, of several that come at once
    * the last. In TLS 1.3 they come after the handshake, while the program reads, and each is good for
    * one connection (RFC 8446, appendix C.4). They hold secrets of the connection, and are for plait
    * alone. What it throws is an unhandled rejection.
    */
-  onSession?: (session: Uint8Array) => void;
+  onSession?: ((session: Uint8Array) => void) | undefined;
   /**
    * Listeners: certificates by the name that the client asks for, which may be a wildcard for one
    * label, as `"*.example.org"`; an exact name goes first. Others, and clients that ask for no name,
@@ -115,18 +115,18 @@ export interface TlsOptions {
    * certificate; a `TlsContext` stands for itself, with its own `clientAuth` and `alpn`. The time
    * that a handshake may take, and who is told of its keys, is the listener's for all names.
    */
-  sni?: Readonly<Record<string, TlsOptions | TlsContext>> | ServerNameChoice;
+  sni?: Readonly<Record<string, TlsOptions | TlsContext>> | ServerNameChoice | undefined;
   /**
    * Told of each line for a key log, without its end: with it whoever has recorded the connection can
    * read it. The environment's `SSLKEYLOGFILE` names a file for those of all connections. What it
    * throws is an unhandled rejection.
    */
-  onKeyLog?: (line: string) => void;
+  onKeyLog?: ((line: string) => void) | undefined;
   /**
    * Listeners: milliseconds for each handshake, from `accept` on; 10,000 if not given, 0 for no bound.
    * Clients have the `deadline` of `connect` or `startTls`.
    */
-  handshakeTimeout?: number;
+  handshakeTimeout?: number | undefined;
 }
 
 /** What `setTlsDefaults` sets. */

@@ -8,7 +8,7 @@ import { optionNames, type TlsOptions } from "./options.ts";
 
 export interface StartTlsOptions extends TlsOptions {
   /** Which end this is; the server's for a socket that a listener accepted, if not given. */
-  side?: "client" | "server";
+  side?: "client" | "server" | undefined;
 }
 
 /** What a client's handshake needs. `host` is what the connection was made to, if it has a name. */
