@@ -1,6 +1,9 @@
-/** A small HTTP/1.1 responder in straight-line style: `bun examples/http.ts [port]`, then curl it. */
+/**
+ * A small HTTP/1.1 responder in straight-line style: `bun examples/http.ts [port]`, then curl it. SIGINT
+ * stops it: idle connections end at once, the others when their request is answered.
+ */
 
-import { deadline, listen, type Socket } from "../index.ts";
+import { deadline, listen, type Socket, shield } from "../index.ts";
 
 const longestHead = 16_384;
 const decoder = new TextDecoder("latin1");
@@ -31,20 +34,30 @@ class RequestHeads {
   }
 }
 
+/** Answers a request; whether another one may follow it. */
+async function answer(socket: Socket, head: string): Promise<boolean> {
+  const [method = "", target = ""] = head.split(" ", 2);
+  const isKnown = method === "GET" || method === "HEAD";
+  const body = isKnown ? `you asked for ${target}\n` : "only GET and HEAD\n";
+  await socket.write(
+    `HTTP/1.1 ${isKnown ? "200 OK" : "405 Method Not Allowed"}\r\n` +
+      `content-type: text/plain\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n` +
+      (method === "HEAD" ? "" : body),
+  );
+  return isKnown && !/^connection:\s*close/im.test(head);
+}
+
 async function serve(socket: Socket): Promise<void> {
   const heads = new RequestHeads(socket);
   for (let head: string | null; (head = await heads.next(deadline(10_000))) !== null; ) {
-    const [method = "", target = ""] = head.split(" ", 2);
-    const isKnown = method === "GET" || method === "HEAD";
-    const body = isKnown ? `you asked for ${target}\n` : "only GET and HEAD\n";
-    await socket.write(
-      `HTTP/1.1 ${isKnown ? "200 OK" : "405 Method Not Allowed"}\r\n` +
-        `content-type: text/plain\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n` +
-        (method === "HEAD" ? "" : body),
-    );
-    if (!isKnown || /^connection:\s*close/im.test(head)) return;
+    // What was asked is answered although the server stops meanwhile: only waiting for more ends then.
+    const request = head;
+    if (!(await shield(() => answer(socket, request), deadline(10_000)))) return;
   }
 }
 
 const listener = await listen({ host: "127.0.0.1", port: Number(process.argv[2] ?? 8080) }, serve);
 console.log(`http://${listener.address}:${listener.port}/`);
+process.once("SIGINT", () => {
+  void listener.close({ cancel: "the server stops", deadline: deadline(5000) });
+});

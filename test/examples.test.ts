@@ -35,6 +35,18 @@ test("the HTTP responder answers requests that follow each other on one connecti
   expect(answers).toEndWith("you asked for /c\n");
 }, 10_000);
 
+test("SIGINT ends the HTTP responder, and its idle connections at once", async () => {
+  await using example = await startExample("http.ts");
+  const until = deadline(8000);
+  await using socket = await connect({ host: "127.0.0.1", port: example.port, deadline: until });
+  await socket.write("GET /a HTTP/1.1\r\n\r\n", until);
+  const answer = new TextDecoder().decode((await socket.next(until)) ?? undefined);
+  expect(answer).toEndWith("you asked for /a\n");
+  example.program.child.kill("SIGINT");
+  expect(await socket.next(until)).toBeNull();
+  expect(await example.program.child.exited).toBe(0);
+}, 10_000);
+
 test("the demo shows its progress and a table in which every byte came back", async () => {
   const child = Bun.spawn(exampleCommand("demo.ts"), {
     env: { ...process.env, PLAIT_DEMO_SECONDS: "1.2" },
