@@ -29,6 +29,8 @@ export { dump, type Stats, stats } from "./src/observe.ts";
 export { park, unpark } from "./src/park.ts";
 export { all, any, type GatherOptions, race } from "./src/race.ts";
 export { type Scope, type ScopeOptions, scope, shield } from "./src/scope.ts";
+export type { SignalName } from "./src/signal_line.ts";
+export { type Signals, signals } from "./src/signals.ts";
 export { sleep, sleepUntil, yieldNow } from "./src/sleep.ts";
 export { Socket } from "./src/socket.ts";
 export { Channel } from "./src/sync/channel.ts";

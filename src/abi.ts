@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and the exports by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
-export const abiNumber = 2061869776;
+export const abiNumber = 468373029;
 
 export const Status = {
   ok: 0,
@@ -165,8 +165,10 @@ export const symbols = {
   plait_lingeringPoll: { args: ["i32"], returns: "i32" },
   plait_arm: { args: [], returns: "void" },
   plait_setTimer: { args: [], returns: "void" },
-  plait_installDumpSignal: { args: ["i32"], returns: "i32" },
-  plait_takeDumpRequest: { args: [], returns: "i32" },
+  plait_signalLine: { args: [], returns: "i32" },
+  plait_listenToSignal: { args: ["i32", "i32"], returns: "i32" },
+  plait_ignoreSignal: { args: ["i32"], returns: "void" },
+  plait_takeSignals: { args: [], returns: "i32" },
   plait_wait: { args: ["i32", "i32", "f64", "i32"], returns: "i32" },
   plait_sleep: { args: ["f64"], returns: "i32" },
   plait_yield: { args: [], returns: "i32" },

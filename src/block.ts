@@ -7,7 +7,8 @@ import { runUntil } from "./scheduler.ts";
 /**
  * Runs a fiber to completion on the calling thread and returns its value: the blocking driver. Other
  * fibers run meanwhile, but Bun's own timers, I/O and signals do not: what `main` awaits must be plait's,
- * `AbortSignal.timeout` never aborts, and a listener of `process.on("SIGINT")` is called afterwards.
+ * `AbortSignal.timeout` never aborts, and listeners of `process.on("SIGINT")` are called afterwards
+ * (`signals` works).
  *
  * @throws what `main` throws; {Error} inside a fiber, and when nothing is left that could ever
  *   wake `main`

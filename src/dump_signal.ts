@@ -1,13 +1,8 @@
 /** A signal at which a live process tells on stderr what it does. */
 
 import { writeSync } from "node:fs";
-import { constants } from "node:os";
-import { WaitKind } from "./abi.ts";
-import { rangeMistake, typeMistake } from "./checks.ts";
-import { codeOf, SocketError } from "./errors.ts";
-import { core } from "./native.ts";
 import { dump, stats } from "./observe.ts";
-import { countIdle, enlist, notParked, type Parked } from "./scheduler.ts";
+import { checkedSignalName, listenToSignal, type SignalListener } from "./signal_line.ts";
 import { workerThreads } from "./threads.ts";
 
 const signals = ["SIGUSR1", "SIGUSR2", "SIGQUIT", "SIGHUP", "SIGWINCH", "SIGINFO"] as const;
@@ -20,34 +15,9 @@ const installed: DumpSignal[] = [];
 let threadName: string | undefined;
 let passOn: ((signal: DumpSignal) => void) | undefined;
 
-/** The wait for the next request. It keeps nothing alive, wakes no fiber, and is shown nowhere. */
-class DumpRequest implements Parked {
-  waiter = notParked;
-  readonly keepsAlive = false;
-  readonly #descriptor: number;
-
-  constructor(descriptor: number) {
-    this.#descriptor = descriptor;
-  }
-
-  start(): void {
-    const waiter = this.#park();
-    if (waiter < 0) throw new SocketError(codeOf(-waiter), { syscall: "installDumpSignal" });
-    countIdle();
-  }
-
-  wake(): void {
-    const isAsked = core.takeDumpRequest() !== 0;
-    this.#park();
-    if (isAsked) writeAll(describeThread());
-  }
-
-  #park(): number {
-    const waiter = core.watch(this.#descriptor, WaitKind.readable, 0);
-    if (waiter >= 0) enlist(this, waiter);
-    return waiter;
-  }
-}
+const printing: SignalListener = {
+  signalled: () => writeAll(describeThread()),
+};
 
 /**
  * Has a signal print `dump()` and `stats()` of this thread to stderr, whenever it comes: while Bun's
@@ -64,30 +34,11 @@ class DumpRequest implements Parked {
  * @throws {SocketError} `EMFILE` when no descriptors are left
  */
 export function installDumpSignal(signal: DumpSignal = "SIGUSR1"): void {
-  const number = numberOf(signal, "signal");
-  if (installed.includes(signal)) return;
-  // Bun puts its own handler in the place of any other with the first listener, and the default action
-  // with the end of the last. So there is a listener from now on, and the core's handler comes after it.
-  if (Bun.isMainThread && !process.listeners(signal).includes(listen)) process.on(signal, listen);
-  const descriptor = core.installDumpSignal(number);
-  if (descriptor < 0) throw new SocketError(codeOf(-descriptor), { syscall: "installDumpSignal" });
-  if (installed.length === 0) new DumpRequest(descriptor).start();
-  installed.push(signal);
-  passOn?.(signal);
-}
-
-/** One and the same for every instance of this module that `bun --hot` loads. */
-const listeners: { [key: symbol]: (() => void) | undefined } = globalThis;
-const listenKey = Symbol.for("plait.dumpSignal");
-const listen = (listeners[listenKey] ??= () => {});
-
-function numberOf(signal: unknown, what: string): number {
-  if (typeof signal !== "string") throw typeMistake(`${what} is a signal's name`);
-  const number = (signals as readonly string[]).includes(signal)
-    ? (constants.signals as Record<string, number | undefined>)[signal]
-    : undefined;
-  if (number !== undefined) return number;
-  throw rangeMistake(`${what} is one of ${signals.join(", ")}, not ${JSON.stringify(signal)}`);
+  const name = checkedSignalName(signal, "signal", signals);
+  if (installed.includes(name)) return;
+  listenToSignal(name, printing, true);
+  installed.push(name);
+  passOn?.(name);
 }
 
 /** What this thread listens for. */
@@ -138,7 +89,4 @@ function writeAll(text: string): void {
 }
 
 const wanted = process.env.PLAIT_DUMP_SIGNAL;
-if (wanted) {
-  numberOf(wanted, "PLAIT_DUMP_SIGNAL");
-  installDumpSignal(wanted as DumpSignal);
-}
+if (wanted) installDumpSignal(checkedSignalName(wanted, "PLAIT_DUMP_SIGNAL", signals));

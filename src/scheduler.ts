@@ -152,9 +152,9 @@ export function unhold(): void {
   if (!turning) updateBell();
 }
 
-/** Counts one waiter that will be there from now on and never wakes a fiber. */
-export function countIdle(): void {
-  idle++;
+/** Counts a waiter that wakes no fiber, from now on or no longer. */
+export function countIdle(change: 1 | -1): void {
+  idle += change;
 }
 
 /** Waiters and watched descriptors that are nobody's business but the library's own. */

@@ -157,7 +157,7 @@ describe("a dump at a signal", () => {
     await program.printed(new RegExp(`^plait: worker ${other} \\(thread \\d+\\) of process`, "m"));
     await program.printed(
       new RegExp(
-        `^plait: worker ${served} .*\\n.*accepted 1, .*\\n {2}#1 serve waiting: read`,
+        `^plait: worker ${served} .*\\n.*accepted 1, .*\\n {2}#1 serve \\S+ waiting: read`,
         "m",
       ),
     );

@@ -10,10 +10,10 @@ const std = @import("std");
 const builtin = @import("builtin");
 const abi = @import("abi.zig");
 const addresses = @import("addresses.zig");
-const dump_signals = @import("dump_signals.zig");
 const endpoints = @import("endpoints.zig");
 const options = @import("options.zig");
 const scheduler_module = @import("scheduler.zig");
+const signals = @import("signals.zig");
 const streams = @import("streams.zig");
 const system = @import("system.zig");
 const thread = @import("thread.zig");
@@ -92,15 +92,26 @@ pub fn setTimer() callconv(.c) void {
     scheduler().setTimer();
 }
 
-/// Has a signal ask the calling thread for a dump. Returns a descriptor to `watch`, which is readable
-/// when it has come, and which stays the core's.
-pub fn installDumpSignal(number: i32) callconv(.c) i32 {
-    return dump_signals.install(std.math.cast(u32, number) orelse 0).code();
+/// The descriptor on which the calling thread hears of signals, to be watched; it stays the core's.
+pub fn signalLine() callconv(.c) i32 {
+    return signals.line().code();
 }
 
-/// Whether the calling thread was asked for a dump since this was called last.
-pub fn takeDumpRequest() callconv(.c) i32 {
-    return @intFromBool(dump_signals.take());
+/// Has a signal reach the calling thread, which has its line, until `ignoreSignal` is called as often; or
+/// for ever, also when the thread has ended.
+pub fn listenToSignal(number: i32, for_ever: i32) callconv(.c) i32 {
+    const duration: signals.Duration = if (for_ever != 0) .for_ever else .until_ignored;
+    return result(signals.listen(std.math.cast(u32, number) orelse 0, duration));
+}
+
+pub fn ignoreSignal(number: i32) callconv(.c) void {
+    signals.ignore(std.math.cast(u32, number) orelse 0);
+}
+
+/// The signals that have come since this was called last, those that nobody listens to among them: bit 0
+/// is number 1.
+pub fn takeSignals() callconv(.c) i32 {
+    return @intCast(signals.take());
 }
 
 /// Parks until a socket is ready in the direction that `kind` names. Returns a waiter.

@@ -7,7 +7,7 @@ test {
     _ = @import("backend/epoll.zig");
     _ = @import("backend/kqueue_events.zig");
     _ = @import("deadlines.zig");
-    _ = @import("dump_signals.zig");
+    _ = @import("signals.zig");
     _ = @import("endpoints_test.zig");
     _ = @import("lingering_test.zig");
     _ = @import("pool.zig");

@@ -1,7 +1,7 @@
 //! The calling thread's scheduler, with its waker and its bell.
 
 const std = @import("std");
-const dump_signals = @import("dump_signals.zig");
+const signals = @import("signals.zig");
 const system = @import("system.zig");
 const Scheduler = @import("scheduler.zig").Scheduler;
 const Status = @import("abi.zig").Status;
@@ -25,7 +25,10 @@ pub fn scheduler() *Scheduler {
 /// Makes the thread's scheduler and its waker thread. When the module is loaded anew in a thread that
 /// has a scheduler (`bun --hot`), that one is retired: its sockets are closed and its handles stale.
 pub fn open() ?Status {
-    if (current != null) waker_module.retire(waker_number, .keep_shared);
+    if (current != null) {
+        signals.threadEnded();
+        waker_module.retire(waker_number, .keep_shared);
+    }
     current = null;
     system.onThreadEnd(threadEnded);
     system.keepLoaded();
@@ -47,7 +50,7 @@ pub fn open() ?Status {
 /// The thread ends. A Worker that was terminated early may never have had the bell in its loop, which
 /// then has not closed it; the inode tells whether the descriptor is still the bell's.
 fn threadEnded(_: *anyopaque) callconv(.c) void {
-    dump_signals.threadEnded();
+    signals.threadEnded();
     if (bell >= 0 and system.inode(bell) == bell_inode) system.close(bell);
     if (current != null) waker_module.retire(waker_number, .forget);
 }

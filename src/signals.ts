@@ -1,0 +1,141 @@
+/** Waiting for the process's signals. */
+
+import { checkedDeadline } from "./checks.ts";
+import { immediate } from "./parking.ts";
+import {
+  beginSignalWait,
+  checkedSignals,
+  endSignalWait,
+  ignoreSignal,
+  listenToSignal,
+  type SignalListener,
+  type SignalName,
+} from "./signal_line.ts";
+import { QueuedWait, WaitQueue } from "./sync/wait_queue.ts";
+import { refusal } from "./wait.ts";
+
+const syscall = "signal";
+
+/** Signals that are caught, as `signals` returns them. */
+export class Signals implements AsyncIterable<SignalName>, Disposable, SignalListener {
+  readonly names: readonly SignalName[];
+  /** Those that have come and that nobody has heard of, in the order in which they came first. */
+  readonly #unheard = new Set<SignalName>();
+  readonly #waiting = new WaitQueue<NextWait>();
+  #isClosed = false;
+
+  /** @internal They come from `signals`. */
+  constructor(names: readonly SignalName[]) {
+    this.names = names;
+    try {
+      for (const name of names) listenToSignal(name, this);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  get closed(): boolean {
+    return this.#isClosed;
+  }
+
+  /**
+   * Waits for the next signal. Several of the same name that nobody has waited for are one. Null when it
+   * is closed.
+   *
+   * @throws {TimeoutError} when the deadline passes first, or has passed
+   * @throws {CancelledError} when the fiber is cancelled
+   */
+  next(deadline?: number): Promise<SignalName | null> {
+    let until: number;
+    try {
+      until = checkedDeadline(deadline);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const refused = refusal(syscall, until);
+    if (refused !== undefined) return Promise.reject(refused);
+    for (const name of this.#unheard) {
+      this.#unheard.delete(name);
+      return immediate(name, syscall);
+    }
+    if (this.#isClosed) return immediate(null, syscall);
+    return new NextWait(this.names, this.#waiting).enqueue(until);
+  }
+
+  /** The signals as they come, until it is closed. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<SignalName, void, undefined> {
+    for (let name: SignalName | null; (name = await this.next()) !== null; ) yield name;
+  }
+
+  /** Catches the signals no more: they do what they did before. Whoever waits gets null. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    for (const name of this.names) ignoreSignal(name, this);
+    for (let wait = this.#waiting.shift(); wait; wait = this.#waiting.shift()) wait.finish(null);
+  }
+
+  /** Closes. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** @internal */
+  signalled(signal: SignalName): void {
+    const wait = this.#waiting.shift();
+    if (wait === undefined) this.#unheard.add(signal);
+    else wait.finish(signal);
+  }
+}
+
+class NextWait extends QueuedWait<SignalName | null> {
+  readonly #names: readonly SignalName[];
+
+  constructor(names: readonly SignalName[], queue: WaitQueue<NextWait>) {
+    super(queue);
+    this.#names = names;
+  }
+
+  override get syscall(): string {
+    return syscall;
+  }
+
+  override get place(): string {
+    return this.#names.join(" ");
+  }
+
+  override begin(): Promise<SignalName | null> {
+    beginSignalWait();
+    return super.begin();
+  }
+
+  override finish(signal: SignalName | null): void {
+    endSignalWait();
+    super.finish(signal);
+  }
+
+  override forget(): void {
+    endSignalWait();
+    super.forget();
+  }
+}
+
+/**
+ * Catches signals of the process until it is closed: meanwhile they do not do what they do by default,
+ * which is to end the process for most. It works under both drivers, and in Workers; under `block`, the
+ * handlers of `process.on` rest. Each that is open is told of every signal. The process stays alive while
+ * a fiber waits for one.
+ *
+ *     using interrupts = signals("SIGINT", "SIGTERM");
+ *     await race([serve, () => interrupts.next()]);
+ *
+ * Handlers of `process.on` are called as before. Where only a Worker catches a signal, a first listener of
+ * `process.on` that the main thread adds later takes its place.
+ *
+ * @throws {TypeError} {RangeError} for what is no signal's name, or none that can be caught
+ * @throws {SocketError} `EMFILE` when no descriptors are left
+ */
+export function signals(...names: SignalName[]): Signals {
+  return new Signals(checkedSignals(names));
+}
