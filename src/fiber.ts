@@ -28,7 +28,7 @@ export interface SpawnOptions {
 export type FiberState = "running" | "waiting" | "done" | "failed" | "cancelled";
 
 /**
- * @internal A name, or the function whose name it is. A function's name is asked for only when somebody
+ * A name, or the function whose name it is. A function's name is asked for only when somebody
  * wants to know: for a closure that was just made that takes half as long as to start a fiber.
  */
 export type Named = string | { readonly name: string };

@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { cpSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { libraryOf, root } from "../scripts/build.ts";
+import { failureOf } from "./support/failure.ts";
 import { withImports } from "./support/programs.ts";
 import { TemporaryFolder } from "./support/temporary_folder.ts";
 
@@ -192,7 +193,7 @@ describe("the package", () => {
         console.log((await fiber.join()).toFixed(), any.state);
         ${echo}
       `);
-      const pack = ["pm", "pack", "--ignore-scripts", "--destination", workshop.path, "--quiet"];
+      const pack = ["pm", "pack", "--destination", workshop.path, "--quiet"];
       await run([process.execPath, ...pack], root);
       const [tarball] = readdirSync(workshop.path).filter((name) => name.endsWith(".tgz"));
 
@@ -214,7 +215,7 @@ describe("the package", () => {
       expect(stdout.split("\n")).toEqual(["1 done", "echo"]);
 
       // As `bun init` writes it.
-      const compilerOptions = {
+      const usual = {
         lib: ["ESNext"],
         target: "ESNext",
         module: "Preserve",
@@ -230,13 +231,33 @@ describe("the package", () => {
         noUncheckedIndexedAccess: true,
         noImplicitOverride: true,
       };
-      const config = JSON.stringify({ compilerOptions, files: ["program.ts"] });
-      writeFileSync(join(project, "tsconfig.json"), config);
+      const strict = {
+        ...usual,
+        allowImportingTsExtensions: false,
+        skipLibCheck: false,
+        exactOptionalPropertyTypes: true,
+        noPropertyAccessFromIndexSignature: true,
+        noUnusedLocals: true,
+        noUnusedParameters: true,
+      };
       for (const name of ["@types", "bun-types"]) {
         symlinkSync(join(root, "node_modules", name), join(project, "node_modules", name));
       }
       const compiler = join(root, "node_modules", ".bin", "tsc");
-      await run([compiler, "--project", project], project);
+      const check = async (compilerOptions: object, program: string): Promise<void> => {
+        const config = JSON.stringify({ compilerOptions, files: [program] });
+        writeFileSync(join(project, "tsconfig.json"), config);
+        await run([compiler, "--project", project], project);
+      };
+      await check(usual, "program.ts");
+      // Whoever is stricter is so with code of one's own only.
+      await check(strict, "program.ts");
+      // What is internal is not there for a user's editor.
+      const misuse = `import { spawn } from "plait"; spawn(() => 1).finish(2);`;
+      writeFileSync(join(project, "misuse.ts"), misuse);
+      expect((await failureOf(check(usual, "misuse.ts"))).message).toMatch(
+        /'finish' does not exist/,
+      );
     },
     bound,
   );
