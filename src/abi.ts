@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and the exports by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
-export const abiNumber = 468373029;
+export const abiNumber = 448808096;
 
 export const Status = {
   ok: 0,
@@ -219,6 +219,7 @@ export const symbols = {
   plait_tlsContextVersions: { args: ["i32", "u32", "u32"], returns: "i32" },
   plait_tlsContextAlpn: { args: ["i32", "ptr", "u32"], returns: "i32" },
   plait_tlsContextVerify: { args: ["i32", "i32", "i32", "u32"], returns: "i32" },
+  plait_tlsContextIdentify: { args: ["i32", "ptr"], returns: "i32" },
   plait_tlsContextServerName: { args: ["i32", "ptr", "u32", "i32"], returns: "i32" },
   plait_tlsContextAskServerName: { args: ["i32", "i32"], returns: "i32" },
   plait_tlsContextNotices: { args: ["i32", "u32"], returns: "i32" },

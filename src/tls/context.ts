@@ -268,7 +268,7 @@ function planServerNames(plan: ContextPlan, sni: unknown, inherited: TlsOptions)
   for (const [name, options] of Object.entries(sni)) {
     const pattern = new TextEncoder().encode(checkedPattern(name));
     const other = namedContext(options as TlsOptions | TlsContext, inherited, `sni["${name}"]`);
-    plan.add("sni", [pattern, other.id], (id) =>
+    plan.add("sni", [pattern, other.parsed.identity], (id) =>
       core.tlsContextServerName(id, pattern, pattern.byteLength, other.id),
     );
   }

@@ -54,13 +54,13 @@ export class ContextPlan {
     const key = this.#steps.map((step) => step.key).join("\n");
     const shared = contexts.get(key)?.deref();
     if (shared !== undefined) return shared;
-    const context = this.#make();
+    const context = this.#make(key);
     contexts.set(key, new WeakRef(context));
     registry.register(context, { id: context.id, key });
     return context;
   }
 
-  #make(): ParsedContext {
+  #make(key: string): ParsedContext {
     const id = checkedContext(core.tlsContextCreate());
     for (const { call, failure } of this.#steps) {
       if (call(id) >= 0) continue;
@@ -68,8 +68,10 @@ export class ContextPlan {
       core.tlsContextFree(id);
       throw error;
     }
+    const identity = new Bun.CryptoHasher("sha256").update(key).digest();
+    checkedContext(core.tlsContextIdentify(id, identity));
     const policy = this.#steps.filter((step) => step.isPolicy).map((step) => step.key);
-    return new ParsedContext(id, this, policy.join("\n"));
+    return new ParsedContext(id, this, identity, policy.join("\n"));
   }
 }
 
@@ -86,6 +88,8 @@ function digestOf(parts: readonly (Uint8Array | number)[]): string {
 export class ParsedContext {
   /** The core's number for it. */
   readonly id: number;
+  /** Stands for all that it is: the same in every thread. */
+  readonly identity: Uint8Array;
   /**
    * Stands for what is checked of a peer, and for who it takes us for: the same for contexts that
    * do not differ in that.
@@ -95,8 +99,9 @@ export class ParsedContext {
   #trustsSomebody: boolean;
   #notices = 0;
 
-  constructor(id: number, plan: ContextPlan, policy: string) {
+  constructor(id: number, plan: ContextPlan, identity: Uint8Array, policy: string) {
     this.id = id;
+    this.identity = identity;
     this.policy = policy;
     this.#hasRevocations = plan.hasRevocations;
     this.#trustsSomebody = plan.hasAuthorities;

@@ -2,12 +2,14 @@
 //! and servers alike; what differs between the two is applied to the connection when it starts.
 
 const std = @import("std");
+const assert = std.debug.assert;
 const abi = @import("../abi.zig");
 const hello = @import("hello.zig");
 const openssl = @import("openssl.zig");
 const reasons = @import("reasons.zig");
-const system = @import("../system.zig");
+const ticket_keys = @import("ticket_keys.zig");
 const Engine = @import("engine.zig").Engine;
+const TicketKeys = ticket_keys.TicketKeys;
 const Status = abi.Status;
 
 pub const none = @import("../pool.zig").none;
@@ -31,14 +33,6 @@ const security_level = 2;
 /// one costs the server a signature's fraction of time and the client memory.
 const tickets = 1;
 
-/// How long tickets are made with the same keys. Whoever gets hold of them can read what was sent over
-/// connections of TLS 1.2 that were resumed with such tickets. Those that are in use when the keys
-/// change are good for a full handshake.
-const ticket_keys_nanoseconds = 12 * std.time.ns_per_hour;
-
-/// A name, a key for HMAC-SHA-256, and one for AES-256 (SSL_CTX_set_tlsext_ticket_keys(3)).
-const ticket_keys_bytes = 16 + 32 + 32;
-
 pub const ClientAuthentication = enum(u8) { none, request, require };
 
 pub const Context = struct {
@@ -57,8 +51,11 @@ pub const Context = struct {
     checks_revocation: bool = false,
     /// What its sessions tell of, as `abi.TlsNotices`.
     notices: u32 = 0,
-    /// When the keys of its tickets were made, on the monotonic clock.
-    ticket_keys_since: i64 = 0,
+    /// What it is, if that was said.
+    identity: ?ticket_keys.Identity = null,
+    /// The keys of its tickets, once it has served; without them they are OpenSSL's, and stay.
+    ticket_keys: ?*TicketKeys = null,
+    ticket_keys_version: u32 = 0,
     /// Whether the caller is asked for a context by the client's server name.
     asks_server_name: bool = false,
     /// In another context's table of names.
@@ -72,6 +69,7 @@ pub const Context = struct {
 
     pub fn destroy(context: *Context, allocator: std.mem.Allocator) void {
         if (context.raw) |raw| openssl.SSL_CTX_free(raw);
+        if (context.ticket_keys) |keys| keys.release();
         allocator.free(context.protocols);
         if (context.groups) |list| allocator.free(list);
         var keys = context.names.keyIterator();
@@ -110,7 +108,6 @@ pub fn create(engine: *Engine) !i32 {
         .raw = raw,
         .engine = engine,
         .references = 1,
-        .ticket_keys_since = system.nanoseconds(),
     };
     engine.context_ids.putAssumeCapacity(id, index);
     errdefer comptime unreachable;
@@ -282,17 +279,25 @@ pub fn setNotices(context: *Context, mask: u32) void {
     openssl.SSL_CTX_sess_set_new_cb(raw, if (wants_sessions) hello.keepSession else null);
 }
 
+/// Says what the context is: those that are the same, in whichever thread, resume each other's sessions.
+pub fn identify(context: *Context, identity: ticket_keys.Identity) ?Status {
+    assert(context.ticket_keys == null); // it has not served yet
+    openssl.ERR_clear_error();
+    if (openssl.SSL_CTX_set_session_id_context(context.raw.?, &identity, identity.len) != 1) {
+        reasons.keep();
+        return .tls_failed;
+    }
+    context.identity = identity;
+    return null;
+}
+
 // -- What a connection takes from its context
 
-/// Changes the keys of a server's tickets if that is due.
+/// Sees to it that a server's tickets are made with the keys of now.
 pub fn renewTicketKeys(context: *Context) void {
-    const now = system.nanoseconds();
-    if (now - context.ticket_keys_since < ticket_keys_nanoseconds) return;
-    var keys: [ticket_keys_bytes]u8 = undefined;
-    defer std.crypto.secureZero(u8, &keys);
-    // Without random numbers the old keys are better than none.
-    if (openssl.RAND_bytes(&keys, keys.len) != 1) return;
-    if (openssl.SSL_CTX_ctrl(context.raw.?, openssl.CTRL_SET_TLSEXT_TICKET_KEYS, keys.len, &keys) == 1) context.ticket_keys_since = now;
+    const keys = context.ticket_keys orelse TicketKeys.acquire(context.identity orelse return) orelse return;
+    context.ticket_keys = keys;
+    context.ticket_keys_version = keys.apply(context.raw.?, context.ticket_keys_version);
 }
 
 /// Who is verified, and how strictly.

@@ -116,6 +116,13 @@ pub fn tlsContextVerify(id: i32, verify_peer: i32, verify_issuer: i32, client_au
     return 0;
 }
 
+/// Says what the context is, by a digest of all that it was made with: those that are the same, in whichever
+/// thread, resume each other's sessions.
+pub fn tlsContextIdentify(id: i32, digest: [*]const u8) callconv(.c) i32 {
+    const context = tlsContext(id) orelse return Status.stale_handle.code();
+    return result(contexts.identify(context, digest[0..32].*));
+}
+
 /// Serves a server name, or "*." and the rest of it, with another context.
 pub fn tlsContextServerName(id: i32, name: [*]const u8, length: u32, other: i32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();

@@ -316,22 +316,48 @@ test "a session is resumed, for the name that it was verified for" {
     }
 }
 
+test "contexts that are the same resume each other's sessions, also when their keys have changed" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const client_context = try tls.clientContext(harness.scheduler);
+    var servers: [3]i32 = undefined;
+    for (&servers, [_]u8{ 1, 1, 2 }) |*server, identity| {
+        server.* = try tls.serverContext(harness.scheduler);
+        try expectEqual(null, contexts.identify(tls.contextOf(&harness, server.*), @splat(identity)));
+    }
+    for (0..2) |_| {
+        var buffer: [4096]u8 = undefined;
+        const session = try resumable(&harness, servers[0], client_context, &buffer);
+        for (servers, [_]bool{ true, true, false }) |server, resumes| {
+            const pair = try tls.startPair(&harness, server, client_context, "localhost", session);
+            try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
+            try expectEqual(resumes, isResumed(&harness, pair.client));
+            try tls.closeBoth(&harness, pair);
+        }
+        // The second one finds out in its next handshake.
+        const keys = tls.contextOf(&harness, servers[0]).ticket_keys.?;
+        try expectEqual(keys, tls.contextOf(&harness, servers[1]).ticket_keys.?);
+        keys.since.store(system.nanoseconds() - 13 * std.time.ns_per_hour, .monotonic);
+    }
+}
+
 test "tickets of a time before the server's keys were changed are not taken any more" {
     var harness = try Harness.init();
     defer harness.deinit();
     const server_context = try tls.serverContext(harness.scheduler);
     const client_context = try tls.clientContext(harness.scheduler);
     const server = tls.contextOf(&harness, server_context);
+    try expectEqual(null, contexts.identify(server, @splat(7)));
     var buffer: [4096]u8 = undefined;
     const session = try resumable(&harness, server_context, client_context, &buffer);
     for ([_]struct { i64, bool }{ .{ 11, true }, .{ 13, false } }) |case| {
         const hours, const resumes = case;
         const since = system.nanoseconds() - hours * std.time.ns_per_hour;
-        server.ticket_keys_since = since;
+        server.ticket_keys.?.since.store(since, .monotonic);
         const pair = try tls.startPair(&harness, server_context, client_context, "localhost", session);
         try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
         try expectEqual(resumes, isResumed(&harness, pair.client));
-        try expectEqual(resumes, server.ticket_keys_since == since);
+        try expectEqual(resumes, server.ticket_keys.?.since.load(.monotonic) == since);
         try tls.closeBoth(&harness, pair);
     }
     // Those of the new keys are.

@@ -1,0 +1,89 @@
+//! The keys with which servers seal their tickets. Contexts that are the same in all threads of the process
+//! have the same, so that any of a port's threads resumes what another one has begun.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const c = std.c;
+const openssl = @import("openssl.zig");
+const system = @import("../system.zig");
+
+/// What a context is, in full: two with the same name of this kind differ in nothing.
+pub const Identity = [32]u8;
+
+/// How long tickets are made with the same keys. Whoever gets hold of them can read what was sent over
+/// connections of TLS 1.2 that were resumed with such tickets. Those that are in use when the keys
+/// change are good for a full handshake.
+const lifetime_nanoseconds = 12 * std.time.ns_per_hour;
+
+/// A name, a key for HMAC-SHA-256, and one for AES-256 (SSL_CTX_set_tlsext_ticket_keys(3)).
+const Keys = [16 + 32 + 32]u8;
+
+/// Guards everything here.
+var lock: c.pthread_mutex_t = .{};
+var shared: std.AutoHashMapUnmanaged(Identity, *TicketKeys) = .empty;
+
+pub const TicketKeys = struct {
+    identity: Identity,
+    keys: Keys,
+    /// When they were made, on the monotonic clock.
+    since: std.atomic.Value(i64),
+    /// Counts up with each change.
+    version: std.atomic.Value(u32) = .init(1),
+    references: u32 = 1,
+
+    /// The keys of contexts of this identity. The caller gives them back by `release`. Null without
+    /// memory or random numbers.
+    pub fn acquire(identity: Identity) ?*TicketKeys {
+        _ = c.pthread_mutex_lock(&lock);
+        defer _ = c.pthread_mutex_unlock(&lock);
+        if (shared.get(identity)) |known| {
+            known.references += 1;
+            return known;
+        }
+        const allocator = std.heap.c_allocator;
+        const made = allocator.create(TicketKeys) catch return null;
+        made.* = .{ .identity = identity, .keys = undefined, .since = .init(system.nanoseconds()) };
+        if (openssl.RAND_bytes(&made.keys, made.keys.len) == 1) {
+            if (shared.put(allocator, identity, made)) |_| return made else |_| {}
+        }
+        allocator.destroy(made);
+        return null;
+    }
+
+    pub fn release(ticket_keys: *TicketKeys) void {
+        _ = c.pthread_mutex_lock(&lock);
+        defer _ = c.pthread_mutex_unlock(&lock);
+        ticket_keys.references -= 1;
+        if (ticket_keys.references > 0) return;
+        assert(shared.remove(ticket_keys.identity));
+        std.crypto.secureZero(u8, &ticket_keys.keys);
+        std.heap.c_allocator.destroy(ticket_keys);
+    }
+
+    /// Gives a context the keys of now, which are changed if that is due. `version` is that of those which it
+    /// has, and what is returned of those which it has then.
+    pub fn apply(ticket_keys: *TicketKeys, context: *openssl.Context, version: u32) u32 {
+        const is_due = system.nanoseconds() - ticket_keys.since.load(.monotonic) >= lifetime_nanoseconds;
+        if (!is_due and ticket_keys.version.load(.acquire) == version) return version;
+        _ = c.pthread_mutex_lock(&lock);
+        defer _ = c.pthread_mutex_unlock(&lock);
+        ticket_keys.renew();
+        const current = ticket_keys.version.load(.monotonic);
+        if (current == version) return version;
+        const is_set = openssl.SSL_CTX_ctrl(context, openssl.CTRL_SET_TLSEXT_TICKET_KEYS, ticket_keys.keys.len, &ticket_keys.keys) == 1;
+        return if (is_set) current else version;
+    }
+
+    fn renew(ticket_keys: *TicketKeys) void {
+        const now = system.nanoseconds();
+        // Another thread may have been faster.
+        if (now - ticket_keys.since.load(.monotonic) < lifetime_nanoseconds) return;
+        var keys: Keys = undefined;
+        defer std.crypto.secureZero(u8, &keys);
+        // Without random numbers the old keys are better than none.
+        if (openssl.RAND_bytes(&keys, keys.len) != 1) return;
+        ticket_keys.keys = keys;
+        ticket_keys.since.store(now, .monotonic);
+        _ = ticket_keys.version.fetchAdd(1, .release);
+    }
+};
