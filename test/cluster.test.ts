@@ -2,7 +2,7 @@
 
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { appendFileSync, existsSync, writeFileSync } from "node:fs";
-import { connect, deadline, listen, SocketError, sleep, spawn } from "../index.ts";
+import { connect, deadline, dump, listen, SocketError, sleep, spawn } from "../index.ts";
 import { certificates } from "./support/certificates.ts";
 import type { ModuleData } from "./support/cluster_module.ts";
 import { bound, Client, modulePath, Subject } from "./support/cluster_subject.ts";
@@ -141,6 +141,16 @@ describe("closing a cluster", () => {
     await using _next = await listen({ host: "127.0.0.1", port });
   });
 
+  test("cleans up once, and to the end, however often it is called", async () => {
+    using folder = new TemporaryFolder();
+    const drained = folder.file("drained");
+    const data: ModuleData = { drained, drainedAfter: 50 };
+    await using subject = await Subject.start({ workers: 1, data });
+    const { cluster } = subject;
+    await Promise.all([cluster.close(), cluster.close(), cluster[Symbol.asyncDispose]()]);
+    expect(existsSync(`${drained}.1`)).toBe(true);
+  });
+
   test("cancels what runs at the deadline", async () => {
     await using subject = await Subject.start();
     const clients = await subject.clients();
@@ -158,6 +168,33 @@ describe("closing a cluster", () => {
     expect((await failureOf(fiber.join())).name).toBe("CancelledError");
     for (const { socket } of clients.values()) expect(await readText(socket)).toBe("");
     expect(subject.cluster.listening).toBe(0);
+  });
+
+  test("ends them at once as well when whoever calls it was cancelled before", async () => {
+    await using subject = await Subject.start();
+    const clients = await subject.clients();
+    const fiber = spawn(async () => {
+      await sleep(60_000).catch(() => undefined);
+      return await failureOf(subject.cluster.close());
+    });
+    fiber.cancel("no time");
+    expect(await fiber.join()).toMatchObject({ name: "CancelledError", cause: "no time" });
+    for (const { socket } of clients.values()) expect(await readText(socket)).toBe("");
+    expect(subject.cluster.listening).toBe(0);
+  });
+
+  test("at the end of a block throws nothing, though the fiber is cancelled", async () => {
+    const fiber = spawn(async () => {
+      await using subject = await Subject.start({ workers: 1 });
+      const client = await subject.client();
+      await client.ask("hello");
+      await sleep(60_000).catch(() => undefined);
+      return client;
+    });
+    await pollUntil("it sleeps", () => dump().includes("waiting: sleep"));
+    fiber.cancel();
+    const client = await fiber.join();
+    expect(await readText(client.socket)).toBe("");
   });
 
   test("delivers what was written before", async () => {

@@ -61,6 +61,22 @@ describe("a worker that dies", () => {
     expect(exitCode).toBe(0);
   });
 
+  test.each([
+    ["uncaught", "worker 1 has died: RangeError: thrown by a timer"],
+    ["exit", "worker 1 has ended with exit code 5"],
+  ])("by %s while it drains is reported, and the cluster closes", async (command, message) => {
+    await using subject = await Subject.start();
+    const clients = await subject.clients();
+    const closing = subject.cluster.close();
+    await clients.get(1)!.askForTheEnd(command);
+    clients.get(2)!.socket.close();
+    await closing;
+    expect(subject.errors.map(({ error, worker }) => [error.message, worker])).toEqual([
+      [message, 1],
+    ]);
+    expect(subject.restarts).toEqual([]);
+  });
+
   test("is restarted again and again until it can be", async () => {
     using folder = new TemporaryFolder();
     const data: ModuleData = { obstacle: folder.file("obstacle") };

@@ -139,15 +139,22 @@ export class Cluster implements AsyncDisposable, MemberHost {
   async close(options: { deadline?: number | undefined } = {}): Promise<void> {
     checkOptions(options, closeOptions, "close");
     const deadline = checkedDeadline(options.deadline);
-    this.#stop();
-    const ends = await Promise.allSettled(this.#members.map((member) => member.close(deadline)));
-    this.#end();
-    for (const end of ends) if (end.status === "rejected") throw end.reason;
+    const cancelled = cancellation("cluster close");
+    if (cancelled === undefined) return await this.#drain(deadline);
+    await this.#kill();
+    throw cancelled;
   }
 
   /** Closes at once, without waiting for the handlers to end by themselves. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.close({ deadline: core.now() });
+    await this.#drain(core.now());
+  }
+
+  async #drain(deadline: number): Promise<void> {
+    this.#stop();
+    const ends = await Promise.allSettled(this.#members.map((member) => member.close(deadline)));
+    this.#end();
+    for (const end of ends) if (end.status === "rejected") throw end.reason;
   }
 
   /** Keeps the process alive while the cluster is open; so it is from the start. */

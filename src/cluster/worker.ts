@@ -94,7 +94,9 @@ const lingerInterval = 10;
 class Served {
   readonly #listener: Listener;
   readonly #onError: (error: unknown) => void;
-  #cleanUp: (() => unknown) | undefined;
+  readonly #cleanUp: (() => unknown) | undefined;
+  /** The clean-up, once it has begun: for every `close` there is the one. */
+  #cleaning: Promise<void> | undefined;
 
   constructor(
     listener: Listener,
@@ -134,10 +136,13 @@ class Served {
     while (stats().lingering > 0 && (deadline === 0 || core.now() < deadline)) {
       await sleep(lingerInterval);
     }
-    const cleanUp = this.#cleanUp;
-    this.#cleanUp = undefined;
+    this.#cleaning ??= this.#clean();
+    await this.#cleaning;
+  }
+
+  async #clean(): Promise<void> {
     try {
-      await cleanUp?.();
+      await this.#cleanUp?.();
     } catch (error) {
       this.#onError(error);
     }

@@ -10,15 +10,18 @@ export interface ModuleData {
   obstacle?: string;
   /** Where a worker that has drained leaves its number. */
   drained?: string;
+  /** Milliseconds that it takes to do so. */
+  drainedAfter?: number;
 }
 
 let context: WorkerContext;
 
 export function setup(given: WorkerContext): () => Promise<void> {
   context = given;
-  const { obstacle, drained } = (given.data ?? {}) as ModuleData;
+  const { obstacle, drained, drainedAfter } = (given.data ?? {}) as ModuleData;
   if (obstacle !== undefined && existsSync(obstacle)) throw new RangeError("there is an obstacle");
   return async () => {
+    if (drainedAfter !== undefined) await sleep(drainedAfter);
     if (drained !== undefined) await Bun.write(`${drained}.${given.worker}`, "drained");
   };
 }
