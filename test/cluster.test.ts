@@ -2,7 +2,7 @@
 
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { appendFileSync, existsSync, writeFileSync } from "node:fs";
-import { connect, deadline, dump, listen, SocketError, sleep, spawn } from "../index.ts";
+import { connect, deadline, dump, listen, SocketError, sleep, spawn, TlsError } from "../index.ts";
 import { certificates } from "./support/certificates.ts";
 import type { ModuleData } from "./support/cluster_module.ts";
 import { bound, Client, modulePath, Subject } from "./support/cluster_subject.ts";
@@ -107,6 +107,26 @@ test("what handlers throw is told in the main thread, with its class and all tha
   expect(refused).toBeInstanceOf(SocketError);
   expect(refused).toMatchObject({ code: "ECONNREFUSED", address: "127.0.0.1", port: 1 });
   expect(subject.cluster.restarts).toBe(0);
+});
+
+test("errors with others on them are told with these", async () => {
+  await using subject = await Subject.start({ workers: 1 });
+  await (await subject.client()).askForTheEnd("refused twice");
+  await (await subject.client()).askForTheEnd("suppressed");
+  await pollUntil("both are reported", () => subject.errors.length === 2);
+  const [refused, first] = subject.errors.map(({ error }) => error);
+  expect(refused).toMatchObject({
+    name: "SocketError",
+    code: "ECONNREFUSED",
+    address: "localhost",
+  });
+  const { cause } = refused as { cause: AggregateError };
+  expect(cause).toBeInstanceOf(AggregateError);
+  for (const error of cause.errors) expect(error).toBeInstanceOf(SocketError);
+  expect(cause.errors.map(({ address }) => address)).toEqual(["::1", "127.0.0.1"]);
+  const { suppressed } = first as { suppressed?: Error[] };
+  expect(suppressed?.map(String)).toEqual(["TypeError: second"]);
+  expect(suppressed?.[0]).toBeInstanceOf(TypeError);
 });
 
 describe("closing a cluster", () => {
@@ -253,6 +273,21 @@ describe.skipIf(!isInstalled("openssl"))("a cluster with TLS", () => {
     );
     expect((await failureOf(subject.cluster.setTls({ cert: "/nowhere" }))).name).toBe("TlsError");
     expect(await subjectFor(port)).toBe(second!);
+  });
+
+  test("tells of a client's certificate that was refused, and shows it", async () => {
+    const tls = { ...presenting(made.p256), clientAuth: "require", ca: made.root } as const;
+    await using subject = await Subject.start({ workers: 1, tls });
+    const { chain, key } = made.expiredClient;
+    const socket = await dialTls(subject.cluster.port, { cert: chain, key }).catch(() => undefined);
+    await socket?.next().catch(() => undefined);
+    socket?.close();
+    await pollUntil("it is reported", () => subject.errors.length > 0);
+    const error = subject.errors[0]!.error as TlsError;
+    expect(error).toBeInstanceOf(TlsError);
+    expect(error.code).toBe("CERT_HAS_EXPIRED");
+    expect(error.certificate?.subject).toContain("plait test");
+    expect(Bun.inspect(error)).toContain("CERT_HAS_EXPIRED");
   });
 
   test("is renewed only if it is one", async () => {
