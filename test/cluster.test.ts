@@ -275,6 +275,22 @@ describe.skipIf(!isInstalled("openssl"))("a cluster with TLS", () => {
     expect(await subjectFor(port)).toBe(second!);
   });
 
+  test("is not renewed by a cancelled fiber, not even in a worker that comes later", async () => {
+    await using subject = await Subject.start({ workers: 1, tls: presenting(made.p256) });
+    const { port } = subject.cluster;
+    const first = await subjectFor(port);
+    const fiber = spawn(async () => {
+      await sleep(60_000).catch(() => undefined);
+      return await failureOf(subject.cluster.setTls(presenting(made.rsa)));
+    });
+    fiber.cancel("no");
+    expect(await fiber.join()).toMatchObject({ name: "CancelledError", cause: "no" });
+    expect(await subjectFor(port)).toBe(first!);
+    await new Client(await dialTls(port)).askForTheEnd("exit");
+    await pollUntil("it is restarted", () => subject.restarts.length === 1);
+    expect(await subjectFor(port)).toBe(first!);
+  });
+
   test("tells of a client's certificate that was refused, and shows it", async () => {
     const tls = { ...presenting(made.p256), clientAuth: "require", ca: made.root } as const;
     await using subject = await Subject.start({ workers: 1, tls });
