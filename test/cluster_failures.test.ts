@@ -9,6 +9,7 @@ import { failureOf } from "./support/failure.ts";
 import { expectMistake, mistakeIn } from "./support/mistakes.ts";
 import { pollUntil } from "./support/poll.ts";
 import { runProgram } from "./support/programs.ts";
+import { readText } from "./support/receiving.ts";
 import { TemporaryFolder } from "./support/temporary_folder.ts";
 
 setDefaultTimeout(bound);
@@ -59,6 +60,25 @@ describe("a worker that dies", () => {
     expect(stderr).toContain("worker 1 has died: RangeError: thrown by a handler");
     expect(stdout).toBe("restarted 1 1");
     expect(exitCode).toBe(0);
+  });
+
+  test("by terminate() is restarted and reported too", async () => {
+    const threads: Worker[] = [];
+    const remember = (thread: unknown): void => void threads.push(thread as Worker);
+    process.on("worker", remember);
+    await using subject = await Subject.start();
+    process.off("worker", remember);
+    expect(threads).toHaveLength(2);
+    const clients = await subject.clients();
+    threads[1]!.terminate();
+    expect(await readText(clients.get(2)!.socket)).toBe("");
+    await pollUntil("it is restarted", () => subject.restarts.length > 0);
+    expect(subject.restarts).toEqual([[2, 1]]);
+    expect(subject.errors.map(({ error, worker }) => [error.name, worker])).toEqual([
+      ["WorkerError", 2],
+    ]);
+    expect(await clients.get(1)!.ask("still there")).toBe("still there");
+    await subject.clients();
   });
 
   test.each([
@@ -176,6 +196,29 @@ describe("a cluster that cannot start", () => {
     fiber.cancel("never mind");
     expect((await failureOf(fiber.join())).name).toBe("CancelledError");
     expect(stats().sockets).toBe(before);
+  });
+
+  test("for its thread is in block(), says so and leaves nothing", async () => {
+    const { stdout, stderr, exitCode } = await runProgram(
+      `
+      const options = {
+        module: ${JSON.stringify(modulePath)}, workers: 2, host: "127.0.0.1", port: 0,
+        onError: (error) => console.log("told", error),
+        onRestart: () => console.log("restarted"),
+      };
+      try {
+        block(() => cluster(options));
+      } catch (error) {
+        console.log(error.message);
+      }
+      // Nothing keeps the process alive when the workers have ended.
+      process.on("exit", () => console.log(stats().sockets, stats().fibers));
+    `,
+      { bound },
+    );
+    expect(stderr).toBe("");
+    expect(stdout).toMatch(/^block\(\): nothing is left that could wake a fiber.*\n0 0$/);
+    expect(exitCode).toBe(0);
   });
 
   const valid = { module: modulePath, port: 0 };
