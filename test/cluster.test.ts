@@ -8,6 +8,7 @@ import type { ModuleData } from "./support/cluster_module.ts";
 import { bound, Client, modulePath, Subject } from "./support/cluster_subject.ts";
 import { failureOf } from "./support/failure.ts";
 import { isInstalled } from "./support/installed_program.ts";
+import { hasIpv6 } from "./support/ipv6.ts";
 import { expectMistake, mistakeIn } from "./support/mistakes.ts";
 import { pollUntil } from "./support/poll.ts";
 import { Program, runProgram } from "./support/programs.ts";
@@ -36,6 +37,15 @@ describe("a cluster", () => {
     expect(["::", "0.0.0.0"]).toContain(subject.cluster.address);
     expect(await (await subject.client()).ask("hello")).toBe("hello");
   });
+
+  test.each(hasIpv6 ? ["::1", "localhost"] : ["localhost"])(
+    "listens at one address, as that of %s, with all workers",
+    async (host) => {
+      await using subject = await Subject.start({ host });
+      expect(subject.cluster.address).toBe(host === "::1" ? host : "127.0.0.1");
+      await subject.clients();
+    },
+  );
 
   test("takes the module as a URL, as its text, and by its name before a bundler has changed it", async () => {
     const url = new URL("./support/cluster_module.ts", import.meta.url);

@@ -36,7 +36,8 @@ export class Subject implements AsyncDisposable {
   }
 
   client(): Promise<Client> {
-    return Client.connect(this.cluster.port);
+    const { address, port } = this.cluster;
+    return Client.connect(address === "::1" ? address : "127.0.0.1", port);
   }
 
   /** A client of each worker, by the worker's number. */
@@ -69,8 +70,8 @@ export class Client {
     this.#lines = linesOf(socket);
   }
 
-  static async connect(port: number): Promise<Client> {
-    return new Client(await connect({ host: "127.0.0.1", port, deadline: deadline(4000) }));
+  static async connect(host: string, port: number): Promise<Client> {
+    return new Client(await connect({ host, port, deadline: deadline(4000) }));
   }
 
   async ask(command: string): Promise<string> {
