@@ -73,7 +73,7 @@ describe("a cluster", () => {
     const local = open.map(({ socket }) => `read 127.0.0.1:${socket.localPort}`);
     const text = await subject.cluster.dump();
     expect(text).toMatch(
-      /^worker 1\n {2}#\d+ serve waiting: read .*\nworker 2\n {2}#\d+ serve waiting: /,
+      /^worker 1\n {2}#\d+ serve \S+ waiting: read .*\nworker 2\n {2}#\d+ serve \S+ waiting: /,
     );
     for (const place of local) expect(text).toContain(place);
   });
