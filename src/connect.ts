@@ -137,9 +137,9 @@ function checkTarget(options: ConnectOptions): HostTarget | { readonly path: str
   const family = checkedFamily(options.family);
   if (options.port === undefined) throw typeMistake("connect needs a port or a path");
   const port = checkedPort(options.port);
-  const local = localAddress === undefined ? 0 : literalVersion(localAddress);
+  const local = typeof localAddress === "string" ? literalVersion(localAddress) : 0;
   if (localAddress !== undefined && local === 0) {
-    throw typeMistake(`localAddress is an IPv4 or IPv6 address, not "${localAddress}"`);
+    throw typeMistake(`localAddress is an IPv4 or IPv6 address, not "${String(localAddress)}"`);
   }
   checkHost(host, family);
   if (local === 0) return { host, port, family, localAddress };

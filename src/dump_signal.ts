@@ -21,9 +21,10 @@ const printing: SignalListener = {
 
 /**
  * Has a signal print `dump()` and `stats()` of this thread to stderr, whenever it comes: while Bun's
- * loop runs, and under `block`. A thread that computes without a wait prints when it is done. Each
- * thread that calls this prints its own, as do the workers of every `cluster` of a thread that does. The
- * environment's `PLAIT_DUMP_SIGNAL=SIGUSR1` is a call in every thread that loads plait.
+ * loop runs, and under `block`. A thread that computes without a wait prints when it is done, once for
+ * all that have come meanwhile. Each thread that calls this prints its own, as do the workers of every
+ * `cluster` of a thread that does. The environment's `PLAIT_DUMP_SIGNAL=SIGUSR1` is a call in every
+ * thread that loads plait.
  *
  * It keeps nothing alive. Handlers of `process.on` for the same signal are called as before. What a signal
  * does by default, which is to end the process for most, it no longer does. To call it twice is to call

@@ -13,7 +13,7 @@ import type { ErrorDetails } from "./errors.ts";
 import { core } from "./native.ts";
 import { immediate } from "./parking.ts";
 import { interrupt } from "./scheduler.ts";
-import { Wait } from "./wait.ts";
+import { cancellation, Wait } from "./wait.ts";
 
 /** Which addresses are wanted; 0 is both kinds. */
 export type Family = 0 | 4 | 6;
@@ -42,6 +42,8 @@ class ResolveWait extends Wait<string[]> {
   }
 
   start(family: Family, deadline: number): Promise<string[]> {
+    const cancelled = cancellation(this.syscall);
+    if (cancelled !== undefined) return Promise.reject(cancelled);
     const name = encoder.encode(this.#host);
     this.#waiter = core.resolve(name, name.byteLength, coreFamily(family), deadline);
     return this.park(this.#waiter);
@@ -98,9 +100,13 @@ export function literalVersion(host: string): Family {
   return literalVersion(host.slice(0, host.indexOf("%"))) === 6 ? 6 : 0;
 }
 
+/** A number, or nothing, as the C library's older notations of IPv4 addresses have between dots. */
+const number = "(?:0x[\\da-f]*|\\d*)";
+const numbers = new RegExp(`^${number}(?:\\.${number})*$`, "i");
+
 /** What looks like an address but is none is refused here, not after a look-up. */
 export function checkName(host: string): void {
-  const isName = /^[^\s:/?#[\]@%\0]+$/.test(host) && !/^[\d.]+$/.test(host);
+  const isName = /^[^\s:/?#[\]@%\0]+$/.test(host) && !numbers.test(host);
   if (!isName || host.length > 255)
     throw typeMistake(`"${host}" is neither an address nor a host name`);
 }

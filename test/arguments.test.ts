@@ -100,6 +100,8 @@ const connectMistakes: Mistake<ConnectOptions>[] = [
   ["a family that is none", { port: 80, family: 5 as never }, RangeError, /family/],
   ["a host of another family", { host: "::1", port: 80, family: 4 }, TypeError, /::1.*IPv4/],
   ["a name to connect from", { port: 80, localAddress: "localhost" }, TypeError, /localAddress/],
+  ["a list to connect from", { port: 80, localAddress: ["::1"] as never }, TypeError, /local/],
+  ["a symbol to connect from", { port: 80, localAddress: Symbol() as never }, TypeError, /local/],
   ["a path and a port", { path: "/tmp/x", port: 80 }, TypeError, /path/],
   ["a path and a host", { path: "/tmp/x", host: "localhost" }, TypeError, /path/],
   ["a path and a family", { path: "/tmp/x", family: 4 }, TypeError, /family/],

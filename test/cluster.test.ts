@@ -1,27 +1,14 @@
 /** One scheduler in each of several Workers, behind one port. */
 
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { appendFileSync, existsSync, rmSync, writeFileSync } from "node:fs";
-import {
-  type Cluster,
-  type ClusterOptions,
-  cluster,
-  connect,
-  deadline,
-  listen,
-  type Socket,
-  SocketError,
-  sleep,
-  spawn,
-  stats,
-  tlsContext,
-  WorkerError,
-} from "../index.ts";
+import { appendFileSync, existsSync, writeFileSync } from "node:fs";
+import { connect, deadline, dump, listen, SocketError, sleep, spawn, TlsError } from "../index.ts";
 import { certificates } from "./support/certificates.ts";
 import type { ModuleData } from "./support/cluster_module.ts";
+import { bound, Client, modulePath, Subject } from "./support/cluster_subject.ts";
 import { failureOf } from "./support/failure.ts";
 import { isInstalled } from "./support/installed_program.ts";
-import { linesOf } from "./support/lines.ts";
+import { hasIpv6 } from "./support/ipv6.ts";
 import { expectMistake, mistakeIn } from "./support/mistakes.ts";
 import { pollUntil } from "./support/poll.ts";
 import { Program, runProgram } from "./support/programs.ts";
@@ -29,81 +16,7 @@ import { drain, readText } from "./support/receiving.ts";
 import { TemporaryFolder } from "./support/temporary_folder.ts";
 import { dialTls, presenting } from "./support/tls_pair.ts";
 
-/** Each worker is a VM, which takes a busy machine a second to start. */
-const bound = 30_000;
 setDefaultTimeout(bound);
-
-const modulePath = `${import.meta.dir}/support/cluster_module.ts`;
-
-/** What a cluster has told, and the cluster. */
-class Subject implements AsyncDisposable {
-  readonly errors: { error: Error; worker: number }[] = [];
-  readonly restarts: [worker: number, restarts: number][] = [];
-  cluster!: Cluster;
-
-  static async start(options: Partial<ClusterOptions> = {}): Promise<Subject> {
-    const subject = new Subject();
-    subject.cluster = await cluster({
-      module: modulePath,
-      workers: 2,
-      host: "127.0.0.1",
-      port: 0,
-      onError: (error, worker) => subject.errors.push({ error: error as Error, worker }),
-      onRestart: (worker, restarts) => subject.restarts.push([worker, restarts]),
-      ...options,
-    });
-    return subject;
-  }
-
-  client(): Promise<Client> {
-    return Client.connect(this.cluster.port);
-  }
-
-  /** A client of each worker, by the worker's number. */
-  async clients(): Promise<Map<number, Client>> {
-    const clients = new Map<number, Client>();
-    // The kernel chooses by a hash of the ports: with two workers it would take bad luck of 2^-200.
-    for (let attempt = 0; clients.size < this.cluster.workers && attempt < 200; attempt++) {
-      const client = await this.client();
-      const worker = Number.parseInt(await client.ask("who"), 10);
-      if (clients.has(worker)) client.socket.close();
-      else clients.set(worker, client);
-    }
-    expect([...clients.keys()].sort()).toEqual(
-      Array.from({ length: this.cluster.workers }, (_, index) => index + 1),
-    );
-    return clients;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.cluster[Symbol.asyncDispose]();
-  }
-}
-
-class Client {
-  readonly socket: Socket;
-  readonly #lines: AsyncGenerator<string>;
-
-  constructor(socket: Socket) {
-    this.socket = socket;
-    this.#lines = linesOf(socket);
-  }
-
-  static async connect(port: number): Promise<Client> {
-    return new Client(await connect({ host: "127.0.0.1", port, deadline: deadline(4000) }));
-  }
-
-  async ask(command: string): Promise<string> {
-    await this.socket.write(`${command}\n`);
-    return (await this.#lines.next()).value;
-  }
-
-  /** Sends what ends the connection, and waits until it has. */
-  async askForTheEnd(command: string): Promise<void> {
-    await this.socket.write(`${command}\n`);
-    await this.#lines.next().catch(() => {});
-  }
-}
 
 describe("a cluster", () => {
   test("serves one port from every worker", async () => {
@@ -124,6 +37,15 @@ describe("a cluster", () => {
     expect(["::", "0.0.0.0"]).toContain(subject.cluster.address);
     expect(await (await subject.client()).ask("hello")).toBe("hello");
   });
+
+  test.each(hasIpv6 ? ["::1", "localhost"] : ["localhost"])(
+    "listens at one address, as that of %s, with all workers",
+    async (host) => {
+      await using subject = await Subject.start({ host });
+      expect(subject.cluster.address).toBe(host === "::1" ? host : "127.0.0.1");
+      await subject.clients();
+    },
+  );
 
   test("takes the module as a URL, as its text, and by its name before a bundler has changed it", async () => {
     const url = new URL("./support/cluster_module.ts", import.meta.url);
@@ -151,7 +73,7 @@ describe("a cluster", () => {
     const local = open.map(({ socket }) => `read 127.0.0.1:${socket.localPort}`);
     const text = await subject.cluster.dump();
     expect(text).toMatch(
-      /^worker 1\n {2}#\d+ serve waiting: read .*\nworker 2\n {2}#\d+ serve waiting: /,
+      /^worker 1\n {2}#\d+ serve \S+ waiting: read .*\nworker 2\n {2}#\d+ serve \S+ waiting: /,
     );
     for (const place of local) expect(text).toContain(place);
   });
@@ -184,75 +106,6 @@ describe("a cluster", () => {
   });
 });
 
-describe("a worker that dies", () => {
-  test.each([
-    ["exit", 5, undefined],
-    ["uncaught", expect.any(Number), "thrown by a timer"],
-    ["unhandled", expect.any(Number), "nobody's rejection"],
-  ])("by %s is restarted and reported, and the others go on", async (command, exitCode, thrown) => {
-    await using subject = await Subject.start();
-    const clients = await subject.clients();
-    await clients.get(1)!.askForTheEnd(command);
-    await pollUntil("it is restarted", () => subject.restarts.length > 0);
-
-    expect(subject.restarts).toEqual([[1, 1]]);
-    expect(subject.errors).toHaveLength(1);
-    const [{ error, worker }] = subject.errors as [{ error: WorkerError; worker: number }];
-    expect(error).toBeInstanceOf(WorkerError);
-    expect([worker, error.worker, error.exitCode]).toEqual([1, 1, exitCode]);
-    const cause = error.cause as Error | undefined;
-    expect(cause?.message).toBe(thrown);
-    if (thrown !== undefined) {
-      expect(cause).toBeInstanceOf(RangeError);
-      expect(cause?.stack).toContain("cluster_module.ts");
-    }
-    expect(await clients.get(2)!.ask("still there")).toBe("still there");
-    await subject.clients();
-    expect([subject.cluster.listening, subject.cluster.restarts]).toEqual([2, 1]);
-  });
-
-  test("without onError is reported on stderr, and the process lives", async () => {
-    const { stdout, stderr, exitCode } = await runProgram(
-      `
-      const served = await cluster({
-        module: ${JSON.stringify(modulePath)}, workers: 1, host: "127.0.0.1", port: 0,
-        onRestart: async (worker, restarts) => {
-          console.log("restarted", worker, restarts);
-          await served.close();
-        },
-      });
-      const socket = await connect({ host: "127.0.0.1", port: served.port });
-      await socket.write("throw\\n");
-    `,
-      { bound },
-    );
-    expect(stderr).toContain("plait: worker 1:");
-    expect(stderr).toContain("worker 1 has died: RangeError: thrown by a handler");
-    expect(stdout).toBe("restarted 1 1");
-    expect(exitCode).toBe(0);
-  });
-
-  test("is restarted again and again until it can be", async () => {
-    using folder = new TemporaryFolder();
-    const data: ModuleData = { obstacle: folder.file("obstacle") };
-    await using subject = await Subject.start({ data });
-    const clients = await subject.clients();
-    writeFileSync(data.obstacle!, "");
-    await clients.get(2)!.askForTheEnd("exit");
-    await pollUntil("it has failed to start", () => subject.errors.length >= 3);
-    expect(subject.restarts).toEqual([]);
-    expect(await clients.get(1)!.ask("still there")).toBe("still there");
-    const failed = subject.errors.slice(1).map(({ error }) => error.cause as Error);
-    for (const cause of failed) {
-      expect(cause).toBeInstanceOf(RangeError);
-      expect(cause.message).toBe("there is an obstacle");
-    }
-    rmSync(data.obstacle!);
-    await pollUntil("it is restarted", () => subject.restarts.length === 1);
-    await subject.clients();
-  });
-});
-
 test("what handlers throw is told in the main thread, with its class and all that it says", async () => {
   await using subject = await Subject.start({ workers: 1 });
   await (await subject.client()).askForTheEnd("throw");
@@ -264,6 +117,26 @@ test("what handlers throw is told in the main thread, with its class and all tha
   expect(refused).toBeInstanceOf(SocketError);
   expect(refused).toMatchObject({ code: "ECONNREFUSED", address: "127.0.0.1", port: 1 });
   expect(subject.cluster.restarts).toBe(0);
+});
+
+test("errors with others on them are told with these", async () => {
+  await using subject = await Subject.start({ workers: 1 });
+  await (await subject.client()).askForTheEnd("refused twice");
+  await (await subject.client()).askForTheEnd("suppressed");
+  await pollUntil("both are reported", () => subject.errors.length === 2);
+  const [refused, first] = subject.errors.map(({ error }) => error);
+  expect(refused).toMatchObject({
+    name: "SocketError",
+    code: "ECONNREFUSED",
+    address: "localhost",
+  });
+  const { cause } = refused as { cause: AggregateError };
+  expect(cause).toBeInstanceOf(AggregateError);
+  for (const error of cause.errors) expect(error).toBeInstanceOf(SocketError);
+  expect(cause.errors.map(({ address }) => address)).toEqual(["::1", "127.0.0.1"]);
+  const { suppressed } = first as { suppressed?: Error[] };
+  expect(suppressed?.map(String)).toEqual(["TypeError: second"]);
+  expect(suppressed?.[0]).toBeInstanceOf(TypeError);
 });
 
 describe("closing a cluster", () => {
@@ -298,6 +171,16 @@ describe("closing a cluster", () => {
     await using _next = await listen({ host: "127.0.0.1", port });
   });
 
+  test("cleans up once, and to the end, however often it is called", async () => {
+    using folder = new TemporaryFolder();
+    const drained = folder.file("drained");
+    const data: ModuleData = { drained, drainedAfter: 50 };
+    await using subject = await Subject.start({ workers: 1, data });
+    const { cluster } = subject;
+    await Promise.all([cluster.close(), cluster.close(), cluster[Symbol.asyncDispose]()]);
+    expect(existsSync(`${drained}.1`)).toBe(true);
+  });
+
   test("cancels what runs at the deadline", async () => {
     await using subject = await Subject.start();
     const clients = await subject.clients();
@@ -315,6 +198,33 @@ describe("closing a cluster", () => {
     expect((await failureOf(fiber.join())).name).toBe("CancelledError");
     for (const { socket } of clients.values()) expect(await readText(socket)).toBe("");
     expect(subject.cluster.listening).toBe(0);
+  });
+
+  test("ends them at once as well when whoever calls it was cancelled before", async () => {
+    await using subject = await Subject.start();
+    const clients = await subject.clients();
+    const fiber = spawn(async () => {
+      await sleep(60_000).catch(() => undefined);
+      return await failureOf(subject.cluster.close());
+    });
+    fiber.cancel("no time");
+    expect(await fiber.join()).toMatchObject({ name: "CancelledError", cause: "no time" });
+    for (const { socket } of clients.values()) expect(await readText(socket)).toBe("");
+    expect(subject.cluster.listening).toBe(0);
+  });
+
+  test("at the end of a block throws nothing, though the fiber is cancelled", async () => {
+    const fiber = spawn(async () => {
+      await using subject = await Subject.start({ workers: 1 });
+      const client = await subject.client();
+      await client.ask("hello");
+      await sleep(60_000).catch(() => undefined);
+      return client;
+    });
+    await pollUntil("it sleeps", () => dump().includes("waiting: sleep"));
+    fiber.cancel();
+    const client = await fiber.join();
+    expect(await readText(client.socket)).toBe("");
   });
 
   test("delivers what was written before", async () => {
@@ -341,122 +251,6 @@ describe("closing a cluster", () => {
     const told = subject.errors.length;
     await sleep(150);
     expect(subject.errors.length).toBe(told);
-  });
-});
-
-describe("a cluster that cannot start", () => {
-  const failing: [name: string, source: string, expected: RegExp, kind: new () => Error][] = [
-    [
-      "whose module throws",
-      `throw new RangeError("top level");`,
-      /^top level$/,
-      RangeError as never,
-    ],
-    [
-      "whose setup rejects",
-      `export default () => {}; export const setup = async () => { throw new RangeError("set-up"); };`,
-      /^set-up$/,
-      RangeError as never,
-    ],
-    [
-      "without a handler",
-      `export const handler = () => {};`,
-      /default export of .*module.ts/,
-      TypeError as never,
-    ],
-    [
-      "with a setup that is none",
-      `export default () => {}; export const setup = 1;`,
-      /setup is a function/,
-      TypeError as never,
-    ],
-    [
-      "whose module exits",
-      `process.exit(3);`,
-      /^worker \d has ended with exit code 3 before it listened: .*module.ts/,
-      WorkerError as never,
-    ],
-    [
-      "that starts itself",
-      `
-      import { cluster } from ${JSON.stringify(`${import.meta.dir}/../index.ts`)};
-      export default () => {};
-      await cluster({ module: import.meta.path, port: 0 });
-    `,
-      /inside a worker of a cluster/,
-      Error,
-    ],
-  ];
-
-  test.each(failing)(
-    "%s, rejects with its error and leaves nothing",
-    async (_name, source, expected, kind) => {
-      using folder = new TemporaryFolder();
-      const module = folder.file("module.ts");
-      writeFileSync(module, source);
-      const before = stats().sockets;
-      const error = await failureOf(Subject.start({ module }));
-      expect(error.message).toMatch(expected);
-      expect(error).toBeInstanceOf(kind);
-      if (!(error instanceof WorkerError))
-        expect(error.stack).toMatch(/module\.ts|worker\.ts|cluster/);
-      expect(stats().sockets).toBe(before);
-    },
-  );
-
-  test("whose module is not there, says so", async () => {
-    const error = await failureOf(Subject.start({ module: "/nonexistent/module.ts" }));
-    expect(error.message).toContain("/nonexistent/module.ts");
-  });
-
-  test("whose port is taken, says so", async () => {
-    await using listener = await listen({ host: "127.0.0.1", port: 0 });
-    const error = await failureOf(Subject.start({ port: listener.port }));
-    expect(error).toMatchObject({ code: "EADDRINUSE", syscall: "listen", port: listener.port });
-  });
-
-  test("whose fiber is cancelled, ends its workers", async () => {
-    const before = stats().sockets;
-    const fiber = spawn(() => Subject.start());
-    await sleep(5);
-    fiber.cancel("never mind");
-    expect((await failureOf(fiber.join())).name).toBe("CancelledError");
-    expect(stats().sockets).toBe(before);
-  });
-
-  const valid = { module: modulePath, port: 0 };
-  const tls = (options: object) => ({ ...valid, tls: options });
-  test.each([
-    [TypeError, /no option "path"/, { module: modulePath, path: "/tmp/x" }],
-    [TypeError, /no option "fd"/, { ...valid, fd: 3 }],
-    [TypeError, /a port is a whole number/, { module: modulePath }],
-    [RangeError, /port is between/, { ...valid, port: 70_000 }],
-    [TypeError, /module is a file: URL/, { ...valid, module: "./handler.ts" }],
-    [TypeError, /module is a file: URL/, { ...valid, module: new URL("http://localhost/x") }],
-    [RangeError, /workers is between 1 and/, { ...valid, workers: 0 }],
-    [TypeError, /workers is a whole number/, { ...valid, workers: "2" }],
-    [RangeError, /maxConnections/, { ...valid, maxConnections: 0 }],
-    [TypeError, /onError is a function/, { ...valid, onError: 1 }],
-    [TypeError, /onRestart is a function/, { ...valid, onRestart: 1 }],
-    [TypeError, /data cannot be cloned/, { ...valid, data: { call() {} } }],
-    [TypeError, /tls.onKeyLog is a function/, tls({ onKeyLog: () => {} })],
-    [TypeError, /tls.sni is a function/, tls({ sni: () => undefined })],
-    [TypeError, /tls is an object/, tls(1 as never)],
-    [TypeError, /no option "certificate"/, tls({ certificate: "x" })],
-  ])("for a mistake is a %p that says %p", async (kind, about, options) => {
-    expectMistake(
-      await mistakeIn(() => cluster(options as never)),
-      kind as typeof TypeError,
-      about,
-    );
-  });
-
-  test("for the context of another thread, says what to give instead", async () => {
-    const context = tlsContext({});
-    for (const options of [context, { context }, { sni: { "a.example": context } }]) {
-      const error = await mistakeIn(() => cluster(tls(options) as never));
-      expectMistake(error, TypeError, /belongs to its thread/);
-    }
   });
 });
 
@@ -489,6 +283,37 @@ describe.skipIf(!isInstalled("openssl"))("a cluster with TLS", () => {
     );
     expect((await failureOf(subject.cluster.setTls({ cert: "/nowhere" }))).name).toBe("TlsError");
     expect(await subjectFor(port)).toBe(second!);
+  });
+
+  test("is not renewed by a cancelled fiber, not even in a worker that comes later", async () => {
+    await using subject = await Subject.start({ workers: 1, tls: presenting(made.p256) });
+    const { port } = subject.cluster;
+    const first = await subjectFor(port);
+    const fiber = spawn(async () => {
+      await sleep(60_000).catch(() => undefined);
+      return await failureOf(subject.cluster.setTls(presenting(made.rsa)));
+    });
+    fiber.cancel("no");
+    expect(await fiber.join()).toMatchObject({ name: "CancelledError", cause: "no" });
+    expect(await subjectFor(port)).toBe(first!);
+    await new Client(await dialTls(port)).askForTheEnd("exit");
+    await pollUntil("it is restarted", () => subject.restarts.length === 1);
+    expect(await subjectFor(port)).toBe(first!);
+  });
+
+  test("tells of a client's certificate that was refused, and shows it", async () => {
+    const tls = { ...presenting(made.p256), clientAuth: "require", ca: made.root } as const;
+    await using subject = await Subject.start({ workers: 1, tls });
+    const { chain, key } = made.expiredClient;
+    const socket = await dialTls(subject.cluster.port, { cert: chain, key }).catch(() => undefined);
+    await socket?.next().catch(() => undefined);
+    socket?.close();
+    await pollUntil("it is reported", () => subject.errors.length > 0);
+    const error = subject.errors[0]!.error as TlsError;
+    expect(error).toBeInstanceOf(TlsError);
+    expect(error.code).toBe("CERT_HAS_EXPIRED");
+    expect(error.certificate?.subject).toContain("plait test");
+    expect(Bun.inspect(error)).toContain("CERT_HAS_EXPIRED");
   });
 
   test("is renewed only if it is one", async () => {

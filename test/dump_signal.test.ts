@@ -77,6 +77,47 @@ describe("a dump at a signal", () => {
     await subject.program.printed(/#1 busy waiting: sleep/);
   });
 
+  test("comes of any of several signals, once for each, however often they are installed", async () => {
+    await using subject = await Subject.start(`
+      installDumpSignal();
+      installDumpSignal("SIGUSR2");
+      installDumpSignal();
+      installDumpSignal("SIGUSR2");
+      spawn(async function sleeper() { console.log("ready"); await sleep(60_000); });
+    `);
+    const { program } = subject;
+    for (const [round, signal] of (["SIGUSR1", "SIGUSR2", "SIGUSR1"] as const).entries()) {
+      subject.signal(signal);
+      await program.printed(new RegExp(`(sleeper waiting: sleep[^]*){${round + 1}}`));
+    }
+    expect(program.output.match(/sleeper waiting/g)).toHaveLength(3);
+    expect(program.child.exitCode).toBeNull();
+  });
+
+  test("that cannot be had leaves the signal what it was", async () => {
+    const { stdout, exitCode } = await runProgram(
+      `
+      import { closeSync, openSync } from "node:fs";
+      const taken = [];
+      try {
+        for (;;) taken.push(openSync("/dev/null"));
+      } catch {}
+      try {
+        installDumpSignal("SIGUSR2");
+      } catch (error) {
+        console.log(error.name, error.code, error.syscall, process.listenerCount("SIGUSR2"));
+      }
+      for (const descriptor of taken) closeSync(descriptor);
+      // Its default action ends the process.
+      process.kill(process.pid, "SIGUSR2");
+      setTimeout(() => console.log("alive"), 1000);
+    `,
+      { within: ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh"] },
+    );
+    expect(stdout).toBe("SocketError EMFILE signal 0");
+    expect(exitCode).toBeNull();
+  });
+
   test("is switched on by the environment", async () => {
     await using subject = await Subject.start(
       `spawn(async function sleeper() { console.log("ready"); await sleep(60_000); });`,
@@ -165,6 +206,36 @@ describe("a dump at a signal", () => {
     await program.printed(/restarted/);
     subject.signal("SIGUSR2");
     await program.printed(new RegExp(`(?:plait: worker ${served} [\\s\\S]*){2}`));
+  }, 20_000);
+
+  test("that cannot be had in a cluster's worker does it no harm", async () => {
+    const module = join(import.meta.dir, "support", "cluster_module.ts");
+    const { stdout, stderr } = await runProgram(
+      `
+      import { closeSync, openSync } from "node:fs";
+      const served = await cluster({
+        module: ${JSON.stringify(module)}, workers: 1, host: "127.0.0.1", port: 0,
+        onError: (error) => console.log(error.name, error.code, error.syscall),
+      });
+      const socket = await connect({ host: "127.0.0.1", port: served.port });
+      await socket.write("hello\\n");
+      await socket.next();
+      const taken = [];
+      try {
+        for (;;) taken.push(openSync("/dev/null"));
+      } catch {}
+      // Two descriptors are left, which the main thread takes.
+      for (const descriptor of taken.splice(0, 2)) closeSync(descriptor);
+      installDumpSignal();
+      await socket.write("still there\\n");
+      console.log(new TextDecoder().decode(await socket.next()).trim());
+      await served.stats();
+      process.exit();
+    `,
+      { within: ["sh", "-c", 'ulimit -n 128; exec "$@"', "sh"], bound: 10_000 },
+    );
+    expect(stderr).toBe("");
+    expect(stdout.split("\n").toSorted()).toEqual(["SocketError EMFILE signal", "still there"]);
   }, 20_000);
 
   test("leaves the listeners of process.on as they were, and theirs it", async () => {

@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import { type Listener, listen } from "../index.ts";
 import { exampleCommand } from "./support/examples.ts";
+import { hasPrivateNetworks, runInPrivateNetwork } from "./support/private_network.ts";
 import { runCommand } from "./support/run_command.ts";
 import { RunningProgram } from "./support/running_program.ts";
 import { FullListener } from "./support/waits.ts";
@@ -62,6 +63,44 @@ test("what is no answer ends the scan", async () => {
   expect(stderr).toContain("no.such.host.invalid");
   expect(exitCode).toBe(1);
 }, 20_000);
+
+test.each([
+  [["80-"], "no range of ports: 80-"],
+  [["-80"], "no range of ports: -80"],
+  [["1-2-3"], "no range of ports: 1-2-3"],
+  [["http"], "no range of ports: http"],
+  [["1.5"], "no range of ports: 1.5"],
+  [["0-10"], "no range of ports: 0-10"],
+  [["1-65536"], "no range of ports: 1-65536"],
+  [["20-10"], "no range of ports: 20-10"],
+  [["1-2", "127.0.0.1", "0"], "no number of attempts: 0"],
+  [["1-2", "127.0.0.1", "many"], "no number of attempts: many"],
+])("%j is refused with a line that says why", async (options, expected) => {
+  const { text, stderr, exitCode } = await scan(...options);
+  expect(stderr.trimEnd()).toBe(expected);
+  expect(text).toBe("");
+  expect(exitCode).toBe(2);
+});
+
+test.skipIf(!hasPrivateNetworks)("a port that an attempt comes from is not open", async () => {
+  const path = JSON.stringify(exampleCommand("scan.ts")[1]);
+  const { stdout, stderr } = await runInPrivateNetwork(
+    [],
+    `
+      import { writeFileSync } from "node:fs";
+      try {
+        // The only port to connect from is the one to connect to.
+        writeFileSync("/proc/sys/net/ipv4/ip_local_port_range", "40000 40000");
+        process.argv.splice(2, Infinity, "40000");
+        await import(${path});
+      } catch (error) {
+        console.log("skipped:", String(error));
+      }
+    `,
+  );
+  if (/^skipped: .*(EROFS|EACCES|EPERM)/.test(stdout)) console.warn(stdout);
+  else expect([stdout, stderr]).toEqual(["0 of 1 ports of 127.0.0.1 are open", ""]);
+});
 
 test("attempts are limited in number and in time", async () => {
   await using stack = new AsyncDisposableStack();

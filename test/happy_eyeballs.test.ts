@@ -237,6 +237,39 @@ describe.skipIf(!isLinux)("a connect", () => {
     expect(lines).toEqual(["TimeoutError backwards.test", "127.0.0.3 ECONNREFUSED"]);
   });
 
+  test.each([
+    ["attached", "main()"],
+    ["blocking", "block(main)"],
+  ])("in a Worker has the address that answers, %s", async (_name, run) => {
+    const lines = await linesOf(`
+      import { writeFileSync } from "node:fs";
+      const listener = await listen({ host: "127.0.0.3", port }, (socket) => socket.write("here"));
+      const path = import.meta.dir + "/worker.ts";
+      const api = ${JSON.stringify(join(import.meta.dir, "..", "index.ts"))};
+      writeFileSync(path, \`
+        import { block, connect, now, stats } from \${JSON.stringify(api)};
+        const main = async () => {
+          const before = now();
+          // 127.0.0.2 is silent.
+          const socket = await connect({ host: "two.test", port: \${port} });
+          const text = new TextDecoder().decode(await socket.next());
+          const { sockets, waiters } = stats();
+          const line = [text, socket.remoteAddress, sockets, waiters, now() - before >= 250];
+          socket.close();
+          return line;
+        };
+        postMessage(await ${run});
+      \`);
+      const worker = new Worker(path);
+      const closed = new Promise((resolve) => worker.addEventListener("close", resolve));
+      console.log(...(await new Promise((resolve) => { worker.onmessage = ({ data }) => resolve(data); })));
+      // Nothing is left in it that would keep it alive.
+      await closed;
+      process.exit();
+    `);
+    expect(lines).toEqual(["here 127.0.0.3 1 0 true"]);
+  });
+
   test("in a Worker that is terminated leaves no descriptor behind", async () => {
     const lines = await linesOf(
       `

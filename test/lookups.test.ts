@@ -128,6 +128,22 @@ describe.skipIf(!isLinux)("a look-up", () => {
     expect(lines).toEqual(["10 true true", "40"]);
   });
 
+  test("is one of as many thousands as there are callers", async () => {
+    const lines = await linesOf(`
+      const count = 10_000;
+      const found = Array.from({ length: count }, () => resolve("wait-0.test"));
+      console.log(...new Set((await Promise.all(found)).flat()));
+      const fibers = Array.from({ length: count }, () => spawn(() => resolve("wait-60000.test")));
+      console.log(stats().waiters);
+      // The last ones first.
+      for (const fiber of fibers.reverse()) fiber.cancel();
+      await Promise.allSettled(fibers.map((fiber) => fiber.join()));
+      console.log(stats().waiters, (await resolve("wait-1.test")).join());
+      process.exit();
+    `);
+    expect(lines).toEqual(["127.0.0.1", "10000", "0 127.0.0.1"]);
+  });
+
   test("that nobody waits for any more does not hold others up", async () => {
     const lines = await linesOf(`
       // As many as there are threads, and more than could ever be done in time.

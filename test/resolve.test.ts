@@ -2,7 +2,17 @@
 
 import { describe, expect, test } from "bun:test";
 import { hostname } from "node:os";
-import { block, CancelledError, deadline, now, resolve, sleep, spawn, stats } from "../index.ts";
+import {
+  block,
+  CancelledError,
+  deadline,
+  listen,
+  now,
+  resolve,
+  sleep,
+  spawn,
+  stats,
+} from "../index.ts";
 import { failureOf } from "./support/failure.ts";
 import { expectMistake, type MistakeKind, mistakeIn } from "./support/mistakes.ts";
 import { WorkerProgram } from "./support/worker_program.ts";
@@ -78,6 +88,15 @@ test("a cancelled fiber looks nothing up", async () => {
   expect(await fiber.join()).toMatchObject({ name: "CancelledError", cause: "no more" });
 });
 
+test("a cancelled fiber that listens at a name does not wait for its address", async () => {
+  const fiber = spawn(async () => {
+    await sleep(60_000).catch(() => undefined);
+    return await failureOf(listen({ host: impossible, port: 0 }));
+  });
+  fiber.cancel("no more");
+  expect(await fiber.join()).toMatchObject({ name: "CancelledError", cause: "no more" });
+});
+
 test("a deadline that has passed fails at once", async () => {
   const { waiters } = stats();
   const late = failureOf(resolve(impossible, { deadline: now() - 1 }));
@@ -107,6 +126,9 @@ describe("a mistake is told before anything happens", () => {
     ["a host that is no text", [4], TypeError, /host/],
     ["a host with a port", ["example.org:80"], TypeError, /example\.org:80/],
     ["half an address", ["127.0.0"], TypeError, /127\.0\.0/],
+    ["an address in the old way", ["0177.0.0.1"], TypeError, /neither/],
+    ["an address of hexadecimal parts", ["0x7f.1"], TypeError, /neither/],
+    ["an address that is one number", ["0X7F000001"], TypeError, /neither/],
     ["a literal of the other family", ["127.0.0.1", { family: 6 }], TypeError, /IPv6/],
     ["a zone of IPv4", ["127.0.0.1%lo", { family: 6 }], TypeError, /IPv6|neither/],
     ["another family", ["localhost", { family: 5 }], RangeError, /family/],

@@ -39,10 +39,12 @@ pub fn parse(text: []const u8, port: u16) ?Address {
 
 /// A zone is an interface's name or its number (RFC 4007, section 11.2).
 fn zoneIndex(zone: []const u8) ?u32 {
-    if (std.fmt.parseInt(u32, zone, 10)) |number| return number else |_| {}
     var buffer: [interface_name_bytes]u8 = undefined;
     const index = if_nametoindex(terminated(&buffer, zone) orelse return null);
-    return if (index == 0) null else index;
+    if (index != 0) return index;
+    // `parseInt` would take signs and underscores as well.
+    for (zone) |byte| if (!std.ascii.isDigit(byte)) return null;
+    return std.fmt.parseInt(u32, zone, 10) catch null;
 }
 
 fn terminated(buffer: []u8, text: []const u8) ?[*:0]const u8 {
@@ -168,7 +170,7 @@ test "literals survive parsing and formatting" {
 
 test "what is not a literal is refused" {
     for ([_][]const u8{
-        "", "localhost", "127.0.0.256", "1.2.3", "::1::", "127.0.0.1%lo", "1.2.3.4\x00", "fe80::1%", "fe80::1%no-such-zone", ":" ** 80,
+        "", "localhost", "127.0.0.256", "1.2.3", "::1::", "127.0.0.1%lo", "1.2.3.4\x00", "fe80::1%", "fe80::1%no-such-zone", "fe80::1%1_0", "fe80::1%+1", ":" ** 80,
     }) |text| {
         try std.testing.expectEqual(null, parse(text, 1));
     }

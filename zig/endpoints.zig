@@ -78,8 +78,23 @@ pub fn finishConnect(scheduler: *Scheduler, handle: i32) ?Status {
         }
         socket.flags.connecting = false;
     }
+    if (socket.flags.tcp and isConnectedToItself(socket)) {
+        // By a reset, the port is nobody's again when it is closed.
+        _ = system.setOption(socket.fd, c.SOL.SOCKET, c.SO.LINGER, c.linger{ .onoff = 1, .linger = 0 });
+        socket.failure = .ECONNREFUSED;
+        return .ECONNREFUSED;
+    }
     scheduler.shared.connected += 1;
     return null;
+}
+
+/// Nobody listens at a port of this machine, and the kernel happens to have chosen that port to connect
+/// from: both ends are then the same (RFC 9293, section 3.5, simultaneous open).
+fn isConnectedToItself(socket: *const Socket) bool {
+    const local = addresses.Peer.of(&(system.localAddress(socket.fd) orelse return false));
+    if (local.port != socket.peer.port) return false;
+    const remote = addresses.Peer.of(&(system.remoteAddress(socket.fd) orelse return false));
+    return std.meta.eql(local, remote);
 }
 
 pub fn listen(scheduler: *Scheduler, address: *const Address, backlog: u32, flags: u32) Outcome {

@@ -118,6 +118,26 @@ test "a listener on IPv6 takes IPv4 connections too, unless it is told not to" {
     }
 }
 
+test "a port that connects to itself has nobody who listens there" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const bound, const address = try boundSocket("127.0.0.1");
+    system.close(bound);
+    // The kernel may choose the very port that it is to connect to; here it has no choice.
+    const handle = try handleOf(endpoints.connect(harness.scheduler, &address, &address));
+    const waiter = harness.park(handle, .writable);
+    try harness.expectWoken(&.{.{ waiter, .ok }});
+    const fd = harness.socketOf(handle).fd;
+    try expectEqual(addresses.Peer.of(&address), addresses.Peer.of(&system.remoteAddress(fd).?));
+    try expectEqual(.ECONNREFUSED, endpoints.finishConnect(harness.scheduler, handle).?);
+    try expectEqual(null, streams.close(harness.scheduler, handle));
+    try expectEqual(0, harness.scheduler.shared.connected);
+    // Nothing is left of it that would keep a server from the port.
+    const next: system.Descriptor = @intCast(try valueOf(system.socket(c.AF.INET, c.SOCK.STREAM)));
+    defer system.close(next);
+    try expectEqual(0, c.bind(next, address.pointer(), address.length));
+}
+
 test "a refused connection says so, and is closed by its caller" {
     var harness = try Harness.init();
     defer harness.deinit();

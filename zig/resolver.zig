@@ -19,8 +19,6 @@ pub const threads_at_most = 4;
 /// With those whose callers have given up: a name server that does not answer holds a thread for
 /// longer than its callers wait, and the others must not have to.
 const all_threads_at_most = 32;
-/// Look-ups that wait for a thread or run; one more is refused.
-const requests_at_most = 4096;
 /// The longest host name in text form (RFC 1035, section 2.3.4).
 pub const name_bytes = 255;
 
@@ -28,7 +26,17 @@ const none = @import("pool.zig").none;
 
 pub const Request = struct {
     next: ?*Request = null,
+    previous: ?*Request = null,
+    /// `none` when nobody waits any more.
     waiter: u32,
+    state: enum {
+        queued,
+        running,
+        /// To be collected.
+        finished,
+        /// Its waiter was woken, and its caller takes the addresses.
+        answered,
+    } = .queued,
     family: abi.AddressFamily,
     name: [name_bytes + 1]u8,
     status: Status = .ok,
@@ -46,29 +54,21 @@ const List = struct {
 
     fn push(list: *List, request: *Request) void {
         request.next = null;
+        request.previous = list.tail;
         if (list.tail) |tail| tail.next = request else list.head = request;
         list.tail = request;
     }
 
-    fn remove(list: *List, waiter: u32) ?*Request {
-        var previous: ?*Request = null;
-        var next = list.head;
-        while (next) |request| : (next = request.next) {
-            if (request.waiter == waiter) {
-                if (previous) |before| before.next = request.next else list.head = request.next;
-                if (list.tail == request) list.tail = previous;
-                return request;
-            }
-            previous = request;
-        }
-        return null;
+    fn remove(list: *List, request: *Request) void {
+        if (request.previous) |before| before.next = request.next else list.head = request.next;
+        if (request.next) |after| after.previous = request.previous else list.tail = request.previous;
+        request.next = null;
+        request.previous = null;
     }
 
     fn pop(list: *List) ?*Request {
         const request = list.head orelse return null;
-        list.head = request.next;
-        if (list.head == null) list.tail = null;
-        request.next = null;
+        list.remove(request);
         return request;
     }
 };
@@ -79,18 +79,16 @@ pub const Resolver = struct {
     mutex: c.pthread_mutex_t = .{},
     queued: List = .{},
     finished: List = .{},
-    running: [all_threads_at_most]?*Request = @splat(null),
     threads: u32 = 0,
     /// Of these, the ones that look up what nobody waits for any more.
     stray_threads: u32 = 0,
-    requests: u32 = 0,
     /// Set when the scheduler is gone: the last thread frees the resolver.
     abandoned: bool = false,
     /// Whether `finished` is worth a look; read without the lock.
     has_finished: std.atomic.Value(bool) = .init(false),
-    /// Requests whose waiters were woken, until their callers take the addresses. Touched by the
-    /// scheduler's thread alone.
-    answered: std.AutoHashMapUnmanaged(u32, *Request) = .empty,
+    /// The requests that somebody waits for or whose addresses are still to be taken, by their waiters.
+    /// Touched by the scheduler's thread alone.
+    wanted: std.AutoHashMapUnmanaged(u32, *Request) = .empty,
 
     pub fn create(allocator: std.mem.Allocator, notified: backend.Backend) ?*Resolver {
         const resolver = allocator.create(Resolver) catch return null;
@@ -101,11 +99,11 @@ pub const Resolver = struct {
     /// Called by the scheduler when it ends. Threads that still look something up finish alone.
     pub fn abandon(resolver: *Resolver) void {
         resolver.lock();
+        var iterator = resolver.wanted.valueIterator();
+        while (iterator.next()) |request| if (request.*.state == .answered) request.*.destroy(resolver.allocator);
+        resolver.wanted.deinit(resolver.allocator);
         while (resolver.queued.pop()) |request| request.destroy(resolver.allocator);
         while (resolver.finished.pop()) |request| request.destroy(resolver.allocator);
-        var iterator = resolver.answered.valueIterator();
-        while (iterator.next()) |request| request.*.destroy(resolver.allocator);
-        resolver.answered.deinit(resolver.allocator);
         resolver.abandoned = true;
         const is_last = resolver.threads == 0;
         resolver.unlock();
@@ -129,18 +127,18 @@ pub const Resolver = struct {
         const request = resolver.allocator.create(Request) catch return .ENOMEM;
         request.* = .{ .waiter = waiter, .family = family, .name = @splat(0) };
         @memcpy(request.name[0..name.len], name);
+        resolver.wanted.put(resolver.allocator, waiter, request) catch {
+            request.destroy(resolver.allocator);
+            return .ENOMEM;
+        };
 
         resolver.lock();
         defer resolver.unlock();
-        if (resolver.requests == requests_at_most) {
-            request.destroy(resolver.allocator);
-            return .exhausted;
-        }
         if (!resolver.addThread() and resolver.threads == 0) {
+            _ = resolver.wanted.remove(waiter);
             request.destroy(resolver.allocator);
             return .EAI_AGAIN;
         }
-        resolver.requests += 1;
         resolver.queued.push(request);
         return null;
     }
@@ -157,42 +155,38 @@ pub const Resolver = struct {
     /// The waiter's number is about to have another owner: its look-up must not wake that one. A
     /// look-up that has not begun is dropped, or it would keep the others waiting for nobody.
     pub fn forget(resolver: *Resolver, waiter: u32) void {
+        const request = (resolver.wanted.fetchRemove(waiter) orelse return).value;
         resolver.lock();
         defer resolver.unlock();
-        if (resolver.queued.remove(waiter)) |request| {
-            resolver.requests -= 1;
-            request.destroy(resolver.allocator);
-            return;
-        }
-        var next = resolver.finished.head;
-        while (next) |request| : (next = request.next) {
-            if (request.waiter == waiter) request.waiter = none;
-        }
-        for (resolver.running) |entry| {
-            if (entry) |request| if (request.waiter == waiter) {
-                request.waiter = none;
+        switch (request.state) {
+            .queued => {
+                resolver.queued.remove(request);
+                request.destroy(resolver.allocator);
+                return;
+            },
+            .running => {
                 resolver.stray_threads += 1;
                 if (resolver.queued.head != null) _ = resolver.addThread();
-            };
+            },
+            .finished => {},
+            .answered => unreachable, // its waiter was woken
         }
+        request.waiter = none;
     }
 
     fn run(resolver: *Resolver) void {
         resolver.lock();
         while (resolver.queued.pop()) |request| {
-            const place = for (&resolver.running) |*entry| {
-                if (entry.* == null) break entry;
-            } else unreachable; // there are as many places as threads
-            place.* = request;
+            request.state = .running;
             resolver.unlock();
             lookUp(request, resolver.allocator);
             resolver.lock();
-            place.* = null;
             if (request.waiter == none) resolver.stray_threads -= 1;
             if (resolver.abandoned) {
                 request.destroy(resolver.allocator);
                 continue;
             }
+            request.state = .finished;
             resolver.finished.push(request);
             resolver.has_finished.store(true, .release);
             // Under the lock, for the backend is closed right after `abandon` has had it.
@@ -215,29 +209,26 @@ pub const Resolver = struct {
         resolver.finished = .{};
         resolver.unlock();
         while (finished.pop()) |request| {
-            resolver.lock();
-            resolver.requests -= 1;
-            resolver.unlock();
-            if (request.waiter == none) {
-                request.destroy(resolver.allocator);
-                continue;
-            }
-            const status = if (request.status == .ok) resolver.keep(request) else request.status;
             const waiter = request.waiter;
-            if (status != .ok) request.destroy(resolver.allocator);
-            scheduler.wake(waiter, status);
+            const status = request.status;
+            if (waiter == none) {
+                request.destroy(resolver.allocator);
+            } else if (status == .ok) {
+                request.state = .answered;
+                scheduler.wake(waiter, .ok);
+            } else {
+                _ = resolver.wanted.remove(waiter);
+                request.destroy(resolver.allocator);
+                scheduler.wake(waiter, status);
+            }
         }
-    }
-
-    fn keep(resolver: *Resolver, request: *Request) Status {
-        resolver.answered.put(resolver.allocator, request.waiter, request) catch return .ENOMEM;
-        return .ok;
     }
 
     /// Writes the addresses that a waiter was woken for, one a line, and frees them. Returns the
     /// length of the text; when that is more than there is room for, nothing is written or freed.
     pub fn take(resolver: *Resolver, waiter: u32, text: []u8) ?usize {
-        const request = resolver.answered.get(waiter) orelse return null;
+        const request = resolver.wanted.get(waiter) orelse return null;
+        if (request.state != .answered) return null;
         var line: [abi.Limits.address_text_bytes]u8 = undefined;
         var length: usize = 0;
         for (request.found) |*peer| {
@@ -249,7 +240,7 @@ pub const Resolver = struct {
             length += line_length + 1;
         }
         if (length > text.len) return length;
-        _ = resolver.answered.remove(waiter);
+        _ = resolver.wanted.remove(waiter);
         request.destroy(resolver.allocator);
         return length;
     }

@@ -41,7 +41,7 @@ fn isIdle(resolver: *Resolver) bool {
     const result = c.pthread_mutex_lock(&resolver.mutex);
     std.debug.assert(result == .SUCCESS);
     defer _ = c.pthread_mutex_unlock(&resolver.mutex);
-    return resolver.requests == 0 and resolver.threads == 0;
+    return resolver.threads == 0 and resolver.finished.head == null;
 }
 
 test "localhost is this machine" {
@@ -95,7 +95,7 @@ test "what is no name is refused without a look-up" {
     for ([_][]const u8{ "", "a\x00b", "x" ** (resolver_module.name_bytes + 1) }) |name| {
         try expectEqual(.ENOTFOUND, resolver.start(0, name, .unspecified).?);
     }
-    try expectEqual(0, resolver.requests);
+    try expectEqual(0, resolver.wanted.count());
     try expectEqual(0, resolver.threads);
 }
 
@@ -116,7 +116,7 @@ test "look-ups beyond the number of threads wait for one, and each has its answe
         if (answered == waiters.len) break;
     }
     try expectEqual(waiters.len, answered);
-    try expectEqual(0, harness.scheduler.resolver.answered.count());
+    try expectEqual(0, harness.scheduler.resolver.wanted.count());
     try harness.pollUntil(harness.scheduler.resolver, isIdle);
 }
 
@@ -136,7 +136,7 @@ test "a look-up that was given up wakes nobody, not even the number's next owner
         try harness.expectNobody();
         for (owners) |owner| try expect(scheduler.drop(owner));
     }
-    try expectEqual(0, scheduler.resolver.answered.count());
+    try expectEqual(0, scheduler.resolver.wanted.count());
 }
 
 /// Makes the resolver believe that its threads are busy: nobody takes what is queued.
@@ -155,10 +155,10 @@ test "threads that look up for nobody any more make room for others" {
     occupy(resolver, true);
     var requests: [resolver_module.threads_at_most]resolver_module.Request = undefined;
     var waiters: [requests.len]u32 = undefined;
-    for (&requests, &waiters, resolver.running[0..requests.len]) |*request, *waiter, *place| {
+    for (&requests, &waiters) |*request, *waiter| {
         waiter.* = harness.scheduler.park(.resolve, null).?;
-        request.* = .{ .waiter = waiter.*, .family = .unspecified, .name = @splat(0) };
-        place.* = request;
+        request.* = .{ .waiter = waiter.*, .state = .running, .family = .unspecified, .name = @splat(0) };
+        try resolver.wanted.put(resolver.allocator, waiter.*, request);
     }
     const wanted = try start(&harness, "localhost", .ipv4);
     try expectEqual(requests.len, resolver.threads);
@@ -172,7 +172,6 @@ test "threads that look up for nobody any more make room for others" {
     for (waiters[1..]) |waiter| try expect(harness.scheduler.cancel(waiter, .cancelled));
     _ = try harness.poll();
     try expectEqual(requests.len, resolver.stray_threads);
-    resolver.running = @splat(null);
     resolver.stray_threads = 0;
     occupy(resolver, false);
     try harness.pollUntil(resolver, isIdle);
@@ -191,7 +190,7 @@ test "look-ups that were given up do not keep the others waiting" {
     for (waiters) |waiter| try expect(harness.scheduler.cancel(waiter, .cancelled));
     try expectEqual(waiters.len + 1, (try harness.poll()).len);
     occupy(resolver, false);
-    try expectEqual(1, resolver.requests);
+    try expectEqual(1, resolver.wanted.count());
     try expectEqual(wanted, resolver.queued.head.?.waiter);
     try expectEqual(resolver.queued.head, resolver.queued.tail);
 

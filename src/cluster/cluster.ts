@@ -3,15 +3,15 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { checkedDeadline, checkOptions } from "../checks.ts";
 import { dumpSignals, onDumpSignal } from "../dump_signal.ts";
-import { SocketError, TimeoutError } from "../errors.ts";
+import { SocketError } from "../errors.ts";
 import { reserve } from "../listener.ts";
 import { core } from "../native.ts";
 import { type Stats, stats } from "../observe.ts";
 import { hold, onRetired, unhold } from "../scheduler.ts";
 import type { TlsOptions } from "../tls/options.ts";
-import { cancellation } from "../wait.ts";
+import { cancellation, refusal } from "../wait.ts";
 import { Member, type MemberHost } from "./member.ts";
-import type { Assignment } from "./messages.ts";
+import type { Assignment, Question, Request } from "./messages.ts";
 import { type CheckedOptions, type ClusterOptions, checkedCluster, checkedTls } from "./options.ts";
 import { isClusterWorker } from "./worker.ts";
 
@@ -91,11 +91,12 @@ export class Cluster implements AsyncDisposable, MemberHost {
    * The `stats()` of all workers that listen, added up. What a worker has counted goes with it when
    * it dies.
    *
+   * @throws {SocketError} `ERR_SOCKET_CLOSED` when `close` was called
    * @throws {TimeoutError} when the deadline passes first: a worker that computes does not answer
    * @throws {CancelledError}
    */
   async stats(deadline?: number): Promise<Stats> {
-    const all = await this.#ask<Stats>({ what: "stats" }, deadline);
+    const all = await this.#ask<Stats>({ what: "stats" }, checkedDeadline(deadline));
     const sum = { ...stats() };
     for (const name of Object.keys(sum) as (keyof Stats)[]) {
       sum[name] = all.reduce((total, [, counters]) => total + counters[name], 0);
@@ -105,7 +106,7 @@ export class Cluster implements AsyncDisposable, MemberHost {
 
   /** The `dump()` of all workers that listen, each below a line `worker 1`. Throws as `stats` does. */
   async dump(deadline?: number): Promise<string> {
-    const all = await this.#ask<string>({ what: "dump" }, deadline);
+    const all = await this.#ask<string>({ what: "dump" }, checkedDeadline(deadline));
     return all
       .map(([worker, text]) => `worker ${worker}\n${text.replaceAll(/^(?=.)/gm, "  ")}`.trimEnd())
       .join("\n");
@@ -117,15 +118,18 @@ export class Cluster implements AsyncDisposable, MemberHost {
    *
    * @throws {TypeError} {RangeError} {TlsError} for options that cannot be used; then nothing changes
    * @throws {Error} for a cluster without `tls`
+   * @throws {SocketError} `ERR_SOCKET_CLOSED` when `close` was called
+   * @throws {CancelledError}
    */
   async setTls(options: TlsOptions): Promise<void> {
     if (this.#tls === undefined) throw new Error("setTls: this cluster was made without tls");
     const tls = checkedTls(options, "setTls");
+    this.#checkOpen("cluster setTls", 0);
     this.#tls = tls;
     for (const { worker, state } of this.#members) {
       if (state === "listening") this.#tlsGiven.set(worker, tls);
     }
-    await this.#ask({ what: "setTls", tls }, undefined);
+    await this.#ask({ what: "setTls", tls }, 0);
   }
 
   /**
@@ -139,15 +143,22 @@ export class Cluster implements AsyncDisposable, MemberHost {
   async close(options: { deadline?: number | undefined } = {}): Promise<void> {
     checkOptions(options, closeOptions, "close");
     const deadline = checkedDeadline(options.deadline);
-    this.#stop();
-    const ends = await Promise.allSettled(this.#members.map((member) => member.close(deadline)));
-    this.#end();
-    for (const end of ends) if (end.status === "rejected") throw end.reason;
+    const cancelled = cancellation("cluster close");
+    if (cancelled === undefined) return await this.#drain(deadline);
+    await this.#kill();
+    throw cancelled;
   }
 
   /** Closes at once, without waiting for the handlers to end by themselves. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.close({ deadline: core.now() });
+    await this.#drain(core.now());
+  }
+
+  async #drain(deadline: number): Promise<void> {
+    this.#stop();
+    const ends = await Promise.allSettled(this.#members.map((member) => member.close(deadline)));
+    this.#end();
+    for (const end of ends) if (end.status === "rejected") throw end.reason;
   }
 
   /** Keeps the process alive while the cluster is open; so it is from the start. */
@@ -164,18 +175,17 @@ export class Cluster implements AsyncDisposable, MemberHost {
     return this;
   }
 
-  async #ask<T>(
-    question: Parameters<Member["ask"]>[0],
-    deadline: number | undefined,
-  ): Promise<[worker: number, answer: T][]> {
-    const syscall = `cluster ${question.what}`;
-    const until = checkedDeadline(deadline);
-    const cancelled = cancellation(syscall);
-    if (cancelled) throw cancelled;
+  /** Throws when nobody can be asked, or must not be. */
+  #checkOpen(syscall: string, deadline: number): void {
     if (this.#isClosed) throw new SocketError("ERR_SOCKET_CLOSED", { syscall });
-    if (until !== 0 && until <= core.now()) throw new TimeoutError({ syscall });
+    const refused = refusal(syscall, deadline);
+    if (refused !== undefined) throw refused;
+  }
+
+  async #ask<T>(question: Question, deadline: number): Promise<[worker: number, answer: T][]> {
+    this.#checkOpen(`cluster ${question.what}`, deadline);
     const asked = this.#members.filter(({ state }) => state === "listening");
-    const answers = await Promise.all(asked.map((member) => member.ask<T>(question, until)));
+    const answers = await Promise.all(asked.map((member) => member.ask<T>(question, deadline)));
     return asked.flatMap(({ worker }, index) => {
       const answer = answers[index];
       return answer === undefined ? [] : [[worker, answer]];
@@ -204,7 +214,7 @@ export class Cluster implements AsyncDisposable, MemberHost {
   }
 
   /** @internal Says something to all workers that listen. */
-  passOn(request: Parameters<Member["post"]>[0]): void {
+  passOn(request: Request): void {
     for (const member of this.#members) if (member.state === "listening") member.post(request);
   }
 

@@ -7,6 +7,7 @@ import { TimeoutError } from "../errors.ts";
 import { core } from "../native.ts";
 import { ParkingWait } from "../parking.ts";
 import { workerThreads } from "../threads.ts";
+import { BackOff } from "./back_off.ts";
 import {
   type Assignment,
   assignmentKey,
@@ -37,13 +38,6 @@ export class WorkerError extends Error {
     this.exitCode = exitCode;
   }
 }
-
-/** Milliseconds before a worker is restarted, doubling from death to death. */
-const shortestPause = 100;
-const longestPause = 10_000;
-
-/** A worker that has listened for so many milliseconds starts over with the shortest pause. */
-const goodLife = 30_000;
 
 /** Milliseconds beyond the deadline of `close` in which a worker may say that it is done. */
 const grace = 1000;
@@ -93,12 +87,14 @@ export class Member {
   #port: MessagePort | undefined;
   #failure: { error: unknown } | undefined;
   #isClosing = false;
+  /** Whether it was ended here, so that its end is nothing to report. */
+  #isKilled = false;
   #starting: WorkerWait<void> | undefined;
   readonly #questions = new Map<number, WorkerWait<unknown>>();
   #lastQuestion = 0;
   readonly #ended = Promise.withResolvers<void>();
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #deaths = 0;
+  readonly #backOff = new BackOff();
   #listeningSince = 0;
 
   constructor(worker: number, host: MemberHost) {
@@ -198,18 +194,17 @@ export class Member {
     this.#port?.close();
     this.#port = undefined;
     this.#thread = undefined;
-    const hasServed = this.state === "listening";
+    const life = this.state === "listening" ? core.now() - this.#listeningSince : 0;
     this.state = this.#isClosing || wasFirstStart ? "ended" : "pausing";
     for (const id of [...this.#questions.keys()]) this.#takeQuestion(id)?.finish(undefined);
     if (this.state === "ended") {
       this.#ended.resolve();
       this.#endStart({ error: failure?.error ?? this.#startError(code) });
-      return;
+    } else {
+      this.#timer = setTimeout(() => this.#launch(), this.#backOff.pauseAfter(life));
+      this.#timer.unref();
     }
-    if (hasServed && core.now() - this.#listeningSince >= goodLife) this.#deaths = 0;
-    const pause = Math.min(shortestPause * 2 ** this.#deaths++, longestPause);
-    this.#timer = setTimeout(() => this.#launch(), pause);
-    this.#timer.unref();
+    if (wasFirstStart || this.#isKilled) return;
     this.#host.failed(this, new WorkerError(this.worker, code, failure));
   }
 
@@ -258,6 +253,7 @@ export class Member {
   /** Ends it at once. */
   async kill(): Promise<void> {
     this.#isClosing = true;
+    this.#isKilled = true;
     clearTimeout(this.#timer);
     if (this.#thread === undefined) {
       this.state = "ended";

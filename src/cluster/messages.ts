@@ -53,26 +53,33 @@ export type ErrorReport =
       message: string;
       stack: string | undefined;
       details: Record<string, unknown>;
-      cause: ErrorReport | undefined;
+      /** Its cause, and lists of further errors. */
+      others: Record<string, ErrorReport | ErrorReport[]>;
+      /** The certificate that a `TlsError` shows, in DER. */
+      certificate: Uint8Array | undefined;
     };
 
-export function reportOf(error: unknown, depth = 0): ErrorReport {
-  if (!(error instanceof Error)) return { isError: false, value: cloneOf(error) };
+const namesOfOthers = ["cause", "error", "errors", "suppressed"] as const;
+
+export function reportOf(error: unknown, seen = new Set<unknown>()): ErrorReport {
+  // A chain of causes may lead back to its start.
+  if (!(error instanceof Error) || seen.has(error))
+    return { isError: false, value: cloneOf(error) };
+  seen.add(error);
   const details: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(error)) {
     if (!["function", "object", "symbol"].includes(typeof value)) details[name] = value;
   }
-  const { name, message, stack, cause } = error;
-  // A chain of causes may lead back to its start.
-  const hasCause = cause !== undefined && depth < 8;
-  return {
-    isError: true,
-    name,
-    message,
-    stack,
-    details,
-    cause: hasCause ? reportOf(cause, depth + 1) : undefined,
-  };
+  const others: Record<string, ErrorReport | ErrorReport[]> = {};
+  for (const name of namesOfOthers) {
+    const other = (error as unknown as Record<string, unknown>)[name];
+    if (Array.isArray(other)) others[name] = other.map((item) => reportOf(item, seen));
+    else if (other !== undefined) others[name] = reportOf(other, seen);
+  }
+  const { name, message, stack } = error;
+  const der = error instanceof TlsError ? error.certificate?.raw : undefined;
+  const certificate = der && new Uint8Array(der);
+  return { isError: true, name, message, stack, details, others, certificate };
 }
 
 function cloneOf(value: unknown): unknown {
@@ -84,22 +91,27 @@ function cloneOf(value: unknown): unknown {
 }
 
 const classes: Readonly<Record<string, { prototype: Error }>> = {
+  AggregateError,
   CancelledError,
   RangeError,
   SocketError,
+  SuppressedError,
   SyntaxError,
   TimeoutError,
-  TlsError,
   TypeError,
 };
 
 export function errorOf(report: ErrorReport): unknown {
   if (!report.isError) return report.value;
-  const { name, message, stack, details, cause } = report;
+  const { name, message, stack, details, others, certificate } = report;
   const error =
-    cause === undefined ? new Error(message) : new Error(message, { cause: errorOf(cause) });
-  Object.setPrototypeOf(error, (classes[name] ?? Error).prototype as object);
-  for (const [key, value] of Object.entries({ name, stack })) {
+    name === "TlsError" ? new TlsError(String(details.code), {}, certificate) : new Error(message);
+  if (classes[name] !== undefined) Object.setPrototypeOf(error, classes[name].prototype);
+  const hidden: Record<string, unknown> = { name, message, stack };
+  for (const [key, other] of Object.entries(others)) {
+    hidden[key] = Array.isArray(other) ? other.map(errorOf) : errorOf(other);
+  }
+  for (const [key, value] of Object.entries(hidden)) {
     Object.defineProperty(error, key, { value, configurable: true, writable: true });
   }
   return Object.assign(error, details);

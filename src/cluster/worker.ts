@@ -4,7 +4,7 @@
  */
 
 import { checkFunction, typeMistake } from "../checks.ts";
-import { installDumpSignal, nameThread } from "../dump_signal.ts";
+import { type DumpSignal, installDumpSignal, nameThread } from "../dump_signal.ts";
 import { type Handler, type Listener, listen } from "../listener.ts";
 import { core } from "../native.ts";
 import { dump, stats } from "../observe.ts";
@@ -55,19 +55,27 @@ async function start(given: Assignment): Promise<void> {
   const { port, worker, workers, data } = given;
   const tell = (report: Report): void => port.postMessage(report);
   nameThread(`worker ${worker} (thread ${workerThreads().threadId})`);
-  for (const signal of given.dumpSignals) installDumpSignal(signal);
+  const onError = (error: unknown): void => tell({ kind: "error", error: reportOf(error) });
+  const install = (signal: DumpSignal): void => {
+    try {
+      installDumpSignal(signal);
+    } catch (error) {
+      // A worker serves without it as well.
+      onError(error);
+    }
+  };
+  given.dumpSignals.forEach(install);
   try {
     const { default: handler, setup } = await loadModule(given.module);
     const cleanUp = await setup?.({ worker, workers, data });
     if (cleanUp !== undefined) checkFunction(cleanUp, "what setup returns");
-    const onError = (error: unknown): void => tell({ kind: "error", error: reportOf(error) });
     const listener = await listen(
       { ...given.listen, reusePort: true, ...(given.forwardsErrors ? { onError } : {}) },
       handler,
     );
     const served = new Served(listener, cleanUp as (() => unknown) | undefined, onError);
     port.on("message", (request: Request) => {
-      if (request.what === "dumpSignal") installDumpSignal(request.signal);
+      if (request.what === "dumpSignal") install(request.signal);
       else void served.answer(request).then(tell);
     });
     tell({ kind: "listening" });
@@ -94,7 +102,9 @@ const lingerInterval = 10;
 class Served {
   readonly #listener: Listener;
   readonly #onError: (error: unknown) => void;
-  #cleanUp: (() => unknown) | undefined;
+  readonly #cleanUp: (() => unknown) | undefined;
+  /** The clean-up, once it has begun: for every `close` there is the one. */
+  #cleaning: Promise<void> | undefined;
 
   constructor(
     listener: Listener,
@@ -134,10 +144,13 @@ class Served {
     while (stats().lingering > 0 && (deadline === 0 || core.now() < deadline)) {
       await sleep(lingerInterval);
     }
-    const cleanUp = this.#cleanUp;
-    this.#cleanUp = undefined;
+    this.#cleaning ??= this.#clean();
+    await this.#cleaning;
+  }
+
+  async #clean(): Promise<void> {
     try {
-      await cleanUp?.();
+      await this.#cleanUp?.();
     } catch (error) {
       this.#onError(error);
     }

@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { threadId } from "node:worker_threads";
-import { connect, type Socket, sleep, type WorkerContext } from "../../index.ts";
+import { all, connect, type Socket, sleep, type WorkerContext } from "../../index.ts";
 import { linesOf } from "./lines.ts";
 
 export interface ModuleData {
@@ -10,17 +10,26 @@ export interface ModuleData {
   obstacle?: string;
   /** Where a worker that has drained leaves its number. */
   drained?: string;
+  /** Milliseconds that it takes to do so. */
+  drainedAfter?: number;
 }
 
 let context: WorkerContext;
 
 export function setup(given: WorkerContext): () => Promise<void> {
   context = given;
-  const { obstacle, drained } = (given.data ?? {}) as ModuleData;
+  const { obstacle, drained, drainedAfter } = (given.data ?? {}) as ModuleData;
   if (obstacle !== undefined && existsSync(obstacle)) throw new RangeError("there is an obstacle");
   return async () => {
+    if (drainedAfter !== undefined) await sleep(drainedAfter);
     if (drained !== undefined) await Bun.write(`${drained}.${given.worker}`, "drained");
   };
+}
+
+async function fail(error: Error): Promise<never> {
+  // The other one has not ended either then.
+  await sleep(1).catch(() => {});
+  throw error;
 }
 
 export default async function serve(socket: Socket): Promise<void> {
@@ -48,6 +57,12 @@ async function obey(command: string, socket: Socket): Promise<void> {
     case "refused":
       // Nobody listens at port 1, and the error says so.
       await connect({ host: "127.0.0.1", port: 1 });
+      return;
+    case "refused twice":
+      await connect({ host: "localhost", port: 1 });
+      return;
+    case "suppressed":
+      await all([() => fail(new RangeError("first")), () => fail(new TypeError("second"))]);
       return;
     case "much":
       await socket.write(new Uint8Array(4_000_000));
