@@ -386,7 +386,8 @@ function* owners(fiber: Fiber | undefined): Generator<Fiber> {
   }
 }
 
-const closeOptions: ReadonlySet<string> = new Set(["deadline", "cancel"]);
+/** @internal */
+export const closeOptions: ReadonlySet<string> = new Set(["deadline", "cancel"]);
 
 /**
  * Listens at a TCP port or a Unix socket. Each connection runs `handler` on a fiber of its own; without

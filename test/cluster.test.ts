@@ -189,6 +189,18 @@ describe("closing a cluster", () => {
     for (const { socket } of clients.values()) expect(await readText(socket)).toBe("");
   });
 
+  test("with a reason cancels the handlers of all workers, which can still say goodbye", async () => {
+    await using subject = await Subject.start();
+    const clients = [...(await subject.clients()).values()];
+    for (const client of clients) expect(await client.ask("goodbye")).toBe("waiting");
+    const cancel = new RangeError("closed for repairs");
+    await subject.cluster.close({ cancel, deadline: deadline(8000) });
+    for (const client of clients) {
+      expect(await readText(client.socket)).toBe("goodbye: RangeError closed for repairs\n");
+    }
+    expect(subject.errors).toEqual([]);
+  });
+
   test("ends the workers at once when whoever waits for it is cancelled", async () => {
     await using subject = await Subject.start();
     const clients = await subject.clients();
@@ -284,6 +296,32 @@ describe.skipIf(!isInstalled("openssl"))("a cluster with TLS", () => {
     expect((await failureOf(subject.cluster.setTls({ cert: "/nowhere" }))).name).toBe("TlsError");
     expect(await subjectFor(port)).toBe(second!);
   });
+
+  test.each(["TLSv1.2", "TLSv1.3"] as const)(
+    "resumes %s sessions in whichever worker a client comes to",
+    async (maxVersion) => {
+      const named = { "a.wild.example": presenting(made.wildcard) };
+      await using subject = await Subject.start({
+        tls: { ...presenting(made.p256), sni: named },
+      });
+      let session: Uint8Array | undefined;
+      const workers = new Map<string, number>();
+      // With two workers it would take bad luck of 2^-100 to meet one alone.
+      for (let attempt = 0; workers.size < 2 && attempt < 100; attempt++) {
+        const tls = {
+          ...{ maxVersion, session, onSession: (latest: Uint8Array) => (session = latest) },
+          serverName: "a.wild.example",
+        };
+        const client = new Client(await dialTls(subject.cluster.port, tls));
+        const worker = await client.ask("who");
+        workers.set(worker, (workers.get(worker) ?? 0) + 1);
+        const { resumed } = client.socket.tls!;
+        expect([attempt, resumed]).toEqual([attempt, attempt > 0]);
+        client.socket.close();
+      }
+      expect(workers.size).toBe(2);
+    },
+  );
 
   test("is not renewed by a cancelled fiber, not even in a worker that comes later", async () => {
     await using subject = await Subject.start({ workers: 1, tls: presenting(made.p256) });

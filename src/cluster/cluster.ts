@@ -4,14 +4,14 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { checkedDeadline, checkOptions } from "../checks.ts";
 import { dumpSignals, onDumpSignal } from "../dump_signal.ts";
 import { SocketError } from "../errors.ts";
-import { reserve } from "../listener.ts";
+import { type CloseOptions, closeOptions, reserve } from "../listener.ts";
 import { core } from "../native.ts";
 import { type Stats, stats } from "../observe.ts";
 import { hold, onRetired, unhold } from "../scheduler.ts";
 import type { TlsOptions } from "../tls/options.ts";
 import { cancellation, refusal } from "../wait.ts";
 import { Member, type MemberHost } from "./member.ts";
-import type { Assignment, Question, Request } from "./messages.ts";
+import { type Assignment, type Question, type Request, reportOf } from "./messages.ts";
 import { type CheckedOptions, type ClusterOptions, checkedCluster, checkedTls } from "./options.ts";
 import { isClusterWorker } from "./worker.ts";
 
@@ -135,16 +135,16 @@ export class Cluster implements AsyncDisposable, MemberHost {
   /**
    * Stops listening in all workers, waits for the handlers that still run, for what they have written to
    * arrive and for what `setup` returned, and ends the workers. At the deadline handlers are cancelled,
-   * and a worker that then takes more than a second is ended as it is. Without a deadline it waits for as
-   * long as they take. What waits in a backlog is lost.
+   * and a worker that then takes more than two seconds is ended as it is. Without a deadline it waits for as
+   * long as they take; `cancel` has them end. What waits in a backlog is lost.
    *
    * @throws {CancelledError} when the caller is cancelled; then the workers are ended at once
    */
-  async close(options: { deadline?: number | undefined } = {}): Promise<void> {
+  async close(options: CloseOptions = {}): Promise<void> {
     checkOptions(options, closeOptions, "close");
     const deadline = checkedDeadline(options.deadline);
     const cancelled = cancellation("cluster close");
-    if (cancelled === undefined) return await this.#drain(deadline);
+    if (cancelled === undefined) return await this.#drain(deadline, options.cancel);
     await this.#kill();
     throw cancelled;
   }
@@ -154,9 +154,11 @@ export class Cluster implements AsyncDisposable, MemberHost {
     await this.#drain(core.now());
   }
 
-  async #drain(deadline: number): Promise<void> {
+  async #drain(deadline: number, cancel?: unknown): Promise<void> {
     this.#stop();
-    const ends = await Promise.allSettled(this.#members.map((member) => member.close(deadline)));
+    const reason = cancel === undefined || cancel === false ? undefined : reportOf(cancel);
+    const closing = this.#members.map((member) => member.close(deadline, reason));
+    const ends = await Promise.allSettled(closing);
     this.#end();
     for (const end of ends) if (end.status === "rejected") throw end.reason;
   }
@@ -271,8 +273,6 @@ export class Cluster implements AsyncDisposable, MemberHost {
     }
   }
 }
-
-const closeOptions: ReadonlySet<string> = new Set(["deadline"]);
 
 /**
  * Serves a port with several Workers, each with a scheduler of its own. The kernel spreads connections

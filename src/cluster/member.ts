@@ -11,6 +11,7 @@ import { BackOff } from "./back_off.ts";
 import {
   type Assignment,
   assignmentKey,
+  type ErrorReport,
   errorOf,
   type Question,
   type Report,
@@ -39,8 +40,11 @@ export class WorkerError extends Error {
   }
 }
 
-/** Milliseconds beyond the deadline of `close` in which a worker may say that it is done. */
-const grace = 1000;
+/**
+ * Milliseconds beyond the deadline of `close` in which a worker may say that it is done: its handlers have
+ * half of them.
+ */
+const grace = 2000;
 
 /** What a member needs of its cluster. */
 export interface MemberHost {
@@ -237,11 +241,11 @@ export class Member {
   }
 
   /** Has it drain, and ends it when it is done, or soon after the deadline, or when nobody waits. */
-  async close(deadline: number): Promise<void> {
+  async close(deadline: number, cancel: ErrorReport | undefined): Promise<void> {
     this.#isClosing = true;
     const until = deadline === 0 ? 0 : Math.max(deadline, core.now()) + grace;
     try {
-      await this.ask({ what: "close", deadline }, until);
+      await this.ask({ what: "close", deadline, cancel }, until);
     } catch (error) {
       // One that computes without a wait does not answer.
       if (!(error instanceof TimeoutError)) throw error;

@@ -31,7 +31,7 @@ export type Question =
   | { what: "stats" }
   | { what: "dump" }
   | { what: "setTls"; tls: TlsOptions }
-  | { what: "close"; deadline: number };
+  | { what: "close"; deadline: number; cancel: ErrorReport | undefined };
 
 /** To a worker. A question has a number, by which its answer is known. */
 export type Request = (Question & { id: number }) | { what: "dumpSignal"; signal: DumpSignal };

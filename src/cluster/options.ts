@@ -17,7 +17,7 @@ export interface ClusterOptions {
    * The module that every worker loads: a `file:` URL or an absolute path. Its default export is the
    * handler, which serves a connection as that of `listen` does. It may export a function `setup`, which
    * runs before the worker listens, is given a `WorkerContext`, and may return another one, which runs
-   * when the worker has drained, for a second at most if that was by the deadline of `close`.
+   * when the worker has drained, for a second or two if that was by the deadline of `close`.
    *
    * `new URL("./handler.js", import.meta.url)` finds handler.ts from the source, and what `bun build`
    * has made of it, compiled or not, if handler.ts is named there as an entry point of its own. In a

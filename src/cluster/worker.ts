@@ -13,6 +13,7 @@ import { workerThreads } from "../threads.ts";
 import {
   type Assignment,
   assignmentKey,
+  errorOf,
   type Question,
   type Report,
   type Request,
@@ -134,12 +135,12 @@ class Served {
       case "setTls":
         return this.#listener.setTls(request.tls);
       case "close":
-        return this.#close(request.deadline);
+        return this.#close(request.deadline, request.cancel && errorOf(request.cancel));
     }
   }
 
-  async #close(deadline: number): Promise<void> {
-    await this.#listener.close({ deadline });
+  async #close(deadline: number, cancel: unknown): Promise<void> {
+    await this.#listener.close({ deadline, cancel });
     // The thread ends behind this, and the kernel would cut off what a closed socket has not sent yet.
     while (stats().lingering > 0 && (deadline === 0 || core.now() < deadline)) {
       await sleep(lingerInterval);

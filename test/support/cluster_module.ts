@@ -2,7 +2,15 @@
 
 import { existsSync } from "node:fs";
 import { threadId } from "node:worker_threads";
-import { all, connect, type Socket, sleep, type WorkerContext } from "../../index.ts";
+import {
+  all,
+  connect,
+  deadline,
+  type Socket,
+  shield,
+  sleep,
+  type WorkerContext,
+} from "../../index.ts";
 import { linesOf } from "./lines.ts";
 
 export interface ModuleData {
@@ -67,6 +75,15 @@ async function obey(command: string, socket: Socket): Promise<void> {
     case "much":
       await socket.write(new Uint8Array(4_000_000));
       socket.close();
+      return;
+    case "goodbye":
+      await socket.write("waiting\n");
+      try {
+        await sleep(60_000);
+      } catch (error) {
+        const { name, message } = (error as Error).cause as Error;
+        await shield(() => socket.write(`goodbye: ${name} ${message}\n`), deadline(5000));
+      }
       return;
     case "sleep":
       await socket.write("asleep\n");
