@@ -6,6 +6,7 @@ import { core, sharedFloat64, sharedUint32 } from "./native.ts";
 import { idleCount } from "./scheduler.ts";
 import { type Scope, ScopeWait, scopeOwner } from "./scope.ts";
 import { outside, type Wait, type WaitOwner } from "./wait.ts";
+import { siteOf } from "./wait_sites.ts";
 
 /** Counters of the thread's scheduler. What grows counts from the start of the thread. */
 export interface Stats {
@@ -55,7 +56,9 @@ export function stats(): Stats {
 /**
  * A line for each live fiber, the oldest first: its id, name and state, for a listener's handler the peer,
  * and for each of its waits what it waits for, on which peer, and for how long. The fibers of a scope are below the one that waits
- * for the scope, indented. Waits outside of all fibers come last, with the scopes among them.
+ * for the scope, indented. Waits outside of all fibers come last, with the scopes among them. In a process
+ * that was started with `PLAIT_STACKS=1` each wait's line in the program follows, and errors of waits have
+ * the program's stack; both cost more than most waits do.
  *
  *     #2 echo 127.0.0.1:40112 waiting: read 127.0.0.1:40112, 3.250 s
  *     #3 crawler waiting: scope crawl, 1.500 s
@@ -117,7 +120,7 @@ function describeWaits(first: Wait<unknown> | undefined, time: number): string {
   for (let wait = first; wait !== undefined; wait = wait.next) {
     const place = wait.place === "" ? "" : ` ${wait.place}`;
     const seconds = Math.max(time - wait.since, 0) / 1000;
-    waits.push(`${wait.syscall}${place}, ${seconds.toFixed(3)} s`);
+    waits.push(`${wait.syscall}${place}, ${seconds.toFixed(3)} s ${siteOf(wait)}`.trimEnd());
   }
   return waits.reverse().join("; ");
 }

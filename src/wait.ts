@@ -15,6 +15,7 @@ import {
 } from "./errors.ts";
 import { core } from "./native.ts";
 import { enlist, interrupt, notParked, type Parked, parkingTime } from "./scheduler.ts";
+import { addSite, keepSite, keepsSites } from "./wait_sites.ts";
 
 /** What waits belong to: a fiber, or whatever runs outside of all fibers. */
 export interface WaitOwner {
@@ -139,6 +140,7 @@ export abstract class Wait<T> implements Parked {
     this.next = waits;
     owner.waits = this as Wait<unknown>;
     this.since = parkingTime();
+    if (keepsSites) keepSite(this);
     return promise;
   }
 
@@ -149,6 +151,7 @@ export abstract class Wait<T> implements Parked {
 
   fail(error: unknown): void {
     this.#leave();
+    if (keepsSites) addSite(error, this);
     this.#settle!(Promise.reject(error));
   }
 

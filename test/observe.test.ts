@@ -19,6 +19,7 @@ import {
 import { failureOf } from "./support/failure.ts";
 import { DescriptorPair } from "./support/foreign_descriptors.ts";
 import { pollUntil } from "./support/poll.ts";
+import { runProgram } from "./support/programs.ts";
 import { Random } from "./support/random.ts";
 import { readExactly } from "./support/receiving.ts";
 import { socketPair } from "./support/socket_pair.ts";
@@ -243,5 +244,38 @@ describe("stats", () => {
     expect(stats().fibersStarted).toBe(before.fibersStarted + 1);
     client.close();
     await pollUntil("the handler has ended", () => stats().fibers === before.fibers);
+  });
+});
+
+describe("PLAIT_STACKS", () => {
+  const source = `
+    async function outer(): Promise<void> { await sleep(1); await park(deadline(5)); }
+    const fiber = spawn(async function waiter() { await new Event().wait(); });
+    console.log(dump());
+    const failing = spawn(outer);
+    const { stack } = await failing.join().catch((error) => error);
+    console.log(stack);
+    fiber.cancel();
+    console.log((await fiber.join().catch((error) => error)).stack);
+  `;
+
+  test("says in dumps and errors where in the program they wait", async () => {
+    const { stdout, stderr } = await runProgram(source, { env: { PLAIT_STACKS: "1" } });
+    expect(stderr).toBe("");
+    const at = String.raw`at (?:async )?%s \(.*/program\.ts:\d+:\d+\)`;
+    const frame = (name: string): string => at.replace("%s", name);
+    expect(stdout).toMatch(
+      new RegExp(`^#1 waiter waiting: event, \\d\\.\\d{3} s ${frame("waiter")}$`, "m"),
+    );
+    const timeout = String.raw`^TimeoutError: park ETIMEDOUT \(the deadline has passed\)\n +`;
+    expect(stdout).toMatch(new RegExp(timeout + frame("outer"), "m"));
+    const cancelled = String.raw`^CancelledError: event ECANCELED \(cancelled\)\n +`;
+    expect(stdout).toMatch(new RegExp(cancelled + frame("waiter"), "m"));
+    expect(stdout).not.toContain("/src/");
+  });
+
+  test("is off if nothing is said", async () => {
+    const { stdout } = await runProgram(source, { env: { PLAIT_STACKS: "" } });
+    expect(stdout).toMatch(/^#1 waiter waiting: event, \d\.\d{3} s$/m);
   });
 });

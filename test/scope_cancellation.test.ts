@@ -262,6 +262,6 @@ test("block finds a scope whose fibers nobody can wake, and cancels it", async (
       }),
     ),
   );
-  expect(error.message).toContain("nothing is left to wake them");
+  expect(error.message).toContain("nothing is left that could wake a fiber");
   expect(await child.promise).toBeInstanceOf(CancelledError);
 });

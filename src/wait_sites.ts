@@ -1,0 +1,35 @@
+/**
+ * Where in the program it is waited, for errors and dumps. An error of a wait is made when the core says
+ * so, not where it was waited, and its stack knows nothing of that. To find out takes longer than most
+ * waits have to: so it is for whoever looks for a mistake, with `PLAIT_STACKS=1`.
+ */
+
+/** Whether anybody wants to know. */
+export const keepsSites = (process.env.PLAIT_STACKS ?? "") !== "";
+
+const sites = new WeakMap<object, string[]>();
+
+/** In a bundle plait's frames cannot be told from the program's. */
+const ownFolder = import.meta.file === "wait_sites.ts" ? `${import.meta.dir}/` : undefined;
+
+/** Remembers where a wait has begun. */
+export function keepSite(wait: object): void {
+  const frames = new Error().stack?.split("\n").filter((line) => /^ +at /.test(line)) ?? [];
+  const isTheirs = (frame: string): boolean =>
+    !/\((?:unknown|native|node:[^)]*)\)$/.test(frame) &&
+    (ownFolder === undefined || !frame.includes(ownFolder));
+  sites.set(wait, frames.filter(isTheirs));
+}
+
+/** The frame that waits, as `dump` shows it. */
+export function siteOf(wait: object): string {
+  return sites.get(wait)?.[0]?.trim() ?? "";
+}
+
+/** Puts where it was waited below where the error was made. */
+export function addSite(error: unknown, wait: object): void {
+  const frames = sites.get(wait);
+  if (frames === undefined || !(error instanceof Error)) return;
+  const [message] = (error.stack ?? String(error)).split(/\n +at /, 1);
+  error.stack = [message, ...frames].join("\n");
+}
