@@ -29,7 +29,10 @@ import type { TlsOptions } from "./tls/options.ts";
 import { serverSetup } from "./tls/start.ts";
 import { refusal } from "./wait.ts";
 
-/** Serves one connection. The socket is closed when it returns or throws. */
+/**
+ * Serves one connection. The socket is closed when it returns or throws: one whose peer takes the end of
+ * the stream for the end of an answer calls `reset` before it throws.
+ */
 export type Handler = (socket: Socket) => unknown;
 
 export interface ListenOptions {

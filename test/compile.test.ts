@@ -131,7 +131,10 @@ describe("a program", () => {
           const socket = await connect({ host: "127.0.0.1", port: served.port });
           console.log(new TextDecoder().decode(await socket.next()));
           const silent = new URL("./silent.js", import.meta.url);
-          await cluster({ module: silent, port: 0 }).catch((error) => console.log(error.message));
+          const missing = new URL("./missing.js", import.meta.url);
+          for (const module of [silent, missing]) {
+            await cluster({ module, port: 0 }).catch((error) => console.log(error.message));
+          }
         `),
       );
       const index = JSON.stringify(join(root, "index.ts"));
@@ -156,9 +159,15 @@ describe("a program", () => {
           ];
       await run([process.execPath, "build", ...options, ...entries], workshop.path);
       const { stdout } = await run(command, workshop.empty);
-      const [served, silent] = stdout.split("\n");
+      const [served, ...unserved] = stdout.split("\n");
       expect(served).toBe("from the cluster");
-      expect(silent).toMatch(/^worker \d has ended .* before it listened: .*must import plait$/);
+      for (const [index, name] of ["silent", "missing"].entries()) {
+        expect(unserved[index]).toMatch(
+          new RegExp(
+            `^worker \\d has ended .* before it listened: .*${name}.js; .*must import plait$`,
+          ),
+        );
+      }
     },
     bound,
   );

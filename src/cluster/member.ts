@@ -203,7 +203,7 @@ export class Member {
     for (const id of [...this.#questions.keys()]) this.#takeQuestion(id)?.finish(undefined);
     if (this.state === "ended") {
       this.#ended.resolve();
-      this.#endStart({ error: failure?.error ?? this.#startError(code) });
+      this.#endStart({ error: this.#startError(code, failure) });
     } else {
       this.#timer = setTimeout(() => this.#launch(), this.#backOff.pauseAfter(life));
       this.#timer.unref();
@@ -212,13 +212,16 @@ export class Member {
     this.#host.failed(this, new WorkerError(this.worker, code, failure));
   }
 
-  #startError(code: number): Error {
-    const hint =
-      workerScript() === undefined
-        ? "; in a bundle it is an entry point of its own, and must import plait"
-        : "";
-    const place = `before it listened: ${Bun.fileURLToPath(this.#host.module)}${hint}`;
-    return new WorkerError(this.worker, code, undefined, place);
+  #startError(code: number, failure: { error: unknown } | undefined): unknown {
+    const path = Bun.fileURLToPath(this.#host.module);
+    const isBundle = workerScript() === undefined;
+    // The module's own error says all there is to say, unless there is no module.
+    const isMissing = isBundle && String(failure?.error).includes(`Cannot find module '${path}'`);
+    if (failure !== undefined && !isMissing) return failure.error;
+    const hint = isBundle
+      ? "; in a bundle it is an entry point of its own, and must import plait"
+      : "";
+    return new WorkerError(this.worker, code, undefined, `before it listened: ${path}${hint}`);
   }
 
   /**
