@@ -189,7 +189,11 @@ describe.skipIf(!isInstalled("openssl"))("TLS with somebody in the middle", () =
           expect(error.name).toMatch(/^(TlsError|SocketError)$/);
         });
         expect(dials).toBeGreaterThan(2 * 700);
-        await pollUntil("the listener has noticed as well", () => problems + served === dials);
+        await pollUntil(
+          "the listener has noticed as well",
+          () => problems + served === dials,
+          20_000,
+        );
       }
       await expectQuiet(before);
     },
