@@ -92,7 +92,7 @@ export class Mutex {
     next.finish(this.#lock);
   }
 
-  /** @internal Who holds it, in words. */
+  /** @internal Who holds it, in words; undefined when nobody does. */
   get holder(): string | undefined {
     const holder = this.#lock?.holder;
     if (holder === undefined) return undefined;
@@ -120,6 +120,10 @@ class LockWait extends QueuedWait<MutexLock> {
   }
 
   override details(): ErrorDetails {
-    return { syscall, address: this.#mutex.holder };
+    return { syscall, reason: `the deadline has passed, ${this.place}` };
+  }
+
+  override get place(): string {
+    return this.#mutex.holder ?? "";
   }
 }
