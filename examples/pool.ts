@@ -55,7 +55,7 @@ export class Pool implements AsyncDisposable {
   }
 
   /** `using lease = await pool.take(deadline(1000))`; the deadline is for waiting and connecting. */
-  async take(until = 0): Promise<Lease> {
+  async take(until = Number.POSITIVE_INFINITY): Promise<Lease> {
     const permit = await this.#permits.acquire(1, until);
     try {
       if (this.#isClosed) throw new Error("the pool is closed");
