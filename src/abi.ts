@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and the exports by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
-export const abiNumber = 448808096;
+export const abiNumber = 180544087;
 
 export const Status = {
   ok: 0,
@@ -168,6 +168,7 @@ export const symbols = {
   plait_signalLine: { args: [], returns: "i32" },
   plait_listenToSignal: { args: ["i32", "i32"], returns: "i32" },
   plait_ignoreSignal: { args: ["i32"], returns: "void" },
+  plait_forgetPreviousHandler: { args: ["i32"], returns: "void" },
   plait_takeSignals: { args: [], returns: "i32" },
   plait_wait: { args: ["i32", "i32", "f64", "i32"], returns: "i32" },
   plait_sleep: { args: ["f64"], returns: "i32" },

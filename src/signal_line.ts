@@ -33,6 +33,8 @@ export interface SignalListener {
 }
 
 const listeners = new Map<SignalName, Set<SignalListener>>();
+/** Those that are listened to for ever. */
+const kept = new Set<SignalName>();
 
 /** The wait for what comes next. It wakes no fiber, and is shown nowhere. */
 class SignalLine implements Parked {
@@ -84,6 +86,7 @@ let isRetired = false;
 
 onRetired(() => {
   isRetired = true;
+  for (const signal of listeners.keys()) if (!kept.has(signal)) letGo(signal);
 });
 
 function theLine(): SignalLine {
@@ -128,6 +131,7 @@ export function listenToSignal(
     throw new SocketError(codeOf(-status), { syscall: "signal" });
   }
   if (told === undefined) listeners.set(signal, new Set([listener]));
+  if (forEver) kept.add(signal);
 }
 
 /** With the last listener of a signal it does what it did before. */
@@ -137,8 +141,15 @@ export function ignoreSignal(signal: SignalName, listener: SignalListener): void
   told.delete(listener);
   if (told.size > 0) return;
   listeners.delete(signal);
+  letGo(signal);
+}
+
+function letGo(signal: SignalName): void {
   core.ignoreSignal(numberOf(signal));
-  if (Bun.isMainThread) process.off(signal, doNothing);
+  if (!Bun.isMainThread) return;
+  process.off(signal, doNothing);
+  // Bun takes its handler away if it is in place, which it is not while other threads listen.
+  if (process.listenerCount(signal) === 0) core.forgetPreviousHandler(numberOf(signal));
 }
 
 /** A fiber waits for a signal from here on. */

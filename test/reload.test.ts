@@ -94,6 +94,26 @@ describe("evaluated again in the same thread", () => {
     }
   });
 
+  test("by bun --hot, a signal that is caught no more does what it did before", async () => {
+    await using program = new Program(
+      `
+        globalThis.evaluations = (globalThis.evaluations ?? 0) + 1;
+        console.log("begun");
+        if (globalThis.evaluations === 1) signals("SIGUSR2");
+        console.log(globalThis.evaluations, process.listenerCount("SIGUSR2"));
+      `,
+      { arguments: ["--hot", "--no-clear-screen"] },
+    );
+    await begun(program);
+    expect(await program.line()).toBe("1 1");
+    change(program);
+    await begun(program);
+    expect(await program.line()).toBe("2 0");
+    program.process.kill("SIGUSR2");
+    await program.process.exited;
+    expect(program.process.signalCode).toBe("SIGUSR2");
+  });
+
   test("by bun test --isolate, plait works in each file", async () => {
     using folder = new TemporaryFolder();
     for (const name of ["first", "second", "third"]) {

@@ -1,6 +1,7 @@
 /** Waiting for the process's signals. */
 
 import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
 import { deadline, dump, type Signals, scope, signals, sleep, spawn, stats } from "../index.ts";
 import { failureOf, thrownBy } from "./support/failure.ts";
 import { expectMistake } from "./support/mistakes.ts";
@@ -182,6 +183,36 @@ describe("signals", () => {
     expect(await own.next(deadline(5000))).toBe("SIGUSR2");
     send("SIGUSR2");
     expect(await own.next(deadline(5000))).toBe("SIGUSR2");
+  });
+
+  test("do what they do by default when a Worker was the last to catch them", async () => {
+    await using program = new Program(
+      `
+      const source = \`
+        import { signals } from "\${process.env.PLAIT_INDEX}";
+        const caught = signals("SIGUSR2");
+        onmessage = () => {
+          caught.close();
+          postMessage("closed");
+        };
+        postMessage("catches");
+      \`;
+      const own = signals("SIGUSR2");
+      const worker = new Worker(URL.createObjectURL(new Blob([source])));
+      worker.onmessage = ({ data }) => {
+        console.log(data);
+        if (data === "closed") return;
+        own.close();
+        worker.postMessage("close");
+      };
+    `,
+      { env: { PLAIT_INDEX: join(import.meta.dir, "..", "index.ts") } },
+    );
+    expect(await program.line()).toBe("catches");
+    expect(await program.line()).toBe("closed");
+    program.process.kill("SIGUSR2");
+    await program.process.exited;
+    expect(program.process.signalCode).toBe("SIGUSR2");
   });
 
   test("that are none, or that nobody can catch, are refused", () => {

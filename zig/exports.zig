@@ -108,6 +108,12 @@ pub fn ignoreSignal(number: i32) callconv(.c) void {
     signals.ignore(std.math.cast(u32, number) orelse 0);
 }
 
+/// Says that the handler which a signal had before is not wanted any more, in case that other threads
+/// listen to it still.
+pub fn forgetPreviousHandler(number: i32) callconv(.c) void {
+    signals.forgetPrevious(std.math.cast(u32, number) orelse 0);
+}
+
 /// The signals that have come since this was called last, those that nobody listens to among them: bit 0
 /// is number 1.
 pub fn takeSignals() callconv(.c) i32 {

@@ -84,6 +84,18 @@ pub fn ignore(number: u32) void {
     drop(number, 1);
 }
 
+/// The handler of before is wanted no more, while this one stays in its place for other threads: with the
+/// last of them the signal does what it does by default.
+pub fn forgetPrevious(number: u32) void {
+    if (number == 0 or number > last_number) return;
+    _ = c.pthread_mutex_lock(&lock);
+    defer _ = c.pthread_mutex_unlock(&lock);
+    const signal = &installed[number - 1];
+    signal.before = std.mem.zeroes(c.Sigaction);
+    signal.before.handler = .{ .handler = c.SIG.DFL };
+    signal.function.store(null, .release);
+}
+
 fn drop(number: u32, count: u32) void {
     const signal = &installed[number - 1];
     signal.listeners -= count;
@@ -229,7 +241,15 @@ test "a signal reaches the thread that listens, and the handler of before" {
     try std.testing.expectEqual(&countCall, handlerOf(signal).?);
     try std.testing.expectEqual(first, line());
     try std.testing.expectEqual(0, take());
+
+    // One that is forgotten meanwhile is neither called nor put back.
+    try std.testing.expectEqual(null, listen(number, .until_ignored));
+    forgetPrevious(number);
+    try std.testing.expectEqual(0, pthread_kill(c.pthread_self(), signal));
+    try std.testing.expectEqual(bit, take());
+    try std.testing.expectEqual(5, test_handler_calls);
     threadEnded();
+    try std.testing.expectEqual(c.SIG.DFL, handlerOf(signal));
 }
 
 test "two signals between two looks are two, however often each has come" {
