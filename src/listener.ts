@@ -158,6 +158,8 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
   /** Runs a function with the asynchronous context of `listen`'s caller, whoever accepts. */
   readonly #inContext = AsyncLocalStorage.snapshot();
   readonly #handlers = new Set<ConnectionFiber>();
+  /** Those that wait in `close` themselves. */
+  readonly #closers = new Set<ConnectionFiber>();
   readonly #handshakes = new Set<HandshakeFiber>();
   /** Connections whose handshake ended when no caller of `accept` waited any more. */
   readonly #unclaimed: Socket[] = [];
@@ -247,7 +249,8 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
    * it cancels them, closes their sockets, and waits until they have cleaned up, for a second at most.
    * Without a deadline it waits for as long as they take. Connections that `accept` returned are their
    * owner's. Those whose handshake has not ended are closed at once, as those in the backlog are. A
-   * handler that calls it is neither cancelled nor waited for.
+   * handler that calls it is neither cancelled nor waited for, nor are those that wait in it already when
+   * one more handler calls it.
    *
    * @throws {CancelledError} when the caller is cancelled before the deadline; the handlers go on
    */
@@ -256,16 +259,28 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     const until = checkedDeadline(options.deadline);
     this.#stop();
     const callers = new Set(owners(current()));
-    const others = [...this.#handlers].filter((fiber) => !callers.has(fiber));
-    const { cancel } = options;
-    if (cancel !== undefined && cancel !== false) for (const fiber of others) fiber.cancel(cancel);
+    const closer = [...this.#handlers].find((fiber) => callers.has(fiber));
+    if (closer === undefined) return await this.#end([...this.#handlers], until, options.cancel);
+    this.#closers.add(closer);
+    try {
+      // Two that wait for each other would wait for ever.
+      const others = [...this.#handlers].filter((fiber) => !this.#closers.has(fiber));
+      await this.#end(others, until, options.cancel);
+    } finally {
+      this.#closers.delete(closer);
+    }
+  }
+
+  async #end(handlers: ConnectionFiber[], until: number, cancel: unknown): Promise<void> {
+    if (cancel !== undefined && cancel !== false)
+      for (const fiber of handlers) fiber.cancel(cancel);
     try {
       // A deadline that has passed needs no wait, which a cancelled caller could not have.
-      if (until === 0 || until > core.now()) await this.#join(others, until);
+      if (until === 0 || until > core.now()) await this.#join(handlers, until);
     } catch (error) {
       if (!(error instanceof TimeoutError)) throw error;
     }
-    const rest = others.filter((fiber) => !fiber.hasEnded);
+    const rest = handlers.filter((fiber) => !fiber.hasEnded);
     if (rest.length === 0) return;
     const reason = new SocketError("ERR_SOCKET_CLOSED", { syscall: "close" });
     for (const fiber of rest) {

@@ -365,6 +365,23 @@ test("a handler that closes its listener with a reason is not cancelled itself",
   expect(reasons).toBe(2);
 });
 
+test("two handlers that close their listener do not wait for each other", async () => {
+  const listener = await serve(async (socket) => {
+    await socket.read(new Uint8Array(1));
+    await scope(() => listener.close());
+    await socket.write("closed");
+  });
+  await using first = await dial(listener);
+  await using second = await dial(listener);
+  await pollUntil("both handlers run", () => listener.connections === 2);
+  await first.write("1");
+  await pollUntil("the first one closes", () => listener.closed);
+  await second.write("2");
+  for (const client of [second, first]) {
+    expect(await readText(client)).toBe("closed");
+  }
+});
+
 test("close returns when the handlers have cleaned up, also at the deadline", async () => {
   for (const dispose of [false, true]) {
     const steps: string[] = [];
