@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and the exports by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
-export const abiNumber = 180544087;
+export const abiNumber = 198184929;
 
 export const Status = {
   ok: 0,
@@ -159,6 +159,7 @@ export const symbols = {
   plait_isChecked: { args: [], returns: "i32" },
   plait_lastErrno: { args: [], returns: "i32" },
   plait_now: { args: [], returns: "f64" },
+  plait_firstOpened: { args: [], returns: "f64" },
   plait_poll: { args: ["i32"], returns: "i32" },
   plait_beginTurn: { args: [], returns: "void" },
   plait_beginBlocking: { args: [], returns: "void" },

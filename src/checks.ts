@@ -16,10 +16,10 @@ export function rangeMistake(message: string): RangeError {
 }
 
 /**
- * No deadline is as old as a minute before this was loaded: numbers below are durations. A machine that
- * was just started may have a clock on which they are not.
+ * No deadline is as old as a minute before the process began to use plait, in whichever thread: numbers
+ * below are durations. A machine that was just started may have a clock on which they are not.
  */
-const oldestDeadline = core.now() - 60_000;
+const oldestDeadline = core.firstOpened() - 60_000;
 
 /** A deadline for the core, where 0 means never. */
 export function checkedDeadline(deadline: number | undefined): number {

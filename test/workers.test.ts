@@ -106,6 +106,20 @@ describe("a Worker", () => {
     await worker.ended();
   });
 
+  test("is late for a deadline that had passed long before it began", async () => {
+    // The Worker begins later, and would take this one for a duration if its own beginning counted.
+    const { stdout, stderr } = await runProgram(`
+      const late = (passed: number): Promise<void> =>
+        waitFor(new Promise<void>(() => {}), passed).catch(({ name }) => console.log(name));
+      if (Bun.isMainThread) {
+        const passed = now() - 59_999;
+        await late(passed);
+        new Worker(import.meta.path).postMessage(passed);
+      } else self.onmessage = ({ data }) => late(data).then(() => process.exit());
+    `);
+    expect({ stdout, stderr }).toEqual({ stdout: "TimeoutError\nTimeoutError", stderr: "" });
+  });
+
   test("ends by itself when nothing is outstanding, and stays while something is", async () => {
     await using brief = new WorkerProgram(`
       await sleep(1);

@@ -54,6 +54,11 @@ pub fn now() callconv(.c) f64 {
     return scheduler_module.milliseconds(system.nanoseconds());
 }
 
+/// When the first thread of the process called `open`, on the clock of `now`.
+pub fn firstOpened() callconv(.c) f64 {
+    return scheduler_module.milliseconds(thread.firstOpened());
+}
+
 /// Delivers what is ready, waiting up to so many microseconds for it; negative waits for ever.
 /// Returns the number of pairs in `Shared.wakeup`.
 pub fn poll(timeout_microseconds: i32) callconv(.c) i32 {

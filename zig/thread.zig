@@ -17,6 +17,14 @@ threadlocal var bell_inode: ?u64 = null;
 /// How often the thread has made a scheduler.
 threadlocal var openings: u32 = 0;
 
+/// When the first thread of the process made a scheduler, on the monotonic clock; 0 before that.
+var first_opened: std.atomic.Value(i64) = .init(0);
+
+/// When the process began to use the library.
+pub fn firstOpened() i64 {
+    return first_opened.load(.monotonic);
+}
+
 /// The thread's scheduler. TypeScript opens it before it makes any other call.
 pub fn scheduler() *Scheduler {
     return current.?;
@@ -30,6 +38,7 @@ pub fn open() ?Status {
         waker_module.retire(waker_number, .keep_shared);
     }
     current = null;
+    _ = first_opened.cmpxchgStrong(0, system.nanoseconds(), .monotonic, .monotonic);
     system.onThreadEnd(threadEnded);
     system.keepLoaded();
     system.ignoreBrokenPipeSignal();
