@@ -33,9 +33,15 @@ export type FiberState = "running" | "waiting" | "done" | "failed" | "cancelled"
  */
 export type Named = string | { readonly name: string };
 
-/** @internal */
+/** @internal A deadline asks for it in the middle of a turn, which a getter's error must not end. */
 export function nameOf(named: Named): string {
-  return typeof named === "string" ? named : named.name;
+  if (typeof named === "string") return named;
+  try {
+    const { name } = named as { readonly name: unknown };
+    return typeof name === "string" ? name : "";
+  } catch {
+    return "";
+  }
 }
 
 type Outcome = "done" | "failed" | "cancelled";

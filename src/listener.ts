@@ -220,7 +220,8 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
 
   /**
    * Has later handshakes use other certificates and settings: to renew a certificate, for example.
-   * Connections that stand, and handshakes under way, keep theirs. Sessions of before are not resumed.
+   * Connections that stand, and handshakes under way, keep theirs. Sessions of before are resumed
+   * only if the options are the same.
    *
    * @throws {TypeError} {RangeError} {TlsError} for options that cannot be used; then nothing changes
    * @throws {Error} for a listener without `tls`

@@ -54,11 +54,11 @@ export function stats(): Stats {
 }
 
 /**
- * A line for each live fiber, the oldest first: its id, name and state, for a listener's handler the peer,
- * and for each of its waits what it waits for, on which peer, and for how long. The fibers of a scope are below the one that waits
- * for the scope, indented. Waits outside of all fibers come last, with the scopes among them. In a process
- * that was started with `PLAIT_STACKS=1` each wait's line in the program follows, and errors of waits have
- * the program's stack; both cost more than most waits do.
+ * A line for each live fiber, the oldest first: its id and name, the peer if it is a listener's handler, its
+ * state, and for each of its waits what it waits for, on which peer, and for how long. The fibers of a scope
+ * are below the one that waits for the scope, indented. Waits outside of all fibers come last, with the
+ * scopes among them. In a process that was started with `PLAIT_STACKS=1` each wait's line in the program
+ * follows, and errors of waits have the program's stack; both cost more than most waits do.
  *
  *     #2 echo 127.0.0.1:40112 waiting: read 127.0.0.1:40112, 3.250 s
  *     #3 crawler waiting: scope crawl, 1.500 s

@@ -5,11 +5,13 @@ import {
   CancelledError,
   current,
   deadline,
+  dump,
   type Fiber,
   Mutex,
   now,
   park,
   type SpawnOptions,
+  scope,
   shield,
   sleep,
   spawn,
@@ -58,6 +60,30 @@ describe("spawn", () => {
     expect(thrownBy(() => spawn(() => {}, { deadline: Number.NaN }))).toBeInstanceOf(RangeError);
     expect(thrownBy(() => spawn(() => {}, { deadline: -1 }))).toBeInstanceOf(RangeError);
     expect(stats().fibers).toBe(before);
+  });
+
+  test("goes without a name when that cannot be had, wherever it is asked for", async () => {
+    const unreadable = (value: PropertyDescriptor): (() => Promise<void>) =>
+      Object.defineProperty(() => park(), "name", value);
+    const bodies = [
+      unreadable({ value: Symbol("name") }),
+      unreadable({ value: { toString: () => 7 } }),
+      unreadable({
+        get: () => {
+          throw new Error("no name");
+        },
+      }),
+    ];
+    for (const body of bodies) {
+      const fiber = spawn(body, { deadline: deadline(1) });
+      expect(dump()).toContain("(anonymous) waiting: park");
+      // The deadline comes in a turn that has others to wake as well.
+      const others = Array.from({ length: 10 }, () => spawn(() => sleep(1)));
+      const inScope = scope(body, { deadline: deadline(1) });
+      expect(await failureOf(fiber.join())).toMatchObject({ syscall: "fiber" });
+      expect(await failureOf(inScope)).toMatchObject({ syscall: "scope" });
+      for (const other of others) await other.join();
+    }
   });
 
   test("gives ids that count up, and names by option or by the body", async () => {

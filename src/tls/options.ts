@@ -42,8 +42,8 @@ type Chosen = TlsOptions | TlsContext | null | undefined;
  * There the table above holds for the client's, without the name and with the purpose of a client.
  * Trust comes from `ca` alone: a certificate of the public roots says nothing about who may be a client.
  *
- * A listener resumes sessions by tickets, and keeps none itself. Their keys belong to its context, so
- * that a ticket is good for nothing in another Worker or process, and are changed twice a day.
+ * A listener resumes sessions by tickets, and keeps none itself. Listeners whose options are the same, in
+ * whichever thread of the process, resume each other's. The tickets' keys are changed twice a day.
  */
 export interface TlsOptions {
   /** The parsed part of the options, beside which only those of one connection have a meaning. */
