@@ -131,7 +131,8 @@ class NextWait extends QueuedWait<SignalName | null> {
  *     await race([serve, () => interrupts.next()]);
  *
  * Handlers of `process.on` are called as before. Where only a Worker catches a signal, a first listener of
- * `process.on` that the main thread adds later takes its place.
+ * `process.on` that the main thread adds later takes its place; and when the main thread removes its last
+ * one meanwhile, the signal does nothing any more once the Worker has closed.
  *
  * @throws {TypeError} {RangeError} for what is no signal's name, or none that can be caught
  * @throws {SocketError} `EMFILE` when no descriptors are left
