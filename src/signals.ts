@@ -46,21 +46,16 @@ export class Signals implements AsyncIterable<SignalName>, Disposable, SignalLis
    * @throws {TimeoutError} when the deadline passes first, or has passed
    * @throws {CancelledError} when the fiber is cancelled
    */
-  next(deadline?: number): Promise<SignalName | null> {
-    let until: number;
-    try {
-      until = checkedDeadline(deadline);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+  async next(deadline?: number): Promise<SignalName | null> {
+    const until = checkedDeadline(deadline);
     const refused = refusal(syscall, until);
-    if (refused !== undefined) return Promise.reject(refused);
+    if (refused !== undefined) throw refused;
     for (const name of this.#unheard) {
       this.#unheard.delete(name);
-      return immediate(name, syscall);
+      return await immediate(name, syscall);
     }
-    if (this.#isClosed) return immediate(null, syscall);
-    return new NextWait(this.names, this.#waiting).enqueue(until);
+    if (this.#isClosed) return await immediate(null, syscall);
+    return await new NextWait(this.names, this.#waiting).enqueue(until);
   }
 
   /** The signals as they come, until it is closed. */

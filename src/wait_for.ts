@@ -4,11 +4,13 @@ import { checkedDeadline, typeMistake } from "./checks.ts";
 import { ParkingWait } from "./parking.ts";
 import { refusal } from "./wait.ts";
 
+const syscall = "promise";
+
 class PromiseWait<T> extends ParkingWait<T> {
   #isForgotten = false;
 
   override get syscall(): string {
-    return "promise";
+    return syscall;
   }
 
   override forget(): void {
@@ -37,20 +39,21 @@ class PromiseWait<T> extends ParkingWait<T> {
  * @throws {CancelledError} when the fiber is cancelled
  * @throws {TypeError} for what is no promise
  */
-export function waitFor<T>(promise: PromiseLike<T>, deadline?: number): Promise<T> {
-  let until: number;
-  try {
-    if (typeof (promise as PromiseLike<T> | null)?.then !== "function") {
-      throw typeMistake("waitFor takes a promise");
-    }
-    until = checkedDeadline(deadline);
-  } catch (error) {
-    return Promise.reject(error);
+export async function waitFor<T>(promise: PromiseLike<T>, deadline?: number): Promise<T> {
+  if (typeof (promise as PromiseLike<T> | null)?.then !== "function") {
+    throw typeMistake("waitFor takes a promise");
   }
-  const refused = refusal("promise", until);
+  const until = checkedDeadline(deadline);
+  const refused = refusal(syscall, until);
+  if (refused !== undefined) {
+    // What only begins when somebody listens to it is not begun; an error of what has begun is nobody's.
+    if (promise instanceof Promise) promise.catch(ignore);
+    throw refused;
+  }
   const wait = new PromiseWait<T>();
-  if (refused !== undefined) wait.forget();
-  // Somebody listens in any case: an error that comes too late is nobody's.
+  const settled = wait.startUntil(until);
   wait.follow(promise);
-  return refused === undefined ? wait.startUntil(until) : Promise.reject(refused);
+  return await settled;
 }
+
+function ignore(): void {}

@@ -88,6 +88,23 @@ describe("waitFor", () => {
     }
   });
 
+  test("does not begin what begins when somebody listens, if it is refused", async () => {
+    let begun = 0;
+    const lazy = Object.create(null, {
+      // biome-ignore lint/suspicious/noThenProperty: a lazy thenable is what the test is about
+      then: {
+        value: (resolve: (value: number) => void) => {
+          begun++;
+          resolve(7);
+        },
+      },
+    }) as PromiseLike<number>;
+    expect(await failureOf(waitFor(lazy, now() - 1))).toMatchObject({ code: "ETIMEDOUT" });
+    expect(begun).toBe(0);
+    expect(await waitFor(lazy)).toBe(7);
+    expect(begun).toBe(1);
+  });
+
   test("lets a race go on without what is slow elsewhere", async () => {
     expect(await race([() => waitFor(never), () => sleep(1).then(() => "in time")])).toBe(
       "in time",
