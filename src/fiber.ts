@@ -51,6 +51,9 @@ let liveFibers = 0;
 let firstFiber: Fiber<unknown> | undefined;
 let lastFiber: Fiber<unknown> | undefined;
 
+/** Of those whose signal was asked for: few are, and a field of its own would cost each fiber 48 bytes. */
+const abortControllers = new WeakMap<object, AbortController>();
+
 /** One strand of straight-line code, started by `spawn`. */
 export class Fiber<T = unknown> implements WaitOwner, Limited {
   /** Counts up from 1 within a thread. */
@@ -71,7 +74,6 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
   #result: T | Promise<never> | undefined = undefined;
   #joiner: JoinWait | undefined = undefined;
   #limits: Limits | undefined = undefined;
-  #abort: AbortController | undefined = undefined;
 
   /** @internal Fibers come from `spawn`. */
   constructor(named: Named) {
@@ -107,11 +109,13 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
    * the `CancelledError` that plait's waits fail with.
    */
   get signal(): AbortSignal {
-    if (this.#abort === undefined) {
-      this.#abort = new AbortController();
+    let controller = abortControllers.get(this);
+    if (controller === undefined) {
+      controller = new AbortController();
+      abortControllers.set(this, controller);
       if (this.#isCancelled) this.#abortSignal();
     }
-    return this.#abort.signal;
+    return controller.signal;
   }
 
   /** @internal */
@@ -251,7 +255,9 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
   protected onSettled(_hasFailed: boolean, _error: unknown): void {}
 
   #abortSignal(): void {
-    this.#abort?.abort(new CancelledError(this.#cancelReason, { syscall: this.title }));
+    abortControllers
+      .get(this)
+      ?.abort(new CancelledError(this.#cancelReason, { syscall: this.title }));
   }
 
   #joinBy(wait: JoinWait, until: number): Promise<T> {
