@@ -218,7 +218,9 @@ describe("the package", () => {
         /^(test|bench|zig|scripts|node_modules)\b/.test(path),
       );
       expect(unneeded).toEqual([]);
-      expect(files).toContain("build/libplait.so");
+      for (const needed of ["build/libplait.so", "LICENSE", "LICENSE.openssl"]) {
+        expect(files).toContain(needed);
+      }
       expect(files).not.toContain("build/libplait-checked.so");
       const { stdout } = await run([process.execPath, "program.ts"], project);
       expect(stdout.split("\n")).toEqual(["1 done", "echo"]);
