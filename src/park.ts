@@ -1,9 +1,8 @@
 /** Suspending a fiber until another one says so: what synchronization primitives are built on. */
 
-import { checkedDeadline } from "./checks.ts";
 import { current, type Fiber } from "./fiber.ts";
 import { ParkingWait } from "./parking.ts";
-import { refusal } from "./wait.ts";
+import { admission } from "./wait.ts";
 
 class ParkWait<T> extends ParkingWait<T> {
   readonly #fiber: Fiber<unknown>;
@@ -35,14 +34,8 @@ export function park<T = void>(deadline?: number): Promise<T> {
   const fiber = current();
   if (fiber === undefined) return Promise.reject(new Error("park() works only inside a fiber"));
   if (fiber.parked !== undefined) return Promise.reject(new Error("this fiber is parked already"));
-  let until: number;
-  try {
-    until = checkedDeadline(deadline);
-  } catch (error) {
-    return Promise.reject(error);
-  }
-  const refused = refusal("park", until);
-  if (refused !== undefined) return Promise.reject(refused);
+  const until = admission("park", deadline);
+  if (typeof until !== "number") return Promise.reject(until);
   const wait = new ParkWait<T>(fiber);
   fiber.parked = wait as ParkWait<unknown>;
   return wait.startUntil(until);

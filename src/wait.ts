@@ -5,6 +5,7 @@
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { Status } from "./abi.ts";
+import { checkedDeadline } from "./checks.ts";
 import {
   CancelledError,
   codeOf,
@@ -71,6 +72,19 @@ export function refusal(syscall: string, deadline: number): Error | undefined {
   if (cancelled !== undefined) return cancelled;
   if (deadline === 0 || deadline > core.now()) return undefined;
   return new TimeoutError({ syscall });
+}
+
+/**
+ * The deadline for the core of a call that has not done anything yet, or why it fails: a mistake, or a
+ * refusal. For functions that return a promise and are too hot to be async.
+ */
+export function admission(syscall: string, deadline: number | undefined): number | Error {
+  try {
+    const until = checkedDeadline(deadline);
+    return refusal(syscall, until) ?? until;
+  } catch (error) {
+    return error as Error;
+  }
 }
 
 let captured: (value: unknown) => void;

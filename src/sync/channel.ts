@@ -1,9 +1,9 @@
 /** Handing items from fiber to fiber. */
 
-import { checkedDeadline, checkedInteger, typeMistake } from "../checks.ts";
+import { checkedInteger, typeMistake } from "../checks.ts";
 import { ChannelClosedError } from "../errors.ts";
 import { immediate } from "../parking.ts";
-import { refusal } from "../wait.ts";
+import { admission } from "../wait.ts";
 import { Ring } from "./ring.ts";
 import { QueuedWait, WaitQueue } from "./wait_queue.ts";
 
@@ -58,15 +58,13 @@ export class Channel<T extends NonNullable<unknown>> implements AsyncIterable<T>
    * @throws {CancelledError} when the fiber is cancelled
    */
   send(item: T, deadline?: number): Promise<void> {
-    let until: number;
     try {
       checkItem(item);
-      until = checkedDeadline(deadline);
     } catch (error) {
       return Promise.reject(error);
     }
-    const refused = refusal(sending, until);
-    if (refused !== undefined) return Promise.reject(refused);
+    const until = admission(sending, deadline);
+    if (typeof until !== "number") return Promise.reject(until);
     if (this.#isClosed) return Promise.reject(new ChannelClosedError(sending));
     if (this.#give(item)) return immediate(undefined, sending);
     return new SendWait(this.#senders, item).enqueue(until);
@@ -91,13 +89,7 @@ export class Channel<T extends NonNullable<unknown>> implements AsyncIterable<T>
    * @throws {CancelledError} when the fiber is cancelled; no item is lost
    */
   receive(deadline?: number): Promise<T | null> {
-    let until: number;
-    try {
-      until = checkedDeadline(deadline);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    return this.#receive(until, false) as Promise<T | null>;
+    return this.#receive(deadline, false) as Promise<T | null>;
   }
 
   /** The next item; undefined when there is none now, and null at the end. */
@@ -123,18 +115,18 @@ export class Channel<T extends NonNullable<unknown>> implements AsyncIterable<T>
 
   /** The items until the end. Leaving the loop early leaves the channel as it is. */
   [Symbol.asyncIterator](): AsyncIterator<T, undefined> {
-    return { next: () => this.#receive(0, true) as Promise<IteratorResult<T, undefined>> };
+    return { next: () => this.#receive(undefined, true) as Promise<IteratorResult<T, undefined>> };
   }
 
-  #receive(deadline: number, isIteration: boolean): Promise<Received<T>> {
-    const refused = refusal(receiving, deadline);
-    if (refused !== undefined) return Promise.reject(refused);
+  #receive(deadline: number | undefined, isIteration: boolean): Promise<Received<T>> {
+    const until = admission(receiving, deadline);
+    if (typeof until !== "number") return Promise.reject(until);
     const item = this.#take();
     if (item !== undefined) {
       return immediate(isIteration ? { value: item, done: false } : item, receiving);
     }
     if (this.#isClosed) return immediate(isIteration ? endOfIteration() : null, receiving);
-    return new ReceiveWait<T>(this.#receivers, isIteration).enqueue(deadline);
+    return new ReceiveWait<T>(this.#receivers, isIteration).enqueue(until);
   }
 
   #give(item: T): boolean {

@@ -1,8 +1,7 @@
 /** Something that happens, and that many wait for. */
 
-import { checkedDeadline } from "../checks.ts";
 import { immediate } from "../parking.ts";
-import { refusal } from "../wait.ts";
+import { admission } from "../wait.ts";
 import { QueuedWait, WaitQueue } from "./wait_queue.ts";
 
 const syscall = "event";
@@ -39,14 +38,8 @@ export class Event {
    * @throws {CancelledError} when the fiber is cancelled
    */
   wait(deadline?: number): Promise<void> {
-    let until: number;
-    try {
-      until = checkedDeadline(deadline);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    const refused = refusal(syscall, until);
-    if (refused !== undefined) return Promise.reject(refused);
+    const until = admission(syscall, deadline);
+    if (typeof until !== "number") return Promise.reject(until);
     if (this.#isSet) return immediate(undefined, syscall);
     return new EventWait(this.#waiting).enqueue(until);
   }

@@ -1,10 +1,9 @@
 /** Mutual exclusion. */
 
-import { checkedDeadline } from "../checks.ts";
 import type { ErrorDetails } from "../errors.ts";
 import { Fiber } from "../fiber.ts";
 import { immediate } from "../parking.ts";
-import { outside, refusal, running, type WaitOwner } from "../wait.ts";
+import { admission, outside, running, type WaitOwner } from "../wait.ts";
 import { QueuedWait, WaitQueue } from "./wait_queue.ts";
 
 const syscall = "mutex";
@@ -64,14 +63,8 @@ export class Mutex {
    * @throws {CancelledError} when the fiber is cancelled
    */
   lock(deadline?: number): Promise<MutexLock> {
-    let until: number;
-    try {
-      until = checkedDeadline(deadline);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    const refused = refusal(syscall, until);
-    if (refused !== undefined) return Promise.reject(refused);
+    const until = admission(syscall, deadline);
+    if (typeof until !== "number") return Promise.reject(until);
     if (this.#lock === undefined) return immediate(this.#take(), syscall);
     return new LockWait(this, this.#waiting).enqueue(until);
   }

@@ -1,8 +1,8 @@
 /** So many at a time. */
 
-import { checkedDeadline, checkedInteger } from "../checks.ts";
+import { checkedInteger } from "../checks.ts";
 import { immediate } from "../parking.ts";
-import { refusal } from "../wait.ts";
+import { admission } from "../wait.ts";
 import { QueuedWait, WaitQueue } from "./wait_queue.ts";
 
 const syscall = "semaphore";
@@ -74,15 +74,13 @@ export class Semaphore {
    * @throws {CancelledError} when the fiber is cancelled
    */
   acquire(count = 1, deadline?: number): Promise<SemaphorePermit> {
-    let until: number;
     try {
       this.#check(count);
-      until = checkedDeadline(deadline);
     } catch (error) {
       return Promise.reject(error);
     }
-    const refused = refusal(syscall, until);
-    if (refused !== undefined) return Promise.reject(refused);
+    const until = admission(syscall, deadline);
+    if (typeof until !== "number") return Promise.reject(until);
     if (this.#canTake(count)) return immediate(this.#take(count), syscall);
     return new AcquireWait(this, this.#waiting, count).enqueue(until);
   }
