@@ -62,14 +62,14 @@ export class ContextPlan {
 
   #make(key: string): ParsedContext {
     const id = checkedContext(core.tlsContextCreate());
+    const identity = new Bun.CryptoHasher("sha256").update(key).digest();
+    this.add("identity", [identity], (context) => core.tlsContextIdentify(context, identity));
     for (const { call, failure } of this.#steps) {
       if (call(id) >= 0) continue;
       const error = failure(contextReason());
       core.tlsContextFree(id);
       throw error;
     }
-    const identity = new Bun.CryptoHasher("sha256").update(key).digest();
-    checkedContext(core.tlsContextIdentify(id, identity));
     const policy = this.#steps.filter((step) => step.isPolicy).map((step) => step.key);
     return new ParsedContext(id, this, identity, policy.join("\n"));
   }
