@@ -10,22 +10,16 @@ const reports = @import("reports.zig");
 const streams = @import("../streams.zig");
 const tls = @import("harness_test.zig");
 const ContentType = protection.ContentType;
-const Hand = @import("hand_test.zig").Hand;
+const hand_module = @import("hand_test.zig");
+const Hand = hand_module.Hand;
 const Harness = harness_module.Harness;
 const Status = abi.Status;
-const Suite = @import("primitives.zig").Suite;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 const expectEqualSlices = std.testing.expectEqualSlices;
 const expectFailure = harness_module.expectFailure;
+const suites = hand_module.suites;
 const valueOf = harness_module.valueOf;
-
-const suites = std.enums.values(Suite);
-
-fn pattern(bytes: []u8) void {
-    var random: std.Random.DefaultPrng = .init(bytes.len);
-    random.random().bytes(bytes);
-}
 
 /// Reads data until all of it is there, and returns the lengths of its records.
 fn expectData(hand: *Hand, expected: []const u8, lengths: []usize) ![]usize {
@@ -47,7 +41,7 @@ test "data leaves in as few records as it takes" {
     var harness = try Harness.init();
     defer harness.deinit();
     var bytes: [100_000]u8 = undefined;
-    pattern(&bytes);
+    tls.pattern(&bytes, bytes.len);
     var lengths: [100]usize = undefined;
     for (suites) |suite| for ([_]bool{ true, false }) |is_server| {
         var hand: Hand = try .init(&harness, suite, is_server);
@@ -80,7 +74,7 @@ test "keys are changed before they have protected more than they may" {
         hand.reading.sequence = last;
         // In the middle of one call; what it counts is the data alone.
         var bytes: [60_000]u8 = undefined;
-        pattern(&bytes);
+        tls.pattern(&bytes, bytes.len);
         try expectEqual(bytes.len, try valueOf(harness.send(hand.handle, &bytes, false)));
         try hand.expectRecord(.application_data, bytes[0..records.plaintext_bytes]);
         try hand.expectKeyUpdate(false);
@@ -122,7 +116,7 @@ test "a wish for new keys is answered behind what is under way, and before what 
     var harness = try Harness.init();
     defer harness.deinit();
     var chunk: [60_000]u8 = undefined;
-    pattern(&chunk);
+    tls.pattern(&chunk, chunk.len);
     for (suites) |suite| {
         var hand: Hand = try .initOverUnix(&harness, suite, true);
         defer hand.deinit();
@@ -149,7 +143,7 @@ test "the end is announced once, behind all that was sent" {
     var harness = try Harness.init();
     defer harness.deinit();
     var chunk: [60_000]u8 = undefined;
-    pattern(&chunk);
+    tls.pattern(&chunk, chunk.len);
     var buffer: [records.longest_record]u8 = undefined;
     for ([_]bool{ true, false }) |by_closing| {
         var hand: Hand = try .initOverUnix(&harness, .aes_128_gcm_sha256, true);
@@ -176,7 +170,7 @@ test "after the end was announced nothing is said" {
     var harness = try Harness.init();
     defer harness.deinit();
     var chunk: [60_000]u8 = undefined;
-    pattern(&chunk);
+    tls.pattern(&chunk, chunk.len);
     var buffer: [records.longest_record]u8 = undefined;
     for ([_]bool{ false, true }) |is_full| for ([_]bool{ false, true }) |is_damaged| {
         var hand: Hand = try .initOverUnix(&harness, .chacha20_poly1305_sha256, true);
@@ -215,7 +209,7 @@ test "a session whose peer has ended goes on sending" {
         try expectEqual(if (is_announced) Status.ok else .tls_truncated, try tls.ending(&harness, hand.handle));
         try hand.expectKeyUpdate(false);
         var bytes: [40_000]u8 = undefined;
-        pattern(&bytes);
+        tls.pattern(&bytes, bytes.len);
         try expectEqual(bytes.len, try valueOf(harness.send(hand.handle, &bytes, false)));
         var lengths: [10]usize = undefined;
         _ = try expectData(&hand, &bytes, &lengths);

@@ -11,7 +11,8 @@ const reports = @import("reports.zig");
 const streams = @import("../streams.zig");
 const system = @import("../system.zig");
 const tls = @import("harness_test.zig");
-const Hand = @import("hand_test.zig").Hand;
+const hand_module = @import("hand_test.zig");
+const Hand = hand_module.Hand;
 const Harness = harness_module.Harness;
 const Status = abi.Status;
 const Suite = primitives.Suite;
@@ -19,15 +20,8 @@ const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 const expectEqualSlices = std.testing.expectEqualSlices;
 const expectFailure = harness_module.expectFailure;
+const suites = hand_module.suites;
 const valueOf = harness_module.valueOf;
-
-const suites = std.enums.values(Suite);
-
-/// Bytes of which no two neighbours are the same, and few at the same distance.
-fn pattern(bytes: []u8) void {
-    var random: std.Random.DefaultPrng = .init(bytes.len);
-    random.random().bytes(bytes);
-}
 
 /// Receives all of it in pieces of so many bytes, and expects that the buffer's neighbours are left alone.
 fn expectInPieces(hand: *Hand, expected: []const u8, size: usize) !void {
@@ -54,7 +48,7 @@ test "content arrives whatever its padding and whatever the buffer" {
     var harness = try Harness.init();
     defer harness.deinit();
     var content: [records.plaintext_bytes]u8 = undefined;
-    pattern(&content);
+    tls.pattern(&content, content.len);
     for (suites) |suite| {
         var hand: Hand = try .init(&harness, suite, true);
         defer hand.deinit();
@@ -88,7 +82,7 @@ test "a record comes in parts of any length" {
     var harness = try Harness.init();
     defer harness.deinit();
     var content: [300]u8 = undefined;
-    pattern(&content);
+    tls.pattern(&content, content.len);
     for (suites) |suite| {
         var hand: Hand = try .init(&harness, suite, false);
         defer hand.deinit();
@@ -120,7 +114,7 @@ test "what is left of a record that was read in part comes before whatever is be
     var harness = try Harness.init();
     defer harness.deinit();
     var content: [200]u8 = undefined;
-    pattern(&content);
+    tls.pattern(&content, content.len);
     for ([_]bool{ true, false }) |comes_at_once| for (std.enums.values(Behind)) |behind| {
         var hand: Hand = try .init(&harness, .aes_256_gcm_sha384, true);
         defer hand.deinit();

@@ -23,6 +23,7 @@ const Wire = @import("wire_test.zig").Wire;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 
+pub const suites = std.enums.values(Suite);
 pub const longest_secret = 48;
 const tag_bytes = 16;
 

@@ -126,3 +126,9 @@ pub fn closeBoth(harness: *Harness, pair: Pair) !void {
     try expectEqual(null, streams.close(harness.scheduler, pair.client));
     try expectEqual(null, streams.close(harness.scheduler, pair.server));
 }
+
+/// Bytes of which no two neighbours are the same, and few at the same distance.
+pub fn pattern(bytes: []u8, seed: u64) void {
+    var random: std.Random.DefaultPrng = .init(seed);
+    random.random().bytes(bytes);
+}

@@ -24,11 +24,6 @@ fn sessionOf(harness: *Harness, handle: i32) *Session {
     return handshakes.find(harness.scheduler, handle).?;
 }
 
-fn pattern(bytes: []u8, seed: u64) void {
-    var random = std.Random.DefaultPrng.init(seed);
-    random.random().bytes(bytes);
-}
-
 /// Sends all of it as a fiber would, while the other end receives, and compares.
 fn expectThrough(harness: *Harness, from: i32, to: i32, bytes: []const u8, parts_of: usize) !void {
     const got = try std.testing.allocator.alloc(u8, bytes.len);
@@ -80,7 +75,7 @@ fn expectThrough(harness: *Harness, from: i32, to: i32, bytes: []const u8, parts
 test "megabytes arrive as they were sent, in one buffer or many, through sockets large and small" {
     const bytes = try std.testing.allocator.alloc(u8, 3 * 1024 * 1024 + 17);
     defer std.testing.allocator.free(bytes);
-    pattern(bytes, 1);
+    tls.pattern(bytes, 1);
     for ([_]u32{ 0x0303, 0x0304 }) |version| for ([_]bool{ false, true }) |is_small| {
         var harness = try Harness.init();
         defer harness.deinit();
@@ -110,7 +105,7 @@ test "records larger than the reader's buffer are read in pieces" {
     defer harness.deinit();
     const pair = try tls.defaultPair(&harness);
     var bytes: [40_000]u8 = undefined;
-    pattern(&bytes, 2);
+    tls.pattern(&bytes, 2);
     try expectEqual(bytes.len, try valueOf(harness.send(pair.client, &bytes, false)));
     var got: [bytes.len]u8 = undefined;
     var taken: usize = 0;
@@ -261,7 +256,7 @@ test "closing lets a peer go on that reads only when it has written" {
     // More than the kernel takes.
     const upload = try std.testing.allocator.alloc(u8, 16 * 1024 * 1024);
     defer std.testing.allocator.free(upload);
-    pattern(upload, 4);
+    tls.pattern(upload, 4);
     var download: usize = 0;
     while (sessionOf(&harness, pair.server).output.len == 0) : (download += 100_000) {
         harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
@@ -331,7 +326,7 @@ test "keys are updated in the middle of transfers, at either end's wish" {
     defer harness.deinit();
     const pair = try tls.defaultPair(&harness);
     var bytes: [300_000]u8 = undefined;
-    pattern(&bytes, 3);
+    tls.pattern(&bytes, 3);
     for (0..20) |turn| {
         const from, const to = if (turn % 2 == 0) .{ pair.server, pair.client } else .{ pair.client, pair.server };
         try expectEqual(null, reports.updateKeys(harness.scheduler, sessionOf(&harness, from), turn % 3 == 0));
