@@ -10,9 +10,9 @@ import { httpResponder } from "./support/http_responder.ts";
 import { HttpStream } from "./support/http_stream.ts";
 import { installedProgram, isInstalled } from "./support/installed_program.ts";
 import { startNginx } from "./support/nginx.ts";
-import { pollUntil } from "./support/poll.ts";
 import { runCommand } from "./support/run_command.ts";
 import { TemporaryFolder } from "./support/temporary_folder.ts";
+import { dialWhenUp, exchangeByPipes, type Received, receive } from "./support/tls_exchange.ts";
 import { only, told, type Version } from "./support/tls_matrix.ts";
 import { dialTls, presenting, serveTls } from "./support/tls_pair.ts";
 import { scriptCommand, scriptServer } from "./support/tls_servers.ts";
@@ -22,11 +22,6 @@ const total = 256 * mebibyte;
 const bound = 60_000;
 const hasOpenssl = isInstalled("openssl");
 const made = hasOpenssl ? certificates() : (undefined as never);
-
-interface Received {
-  readonly bytes: number;
-  readonly hash: string;
-}
 
 describe.skipIf(!hasOpenssl)("256 MiB each way", () => {
   const folder = new TemporaryFolder();
@@ -39,19 +34,6 @@ describe.skipIf(!hasOpenssl)("256 MiB each way", () => {
     writeFileSync(path, bytes);
   });
   afterAll(() => folder[Symbol.dispose]());
-
-  /** Takes what comes until all is there, and tells what it was. */
-  async function receive(next: () => Promise<Uint8Array | null | undefined>): Promise<Received> {
-    const hasher = new Bun.CryptoHasher("sha1");
-    let count = 0;
-    while (count < total) {
-      const chunk = await next();
-      if (!chunk) break;
-      hasher.update(chunk);
-      count += chunk.byteLength;
-    }
-    return { bytes: count, hash: hasher.digest("hex") };
-  }
 
   /**
    * Sends all, with new keys on the way where there are such. GnuTLS takes 8 a second from its peer
@@ -69,30 +51,10 @@ describe.skipIf(!hasOpenssl)("256 MiB each way", () => {
   async function exchange(socket: Socket, data = bytes): Promise<Received> {
     const buffer = new Uint8Array(256 * 1024);
     const [received] = await Promise.all([
-      receive(async () => buffer.subarray(0, await socket.read(buffer))),
+      receive(total, async () => buffer.subarray(0, await socket.read(buffer))),
       send(socket, data),
     ]);
     return received;
-  }
-
-  /** The same for a program that sends its standard input and prints what it receives. */
-  async function exchangeByPipes(command: readonly string[], end: Promise<unknown>) {
-    const child = Bun.spawn([...command], { stdin: "pipe", stdout: "pipe", stderr: "ignore" });
-    try {
-      const reader = child.stdout.getReader();
-      const sending = (async () => {
-        for (let start = 0; start < total; start += mebibyte) {
-          child.stdin.write(bytes.subarray(start, start + mebibyte));
-          await child.stdin.flush();
-        }
-      })();
-      const received = await receive(async () => (await reader.read()).value);
-      await Promise.all([sending, end]);
-      return received;
-    } finally {
-      child.kill("SIGKILL");
-      await child.exited;
-    }
   }
 
   /** A listener that does its part with one connection. */
@@ -118,7 +80,7 @@ describe.skipIf(!hasOpenssl)("256 MiB each way", () => {
         ...[installedProgram("openssl"), "s_client", "-connect", `127.0.0.1:${listener.port}`],
         ...["-CAfile", made.root, "-verify_return_error", "-quiet"],
       ];
-      expect(await exchangeByPipes(command, listener.received)).toEqual(whole);
+      expect(await exchangeByPipes(command, bytes, listener.received)).toEqual(whole);
       expect(await listener.received).toEqual(whole);
     },
     bound,
@@ -134,7 +96,7 @@ describe.skipIf(!hasOpenssl)("256 MiB each way", () => {
         ...["-cert", cert, "-key", key, "-cert_chain", chain],
       ];
       const ours = Promise.withResolvers<Received>();
-      const theirs = exchangeByPipes(command, ours.promise);
+      const theirs = exchangeByPipes(command, bytes, ours.promise);
       await using socket = await dialWhenUp(port, { maxVersion });
       ours.resolve(exchange(socket));
       expect(await theirs).toEqual(whole);
@@ -143,25 +105,13 @@ describe.skipIf(!hasOpenssl)("256 MiB each way", () => {
     bound,
   );
 
-  async function dialWhenUp(port: number, tls: TlsOptions): Promise<Socket> {
-    let socket: Socket | undefined;
-    await pollUntil("it listens", async () => {
-      socket = await dialTls(port, tls).catch((error) => {
-        if (error.code !== "ECONNREFUSED") throw error;
-        return undefined;
-      });
-      return socket !== undefined;
-    });
-    return socket!;
-  }
-
   describe.skipIf(!isInstalled("gnutls-cli"))("with GnuTLS:", () => {
     test(
       "gnutls-cli, one way, for it prints byte by byte",
       async () => {
         const received = Promise.withResolvers<Received>();
         await using listener = await serveTls(async (socket) => {
-          received.resolve(receive(() => socket.next()));
+          received.resolve(receive(total, () => socket.next()));
           await received.promise;
         }, presenting(made.rsa));
         const command = [

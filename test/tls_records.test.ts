@@ -9,8 +9,8 @@ import { certificates } from "./support/certificates.ts";
 import { distinctBytes, distinctLines, hashOf } from "./support/distinct_bytes.ts";
 import { freePort } from "./support/free_port.ts";
 import { installedProgram, isInstalled } from "./support/installed_program.ts";
-import { pollUntil } from "./support/poll.ts";
 import { runCommand } from "./support/run_command.ts";
+import { dialWhenUp, exchangeByPipes, type Received, receive } from "./support/tls_exchange.ts";
 import { readLine } from "./support/tls_matrix.ts";
 import { dialTls, presenting, serveTls } from "./support/tls_pair.ts";
 import { gnutlsServer } from "./support/tls_servers.ts";
@@ -23,27 +23,7 @@ const mebibyte = 1024 * 1024;
 const bound = 30_000;
 const bytes = distinctBytes(4 * mebibyte);
 
-interface Received {
-  readonly bytes: number;
-  readonly hash: string;
-}
-
 const whole: Received = { bytes: bytes.length, hash: hashOf(bytes) };
-
-async function receive(
-  length: number,
-  next: () => Promise<Uint8Array | null | undefined>,
-): Promise<Received> {
-  const hasher = new Bun.CryptoHasher("sha1");
-  let count = 0;
-  while (count < length) {
-    const chunk = await next();
-    if (!chunk?.byteLength) break;
-    hasher.update(chunk);
-    count += chunk.byteLength;
-  }
-  return { bytes: count, hash: hasher.digest("hex") };
-}
 
 /** Sends and receives at once, with new keys on the way: our own, and often the peer's. */
 async function exchange(socket: Socket, data: Uint8Array, updates = 8): Promise<Received> {
@@ -65,26 +45,6 @@ async function exchange(socket: Socket, data: Uint8Array, updates = 8): Promise<
   return received;
 }
 
-/** The same for a program that sends its standard input and prints what it receives. */
-async function exchangeByPipes(command: readonly string[], end: Promise<unknown>) {
-  const child = Bun.spawn([...command], { stdin: "pipe", stdout: "pipe", stderr: "ignore" });
-  try {
-    const reader = child.stdout.getReader();
-    const sending = (async () => {
-      for (let start = 0; start < bytes.length; start += 256 * 1024) {
-        child.stdin.write(bytes.subarray(start, start + 256 * 1024));
-        await child.stdin.flush();
-      }
-    })();
-    const received = await receive(bytes.length, async () => (await reader.read()).value);
-    await Promise.all([sending, end]);
-    return received;
-  } finally {
-    child.kill("SIGKILL");
-    await child.exited;
-  }
-}
-
 /** A listener that does its part with one connection. */
 async function exchangingListener(tls: TlsOptions) {
   const outcome = Promise.withResolvers<Received & { cipher: string | undefined }>();
@@ -101,18 +61,6 @@ async function exchangingListener(tls: TlsOptions) {
     received: outcome.promise,
     [Symbol.asyncDispose]: () => listener[Symbol.asyncDispose](),
   };
-}
-
-async function dialWhenUp(port: number, tls: TlsOptions): Promise<Socket> {
-  let socket: Socket | undefined;
-  await pollUntil("it listens", async () => {
-    socket = await dialTls(port, tls).catch((error) => {
-      if (error.code !== "ECONNREFUSED") throw error;
-      return undefined;
-    });
-    return socket !== undefined;
-  });
-  return socket!;
 }
 
 const suites = [
@@ -148,7 +96,11 @@ describe.skipIf(!hasOpenssl)("openssl", () => {
         minVersion: "TLSv1.3",
       });
       const more = ["-ciphersuites", cipher, ...argv.split(" ").filter(Boolean)];
-      const theirs = await exchangeByPipes(client(listener.port, ...more), listener.received);
+      const theirs = await exchangeByPipes(
+        client(listener.port, ...more),
+        bytes,
+        listener.received,
+      );
       expect(theirs).toEqual(whole);
       expect(await listener.received).toEqual({ ...whole, cipher });
     },
@@ -166,7 +118,7 @@ describe.skipIf(!hasOpenssl)("openssl", () => {
         ...argv.split(" ").filter(Boolean),
       ];
       const ours = Promise.withResolvers<Received>();
-      const theirs = exchangeByPipes(command, ours.promise);
+      const theirs = exchangeByPipes(command, bytes, ours.promise);
       await using socket = await dialWhenUp(port, { cipherSuites: cipher, minVersion: "TLSv1.3" });
       expect(socket.tls?.cipher).toBe(cipher);
       ours.resolve(exchange(socket, bytes));
@@ -182,7 +134,7 @@ describe.skipIf(!hasOpenssl)("openssl", () => {
     async (length) => {
       await using listener = await exchangingListener(presenting(made.p256));
       const command = client(listener.port, "-tls1_3", "-maxfraglen", length);
-      expect(await exchangeByPipes(command, listener.received)).toEqual(whole);
+      expect(await exchangeByPipes(command, bytes, listener.received)).toEqual(whole);
       expect(await listener.received).toMatchObject(whole);
     },
     bound,
