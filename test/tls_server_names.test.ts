@@ -13,11 +13,14 @@ import {
 } from "../index.ts";
 import { certificates } from "./support/certificates.ts";
 import { failureOf } from "./support/failure.ts";
-import { isInstalled } from "./support/installed_program.ts";
+import { installedProgram, isInstalled } from "./support/installed_program.ts";
 import { pollUntil } from "./support/poll.ts";
 import { runProgram } from "./support/programs.ts";
+import { runCommand } from "./support/run_command.ts";
 import { socketPair } from "./support/socket_pair.ts";
-import { clientHello, dialTls, echo, presenting, serveTls } from "./support/tls_pair.ts";
+import { TemporaryFolder } from "./support/temporary_folder.ts";
+import { describeLine, told } from "./support/tls_matrix.ts";
+import { clientHello, dialTls, echo, presenting, serveTls, tlsPair } from "./support/tls_pair.ts";
 
 describe.skipIf(!isInstalled("openssl"))("listeners with sni", () => {
   const made = isInstalled("openssl") ? certificates() : (undefined as never);
@@ -47,6 +50,73 @@ describe.skipIf(!isInstalled("openssl"))("listeners with sni", () => {
     expect(await subject("a.b.wild.example", unverified)).toBe("p256");
     expect(await subject("wild.example", unverified)).toBe("p256");
   });
+
+  describe.each(["TLSv1.2", "TLSv1.3"] as const)(
+    "tell the name by which they chose (%s)",
+    (version) => {
+      const client = (port: number, name: string, ...argv: string[]) =>
+        runCommand(
+          [
+            ...[installedProgram("openssl"), "s_client", "-connect", `127.0.0.1:${port}`],
+            ...["-CAfile", made.root, "-ign_eof", "-servername", name, ...argv],
+          ],
+          "hello\n",
+        );
+
+      test.each([
+        ["GOOD.Example.", "good.example", "named"],
+        ["Good.example", "good.example", "named"],
+        ["LOCALHOST.", "localhost", "p256"],
+        // No name of a host, so that it chooses nothing.
+        ["good .example", undefined, "p256"],
+      ])("%j", async (sent, serverName, subject) => {
+        const asked: string[] = [];
+        const named = tlsContext({ ...presenting(made.named), maxVersion: version });
+        const choose = (name: string) => {
+          asked.push(name);
+          return name === "good.example" ? named : undefined;
+        };
+        for (const sni of [{ "good.example": named }, choose]) {
+          const tls = { ...presenting(made.p256), maxVersion: version, sni };
+          await using listener = await serveTls(describeLine, tls);
+          const { text } = await client(listener.port, sent);
+          const line = told(text) as { protocol: string; serverName?: string };
+          expect([line.protocol, line.serverName]).toEqual([version, serverName]);
+          expect(text).toMatch(new RegExp(`subject=CN ?= ?plait test ${subject}\n`));
+        }
+        expect(asked).toEqual(serverName === undefined ? [] : [serverName]);
+      });
+
+      test("to a client as well", async () => {
+        const options = { serverName: "Good.Example.", maxVersion: version };
+        await using pair = await tlsPair(options, presenting(made.named));
+        expect(pair.client.tls?.serverName).toBe("good.example");
+        expect(pair.server.tls?.serverName).toBe("good.example");
+      });
+
+      test("and do not take that of an earlier session for it", async () => {
+        using folder = new TemporaryFolder();
+        const session = folder.file("session");
+        const seen: unknown[] = [];
+        await using listener = await serveTls(
+          async (socket) => {
+            seen.push([socket.tls?.serverName, socket.tls?.resumed]);
+            await describeLine(socket);
+          },
+          { ...presenting(made.p256), maxVersion: version },
+        );
+        await client(listener.port, "localhost", "-sess_out", session);
+        await client(listener.port, "LOCALHOST", "-sess_in", session);
+        await client(listener.port, "good.example", "-sess_in", session);
+        // In TLS 1.2 a session belongs to a name (RFC 6066, 3).
+        expect(seen).toEqual([
+          ["localhost", false],
+          ["localhost", true],
+          ["good.example", version === "TLSv1.3"],
+        ]);
+      });
+    },
+  );
 
   test("choose by a function, which may take its time", async () => {
     const contexts = {

@@ -17,6 +17,7 @@ test {
     _ = @import("sockets.zig");
     _ = @import("streams_test.zig");
     _ = @import("system.zig");
+    _ = @import("tls/client_hello.zig");
     _ = @import("tls/credentials_test.zig");
     _ = @import("tls/established_sending_test.zig");
     _ = @import("tls/established_test.zig");

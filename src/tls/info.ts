@@ -16,7 +16,10 @@ export class TlsInfo {
   readonly group: string | undefined;
   /** The application protocol that was agreed on. */
   readonly alpn: string | undefined;
-  /** The name that the client asked for; an IP address is not sent. */
+  /**
+   * The name that the client asked for, in lower case and without a final dot, as `sni` gets it. Undefined
+   * if it sent none, or none that a host can have; an IP address is not sent.
+   */
   readonly serverName: string | undefined;
   /**
    * Whether the peer has a certificate and everything about it is in order: whom one trusts, and the

@@ -9,6 +9,7 @@ const std = @import("std");
 const assert = std.debug.assert;
 const abi = @import("../abi.zig");
 const contexts = @import("contexts.zig");
+const hello = @import("hello.zig");
 const openssl = @import("openssl.zig");
 const protection = @import("protection.zig");
 const records = @import("records.zig");
@@ -363,8 +364,8 @@ fn takeFacts(engine: *Engine, session: *Session, established: *Established, ciph
     var protocol_length: c_uint = 0;
     openssl.SSL_get0_alpn_selected(connection, &protocol, &protocol_length);
     const chosen = if (protocol) |bytes| bytes[0..protocol_length] else "";
-    const asked = openssl.SSL_get_servername(connection, openssl.TLSEXT_NAMETYPE_host_name);
-    const parts = [_][]const u8{ chosen, if (asked) |name| std.mem.span(name) else "" };
+    var name_buffer: [hello.longest_name]u8 = undefined;
+    const parts = [_][]const u8{ chosen, hello.serverName(connection, &name_buffer) };
     established.names = std.mem.concat(engine.allocator, u8, &parts) catch return false;
     established.protocol_length = @intCast(protocol_length);
 

@@ -79,6 +79,7 @@ fn prepare(engine: *Engine, context: *contexts.Context, session: *Session, setti
     contexts.applyVerification(context, connection, settings.is_server);
     if (settings.is_server) {
         contexts.renewTicketKeys(context);
+        openssl.SSL_set_msg_callback(connection, hello.receiveMessage);
         openssl.SSL_set_accept_state(connection);
         return null;
     }
@@ -240,6 +241,7 @@ fn finish(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
     assert(session.state != .handshaking);
     if (session.state != .paused) {
         socket.flags.handshaking = false;
+        session.dropFirstHello(scheduler.tls.allocator);
         if (session.extra) |extra| {
             const is_logged = if (session.detached()) |detached| detached.logs_keys else false;
             const is_needed = is_logged or extra.key_log.items.len > 0 or extra.resumable != null or extra.refused != null;

@@ -6,6 +6,7 @@ const abi = @import("../abi.zig");
 const contexts = @import("contexts.zig");
 const established = @import("established.zig");
 const openssl = @import("openssl.zig");
+const reasons = @import("reasons.zig");
 const Context = contexts.Context;
 const Session = @import("session.zig").Session;
 
@@ -54,12 +55,54 @@ fn nameOf(connection: *openssl.Connection, buffer: *[longest_name]u8) ?[]const u
     return normalized(hostName(data.?[0..length]) orelse return null, buffer);
 }
 
+/// The name that the client has asked for, as it is compared; empty for none.
+pub fn serverName(connection: *const openssl.Connection, buffer: *[longest_name]u8) []const u8 {
+    const sent = openssl.SSL_get_servername(connection, openssl.TLSEXT_NAMETYPE_host_name) orelse return "";
+    return normalized(std.mem.span(sent), buffer) orelse "";
+}
+
+/// Called with each message of a handshake as it came, before it is acted upon.
+pub fn receiveMessage(
+    is_ours: c_int,
+    _: c_int,
+    content_type: c_int,
+    bytes: [*]const u8,
+    length: usize,
+    connection: *openssl.Connection,
+    _: ?*anyopaque,
+) callconv(.c) void {
+    if (is_ours != 0 or content_type != openssl.RT_HANDSHAKE) return;
+    if (length == 0 or bytes[0] != openssl.MT_CLIENT_HELLO) return;
+    const engine = contextOf(connection).engine;
+    const session = engine.current.?;
+    // What a client sends later is no part of this handshake.
+    if (session.state != .handshaking) return;
+    session.hello_alert = examine(session, engine.allocator, bytes[0..length]) catch |problem| switch (problem) {
+        error.Malformed => openssl.AD_DECODE_ERROR,
+        error.OutOfMemory => openssl.AD_INTERNAL_ERROR,
+    };
+}
+
+/// Keeps the first hello of a handshake, and holds a second one against it. Returns the alert that it is
+/// to be refused with, or 0.
+fn examine(session: *Session, allocator: std.mem.Allocator, message: []const u8) !u8 {
+    const extra = try session.extraOf(allocator);
+    if (extra.first_hello) |*first| return if (first.allows(message)) 0 else openssl.AD_ILLEGAL_PARAMETER;
+    extra.first_hello = try .init(allocator, message);
+    return 0;
+}
+
 /// Called with each ClientHello, before anything of it is acted upon. A second one after a
-/// HelloRetryRequest finds the choice made (RFC 8446, 4.1.2: its server name is the same).
+/// HelloRetryRequest is the same as far as it matters here, and finds the choice made.
 pub fn receiveClientHello(connection: *openssl.Connection, alert: *c_int, argument: ?*anyopaque) callconv(.c) c_int {
     const context: *Context = @ptrCast(@alignCast(argument.?));
     const engine = context.engine;
     const session = engine.current.?;
+    if (session.hello_alert != 0) {
+        if (session.hello_alert == openssl.AD_ILLEGAL_PARAMETER) reasons.raise(.client_hello_changed);
+        alert.* = session.hello_alert;
+        return openssl.CLIENT_HELLO_ERROR;
+    }
     if (session.flags.chosen) {
         if (session.chosen_context != none) return openssl.CLIENT_HELLO_SUCCESS;
         alert.* = openssl.AD_UNRECOGNIZED_NAME;
@@ -129,7 +172,8 @@ pub fn selectProtocol(
 }
 
 /// A client that resumes again and again gets a new ticket each time. So its certificate's end is
-/// looked at: OpenSSL verifies nothing when a session is resumed.
+/// looked at: OpenSSL verifies nothing when a session is resumed. And in TLS 1.2 a session belongs to
+/// the name that it was made for (RFC 6066, 3).
 pub fn useTicket(
     connection: *openssl.Connection,
     session: ?*openssl.Session,
@@ -144,7 +188,17 @@ pub fn useTicket(
             if (openssl.hasExpired(certificate)) return openssl.TICKET_RETURN_IGNORE_RENEW;
         }
     }
+    if (openssl.SSL_version(connection) < openssl.TLS1_3_VERSION and !isForSameName(connection, session.?)) {
+        return openssl.TICKET_RETURN_IGNORE_RENEW;
+    }
     return if (status == openssl.TICKET_SUCCESS) openssl.TICKET_RETURN_USE else openssl.TICKET_RETURN_USE_RENEW;
+}
+
+fn isForSameName(connection: *openssl.Connection, session: *openssl.Session) bool {
+    var buffers: [2][longest_name]u8 = undefined;
+    const asked = nameOf(connection, &buffers[0]) orelse "";
+    const before = if (openssl.SSL_SESSION_get0_hostname(session)) |name| normalized(std.mem.span(name), &buffers[1]) orelse "" else "";
+    return std.mem.eql(u8, asked, before);
 }
 
 /// Keeps the newest session for resumption. Returns 1: the reference is ours.

@@ -2,6 +2,7 @@
 
 const std = @import("std");
 const abi = @import("../abi.zig");
+const hello = @import("hello.zig");
 const openssl = @import("openssl.zig");
 const reasons = @import("reasons.zig");
 const sealing = @import("sealing.zig");
@@ -32,7 +33,10 @@ fn string(text: ?[*:0]const u8) []const u8 {
 pub fn report(engine: *Engine, session: *Session, what: abi.TlsText, place: u32, output: []u8) Outcome {
     openssl.ERR_clear_error();
     switch (what) {
-        .protocol, .cipher, .group, .alpn, .server_name => return .{ .value = write(property(session, what), output) },
+        .protocol, .cipher, .group, .alpn, .server_name => {
+            var buffer: [hello.longest_name]u8 = undefined;
+            return .{ .value = write(property(session, what, &buffer), output) };
+        },
         .certificate => return writeCertificate(certificateAt(session, place) orelse return failed(.ENOENT), output),
         .session => {
             const extra = session.extra orelse return .{ .value = 0 };
@@ -54,7 +58,7 @@ pub fn report(engine: *Engine, session: *Session, what: abi.TlsText, place: u32,
     }
 }
 
-fn property(session: *const Session, what: abi.TlsText) []const u8 {
+fn property(session: *const Session, what: abi.TlsText, buffer: *[hello.longest_name]u8) []const u8 {
     if (session.state == .paused and what == .server_name) return session.extra.?.server_name;
     if (session.detached()) |established| return switch (what) {
         .protocol => "TLSv1.3",
@@ -78,7 +82,7 @@ fn property(session: *const Session, what: abi.TlsText) []const u8 {
             openssl.SSL_get0_alpn_selected(connection, &protocol, &length);
             return if (protocol) |bytes| bytes[0..length] else "";
         },
-        .server_name => return string(openssl.SSL_get_servername(connection, openssl.TLSEXT_NAMETYPE_host_name)),
+        .server_name => return hello.serverName(connection, buffer),
         else => unreachable,
     }
 }

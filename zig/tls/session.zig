@@ -8,6 +8,7 @@ const abi = @import("../abi.zig");
 const openssl = @import("openssl.zig");
 const records = @import("records.zig");
 const Established = @import("established.zig").Established;
+const FirstHello = @import("client_hello.zig").FirstHello;
 const Links = @import("queue.zig").Links;
 
 pub const none = @import("../pool.zig").none;
@@ -66,6 +67,8 @@ pub const Session = struct {
     records_without_data: u8 = 0,
     /// What notices were not taken yet, as `abi.TlsNotices`.
     notices: u8 = 0,
+    /// The alert that the client's hello is refused with, or 0 (`hello.receiveMessage`).
+    hello_alert: u8 = 0,
     /// Why the session, or only its reading, has failed.
     failure: abi.Status = .ok,
     /// OpenSSL's error code for it, or 0.
@@ -96,6 +99,8 @@ pub const Session = struct {
     pub const Extra = struct {
         /// The server name that a paused handshake asks about.
         server_name: []u8 = &.{},
+        /// What a second hello of the handshake under way is held against.
+        first_hello: ?FirstHello = null,
         /// Lines of the key log that were not taken yet.
         key_log: std.ArrayList(u8) = .empty,
         /// What names the connection in the key log, if it is established and logged.
@@ -184,7 +189,14 @@ pub const Session = struct {
         return if (session.connection == null) session.established else null;
     }
 
+    pub fn dropFirstHello(session: *Session, allocator: std.mem.Allocator) void {
+        const extra = session.extra orelse return;
+        if (extra.first_hello) |*first| first.deinit(allocator);
+        extra.first_hello = null;
+    }
+
     pub fn dropExtra(session: *Session, allocator: std.mem.Allocator) void {
+        session.dropFirstHello(allocator);
         const extra = session.extra orelse return;
         allocator.free(extra.server_name);
         extra.key_log.deinit(allocator);
