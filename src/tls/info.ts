@@ -29,7 +29,7 @@ export class TlsInfo {
   readonly verified: boolean;
   /**
    * What is wrong with the peer's certificate, as the `code` of `TlsError`; of several things what was
-   * found last.
+   * found last, or without `verifyPeer` what was found first.
    */
   readonly verifyError: string | undefined;
   /** Whether the session is an earlier one that was resumed. */

@@ -26,7 +26,11 @@ type Chosen = TlsOptions | TlsContext | null | undefined;
  *
  * In every case the peer has proved that it has the certificate's key, and `socket.tls` tells whether
  * everything is in order: with `verifyIssuer: false` anybody can still stand in between, unless the
- * program compares `socket.tls.certificate.fingerprint256` or the like.
+ * program compares `socket.tls.certificate.fingerprint256` or the like. With `verifyPeer: false` the
+ * chain is followed until the first thing is wrong, and no further.
+ *
+ * A chain has at most ten authorities below its root, and all certificates that a peer sends take at
+ * most 80 KiB (those of a client with TLS 1.2 63 KiB). Other handshakes fail.
  *
  * The name is `serverName`, or else the `host` of `connect`. A DNS name must match one of the
  * certificate's alternative names (RFC 9525; a wildcard is a whole left-most label; the subject's common
@@ -41,9 +45,12 @@ type Chosen = TlsOptions | TlsContext | null | undefined;
  *
  * There the table above holds for the client's, without the name and with the purpose of a client.
  * Trust comes from `ca` alone: a certificate of the public roots says nothing about who may be a client.
+ * A client is told the names of `ca`, so that it can choose among its certificates, unless they take more
+ * than 63 KiB.
  *
  * A listener resumes sessions by tickets, and keeps none itself. Listeners whose options are the same, in
  * whichever thread of the process, resume each other's. The tickets' keys are changed twice a day.
+ * With TLS 1.3 a client whose certificate has more than 12 KiB gets none, for the certificate is part of it.
  */
 export interface TlsOptions {
   /** The parsed part of the options, beside which only those of one connection have a meaning. */

@@ -33,6 +33,14 @@ const security_level = 2;
 /// one costs the server a signature's fraction of time and the client memory.
 const tickets = 1;
 
+/// The longest list of certificates that is taken, and the longest request for one: a list of
+/// authorities may have 64 KiB.
+const longest_certificates = 80 * 1024;
+
+/// Authorities between a certificate and the root. Each costs a signature's check, which for large keys
+/// is milliseconds.
+const longest_chain = 10;
+
 pub const ClientAuthentication = enum(u8) { none, request, require };
 
 pub const Context = struct {
@@ -53,6 +61,8 @@ pub const Context = struct {
     notices: u32 = 0,
     /// What it is, if that was said.
     identity: ?ticket_keys.Identity = null,
+    /// What the names of its authorities take in a request for a certificate.
+    authorities_length: usize = 0,
     /// The keys of its tickets, once it has served; without them they are OpenSSL's, and stay.
     ticket_keys: ?*TicketKeys = null,
     ticket_keys_version: u32 = 0,
@@ -91,6 +101,7 @@ pub fn create(engine: *Engine) !i32 {
     _ = openssl.SSL_CTX_ctrl(raw, openssl.CTRL_MODE, openssl.MODE_RELEASE_BUFFERS, null);
     // Tickets need no memory of the server's.
     _ = openssl.SSL_CTX_ctrl(raw, openssl.CTRL_SET_SESS_CACHE_MODE, openssl.SESS_CACHE_OFF, null);
+    _ = openssl.SSL_CTX_ctrl(raw, openssl.CTRL_SET_MAX_CERT_LIST, longest_certificates, null);
     openssl.SSL_CTX_set_security_level(raw, security_level);
     _ = openssl.SSL_CTX_set_num_tickets(raw, tickets);
     if (openssl.SSL_CTX_ctrl(raw, openssl.CTRL_SET_MIN_PROTO_VERSION, openssl.TLS1_2_VERSION, null) != 1 or
@@ -118,6 +129,7 @@ pub fn create(engine: *Engine) !i32 {
     openssl.SSL_CTX_set_keylog_callback(raw, hello.keepKeyLog);
     _ = openssl.SSL_CTX_set_session_ticket_cb(raw, null, hello.useTicket, null);
     openssl.SSL_CTX_set_client_hello_cb(raw, hello.receiveClientHello, context);
+    openssl.SSL_CTX_set_cert_verify_callback(raw, verifyCertificates, context);
     _ = openssl.SSL_CTX_callback_ctrl(raw, openssl.CTRL_SET_TLSEXT_SERVERNAME_CB, @ptrCast(&hello.acknowledgeName));
     return id;
 }
@@ -309,8 +321,8 @@ pub fn applyVerification(context: *const Context, connection: *openssl.Connectio
         .request => openssl.VERIFY_PEER,
         .require => openssl.VERIFY_PEER | openssl.VERIFY_FAIL_IF_NO_PEER_CERT,
     };
-    const callback: *const openssl.VerifyCallback = if (!context.verify_peer)
-        acceptAny
+    const callback: ?*const openssl.VerifyCallback = if (!context.verify_peer)
+        null
     else if (!context.verify_issuer)
         acceptAnyIssuer
     else
@@ -319,13 +331,22 @@ pub fn applyVerification(context: *const Context, connection: *openssl.Connectio
     // Whoever is named is trusted, root or not. With revocation lists a chain must go up to a root:
     // they are looked for along it.
     const parameters = openssl.SSL_get0_param(connection);
+    openssl.X509_VERIFY_PARAM_set_depth(parameters, longest_chain);
     _ = if (context.checks_revocation)
         openssl.X509_VERIFY_PARAM_clear_flags(parameters, openssl.X509_V_FLAG_PARTIAL_CHAIN)
     else
         openssl.X509_VERIFY_PARAM_set_flags(parameters, openssl.X509_V_FLAG_PARTIAL_CHAIN);
 }
 
-fn acceptAny(_: c_int, _: *openssl.StoreContext) callconv(.c) c_int {
+/// Called with the certificates that a peer has sent. Where nothing is checked they are looked at until
+/// something is wrong, which is told: most often that nobody vouches for them, before any signature.
+fn verifyCertificates(store: *openssl.StoreContext, argument: ?*anyopaque) callconv(.c) c_int {
+    const context: *const Context = @ptrCast(@alignCast(argument.?));
+    hello.receiveCertificates(store);
+    const result = openssl.X509_verify_cert(store);
+    if (context.verify_peer) return result;
+    // What is left in the queue would be taken for a failure of the handshake.
+    openssl.ERR_clear_error();
     return 1;
 }
 

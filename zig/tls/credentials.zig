@@ -80,7 +80,11 @@ fn useCertificate(context: *Context, certificate: *openssl.Certificate, place: u
     return openssl.SSL_CTX_ctrl(raw, openssl.CTRL_CHAIN, 0, null) == 1;
 }
 
-/// Trust anchors. A server also names them to its clients.
+/// What the names of authorities may take in a request for a certificate. Their list has 64 KiB (RFC 8446,
+/// 4.2.4; RFC 5246, 7.4.4), which in TLS 1.3 are those of all extensions together.
+const authorities_at_most = 63 * 1024;
+
+/// Trust anchors. A server also names them to its clients, if there are not too many.
 pub fn addAuthorities(context: *Context, bytes: []const u8) ?Status {
     return forEachCertificate(bytes, context, useAuthority);
 }
@@ -88,7 +92,13 @@ pub fn addAuthorities(context: *Context, bytes: []const u8) ?Status {
 fn useAuthority(context: *Context, certificate: *openssl.Certificate, _: usize) bool {
     const raw = context.raw.?;
     if (openssl.X509_STORE_add_cert(openssl.SSL_CTX_get_cert_store(raw), certificate) != 1) return false;
-    return openssl.SSL_CTX_add_client_CA(raw, certificate) == 1;
+    const name_length = openssl.i2d_X509_NAME(openssl.X509_get_subject_name(certificate), null);
+    if (name_length < 0) return false;
+    context.authorities_length += 2 + @as(usize, @intCast(name_length));
+    if (context.authorities_length <= authorities_at_most) return openssl.SSL_CTX_add_client_CA(raw, certificate) == 1;
+    // A client that is told of none sends what it has.
+    openssl.SSL_CTX_set_client_CA_list(raw, null);
+    return true;
 }
 
 /// Lists of revoked certificates. From here on every certificate of a chain needs its issuer's list.

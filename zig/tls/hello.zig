@@ -148,9 +148,35 @@ fn contextOf(connection: *const openssl.Connection) *Context {
     return @ptrCast(@alignCast(openssl.SSL_CTX_get_ex_data(raw, 0).?));
 }
 
-/// Tells the client that its server name was made use of (RFC 6066, 3).
-pub fn acknowledgeName(_: *openssl.Connection, _: *c_int, _: ?*anyopaque) callconv(.c) c_int {
+/// Tells the client that its server name was made use of (RFC 6066, 3). Called for each hello, as soon as
+/// the version is known.
+pub fn acknowledgeName(connection: *openssl.Connection, _: *c_int, _: ?*anyopaque) callconv(.c) c_int {
+    const session = contextOf(connection).engine.current.?;
+    if (session.flags.is_server and openssl.SSL_version(connection) < openssl.TLS1_3_VERSION) {
+        _ = openssl.SSL_ctrl(connection, openssl.CTRL_SET_MAX_CERT_LIST, longest_in_any_ticket, null);
+    }
     return openssl.TLSEXT_ERR_OK;
+}
+
+/// A certificate that is part of a ticket, which a client sends with its next hello. With a longer one
+/// there is no ticket.
+const longest_in_ticket = 12 * 1024;
+
+/// In TLS 1.2 a ticket is promised before the certificate comes. OpenSSL's have room for one of 64 KiB.
+const longest_in_any_ticket = 63 * 1024;
+
+/// Called with the certificates that a peer has sent, before they are checked.
+pub fn receiveCertificates(store: *openssl.StoreContext) void {
+    const connection = connectionOf(store) orelse return;
+    const certificate = openssl.X509_STORE_CTX_get0_cert(store) orelse return;
+    const session = contextOf(connection).engine.current orelse return;
+    if (!session.flags.is_server or openssl.i2d_X509(certificate, null) <= longest_in_ticket) return;
+    _ = openssl.SSL_set_num_tickets(connection, 0);
+}
+
+fn connectionOf(store: *const openssl.StoreContext) ?*openssl.Connection {
+    const place = openssl.SSL_get_ex_data_X509_STORE_CTX_idx();
+    return @ptrCast(openssl.X509_STORE_CTX_get_ex_data(store, place) orelse return null);
 }
 
 /// The first of the server's protocols that the client offers. None is fatal (RFC 7301, 3.2).
@@ -215,8 +241,7 @@ pub fn keepSession(connection: *openssl.Connection, resumable: *openssl.Session)
 /// Keeps the certificate that is about to be refused, which OpenSSL forgets: its owner may ask what
 /// was wrong with it.
 pub fn keepRefused(store: *openssl.StoreContext) void {
-    const place = openssl.SSL_get_ex_data_X509_STORE_CTX_idx();
-    const connection: *const openssl.Connection = @ptrCast(openssl.X509_STORE_CTX_get_ex_data(store, place) orelse return);
+    const connection = connectionOf(store) orelse return;
     const engine = contextOf(connection).engine;
     const session = engine.current orelse return;
     const extra = session.extraOf(engine.allocator) catch return;
