@@ -6,6 +6,8 @@ import {
   listen,
   setTlsDefaults,
   stats,
+  TlsContext,
+  type TlsDefaults,
   type TlsOptions,
   tlsContext,
   versions,
@@ -305,6 +307,27 @@ describe.skipIf(!isInstalled("openssl"))("options", () => {
     await using listener = await serveTls(echo);
     const untrusted = connect({ host: "127.0.0.1", port: listener.port, tls: true });
     expect(await failureOf(untrusted)).toMatchObject({ name: "TlsError" });
+  });
+
+  test.each<[string, TlsDefaults]>([
+    ["that cannot be parsed", { ca: "-----BEGIN nothing" }],
+    ["that mean nothing", { ciphers: "NONESUCH" }],
+    ["of the wrong type", { verifyPeer: "no" as never }],
+  ])("defaults %s change nothing", async (_, wrong) => {
+    try {
+      setTlsDefaults({ ca: made.root, maxVersion: "TLSv1.2" });
+      thrownBy(() => setTlsDefaults(wrong));
+      await using listener = await serveTls(undefined, presenting(made.p256));
+      const connecting = connect({ host: "127.0.0.1", port: listener.port, tls: true });
+      await using server = await listener.accept();
+      await using client = await connecting;
+      expect([client.tls?.protocol, server.tls?.protocol]).toEqual(["TLSv1.2", "TLSv1.2"]);
+      expect(tlsContext()).toBeInstanceOf(TlsContext);
+    } finally {
+      setTlsDefaults({});
+    }
+    thrownBy(() => setTlsDefaults(wrong));
+    expect(await works(presenting(made.p256), { ca: made.root })).toContain("p256");
   });
 
   test("works under block as well, where Bun's loop rests", () => {
