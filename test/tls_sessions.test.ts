@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
-import type { TlsOptions } from "../index.ts";
+import { deadline, type TlsOptions } from "../index.ts";
 import { CertificateAuthority, type Issued } from "./support/certificate_authority.ts";
 import { certificates } from "./support/certificates.ts";
 import { failureOf } from "./support/failure.ts";
@@ -79,7 +79,7 @@ describe.skipIf(!isInstalled("openssl"))("a session is not resumed", () => {
     await pollUntil("both have expired", () => Date.now() > Math.max(...ends) + 1000, 12_000);
     for (const { port, tls } of kept) {
       const talking = dialTls(port, tls).then((socket) =>
-        socket.next().finally(() => socket.close()),
+        socket.next(deadline(4000)).finally(() => socket.close()),
       );
       expect(await failureOf(talking)).toMatchObject({
         name: "TlsError",
