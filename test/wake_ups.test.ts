@@ -3,17 +3,24 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import {
+  block,
   Channel,
   connect,
   deadline,
   dump,
+  Event,
   type Handler,
   type Listener,
   listen,
+  now,
+  park,
   type Socket,
+  sleep,
+  sleepUntil,
   spawn,
   stats,
   waitFor,
+  yieldNow,
 } from "../index.ts";
 import { certificates } from "./support/certificates.ts";
 import { hostileHandlers } from "./support/hostile_handlers.ts";
@@ -117,6 +124,43 @@ describe.each(["await run();", "block(run);"])("a wake-up that throws (%s)", (st
       ${start}
     `);
     expect([stdout, stderr]).toEqual(["uncaught: broken\nall others came", ""]);
+  });
+});
+
+describe("code that calls block in the middle of a poll's wake-ups", () => {
+  test("has it go on with the others, each of which is woken once", async () => {
+    const count = 200;
+    const until = deadline(400);
+    const goOn = new Event();
+    let [woken, asleep, wokenAgain] = [0, 0, 0];
+    // The first to be woken: its listener is called between two wake-ups, not by a microtask.
+    const first = spawn(() => park(), { deadline: until - 1 });
+    first.signal.addEventListener("abort", () => {
+      block(async () => {
+        while (woken < count) await sleep(1);
+        // From the second poll on, waiters have the numbers of those that were woken by the first.
+        await sleep(1);
+        goOn.set();
+        while (asleep < count) await yieldNow();
+      });
+    });
+    const fibers = Array.from({ length: count }, () =>
+      spawn(async () => {
+        await sleepUntil(until);
+        woken++;
+        // What waits for no more than another fiber has no number.
+        await goOn.wait();
+        asleep++;
+        await sleep(10_000).finally(() => wokenAgain++);
+      }),
+    );
+    Bun.sleepSync(Math.max(until - now(), 0) + 5);
+    await first.join().catch(() => {});
+    expect([woken, asleep]).toEqual([count, count]);
+    await sleep(5);
+    expect(wokenAgain).toBe(0);
+    for (const fiber of fibers) fiber.cancel();
+    await Promise.allSettled(fibers.map((fiber) => fiber.join()));
   });
 });
 
