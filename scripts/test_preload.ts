@@ -9,6 +9,7 @@ ensureDependencies();
 ensureBuilt("fast");
 ensureBuilt("checked");
 process.env.PLAIT_LIBRARY = libraryOf("checked");
+process.env.PLAIT_CHECKS = "1";
 
 // `bun test` ends without an exit event. test/support/certificates.ts names what it has made.
 afterAll(() => {

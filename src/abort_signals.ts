@@ -1,18 +1,53 @@
 /**
  * Listening to AbortSignals. Removing a listener takes a signal longer the more it has, and one signal may
- * end a whole server's waits: so each has one listener, whoever waits for it.
+ * end a whole server's waits: so each has one listener, whoever waits for it. Whatever a signal has under
+ * the names of AbortSignal's properties is passed over: an exception would end what others wait for.
  */
+
+const isAbortedOf = getterOf("aborted");
+const reasonOf = getterOf("reason");
+const { addEventListener, removeEventListener } = EventTarget.prototype;
+
+function getterOf(name: "aborted" | "reason"): (this: unknown) => unknown {
+  return Object.getOwnPropertyDescriptor(AbortSignal.prototype, name)!.get!;
+}
 
 export interface AbortListener {
   /** The signal was aborted. */
-  aborted(signal: AbortSignal): void;
+  aborted(reason: unknown): void;
+}
+
+/** Whether it is a signal of the runtime's own: what only looks like one can be listened to by nobody. */
+export function isAbortSignal(value: unknown): value is AbortSignal {
+  try {
+    isAbortedOf.call(value);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export function isAborted(signal: AbortSignal): boolean {
+  return isAbortedOf.call(signal) as boolean;
+}
+
+export function abortReason(signal: AbortSignal): unknown {
+  return reasonOf.call(signal);
 }
 
 class SignalListeners {
   readonly waiting = new Set<AbortListener>();
+  readonly #signal: AbortSignal;
 
-  handleEvent({ target }: { target: unknown }): void {
-    for (const listener of this.waiting) listener.aborted(target as AbortSignal);
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+  }
+
+  handleEvent(): void {
+    // Anybody can dispatch an event of that name.
+    if (!isAborted(this.#signal)) return;
+    const reason = abortReason(this.#signal);
+    for (const listener of this.waiting) listener.aborted(reason);
   }
 }
 
@@ -22,9 +57,9 @@ const listened = new WeakMap<AbortSignal, SignalListeners>();
 export function listenToAbort(signal: AbortSignal, listener: AbortListener): void {
   let listeners = listened.get(signal);
   if (listeners === undefined) {
-    listeners = new SignalListeners();
+    listeners = new SignalListeners(signal);
     listened.set(signal, listeners);
-    signal.addEventListener("abort", listeners);
+    addEventListener.call(signal, "abort", listeners);
   }
   listeners.waiting.add(listener);
 }
@@ -35,5 +70,5 @@ export function ignoreAbort(signal: AbortSignal, listener: AbortListener): void 
   listeners.waiting.delete(listener);
   if (listeners.waiting.size > 0) return;
   listened.delete(signal);
-  signal.removeEventListener("abort", listeners);
+  removeEventListener.call(signal, "abort", listeners);
 }

@@ -102,33 +102,41 @@ export class Acceptor implements Parked {
 
   wake(status: number): void {
     if (this.closed) return;
-    if (status === Status.ok) this.#accept();
-    // What else wakes it is the end of a pause.
-    this.resume();
+    try {
+      const failure = status === Status.ok ? this.#accept() : Status.ok;
+      if (failure !== Status.ok) this.#beginPause(failure);
+    } finally {
+      // What else wakes it is the end of a pause.
+      this.resume();
+    }
   }
 
-  #accept(): void {
-    for (let count = 0; count < acceptsPerWake && this.#host.wantsConnection; count++) {
-      const handle = core.accept(this.#handle);
-      if (handle >= 0) {
+  /** Accepts what has come. Returns why no more can be accepted, if that is so. */
+  #accept(): number {
+    const listening = this.#handle;
+    try {
+      for (let count = 0; count < acceptsPerWake && this.#host.wantsConnection; count++) {
+        const handle = core.accept(listening);
+        if (handle < 0) return -handle === Status.wouldBlock ? Status.ok : -handle;
         this.#pause = 0;
+        // The handler runs up to its first wait, and may close the listener.
         this.#host.welcome(handle);
-        // The handler has run up to its first wait, and may have closed the listener.
-        if (this.closed) return;
-        continue;
+        if (this.closed) break;
       }
-      if (-handle === Status.wouldBlock) break;
-      // Most likely no descriptors are left. The connection stays in the backlog.
-      core.endAccept(this.#handle);
-      if (this.#pause === 0) {
-        this.#host.report(new SocketError(codeOf(-handle), { syscall: "accept" }));
-        if (this.closed) return;
-      }
-      this.#pause = Math.min(Math.max(this.#pause * 2, shortestPause), longestPause);
-      this.#park(core.sleep(core.now() + this.#pause));
-      return;
+      return Status.ok;
+    } finally {
+      core.endAccept(listening);
     }
-    core.endAccept(this.#handle);
+  }
+
+  /** Most likely no descriptors are left. The connection stays in the backlog. */
+  #beginPause(status: number): void {
+    if (this.#pause === 0) {
+      this.#host.report(new SocketError(codeOf(status), { syscall: "accept" }));
+      if (this.closed) return;
+    }
+    this.#pause = Math.min(Math.max(this.#pause * 2, shortestPause), longestPause);
+    this.#park(core.sleep(core.now() + this.#pause));
   }
 
   #park(waiter: number): void {

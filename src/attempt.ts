@@ -1,6 +1,12 @@
 /** The limits of a call that waits for one thing after another. */
 
-import { type AbortListener, ignoreAbort, listenToAbort } from "./abort_signals.ts";
+import {
+  type AbortListener,
+  abortReason,
+  ignoreAbort,
+  isAborted,
+  listenToAbort,
+} from "./abort_signals.ts";
 import { CancelledError, TimeoutError } from "./errors.ts";
 import { core } from "./native.ts";
 import { cancellation } from "./wait.ts";
@@ -33,7 +39,10 @@ export class Attempt implements AbortListener, Disposable {
     const syscall = this.#syscall;
     const cancelled = cancellation(syscall);
     if (cancelled) throw cancelled;
-    if (this.#signal?.aborted) throw new CancelledError(this.#signal.reason, { syscall });
+    const signal = this.#signal;
+    if (signal !== undefined && isAborted(signal)) {
+      throw new CancelledError(abortReason(signal), { syscall });
+    }
     if (this.deadline !== 0 && this.deadline <= core.now()) throw new TimeoutError({ syscall });
   }
 

@@ -1,7 +1,7 @@
 /** The blocking driver's entrance. */
 
 import { typeMistake } from "./checks.ts";
-import { current, Fiber, startFiber } from "./fiber.ts";
+import { current, Fiber, nameOf, startFiber } from "./fiber.ts";
 import { runUntil } from "./scheduler.ts";
 
 /**
@@ -28,7 +28,7 @@ export function block<T>(main: () => T | PromiseLike<T>): T {
       outcome = { error };
     }
   };
-  const fiber = new Fiber<void>(main.name || "main");
+  const fiber = new Fiber<void>(nameOf(main) || "main");
   const hasEnded = runUntil(
     () => startFiber(fiber, supervise),
     () => outcome !== undefined,

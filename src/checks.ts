@@ -1,5 +1,6 @@
 /** Checks of arguments. A caller's mistake is a TypeError or a RangeError, before anything happens. */
 
+import { isAbortSignal } from "./abort_signals.ts";
 import { core } from "./native.ts";
 
 /** An error with a code of Node's beside its class. */
@@ -67,7 +68,7 @@ export function checkedInteger(value: unknown, what: string, least: number, most
 }
 
 export function checkedSignal(signal: unknown): AbortSignal | undefined {
-  if (signal === undefined || signal instanceof AbortSignal) return signal;
+  if (signal === undefined || isAbortSignal(signal)) return signal;
   throw typeMistake("signal is an AbortSignal");
 }
 

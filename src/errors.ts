@@ -1,6 +1,7 @@
 /** What waits and calls fail with, and how the core's status codes become errors. */
 
 import { Status } from "./abi.ts";
+import { isInstance, propertyOf } from "./foreign_values.ts";
 import { core } from "./native.ts";
 
 /** What an error tells about the call that failed, as far as it applies. */
@@ -72,7 +73,7 @@ export class CancelledError extends Error {
 
 /** A reason that has words is said with them. */
 function cancelledBecause(reason: unknown): string | undefined {
-  const words = reason instanceof Error ? reason.message : reason;
+  const words = isInstance(reason, Error) ? propertyOf(reason, "message") : reason;
   return typeof words === "string" && words !== "" ? `cancelled: ${words}` : undefined;
 }
 

@@ -1,13 +1,20 @@
 /** Fibers: async functions that can be named, joined, cancelled and looked at. */
 
-import { Status } from "./abi.ts";
 import { checkedDeadline, checkedSignal, checkOptions, typeMistake } from "./checks.ts";
 import { CancelledError, TimeoutError } from "./errors.ts";
+import { follow, isInstance } from "./foreign_values.ts";
 import { type Limited, Limits } from "./limits.ts";
 import { core } from "./native.ts";
 import { immediate, ParkingWait } from "./parking.ts";
-import { interrupt } from "./scheduler.ts";
-import { cancellation, countCancelled, running, type Wait, type WaitOwner } from "./wait.ts";
+import {
+  cancellation,
+  countCancelled,
+  interruptAll,
+  running,
+  type Wait,
+  type WaitOwner,
+  waitsOf,
+} from "./wait.ts";
 
 export interface SpawnOptions {
   /** Shown by `dump()`; the body function's name if not given. */
@@ -153,17 +160,7 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
    * that is not plait's learns of it at its next wait. Does nothing when the body has ended.
    */
   cancel(reason?: unknown): void {
-    if (this.#outcome !== undefined || this.#isCancelled) return;
-    this.#isCancelled = true;
-    this.#cancelReason = reason;
-    countCancelled(1);
-    this.#abortSignal();
-    for (let wait = this.waits; wait !== undefined; ) {
-      const { next } = wait;
-      if (wait instanceof ParkingWait) wait.interrupt();
-      else interrupt(wait, Status.cancelled);
-      wait = next;
-    }
+    interruptAll(this.becomeCancelled(reason));
   }
 
   /**
@@ -179,9 +176,20 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
     }
   }
 
+  /** @internal Begins the cancellation, and returns the waits that are to be interrupted by it. */
+  becomeCancelled(reason: unknown): Wait<unknown>[] {
+    if (this.#outcome !== undefined || this.#isCancelled) return [];
+    this.#isCancelled = true;
+    this.#cancelReason = reason;
+    countCancelled(1);
+    this.#abortSignal();
+    return waitsOf(this);
+  }
+
   /** @internal */
   forgetJoiner(wait: JoinWait): void {
     const { older, newer } = wait;
+    if (newer === undefined && this.#joiner !== wait) return;
     if (newer === undefined) this.#joiner = older;
     else newer.older = older;
     if (older !== undefined) older.newer = newer;
@@ -216,8 +224,8 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
   /** @internal The body has returned. */
   finish(value: T): void {
     if (this.#outcome !== undefined) return;
-    this.#end("done");
     this.#result = value;
+    this.#end("done");
     if (this.#joiner !== undefined) for (const wait of this.#takeJoiners()) wait.finish(value);
     this.onSettled(false, undefined);
   }
@@ -227,12 +235,12 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
     if (this.#outcome !== undefined) return;
     const cancelled = this.#isCancelled ? cancellationIn(error, this.#cancelReason) : undefined;
     const byCancellation = cancelled !== undefined;
-    this.#end(byCancellation ? "cancelled" : "failed");
     const lateness = byCancellation ? this.#limits?.lateness : undefined;
     const isLate = lateness !== undefined && lateness === this.#cancelReason;
     const failure = isLate ? lateness : (cancelled ?? error);
     const rejection = Promise.reject(failure);
     this.#result = rejection;
+    this.#end(byCancellation ? "cancelled" : "failed");
     const joiners = this.#takeJoiners();
     // Whoever cancels a fiber knows how it ends: that alone is nothing to report.
     if (byCancellation || joiners.length > 0 || this.takesFailure(error)) rejection.catch(ignore);
@@ -294,11 +302,25 @@ function ignore(): void {}
 
 /** The error of a cancellation with that reason, if an error says nothing else. */
 function cancellationIn(error: unknown, reason: unknown): CancelledError | undefined {
-  if (error instanceof CancelledError) return error.cause === reason ? error : undefined;
-  if (!(error instanceof SuppressedError)) return undefined;
-  // What `await using` disposes of may have to wait for that, which is cancelled as well.
-  return cancellationIn(error.error, reason) && cancellationIn(error.suppressed, reason);
+  let found: CancelledError | undefined;
+  const remaining = [error];
+  try {
+    for (let count = 0; remaining.length > 0; count++) {
+      const next = remaining.pop();
+      if (isInstance(next, CancelledError) && Object.is(next.cause, reason)) found = next;
+      else if (count === mostErrors || !isInstance(next, SuppressedError)) return undefined;
+      // What `await using` disposes of may have to wait for that, which is cancelled as well.
+      else remaining.push(next.suppressed, next.error);
+    }
+    return found;
+  } catch {
+    // One that throws when it is looked at is no error of plait's.
+    return undefined;
+  }
 }
+
+/** As many as are looked at to find out what a fiber has ended by: their chain may have no end. */
+const mostErrors = 250_000;
 
 class JoinWait extends ParkingWait<unknown> {
   readonly fiber: Fiber<unknown>;
@@ -323,7 +345,7 @@ class JoinWait extends ParkingWait<unknown> {
 
 /** Waits for a fiber that has been told to end, which is not to be left running by a cancellation. */
 class EndWait extends JoinWait {
-  override interrupt(): void {}
+  override interrupt(): undefined {}
 }
 
 const spawnOptions: ReadonlySet<string> = new Set(["name", "signal", "deadline"]);
@@ -371,18 +393,18 @@ function enter(
   argument: unknown,
 ): void {
   let result: unknown;
+  let promise: Promise<unknown> | undefined;
   try {
     result = body(argument);
-    if (!(result instanceof Promise) && isThenable(result)) result = Promise.resolve(result);
+    if (isThenable(result)) promise = Promise.resolve(result);
   } catch (error) {
     fiber.throw(error);
     return;
   }
-  if (result instanceof Promise) {
-    // A body that did not suspend has ended already.
-    if (Bun.peek.status(result) === "fulfilled") fiber.finish(Bun.peek(result));
-    else result.then(returned, threw);
-  } else fiber.finish(result);
+  if (promise === undefined) fiber.finish(result);
+  // A body that did not suspend has ended already.
+  else if (Bun.peek.status(promise) === "fulfilled") fiber.finish(Bun.peek(promise));
+  else follow(promise, returned, threw);
 }
 
 function isThenable(value: unknown): boolean {

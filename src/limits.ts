@@ -1,6 +1,12 @@
 /** What may cancel a fiber or a scope from outside: a signal and a deadline. */
 
-import { type AbortListener, ignoreAbort, listenToAbort } from "./abort_signals.ts";
+import {
+  type AbortListener,
+  abortReason,
+  ignoreAbort,
+  isAborted,
+  listenToAbort,
+} from "./abort_signals.ts";
 import { TimeoutError } from "./errors.ts";
 import { core } from "./native.ts";
 import { delist, enlist, notParked } from "./scheduler.ts";
@@ -22,16 +28,18 @@ export class Limits implements AbortListener {
   constructor(limited: Limited, signal: AbortSignal | undefined, deadline: number) {
     this.#limited = limited;
     this.#signal = signal;
-    if (signal?.aborted) this.aborted(signal);
-    else if (signal !== undefined) listenToAbort(signal, this);
+    if (signal !== undefined) {
+      if (isAborted(signal)) this.aborted(abortReason(signal));
+      else listenToAbort(signal, this);
+    }
     if (deadline !== 0) {
       this.#timer = new DeadlineTimer(this);
       this.#timer.start(deadline);
     }
   }
 
-  aborted(signal: AbortSignal): void {
-    this.#limited.limitReached(signal.reason, false);
+  aborted(reason: unknown): void {
+    this.#limited.limitReached(reason, false);
   }
 
   expire(): void {

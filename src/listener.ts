@@ -15,7 +15,8 @@ import {
 } from "./checks.ts";
 import { checkPath } from "./connect.ts";
 import { CancelledError, codeOf, endpoint, SocketError, TimeoutError } from "./errors.ts";
-import { current, Fiber, startFiber } from "./fiber.ts";
+import { current, Fiber, type Named, startFiber } from "./fiber.ts";
+import { isInstance } from "./foreign_values.ts";
 import { addressesOf, checkName, literalVersion } from "./names.ts";
 import { core } from "./native.ts";
 import { immediate } from "./parking.ts";
@@ -100,8 +101,8 @@ abstract class SocketFiber<T> extends Fiber<T> {
   readonly socket: Socket;
   protected readonly listener: Listener;
 
-  constructor(name: string, socket: Socket, listener: Listener) {
-    super(name);
+  constructor(named: Named, socket: Socket, listener: Listener) {
+    super(named);
     this.socket = socket;
     this.listener = listener;
   }
@@ -114,6 +115,10 @@ abstract class SocketFiber<T> extends Fiber<T> {
 
 /** A handler's, with the connection that is closed when it ends. */
 class ConnectionFiber extends SocketFiber<unknown> {
+  override get name(): string {
+    return super.name || "connection";
+  }
+
   protected override onEnd(): void {
     this.listener.handlerEnded(this);
     if (this.state === "failed") this.socket.rememberRemote();
@@ -122,9 +127,9 @@ class ConnectionFiber extends SocketFiber<unknown> {
 
   protected override takesFailure(error: unknown): boolean {
     const isWeather =
-      error instanceof SocketError ||
-      error instanceof TimeoutError ||
-      error instanceof CancelledError;
+      isInstance(error, SocketError) ||
+      isInstance(error, TimeoutError) ||
+      isInstance(error, CancelledError);
     return this.listener.report(error, this.socket) || isWeather;
   }
 }
@@ -137,7 +142,7 @@ class HandshakeFiber extends SocketFiber<void> {
 
   protected override takesFailure(error: unknown): boolean {
     if (this.listener.closed) return true;
-    const isWeather = error instanceof SocketError || error instanceof TimeoutError;
+    const isWeather = isInstance(error, SocketError) || isInstance(error, TimeoutError);
     return this.listener.report(error, this.socket) || isWeather;
   }
 }
@@ -378,7 +383,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
       else this.#unclaimed.push(socket);
       return;
     }
-    const fiber = new ConnectionFiber(this.#handler.name || "connection", socket, this);
+    const fiber = new ConnectionFiber(this.#handler, socket, this);
     this.#handlers.add(fiber);
     this.#inContext(startFiber<unknown, Socket>, fiber, this.#handler, socket);
   }

@@ -68,7 +68,8 @@ export function stats(): Stats {
 export function dump(): string {
   const time = core.now();
   const lines: string[] = [];
-  for (const fiber of fibers()) {
+  // A name may be a getter of the program's, which does what it likes with fibers.
+  for (const fiber of [...fibers()]) {
     const owner = scopeOwner(fiber);
     const isShownElsewhere = owner === outside || (owner instanceof Fiber && !owner.hasEnded);
     if (!isShownElsewhere) describeTree([fiber], 0, time, lines);

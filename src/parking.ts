@@ -2,7 +2,7 @@
 
 import { Status } from "./abi.ts";
 import { core } from "./native.ts";
-import { delist, enlist, spend } from "./scheduler.ts";
+import { delist, enlist, notParked, spend } from "./scheduler.ts";
 import { Wait } from "./wait.ts";
 
 /** Waits for a turn with a result that is known already. */
@@ -31,11 +31,17 @@ class TurnWait<T> extends Wait<T> {
  * the caller has taken is not lost by that: a yield is a wake-up already, which nothing can interrupt.
  */
 export function immediate<T>(result: T | Promise<T>, syscall: string): Promise<T> {
-  if (spend()) return Promise.resolve(result);
-  const waiter = core.yield();
-  if (waiter < 0) return Promise.resolve(result);
-  return new TurnWait(result, syscall).park(waiter);
+  const waiter = spend() ? notParked : core.yield();
+  if (waiter >= 0) return new TurnWait(result, syscall).park(waiter);
+  try {
+    return Promise.resolve(result);
+  } catch (error) {
+    // A promise of the program's own, in a channel for example, whose `constructor` has thrown.
+    return Promise.reject(error);
+  }
 }
+
+function ignore(): void {}
 
 /**
  * Waits for other fibers, not for the core: without a deadline it is no waiter there, for a trip
@@ -55,6 +61,7 @@ export abstract class ParkingWait<T> extends Wait<T> {
   }
 
   finish(result: T | PromiseLike<T>): void {
+    if (this.#hasResult || this.isSettled) return;
     delist(this);
     if (spend()) {
       this.succeed(result as T);
@@ -71,13 +78,20 @@ export abstract class ParkingWait<T> extends Wait<T> {
     enlist(this, waiter);
   }
 
-  /** Its owner is cancelled. */
-  interrupt(): void {
+  /** As `finish`, for an error. It may be a turn until somebody hears of it. */
+  finishWithError(error: unknown): void {
+    const rejection = Promise.reject(error);
+    rejection.catch(ignore);
+    this.finish(rejection);
+  }
+
+  override interrupt(): Wait<unknown>[] | undefined {
     this.failNow(Status.cancelled);
+    return undefined;
   }
 
   failNow(status: number): void {
-    if (this.#hasResult) return;
+    if (this.#hasResult || this.isSettled) return;
     this.forget();
     delist(this);
     this.fail(this.errorOf(status));

@@ -31,7 +31,7 @@ export interface Parked {
   waiter: number;
   /** Whether the process stays alive for it. */
   readonly keepsAlive: boolean;
-  /** Called once for each time that it was parked. Must not throw. */
+  /** Called once for each time that it was parked. */
   wake(status: number): void;
 }
 
@@ -252,7 +252,11 @@ function dispatch(count: number): void {
   ringNext = Shared.wakeupInt32;
   ringEnd = ringNext + 2 * count;
   if (sharedUint32[Shared.tlsNoticesUint32] !== 0) {
-    takeNotices();
+    try {
+      takeNotices();
+    } catch (error) {
+      reportError(error);
+    }
     drainMicrotasks();
   }
   dispatchRest();
@@ -272,7 +276,12 @@ function dispatchRest(): void {
       parked[waiter] = undefined;
       wait.waiter = notParked;
       if (wait.keepsAlive) holds--;
-      wait.wake(status);
+      try {
+        wait.wake(status);
+      } catch (error) {
+        // Those behind it in the ring are woken all the same.
+        reportError(error);
+      }
     }
     drainMicrotasks();
   }

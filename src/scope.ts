@@ -4,13 +4,15 @@
  * without ending what runs around it.
  */
 
+import { abortReason, isAborted } from "./abort_signals.ts";
 import { checkedDeadline, checkedSignal, checkOptions, typeMistake } from "./checks.ts";
 import { CancelledError, type ErrorDetails, TimeoutError } from "./errors.ts";
 import { checkSpawn, Fiber, type Named, nameOf, type SpawnOptions, startFiber } from "./fiber.ts";
+import { isInstance } from "./foreign_values.ts";
 import { type Limited, Limits } from "./limits.ts";
 import { core } from "./native.ts";
 import { ParkingWait } from "./parking.ts";
-import { cancelledRunning, type WaitOwner } from "./wait.ts";
+import { cancelledRunning, interruptAll, type Wait, type WaitOwner } from "./wait.ts";
 
 export interface ScopeOptions {
   /** Shown by `dump()` and by errors; the body function's name if not given. */
@@ -88,12 +90,20 @@ export class Scope implements Limited {
    * has returned one all the same, and rejects with a `CancelledError` if not.
    */
   cancel(reason?: unknown): void {
-    if (this.#isCancelled || this.#hasEnded) return;
+    interruptAll(this.becomeCancelled(reason));
+  }
+
+  /** @internal Begins the cancellation, and returns the waits that are to be interrupted by it. */
+  becomeCancelled(reason: unknown): Wait<unknown>[] {
+    const waits: Wait<unknown>[] = [];
+    if (this.#isCancelled || this.#hasEnded) return waits;
     this.#isCancelled = true;
     this.#cancelReason = reason;
-    for (let member = this.#first; member !== undefined; member = member.nextMember) {
-      member.cancelAsMember(reason);
+    // Abort listeners may end some of them.
+    for (const member of [...this.members()]) {
+      for (const wait of member.becomeCancelledAsMember(reason)) waits.push(wait);
     }
+    return waits;
   }
 
   /** @internal Runs the body, and waits until it and all that it has spawned have ended. */
@@ -113,15 +123,14 @@ export class Scope implements Limited {
   }
 
   /** @internal */
-  cancelFromOutside(reason: unknown): void {
-    if (this.#isCancelled) return;
-    this.#isCutShort = true;
-    this.cancel(reason);
+  becomeCancelledFromOutside(reason: unknown): Wait<unknown>[] {
+    if (!this.#isCancelled) this.#isCutShort = true;
+    return this.becomeCancelled(reason);
   }
 
   /** @internal */
   limitReached(reason: unknown, isLate: boolean): void {
-    if (!isLate) this.cancelFromOutside(reason);
+    if (!isLate) interruptAll(this.becomeCancelledFromOutside(reason));
     // The deadline of a scope that is being ended already ends nothing more.
     else if (!this.#isCancelled) this.fail(reason);
   }
@@ -174,7 +183,7 @@ export class Scope implements Limited {
   }
 
   /** @internal */
-  *members(): Generator<Fiber<unknown>> {
+  *members(): Generator<MemberFiber<unknown>> {
     for (let member = this.#first; member !== undefined; member = member.nextMember) yield member;
   }
 
@@ -202,14 +211,9 @@ export class Scope implements Limited {
     const error = this.#hasFailed
       ? withSuppressed(this.#error, this.#suppressed, this.title)
       : new CancelledError(this.#cancelReason, details(this));
-    const rejection = Promise.reject(error);
-    // The wait may have to stand in line; whoever awaits the scope learns of the error then.
-    rejection.catch(ignore);
-    this.wait!.finish(rejection);
+    this.wait!.finishWithError(error);
   }
 }
-
-function ignore(): void {}
 
 const ordinary = { configurable: true, enumerable: true, writable: true };
 
@@ -222,13 +226,19 @@ function withSuppressed(first: unknown, others: Set<unknown> | undefined, title:
   return new AggregateError([first, ...others], `several fibers of ${title} have failed`);
 }
 
+/** How long a list that an error carries already may be, for more to be added. */
+const mostSuppressed = 1000;
+
 /** Lists errors on another one, if that can carry a list. */
 function suppressOn(first: unknown, others: Set<unknown>): boolean {
   try {
-    if (!(first instanceof Error)) return false;
-    const { suppressed } = first as { suppressed?: unknown };
-    if (suppressed !== undefined && !Array.isArray(suppressed)) return false;
-    const value = [...(suppressed ?? []), ...others];
+    if (!isInstance(first, Error)) return false;
+    const { suppressed = [] } = first as { suppressed?: unknown };
+    if (!Array.isArray(suppressed)) return false;
+    // One error that is thrown again and again must not gather them without an end.
+    const { length } = suppressed;
+    if (length > mostSuppressed) return false;
+    const value = Array.from({ length }, (_, index) => suppressed[index]).concat([...others]);
     return Reflect.defineProperty(first, "suppressed", { ...ordinary, value });
   } catch {
     // A getter or a proxy threw. The scope has to end all the same.
@@ -251,8 +261,8 @@ export class MemberFiber<T> extends Fiber<T> {
   }
 
   /** @internal */
-  cancelAsMember(reason: unknown): void {
-    this.cancel(reason);
+  becomeCancelledAsMember(reason: unknown): Wait<unknown>[] {
+    return this.becomeCancelled(reason);
   }
 
   /** The scope takes every failure: it is the scope's own then. */
@@ -268,12 +278,12 @@ export class MemberFiber<T> extends Fiber<T> {
 
 /** Stands for the scope: whoever cancels it cancels the scope. */
 class BodyFiber extends MemberFiber<unknown> {
-  override cancel(reason?: unknown): void {
-    this.scope.cancel(reason);
+  override becomeCancelled(reason: unknown): Wait<unknown>[] {
+    return this.scope.becomeCancelled(reason);
   }
 
-  override cancelAsMember(reason: unknown): void {
-    super.cancel(reason);
+  override becomeCancelledAsMember(reason: unknown): Wait<unknown>[] {
+    return super.becomeCancelled(reason);
   }
 }
 
@@ -294,8 +304,9 @@ export class ScopeWait extends ParkingWait<unknown> {
 
   override forget(): void {}
 
-  override interrupt(): void {
-    if (!this.#isShielded) this.scope.cancelFromOutside(this.owner.cancelReason);
+  override interrupt(): Wait<unknown>[] | undefined {
+    if (this.#isShielded) return undefined;
+    return this.scope.becomeCancelledFromOutside(this.owner.cancelReason);
   }
 }
 
@@ -314,7 +325,9 @@ export function runScope<S extends Scope>(
   const signal = checkedSignal(options?.signal);
   const cancelled = cancelledRunning();
   if (cancelled !== undefined) throw new CancelledError(cancelled.cancelReason, details(scope));
-  if (signal?.aborted) throw new CancelledError(signal.reason, details(scope));
+  if (signal !== undefined && isAborted(signal)) {
+    throw new CancelledError(abortReason(signal), details(scope));
+  }
   if (deadline !== 0 && deadline <= core.now()) throw new TimeoutError(details(scope));
   return scope.run(body as (scope: Scope) => unknown, signal, deadline);
 }

@@ -124,6 +124,17 @@ export abstract class Wait<T> implements Parked {
 
   abstract wake(status: number): void;
 
+  /** Whether it is over: what ends a wait that is over changes nothing. */
+  get isSettled(): boolean {
+    return this.#settle === undefined;
+  }
+
+  /** Its owner is cancelled. Returns waits, if any, that are to be interrupted in its place. */
+  interrupt(): Wait<unknown>[] | undefined {
+    interrupt(this, Status.cancelled);
+    return undefined;
+  }
+
   /** Parks for the first time. The waiter may be a negated status instead: the call has failed. */
   park(waiter: number): Promise<T> {
     if (waiter < 0) return Promise.reject(this.errorOf(-waiter));
@@ -159,14 +170,20 @@ export abstract class Wait<T> implements Parked {
   }
 
   succeed(value: T): void {
+    const settle = this.#settle;
+    if (settle === undefined) return;
+    this.#settle = undefined;
     this.#leave();
-    this.#settle!(value);
+    settle(value);
   }
 
   fail(error: unknown): void {
+    const settle = this.#settle;
+    if (settle === undefined) return;
+    this.#settle = undefined;
     this.#leave();
     if (keepsSites) addSite(error, this);
-    this.#settle!(Promise.reject(error));
+    settle(Promise.reject(error));
   }
 
   /** The error that a status of the core stands for. */
@@ -184,6 +201,27 @@ export abstract class Wait<T> implements Parked {
     if (next !== undefined) next.previous = previous;
     this.next = undefined;
     this.previous = undefined;
+  }
+}
+
+/** The waits of an owner, the newest first. */
+export function waitsOf(owner: WaitOwner): Wait<unknown>[] {
+  const waits: Wait<unknown>[] = [];
+  for (let wait = owner.waits; wait !== undefined; wait = wait.next) waits.push(wait);
+  return waits;
+}
+
+/**
+ * Interrupts waits, in their order. That runs code of the program's, which may end those that are still to
+ * come. Scopes in scopes may be deeper than the stack.
+ */
+export function interruptAll(waits: readonly Wait<unknown>[]): void {
+  const remaining = waits.toReversed();
+  for (let wait = remaining.pop(); wait !== undefined; wait = remaining.pop()) {
+    if (wait.isSettled) continue;
+    const further = wait.interrupt();
+    if (further === undefined) continue;
+    for (let next = further.pop(); next !== undefined; next = further.pop()) remaining.push(next);
   }
 }
 

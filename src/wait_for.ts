@@ -1,6 +1,7 @@
 /** Waiting for promises that are not plait's. */
 
 import { checkedDeadline, typeMistake } from "./checks.ts";
+import { follow, isInstance } from "./foreign_values.ts";
 import { ParkingWait } from "./parking.ts";
 import { refusal } from "./wait.ts";
 
@@ -18,12 +19,13 @@ class PromiseWait<T> extends ParkingWait<T> {
   }
 
   follow(promise: PromiseLike<T>): void {
-    Promise.resolve(promise).then(
+    follow(
+      promise,
       (value) => {
         if (!this.#isForgotten) this.finish(value);
       },
-      (error: unknown) => {
-        if (!this.#isForgotten) this.finish(Promise.reject(error));
+      (error) => {
+        if (!this.#isForgotten) this.finishWithError(error);
       },
     );
   }
@@ -47,7 +49,7 @@ export async function waitFor<T>(promise: PromiseLike<T>, deadline?: number): Pr
   const refused = refusal(syscall, until);
   if (refused !== undefined) {
     // What only begins when somebody listens to it is not begun; an error of what has begun is nobody's.
-    if (promise instanceof Promise) promise.catch(ignore);
+    if (isInstance(promise, Promise)) follow(promise, ignore, ignore);
     throw refused;
   }
   const wait = new PromiseWait<T>();

@@ -4,6 +4,8 @@
  * waits have to: so it is for whoever looks for a mistake, with `PLAIT_STACKS=1`.
  */
 
+import { isInstance, propertyOf, textOf } from "./foreign_values.ts";
+
 /** Whether anybody wants to know. */
 export const keepsSites = (process.env.PLAIT_STACKS ?? "") !== "";
 
@@ -14,7 +16,9 @@ const ownFolder = import.meta.file === "wait_sites.ts" ? `${import.meta.dir}/` :
 
 /** Remembers where a wait has begun. */
 export function keepSite(wait: object): void {
-  const frames = new Error().stack?.split("\n").filter((line) => /^ +at /.test(line)) ?? [];
+  const frames = stackOf(new Error())
+    .split("\n")
+    .filter((line) => /^ +at /.test(line));
   const isTheirs = (frame: string): boolean =>
     !/\((?:unknown|native|node:[^)]*)\)$/.test(frame) &&
     (ownFolder === undefined || !frame.includes(ownFolder));
@@ -29,7 +33,14 @@ export function siteOf(wait: object): string {
 /** Puts where it was waited below where the error was made. */
 export function addSite(error: unknown, wait: object): void {
   const frames = sites.get(wait);
-  if (frames === undefined || !(error instanceof Error)) return;
-  const [message] = (error.stack ?? String(error)).split(/\n +at /, 1);
-  error.stack = [message, ...frames].join("\n");
+  if (frames === undefined || !isInstance(error, Error)) return;
+  const [message] = (stackOf(error) || textOf(error)).split(/\n +at /, 1);
+  const value = [message, ...frames].join("\n");
+  Reflect.defineProperty(error, "stack", { value, configurable: true, writable: true });
+}
+
+/** `Error.prepareStackTrace` may be the program's, and return anything. */
+function stackOf(error: Error): string {
+  const stack = propertyOf(error, "stack");
+  return typeof stack === "string" ? stack : "";
 }

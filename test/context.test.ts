@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { AsyncLocalStorage } from "node:async_hooks";
-import { connect, listen, sleep, spawn, yieldNow } from "../index.ts";
+import { connect, current, deadline, listen, now, park, sleep, spawn, yieldNow } from "../index.ts";
 
 const storage = new AsyncLocalStorage<string>();
 
@@ -41,4 +41,23 @@ test("handlers have the context of listen's caller, not that of whoever's turn a
     }).join(),
   );
   expect(stores).toEqual(["listener", "listener"]);
+});
+
+test("what a turn does has not the context of the code for which the turn has come", async () => {
+  const seen: unknown[] = [];
+  // Long enough for the turns of earlier tests to be over: this one has to be brought about.
+  await Bun.sleep(50);
+  const until = deadline(100);
+  const late = spawn(() => park(), { deadline: until });
+  late.signal.addEventListener("abort", () => seen.push(storage.getStore(), current()));
+  await storage.run("whoever yields", () =>
+    spawn(async () => {
+      // The deadline has passed when the turn comes that the yield brings about.
+      Bun.sleepSync(Math.max(until - now(), 0) + 5);
+      await yieldNow();
+    }).join(),
+  );
+  expect(late.isCancelled).toBe(true);
+  expect(seen).toEqual([undefined, undefined]);
+  await late.join().catch(() => {});
 });

@@ -169,6 +169,24 @@ test("callers of accept are served in the order of their calls", async () => {
   expect(order).toEqual([0, 1, 2, 3]);
 });
 
+test("connections that come all at once are not all accepted before anybody is served", async () => {
+  await using listener = await listen({ host: "127.0.0.1", port: 0 });
+  const target = { host: "127.0.0.1", port: listener.port };
+  const clients = await Promise.all(Array.from({ length: 300 }, () => connect(target)));
+  // They are in the backlog until somebody accepts. How many have been when one goes on?
+  const accepted: number[] = [];
+  const servers = await Promise.all(
+    clients.map(async () => {
+      const socket = await listener.accept();
+      accepted.push(listener.connections);
+      return socket;
+    }),
+  );
+  for (const socket of [...clients, ...servers]) socket.reset();
+  expect(accepted[0]).toBeLessThan(100);
+  expect(accepted.at(-1)).toBe(300);
+});
+
 test("a deadline ends accept in time, and takes no connection away", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 });
   let least = Number.POSITIVE_INFINITY;

@@ -260,6 +260,20 @@ describe("race", () => {
     expect(discarded).toEqual(["late"]);
   });
 
+  test("keeps all errors of clean-up when its caller is cancelled", async () => {
+    const errors = [new Error("first"), new Error("second"), new Error("third")];
+    const bodies = errors.map((error) => () => park().catch(() => Promise.reject(error)));
+    for (const gather of [race, any]) {
+      const caller = spawn(() => gather(bodies));
+      caller.cancel("shutting down");
+      const error = await failureOf(caller.join());
+      expect(error).toBe(errors[0]!);
+      const { suppressed, ...rest } = error as unknown as { suppressed: unknown };
+      expect([suppressed, rest]).toEqual([errors.slice(1), {}]);
+      delete (error as { suppressed?: unknown }).suppressed;
+    }
+  });
+
   test("of none is a mistake", async () => {
     expectMistake(await mistakeIn(() => race([])), RangeError, /at least one/);
     expectMistake(await mistakeIn(() => any([])), RangeError, /at least one/);

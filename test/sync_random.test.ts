@@ -13,6 +13,7 @@ import {
   TimeoutError,
   yieldNow,
 } from "../index.ts";
+import { Interference } from "./support/interference.ts";
 import { Random } from "./support/random.ts";
 import {
   ChannelGame,
@@ -131,4 +132,21 @@ describe("a thousand fibers at random work with all of them", () => {
   test("lose nothing and all end", () => withSeed(free), 20_000);
 
   test("in the blocking driver as well", () => block(() => withSeed(free)), 20_000);
+});
+
+/**
+ * Few at a time, so that what a listener hands over is often for the fiber that is being cancelled. The
+ * rounds go on beside each other.
+ */
+async function interfered(random: Random): Promise<void> {
+  const games = Array.from({ length: players / 10 }, () => new Interference(random));
+  await Promise.all(games.map((game) => game.play(10, movesOfEach / 2)));
+  expect(games.flatMap(({ mistakes }) => mistakes)).toEqual([]);
+  expect(games.reduce((sum, game) => sum + game.interferences, 0)).toBeGreaterThan(200);
+}
+
+describe("a thousand fibers whose abort listeners interfere with each other", () => {
+  test("lose nothing and all end", () => withSeed(interfered), 20_000);
+
+  test("in the blocking driver as well", () => block(() => withSeed(interfered)), 20_000);
 });

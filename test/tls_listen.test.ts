@@ -208,6 +208,26 @@ describe.skipIf(!isInstalled("openssl"))("listeners with TLS", () => {
     });
   });
 
+  test("close what nobody has accepted when they are closed", async () => {
+    const { sockets } = stats();
+    const listener = await serveTls();
+    const callers = Array.from({ length: 3 }, () => spawn(() => listener.accept()));
+    const target = { host: "127.0.0.1", port: listener.port };
+    const clients = await Promise.all(callers.map(() => connect(target)));
+    await pollUntil("all are accepted", () => listener.connections === 3);
+    for (const caller of callers) caller.cancel();
+    for (const client of clients) await client.startTls({ ca: made.root }, deadline(4000));
+    await pollUntil("all handshakes have ended", () => !dump().includes("handshake"));
+    expect(listener.connections).toBe(3);
+    await listener.close();
+    expect(listener.connections).toBe(0);
+    for (const client of clients) {
+      expect(await client.next(deadline(4000))).toBeNull();
+      client.close();
+    }
+    await pollUntil("nothing is left", () => stats().sockets <= sockets);
+  });
+
   test("close what has not ended its handshake when they are closed", async () => {
     const errors: unknown[] = [];
     const options = { onError: (error: unknown) => errors.push(error) };

@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { MessagePort, Worker } from "node:worker_threads";
 import { TimeoutError } from "../errors.ts";
+import { textOf } from "../foreign_values.ts";
 import { core } from "../native.ts";
 import { ParkingWait } from "../parking.ts";
 import { workerThreads } from "../threads.ts";
@@ -33,7 +34,7 @@ export class WorkerError extends Error {
     place = "",
   ) {
     const how = failure === undefined ? `ended with exit code ${exitCode}` : "died";
-    const why = failure === undefined ? "" : `: ${String(failure.error)}`;
+    const why = failure === undefined ? "" : `: ${textOf(failure.error)}`;
     super(`worker ${worker} has ${how} ${place}`.trimEnd() + why, { cause: failure?.error });
     this.worker = worker;
     this.exitCode = exitCode;
@@ -176,14 +177,15 @@ export class Member {
         this.#takeQuestion(report.id)?.finish(report.value);
         return;
       case "refusal":
-        this.#takeQuestion(report.id)?.finish(Promise.reject(errorOf(report.error)));
+        this.#takeQuestion(report.id)?.finishWithError(errorOf(report.error));
     }
   }
 
   #endStart(failure: { error: unknown } | undefined): void {
     const wait = this.#starting;
     this.#starting = undefined;
-    wait?.finish(failure === undefined ? undefined : Promise.reject(failure.error));
+    if (failure === undefined) wait?.finish();
+    else wait?.finishWithError(failure.error);
   }
 
   #takeQuestion(id: number): WorkerWait<unknown> | undefined {
@@ -216,7 +218,7 @@ export class Member {
     const path = Bun.fileURLToPath(this.#host.module);
     const isBundle = workerScript() === undefined;
     // The module's own error says all there is to say, unless there is no module.
-    const isMissing = isBundle && String(failure?.error).includes(`Cannot find module '${path}'`);
+    const isMissing = isBundle && textOf(failure?.error).includes(`Cannot find module '${path}'`);
     if (failure !== undefined && !isMissing) return failure.error;
     const hint = isBundle
       ? "; in a bundle it is an entry point of its own, and must import plait"

@@ -3,6 +3,7 @@
 import type { MessagePort } from "node:worker_threads";
 import type { DumpSignal } from "../dump_signal.ts";
 import { CancelledError, SocketError, TimeoutError } from "../errors.ts";
+import { isInstance, propertyOf, textOf } from "../foreign_values.ts";
 import type { ListenOptions } from "../listener.ts";
 import { TlsError } from "../tls/errors.ts";
 import type { TlsOptions } from "../tls/options.ts";
@@ -61,32 +62,90 @@ export type ErrorReport =
 
 const namesOfOthers = ["cause", "error", "errors", "suppressed"] as const;
 
-export function reportOf(error: unknown, seen = new Set<unknown>()): ErrorReport {
-  // A chain of causes may lead back to its start.
-  if (!(error instanceof Error) || seen.has(error))
-    return { isError: false, value: cloneOf(error) };
-  seen.add(error);
+/** As many errors are told of one, and so deep: what it leads to may have no end. */
+const mostErrors = 1000;
+const deepest = 50;
+
+export function reportOf(error: unknown): ErrorReport {
+  return new Reporter().report(error, 0);
+}
+
+class Reporter {
+  readonly #seen = new Set<unknown>();
+  #left = mostErrors;
+
+  report(error: unknown, depth: number): ErrorReport {
+    this.#left--;
+    // A chain of causes may lead back to its start.
+    if (!isInstance(error, Error) || this.#seen.has(error)) {
+      return { isError: false, value: cloneOf(error) };
+    }
+    if (depth === deepest || this.#left < 0) return { isError: false, value: textOf(error) };
+    this.#seen.add(error);
+    const stack = propertyOf(error, "stack");
+    return {
+      isError: true,
+      name: textOf(propertyOf(error, "name")),
+      message: textOf(propertyOf(error, "message")),
+      stack: typeof stack === "string" ? stack : undefined,
+      details: detailsOf(error),
+      others: this.#othersOf(error, depth + 1),
+      certificate: certificateOf(error),
+    };
+  }
+
+  #othersOf(error: Error, depth: number): Record<string, ErrorReport | ErrorReport[]> {
+    const others: Record<string, ErrorReport | ErrorReport[]> = {};
+    for (const name of namesOfOthers) {
+      const other = propertyOf(error, name);
+      const list = listIn(other, this.#left);
+      if (list !== undefined) others[name] = list.map((item) => this.report(item, depth));
+      else if (other !== undefined) others[name] = this.report(other, depth);
+    }
+    return others;
+  }
+}
+
+/** The first items of an array; undefined if it is none. */
+function listIn(value: unknown, most: number): unknown[] | undefined {
+  try {
+    if (!Array.isArray(value)) return undefined;
+    const length = Math.max(Math.min(value.length, most), 0);
+    return Array.from({ length }, (_, index) => value[index]);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What an error has beside what all errors have, as far as it is no object. */
+function detailsOf(error: Error): Record<string, unknown> {
   const details: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(error)) {
-    if (!["function", "object", "symbol"].includes(typeof value)) details[name] = value;
+  try {
+    for (const name of Object.keys(error)) {
+      const value = propertyOf(error, name);
+      if (!["function", "object", "symbol"].includes(typeof value)) details[name] = value;
+    }
+  } catch {
+    // A proxy does not tell.
   }
-  const others: Record<string, ErrorReport | ErrorReport[]> = {};
-  for (const name of namesOfOthers) {
-    const other = (error as unknown as Record<string, unknown>)[name];
-    if (Array.isArray(other)) others[name] = other.map((item) => reportOf(item, seen));
-    else if (other !== undefined) others[name] = reportOf(other, seen);
+  return details;
+}
+
+function certificateOf(error: Error): Uint8Array | undefined {
+  if (!isInstance(error, TlsError)) return undefined;
+  try {
+    const der = error.certificate?.raw;
+    return der && new Uint8Array(der);
+  } catch {
+    return undefined;
   }
-  const { name, message, stack } = error;
-  const der = error instanceof TlsError ? error.certificate?.raw : undefined;
-  const certificate = der && new Uint8Array(der);
-  return { isError: true, name, message, stack, details, others, certificate };
 }
 
 function cloneOf(value: unknown): unknown {
   try {
     return structuredClone(value);
   } catch {
-    return String(value);
+    return textOf(value);
   }
 }
 

@@ -173,10 +173,7 @@ class SendWait<T> extends QueuedWait<void> {
   }
 
   refuse(): void {
-    const rejection = Promise.reject(new ChannelClosedError(sending));
-    // It may be a turn until the sender hears of it.
-    rejection.catch(() => {});
-    this.finish(rejection);
+    this.finishWithError(new ChannelClosedError(sending));
   }
 }
 

@@ -1,5 +1,6 @@
 /** Waits in the order in which they came, each of which may leave from wherever it stands. */
 
+import { assert } from "../asserts.ts";
 import { core } from "../native.ts";
 import { ParkingWait } from "../parking.ts";
 
@@ -60,6 +61,9 @@ export class WaitQueue<W extends Queued> {
 
   remove(wait: Queued): void {
     const { before, after } = wait;
+    const isMember = before !== undefined || this.#first === wait;
+    assert(isMember, "a wait leaves a queue that it is not in");
+    if (!isMember) return;
     if (before === undefined) this.#first = after;
     else before.after = after;
     if (after === undefined) this.#last = before;

@@ -2,6 +2,7 @@
 
 import { Status, TlsText, WaitKind } from "../abi.ts";
 import { codeOf, type ErrorDetails, SocketError } from "../errors.ts";
+import { follow, isInstance } from "../foreign_values.ts";
 import { core } from "../native.ts";
 import { ParkingWait } from "../parking.ts";
 import { interrupt } from "../scheduler.ts";
@@ -190,9 +191,10 @@ async function choose(socket: Socket, context: TlsContext, deadline: number): Pr
   let id = 0;
   try {
     let choice = context.chooseByName?.(name);
-    if (choice instanceof Promise) {
+    if (isInstance(choice, Promise)) {
       const wait = new ChoiceWait(socket);
-      choice.then(
+      follow(
+        choice,
         (value) => wait.settle(() => value),
         (error: unknown) =>
           wait.settle(() => {
