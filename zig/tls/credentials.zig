@@ -85,10 +85,17 @@ pub fn addAuthorities(context: *Context, bytes: []const u8) ?Status {
     return forEachCertificate(bytes, context, useAuthority);
 }
 
-fn useAuthority(context: *Context, certificate: *openssl.Certificate, _: usize) bool {
-    const raw = context.raw.?;
-    if (openssl.X509_STORE_add_cert(openssl.SSL_CTX_get_cert_store(raw), certificate) != 1) return false;
-    return openssl.SSL_CTX_add_client_CA(raw, certificate) == 1;
+fn useAuthority(context: *Context, certificate: *openssl.Certificate, place: usize) bool {
+    return useTrust(context, certificate, place) and openssl.SSL_CTX_add_client_CA(context.raw.?, certificate) == 1;
+}
+
+/// Trust anchors of clients, which a server does not name.
+pub fn addTrust(context: *Context, bytes: []const u8) ?Status {
+    return forEachCertificate(bytes, context, useTrust);
+}
+
+fn useTrust(context: *Context, certificate: *openssl.Certificate, _: usize) bool {
+    return openssl.X509_STORE_add_cert(openssl.SSL_CTX_get_cert_store(context.raw.?), certificate) == 1;
 }
 
 /// Lists of revoked certificates. From here on every certificate of a chain needs its issuer's list.
