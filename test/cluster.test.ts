@@ -119,6 +119,15 @@ test("what handlers throw is told in the main thread, with its class and all tha
   expect(subject.cluster.restarts).toBe(0);
 });
 
+test("errors with names that every object has are told as errors", async () => {
+  await using subject = await Subject.start({ workers: 1 });
+  await (await subject.client()).askForTheEnd("throw strange names");
+  await pollUntil("they are reported", () => subject.errors.length === 1);
+  const { errors } = subject.errors[0]!.error as AggregateError;
+  expect(errors.map(({ name }) => name)).toEqual(["constructor", "__proto__", "toString"]);
+  for (const error of errors) expect(error).toBeInstanceOf(Error);
+});
+
 test("errors with others on them are told with these", async () => {
   await using subject = await Subject.start({ workers: 1 });
   await (await subject.client()).askForTheEnd("refused twice");

@@ -40,6 +40,10 @@ async function fail(error: Error): Promise<never> {
   throw error;
 }
 
+function named(name: string): Error {
+  return Object.assign(new Error("strange"), { name });
+}
+
 export default async function serve(socket: Socket): Promise<void> {
   for await (const line of linesOf(socket)) await obey(line, socket);
 }
@@ -62,6 +66,8 @@ async function obey(command: string, socket: Socket): Promise<void> {
       return;
     case "throw":
       throw new RangeError("thrown by a handler");
+    case "throw strange names":
+      throw new AggregateError([named("constructor"), named("__proto__"), named("toString")]);
     case "refused":
       // Nobody listens at port 1, and the error says so.
       await connect({ host: "127.0.0.1", port: 1 });
