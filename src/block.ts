@@ -20,12 +20,12 @@ export function block<T>(main: () => T | PromiseLike<T>): T {
       "block() would stop every fiber of this thread: it cannot be called inside one",
     );
   }
-  let outcome: { value: T } | { error: unknown } | undefined;
+  let outcome: { value: T; hasFailed: false } | { error: unknown; hasFailed: true } | undefined;
   const supervise = async (): Promise<void> => {
     try {
-      outcome = { value: await main() };
+      outcome = { value: await main(), hasFailed: false };
     } catch (error) {
-      outcome = { error };
+      outcome = { error, hasFailed: true };
     }
   };
   const fiber = new Fiber<void>(nameOf(main) || "main");
@@ -39,6 +39,6 @@ export function block<T>(main: () => T | PromiseLike<T>): T {
       "block(): nothing is left that could wake a fiber: they wait for each other, or for what needs Bun's event loop",
     );
   }
-  if ("error" in outcome) throw outcome.error;
+  if (outcome.hasFailed) throw outcome.error;
   return outcome.value;
 }

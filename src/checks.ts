@@ -88,12 +88,53 @@ export function refuseOptions<Options extends object>(
   }
 }
 
-/** Refuses options that are misspelt or belong elsewhere, which would otherwise go unnoticed. */
-export function checkOptions(options: object, known: ReadonlySet<string>, what: string): void {
-  if (typeof options !== "object" || options === null) {
+/**
+ * The options that a caller has given, as plait reads them: a copy of the object's own properties, each
+ * read once, without those that are undefined. The copy has no prototype, so that a property that
+ * something has added to `Object.prototype` is never taken for an option. Objects with optional properties
+ * that plait itself makes of options have none either.
+ *
+ * @throws {TypeError} for options that are misspelt or belong elsewhere, and for those that the object
+ *   inherits from a class or another object: they would go unnoticed
+ */
+export function ownOptions<Options extends object>(
+  options: Options,
+  known: ReadonlySet<string>,
+  what: string,
+): Options {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
     throw typeMistake(`${what} takes an object of options`);
   }
-  for (const name of Object.keys(options)) {
-    if (!known.has(name)) throw typeMistake(`${what} has no option "${name}"`);
+  refuseInherited(options, known, what);
+  const own: Record<string, unknown> = Object.create(null);
+  for (const name of Object.getOwnPropertyNames(options)) {
+    if (known.has(name)) {
+      const value = (options as Record<string, unknown>)[name];
+      if (value !== undefined) own[name] = value;
+    } else if (Object.prototype.propertyIsEnumerable.call(options, name)) {
+      throw typeMistake(`${what} has no option "${name}"`);
+    }
+  }
+  return own as Options;
+}
+
+/** Options that nobody has given. */
+export function noOptions<Options extends object>(): Options {
+  return Object.create(null) as Options;
+}
+
+/** Options of several objects, of which a later one goes before an earlier one. */
+export function joinedOptions<Options extends object>(...parts: Partial<Options>[]): Options {
+  return Object.assign(noOptions<Options>(), ...parts) as Options;
+}
+
+function refuseInherited(options: object, known: ReadonlySet<string>, what: string): void {
+  let owner: object | null = Object.getPrototypeOf(options);
+  for (; owner !== null && owner !== Object.prototype; owner = Object.getPrototypeOf(owner)) {
+    for (const name of known) {
+      if (Object.hasOwn(owner, name)) {
+        throw typeMistake(`${what}: the option "${name}" is inherited, not the object's own`);
+      }
+    }
   }
 }

@@ -6,7 +6,7 @@ import {
   checkedInteger,
   checkedPort,
   checkedSignal,
-  checkOptions,
+  ownOptions,
   rangeMistake,
   refuseOptions,
   typeMistake,
@@ -79,23 +79,23 @@ const nothing = new Uint8Array(1);
  * @throws {CancelledError}
  */
 export async function connect(options: ConnectOptions): Promise<Socket> {
-  checkOptions(options, connectOptions, "connect");
-  const target = checkTarget(options);
-  const { noDelay = true, keepAlive, linger, tls = false } = options;
+  const own = ownOptions(options, connectOptions, "connect");
+  const target = checkTarget(own);
+  const { noDelay = true, linger, tls = false } = own;
   if (linger !== undefined) checkedInteger(linger, "linger", 0, 65_535);
-  if (keepAlive !== undefined) checkedKeepAlive(keepAlive);
+  const keepAlive = typeof own.keepAlive === "boolean" ? own.keepAlive : ownProbes(own.keepAlive);
   if (typeof tls !== "boolean" && (typeof tls !== "object" || tls === null)) {
     throw typeMistake("tls is true, options, or what tlsContext returned");
   }
-  const host = "path" in target ? undefined : target.host;
+  const host = typeof target === "string" ? undefined : target.host;
   const setup = tls === false ? undefined : clientSetup(tls, host, "tls");
-  const { deadline, signal } = options;
+  const { deadline, signal } = own;
   using attempt = new Attempt("connect", checkedDeadline(deadline), checkedSignal(signal));
   try {
     attempt.check();
     const handle = await handleOf(
       attempt,
-      "path" in target ? pathTarget(target.path) : await hostTarget(attempt, target),
+      typeof target === "string" ? pathTarget(target) : await hostTarget(attempt, target),
     );
     const socket = new Socket(handle);
     socket.host = host;
@@ -117,6 +117,10 @@ export async function connect(options: ConnectOptions): Promise<Socket> {
   }
 }
 
+function ownProbes(keepAlive: KeepAliveOptions | undefined): KeepAliveOptions | undefined {
+  return keepAlive === undefined ? undefined : checkedKeepAlive(keepAlive);
+}
+
 interface HostTarget {
   readonly host: string;
   readonly port: number;
@@ -124,7 +128,8 @@ interface HostTarget {
   readonly localAddress: string | undefined;
 }
 
-function checkTarget(options: ConnectOptions): HostTarget | { readonly path: string } {
+/** A host with what belongs to it, or a path. */
+function checkTarget(options: ConnectOptions): HostTarget | string {
   const { path, host = "localhost", localAddress } = options;
   if (path !== undefined) {
     refuseOptions(
@@ -132,7 +137,7 @@ function checkTarget(options: ConnectOptions): HostTarget | { readonly path: str
       ["host", "port", "localAddress", "family", "noDelay", "keepAlive"],
       "path",
     );
-    return { path: checkPath(path) };
+    return checkPath(path);
   }
   const family = checkedFamily(options.family);
   if (options.port === undefined) throw typeMistake("connect needs a port or a path");

@@ -1,6 +1,7 @@
 /** A signal at which a live process tells on stderr what it does. */
 
 import { writeSync } from "node:fs";
+import { environmentVariable } from "./environment.ts";
 import { dump, stats } from "./observe.ts";
 import { checkedSignalName, listenToSignal, type SignalListener } from "./signal_line.ts";
 import { workerThreads } from "./threads.ts";
@@ -89,5 +90,5 @@ function writeAll(text: string): void {
   }
 }
 
-const wanted = process.env.PLAIT_DUMP_SIGNAL;
+const wanted = environmentVariable("PLAIT_DUMP_SIGNAL");
 if (wanted) installDumpSignal(checkedSignalName(wanted, "PLAIT_DUMP_SIGNAL", signals));

@@ -18,6 +18,14 @@ export interface ErrorDetails {
   cause?: unknown;
 }
 
+/** One of the details, unless only `Object.prototype` has something under its name. */
+export function detail<Name extends keyof ErrorDetails>(
+  details: ErrorDetails,
+  name: Name,
+): ErrorDetails[Name] {
+  return Object.hasOwn(details, name) ? details[name] : undefined;
+}
+
 /** A socket operation failed. `code` has Node's name for the reason, such as `ECONNREFUSED`. */
 export class SocketError extends Error {
   override readonly name: string = "SocketError";
@@ -28,12 +36,12 @@ export class SocketError extends Error {
   readonly bytesWritten: number | undefined;
 
   constructor(code: string, details: ErrorDetails = {}) {
-    super(describe(code, details), { cause: details.cause });
+    super(describe(code, details), { cause: detail(details, "cause") });
     this.code = code;
-    this.syscall = details.syscall;
-    this.address = details.address;
-    this.port = details.port;
-    this.bytesWritten = details.bytesWritten;
+    this.syscall = detail(details, "syscall");
+    this.address = detail(details, "address");
+    this.port = detail(details, "port");
+    this.bytesWritten = detail(details, "bytesWritten");
   }
 }
 
@@ -47,11 +55,11 @@ export class TimeoutError extends Error {
   readonly bytesWritten: number | undefined;
 
   constructor(details: ErrorDetails = {}) {
-    super(describe("ETIMEDOUT", details), { cause: details.cause });
-    this.syscall = details.syscall;
-    this.address = details.address;
-    this.port = details.port;
-    this.bytesWritten = details.bytesWritten;
+    super(describe("ETIMEDOUT", details), { cause: detail(details, "cause") });
+    this.syscall = detail(details, "syscall");
+    this.address = detail(details, "address");
+    this.port = detail(details, "port");
+    this.bytesWritten = detail(details, "bytesWritten");
   }
 }
 
@@ -66,8 +74,8 @@ export class CancelledError extends Error {
     super(describe("ECANCELED", { ...details, reason: cancelledBecause(reason) }), {
       cause: reason,
     });
-    this.syscall = details.syscall;
-    this.bytesWritten = details.bytesWritten;
+    this.syscall = detail(details, "syscall");
+    this.bytesWritten = detail(details, "bytesWritten");
   }
 }
 
@@ -90,28 +98,30 @@ export class ChannelClosedError extends Error {
 }
 
 function describe(code: string, details: ErrorDetails): string {
-  const { syscall, address, port, bytesWritten } = details;
-  let text = `${syscall ?? "wait"} ${code}`;
-  const meaning = details.reason ?? meanings[code];
+  const address = detail(details, "address");
+  const bytesWritten = detail(details, "bytesWritten");
+  let text = `${detail(details, "syscall") ?? "wait"} ${code}`;
+  const meaning = detail(details, "reason") ?? meanings.get(code);
   if (meaning) text += ` (${meaning})`;
-  if (address !== undefined && address !== "") text += ` ${endpoint(address, port)}`;
+  if (address !== undefined && address !== "")
+    text += ` ${endpoint(address, detail(details, "port"))}`;
   if (bytesWritten !== undefined) text += `, after ${bytesWritten} bytes`;
   return text;
 }
 
-const meanings: Record<string, string> = {
-  EADDRINUSE: "the address is in use",
-  EBADF: "no such descriptor, or it is closed",
-  ECANCELED: "cancelled",
-  ECONNREFUSED: "nobody listens there",
-  ECONNRESET: "reset by the peer",
-  EMFILE: "no descriptors are left",
-  ENOTFOUND: "no such host",
-  EPIPE: "the connection is closed for writing",
-  ERR_CHANNEL_CLOSED: "the channel is closed",
-  ERR_SOCKET_CLOSED: "the socket is closed",
-  ETIMEDOUT: "the deadline has passed",
-};
+const meanings: ReadonlyMap<string, string> = new Map([
+  ["EADDRINUSE", "the address is in use"],
+  ["EBADF", "no such descriptor, or it is closed"],
+  ["ECANCELED", "cancelled"],
+  ["ECONNREFUSED", "nobody listens there"],
+  ["ECONNRESET", "reset by the peer"],
+  ["EMFILE", "no descriptors are left"],
+  ["ENOTFOUND", "no such host"],
+  ["EPIPE", "the connection is closed for writing"],
+  ["ERR_CHANNEL_CLOSED", "the channel is closed"],
+  ["ERR_SOCKET_CLOSED", "the socket is closed"],
+  ["ETIMEDOUT", "the deadline has passed"],
+]);
 
 /** `host:port` as it is usually written: an IPv6 address in brackets, a path alone. */
 export function endpoint(address: string, port: number | undefined): string {

@@ -1,6 +1,6 @@
 /** Fibers: async functions that can be named, joined, cancelled and looked at. */
 
-import { checkedDeadline, checkedSignal, checkOptions, typeMistake } from "./checks.ts";
+import { checkedDeadline, checkedSignal, ownOptions, typeMistake } from "./checks.ts";
 import { CancelledError, TimeoutError } from "./errors.ts";
 import { follow, isInstance } from "./foreign_values.ts";
 import { type Limited, Limits } from "./limits.ts";
@@ -356,19 +356,23 @@ const spawnOptions: ReadonlySet<string> = new Set(["name", "signal", "deadline"]
  * @throws {TypeError} for a body that is no function, and for unknown options
  */
 export function spawn<T>(body: () => T | PromiseLike<T>, options?: SpawnOptions): Fiber<T> {
-  checkSpawn(body, options);
-  const fiber = new Fiber<T>(options?.name ?? body);
-  if (options !== undefined) fiber.limit(options.signal, checkedDeadline(options.deadline));
+  const own = checkedSpawn(body, options);
+  const fiber = new Fiber<T>(own?.name ?? body);
+  if (own !== undefined) fiber.limit(own.signal, checkedDeadline(own.deadline));
   return startFiber(fiber, body);
 }
 
-/** @internal Checks what `spawn` was given, before there is a fiber. */
-export function checkSpawn(body: unknown, options: SpawnOptions | undefined): void {
+/** @internal Checks what `spawn` was given, before there is a fiber, and returns its own options. */
+export function checkedSpawn(
+  body: unknown,
+  options: SpawnOptions | undefined,
+): SpawnOptions | undefined {
   if (typeof body !== "function") throw typeMistake("spawn takes a function");
-  if (options === undefined) return;
-  checkOptions(options, spawnOptions, "spawn");
-  checkedDeadline(options.deadline);
-  checkedSignal(options.signal);
+  if (options === undefined) return undefined;
+  const own = ownOptions(options, spawnOptions, "spawn");
+  checkedDeadline(own.deadline);
+  checkedSignal(own.signal);
+  return own;
 }
 
 /** @internal Runs a body, with an argument if it takes one, as a fiber that exists already. */

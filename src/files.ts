@@ -1,7 +1,7 @@
 /** Sending files. */
 
 import { closeSync, constants, fstatSync, openSync } from "node:fs";
-import { checkedDeadline, checkedInteger, checkOptions, typeMistake } from "./checks.ts";
+import { checkedDeadline, checkedInteger, ownOptions, typeMistake } from "./checks.ts";
 import { SocketError } from "./errors.ts";
 import { immediate } from "./parking.ts";
 import type { Socket } from "./socket.ts";
@@ -26,8 +26,8 @@ export interface FileRequest {
   readonly deadline: number;
 }
 
-export function checkedFileRequest(file: string | number, options: SendFileOptions): FileRequest {
-  checkOptions(options, sendFileOptions, "sendFile");
+export function checkedFileRequest(file: string | number, given: SendFileOptions): FileRequest {
+  const options = ownOptions(given, sendFileOptions, "sendFile");
   const deadline = checkedDeadline(options.deadline);
   const offset = checkedInteger(options.offset ?? 0, "offset", 0, Number.MAX_SAFE_INTEGER);
   if (typeof file !== "number" && typeof file !== "string") {

@@ -1,6 +1,6 @@
 /** Settings of the kernel's keep-alive probes. */
 
-import { checkedInteger, checkOptions } from "./checks.ts";
+import { checkedInteger, ownOptions } from "./checks.ts";
 
 export interface KeepAliveOptions {
   /** Seconds of silence before the first probe. */
@@ -18,10 +18,10 @@ export function checkedKeepAlive(
   on: boolean | KeepAliveOptions,
 ): Record<keyof KeepAliveOptions, number> {
   if (typeof on === "boolean") return { idle: 0, interval: 0, count: 0 };
-  checkOptions(on, keepAliveOptions, "keepAlive");
+  const { idle = 0, interval = 0, count = 0 } = ownOptions(on, keepAliveOptions, "keepAlive");
   return {
-    idle: checkedInteger(on.idle ?? 0, "idle", 0, 32_767),
-    interval: checkedInteger(on.interval ?? 0, "interval", 0, 32_767),
-    count: checkedInteger(on.count ?? 0, "count", 0, 127),
+    idle: checkedInteger(idle, "idle", 0, 32_767),
+    interval: checkedInteger(interval, "interval", 0, 32_767),
+    count: checkedInteger(count, "count", 0, 127),
   };
 }

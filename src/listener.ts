@@ -9,7 +9,8 @@ import {
   checkedInteger,
   checkedPort,
   checkFunction,
-  checkOptions,
+  joinedOptions,
+  ownOptions,
   refuseOptions,
   typeMistake,
 } from "./checks.ts";
@@ -170,7 +171,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
   readonly #unclaimed: Socket[] = [];
   #tls: TlsContext | undefined;
 
-  /** @internal Listeners come from `listen`. */
+  /** @internal Listeners come from `listen`, which has made the options its own. */
   constructor(
     handle: number,
     options: ListenOptions,
@@ -261,17 +262,17 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
    * @throws {CancelledError} when the caller is cancelled before the deadline; the handlers go on
    */
   async close(options: CloseOptions = {}): Promise<void> {
-    checkOptions(options, closeOptions, "close");
-    const until = checkedDeadline(options.deadline);
+    const { deadline, cancel } = ownOptions(options, closeOptions, "close");
+    const until = checkedDeadline(deadline);
     this.#stop();
     const callers = new Set(owners(current()));
     const closer = [...this.#handlers].find((fiber) => callers.has(fiber));
-    if (closer === undefined) return await this.#end([...this.#handlers], until, options.cancel);
+    if (closer === undefined) return await this.#end([...this.#handlers], until, cancel);
     this.#closers.add(closer);
     try {
       // Two that wait for each other would wait for ever.
       const others = [...this.#handlers].filter((fiber) => !this.#closers.has(fiber));
-      await this.#end(others, until, options.cancel);
+      await this.#end(others, until, cancel);
     } finally {
       this.#closers.delete(closer);
     }
@@ -422,15 +423,15 @@ export const closeOptions: ReadonlySet<string> = new Set(["deadline", "cancel"])
  * @throws {SocketError} `EADDRINUSE`, `EACCES` and the like
  */
 export async function listen(options: ListenOptions, handler?: Handler): Promise<Listener> {
-  checkOptions(options, listenOptions, "listen");
+  const own = ownOptions(options, listenOptions, "listen");
   checkFunction(handler, "the handler of listen");
-  checkFunction(options.onError, "onError");
-  if (options.maxConnections !== undefined) {
-    checkedInteger(options.maxConnections, "maxConnections", 1, Number.MAX_SAFE_INTEGER);
+  checkFunction(own.onError, "onError");
+  if (own.maxConnections !== undefined) {
+    checkedInteger(own.maxConnections, "maxConnections", 1, Number.MAX_SAFE_INTEGER);
   }
-  const tls = options.tls === undefined ? undefined : serverContext(options.tls, "tls");
-  const handle = await listeningHandle(options);
-  return new Listener(handle, options, handler, tls);
+  const tls = own.tls === undefined ? undefined : serverContext(own.tls, "tls");
+  const handle = await listeningHandle(own);
+  return new Listener(handle, own, handler, tls);
 }
 
 /**
@@ -440,11 +441,13 @@ export async function listen(options: ListenOptions, handler?: Handler): Promise
 export async function reserve(
   options: Pick<ListenOptions, "host" | "port" | "backlog">,
 ): Promise<{ handle: number; address: string; port: number }> {
-  const handle = await listeningHandle({ ...options, reusePort: true }, ListenFlags.reserve);
+  const reserving = joinedOptions<ListenOptions>(options, { reusePort: true });
+  const handle = await listeningHandle(reserving, ListenFlags.reserve);
   const address = addressText(handle, Endpoint.local) ?? "";
   return { handle, address, port: addressPort() ?? 0 };
 }
 
+/** The options have no prototype, as those of `ownOptions`. */
 async function listeningHandle(options: ListenOptions, furtherFlags = 0): Promise<number> {
   const { host, port, path, fd, reusePort = false } = options;
   const backlog = checkedInteger(options.backlog ?? defaultBacklog, "backlog", 1, 0x7fff_ffff);

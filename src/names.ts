@@ -2,13 +2,7 @@
 
 import { AddressFamily, Status } from "./abi.ts";
 import { Attempt } from "./attempt.ts";
-import {
-  checkedDeadline,
-  checkedSignal,
-  checkOptions,
-  rangeMistake,
-  typeMistake,
-} from "./checks.ts";
+import { checkedDeadline, checkedSignal, ownOptions, rangeMistake, typeMistake } from "./checks.ts";
 import type { ErrorDetails } from "./errors.ts";
 import { core } from "./native.ts";
 import { immediate } from "./parking.ts";
@@ -177,10 +171,10 @@ const resolveOptions: ReadonlySet<string> = new Set(["family", "deadline", "sign
  * @throws {TimeoutError} {CancelledError} at once; the system's look-up ends later, unheard
  */
 export async function resolve(host: string, options: ResolveOptions = {}): Promise<string[]> {
-  checkOptions(options, resolveOptions, "resolve");
-  const family = checkedFamily(options.family);
+  const own = ownOptions(options, resolveOptions, "resolve");
+  const family = checkedFamily(own.family);
   checkHost(host, family);
-  const { deadline, signal } = options;
+  const { deadline, signal } = own;
   using attempt = new Attempt("getaddrinfo", checkedDeadline(deadline), checkedSignal(signal));
   attempt.check();
   try {

@@ -11,6 +11,7 @@ import { drainMicrotasks as drain } from "bun:jsc";
 import { resolve } from "node:path";
 import embeddedLibrary from "../build/libplait.so" with { type: "file" };
 import { abiNumber, Shared, symbols } from "./abi.ts";
+import { environmentVariable } from "./environment.ts";
 
 type Exports = ConvertFns<typeof symbols>;
 type Prefix = "plait_";
@@ -24,7 +25,8 @@ type Core = {
  * `PLAIT_LIBRARY` names another build of the same core, such as the one with safety checks. In a
  * program that was bundled to a folder the embedded path is relative to that folder.
  */
-const libraryPath = process.env.PLAIT_LIBRARY || resolve(import.meta.dir, embeddedLibrary);
+const libraryPath =
+  environmentVariable("PLAIT_LIBRARY") || resolve(import.meta.dir, embeddedLibrary);
 
 function load(): Core {
   const library = dlopen(libraryPath, symbols);

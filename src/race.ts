@@ -1,6 +1,6 @@
 /** Fibers that run beside each other for what they return: all of it, or what comes first. */
 
-import { checkFunction, checkOptions, rangeMistake, typeMistake } from "./checks.ts";
+import { checkFunction, ownOptions, rangeMistake, typeMistake } from "./checks.ts";
 import type { Fiber } from "./fiber.ts";
 import { type MemberFiber, runScope, Scope, type ScopeOptions } from "./scope.ts";
 
@@ -142,7 +142,7 @@ function gather<T>(
   kind: string,
   Kind: GatheringClass,
   bodies: readonly Body<unknown>[],
-  options: GatherOptions<T>,
+  given: GatherOptions<T>,
 ): Promise<unknown> {
   if (!Array.isArray(bodies)) throw typeMistake(`${kind} takes an array of functions`);
   for (const body of bodies) {
@@ -151,7 +151,7 @@ function gather<T>(
   if (bodies.length === 0 && kind !== "all") {
     throw rangeMistake(`${kind} takes at least one function: of none, none can be the first`);
   }
-  checkOptions(options, gatherOptions, kind);
+  const options = ownOptions(given, gatherOptions, kind);
   checkFunction(options.discard, "discard");
   const scope = new Kind(kind, options.name ?? "", options.discard as Discard | undefined);
   return runScope(scope, () => scope.start([...bodies]), options);

@@ -5,9 +5,9 @@
  */
 
 import { abortReason, isAborted } from "./abort_signals.ts";
-import { checkedDeadline, checkedSignal, checkOptions, typeMistake } from "./checks.ts";
+import { checkedDeadline, checkedSignal, ownOptions, typeMistake } from "./checks.ts";
 import { CancelledError, type ErrorDetails, TimeoutError } from "./errors.ts";
-import { checkSpawn, Fiber, type Named, nameOf, type SpawnOptions, startFiber } from "./fiber.ts";
+import { checkedSpawn, Fiber, type Named, nameOf, type SpawnOptions, startFiber } from "./fiber.ts";
 import { isInstance } from "./foreign_values.ts";
 import { type Limited, Limits } from "./limits.ts";
 import { core } from "./native.ts";
@@ -77,11 +77,11 @@ export class Scope implements Limited {
    * @throws {Error} when the scope has ended
    */
   spawn<T>(body: () => T | PromiseLike<T>, options?: SpawnOptions): Fiber<T> {
-    checkSpawn(body, options);
+    const own = checkedSpawn(body, options);
     if (this.#hasEnded) throw new Error(`${this.title} has ended: no fiber can start in it`);
-    const fiber = new MemberFiber<T>(options?.name ?? body, this);
+    const fiber = new MemberFiber<T>(own?.name ?? body, this);
     if (this.#isCancelled) fiber.cancel(this.#cancelReason);
-    if (options !== undefined) fiber.limit(options.signal, checkedDeadline(options.deadline));
+    if (own !== undefined) fiber.limit(own.signal, checkedDeadline(own.deadline));
     return startFiber(fiber, body);
   }
 
@@ -315,7 +315,7 @@ export function scopeOwner(fiber: Fiber<unknown>): WaitOwner | undefined {
   return fiber instanceof MemberFiber ? fiber.scope.wait?.owner : undefined;
 }
 
-/** @internal Checks the options, and runs the body unless the scope would be over before it has begun. */
+/** @internal Checks the options, which are the caller's own, and runs the body unless the scope would be over before it has begun. */
 export function runScope<S extends Scope>(
   scope: S,
   body: (scope: S) => unknown,
@@ -362,9 +362,9 @@ export function scope<T>(
 ): Promise<T> {
   try {
     if (typeof body !== "function") throw typeMistake("scope takes a function");
-    if (options !== undefined) checkOptions(options, scopeOptions, "scope");
-    const scope = new Scope("scope", options?.name ?? body);
-    return runScope(scope, body, options) as Promise<T>;
+    const own = options === undefined ? undefined : ownOptions(options, scopeOptions, "scope");
+    const scope = new Scope("scope", own?.name ?? body);
+    return runScope(scope, body, own) as Promise<T>;
   } catch (error) {
     return Promise.reject(error);
   }

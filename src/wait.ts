@@ -9,6 +9,7 @@ import { checkedDeadline } from "./checks.ts";
 import {
   CancelledError,
   codeOf,
+  detail,
   type ErrorDetails,
   endpoint,
   SocketError,
@@ -118,8 +119,9 @@ export abstract class Wait<T> implements Parked {
 
   /** The other end, as `dump` shows it. */
   get place(): string {
-    const { address, port } = this.details();
-    return address ? endpoint(address, port) : "";
+    const details = this.details();
+    const address = detail(details, "address");
+    return address ? endpoint(address, detail(details, "port")) : "";
   }
 
   abstract wake(status: number): void;

@@ -4,10 +4,11 @@
  * waits have to: so it is for whoever looks for a mistake, with `PLAIT_STACKS=1`.
  */
 
+import { environmentVariable } from "./environment.ts";
 import { isInstance, propertyOf, textOf } from "./foreign_values.ts";
 
 /** Whether anybody wants to know. */
-export const keepsSites = (process.env.PLAIT_STACKS ?? "") !== "";
+export const keepsSites = (environmentVariable("PLAIT_STACKS") ?? "") !== "";
 
 const sites = new WeakMap<object, string[]>();
 

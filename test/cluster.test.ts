@@ -1,7 +1,7 @@
 /** One scheduler in each of several Workers, behind one port. */
 
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { appendFileSync, existsSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, rmSync, writeFileSync } from "node:fs";
 import { connect, deadline, dump, listen, SocketError, sleep, spawn, TlsError } from "../index.ts";
 import { certificates } from "./support/certificates.ts";
 import type { ModuleData } from "./support/cluster_module.ts";
@@ -117,6 +117,15 @@ test("what handlers throw is told in the main thread, with its class and all tha
   expect(refused).toBeInstanceOf(SocketError);
   expect(refused).toMatchObject({ code: "ECONNREFUSED", address: "127.0.0.1", port: 1 });
   expect(subject.cluster.restarts).toBe(0);
+});
+
+test("errors with names that every object has are told as errors", async () => {
+  await using subject = await Subject.start({ workers: 1 });
+  await (await subject.client()).askForTheEnd("throw strange names");
+  await pollUntil("they are reported", () => subject.errors.length === 1);
+  const { errors } = subject.errors[0]!.error as AggregateError;
+  expect(errors.map(({ name }) => name)).toEqual(["constructor", "__proto__", "toString"]);
+  for (const error of errors) expect(error).toBeInstanceOf(Error);
 });
 
 test("errors with others on them are told with these", async () => {
@@ -250,6 +259,25 @@ describe("closing a cluster", () => {
     await closing;
   });
 
+  test("waits for what sockets that are closed already have still to deliver", async () => {
+    await using subject = await Subject.start({ workers: 1 });
+    const { socket } = await subject.client();
+    await socket.write("leave\n");
+    await socket.read(new Uint8Array(1));
+    let hasEnded = false;
+    const closing = subject.cluster.close().then(() => {
+      hasEnded = true;
+    });
+    // A worker that does not wait has ended by then.
+    await Promise.race([closing, sleep(500)]);
+    expect(hasEnded).toBe(false);
+    // The kernel answers it with a reset when nobody has the socket any more.
+    await socket.write("unread");
+    expect((await drain(socket)).bytes).toBe(500_000 - 1);
+    socket.close();
+    await closing;
+  });
+
   test("ends workers that are dead or starting as well", async () => {
     using folder = new TemporaryFolder();
     const data: ModuleData = { obstacle: folder.file("obstacle") };
@@ -322,6 +350,23 @@ describe.skipIf(!isInstalled("openssl"))("a cluster with TLS", () => {
       expect(workers.size).toBe(2);
     },
   );
+
+  test("renews it in a worker that starts meanwhile", async () => {
+    using folder = new TemporaryFolder();
+    const data: ModuleData = { gate: folder.file("gate") };
+    await using subject = await Subject.start({ workers: 1, tls: presenting(made.p256), data });
+    const { port } = subject.cluster;
+    const first = await subjectFor(port);
+    writeFileSync(data.gate!, "");
+    await new Client(await dialTls(port)).askForTheEnd("exit");
+    await pollUntil("it starts again", () => existsSync(`${data.gate}.reached`), bound / 2);
+    await subject.cluster.setTls(presenting(made.rsa));
+    rmSync(data.gate!);
+    await pollUntil("it listens", () => subject.restarts.length === 1);
+    // It was started with the other certificate, and is told of the new one when it listens.
+    await pollUntil("it is renewed", async () => (await subjectFor(port)) !== first);
+    expect(await subjectFor(port)).toBe("rsa");
+  });
 
   test("is not renewed by a cancelled fiber, not even in a worker that comes later", async () => {
     await using subject = await Subject.start({ workers: 1, tls: presenting(made.p256) });

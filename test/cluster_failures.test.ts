@@ -238,7 +238,7 @@ describe("a cluster that cannot start", () => {
     [TypeError, /data cannot be cloned/, { ...valid, data: { call() {} } }],
     [TypeError, /tls.onKeyLog is a function/, tls({ onKeyLog: () => {} })],
     [TypeError, /tls.sni is a function/, tls({ sni: () => undefined })],
-    [TypeError, /tls is an object/, tls(1 as never)],
+    [TypeError, /tls takes an object/, tls(1 as never)],
     [TypeError, /no option "certificate"/, tls({ certificate: "x" })],
   ])("for a mistake is a %p that says %p", async (kind, about, options) => {
     expectMistake(

@@ -1,7 +1,7 @@
 /** Many cores: one scheduler in each of several Workers, all of which listen at the same port. */
 
 import { AsyncLocalStorage } from "node:async_hooks";
-import { checkedDeadline, checkOptions } from "../checks.ts";
+import { checkedDeadline, ownOptions } from "../checks.ts";
 import { dumpSignals, onDumpSignal } from "../dump_signal.ts";
 import { SocketError } from "../errors.ts";
 import { type CloseOptions, closeOptions, reserve } from "../listener.ts";
@@ -141,10 +141,10 @@ export class Cluster implements AsyncDisposable, MemberHost {
    * @throws {CancelledError} when the caller is cancelled; then the workers are ended at once
    */
   async close(options: CloseOptions = {}): Promise<void> {
-    checkOptions(options, closeOptions, "close");
-    const deadline = checkedDeadline(options.deadline);
+    const { deadline, cancel } = ownOptions(options, closeOptions, "close");
+    const until = checkedDeadline(deadline);
     const cancelled = cancellation("cluster close");
-    if (cancelled === undefined) return await this.#drain(deadline, options.cancel);
+    if (cancelled === undefined) return await this.#drain(until, cancel);
     await this.#kill();
     throw cancelled;
   }
@@ -230,13 +230,14 @@ export class Cluster implements AsyncDisposable, MemberHost {
       data,
       listen: {
         // A name was looked up once, so that all listen at the same address.
-        ...(host === undefined ? {} : { host: this.address }),
+        host: host === undefined ? undefined : this.address,
         port: this.port,
-        ...(backlog === undefined ? {} : { backlog }),
-        ...(maxConnections === undefined ? {} : { maxConnections }),
-        ...(this.#tls === undefined ? {} : { tls: this.#tls }),
+        backlog,
+        maxConnections,
+        tls: this.#tls,
       },
       forwardsErrors: onError !== undefined,
+      isTaken: false,
       dumpSignals: [...dumpSignals()],
     };
   }
@@ -297,11 +298,7 @@ export async function cluster(options: ClusterOptions): Promise<Cluster> {
   const cancelled = cancellation("cluster");
   if (cancelled) throw cancelled;
   const { host, port, backlog } = checked;
-  const reserved = await reserve({
-    port,
-    ...(host === undefined ? {} : { host }),
-    ...(backlog === undefined ? {} : { backlog }),
-  });
+  const reserved = await reserve({ host, port, backlog });
   const started = new Cluster(checked, reserved);
   await started.start();
   return started;

@@ -25,7 +25,7 @@ export interface Assignment {
   forwardsErrors: boolean;
   dumpSignals: readonly DumpSignal[];
   /** Set by the first instance of plait in the thread that sees it. */
-  isTaken?: boolean;
+  isTaken: boolean;
 }
 
 export type Question =
@@ -149,23 +149,27 @@ function cloneOf(value: unknown): unknown {
   }
 }
 
-const classes: Readonly<Record<string, { prototype: Error }>> = {
-  AggregateError,
-  CancelledError,
-  RangeError,
-  SocketError,
-  SuppressedError,
-  SyntaxError,
-  TimeoutError,
-  TypeError,
-};
+/** By the class's name: a Map, since an error may call itself `constructor`. */
+const prototypes: ReadonlyMap<string, Error> = new Map(
+  Object.entries({
+    AggregateError,
+    CancelledError,
+    RangeError,
+    SocketError,
+    SuppressedError,
+    SyntaxError,
+    TimeoutError,
+    TypeError,
+  }).map(([name, { prototype }]) => [name, prototype as Error]),
+);
 
 export function errorOf(report: ErrorReport): unknown {
   if (!report.isError) return report.value;
   const { name, message, stack, details, others, certificate } = report;
   const error =
     name === "TlsError" ? new TlsError(String(details.code), {}, certificate) : new Error(message);
-  if (classes[name] !== undefined) Object.setPrototypeOf(error, classes[name].prototype);
+  const prototype = prototypes.get(name);
+  if (prototype !== undefined) Object.setPrototypeOf(error, prototype);
   const hidden: Record<string, unknown> = { name, message, stack };
   for (const [key, other] of Object.entries(others)) {
     hidden[key] = Array.isArray(other) ? other.map(errorOf) : errorOf(other);

@@ -5,12 +5,14 @@ import {
   checkedInteger,
   checkedPort,
   checkFunction,
-  checkOptions,
+  joinedOptions,
+  ownOptions,
   typeMistake,
 } from "../checks.ts";
+import { checkedNames } from "../tls/checks.ts";
 import { serverContext, TlsContext } from "../tls/context.ts";
-import { materialBytes } from "../tls/material.ts";
-import type { TlsOptions } from "../tls/options.ts";
+import { materialBytes, materialList } from "../tls/material.ts";
+import { optionNames, type TlsOptions } from "../tls/options.ts";
 
 export interface ClusterOptions {
   /**
@@ -74,8 +76,8 @@ export interface CheckedOptions extends ClusterOptions {
 }
 
 /** Checks everything but the host, which `listen` does, and makes it fit for a Worker. */
-export function checkedCluster(options: ClusterOptions): CheckedOptions {
-  checkOptions(options, clusterOptions, "cluster");
+export function checkedCluster(given: ClusterOptions): CheckedOptions {
+  const options = ownOptions(given, clusterOptions, "cluster");
   checkFunction(options.onError, "onError");
   checkFunction(options.onRestart, "onRestart");
   checkedPort(options.port);
@@ -83,13 +85,12 @@ export function checkedCluster(options: ClusterOptions): CheckedOptions {
     checkedInteger(options.maxConnections, "maxConnections", 1, Number.MAX_SAFE_INTEGER);
   }
   const workers = options.workers ?? navigator.hardwareConcurrency;
-  return {
-    ...options,
+  return joinedOptions<ClusterOptions>(options, {
     module: checkedModule(options.module),
     workers: checkedInteger(workers, "workers", 1, mostWorkers),
     data: checkedData(options.data),
-    ...(options.tls === undefined ? {} : { tls: checkedTls(options.tls, "tls") }),
-  };
+    tls: options.tls === undefined ? undefined : checkedTls(options.tls, "tls"),
+  }) as CheckedOptions;
 }
 
 function checkedModule(module: unknown): string {
@@ -132,29 +133,31 @@ function cloneableTls(options: unknown, what: string): TlsOptions {
       `${what} is a TlsContext, which belongs to its thread: give the options instead`,
     );
   }
-  if (typeof options !== "object" || options === null) throw typeMistake(`${what} is an object`);
-  const copy: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(options)) {
+  const own = ownOptions(options as TlsOptions, optionNames.server, what);
+  const copy: Record<string, unknown> = Object.create(null);
+  for (const [name, value] of Object.entries(own)) {
     const place = `${what}.${name}`;
     if (typeof value === "function") {
       throw typeMistake(`${place} is a function, which cannot be cloned to a Worker`);
     }
-    if (name === "context" && value !== undefined) {
+    if (name === "context") {
       throw typeMistake(`${place} belongs to its thread: give the options instead`);
     }
-    if (value !== undefined && materials.has(name)) copy[name] = readMaterial(value, name);
-    else if (name === "sni" && typeof value === "object" && value !== null) {
-      const names = Object.entries(value as object);
-      copy[name] = Object.fromEntries(
-        names.map(([key, chosen]) => [key, cloneableTls(chosen, `${place}["${key}"]`)]),
-      );
-    } else copy[name] = value;
+    if (materials.has(name)) copy[name] = readMaterial(value, name);
+    else if (name === "sni") copy[name] = cloneableNames(value, place);
+    else copy[name] = Array.isArray(value) ? [...value] : value;
   }
   return copy as TlsOptions;
 }
 
-/** A copy, since cloning a view clones all of the memory that it is a view of. */
+function cloneableNames(sni: unknown, place: string): Record<string, TlsOptions> {
+  const table: Record<string, TlsOptions> = Object.create(null);
+  for (const { name, value } of checkedNames(sni)) {
+    table[name] = cloneableTls(value, `${place}["${name}"]`);
+  }
+  return table;
+}
+
 function readMaterial(value: unknown, name: string): Uint8Array | Uint8Array[] {
-  if (Array.isArray(value)) return value.map((item) => materialBytes(item, name).slice());
-  return materialBytes(value, name).slice();
+  return Array.isArray(value) ? materialList(value, name) : materialBytes(value, name);
 }

@@ -44,7 +44,8 @@ function foundAssignment(): Assignment | undefined {
   if (Bun.isMainThread) return undefined;
   const { workerData } = workerThreads();
   if (typeof workerData !== "object" || workerData === null) return undefined;
-  return (workerData as { [assignmentKey]?: Assignment })[assignmentKey];
+  if (!Object.hasOwn(workerData, assignmentKey)) return undefined;
+  return (workerData as { [assignmentKey]: Assignment })[assignmentKey];
 }
 
 if (assignment !== undefined && !assignment.isTaken) {
@@ -71,7 +72,7 @@ async function start(given: Assignment): Promise<void> {
     const cleanUp = await setup?.({ worker, workers, data });
     if (cleanUp !== undefined) checkFunction(cleanUp, "what setup returns");
     const listener = await listen(
-      { ...given.listen, reusePort: true, ...(given.forwardsErrors ? { onError } : {}) },
+      { ...given.listen, reusePort: true, onError: given.forwardsErrors ? onError : undefined },
       handler,
     );
     const served = new Served(listener, cleanUp as (() => unknown) | undefined, onError);

@@ -56,7 +56,7 @@ export function protocolNames(alpn: unknown): Uint8Array {
   if (!Array.isArray(alpn) || alpn.length === 0) {
     throw typeMistake("alpn is a list of protocol names");
   }
-  const parts = alpn.map((name: unknown) => {
+  const parts = Array.from(alpn, (name: unknown) => {
     const bytes = checkedText(name, "each of alpn");
     if (bytes.byteLength > 255) throw rangeMistake("a name in alpn is longer than 255 bytes");
     return Uint8Array.of(bytes.byteLength, ...bytes);
@@ -82,8 +82,36 @@ export function checkedServerName(name: unknown, option: string): string {
   return withoutDot;
 }
 
+interface NamedValue {
+  /** As the caller has written it. */
+  readonly name: string;
+  /** In lower case and without the root's dot, as the core compares it. */
+  readonly pattern: Uint8Array;
+  readonly value: unknown;
+}
+
+/**
+ * The names of `sni` with their values. Names that an object inherits, or that a Map has, would go
+ * unnoticed: so it is a plain object.
+ */
+export function checkedNames(sni: unknown): NamedValue[] {
+  const isObject = typeof sni === "object" && sni !== null;
+  const prototype: unknown = isObject ? Object.getPrototypeOf(sni) : undefined;
+  if (prototype !== Object.prototype && prototype !== null) {
+    throw typeMistake("sni is a plain object with names, or a function");
+  }
+  const patterns = new Set<string>();
+  return Object.getOwnPropertyNames(sni).map((name) => {
+    const pattern = checkedPattern(name).toLowerCase();
+    if (patterns.has(pattern)) throw typeMistake(`sni has the name "${pattern}" twice`);
+    patterns.add(pattern);
+    const value = (sni as Record<string, unknown>)[name];
+    return { name, pattern: encoder.encode(pattern), value };
+  });
+}
+
 /** A key of `sni`: a host name, or one whose first label is an asterisk. */
-export function checkedPattern(name: string): string {
+function checkedPattern(name: string): string {
   if (name.startsWith("*.")) return `*.${checkedServerName(name.slice(2), "a name in sni")}`;
   return checkedServerName(name, "a name in sni");
 }

@@ -1,10 +1,10 @@
 /** What is parsed once of the options, and shared by connections. */
 
-import { checkOptions, refuseOptions, typeMistake } from "../checks.ts";
+import { joinedOptions, noOptions, ownOptions, refuseOptions, typeMistake } from "../checks.ts";
 import { core } from "../native.ts";
 import {
+  checkedNames,
   checkedPassphrase,
-  checkedPattern,
   checkedServerName,
   checkedSwitch,
   checkedText,
@@ -50,13 +50,13 @@ export class TlsContext {
   /** @internal In milliseconds; 0 is none. */
   readonly handshakeTimeout: number;
 
-  /** @internal Contexts come from `tlsContext`. */
-  constructor(given: TlsOptions) {
-    const options: TlsOptions = { ...defaults, ...definedOnly(given) };
+  /** @internal Contexts come from `tlsContext`. The options have no prototype. */
+  constructor(own: TlsOptions) {
+    const options = joinedOptions<TlsOptions>(defaults, own);
     checkUnparsed(options);
     const { sni } = options;
-    const inherited = sni === undefined ? {} : withoutIdentity(options);
-    this.chosen = (choice) => chosenContext(choice, inherited);
+    const common = sni === undefined ? noOptions<TlsOptions>() : withoutIdentity(options);
+    this.chosen = (choice) => chosenContext(choice, common);
     const plan = new ContextPlan();
     this.hasCertificate = planIdentity(plan, options);
     planTrust(plan, options);
@@ -65,7 +65,7 @@ export class TlsContext {
     if (typeof sni === "function") {
       plan.add("ask", [1], (id) => core.tlsContextAskServerName(id, 1));
       this.chooseByName = sni;
-    } else if (sni !== undefined) planServerNames(plan, sni, inherited);
+    } else if (sni !== undefined) planServerNames(plan, sni, common);
     this.hasNames = sni !== undefined;
     this.handshakeTimeout = checkedTimeout(options.handshakeTimeout);
     this.onKeyLog = options.onKeyLog;
@@ -81,7 +81,7 @@ export class TlsContext {
   }
 }
 
-let defaults: TlsDefaults = {};
+let defaults = noOptions<TlsDefaults>();
 /** The context of `tls: true`, once somebody has needed it. */
 let plain: TlsContext | undefined;
 
@@ -92,11 +92,10 @@ let plain: TlsContext | undefined;
  * @throws {TypeError} {RangeError} {TlsError} for options that are unknown or cannot be used
  */
 export function setTlsDefaults(options: TlsDefaults): void {
-  checkOptions(options, defaultOptionNames, "setTlsDefaults");
   const before = defaults;
-  defaults = definedOnly(options);
+  defaults = ownOptions(options, defaultOptionNames, "setTlsDefaults");
   try {
-    plain = new TlsContext({});
+    plain = new TlsContext(noOptions());
   } catch (error) {
     defaults = before;
     throw error;
@@ -121,13 +120,13 @@ export function contextOf(
   what: string,
 ): TlsContext {
   if (options instanceof TlsContext) return options;
-  if (options === true) return (plain ??= new TlsContext({}));
-  checkOptions(options, optionNames[role], what);
-  const { context } = options;
-  if (context === undefined) return new TlsContext(options);
+  if (options === true) return (plain ??= new TlsContext(noOptions()));
+  const own = ownOptions(options, optionNames[role], what);
+  const { context } = own;
+  if (context === undefined) return new TlsContext(own);
   if (!(context instanceof TlsContext)) throw typeMistake("context is what tlsContext returned");
-  refuseOptions(options, parsedNames, "context");
-  checkUnparsed(options);
+  refuseOptions(own, parsedNames, "context");
+  checkUnparsed(own);
   return context;
 }
 
@@ -141,11 +140,6 @@ export function serverContext(options: TlsOptions | TlsContext, what: string): T
     throw typeMistake(`${what} needs a certificate: cert and key, or pfx`);
   }
   return context;
-}
-
-function definedOnly<Options extends object>(options: Options): Options {
-  const entries = Object.entries(options).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(entries) as Options;
 }
 
 /** Plans certificates and keys; whether there are any. */
@@ -261,13 +255,9 @@ function planVerification(plan: ContextPlan, options: TlsOptions): boolean {
 }
 
 /** Plans what a listener has by name. */
-function planServerNames(plan: ContextPlan, sni: unknown, inherited: TlsOptions): void {
-  if (typeof sni !== "object" || sni === null) {
-    throw typeMistake("sni is an object with names, or a function");
-  }
-  for (const [name, options] of Object.entries(sni)) {
-    const pattern = new TextEncoder().encode(checkedPattern(name));
-    const other = namedContext(options as TlsOptions | TlsContext, inherited, `sni["${name}"]`);
+function planServerNames(plan: ContextPlan, sni: unknown, common: TlsOptions): void {
+  for (const { name, pattern, value } of checkedNames(sni)) {
+    const other = namedContext(value as TlsOptions | TlsContext, common, `sni["${name}"]`);
     plan.add("sni", [pattern, other.parsed.identity], (id) =>
       core.tlsContextServerName(id, pattern, pattern.byteLength, other.id),
     );
@@ -287,29 +277,35 @@ export function clientName(
 }
 
 /** The context that an `sni` function has chosen, if it has. */
-function chosenContext(choice: unknown, inherited: TlsOptions): TlsContext | null | undefined {
+function chosenContext(choice: unknown, common: TlsOptions): TlsContext | null | undefined {
   if (choice === null || choice === undefined) return choice;
-  return namedContext(choice as TlsOptions | TlsContext, inherited, "what sni returned");
+  return namedContext(choice as TlsOptions | TlsContext, common, "what sni returned");
 }
 
 /** A context for one name, which has no names of its own. Options add to those of the listener. */
 function namedContext(
   options: TlsOptions | TlsContext,
-  inherited: TlsOptions,
+  common: TlsOptions,
   what: string,
 ): TlsContext {
-  const isObject = typeof options === "object" && options !== null;
-  const isWhole = !isObject || options instanceof TlsContext || options.context !== undefined;
-  if (!isWhole) refuseOptions(options, ["handshakeTimeout"], what);
-  const whole = isWhole ? options : { ...inherited, ...definedOnly(options) };
-  const context = serverContext(whole, what);
+  const context = serverContext(
+    options instanceof TlsContext ? options : namedOptions(options, common, what),
+    what,
+  );
   if (context.hasNames) throw typeMistake(`${what} has an sni of its own`);
-  context.parsed.notify(noticesFor(inherited));
+  context.parsed.notify(noticesFor(common));
   return context;
+}
+
+function namedOptions(options: TlsOptions, common: TlsOptions, what: string): TlsOptions {
+  const own = ownOptions(options, optionNames.server, what);
+  if (own.context !== undefined) return own;
+  refuseOptions(own, ["handshakeTimeout"], what);
+  return joinedOptions<TlsOptions>(common, own);
 }
 
 /** What a listener's options say of all its names. */
 function withoutIdentity(options: TlsOptions): TlsOptions {
   const { cert, key, pfx, passphrase, sni, ...rest } = options;
-  return rest;
+  return joinedOptions<TlsOptions>(rest);
 }

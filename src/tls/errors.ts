@@ -1,7 +1,7 @@
 /** What TLS fails with. */
 
 import { Status, TlsText } from "../abi.ts";
-import { codeOf, type ErrorDetails, SocketError } from "../errors.ts";
+import { codeOf, detail, type ErrorDetails, SocketError } from "../errors.ts";
 import { core } from "../native.ts";
 import { certificateOf, type X509Certificate } from "./certificates.ts";
 import { contextReason, tlsBytes, tlsText, verificationText } from "./text.ts";
@@ -32,7 +32,7 @@ export class TlsError extends SocketError {
   /** @param refused the peer's certificate in DER, if that is what is wrong */
   constructor(code: string, details: ErrorDetails = {}, refused?: Uint8Array) {
     super(code, details);
-    this.reason = details.reason;
+    this.reason = detail(details, "reason");
     this.#refused = refused;
   }
 

@@ -17,12 +17,13 @@ import { sealSession, unsealSession } from "./sessions.ts";
 import { tlsText } from "./text.ts";
 
 /** One connection's part of the options, beside its context. */
-export interface HandshakeSetup extends Told {
+export interface HandshakeSetup {
   readonly context: TlsContext;
   readonly isServer: boolean;
   /** What a client asks for and checks. */
-  readonly serverName?: string | undefined;
-  readonly session?: Uint8Array | undefined;
+  readonly serverName: string | undefined;
+  readonly session: Uint8Array | undefined;
+  readonly onSession: Told["onSession"];
 }
 
 const encoder = new TextEncoder();

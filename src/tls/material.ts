@@ -1,13 +1,13 @@
 /** Certificates, keys and the like, as callers give them, to bytes. */
 
-import { readFileSync } from "node:fs";
 import { typeMistake } from "../checks.ts";
-import { TlsError } from "./errors.ts";
+import { fileBytes } from "./file_bytes.ts";
 
 /**
  * A certificate, a key, or a list of them: PEM as text; PEM or DER as bytes; or a file with either, by
  * its path or by `Bun.file`. A string that has no line `-----BEGIN` in it is a path. Files are read
- * at once, not through Bun's loop.
+ * at once, not through Bun's loop: regular ones, of 64 MiB at most. FIFOs, devices and pipes, such as the
+ * shell's `<(command)` names, are refused.
  */
 export type TlsMaterial = string | ArrayBufferView | ArrayBufferLike | Bun.BunFile;
 
@@ -15,7 +15,7 @@ const encoder = new TextEncoder();
 const pemLabel = "-----BEGIN ";
 
 /**
- * The bytes of what an option names.
+ * The bytes of what an option names: a copy, which nobody else can change.
  *
  * @throws {TypeError} for what is nothing of the kind
  * @throws {TlsError} for a file that cannot be read
@@ -30,13 +30,11 @@ export function materialBytes(material: unknown, option: string): Uint8Array {
     return fileBytes(material, option);
   }
   if (ArrayBuffer.isView(material)) {
-    return checkedBytes(
-      new Uint8Array(material.buffer, material.byteOffset, material.byteLength),
-      option,
-    );
+    const { buffer, byteOffset, byteLength } = material;
+    return checkedBytes(new Uint8Array(buffer, byteOffset, byteLength).slice(), option);
   }
   if (material instanceof ArrayBuffer || material instanceof SharedArrayBuffer) {
-    return checkedBytes(new Uint8Array(material), option);
+    return checkedBytes(new Uint8Array(material).slice(), option);
   }
   // A Blob that is no file of Bun's has no bytes without a trip through Bun's loop.
   if (material instanceof Blob && !(material instanceof File)) {
@@ -50,7 +48,7 @@ export function materialBytes(material: unknown, option: string): Uint8Array {
 export function materialList(material: unknown, option: string): Uint8Array[] {
   if (!Array.isArray(material)) return [materialBytes(material, option)];
   if (material.length === 0) throw typeMistake(`${option} is an empty list`);
-  return material.map((item: unknown) => materialBytes(item, option));
+  return Array.from(material, (item: unknown) => materialBytes(item, option));
 }
 
 /** Whether bytes are PEM that has a private key among its parts. */
@@ -67,21 +65,4 @@ function checkedBytes(bytes: Uint8Array, option: string): Uint8Array {
 function embeddedBytes(name: string): Uint8Array | undefined {
   const embedded = Bun.embeddedFiles.find((file) => (file as Bun.BunFile).name === name);
   return embedded && checkedBytes(Bun.peek(embedded.bytes()) as Uint8Array, name);
-}
-
-function fileBytes(path: string, option: string): Uint8Array {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(path);
-  } catch (error) {
-    const { code = "EIO", syscall = "open" } = error as NodeJS.ErrnoException;
-    const reason = `${option} cannot be read`;
-    throw new TlsError(code, { syscall, address: path, reason, cause: error });
-  }
-  if (bytes.byteLength > 0) return bytes;
-  throw new TlsError("ERR_OSSL_NO_DATA", {
-    syscall: "tls",
-    address: path,
-    reason: `${option}: the file is empty`,
-  });
 }

@@ -10,8 +10,8 @@ import { tlsBytes, tlsText } from "./text.ts";
 
 /** Who is to be told of a connection. */
 export interface Told {
-  readonly onSession?: ((session: Uint8Array) => void) | undefined;
-  readonly onKeyLog?: ((line: string) => void) | undefined;
+  readonly onSession: ((session: Uint8Array) => void) | undefined;
+  readonly onKeyLog: ((line: string) => void) | undefined;
 }
 
 interface ToldInContext extends Told {
@@ -22,7 +22,7 @@ interface ToldInContext extends Told {
 const told = new Map<number, ToldInContext>();
 
 /** What the core must tell of for somebody to hear it, as bits of `Notice`. */
-export function noticesFor({ onSession, onKeyLog }: Told): number {
+export function noticesFor({ onSession, onKeyLog }: Partial<Told>): number {
   const wantsKeys = onKeyLog !== undefined || keyLogFile() !== undefined;
   return (onSession ? Notice.session : 0) | (wantsKeys ? Notice.keyLog : 0);
 }

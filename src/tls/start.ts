@@ -1,6 +1,6 @@
 /** Beginning TLS: which end, which name, with which options. All checks come before anything happens. */
 
-import { checkOptions, rangeMistake, refuseOptions } from "../checks.ts";
+import { noOptions, ownOptions, rangeMistake, refuseOptions } from "../checks.ts";
 import type { Socket } from "../socket.ts";
 import { clientName, contextOf, serverContext, TlsContext } from "./context.ts";
 import { type HandshakeSetup, handshake } from "./handshake.ts";
@@ -17,15 +17,22 @@ export function clientSetup(
   host: string | undefined,
   what: string,
 ): HandshakeSetup {
-  const context = contextOf(options, "client", what);
-  const own: TlsOptions = options === true || options instanceof TlsContext ? {} : options;
+  const isWhole = options === true || options instanceof TlsContext;
+  const own = isWhole ? noOptions<TlsOptions>() : ownOptions(options, optionNames.client, what);
+  const context = contextOf(isWhole ? options : own, "client", what);
   const serverName = clientName(context, own.serverName, host);
   const { session, onSession } = own;
   return { context, isServer: false, serverName, session, onSession };
 }
 
 export function serverSetup(context: TlsContext): HandshakeSetup {
-  return { context, isServer: true };
+  return {
+    context,
+    isServer: true,
+    serverName: undefined,
+    session: undefined,
+    onSession: undefined,
+  };
 }
 
 /** Checks what `startTls` was given, and returns what begins the handshake. */
@@ -34,11 +41,11 @@ export function startTls(
   options: StartTlsOptions | TlsContext,
 ): (deadline: number) => Promise<void> {
   if (options instanceof TlsContext) return startTls(socket, { context: options });
-  checkOptions(options, startNames, "startTls");
-  refuseOptions(options, ["handshakeTimeout"], "a deadline");
-  const { side = socket.isAccepted ? "server" : "client", ...rest } = options;
+  const own = ownOptions(options, startNames, "startTls");
+  refuseOptions(own, ["handshakeTimeout"], "a deadline");
+  const { side = socket.isAccepted ? "server" : "client", ...rest } = own;
   if (side !== "client" && side !== "server") throw rangeMistake('side is "client" or "server"');
-  refuseOptions(options, side === "server" ? clientsOnly : serversOnly, `side "${side}"`);
+  refuseOptions(own, side === "server" ? clientsOnly : serversOnly, `side "${side}"`);
   const setup =
     side === "server"
       ? serverSetup(serverContext(rest, "startTls"))

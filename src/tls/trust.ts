@@ -2,14 +2,17 @@
 
 import { readdirSync, statSync } from "node:fs";
 import { delimiter } from "node:path";
+import { environmentVariable } from "../environment.ts";
 import { core } from "../native.ts";
 import { checkedContext, materialFailure, TlsError } from "./errors.ts";
+import { fileBytes } from "./file_bytes.ts";
 import { contextReason } from "./text.ts";
 
-/** A bundle in PEM or a folder with hashed names, or else the bundle itself as text. */
-type TrustSource =
-  | { readonly path: string; readonly isFolder: boolean }
-  | { readonly bundle: string };
+/** A bundle's bytes, or the path of a folder with hashed names. */
+interface TrustSource {
+  readonly bundle: Uint8Array | undefined;
+  readonly place: string;
+}
 
 /** The first of these that is there is the system's bundle. */
 const usualBundles = [
@@ -53,18 +56,14 @@ export function systemTrust(): number {
 
 /** Has a context trust whom the system trusts. */
 export function loadSystemTrust(id: number): void {
-  for (const source of trustSources()) {
-    let outcome: number;
-    if ("bundle" in source) {
-      const bytes = encoder.encode(source.bundle);
-      outcome = core.tlsContextAuthorities(id, bytes, bytes.byteLength);
-    } else {
-      const path = encoder.encode(source.path);
-      outcome = core.tlsContextTrustPath(id, path, path.byteLength, source.isFolder ? 1 : 0);
-    }
-    if (outcome >= 0) continue;
-    const place = "path" in source ? source.path : "Bun's roots";
-    throw materialFailure(`the certificates to trust in ${place}`, contextReason());
+  for (const { bundle, place } of trustSources()) {
+    const path = encoder.encode(place);
+    const outcome =
+      bundle === undefined
+        ? core.tlsContextTrustFolder(id, path, path.byteLength)
+        : core.tlsContextTrust(id, bundle, bundle.byteLength);
+    if (outcome < 0)
+      throw materialFailure(`the certificates to trust in ${place}`, contextReason());
   }
 }
 
@@ -75,39 +74,42 @@ export function loadSystemTrust(id: number): void {
  * 2. else the system's bundle, or its folder of certificates with hashed names
  * 3. else the roots of Mozilla's that Bun ships (`rootCertificates` of node:tls)
  *
- * @throws {TlsError} when a variable names what cannot be read: to trust others instead, or nobody,
- *   would hide the mistake
+ * @throws {TlsError} when a variable names what cannot be read, or no descriptors are left: to trust others
+ *   instead, or nobody, would hide that
  */
 function trustSources(): readonly TrustSource[] {
-  return fromEnvironment() ?? fromSystem() ?? [{ bundle: shippedRoots() }];
+  return fromEnvironment() ?? fromSystem() ?? [shippedRoots()];
 }
 
 function fromEnvironment(): TrustSource[] | undefined {
-  const { SSL_CERT_FILE: file, SSL_CERT_DIR: folders } = process.env;
+  const file = environmentVariable("SSL_CERT_FILE");
+  const folders = environmentVariable("SSL_CERT_DIR");
   if (!file && !folders) return undefined;
   const sources: TrustSource[] = [];
-  if (file) {
-    if (!isFile(file)) throw unreadable("SSL_CERT_FILE", file);
-    sources.push({ path: file, isFolder: false });
-  }
+  if (file) sources.push(bundleOf(file, "SSL_CERT_FILE"));
   for (const folder of (folders ?? "").split(delimiter)) {
     if (folder === "") continue;
     if (!isFolder(folder)) throw unreadable("SSL_CERT_DIR", folder);
-    sources.push({ path: folder, isFolder: true });
+    sources.push({ bundle: undefined, place: folder });
   }
   return sources;
 }
 
 function fromSystem(): TrustSource[] | undefined {
   const bundle = usualBundles.find(isFile);
-  if (bundle !== undefined) return [{ path: bundle, isFolder: false }];
+  if (bundle !== undefined) return [bundleOf(bundle, "the system's bundle")];
   const folder = usualFolders.find(hasHashedNames);
-  return folder === undefined ? undefined : [{ path: folder, isFolder: true }];
+  return folder === undefined ? undefined : [{ bundle: undefined, place: folder }];
 }
 
-function shippedRoots(): string {
+function bundleOf(path: string, what: string): TrustSource {
+  return { bundle: fileBytes(path, what), place: path };
+}
+
+function shippedRoots(): TrustSource {
   // Loaded only here, for it takes Bun some milliseconds.
-  return process.getBuiltinModule("node:tls").rootCertificates.join("\n");
+  const { rootCertificates } = process.getBuiltinModule("node:tls");
+  return { bundle: encoder.encode(rootCertificates.join("\n")), place: "Bun's roots" };
 }
 
 function isFile(path: string): boolean {

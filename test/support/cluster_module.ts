@@ -1,6 +1,6 @@
 /** What the workers of the cluster tests serve: a line is a command. */
 
-import { existsSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { threadId } from "node:worker_threads";
 import {
   all,
@@ -16,6 +16,8 @@ import { linesOf } from "./lines.ts";
 export interface ModuleData {
   /** While there is a file of this name, workers cannot start. */
   obstacle?: string;
+  /** While there is a file of this name, a worker that starts waits, and says so by `${gate}.reached`. */
+  gate?: string;
   /** Where a worker that has drained leaves its number. */
   drained?: string;
   /** Milliseconds that it takes to do so. */
@@ -24,10 +26,12 @@ export interface ModuleData {
 
 let context: WorkerContext;
 
-export function setup(given: WorkerContext): () => Promise<void> {
+export async function setup(given: WorkerContext): Promise<() => Promise<void>> {
   context = given;
-  const { obstacle, drained, drainedAfter } = (given.data ?? {}) as ModuleData;
+  const { obstacle, gate, drained, drainedAfter } = (given.data ?? {}) as ModuleData;
   if (obstacle !== undefined && existsSync(obstacle)) throw new RangeError("there is an obstacle");
+  if (gate !== undefined && existsSync(gate)) writeFileSync(`${gate}.reached`, "");
+  while (gate !== undefined && existsSync(gate)) await sleep(5);
   return async () => {
     if (drainedAfter !== undefined) await sleep(drainedAfter);
     if (drained !== undefined) await Bun.write(`${drained}.${given.worker}`, "drained");
@@ -38,6 +42,10 @@ async function fail(error: Error): Promise<never> {
   // The other one has not ended either then.
   await sleep(1).catch(() => {});
   throw error;
+}
+
+function named(name: string): Error {
+  return Object.assign(new Error("strange"), { name });
 }
 
 export default async function serve(socket: Socket): Promise<void> {
@@ -62,6 +70,8 @@ async function obey(command: string, socket: Socket): Promise<void> {
       return;
     case "throw":
       throw new RangeError("thrown by a handler");
+    case "throw strange names":
+      throw new AggregateError([named("constructor"), named("__proto__"), named("toString")]);
     case "refused":
       // Nobody listens at port 1, and the error says so.
       await connect({ host: "127.0.0.1", port: 1 });
@@ -74,6 +84,12 @@ async function obey(command: string, socket: Socket): Promise<void> {
       return;
     case "much":
       await socket.write(new Uint8Array(4_000_000));
+      socket.close();
+      return;
+    case "leave":
+      // Some of it stays in the kernel until the client reads.
+      socket.setLinger(60);
+      await socket.write(new Uint8Array(500_000));
       socket.close();
       return;
     case "goodbye":

@@ -205,17 +205,12 @@ fn applyGroups(target: anytype, list: ?[:0]u8) bool {
     return false;
 }
 
-/// Trusts the certificates of a file, or of a folder whose files are named by hashes of subjects
+/// Trusts the certificates of a folder whose files are named by hashes of subjects
 /// (openssl-rehash(1)), which are read when they are needed.
-pub fn addTrustPath(context: *Context, path: []const u8, is_folder: bool) ?Status {
-    if (is_folder) return setText(context, path, struct {
-        fn set(raw: *openssl.Context, text: [*:0]const u8) bool {
-            return openssl.SSL_CTX_load_verify_dir(raw, text) == 1;
-        }
-    }.set);
+pub fn addTrustFolder(context: *Context, path: []const u8) ?Status {
     return setText(context, path, struct {
         fn set(raw: *openssl.Context, text: [*:0]const u8) bool {
-            return openssl.SSL_CTX_load_verify_file(raw, text) == 1;
+            return openssl.SSL_CTX_load_verify_dir(raw, text) == 1;
         }
     }.set);
 }

@@ -89,9 +89,9 @@ pub fn addAuthorities(context: *Context, bytes: []const u8) ?Status {
     return forEachCertificate(bytes, context, useAuthority);
 }
 
-fn useAuthority(context: *Context, certificate: *openssl.Certificate, _: usize) bool {
+fn useAuthority(context: *Context, certificate: *openssl.Certificate, place: usize) bool {
+    if (!useTrust(context, certificate, place)) return false;
     const raw = context.raw.?;
-    if (openssl.X509_STORE_add_cert(openssl.SSL_CTX_get_cert_store(raw), certificate) != 1) return false;
     const name_length = openssl.i2d_X509_NAME(openssl.X509_get_subject_name(certificate), null);
     if (name_length < 0) return false;
     context.authorities_length += 2 + @as(usize, @intCast(name_length));
@@ -99,6 +99,15 @@ fn useAuthority(context: *Context, certificate: *openssl.Certificate, _: usize) 
     // A client that is told of none sends what it has.
     openssl.SSL_CTX_set_client_CA_list(raw, null);
     return true;
+}
+
+/// Trust anchors of clients, which a server does not name.
+pub fn addTrust(context: *Context, bytes: []const u8) ?Status {
+    return forEachCertificate(bytes, context, useTrust);
+}
+
+fn useTrust(context: *Context, certificate: *openssl.Certificate, _: usize) bool {
+    return openssl.X509_STORE_add_cert(openssl.SSL_CTX_get_cert_store(context.raw.?), certificate) == 1;
 }
 
 /// Lists of revoked certificates. From here on every certificate of a chain needs its issuer's list.

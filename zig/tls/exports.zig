@@ -51,16 +51,22 @@ pub fn tlsContextPkcs12(id: i32, bytes: [*]const u8, length: u32, passphrase: [*
     return result(credentials.usePkcs12(context, bytes[0..length], passphrase[0..passphrase_length]));
 }
 
-/// Certificates to trust, PEM or DER.
+/// Certificates to trust, PEM or DER. A server names them to its clients.
 pub fn tlsContextAuthorities(id: i32, bytes: [*]const u8, length: u32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
     return result(credentials.addAuthorities(context, bytes[0..length]));
 }
 
-/// A file of certificates to trust, or a folder of files that are named by their hashes.
-pub fn tlsContextTrustPath(id: i32, path: [*]const u8, length: u32, is_folder: i32) callconv(.c) i32 {
+/// Certificates that clients trust, PEM or DER.
+pub fn tlsContextTrust(id: i32, bytes: [*]const u8, length: u32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return result(contexts.addTrustPath(context, path[0..length], is_folder != 0));
+    return result(credentials.addTrust(context, bytes[0..length]));
+}
+
+/// A folder of certificates that clients trust, in files that are named by their hashes.
+pub fn tlsContextTrustFolder(id: i32, path: [*]const u8, length: u32) callconv(.c) i32 {
+    const context = tlsContext(id) orelse return Status.stale_handle.code();
+    return result(contexts.addTrustFolder(context, path[0..length]));
 }
 
 /// Trusts whom another context trusts, which takes no time. Neither may get more of its own then.

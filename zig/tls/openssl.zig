@@ -238,7 +238,6 @@ pub extern "c" fn SSL_CTX_use_PrivateKey(context: *Context, key: *PrivateKey) c_
 pub extern "c" fn SSL_CTX_check_private_key(context: *const Context) c_int;
 pub extern "c" fn SSL_CTX_get_cert_store(context: *const Context) *Store;
 pub extern "c" fn SSL_CTX_set1_cert_store(context: *Context, store: *Store) void;
-pub extern "c" fn SSL_CTX_load_verify_file(context: *Context, path: [*:0]const u8) c_int;
 pub extern "c" fn SSL_CTX_load_verify_dir(context: *Context, path: [*:0]const u8) c_int;
 pub extern "c" fn SSL_CTX_add_client_CA(context: *Context, certificate: *Certificate) c_int;
 pub extern "c" fn SSL_CTX_set_session_id_context(context: *Context, id: [*]const u8, length: c_uint) c_int;

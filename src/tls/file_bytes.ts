@@ -1,0 +1,63 @@
+/** Reading the files of certificates and keys, at once and not through Bun's loop. */
+
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { TlsError } from "./errors.ts";
+
+/** More than the longest revocation lists have. */
+const largestFile = 64 * 1024 * 1024;
+
+/** Without O_NONBLOCK, to open a FIFO would stop the thread until somebody writes to it. */
+const openFlags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+
+/**
+ * The bytes of a regular file of at most 64 MiB. Nothing else is read, since it may not end, or not begin:
+ * no FIFO, no device, and no pipe either, such as the shell's `<(command)` names.
+ *
+ * @param what names the option or the variable, for errors
+ * @throws {TlsError} with the path: the system's code, `EISDIR` or `EINVAL` for what is no regular file,
+ *   `EFBIG` for one that is too long, `ERR_OSSL_NO_DATA` for an empty one
+ */
+export function fileBytes(path: string, what: string): Uint8Array {
+  let bytes: Uint8Array;
+  try {
+    const fd = openSync(path, openFlags);
+    try {
+      bytes = regularBytes(fd, path, what);
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    if (error instanceof TlsError) throw error;
+    const { code = "EIO", syscall = "open" } = error as NodeJS.ErrnoException;
+    const reason = `${what} cannot be read`;
+    throw new TlsError(code, { syscall, address: path, reason, cause: error });
+  }
+  if (bytes.byteLength > 0) return bytes;
+  throw new TlsError("ERR_OSSL_NO_DATA", {
+    syscall: "tls",
+    address: path,
+    reason: `${what}: the file is empty`,
+  });
+}
+
+function regularBytes(fd: number, path: string, what: string): Uint8Array {
+  const status = fstatSync(fd);
+  const refuse = (code: string, reason: string): never => {
+    throw new TlsError(code, { syscall: "read", address: path, reason: `${what}: ${reason}` });
+  };
+  if (status.isDirectory()) refuse("EISDIR", "it is a directory");
+  if (!status.isFile()) refuse("EINVAL", "it is no regular file, but a pipe, a device or the like");
+  if (status.size > largestFile) refuse("EFBIG", "it is too long");
+  // Files whose size is unknown (those of /proc) say 0, and others may grow.
+  let bytes = new Uint8Array(status.size + 1);
+  let length = 0;
+  for (
+    let count: number;
+    (count = readSync(fd, bytes, length, bytes.length - length, null)) > 0;
+  ) {
+    length += count;
+    if (length > largestFile) refuse("EFBIG", "it is too long");
+    if (length === bytes.length) bytes = new Uint8Array(bytes.buffer.transfer(2 * length + 4096));
+  }
+  return new Uint8Array(bytes.buffer.transfer(length));
+}
