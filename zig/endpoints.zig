@@ -44,8 +44,7 @@ pub fn connect(scheduler: *Scheduler, remote: *const Address, local: ?*const Add
             const ip_bind_address_no_port = 24;
             _ = system.setOption(fd, c.IPPROTO.IP, ip_bind_address_no_port, @as(c_int, 1));
         }
-        if (c.bind(fd, address.pointer(), address.length) != 0) {
-            const status = system.lastStatus();
+        if (system.bind(fd, address)) |status| {
             system.close(fd);
             return failed(status);
         }
@@ -124,7 +123,7 @@ fn prepareListener(fd: system.Descriptor, address: *const Address, flags: u32) ?
 }
 
 fn bindAndListen(fd: system.Descriptor, address: *const Address, backlog: u32, flags: u32) ?Status {
-    if (c.bind(fd, address.pointer(), address.length) != 0) return system.lastStatus();
+    if (system.bind(fd, address)) |status| return status;
     // Linux lets two sockets with this option have the same port while neither listens, and the second
     // one listen then. It was needed for `bind` alone, for the connections of before.
     if (flags & abi.ListenFlags.reserve != 0) return system.setOption(fd, c.SOL.SOCKET, c.SO.REUSEADDR, @as(c_int, 0));
