@@ -40,7 +40,10 @@ export interface ListenOptions {
   host?: string | undefined;
   /** 0 picks a free one, which `Listener.port` tells. */
   port?: number | undefined;
-  /** A Unix socket instead; its file is removed when the listener is closed. */
+  /**
+   * A Unix socket instead: as for `connect`. The file of a path is removed when the listener is closed,
+   * also when the current folder, which a relative path begins at, is another one by then.
+   */
   path?: string | undefined;
   /**
    * A descriptor that listens already, such as one that a service manager passes. It keeps its own
@@ -168,13 +171,13 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
   /** @internal Listeners come from `listen`. */
   constructor(
     handle: number,
+    file: SocketFile | undefined,
     options: ListenOptions,
     handler: Handler | undefined,
     tls: TlsContext | undefined,
   ) {
     this.#tls = tls;
-    const { path } = options;
-    this.#file = path === undefined || path.startsWith("\0") ? undefined : new SocketFile(path);
+    this.#file = file;
     this.#maxConnections = options.maxConnections ?? Number.POSITIVE_INFINITY;
     this.#onError = options.onError;
     this.#handler = handler;
@@ -424,8 +427,11 @@ export async function listen(options: ListenOptions, handler?: Handler): Promise
     checkedInteger(options.maxConnections, "maxConnections", 1, Number.MAX_SAFE_INTEGER);
   }
   const tls = options.tls === undefined ? undefined : serverContext(options.tls, "tls");
-  const handle = await listeningHandle(options);
-  return new Listener(handle, options, handler, tls);
+  const opening = listeningHandle(options);
+  // A path is bound by now.
+  const { path } = options;
+  const file = path === undefined || path.startsWith("\0") ? undefined : new SocketFile(path);
+  return new Listener(await opening, file, options, handler, tls);
 }
 
 /**
