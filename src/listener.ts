@@ -36,7 +36,10 @@ import { refusal } from "./wait.ts";
 export type Handler = (socket: Socket) => unknown;
 
 export interface ListenOptions {
-  /** The address or name to listen at; all of the machine's, IPv6 and IPv4, if not given. */
+  /**
+   * The address or name to listen at; all of the machine's, IPv6 and IPv4, if not given or `::`. An IPv4
+   * address in IPv6's form (`::ffff:127.0.0.1`) has the IPv4 clients of that address.
+   */
   host?: string | undefined;
   /** 0 picks a free one, which `Listener.port` tells. */
   port?: number | undefined;
@@ -478,12 +481,9 @@ async function listeningHandle(options: ListenOptions, furtherFlags = 0): Promis
   }
   if (typeof host !== "string" || host === "") throw typeMistake("host is an address or a name");
   if (literalVersion(host) !== 0) {
-    const only = flags | ListenFlags.ipv6Only;
-    return checkedHandle(
-      listenAt(host, checked, backlog, host === "::" ? flags : only),
-      host,
-      checked,
-    );
+    // "::" in any of its forms is every address of both kinds.
+    const kinds = /^[:0]+$/.test(host) ? flags : flags | ListenFlags.ipv6Only;
+    return checkedHandle(listenAt(host, checked, backlog, kinds), host, checked);
   }
   checkName(host);
   const addresses = await addressesOf(host, 0, 0);

@@ -38,6 +38,8 @@ pub fn connect(scheduler: *Scheduler, remote: *const Address, local: ?*const Add
     const opened = system.socket(remote.storage.family, c.SOCK.STREAM);
     if (opened == .failure) return opened;
     const fd: system.Descriptor = @intCast(opened.value);
+    // Sockets may be of IPv6 alone by default (bindv6only of Linux, net.inet6.ip6.v6only of FreeBSD).
+    if (addresses.mappedIpv4(remote) != null) _ = options.setIpv6Only(fd, false);
     if (local) |address| {
         // A port of 0 is chosen by `connect`, which knows the peer: so many more are to be had.
         if (system.is_linux and isInternet(address)) {
@@ -116,8 +118,9 @@ fn prepareListener(fd: system.Descriptor, address: *const Address, flags: u32) ?
         if (system.setOption(fd, c.SOL.SOCKET, c.SO.REUSEPORT, on)) |status| return status;
     }
     if (address.storage.family == c.AF.INET6) {
-        const only: c_int = @intFromBool(flags & abi.ListenFlags.ipv6_only != 0);
-        if (system.setOption(fd, c.IPPROTO.IPV6, options.ipv6_only, only)) |status| return status;
+        // An IPv4 address in IPv6's form is one of IPv4: a socket of IPv6 alone cannot have it.
+        const is_only = flags & abi.ListenFlags.ipv6_only != 0 and addresses.mappedIpv4(address) == null;
+        if (options.setIpv6Only(fd, is_only)) |status| return status;
     }
     return null;
 }
