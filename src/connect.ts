@@ -25,7 +25,10 @@ export interface ConnectOptions {
   /** An IPv4 or IPv6 literal or a host name; `localhost` if not given. */
   host?: string | undefined;
   port?: number | undefined;
-  /** A Unix socket instead: a path, or a name in Linux's abstract namespace after a leading NUL. */
+  /**
+   * A Unix socket instead: a path of up to 107 bytes, or up to 107 bytes in Linux's abstract namespace
+   * after a leading NUL.
+   */
   path?: string | undefined;
   /** When to give up, name resolution included. */
   deadline?: number | undefined;
@@ -155,11 +158,15 @@ function checkTarget(options: ConnectOptions): HostTarget | string {
   return { host, port, family: local, localAddress };
 }
 
-/** @internal A path, or an abstract name, of a length that the system takes. */
+/** @internal A path, or an abstract name, of a length that the system takes (unix(7)). */
 export function checkPath(path: string): string {
   if (typeof path !== "string" || path === "") throw typeMistake("path is a string");
-  if (path.indexOf("\0", 1) > 0) throw typeMistake("path has a NUL in it");
-  if (encoder.encode(path).byteLength > 107) throw rangeMistake("path is longer than 107 bytes");
+  const { byteLength } = encoder.encode(path);
+  // The bytes of an abstract name, NULs among them, have no meaning; a path is followed by a NUL.
+  if (path.startsWith("\0")) {
+    if (byteLength > 108) throw rangeMistake("an abstract path is longer than 108 bytes");
+  } else if (path.includes("\0")) throw typeMistake("path has a NUL in it");
+  else if (byteLength > 107) throw rangeMistake("path is longer than 107 bytes");
   return path;
 }
 

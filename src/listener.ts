@@ -38,11 +38,17 @@ import { refusal } from "./wait.ts";
 export type Handler = (socket: Socket) => unknown;
 
 export interface ListenOptions {
-  /** The address or name to listen at; all of the machine's, IPv6 and IPv4, if not given. */
+  /**
+   * The address or name to listen at; all of the machine's, IPv6 and IPv4, if not given or `::`. An IPv4
+   * address in IPv6's form (`::ffff:127.0.0.1`) has the IPv4 clients of that address.
+   */
   host?: string | undefined;
   /** 0 picks a free one, which `Listener.port` tells. */
   port?: number | undefined;
-  /** A Unix socket instead; its file is removed when the listener is closed. */
+  /**
+   * A Unix socket instead: as for `connect`. The file of a path is removed when the listener is closed,
+   * also when the current folder, which a relative path begins at, is another one by then.
+   */
   path?: string | undefined;
   /**
    * A descriptor that listens already, such as one that a service manager passes. It keeps its own
@@ -174,13 +180,13 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
   /** @internal Listeners come from `listen`, which has made the options its own. */
   constructor(
     handle: number,
+    file: SocketFile | undefined,
     options: ListenOptions,
     handler: Handler | undefined,
     tls: TlsContext | undefined,
   ) {
     this.#tls = tls;
-    const { path } = options;
-    this.#file = path === undefined || path.startsWith("\0") ? undefined : new SocketFile(path);
+    this.#file = file;
     this.#maxConnections = options.maxConnections ?? Number.POSITIVE_INFINITY;
     this.#onError = options.onError;
     this.#handler = handler;
@@ -430,8 +436,11 @@ export async function listen(options: ListenOptions, handler?: Handler): Promise
     checkedInteger(own.maxConnections, "maxConnections", 1, Number.MAX_SAFE_INTEGER);
   }
   const tls = own.tls === undefined ? undefined : serverContext(own.tls, "tls");
-  const handle = await listeningHandle(own);
-  return new Listener(handle, own, handler, tls);
+  const opening = listeningHandle(own);
+  // A path is bound by now.
+  const { path } = own;
+  const file = path === undefined || path.startsWith("\0") ? undefined : new SocketFile(path);
+  return new Listener(await opening, file, own, handler, tls);
 }
 
 /**
@@ -480,12 +489,9 @@ async function listeningHandle(options: ListenOptions, furtherFlags = 0): Promis
   }
   if (typeof host !== "string" || host === "") throw typeMistake("host is an address or a name");
   if (literalVersion(host) !== 0) {
-    const only = flags | ListenFlags.ipv6Only;
-    return checkedHandle(
-      listenAt(host, checked, backlog, host === "::" ? flags : only),
-      host,
-      checked,
-    );
+    // "::" in any of its forms is every address of both kinds.
+    const kinds = /^[:0]+$/.test(host) ? flags : flags | ListenFlags.ipv6Only;
+    return checkedHandle(listenAt(host, checked, backlog, kinds), host, checked);
   }
   checkName(host);
   const addresses = await addressesOf(host, 0, 0);

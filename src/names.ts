@@ -124,14 +124,15 @@ export function checkedFamily(family: unknown): Family {
 /** The addresses that a host has without any look-up. */
 function knownAddresses(host: string, family: Family): string[] | undefined {
   if (literalVersion(host) !== 0) return [host];
-  if (!/^localhost\.?$/i.test(host)) return undefined;
+  if (!/^(?:[^.]+\.)*localhost\.?$/i.test(host)) return undefined;
   if (family === 4) return ["127.0.0.1"];
   return family === 6 ? ["::1"] : ["::1", "127.0.0.1"];
 }
 
 /**
  * The addresses of a host in the order in which they should be tried, at least one. A literal is its
- * own address, and `localhost` is this machine without any look-up (RFC 6761, section 6.3).
+ * own address, and `localhost` and the names below it are this machine without any look-up (RFC 6761,
+ * section 6.3).
  *
  * @param onWait gets a function that gives the look-up up, if there has to be one
  */
@@ -163,7 +164,8 @@ const resolveOptions: ReadonlySet<string> = new Set(["family", "deadline", "sign
 /**
  * Looks a host name up as the system does (getaddrinfo(3): the hosts file, name servers), and returns
  * its addresses, each once, in the order in which `connect` tries them: at least one, as literals that
- * `connect` takes for a `host`. A literal is its own address, and `localhost` is this machine.
+ * `connect` takes for a `host`. A literal is its own address; `localhost`, and any name that ends with
+ * `.localhost`, is this machine.
  *
  * @throws {TypeError} {RangeError} for what is no host name, and options that are unknown or wrong
  * @throws {SocketError} with the host as `address`: `ENOTFOUND` when it has no such address,

@@ -7,9 +7,11 @@ export class SocketFile {
   readonly #path: string;
   readonly #identity: string | undefined;
 
+  /** To be made right behind the listener: the current folder may be another one soon. */
   constructor(path: string) {
-    this.#path = path;
-    this.#identity = identityOf(path);
+    // Not normalized: ".." behind a link leads elsewhere than its text says.
+    this.#path = path.startsWith("/") ? path : `${process.cwd()}/${path}`;
+    this.#identity = identityOf(this.#path);
   }
 
   /** Removes the file, unless a successor has put its own in its place. */
@@ -24,6 +26,11 @@ export class SocketFile {
 }
 
 function identityOf(path: string): string | undefined {
-  const status = statSync(path, { throwIfNoEntry: false });
-  return status && `${status.dev}:${status.ino}`;
+  try {
+    const status = statSync(path, { throwIfNoEntry: false });
+    return status && `${status.dev}:${status.ino}`;
+  } catch {
+    // Such as a path that is too long for all calls but bind(2), which was given its relative form.
+    return undefined;
+  }
 }

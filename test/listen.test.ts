@@ -39,12 +39,44 @@ test.skipIf(!hasIpv6)("a host restricts it to one kind", async () => {
   expect(await failureOf(answerFrom("127.0.0.1", newer))).toMatchObject({ code: "ECONNREFUSED" });
 });
 
+test.skipIf(!hasIpv6)("an IPv4 address in IPv6's form is listened at", async () => {
+  for (const host of ["::ffff:127.0.0.1", "::FFFF:7f00:1", "0:0:0:0:0:ffff:127.0.0.1"]) {
+    await using listener = await listen({ host, port: 0 }, (socket) => socket.write("mapped"));
+    expect(listener.address).toBe("::ffff:127.0.0.1");
+    expect(await answerFrom("127.0.0.1", listener)).toBe("mapped");
+    expect(await answerFrom(host, listener)).toBe("mapped");
+    expect(await answerFrom(listener.address, listener)).toBe("mapped");
+    // It is not all of this machine.
+    expect(await failureOf(answerFrom("::1", listener))).toMatchObject({ code: "ECONNREFUSED" });
+    expect(await failureOf(answerFrom("127.0.0.2", listener))).toMatchObject({
+      code: "ECONNREFUSED",
+    });
+  }
+});
+
+test.skipIf(!hasIpv6)(
+  "the unspecified address is all of the machine's, however it is written",
+  async () => {
+    for (const host of ["::", "::0", "0:0:0:0:0:0:0:0"]) {
+      await using listener = await listen({ host, port: 0 }, (socket) => socket.write("any"));
+      expect(listener.address).toBe("::");
+      expect(await answerFrom("::1", listener)).toBe("any");
+      expect(await answerFrom("127.0.0.1", listener)).toBe("any");
+    }
+  },
+);
+
 test("a host may be a name", async () => {
   await using listener = await listen({ host: "localhost", port: 0 }, (socket) =>
     socket.write("!"),
   );
   expect(listener.address).toBe("127.0.0.1");
   expect(await answerFrom("localhost", listener)).toBe("!");
+  await using below = await listen({ host: "api.LocalHost.", port: 0 }, (socket) =>
+    socket.write("below"),
+  );
+  expect(below.address).toBe("127.0.0.1");
+  expect(await answerFrom("api.localhost", below)).toBe("below");
   const unknown = await failureOf(listen({ host: "no..such.host", port: 0 }));
   expect(unknown).toMatchObject({ code: "ENOTFOUND", address: "no..such.host" });
 });

@@ -5,7 +5,9 @@ import { hostname } from "node:os";
 import {
   block,
   CancelledError,
+  connect,
   deadline,
+  dump,
   listen,
   now,
   resolve,
@@ -34,6 +36,36 @@ test("localhost is this machine, however it is written", async () => {
   }
   expect(await resolve("localhost", { family: 4 })).toEqual(["127.0.0.1"]);
   expect(await resolve("localhost", { family: 6 })).toEqual(["::1"]);
+});
+
+test("names below localhost are this machine without a look-up", async () => {
+  const { waiters } = stats();
+  for (const name of ["a.localhost", "A.B.LocalHost", "x-1.localhost.", "_a.localhost"]) {
+    const resolved = resolve(name);
+    // A look-up would have a waiter; what is known has one that yields, under no name.
+    expect(dump()).not.toContain("getaddrinfo");
+    expect(await resolved).toEqual(["::1", "127.0.0.1"]);
+    expect(await resolve(name, { family: 4 })).toEqual(["127.0.0.1"]);
+    expect(await resolve(name, { family: 6 })).toEqual(["::1"]);
+  }
+  for (const name of ["notlocalhost.", "localhost.invalid", "a..localhost", ".localhost"]) {
+    const looked = new AbortController();
+    const failure = failureOf(resolve(name, { signal: looked.signal }));
+    expect(stats().waiters).toBe(waiters + 1);
+    looked.abort();
+    expect(await failure).toMatchObject({ code: "ECANCELED" });
+  }
+});
+
+test("a connection to a name below localhost is one to this machine", async () => {
+  await using listener = await listen({ host: "127.0.0.1", port: 0 });
+  const target = { host: "api.LOCALHOST.", port: listener.port, deadline: deadline(5000) };
+  for (const family of [undefined, 4] as const) {
+    await using socket = await connect({ ...target, family });
+    expect(socket.remoteAddress).toBe("127.0.0.1");
+  }
+  const error = await failureOf(connect({ ...target, family: 6 }));
+  expect(error).toMatchObject({ address: "::1" });
 });
 
 test("a name of this machine is looked up, and each address is there once", async () => {

@@ -35,6 +35,12 @@ describe.skipIf(!isInstalled("openssl"))("certificates", () => {
     { name: "not yet valid", issued: () => made.notYetValid, code: "CERT_NOT_YET_VALID" },
     { name: "another name's", issued: () => made.wrongName, code: altname },
     { name: "another address's", issued: () => made.wrongIp, code: altname, host: "127.0.0.1" },
+    {
+      name: "another address's, in IPv6's form",
+      issued: () => made.wrongIp,
+      code: altname,
+      host: "::ffff:127.0.0.1",
+    },
     { name: "for the name in its subject alone", issued: () => made.subjectOnly, code: altname },
     {
       name: "a wildcard's of another domain",
@@ -183,6 +189,13 @@ describe.skipIf(!isInstalled("openssl"))("certificates", () => {
   const good: [string, () => Issued, string, () => TlsOptions][] = [
     ["by name", () => made.p256, "localhost", () => ({})],
     ["by address", () => made.p256, "127.0.0.1", () => ({})],
+    ["by an address in IPv6's form", () => made.p256, "::ffff:127.0.0.1", () => ({})],
+    [
+      "by an address in IPv6's form, written in hexadecimal",
+      () => made.p256,
+      "localhost",
+      () => ({ serverName: "::FFFF:7f00:1" }),
+    ],
     ["by another address", () => made.p256, "localhost", () => ({ serverName: "::1" })],
     ["by a wildcard", () => made.wildcard, "localhost", () => ({ serverName: "x.wild.example" })],
     ["with lists", () => made.p256, "localhost", () => ({ crl: made.revocations })],

@@ -1,5 +1,13 @@
 import { expect, test } from "bun:test";
-import { existsSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  realpathSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { connect, deadline, type Listener, listen, type Socket } from "../index.ts";
 import { distinctBytes, hashOf } from "./support/distinct_bytes.ts";
 import { failureOf } from "./support/failure.ts";
@@ -23,6 +31,64 @@ test("a path has a file while it is listened at, and no longer", async () => {
   // What was removed can be listened at again.
   await using again = await listen({ path });
   expect(statSync(again.address).isSocket()).toBe(true);
+});
+
+/** Runs a function in another current folder of the process, and comes back. */
+async function inFolder<T>(path: string, run: () => T | Promise<T>): Promise<T> {
+  const before = process.cwd();
+  process.chdir(path);
+  try {
+    return await run();
+  } finally {
+    process.chdir(before);
+  }
+}
+
+test("a relative path's file is removed wherever the process is by then", async () => {
+  using folder = new TemporaryFolder();
+  const listener = await inFolder(folder.path, async () => await listen({ path: "rel.sock" }));
+  expect(listener.address).toBe("rel.sock");
+  expect(existsSync(folder.file("rel.sock"))).toBe(true);
+  await listener.close();
+  expect(existsSync(folder.file("rel.sock"))).toBe(false);
+});
+
+test("a relative path is that of the moment when listen was called", async () => {
+  using folder = new TemporaryFolder();
+  const listening = await inFolder(folder.path, () => ({ at: listen({ path: "rel.sock" }) }));
+  const listener = await listening.at;
+  expect(existsSync(folder.file("rel.sock"))).toBe(true);
+  await listener.close();
+  expect(existsSync(folder.file("rel.sock"))).toBe(false);
+});
+
+test("a short relative path may stand for one that is longer than an address", async () => {
+  using folder = new TemporaryFolder();
+  const deep = folder.file(`${"d".repeat(100)}/${"e".repeat(100)}`);
+  mkdirSync(deep, { recursive: true });
+  const listener = await inFolder(deep, async () => {
+    const listener = await listen({ path: "s" }, (socket) => socket.write("deep"));
+    await using client = await connect({ path: "s" });
+    expect(await readText(client)).toBe("deep");
+    return listener;
+  });
+  expect(existsSync(`${deep}/s`)).toBe(true);
+  await listener.close();
+  expect(existsSync(`${deep}/s`)).toBe(false);
+});
+
+test("a path through a link names the file that the system makes, and no other", async () => {
+  using folder = new TemporaryFolder();
+  mkdirSync(folder.file("target/inner"), { recursive: true });
+  symlinkSync("target/inner", folder.file("link"));
+  // By its text alone this would be the path below.
+  const [made, other] = [folder.file("target/s"), folder.file("s")];
+  await using bystander = await listen({ path: other });
+  const listener = await inFolder(folder.path, async () => await listen({ path: "link/../s" }));
+  expect(statSync(realpathSync(made)).isSocket()).toBe(true);
+  await listener.close();
+  expect(existsSync(made)).toBe(false);
+  expect(existsSync(bystander.address)).toBe(true);
 });
 
 test("both ends tell their addresses: a path where there is one", async () => {
@@ -109,6 +175,35 @@ test("a path may be as long as the system's address, and no longer", async () =>
   // The limit counts bytes.
   const wide = folder.file("ü".repeat(50));
   expect(await failureOf(connect({ path: wide }))).toBeInstanceOf(RangeError);
+});
+
+test.skipIf(process.platform !== "linux")("an abstract name may be one byte longer", async () => {
+  const longest = `\0${`plait-test-${process.pid}-`.padEnd(107, "x")}`;
+  expect(longest).toHaveLength(108);
+  await using listener = await listen({ path: longest }, (socket) => socket.write("abstract"));
+  expect(listener.address).toBe(longest);
+  await using client = await connect({ path: longest });
+  expect(client.remoteAddress).toBe(longest);
+  expect(await readText(client)).toBe("abstract");
+  // A shorter one is another one: no NUL is added or taken off.
+  const shorter = longest.slice(0, -1);
+  expect(await failureOf(connect({ path: shorter }))).toMatchObject({ code: "ECONNREFUSED" });
+  for (const path of [`${longest}x`, `\0${"ü".repeat(54)}`]) {
+    expect(await failureOf(connect({ path }))).toBeInstanceOf(RangeError);
+    expect(await failureOf(listen({ path }))).toBeInstanceOf(RangeError);
+  }
+});
+
+test.skipIf(process.platform !== "linux")("an abstract name may hold any bytes", async () => {
+  // unix(7): a NUL has no special meaning there.
+  const path = `\0plait-test-${process.pid}\0größe\0`;
+  await using listener = await listen({ path }, (socket) => socket.write("abstract"));
+  expect(listener.address).toBe(path);
+  await using client = await connect({ path });
+  expect(client.remoteAddress).toBe(path);
+  expect(await readText(client)).toBe("abstract");
+  const other = path.slice(0, -1);
+  expect(await failureOf(connect({ path: other }))).toMatchObject({ code: "ECONNREFUSED" });
 });
 
 test("a path may hold any characters of UTF-8", async () => {

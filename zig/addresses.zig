@@ -80,6 +80,17 @@ pub fn family(address: *const Address) abi.AddressFamily {
     };
 }
 
+/// The IPv4 address that an IPv6 socket has in IPv6's form, "::ffff:" and the address (RFC 4291, section
+/// 2.5.5.2); null for any other address.
+pub fn mappedIpv4(address: *const Address) ?Peer {
+    const peer: Peer = .of(address);
+    const prefix = [_]u8{0} ** 10 ++ [_]u8{0xff} ** 2;
+    if (peer.family != .ipv6 or !std.mem.startsWith(u8, &peer.bytes, &prefix)) return null;
+    var ipv4: Peer = .{ .port = peer.port, .family = .ipv4 };
+    @memcpy(ipv4.bytes[0..4], peer.bytes[12..16]);
+    return ipv4;
+}
+
 /// Where a peer is, in a form small enough to keep for every socket: it must outlive the
 /// connection, for that is when it is logged.
 pub const Peer = struct {
@@ -165,6 +176,18 @@ test "literals survive parsing and formatting" {
         const length = format(&address, &shared, &text);
         try std.testing.expectEqualStrings(case[1], text[0..length]);
         try std.testing.expectEqual(8080, shared.address_port);
+    }
+}
+
+test "an IPv4 address in IPv6's form is found in it" {
+    var text: [abi.Limits.address_text_bytes]u8 = undefined;
+    for ([_][]const u8{ "::ffff:10.0.0.1", "::FFFF:a00:1", "0:0:0:0:0:ffff:10.0.0.1%7" }) |literal| {
+        const peer = mappedIpv4(&parse(literal, 80).?).?;
+        try std.testing.expectEqual(80, peer.port);
+        try std.testing.expectEqualStrings("10.0.0.1", text[0..peer.format(&text)]);
+    }
+    for ([_][]const u8{ "10.0.0.1", "::", "::1", "::10.0.0.1", "::ffff:0:10.0.0.1", "64:ff9b::10.0.0.1", "1::ffff:10.0.0.1" }) |literal| {
+        try std.testing.expectEqual(null, mappedIpv4(&parse(literal, 80).?));
     }
 }
 

@@ -12,10 +12,10 @@
 //!   watch(fd, token, Interest, first) ?Status
 //!       for foreign descriptors: level-triggered, reports once, then needs another `watch`
 //!   wait(events, timeout_nanoseconds) []Event
-//!       null waits for ever, 0 does not wait
-//!   setTimer(nanoseconds)
-//!       makes `wait` return, and the descriptor readable, at this point of the monotonic clock;
-//!       `timer_has_fired` tells that it did
+//!       null waits for ever, 0 does not wait; without events it may end early
+//!   setTimer(nanoseconds) ?Status
+//!       makes `wait` return, and the descriptor readable, at this point of the monotonic clock or
+//!       before; `timer_has_fired` tells that it did. On failure there may be no timer any more
 //!   notify()
 //!       the same at once, callable from any thread
 //!   findHost(bell) bool
@@ -61,3 +61,7 @@ pub const events_per_wait = 512;
 
 /// Tokens at or above this one belong to the backend itself and reach nobody.
 pub const reserved_tokens: u64 = 0xffff_ffff_0000_0000;
+
+test {
+    _ = implementation;
+}

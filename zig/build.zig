@@ -1,5 +1,6 @@
 //! `zig build` makes the core's shared library; `zig build abi` writes zig-out/abi.ts; `zig build test`
-//! runs the core's own tests; `zig build check` type-checks the core for every system it supports.
+//! runs the core's own tests; `zig build check` type-checks the core and its tests for every system it
+//! supports.
 
 const std = @import("std");
 
@@ -50,6 +51,8 @@ pub fn build(b: *std.Build) void {
         });
         // Nothing is installed, so the compiler stops after the semantic analysis.
         check.dependOn(&checked.step);
+        const checked_tests = module(b, "tests.zig", b.resolveTargetQuery(query), .ReleaseSafe);
+        check.dependOn(&b.addTest(.{ .root_module = checked_tests }).step);
     }
 }
 

@@ -38,14 +38,15 @@ pub fn connect(scheduler: *Scheduler, remote: *const Address, local: ?*const Add
     const opened = system.socket(remote.storage.family, c.SOCK.STREAM);
     if (opened == .failure) return opened;
     const fd: system.Descriptor = @intCast(opened.value);
+    // Sockets may be of IPv6 alone by default (bindv6only of Linux, net.inet6.ip6.v6only of FreeBSD).
+    if (addresses.mappedIpv4(remote) != null) _ = options.setIpv6Only(fd, false);
     if (local) |address| {
         // A port of 0 is chosen by `connect`, which knows the peer: so many more are to be had.
         if (system.is_linux and isInternet(address)) {
             const ip_bind_address_no_port = 24;
             _ = system.setOption(fd, c.IPPROTO.IP, ip_bind_address_no_port, @as(c_int, 1));
         }
-        if (c.bind(fd, address.pointer(), address.length) != 0) {
-            const status = system.lastStatus();
+        if (system.bind(fd, address)) |status| {
             system.close(fd);
             return failed(status);
         }
@@ -117,14 +118,15 @@ fn prepareListener(fd: system.Descriptor, address: *const Address, flags: u32) ?
         if (system.setOption(fd, c.SOL.SOCKET, c.SO.REUSEPORT, on)) |status| return status;
     }
     if (address.storage.family == c.AF.INET6) {
-        const only: c_int = @intFromBool(flags & abi.ListenFlags.ipv6_only != 0);
-        if (system.setOption(fd, c.IPPROTO.IPV6, options.ipv6_only, only)) |status| return status;
+        // An IPv4 address in IPv6's form is one of IPv4: a socket of IPv6 alone cannot have it.
+        const is_only = flags & abi.ListenFlags.ipv6_only != 0 and addresses.mappedIpv4(address) == null;
+        if (options.setIpv6Only(fd, is_only)) |status| return status;
     }
     return null;
 }
 
 fn bindAndListen(fd: system.Descriptor, address: *const Address, backlog: u32, flags: u32) ?Status {
-    if (c.bind(fd, address.pointer(), address.length) != 0) return system.lastStatus();
+    if (system.bind(fd, address)) |status| return status;
     // Linux lets two sockets with this option have the same port while neither listens, and the second
     // one listen then. It was needed for `bind` alone, for the connections of before.
     if (flags & abi.ListenFlags.reserve != 0) return system.setOption(fd, c.SOL.SOCKET, c.SO.REUSEADDR, @as(c_int, 0));

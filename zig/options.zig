@@ -5,12 +5,17 @@ const c = std.c;
 const system = @import("system.zig");
 const Status = @import("abi.zig").Status;
 
-pub const ipv6_only: u32 = if (system.is_linux) 26 else 27;
+const ipv6_only: u32 = if (system.is_linux) 26 else 27;
 
 const keep_alive_idle: u32 = if (system.is_linux) 4 else if (system.is_darwin) 0x10 else 256;
 const keep_alive_interval: u32 = if (system.is_linux) 5 else if (system.is_darwin) 0x101 else 512;
 const keep_alive_count: u32 = if (system.is_linux) 6 else if (system.is_darwin) 0x102 else 1024;
 const no_delay: u32 = 1;
+
+/// Whether an IPv6 socket has nothing to do with IPv4 (RFC 3493, section 5.3).
+pub fn setIpv6Only(fd: system.Descriptor, on: bool) ?Status {
+    return system.setOption(fd, c.IPPROTO.IPV6, ipv6_only, @as(c_int, @intFromBool(on)));
+}
 
 pub fn setNoDelay(fd: system.Descriptor, on: bool) ?Status {
     return system.setOption(fd, c.IPPROTO.TCP, no_delay, @as(c_int, @intFromBool(on)));

@@ -305,3 +305,32 @@ fn statusOf(failure: i32) Status {
     }
     return .EAI_FAIL;
 }
+
+fn expectLookedUp(threads: u32, queued: usize, looked_up: usize) !void {
+    const allocator = std.testing.allocator;
+    const notified = backend.Backend.open().?;
+    defer notified.close();
+    const resolver = Resolver.create(allocator, notified).?;
+    defer resolver.abandon();
+    for (0..queued) |number| {
+        const request = try allocator.create(Request);
+        request.* = .{ .waiter = @intCast(number), .family = .ipv4, .name = @splat(0) };
+        @memcpy(request.name[0..9], "127.0.0.1");
+        resolver.queued.push(request);
+    }
+    // This thread is one of so many.
+    resolver.threads = threads;
+    resolver.run();
+    try std.testing.expectEqual(threads - 1, resolver.threads);
+    resolver.threads = 0;
+    var count: usize = 0;
+    var next = resolver.finished.head;
+    while (next) |request| : (next = request.next) count += 1;
+    try std.testing.expectEqual(looked_up, count);
+}
+
+test "a thread ends when there is no work left, or when others have taken its place meanwhile" {
+    try expectLookedUp(1, 3, 3);
+    try expectLookedUp(threads_at_most, 3, 3);
+    try expectLookedUp(threads_at_most + 1, 3, 1);
+}

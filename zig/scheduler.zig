@@ -344,10 +344,8 @@ pub const Scheduler = struct {
         }
         const start: i64 = @trunc(scheduler.shared.now_milliseconds * std.time.ns_per_ms);
         while (true) {
-            if (scheduler.timer_nanoseconds > start + linger_nanoseconds) {
-                scheduler.timer_nanoseconds = start + linger_nanoseconds;
-                scheduler.backend.setTimer(scheduler.timer_nanoseconds);
-            }
+            // Without a timer the wait needs a timeout of its own.
+            if (!scheduler.moveTimer(start + linger_nanoseconds)) return scheduler.poll(@min(linger_nanoseconds, longest_blind_linger));
             const count = scheduler.poll(if (scheduler.backend.host_is_ready) 0 else null);
             scheduler.shared.host_is_ready = @intFromBool(scheduler.backend.host_is_ready);
             if (count > 0 or scheduler.backend.host_is_ready or scheduler.shared.tls_notices > 0) return count;
@@ -375,9 +373,16 @@ pub const Scheduler = struct {
         transfers.flushHeld(scheduler);
         if (scheduler.tls.due.length > 0 or !scheduler.ready.isEmpty()) scheduler.backend.notify();
         const earliest = scheduler.deadlines.earliest() orelse return;
-        if (earliest >= scheduler.timer_nanoseconds) return;
-        scheduler.timer_nanoseconds = earliest;
-        scheduler.backend.setTimer(earliest);
+        // A poll too many rather than one too late.
+        if (!scheduler.moveTimer(earliest)) scheduler.backend.notify();
+    }
+
+    /// Has the timer go off at this point at the latest. False when the system has no timer to give.
+    fn moveTimer(scheduler: *Scheduler, nanoseconds: i64) bool {
+        if (nanoseconds >= scheduler.timer_nanoseconds) return true;
+        const failed = scheduler.backend.setTimer(nanoseconds) != null;
+        scheduler.timer_nanoseconds = if (failed) never else nanoseconds;
+        return !failed;
     }
 
     /// Frees the waiter of a lingering socket, which no caller ever sees.

@@ -275,6 +275,30 @@ test "the timer is set for an earlier deadline only, and left alone by one that 
     try expectEqual(distant, scheduler.timer_nanoseconds);
 }
 
+test "a timer that cannot be set leads to a poll too many, not to one too late" {
+    if (!system.is_linux) return error.SkipZigTest; // elsewhere it has no descriptor that could be taken away
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const scheduler = harness.scheduler;
+    const timer = scheduler.backend.timer;
+    scheduler.backend.timer = -1;
+    const distant = system.nanoseconds() + 3600 * std.time.ns_per_s;
+    _ = harness.sleep(distant);
+    scheduler.setTimer();
+    try expect(system.pollOne(scheduler.backend.descriptor(), false, 0));
+    try harness.expectNobody();
+    // A turn that lingers goes without it.
+    scheduler.setLingers(.blocking);
+    const start = system.nanoseconds();
+    try expectEqual(0, scheduler.lingeringPoll(std.time.ns_per_ms));
+    try expect(system.nanoseconds() - start < 10 * std.time.ns_per_s);
+
+    scheduler.backend.timer = timer;
+    scheduler.setTimer();
+    try expectEqual(distant, scheduler.timer_nanoseconds);
+    try expect(!system.pollOne(scheduler.backend.descriptor(), false, 0));
+}
+
 test "a deadline of the ABI is a point in milliseconds, and 0 or infinity is never" {
     const convert = scheduler_module.deadlineFromMilliseconds;
     try expectEqual(null, convert(0));

@@ -189,3 +189,22 @@ test "a stale handle never reaches the slot's next owner" {
     }
     try std.testing.expectEqual(null, sockets.findToken(std.math.maxInt(u64)));
 }
+
+test "a slot that is in use again is not found by what named its last owner" {
+    const allocator = std.testing.allocator;
+    var sockets: Sockets = .{};
+    defer sockets.deinit(allocator);
+    // With all other slots in use there is only one to be had, again and again.
+    const index = sockets.take(allocator, -1, .watched).?;
+    while (sockets.pool.in_use < sockets.pool.length) _ = sockets.take(allocator, -1, .watched).?;
+    for (0..2 * last_generation) |_| {
+        const handle = sockets.handle(index);
+        const token = sockets.token(index);
+        sockets.release(index);
+        try std.testing.expectEqual(index, sockets.take(allocator, -1, .watched).?);
+        try std.testing.expectEqual(null, sockets.find(handle));
+        try std.testing.expectEqual(null, sockets.findToken(token));
+        try std.testing.expectEqual(index, sockets.find(sockets.handle(index)).?);
+        try std.testing.expectEqual(index, sockets.findToken(sockets.token(index)).?);
+    }
+}

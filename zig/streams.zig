@@ -105,10 +105,9 @@ fn receiveNow(scheduler: *Scheduler, socket: *Socket, buffer: [*]u8, length: usi
                 // The kernel gives a pending error to one call only; a send may have taken it.
                 if (socket.readFailure()) |status| return failed(status);
                 socket.flags.end_of_stream = true;
-            } else if (system.is_linux and count < length and socket.flags.tcp and !socket.flags.special and socket.failure == .ok) {
+            } else if (system.short_read_empties and count < length and socket.flags.tcp and !socket.flags.special and socket.failure == .ok) {
                 // Short of what was asked for, it took all there was: the next bytes are an event.
-                // A Unix socket may also stop at a descriptor that was sent along (unix(7)), and
-                // elsewhere no event tells of urgent data, at which TCP stops.
+                // A Unix socket may also stop at a descriptor that was sent along (unix(7)).
                 socket.flags.readable = false;
             }
         },

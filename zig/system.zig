@@ -11,6 +11,10 @@ pub const Descriptor = c.fd_t;
 pub const is_linux = builtin.os.tag == .linux;
 pub const is_darwin = builtin.os.tag.isDarwin();
 
+/// Whether a TCP socket has nothing left after a read that was short of what was asked for. A read also
+/// stops at urgent data, of which only Linux has an event.
+pub const short_read_empties = is_linux;
+
 /// What a call did: its value, or why it failed.
 pub const Outcome = union(enum) {
     value: usize,
@@ -145,13 +149,14 @@ pub fn discard(fd: Descriptor, length: usize) Outcome {
 /// Bytes that were sent and that the peer has not acknowledged yet; null where unknown.
 pub fn unacknowledged(fd: Descriptor) ?usize {
     var bytes: c_int = 0;
-    if (is_linux) {
-        const siocoutq = 0x5411;
-        if (c.ioctl(fd, siocoutq, &bytes) != 0) return null;
-    } else {
-        const so_nwrite = if (is_darwin) 0x1024 else return null;
+    if (is_darwin) {
+        const so_nwrite = 0x1024;
         var length: c.socklen_t = @sizeOf(c_int);
         if (c.getsockopt(fd, c.SOL.SOCKET, so_nwrite, &bytes, &length) != 0) return null;
+    } else {
+        const siocoutq = 0x5411;
+        const fionwrite = 0x4004_6677; // _IOR('f', 119, int)
+        if (c.ioctl(fd, if (is_linux) siocoutq else fionwrite, &bytes) != 0) return null;
     }
     return @intCast(@max(bytes, 0));
 }
@@ -204,9 +209,20 @@ pub fn connect(fd: Descriptor, address: *const Address) ?Status {
     if (number == @intFromEnum(c.E.INPROGRESS) or number == @intFromEnum(c.E.INTR)) {
         return .would_block;
     }
-    // Linux says EAGAIN when a Unix listener's backlog is full: no event would ever follow.
-    if (number == @intFromEnum(c.E.AGAIN)) return .ECONNREFUSED;
-    return statusOfErrno(number);
+    return addressFailure(number, is_linux);
+}
+
+/// Gives a socket an address of this machine; null means done.
+pub fn bind(fd: Descriptor, address: *const Address) ?Status {
+    if (c.bind(fd, address.pointer(), address.length) == 0) return null;
+    return addressFailure(c._errno().*, false);
+}
+
+/// Why connect(2) or bind(2) failed. No event ever follows their EAGAIN: it says that no port is free, on
+/// macOS and FreeBSD, or that a Unix listener's backlog is full, where Linux connects.
+fn addressFailure(number: i32, is_full_backlog: bool) Status {
+    if (number != @intFromEnum(c.E.AGAIN)) return statusOfErrno(number);
+    return if (is_full_backlog) .ECONNREFUSED else .EADDRNOTAVAIL;
 }
 
 pub fn localAddress(fd: Descriptor) ?Address {
@@ -295,10 +311,11 @@ pub fn pollOne(fd: Descriptor, for_write: bool, timeout: i32) bool {
     return c.poll(&entry, 1, timeout) > 0;
 }
 
-/// The monotonic clock in nanoseconds.
+/// The monotonic clock in nanoseconds. It is the one of the system's timers: as they do, it rests while the
+/// machine sleeps, which macOS's CLOCK_MONOTONIC does not.
 pub fn nanoseconds() i64 {
     var time: c.timespec = undefined;
-    const result = c.clock_gettime(.MONOTONIC, &time);
+    const result = c.clock_gettime(if (is_darwin) .UPTIME_RAW else .MONOTONIC, &time);
     std.debug.assert(result == 0);
     return @as(i64, time.sec) * std.time.ns_per_s + @as(i64, time.nsec);
 }
@@ -364,4 +381,19 @@ test "errors of the C library keep their names" {
     try std.testing.expectEqual(Status.would_block, statusOfErrno(@intFromEnum(c.E.AGAIN)));
     try std.testing.expectEqual(Status.other, statusOfErrno(250));
     try std.testing.expectEqual(@as(i32, 250), last_errno);
+}
+
+test "connecting and binding never say that there is something to wait for" {
+    const again: i32 = @intFromEnum(c.E.AGAIN);
+    try std.testing.expectEqual(Status.ECONNREFUSED, addressFailure(again, true));
+    try std.testing.expectEqual(Status.EADDRNOTAVAIL, addressFailure(again, false));
+    const unreachable_network: i32 = @intFromEnum(c.E.NETUNREACH);
+    try std.testing.expectEqual(Status.ENETUNREACH, addressFailure(unreachable_network, true));
+}
+
+test "every system tells how much of what was sent is unacknowledged" {
+    const pair = socketPair().?;
+    defer for (pair) |fd| close(fd);
+    // Every system has such a count, or each `close` would have to wait for the peer.
+    try std.testing.expectEqual(0, unacknowledged(pair[0]).?);
 }

@@ -4,14 +4,16 @@ test {
     _ = @import("abi_text.zig");
     _ = @import("addresses.zig");
     _ = @import("attached_test.zig");
-    _ = @import("backend/epoll.zig");
+    _ = @import("backend.zig");
     _ = @import("backend/kqueue_events.zig");
+    _ = @import("backend_test.zig");
     _ = @import("deadlines.zig");
     _ = @import("signals.zig");
     _ = @import("endpoints_test.zig");
     _ = @import("lingering_test.zig");
     _ = @import("pool.zig");
     _ = @import("random_test.zig");
+    _ = @import("resolver.zig");
     _ = @import("resolver_test.zig");
     _ = @import("scheduler_test.zig");
     _ = @import("sockets.zig");

@@ -34,7 +34,8 @@ type Chosen = TlsOptions | TlsContext | null | undefined;
  *
  * The name is `serverName`, or else the `host` of `connect`. A DNS name must match one of the
  * certificate's alternative names (RFC 9525; a wildcard is a whole left-most label; the subject's common
- * name does not count), an IP address one of its IP addresses. With `verifyPeer: false` and neither,
+ * name does not count), an IP address one of its IP addresses; an IPv4 address in IPv6's form is the IPv4
+ * address. With `verifyPeer: false` and neither,
  * there is no name to be looked at.
  *
  * | `clientAuth` | a listener |

@@ -1,15 +1,15 @@
 //! Readiness on macOS and FreeBSD: kqueue(2), whose timer and user filters stand in for Linux's
 //! timerfd and eventfd.
 //!
-//! It is type-checked for those systems, and its translation of events is tested on every system;
-//! it has not run on them yet.
+//! It is type-checked for those systems, and kqueue_events.zig is tested on every system; it has not run
+//! on them yet.
 
 const std = @import("std");
 const builtin = @import("builtin");
 const c = std.c;
 const system = @import("../system.zig");
 const backend = @import("../backend.zig");
-const translate = @import("kqueue_events.zig").translate;
+const kqueue_events = @import("kqueue_events.zig");
 const Status = @import("../abi.zig").Status;
 const Descriptor = system.Descriptor;
 const Event = backend.Event;
@@ -48,10 +48,13 @@ pub const Backend = struct {
 
     pub fn register(self: Backend, fd: Descriptor, token: u64) ?Status {
         const flags = c.EV.ADD | c.EV.CLEAR;
-        return self.apply(&.{
+        const status = self.apply(&.{
             change(@intCast(fd), c.EVFILT.READ, flags, token),
             change(@intCast(fd), c.EVFILT.WRITE, flags, token),
-        });
+        }) orelse return null;
+        // The first of the two may be in, under a token that is nobody's.
+        self.unregister(fd);
+        return status;
     }
 
     pub fn rearm(self: Backend, fd: Descriptor, token: u64) void {
@@ -80,10 +83,13 @@ pub const Backend = struct {
     pub fn wait(self: *Backend, events: *[backend.events_per_wait]Event, timeout_nanoseconds: ?i64) []Event {
         var raw: [backend.events_per_wait]Change = undefined;
         var timeout: c.timespec = undefined;
-        if (timeout_nanoseconds) |nanoseconds| timeout = .{
-            .sec = @intCast(@divTrunc(nanoseconds, std.time.ns_per_s)),
-            .nsec = @intCast(@mod(nanoseconds, std.time.ns_per_s)),
-        };
+        if (timeout_nanoseconds) |requested| {
+            const nanoseconds = kqueue_events.boundedWait(requested);
+            timeout = .{
+                .sec = @intCast(@divTrunc(nanoseconds, std.time.ns_per_s)),
+                .nsec = @intCast(@mod(nanoseconds, std.time.ns_per_s)),
+            };
+        }
         const limit = if (timeout_nanoseconds == null) null else &timeout;
         const count = c.kevent(self.queue, &raw, 0, &raw, raw.len, limit);
         // An interrupted wait counts as one without events: the caller polls again.
@@ -93,19 +99,20 @@ pub const Backend = struct {
             const token: u64 = entry.udata;
             if (token == timer_token) self.timer_has_fired = true;
             if (token >= backend.reserved_tokens) continue;
-            events[used] = translate(token, entry.filter, entry.flags);
+            events[used] = kqueue_events.translate(token, entry.filter, entry.flags);
             used += 1;
         }
         return events[0..used];
     }
 
-    pub fn setTimer(self: Backend, nanoseconds: i64) void {
+    pub fn setTimer(self: Backend, nanoseconds: i64) ?Status {
         // A relative timer, for absolute ones follow the wall clock.
-        const delay = @max(nanoseconds - system.nanoseconds(), 1);
         var timer = change(timer_identifier, c.EVFILT.TIMER, c.EV.ADD | c.EV.ONESHOT, timer_token);
-        timer.fflags = c.NOTE.NSECONDS;
-        timer.data = @intCast(delay);
-        _ = self.apply(&.{timer});
+        // macOS puts timers off, for several to go off together, unless it is told not to.
+        timer.fflags = if (system.is_darwin) c.NOTE.NSECONDS | c.NOTE.CRITICAL else c.NOTE.NSECONDS;
+        timer.data = @intCast(kqueue_events.timerDelay(nanoseconds, system.nanoseconds()));
+        // FreeBSD has a limit for all timers of the machine (kern.kq_calloutmax).
+        return self.apply(&.{timer});
     }
 
     /// The loop's descriptor cannot be found here: nothing tells which queue a descriptor is in.

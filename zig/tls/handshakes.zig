@@ -105,7 +105,16 @@ const ExpectedName = struct {
     is_address: bool,
 
     fn of(name: []const u8) ?ExpectedName {
-        var expected: ExpectedName = .{ .is_address = addresses.parse(name, 0) != null };
+        const literal = addresses.parse(name, 0);
+        var expected: ExpectedName = .{ .is_address = literal != null };
+        if (literal) |address| if (addresses.mappedIpv4(&address)) |ipv4| {
+            // Certificates name IPv4 addresses as what they are.
+            var written: [abi.Limits.address_text_bytes]u8 = undefined;
+            expected.length = ipv4.format(&written);
+            @memcpy(expected.buffer[0..expected.length], written[0..expected.length]);
+            expected.buffer[expected.length] = 0;
+            return expected;
+        };
         // The zone of an IPv6 address says how this machine reaches it.
         const bare = if (expected.is_address)
             name[0 .. std.mem.indexOfScalar(u8, name, '%') orelse name.len]

@@ -88,7 +88,7 @@ pub fn refill(scheduler: *Scheduler, socket: *Socket, session: *Session, room: u
         .value => |count| {
             // After a reset that a send has met, the kernel speaks of an end.
             if (count == 0 and socket.readFailure() == null) session.flags.ended = true;
-            if (count < size and system.is_linux and socket.flags.tcp and !socket.flags.special and socket.failure == .ok) {
+            if (count < size and system.short_read_empties and socket.flags.tcp and !socket.flags.special and socket.failure == .ok) {
                 session.flags.kernel_readable = false;
             }
             engine.setInput(engine.received[0 .. rest.len + count]);

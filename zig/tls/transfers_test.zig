@@ -121,7 +121,7 @@ test "records larger than the reader's buffer are read in pieces" {
         }
     }
     try std.testing.expectEqualSlices(u8, &bytes, &got);
-    try expect(!harness.socketOf(pair.server).flags.readable);
+    if (system.short_read_empties) try expect(!harness.socketOf(pair.server).flags.readable);
 }
 
 /// Fills a connection whose peer does not read, until a call ends short.
@@ -450,6 +450,7 @@ test "a reader hears of a reset that a writer has met" {
 }
 
 test "the whole costs one reception for each wake-up" {
+    if (!system.short_read_empties) return error.SkipZigTest; // only a further one tells that nothing is left
     var harness = try Harness.init();
     defer harness.deinit();
     const pair = try tls.defaultPair(&harness);
