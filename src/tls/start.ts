@@ -21,7 +21,9 @@ export function clientSetup(
   const own = isWhole ? noOptions<TlsOptions>() : ownOptions(options, optionNames.client, what);
   const context = contextOf(isWhole ? options : own, "client", what);
   const serverName = clientName(context, own.serverName, host);
-  const { session, onSession } = own;
+  const { onSession } = own;
+  // A copy: the handshake begins later, and the class of the caller's view may lie about its length.
+  const session = own.session && new Uint8Array(own.session);
   return { context, isServer: false, serverName, session, onSession };
 }
 
