@@ -2,8 +2,9 @@
 
 import { describe, expect, test } from "bun:test";
 import { connect, deadline, listen, stats } from "../index.ts";
+import { failureOf } from "./support/failure.ts";
 import { runProgram, withImports } from "./support/programs.ts";
-import { readExactly } from "./support/receiving.ts";
+import { drain, readExactly } from "./support/receiving.ts";
 import { WorkerProgram } from "./support/worker_program.ts";
 
 const isLinux = process.platform === "linux";
@@ -118,6 +119,31 @@ describe("a Worker", () => {
       } else self.onmessage = ({ data }) => late(data).then(() => process.exit());
     `);
     expect({ stdout, stderr }).toEqual({ stdout: "TimeoutError\nTimeoutError", stderr: "" });
+  });
+
+  test("that ends has what it closed arrive, and resets what it left open with unread input", async () => {
+    await using listener = await listen({ host: "127.0.0.1", port: 0 });
+    await using worker = new WorkerProgram(`
+      const target = { host: "127.0.0.1", port: ${listener.port} };
+      const closed = await connect(target);
+      const open = await connect(target);
+      // As much as finds room while nobody reads.
+      const bytes = new Uint8Array(64_000_000);
+      const error = await closed.write(bytes, deadline(100)).catch((error) => error);
+      closed.close();
+      post(error.bytesWritten);
+      globalThis.onmessage = () => process.exit(0);
+    `);
+    await using first = await listener.accept();
+    await using second = await listener.accept();
+    const written = (await worker.message()) as number;
+    expect(written).toBeGreaterThan(100_000);
+    await second.write("unread");
+    worker.post("end");
+    await worker.ended();
+    expect(await failureOf(second.next(deadline(5000)))).toMatchObject({ code: "ECONNRESET" });
+    await first.write("late");
+    expect((await drain(first)).bytes).toBe(written);
   });
 
   test("ends by itself when nothing is outstanding, and stays while something is", async () => {

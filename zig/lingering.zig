@@ -6,10 +6,13 @@
 
 const std = @import("std");
 const c = std.c;
+const abi = @import("abi.zig");
 const none = @import("pool.zig").none;
 const system = @import("system.zig");
 const transfers = @import("tls/transfers.zig");
-const Scheduler = @import("scheduler.zig").Scheduler;
+const streams = @import("streams.zig");
+const scheduler_module = @import("scheduler.zig");
+const Scheduler = scheduler_module.Scheduler;
 const Socket = @import("sockets.zig").Socket;
 
 /// How long the peer has, unless `setLinger` says otherwise.
@@ -90,6 +93,26 @@ pub fn proceed(scheduler: *Scheduler, index: u32) void {
         }
     }
     scheduler.backend.rearm(socket.fd, scheduler.sockets.token(index));
+}
+
+/// Called when the scheduler's own thread has ended: blocks until nothing lingers any more. What was
+/// closed has been promised to arrive. What was not is left to the kernel, as when a process ends: nobody
+/// has said that its stream is complete.
+pub fn outlive(scheduler: *Scheduler) void {
+    for (0..scheduler.sockets.pool.length) |number| {
+        const index: u32 = @intCast(number);
+        const handle = scheduler.sockets.handle(index);
+        switch (scheduler.sockets.at(index).kind) {
+            .free, .lingering => {},
+            .stream, .listener => streams.abandon(scheduler, index),
+            // Its last waiter takes it along.
+            .watched => for ([_]abi.WaitKind{ .readable, .writable }) |kind| {
+                if (scheduler.sockets.find(handle) == null) break;
+                scheduler.wakeAll(scheduler_module.queueOf(scheduler.sockets.at(index), kind), .closed);
+            },
+        }
+    }
+    while (scheduler.shared.lingering > 0) _ = scheduler.poll(null);
 }
 
 /// Closes a lingering socket for good.

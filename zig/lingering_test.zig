@@ -14,9 +14,9 @@ const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 
 /// A server's socket with more sent than its peer has taken, and how much that is.
-const Burdened = struct { handle: i32, peer: system.Descriptor, sent: usize };
+pub const Burdened = struct { handle: i32, peer: system.Descriptor, sent: usize };
 
-fn burden(harness: *Harness) !Burdened {
+pub fn burden(harness: *Harness) !Burdened {
     const handle, const peer = try harness.tcpPeer();
     const bytes = try std.testing.allocator.alloc(u8, 16 * 1024 * 1024);
     defer std.testing.allocator.free(bytes);

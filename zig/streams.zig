@@ -255,12 +255,18 @@ pub fn close(scheduler: *Scheduler, handle: i32) ?Status {
 /// with a time of zero).
 pub fn reset(scheduler: *Scheduler, handle: i32) ?Status {
     const index = findOpen(scheduler, handle) orelse return .stale_handle;
-    if (scheduler.sockets.at(index).tls != none) tls_transfers.abort(scheduler, scheduler.sockets.at(index));
-    wakeForClose(scheduler, index);
     const abort: c.linger = .{ .onoff = 1, .linger = 0 };
     _ = system.setOption(scheduler.sockets.at(index).fd, c.SOL.SOCKET, c.SO.LINGER, abort);
-    lingering.closeNow(scheduler, index);
+    abandon(scheduler, index);
     return null;
+}
+
+/// Closes without saying anything to the peer, which learns of it what the kernel tells.
+pub fn abandon(scheduler: *Scheduler, index: u32) void {
+    const socket = scheduler.sockets.at(index);
+    if (socket.tls != none) tls_transfers.abort(scheduler, socket);
+    wakeForClose(scheduler, index);
+    lingering.closeNow(scheduler, index);
 }
 
 fn findOpen(scheduler: *Scheduler, handle: i32) ?u32 {

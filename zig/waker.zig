@@ -1,7 +1,7 @@
 //! The attached driver's thread. It sleeps until the backend has something to report and then rings
 //! a bell: a byte through a socket pair whose other end lives in Bun's loop. It never calls into
 //! the VM. When that other end is gone, because its Worker was terminated, nobody will ever call
-//! the scheduler again, and the thread takes it apart.
+//! the scheduler again, and the thread takes it apart, as soon as what was closed has arrived.
 //!
 //! A thread may also load plait anew while its loop goes on, as `bun --hot` does. The scheduler that
 //! was there before is retired: the same happens to it as if its Worker had been terminated.
@@ -9,6 +9,7 @@
 const std = @import("std");
 const c = std.c;
 const backend = @import("backend.zig");
+const lingering = @import("lingering.zig");
 const system = @import("system.zig");
 const Scheduler = @import("scheduler.zig").Scheduler;
 
@@ -66,6 +67,7 @@ pub const Waker = struct {
         waker.alarm.close();
         system.close(waker.bell);
         scheduler.allocator.destroy(waker);
+        lingering.outlive(scheduler);
         scheduler.destroy();
     }
 

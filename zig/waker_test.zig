@@ -4,6 +4,8 @@
 const std = @import("std");
 const system = @import("system.zig");
 const waker_module = @import("waker.zig");
+const lingering_test = @import("lingering_test.zig");
+const streams = @import("streams.zig");
 const CountingAllocator = @import("counting_test.zig").CountingAllocator;
 const harness_module = @import("harness_test.zig");
 const Harness = harness_module.Harness;
@@ -136,6 +138,46 @@ test "when nobody hears it any more it frees everything and closes the descripto
         var byte: [1]u8 = undefined;
         try expectEqual(0, try harness_module.valueOf(system.receive(peer, &byte, 1)));
     }
+}
+
+test "when nobody hears it any more, what was closed still arrives, and what was open is at its end" {
+    var attached: Attached = .{};
+    try attached.start();
+    const scheduler = attached.harness.scheduler;
+    const closed = try lingering_test.burden(&attached.harness);
+    defer system.close(closed.peer);
+    const open, const other = try attached.harness.tcpPeer();
+    defer system.close(other);
+    const fd = attached.harness.socketOf(open).fd;
+    _ = attached.harness.park(open, .readable);
+    const foreign = system.socketPair().?;
+    defer for (foreign) |each| system.close(each);
+    _ = @import("watching.zig").wait(scheduler, foreign[0], .readable, null);
+    try expectEqual(null, streams.close(scheduler, closed.handle));
+    try expectEqual(1, scheduler.shared.lingering);
+    try harness_module.sendFromPeer(other, "never read");
+    system.close(attached.bell);
+
+    const end = system.nanoseconds() + 10 * std.time.ns_per_s;
+    while (system.isOpen(fd)) try expect(system.nanoseconds() < end);
+    // As when a process ends: the kernel resets what has unread input.
+    try expect(system.pollOne(other, false, 5000));
+    var buffer: [256 * 1024]u8 = undefined;
+    try harness_module.expectFailure(.ECONNRESET, system.receive(other, &buffer, buffer.len));
+    // What comes late does not reset what was closed.
+    try harness_module.sendFromPeer(closed.peer, "late");
+    var taken: usize = 0;
+    while (true) {
+        try expect(system.pollOne(closed.peer, false, 10_000));
+        const count = try harness_module.valueOf(system.receive(closed.peer, &buffer, buffer.len));
+        if (count == 0) break;
+        taken += count;
+    }
+    try expectEqual(closed.sent, taken);
+    // The peer's end is the last thing that it waits for.
+    try expectEqual(0, std.c.shutdown(closed.peer, std.c.SHUT.WR));
+    try attached.counting.expectLeft(0);
+    try expect(system.isOpen(foreign[0]));
 }
 
 test "a retired waker takes its scheduler apart, all but the shared block" {

@@ -142,7 +142,7 @@ class Served {
 
   async #close(deadline: number, cancel: unknown): Promise<void> {
     await this.#listener.close({ deadline, cancel });
-    // The thread ends behind this, and the kernel would cut off what a closed socket has not sent yet.
+    // The process may end behind this, and the kernel would cut off what a closed socket has not sent yet.
     while (stats().lingering > 0 && (deadline === 0 || core.now() < deadline)) {
       await sleep(lingerInterval);
     }
