@@ -393,21 +393,26 @@ function enter(
   argument: unknown,
 ): void {
   let result: unknown;
-  let promise: Promise<unknown> | undefined;
+  let promise: PromiseLike<unknown> | undefined;
   try {
     result = body(argument);
-    if (isThenable(result)) promise = Promise.resolve(result);
+    // Asked of the runtime: what a proxy says of its prototypes may throw, or have no end.
+    if (Bun.peek.status(result) !== "fulfilled") promise = result as Promise<unknown>;
+    else {
+      // A body that did not suspend has ended already.
+      const value = Bun.peek(result);
+      if (value === result && isThenable(result)) promise = result;
+      else result = value;
+    }
   } catch (error) {
     fiber.throw(error);
     return;
   }
   if (promise === undefined) fiber.finish(result);
-  // A body that did not suspend has ended already.
-  else if (Bun.peek.status(promise) === "fulfilled") fiber.finish(Bun.peek(promise));
   else follow(promise, returned, threw);
 }
 
-function isThenable(value: unknown): boolean {
+function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | undefined)?.then === "function";
 }
 
