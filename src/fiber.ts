@@ -139,6 +139,16 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
    * @throws {CancelledError} when the fiber ended by its cancellation, or the caller is cancelled
    */
   join(deadline?: number): Promise<T> {
+    return this.#join(deadline, true) as Promise<T>;
+  }
+
+  /** @internal As `join`, but however the body ends: its error is left to others, or to nobody. */
+  joinUnheard(deadline: number): Promise<unknown> {
+    if (this.#outcome !== undefined) return immediate(undefined, "join");
+    return this.#join(deadline, false);
+  }
+
+  #join(deadline: number | undefined, hearsFailure: boolean): Promise<unknown> {
     let until = 0;
     try {
       if (deadline !== undefined) until = checkedDeadline(deadline);
@@ -151,7 +161,7 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
     if (until !== 0 && until <= core.now()) {
       return Promise.reject(new TimeoutError({ syscall: "join" }));
     }
-    return this.#joinBy(new JoinWait(this), until);
+    return this.#joinBy(hearsFailure ? new JoinWait(this) : new UnheardJoin(this), until);
   }
 
   /**
@@ -243,8 +253,9 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
     this.#end(byCancellation ? "cancelled" : "failed");
     const joiners = this.#takeJoiners();
     // Whoever cancels a fiber knows how it ends: that alone is nothing to report.
-    if (byCancellation || joiners.length > 0 || this.takesFailure(error)) rejection.catch(ignore);
-    for (const wait of joiners) wait.finish(rejection);
+    const isHeard = joiners.some(({ hearsFailure }) => hearsFailure);
+    if (byCancellation || isHeard || this.takesFailure(error)) rejection.catch(ignore);
+    for (const wait of joiners) wait.finish(wait.hearsFailure ? rejection : undefined);
     this.onSettled(!byCancellation || isLate, failure);
   }
 
@@ -338,8 +349,20 @@ class JoinWait extends ParkingWait<unknown> {
     return "join";
   }
 
+  /** Whether the fiber's error is dealt with by it. */
+  get hearsFailure(): boolean {
+    return true;
+  }
+
   override forget(): void {
     this.fiber.forgetJoiner(this);
+  }
+}
+
+/** Waits for a fiber's end, for somebody who does not care how it ends. */
+class UnheardJoin extends JoinWait {
+  override get hearsFailure(): boolean {
+    return false;
   }
 }
 
@@ -397,21 +420,26 @@ function enter(
   argument: unknown,
 ): void {
   let result: unknown;
-  let promise: Promise<unknown> | undefined;
+  let promise: PromiseLike<unknown> | undefined;
   try {
     result = body(argument);
-    if (isThenable(result)) promise = Promise.resolve(result);
+    // Asked of the runtime: what a proxy says of its prototypes may throw, or have no end.
+    if (Bun.peek.status(result) !== "fulfilled") promise = result as Promise<unknown>;
+    else {
+      // A body that did not suspend has ended already.
+      const value = Bun.peek(result);
+      if (value === result && isThenable(result)) promise = result;
+      else result = value;
+    }
   } catch (error) {
     fiber.throw(error);
     return;
   }
   if (promise === undefined) fiber.finish(result);
-  // A body that did not suspend has ended already.
-  else if (Bun.peek.status(promise) === "fulfilled") fiber.finish(Bun.peek(promise));
   else follow(promise, returned, threw);
 }
 
-function isThenable(value: unknown): boolean {
+function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | undefined)?.then === "function";
 }
 

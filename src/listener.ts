@@ -305,12 +305,8 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
   }
 
   async #join(handlers: ConnectionFiber[], until: number): Promise<void> {
-    for (const fiber of handlers) {
-      await fiber.join(until).catch((error: unknown) => {
-        // How a handler ended has been reported where that is due.
-        if (!fiber.hasEnded) throw error;
-      });
-    }
+    // How a handler ends is reported as at any other time.
+    for (const fiber of handlers) await fiber.joinUnheard(until);
   }
 
   #stop(): void {

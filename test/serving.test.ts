@@ -77,6 +77,40 @@ test("a handler's socket is closed when the handler throws, and onError is told"
   expect(listener.connections).toBe(0);
 });
 
+test("a handler that throws while the listener waits for its end is reported as well", async () => {
+  const errors: unknown[] = [];
+  const broken = new Error("broken");
+  const throwing: Handler = async (socket) => {
+    await socket.next();
+    throw broken;
+  };
+  const options = { onError: (error: unknown) => errors.push(error) };
+  for (const until of [undefined, deadline(4000)]) {
+    await using listener = await serve(throwing, options);
+    await using client = await connect({ host: "127.0.0.1", port: listener.port });
+    await pollUntil("it is served", () => listener.connections === 1);
+    const closing = listener.close({ deadline: until });
+    await client.write("go on");
+    await closing;
+  }
+  expect(errors).toEqual([broken, broken]);
+
+  const { stdout } = await runProgram(`
+    process.on("unhandledRejection", ({ message }) => console.log("unhandled:", message));
+    const listener = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
+      await socket.next();
+      throw new Error("broken");
+    });
+    const client = await connect({ host: "127.0.0.1", port: listener.port });
+    while (listener.connections === 0) await sleep(1);
+    const closing = listener.close();
+    await client.write("go on");
+    await closing;
+    client.close();
+  `);
+  expect(stdout).toBe("unhandled: broken");
+});
+
 test("onError is told of errors of the network as well", async () => {
   const errors: unknown[] = [];
   const onError = (error: unknown) => errors.push(error);

@@ -1,7 +1,7 @@
 /** Handlers whose name, or whose result, does not like to be looked at. */
 
 import type { Handler } from "../../index.ts";
-import { hostileProxy, throwing } from "./hostile_values.ts";
+import { hostileProxy, throwing, withoutLastPrototype } from "./hostile_values.ts";
 
 class StubbornPromise<T> extends Promise<T> {
   // biome-ignore lint/suspicious/noThenProperty: a `then` that throws is what is tested.
@@ -25,6 +25,7 @@ const results: Record<string, () => unknown> = {
   "something whose then throws when it is called": () => having({}, "then", { value: throwing }),
   "a proxy of a promise that throws": () => hostileProxy(Promise.resolve()),
   "a look-alike of a promise": () => Object.create(Promise.prototype),
+  "something with prototypes without an end": withoutLastPrototype,
 };
 
 export const hostileHandlers: readonly (readonly [name: string, handler: Handler])[] = [

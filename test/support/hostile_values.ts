@@ -11,7 +11,7 @@ export function hostileProxy(target: object = new Error("hidden")): object {
 }
 
 /** Its prototype is another one of its kind, and so on. */
-function withoutLastPrototype(): object {
+export function withoutLastPrototype(): object {
   return new Proxy({}, { getPrototypeOf: withoutLastPrototype });
 }
 
