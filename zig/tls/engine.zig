@@ -9,6 +9,7 @@ const std = @import("std");
 const assert = std.debug.assert;
 const abi = @import("../abi.zig");
 const openssl = @import("openssl.zig");
+const quota = @import("quota.zig");
 const records = @import("records.zig");
 const Context = @import("contexts.zig").Context;
 const Pool = @import("../pool.zig").Pool;
@@ -30,10 +31,6 @@ const received_bytes = chunk_bytes + 2 * records.longest_record;
 /// Key log lines of one session that wait to be taken: those of a handshake are about 1 KiB. A
 /// client may make more by updating its keys again and again.
 const longest_key_log = 16 * 1024;
-
-/// Records in a row, after the handshake, that bring no data. A key update costs its receiver 30 us
-/// and its sender 27 bytes; OpenSSL itself takes any number of them in one call.
-pub const records_without_data_at_most = 32;
 
 pub const Engine = struct {
     allocator: std.mem.Allocator,
@@ -222,12 +219,11 @@ fn readInput(bio: *openssl.Bio, buffer: [*]u8, length: c_int) callconv(.c) c_int
         const rest = engine.rest();
         switch (if (session.flags.foreign) .foreign else records.first(rest)) {
             .complete => |size| {
-                session.records_without_data +|= 1;
-                if (session.state == .open and session.records_without_data > records_without_data_at_most) {
+                if (session.state == .open) if (session.quota.take(kindOf(session.connection.?, rest[0]))) |reason| {
                     openssl.ERR_new();
-                    openssl.ERR_set_error(openssl.LIB_SSL, openssl.SSL_R_TOO_MANY_KEY_UPDATES, null);
+                    openssl.ERR_set_error(openssl.LIB_SSL, reason, null);
                     return -1;
-                }
+                };
                 engine.record_end += size;
             },
             .partial => {},
@@ -246,6 +242,16 @@ fn readInput(bio: *openssl.Bio, buffer: [*]u8, length: c_int) callconv(.c) c_int
     @memcpy(buffer[0..count], engine.input[engine.position..][0..count]);
     engine.position += count;
     return @intCast(count);
+}
+
+/// What a record that arrives for OpenSSL is about, if it has no data in it. Those of TLS 1.3 all look alike.
+fn kindOf(connection: *const openssl.Connection, content_type: u8) quota.Kind {
+    if (openssl.SSL_version(connection) == openssl.TLS1_3_VERSION) return .key_update;
+    return switch (content_type) {
+        21 => .warning,
+        22 => .renegotiation,
+        else => .empty,
+    };
 }
 
 /// Takes everything, so that OpenSSL never has to repeat a write.

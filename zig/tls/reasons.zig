@@ -14,6 +14,9 @@ const library_decoder = 60;
 /// Reasons from here on stand for another library or a kind of failure (ERR_RFLAG_COMMON, ERR_RFLAG_FATAL).
 const general_reasons = 1 << 18;
 
+/// A reason of the core's own, with a number that OpenSSL does not use for its library of TLS.
+pub const too_many_tickets = 999;
+
 /// Empties the queue and returns the entry that says most: the first with a reason of the TLS library's
 /// own, for what those below it say ("cipher operation failed") is how it was found out. If there is
 /// none, the first of all, which is the cause of the others, unless it only tells that some decoder did
@@ -58,6 +61,7 @@ pub fn last() []const u8 {
 
 /// OpenSSL's reason for an entry of its queue.
 pub fn reasonText(code: c_ulong) []const u8 {
+    if (code == openssl.packReason(too_many_tickets)) return "too many tickets";
     return span(openssl.ERR_reason_error_string(code)) orelse "";
 }
 

@@ -8,6 +8,7 @@ const abi = @import("../abi.zig");
 const openssl = @import("openssl.zig");
 const records = @import("records.zig");
 const Established = @import("established.zig").Established;
+const Quota = @import("quota.zig").Quota;
 const Links = @import("queue.zig").Links;
 
 pub const none = @import("../pool.zig").none;
@@ -62,8 +63,6 @@ pub const Session = struct {
     chosen_context: u32 = none,
     state: State = .free,
     flags: Flags = .{},
-    /// Records since the last one that had data in it (`engine.records_without_data_at_most`).
-    records_without_data: u8 = 0,
     /// What notices were not taken yet, as `abi.TlsNotices`.
     notices: u8 = 0,
     /// Why the session, or only its reading, has failed.
@@ -91,6 +90,8 @@ pub const Session = struct {
     /// In the queue of those with notices.
     noticed: Links = .{},
     extra: ?*Extra = null,
+    /// Records without data that have come, after the handshake.
+    quota: Quota = .{},
 
     /// What few sessions have.
     pub const Extra = struct {
