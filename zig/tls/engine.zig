@@ -8,6 +8,7 @@
 const std = @import("std");
 const assert = std.debug.assert;
 const abi = @import("../abi.zig");
+const memory = @import("memory.zig");
 const openssl = @import("openssl.zig");
 const quota = @import("quota.zig");
 const records = @import("records.zig");
@@ -52,6 +53,8 @@ pub const Engine = struct {
     primitives: Primitives = .{},
     /// The session whose call is under way.
     current: ?*Session = null,
+    /// Whether that call leaves keys on the stack.
+    leaves_keys: bool = false,
     /// What that call may read, from `position` on, and where the record at hand ends.
     input: []u8 = &.{},
     position: usize = 0,
@@ -86,6 +89,7 @@ pub const Engine = struct {
     /// Prepares OpenSSL and the BIO, with the first context.
     pub fn prepare(engine: *Engine) !void {
         if (engine.bio != null) return;
+        memory.install();
         // The configuration of some other program's OpenSSL must not change what plait does, and the
         // process may exit while other threads still use it.
         const settings = openssl.INIT_NO_LOAD_CONFIG | openssl.INIT_NO_ATEXIT;
@@ -178,6 +182,7 @@ pub const Engine = struct {
     /// Begins a call, or several in a row, that read from `input` and write to `sealed`.
     pub fn enter(engine: *Engine, session: *Session, input: []u8) void {
         engine.current = session;
+        engine.leaves_keys = leavesKeys(session);
         engine.setInput(input);
         engine.sealed.clearRetainingCapacity();
         // What is left of earlier calls would be taken for this one's (SSL_get_error(3)).
@@ -192,6 +197,7 @@ pub const Engine = struct {
 
     /// Ends them. What was not read and what is `sealed` is the caller's to keep.
     pub fn leave(engine: *Engine) void {
+        if (engine.leaves_keys) memory.wipeStack();
         engine.current = null;
         engine.input = &.{};
         engine.position = 0;
@@ -207,6 +213,13 @@ pub const Engine = struct {
         return engine.position < engine.record_end or engine.current.?.isRecord(engine.rest());
     }
 };
+
+/// OpenSSL's handshake leaves parts of its work on the stack, and so does ChaCha20 with its key, which it has
+/// no registers for. AES has it in the memory of the cipher.
+fn leavesKeys(session: *const Session) bool {
+    const established = session.detached() orelse return true;
+    return established.suite == .chacha20_poly1305_sha256;
+}
 
 /// Hands out whole records only: OpenSSL keeps no buffer for a part of one, so that an idle
 /// connection holds none.

@@ -28,6 +28,10 @@ pub const INIT_NO_LOAD_CONFIG: u64 = 0x80;
 pub const INIT_NO_ATEXIT: u64 = 0x80000;
 pub const VERSION_TEXT: c_int = 0;
 pub extern "c" fn OPENSSL_init_ssl(options: u64, settings: ?*anyopaque) c_int;
+pub const Allocate = fn (usize, ?[*:0]const u8, c_int) callconv(.c) ?*anyopaque;
+pub const Reallocate = fn (?*anyopaque, usize, ?[*:0]const u8, c_int) callconv(.c) ?*anyopaque;
+pub const Free = fn (?*anyopaque, ?[*:0]const u8, c_int) callconv(.c) void;
+pub extern "c" fn CRYPTO_set_mem_functions(*const Allocate, *const Reallocate, *const Free) c_int;
 pub extern "c" fn RAND_bytes(output: [*]u8, length: c_int) c_int;
 pub extern "c" fn OpenSSL_version(kind: c_int) [*:0]const u8;
 
