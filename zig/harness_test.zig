@@ -33,7 +33,7 @@ pub const Harness = struct {
 
     pub fn initWith(allocator: std.mem.Allocator) !Harness {
         system.ignoreBrokenPipeSignal();
-        try openssl_memory.startCounting();
+        openssl_memory.startCounting();
         return .{ .scheduler = Scheduler.create(allocator) orelse return error.NoScheduler };
     }
 

@@ -31,6 +31,7 @@ test {
     _ = @import("tls/offences_test.zig");
     _ = @import("tls/protection_test.zig");
     _ = @import("tls/queue.zig");
+    _ = @import("tls/quota.zig");
     _ = @import("tls/random_records_test.zig");
     _ = @import("tls/records.zig");
     _ = @import("tls/shortage_test.zig");

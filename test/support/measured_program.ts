@@ -66,6 +66,10 @@ export class MeasuredProgram implements AsyncDisposable {
     return new MeasuredProgram(await RunningProgram.start(command, /^ready$/m, { env, bound }));
   }
 
+  get pid(): number {
+    return this.#program.child.pid;
+  }
+
   async ask<T>(command: string): Promise<T> {
     const answered = new RegExp(`^answer ${this.#asked++} (.*)$`, "m");
     await this.#program.type(`${command}\n`);

@@ -92,8 +92,8 @@ pub const Context = struct {
 /// Makes a context with the defaults and returns its number. No number is used twice: one that comes
 /// late, from a finalizer or a module that was loaded before, must not free another's context.
 pub fn create(engine: *Engine) !i32 {
-    openssl.ERR_clear_error();
     try engine.prepare();
+    openssl.ERR_clear_error();
     const raw = openssl.SSL_CTX_new(openssl.TLS_method()) orelse return refused();
     errdefer openssl.SSL_CTX_free(raw);
     _ = openssl.SSL_CTX_set_options(raw, openssl.OP_NO_COMPRESSION | openssl.OP_NO_RENEGOTIATION |

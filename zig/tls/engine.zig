@@ -8,7 +8,9 @@
 const std = @import("std");
 const assert = std.debug.assert;
 const abi = @import("../abi.zig");
+const memory = @import("memory.zig");
 const openssl = @import("openssl.zig");
+const quota = @import("quota.zig");
 const records = @import("records.zig");
 const Context = @import("contexts.zig").Context;
 const Pool = @import("../pool.zig").Pool;
@@ -31,10 +33,6 @@ const received_bytes = chunk_bytes + 2 * records.longest_record;
 /// client may make more by updating its keys again and again.
 const longest_key_log = 16 * 1024;
 
-/// Records in a row, after the handshake, that bring no data. A key update costs its receiver 30 us
-/// and its sender 27 bytes; OpenSSL itself takes any number of them in one call.
-pub const records_without_data_at_most = 32;
-
 pub const Engine = struct {
     allocator: std.mem.Allocator,
     sessions: Pool(Session, abi.Limits.sockets) = .{},
@@ -55,6 +53,8 @@ pub const Engine = struct {
     primitives: Primitives = .{},
     /// The session whose call is under way.
     current: ?*Session = null,
+    /// Whether that call leaves keys on the stack.
+    leaves_keys: bool = false,
     /// What that call may read, from `position` on, and where the record at hand ends.
     input: []u8 = &.{},
     position: usize = 0,
@@ -89,6 +89,7 @@ pub const Engine = struct {
     /// Prepares OpenSSL and the BIO, with the first context.
     pub fn prepare(engine: *Engine) !void {
         if (engine.bio != null) return;
+        memory.install();
         // The configuration of some other program's OpenSSL must not change what plait does, and the
         // process may exit while other threads still use it.
         const settings = openssl.INIT_NO_LOAD_CONFIG | openssl.INIT_NO_ATEXIT;
@@ -181,6 +182,7 @@ pub const Engine = struct {
     /// Begins a call, or several in a row, that read from `input` and write to `sealed`.
     pub fn enter(engine: *Engine, session: *Session, input: []u8) void {
         engine.current = session;
+        engine.leaves_keys = leavesKeys(session);
         engine.setInput(input);
         engine.sealed.clearRetainingCapacity();
         // What is left of earlier calls would be taken for this one's (SSL_get_error(3)).
@@ -195,6 +197,7 @@ pub const Engine = struct {
 
     /// Ends them. What was not read and what is `sealed` is the caller's to keep.
     pub fn leave(engine: *Engine) void {
+        if (engine.leaves_keys) memory.wipeStack();
         engine.current = null;
         engine.input = &.{};
         engine.position = 0;
@@ -211,6 +214,13 @@ pub const Engine = struct {
     }
 };
 
+/// OpenSSL's handshake leaves parts of its work on the stack, and so does ChaCha20 with its key, which it has
+/// no registers for. AES has it in the memory of the cipher.
+fn leavesKeys(session: *const Session) bool {
+    const established = session.detached() orelse return true;
+    return established.suite == .chacha20_poly1305_sha256;
+}
+
 /// Hands out whole records only: OpenSSL keeps no buffer for a part of one, so that an idle
 /// connection holds none.
 fn readInput(bio: *openssl.Bio, buffer: [*]u8, length: c_int) callconv(.c) c_int {
@@ -222,12 +232,11 @@ fn readInput(bio: *openssl.Bio, buffer: [*]u8, length: c_int) callconv(.c) c_int
         const rest = engine.rest();
         switch (if (session.flags.foreign) .foreign else records.first(rest)) {
             .complete => |size| {
-                session.records_without_data +|= 1;
-                if (session.state == .open and session.records_without_data > records_without_data_at_most) {
+                if (session.state == .open) if (session.quota.take(kindOf(session.connection.?, rest[0]))) |reason| {
                     openssl.ERR_new();
-                    openssl.ERR_set_error(openssl.LIB_SSL, openssl.SSL_R_TOO_MANY_KEY_UPDATES, null);
+                    openssl.ERR_set_error(openssl.LIB_SSL, reason, null);
                     return -1;
-                }
+                };
                 engine.record_end += size;
             },
             .partial => {},
@@ -246,6 +255,16 @@ fn readInput(bio: *openssl.Bio, buffer: [*]u8, length: c_int) callconv(.c) c_int
     @memcpy(buffer[0..count], engine.input[engine.position..][0..count]);
     engine.position += count;
     return @intCast(count);
+}
+
+/// What a record that arrives for OpenSSL is about, if it has no data in it. Those of TLS 1.3 all look alike.
+fn kindOf(connection: *const openssl.Connection, content_type: u8) quota.Kind {
+    if (openssl.SSL_version(connection) == openssl.TLS1_3_VERSION) return .key_update;
+    return switch (content_type) {
+        21 => .warning,
+        22 => .renegotiation,
+        else => .empty,
+    };
 }
 
 /// Takes everything, so that OpenSSL never has to repeat a write.

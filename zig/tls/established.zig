@@ -12,6 +12,7 @@ const contexts = @import("contexts.zig");
 const hello = @import("hello.zig");
 const openssl = @import("openssl.zig");
 const protection = @import("protection.zig");
+const quota = @import("quota.zig");
 const records = @import("records.zig");
 const Engine = @import("engine.zig").Engine;
 const Session = @import("session.zig").Session;
@@ -121,8 +122,10 @@ pub const Established = struct {
     }
 
     pub const Result = union(enum) {
-        /// Bytes that were put into the buffer; 0 if the record was about something else.
+        /// Bytes that were put into the buffer.
         data: usize,
+        /// The record brought no data, but this.
+        other: quota.Kind,
         end_of_stream,
         failure: Failure,
     };
@@ -151,12 +154,13 @@ pub const Established = struct {
             .alert => return readAlert(opened.content),
             else => {
                 if (established.readMessages(engine, session, opened.content)) |failure| return .{ .failure = failure };
-                return .{ .data = 0 };
+                return .{ .other = if (established.message.header[0] == key_update) .key_update else .ticket };
             },
         }
     }
 
     fn readData(established: *Established, allocator: std.mem.Allocator, content: []const u8, buffer: []u8) Result {
+        if (content.len == 0) return .{ .other = .empty };
         if (content.ptr == buffer.ptr) return .{ .data = content.len };
         const count = @min(content.len, buffer.len);
         @memcpy(buffer[0..count], content[0..count]);
@@ -171,7 +175,7 @@ pub const Established = struct {
         // The level says nothing in TLS 1.3 (RFC 8446, 6).
         switch (@as(Alert, @enumFromInt(content[1]))) {
             .close_notify => return .end_of_stream,
-            .user_canceled => return .{ .data = 0 },
+            .user_canceled => return .{ .other = .warning },
             else => |alert| return .{ .failure = .{
                 .alert = null,
                 .reason = openssl.packReason(openssl.AD_REASON_OFFSET + @as(c_ulong, @intFromEnum(alert))),

@@ -3,9 +3,9 @@
 
 const std = @import("std");
 const abi = @import("../abi.zig");
-const engine_module = @import("engine.zig");
 const harness_module = @import("../harness_test.zig");
 const primitives = @import("primitives.zig");
+const quota = @import("quota.zig");
 const records = @import("records.zig");
 const reports = @import("reports.zig");
 const streams = @import("../streams.zig");
@@ -216,9 +216,16 @@ test "a client passes over tickets, whole, in parts, and several in one record" 
         try hand.send(.application_data, "data");
         try harness.expectReceived(hand.handle, "data", false);
     }
-    // More records than one with each byte nobody needs (`records_without_data_at_most`).
+    // One with each byte is a lot for one ticket, and too much for several.
     for (ticket) |*byte| try hand.send(.handshake, byte[0..1]);
+    try hand.send(.application_data, "d");
+    var data: [1]u8 = undefined;
+    try tls.receiveAll(&harness, hand.handle, &data);
+    for (0..quota.ticket_records_at_most / ticket.len + 1) |_| {
+        for (ticket) |*byte| try hand.send(.handshake, byte[0..1]);
+    }
     try expectEqual(.tls_failed, try tls.ending(&harness, hand.handle));
+    try tls.expectText(&harness, hand.handle, .reason, "too many tickets");
     try hand.closeBoth();
 
     var second: Hand = try .init(&harness, .aes_128_gcm_sha256, false);
@@ -312,22 +319,25 @@ test "data under the old key is not taken after the new one" {
 test "records without data are taken so many in a row, whatever they are" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const most = engine_module.records_without_data_at_most;
-    for (0..4) |kind| for ([_]usize{ most, most + 1 }) |count| for ([_]bool{ true, false }) |comes_at_once| {
+    for (std.enums.values(quota.Kind)) |kind| for ([_]usize{ 0, 1 }) |more| for ([_]bool{ true, false }) |comes_at_once| {
+        if (kind == .renegotiation) continue;
+        const most: usize = if (kind == .ticket) quota.ticket_records_at_most else quota.records_at_most;
+        const count = most + more;
         var hand: Hand = try .init(&harness, .aes_128_gcm_sha256, false);
         defer hand.deinit();
         // Those before data do not count.
         for (0..2) |round| {
             for (0..count) |place| {
                 switch (kind) {
-                    0 => try hand.sendPadded(.application_data, "", place),
-                    1 => try hand.send(.alert, "\x01\x5a"),
-                    2 => try hand.updateKeys(false),
-                    else => try hand.send(.handshake, "\x04\x00\x00\x01t"),
+                    .empty => try hand.sendPadded(.application_data, "", place),
+                    .warning => try hand.send(.alert, "\x01\x5a"),
+                    .key_update => try hand.updateKeys(false),
+                    .ticket => try hand.send(.handshake, "\x04\x00\x00\x01t"),
+                    .renegotiation => unreachable,
                 }
                 if (!comes_at_once and place < most) try expectNothing(&hand);
             }
-            if (count > most) break;
+            if (more > 0) break;
             try hand.send(.application_data, &.{@intCast(round)});
             var byte: [1]u8 = undefined;
             try tls.receiveAll(&harness, hand.handle, &byte);
@@ -338,9 +348,32 @@ test "records without data are taken so many in a row, whatever they are" {
         }
         try expectEqual(.tls_failed, try tls.ending(&harness, hand.handle));
         try hand.expectAlert(.unexpected_message);
-        try tls.expectText(&harness, hand.handle, .reason, "too many key updates");
+        try tls.expectText(&harness, hand.handle, .reason, switch (kind) {
+            .empty => "record too small",
+            .warning => "too many warn alerts",
+            .key_update => "too many key updates",
+            .ticket => "too many tickets",
+            .renegotiation => unreachable,
+        });
         try hand.closeBoth();
     };
+}
+
+test "records without data are taken for ever at a slow pace" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    var hand: Hand = try .init(&harness, .aes_128_gcm_sha256, true);
+    defer hand.deinit();
+    for (0..10) |_| {
+        for (0..quota.records_at_most) |_| {
+            try hand.updateKeys(false);
+            try expectNothing(&hand);
+        }
+        hand.session().quota.start -%= quota.period;
+    }
+    try hand.send(.application_data, "data");
+    try harness.expectReceived(hand.handle, "data", false);
+    try hand.closeBoth();
 }
 
 test "every bit of a record counts, and the data before it is delivered" {

@@ -221,7 +221,6 @@ fn advance(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
             const result = openssl.SSL_do_handshake(connection);
             if (result == 1) {
                 session.state = .open;
-                session.records_without_data = 0;
                 return;
             }
             switch (openssl.SSL_get_error(connection, result)) {

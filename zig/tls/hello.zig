@@ -234,6 +234,7 @@ pub fn keepSession(connection: *openssl.Connection, resumable: *openssl.Session)
     const extra = session.extraOf(engine.allocator) catch return 0;
     if (extra.resumable) |previous| openssl.SSL_SESSION_free(previous);
     extra.resumable = resumable;
+    session.quota.foundTicket();
     engine.notice(session, abi.TlsNotices.session);
     return 1;
 }

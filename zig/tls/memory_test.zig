@@ -2,22 +2,17 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
+const memory_module = @import("memory.zig");
 
-const Malloc = fn (usize, ?[*:0]const u8, c_int) callconv(.c) ?*anyopaque;
-const Realloc = fn (?*anyopaque, usize, ?[*:0]const u8, c_int) callconv(.c) ?*anyopaque;
-const Free = fn (?*anyopaque, ?[*:0]const u8, c_int) callconv(.c) void;
-extern "c" fn CRYPTO_set_mem_functions(*const Malloc, *const Realloc, *const Free) c_int;
 /// Frees what OpenSSL keeps for a thread: its queue of errors, and its random numbers.
 extern "c" fn OPENSSL_thread_stop() void;
 
 /// Pieces of memory that OpenSSL has now.
 var live: std.atomic.Value(usize) = .init(0);
-var is_counting: std.atomic.Value(bool) = .init(false);
 
 /// Every harness calls this before anything of it can use OpenSSL, which takes no other functions later.
-pub fn startCounting() !void {
-    if (is_counting.swap(true, .acq_rel)) return;
-    if (CRYPTO_set_mem_functions(allocate, reallocate, free) != 1) return error.OpensslIsInUse;
+pub fn startCounting() void {
+    memory_module.installFunctions(allocate, reallocate, free);
 }
 
 /// How many pieces OpenSSL has that no thread will give back by itself.
@@ -26,25 +21,21 @@ pub fn count() usize {
     return live.load(.acquire);
 }
 
-// With no length these do as OpenSSL's own do.
-
-fn allocate(length: usize, _: ?[*:0]const u8, _: c_int) callconv(.c) ?*anyopaque {
-    if (length == 0) return null;
-    const memory = std.c.malloc(length) orelse return null;
+fn allocate(length: usize, file: ?[*:0]const u8, line: c_int) callconv(.c) ?*anyopaque {
+    const memory = memory_module.allocate(length, file, line) orelse return null;
     _ = live.fetchAdd(1, .monotonic);
     return memory;
 }
 
 fn reallocate(memory: ?*anyopaque, length: usize, file: ?[*:0]const u8, line: c_int) callconv(.c) ?*anyopaque {
     if (memory == null) return allocate(length, file, line);
-    if (length > 0) return std.c.realloc(memory, length);
-    free(memory, file, line);
-    return null;
+    if (length == 0) _ = live.fetchSub(1, .release);
+    return memory_module.reallocate(memory, length, file, line);
 }
 
-fn free(memory: ?*anyopaque, _: ?[*:0]const u8, _: c_int) callconv(.c) void {
+fn free(memory: ?*anyopaque, file: ?[*:0]const u8, line: c_int) callconv(.c) void {
     if (memory == null) return;
-    std.c.free(memory);
+    memory_module.free(memory, file, line);
     _ = live.fetchSub(1, .release);
 }
 

@@ -29,6 +29,10 @@ pub const INIT_NO_LOAD_CONFIG: u64 = 0x80;
 pub const INIT_NO_ATEXIT: u64 = 0x80000;
 pub const VERSION_TEXT: c_int = 0;
 pub extern "c" fn OPENSSL_init_ssl(options: u64, settings: ?*anyopaque) c_int;
+pub const Allocate = fn (usize, ?[*:0]const u8, c_int) callconv(.c) ?*anyopaque;
+pub const Reallocate = fn (?*anyopaque, usize, ?[*:0]const u8, c_int) callconv(.c) ?*anyopaque;
+pub const Free = fn (?*anyopaque, ?[*:0]const u8, c_int) callconv(.c) void;
+pub extern "c" fn CRYPTO_set_mem_functions(*const Allocate, *const Reallocate, *const Free) c_int;
 pub extern "c" fn RAND_bytes(output: [*]u8, length: c_int) c_int;
 pub extern "c" fn OpenSSL_version(kind: c_int) [*:0]const u8;
 
@@ -57,7 +61,6 @@ pub extern "c" fn EVP_DigestFinal_ex(context: *DigestContext, output: [*]u8, len
 pub const LIB_PEM = 9;
 pub const PEM_R_NO_START_LINE = 108;
 pub const LIB_SSL = 20;
-pub const LIB_USER = 128;
 pub const SSL_R_BAD_KEY_UPDATE = 122;
 pub const SSL_R_TOO_MANY_KEY_UPDATES = 132;
 pub const SSL_R_DATA_LENGTH_TOO_LONG = 146;
@@ -70,6 +73,8 @@ pub const SSL_R_WRONG_VERSION_NUMBER = 267;
 pub const SSL_R_BAD_LENGTH = 271;
 pub const SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC = 281;
 pub const SSL_R_MIXED_HANDSHAKE_AND_NON_HANDSHAKE_DATA = 293;
+pub const SSL_R_RECORD_TOO_SMALL = 298;
+pub const SSL_R_TOO_MANY_WARN_ALERTS = 409;
 pub const SSL_R_BAD_RECORD_TYPE = 443;
 pub const ERR_R_MALLOC_FAILURE = 256 | 3 << 18;
 pub const ERR_R_INTERNAL_ERROR = 259 | 3 << 18;

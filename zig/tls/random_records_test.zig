@@ -19,7 +19,7 @@ const connections = 40;
 const steps = 400;
 /// Bytes that are written and not read at most.
 const under_way_at_most = 300_000;
-/// Key updates between two writes (`engine.records_without_data_at_most`).
+/// Key updates between two writes (`quota.records_at_most`).
 const updates_at_most = 8;
 
 /// One direction: a stream of bytes that its place and number determine.

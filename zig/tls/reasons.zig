@@ -14,19 +14,28 @@ const library_decoder = 60;
 /// Reasons from here on stand for another library or a kind of failure (ERR_RFLAG_COMMON, ERR_RFLAG_FATAL).
 const general_reasons = 1 << 18;
 
-/// Reasons of the core's own: OpenSSL leaves a library's numbers to its caller.
-const Own = enum(c_int) { client_hello_changed = 1 };
+/// Reasons of the core's own, with numbers that OpenSSL does not use for its library of TLS.
+pub const Own = enum(c_int) {
+    client_hello_changed = 998,
+    too_many_tickets = 999,
+
+    fn text(reason: Own) []const u8 {
+        return switch (reason) {
+            .client_hello_changed => "client hello changed",
+            .too_many_tickets => "too many tickets",
+        };
+    }
+};
 
 /// Puts a reason of the core's own into the queue.
 pub fn raise(reason: Own) void {
     openssl.ERR_new();
-    openssl.ERR_set_error(openssl.LIB_USER, @intFromEnum(reason), null);
+    openssl.ERR_set_error(openssl.LIB_SSL, @intFromEnum(reason), null);
 }
 
-fn ownText(code: c_ulong) []const u8 {
-    return switch (@as(Own, @enumFromInt(openssl.reasonOf(code)))) {
-        .client_hello_changed => "client hello changed",
-    };
+fn ownReason(code: c_ulong) ?Own {
+    if (openssl.libraryOf(code) != openssl.LIB_SSL) return null;
+    return std.enums.fromInt(Own, openssl.reasonOf(code));
 }
 
 /// Empties the queue and returns the entry that says most: the first with a reason of the TLS library's
@@ -46,7 +55,6 @@ fn weightOf(code: c_ulong) u2 {
     if (code == 0) return 0;
     return switch (openssl.libraryOf(code)) {
         openssl.LIB_SSL => if (openssl.reasonOf(code) < general_reasons) 3 else 2,
-        openssl.LIB_USER => 3,
         library_decoder => 1,
         else => 2,
     };
@@ -74,7 +82,7 @@ pub fn last() []const u8 {
 
 /// OpenSSL's reason for an entry of its queue.
 pub fn reasonText(code: c_ulong) []const u8 {
-    if (openssl.libraryOf(code) == openssl.LIB_USER) return ownText(code);
+    if (ownReason(code)) |reason| return reason.text();
     return span(openssl.ERR_reason_error_string(code)) orelse "";
 }
 

@@ -2,18 +2,19 @@
 //! it is `established`.
 
 const std = @import("std");
-const engine_module = @import("engine.zig");
 const established_module = @import("established.zig");
 const openssl = @import("openssl.zig");
+const quota = @import("quota.zig");
 const records = @import("records.zig");
 const transfers = @import("transfers.zig");
-const Engine = engine_module.Engine;
+const Engine = @import("engine.zig").Engine;
 const Established = established_module.Established;
 const Scheduler = @import("../scheduler.zig").Scheduler;
 const Session = @import("session.zig").Session;
 const Socket = @import("../sockets.zig").Socket;
 
-const at_most = engine_module.records_without_data_at_most;
+/// Records without data that one call opens.
+const at_most = quota.records_at_most;
 
 /// Opens records until the buffer is full or none is left, or many had no data in them. Returns the
 /// number of bytes.
@@ -29,8 +30,8 @@ pub fn open(scheduler: *Scheduler, socket: *Socket, session: *Session, buffer: [
         const result = openssl.SSL_read(connection, buffer.ptr + taken, @intCast(buffer.len - taken));
         if (result > 0) {
             taken += @intCast(result);
-            records_without_data += session.records_without_data -| 1;
-            session.records_without_data = 0;
+            records_without_data += session.quota.records -| 1;
+            session.quota.renew();
             continue;
         }
         switch (openssl.SSL_get_error(connection, result)) {
@@ -62,12 +63,13 @@ fn openRecords(scheduler: *Scheduler, socket: *Socket, session: *Session, establ
         switch (established.read(engine, session, record, buffer[taken..])) {
             .data => |count| {
                 taken += count;
-                session.records_without_data = if (count > 0) 0 else session.records_without_data +| 1;
-                if (count > 0) continue;
+                session.quota.renew();
+                continue;
+            },
+            .other => |kind| {
                 records_without_data += 1;
-                if (session.records_without_data <= at_most) continue;
-                const failure = established_module.failureOf(.unexpected_message, openssl.SSL_R_TOO_MANY_KEY_UPDATES);
-                refuse(scheduler, socket, session, established, failure);
+                const reason = session.quota.take(kind) orelse continue;
+                refuse(scheduler, socket, session, established, established_module.failureOf(.unexpected_message, @intCast(reason)));
             },
             .end_of_stream => socket.flags.end_of_stream = true,
             .failure => |failure| refuse(scheduler, socket, session, established, failure),

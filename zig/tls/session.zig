@@ -9,6 +9,7 @@ const openssl = @import("openssl.zig");
 const records = @import("records.zig");
 const Established = @import("established.zig").Established;
 const FirstHello = @import("client_hello.zig").FirstHello;
+const Quota = @import("quota.zig").Quota;
 const Links = @import("queue.zig").Links;
 
 pub const none = @import("../pool.zig").none;
@@ -63,8 +64,6 @@ pub const Session = struct {
     chosen_context: u32 = none,
     state: State = .free,
     flags: Flags = .{},
-    /// Records since the last one that had data in it (`engine.records_without_data_at_most`).
-    records_without_data: u8 = 0,
     /// What notices were not taken yet, as `abi.TlsNotices`.
     notices: u8 = 0,
     /// The alert that the client's hello is refused with, or 0 (`hello.receiveMessage`).
@@ -94,6 +93,8 @@ pub const Session = struct {
     /// In the queue of those with notices.
     noticed: Links = .{},
     extra: ?*Extra = null,
+    /// Records without data that have come, after the handshake.
+    quota: Quota = .{},
 
     /// What few sessions have.
     pub const Extra = struct {
@@ -215,5 +216,5 @@ pub const Session = struct {
 };
 
 comptime {
-    assert(@sizeOf(Session) <= 160);
+    assert(@sizeOf(Session) <= 168);
 }
