@@ -4,15 +4,17 @@
  */
 
 import { Limits, Status, WaitKind } from "./abi.ts";
+import type { Parts } from "./buffers.ts";
 import { typeMistake } from "./checks.ts";
 import type { ErrorDetails } from "./errors.ts";
 import { addressOf, core } from "./native.ts";
 import type { Socket } from "./socket.ts";
 import { isTlsStatus, tlsFailure } from "./tls/errors.ts";
+import { byteLengthOf } from "./views.ts";
 import { Wait } from "./wait.ts";
 
 /** Bytes that `next` receives at the most. */
-const chunkBytes = 65_536;
+export const chunkBytes = 65_536;
 
 /** Where `next` receives before it knows how much there is; what it returns is a copy. */
 export const chunkScratch = new Uint8Array(chunkBytes);
@@ -76,7 +78,7 @@ export class ReadWait extends ReceiveWait<number> {
       return;
     }
     const { socket, buffer } = this;
-    const length = buffer.byteLength;
+    const length = byteLengthOf(buffer);
     if (length === 0) {
       core.endReceive(socket.handle);
       this.fail(typeMistake("the buffer was detached while read() waited"));
@@ -197,7 +199,7 @@ export class BytesSend extends SendWait {
   }
 
   protected override transfer(granted: 0 | 1): number {
-    if (this.#bytes.byteLength < this.#length) return detached(this.socket, granted);
+    if (byteLengthOf(this.#bytes) < this.#length) return tooShort(this.socket, granted);
     return core.send(this.socket.handle, this.#bytes, this.taken, this.remaining, granted);
   }
 
@@ -208,16 +210,16 @@ export class BytesSend extends SendWait {
 
 /** Sends several buffers, with one system call for as many as it takes. */
 export class VectorSend extends SendWait {
-  readonly #parts: readonly Uint8Array[];
+  readonly #parts: Parts;
   #remaining = 0;
   /** The first part that is not sent whole, and how much of it is. */
   #index = 0;
   #offset = 0;
 
-  constructor(socket: Socket, deadline: number, parts: readonly Uint8Array[]) {
+  constructor(socket: Socket, deadline: number, parts: Parts) {
     super(socket, deadline);
     this.#parts = parts;
-    for (const part of parts) this.#remaining += part.byteLength;
+    for (const length of parts.lengths) this.#remaining += length;
   }
 
   protected override get remaining(): number {
@@ -225,19 +227,15 @@ export class VectorSend extends SendWait {
   }
 
   protected override transfer(granted: 0 | 1): number {
+    const { views, lengths } = this.#parts;
     let count = 0;
     let offset = this.#offset;
-    for (
-      let index = this.#index;
-      index < this.#parts.length && count < Limits.vectorLength;
-      index++
-    ) {
-      const part = this.#parts[index]!;
-      if (part.byteLength < offset || part.byteLength === 0) {
-        return detached(this.socket, granted);
-      }
-      vector[2 * count] = addressOf(part) + offset;
-      vector[2 * count + 1] = part.byteLength - offset;
+    for (let index = this.#index; index < views.length && count < Limits.vectorLength; index++) {
+      const view = views[index]!;
+      const length = lengths[index]!;
+      if (byteLengthOf(view) < length) return tooShort(this.socket, granted);
+      vector[2 * count] = addressOf(view) + offset;
+      vector[2 * count + 1] = length - offset;
       offset = 0;
       count++;
     }
@@ -248,10 +246,9 @@ export class VectorSend extends SendWait {
     super.advance(count);
     this.#remaining -= count;
     this.#offset += count;
-    while (this.#index < this.#parts.length) {
-      const { byteLength } = this.#parts[this.#index]!;
-      if (this.#offset < byteLength) break;
-      this.#offset -= byteLength;
+    const { lengths } = this.#parts;
+    while (this.#index < lengths.length && this.#offset >= lengths[this.#index]!) {
+      this.#offset -= lengths[this.#index]!;
       this.#index++;
     }
   }
@@ -260,8 +257,8 @@ export class VectorSend extends SendWait {
 /** Addresses and lengths for one `sendVector`; filled anew for each. */
 const vector = new Float64Array(2 * Limits.vectorLength);
 
-/** A buffer was detached since `write` was called: what is left of it cannot be sent. */
-function detached(socket: Socket, granted: 0 | 1): number {
+/** A buffer was detached or has shrunk since `write` was called: the write cannot be finished. */
+function tooShort(socket: Socket, granted: 0 | 1): number {
   if (granted) core.endSend(socket.handle, 1);
   return -Status.EFAULT;
 }

@@ -155,6 +155,6 @@ function cloneableTls(options: unknown, what: string): TlsOptions {
 
 /** A copy, since cloning a view clones all of the memory that it is a view of. */
 function readMaterial(value: unknown, name: string): Uint8Array | Uint8Array[] {
-  if (Array.isArray(value)) return value.map((item) => materialBytes(item, name).slice());
+  if (Array.isArray(value)) return Array.from(value, (item) => materialBytes(item, name).slice());
   return materialBytes(value, name).slice();
 }

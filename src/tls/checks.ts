@@ -56,7 +56,7 @@ export function protocolNames(alpn: unknown): Uint8Array {
   if (!Array.isArray(alpn) || alpn.length === 0) {
     throw typeMistake("alpn is a list of protocol names");
   }
-  const parts = alpn.map((name: unknown) => {
+  const parts = Array.from(alpn, (name: unknown) => {
     const bytes = checkedText(name, "each of alpn");
     if (bytes.byteLength > 255) throw rangeMistake("a name in alpn is longer than 255 bytes");
     return Uint8Array.of(bytes.byteLength, ...bytes);

@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { typeMistake } from "../checks.ts";
+import { byteLengthOf, bytesOfView, isBuffer, isShared } from "../views.ts";
 import { TlsError } from "./errors.ts";
 
 /**
@@ -29,15 +30,8 @@ export function materialBytes(material: unknown, option: string): Uint8Array {
     }
     return fileBytes(material, option);
   }
-  if (ArrayBuffer.isView(material)) {
-    return checkedBytes(
-      new Uint8Array(material.buffer, material.byteOffset, material.byteLength),
-      option,
-    );
-  }
-  if (material instanceof ArrayBuffer || material instanceof SharedArrayBuffer) {
-    return checkedBytes(new Uint8Array(material), option);
-  }
+  if (ArrayBuffer.isView(material)) return checkedBytes(bytesOfView(material), option);
+  if (isBuffer(material)) return checkedBytes(new Uint8Array(material), option);
   // A Blob that is no file of Bun's has no bytes without a trip through Bun's loop.
   if (material instanceof Blob && !(material instanceof File)) {
     const { name } = material as Bun.BunFile;
@@ -50,7 +44,7 @@ export function materialBytes(material: unknown, option: string): Uint8Array {
 export function materialList(material: unknown, option: string): Uint8Array[] {
   if (!Array.isArray(material)) return [materialBytes(material, option)];
   if (material.length === 0) throw typeMistake(`${option} is an empty list`);
-  return material.map((item: unknown) => materialBytes(item, option));
+  return Array.from(material, (item: unknown) => materialBytes(item, option));
 }
 
 /** Whether bytes are PEM that has a private key among its parts. */
@@ -59,8 +53,9 @@ export function hasPrivateKey(bytes: Uint8Array): boolean {
 }
 
 function checkedBytes(bytes: Uint8Array, option: string): Uint8Array {
-  if (bytes.byteLength === 0) throw typeMistake(`${option} is empty`);
-  return bytes;
+  if (byteLengthOf(bytes) === 0) throw typeMistake(`${option} is empty`);
+  // What other threads may change while it is parsed would be checked and used in two states.
+  return isShared(bytes.buffer) ? bytes.slice() : bytes;
 }
 
 /** The bytes of a file that is part of the executable: `Bun.file` has no path of it, but all of it. */
@@ -78,7 +73,7 @@ function fileBytes(path: string, option: string): Uint8Array {
     const reason = `${option} cannot be read`;
     throw new TlsError(code, { syscall, address: path, reason, cause: error });
   }
-  if (bytes.byteLength > 0) return bytes;
+  if (byteLengthOf(bytes) > 0) return bytes;
   throw new TlsError("ERR_OSSL_NO_DATA", {
     syscall: "tls",
     address: path,

@@ -3,6 +3,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { delimiter } from "node:path";
 import { core } from "../native.ts";
+import { byteLengthOf } from "../views.ts";
 import { checkedContext, materialFailure, TlsError } from "./errors.ts";
 import { contextReason } from "./text.ts";
 
@@ -57,10 +58,10 @@ export function loadSystemTrust(id: number): void {
     let outcome: number;
     if ("bundle" in source) {
       const bytes = encoder.encode(source.bundle);
-      outcome = core.tlsContextAuthorities(id, bytes, bytes.byteLength);
+      outcome = core.tlsContextAuthorities(id, bytes, byteLengthOf(bytes));
     } else {
       const path = encoder.encode(source.path);
-      outcome = core.tlsContextTrustPath(id, path, path.byteLength, source.isFolder ? 1 : 0);
+      outcome = core.tlsContextTrustPath(id, path, byteLengthOf(path), source.isFolder ? 1 : 0);
     }
     if (outcome >= 0) continue;
     const place = "path" in source ? source.path : "Bun's roots";
