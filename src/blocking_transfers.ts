@@ -47,14 +47,14 @@ export function writeBlocking(
       socket.sent(count);
     }
     if (count >= 0) granted = 1;
+    else if (-count !== Status.wouldBlock) throw socketFailure(socket, -count, "write", taken);
+    if (taken === length) break;
+    if (isLate(until)) {
+      if (granted) core.endSend(socket.handle, 1);
+      throw new TimeoutError(callDetails(socket, "write", taken));
+    }
     // Over TLS, 0 says that the turn is taken but no record has left whole.
-    if (count === 0 || -count === Status.wouldBlock) {
-      if (isLate(until)) {
-        if (granted) core.endSend(socket.handle, 1);
-        throw new TimeoutError(callDetails(socket, "write", taken));
-      }
-      blockThread(socket, WaitKind.writable, until, "write", taken);
-    } else if (count < 0) throw socketFailure(socket, -count, "write", taken);
+    if (count <= 0) blockThread(socket, WaitKind.writable, until, "write", taken);
   }
   return taken;
 }

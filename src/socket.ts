@@ -53,8 +53,6 @@ export class Socket implements Disposable, AsyncDisposable, AsyncIterable<Uint8A
   #bytesWritten = 0;
   #eof = false;
   #isSecure = false;
-  /** @internal Whether bytes pass through OpenSSL: from the handshake's beginning on. */
-  usesTls = false;
   readonly #isAccepted: boolean;
   #tls: TlsInfo | undefined = undefined;
   /** @internal The host that `connect` was given. */
@@ -190,7 +188,7 @@ export class Socket implements Disposable, AsyncDisposable, AsyncIterable<Uint8A
   }
 
   /**
-   * Receives into `buffer` what is there, at least one byte, waiting for it if need be. While it
+   * Receives into `buffer` what is there, at least one byte and at most 1 MiB, waiting for it if need be. While it
    * waits the buffer may be used; it is written to when the data has come.
    *
    * @returns the number of bytes; 0 is the end of the stream, for ever after
@@ -320,8 +318,8 @@ export class Socket implements Disposable, AsyncDisposable, AsyncIterable<Uint8A
   }
 
   /**
-   * Sends a file, or a part of one, without copying it through JavaScript (sendfile(2)); over TLS it
-   * is read in portions. Reading a file that is not in memory blocks the thread while the disk works.
+   * Sends a file, or a part of one, without copying it through JavaScript (sendfile(2)); over TLS, and
+   * where sendfile(2) refuses the file, as it does for those of /proc, it is read in portions. Reading a file that is not in memory blocks the thread while the disk works.
    *
    * @returns the number of bytes sent: fewer than `length` if the file ends before
    * @throws {SocketError} also when the file cannot be opened or read

@@ -3,15 +3,15 @@
  * core has granted it the turn; the core keeps no pointer in between.
  */
 
-import { Limits, Status, WaitKind } from "./abi.ts";
+import { Limits, Shared, Status, WaitKind } from "./abi.ts";
 import type { Parts } from "./buffers.ts";
 import { typeMistake } from "./checks.ts";
 import type { ErrorDetails } from "./errors.ts";
-import { addressOf, core } from "./native.ts";
+import { addressOf, core, sharedFloat64 } from "./native.ts";
 import type { Socket } from "./socket.ts";
 import { isTlsStatus, tlsFailure } from "./tls/errors.ts";
 import { byteLengthOf } from "./views.ts";
-import { Wait } from "./wait.ts";
+import { isBeingCancelled, Wait } from "./wait.ts";
 
 /** Bytes that `next` receives at the most. */
 export const chunkBytes = 65_536;
@@ -150,8 +150,10 @@ export abstract class SendWait extends TransferWait<number> {
   }
 
   override wake(status: number): void {
-    if (status !== Status.ok) {
-      this.fail(this.errorOf(status));
+    const ending = status === Status.ok ? this.#ending() : status;
+    if (ending !== Status.ok) {
+      if (status === Status.ok) core.endSend(this.socket.handle, 1);
+      this.fail(this.errorOf(ending));
       return;
     }
     const count = this.transfer(1);
@@ -168,6 +170,18 @@ export abstract class SendWait extends TransferWait<number> {
   protected advance(count: number): void {
     this.taken += count;
     this.socket.sent(count);
+  }
+
+  /**
+   * Why it goes no further although the socket takes more. As long as the peer keeps up the core wakes it
+   * at once, and there is no wait between two parts that a deadline or a cancellation could end.
+   */
+  #ending(): number {
+    if (isBeingCancelled(this.owner)) return Status.cancelled;
+    const now = sharedFloat64[Shared.nowMillisecondsFloat64]!;
+    if (this.deadline === 0 || this.deadline > now) return Status.ok;
+    sharedFloat64[Shared.timeoutsFloat64]! += 1;
+    return Status.timedOut;
   }
 
   /** Called once before the first park: what is not the caller's must be copied by now. */
@@ -261,49 +275,6 @@ const vector = new Float64Array(2 * Limits.vectorLength);
 function tooShort(socket: Socket, granted: 0 | 1): number {
   if (granted) core.endSend(socket.handle, 1);
   return -Status.EFAULT;
-}
-
-/** Sends a part of a file that stays in the kernel all the way. */
-export class FileSend extends SendWait {
-  readonly #fd: number;
-  readonly #offset: number;
-  #remaining: number;
-
-  constructor(socket: Socket, deadline: number, fd: number, offset: number, length: number) {
-    super(socket, deadline);
-    this.#fd = fd;
-    this.#offset = offset;
-    this.#remaining = length;
-  }
-
-  override get syscall(): string {
-    return "sendfile";
-  }
-
-  protected override get remaining(): number {
-    return this.#remaining;
-  }
-
-  protected override advance(count: number): void {
-    super.advance(count);
-    this.#remaining -= count;
-  }
-
-  protected override transfer(granted: 0 | 1): number {
-    const { handle } = this.socket;
-    const count = core.sendFile(
-      handle,
-      this.#fd,
-      this.#offset + this.taken,
-      this.remaining,
-      granted,
-    );
-    if (count !== 0) return count;
-    // The file ends before the length that was asked for: there is nothing more to send.
-    core.endSend(handle, 0);
-    this.#remaining = 0;
-    return 0;
-  }
 }
 
 /** Waits for the turn to send, to end the stream. */

@@ -148,7 +148,6 @@ function start(socket: Socket, setup: HandshakeSetup): void {
     byteLengthOf(session),
   );
   if (outcome < 0) throw failureOf(socket, -outcome);
-  socket.usesTls = true;
   tellOf(handle, who);
 }
 
