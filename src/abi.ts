@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and the exports by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
-export const abiNumber = 438565405;
+export const abiNumber = 258146317;
 
 export const Status = {
   ok: 0,
@@ -123,7 +123,7 @@ export const Limits = {
   budgetPerPoll: 256,
   vectorLength: 1024,
   addressTextBytes: 128,
-  transferBytes: 1073741824,
+  transferBytes: 1048576,
 } as const;
 
 /** Indices into the shared block, seen as an array of the type that each name ends in. */

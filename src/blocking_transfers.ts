@@ -1,23 +1,25 @@
 /** Reads and writes that block the thread. */
 
 import { Limits, Shared, Status, WaitKind } from "./abi.ts";
-import { bytesOf, emptyBuffer, isDetached, viewOf } from "./buffers.ts";
+import { bytesOf, emptyBuffer, viewOf } from "./buffers.ts";
 import { checkedDeadline, typeMistake } from "./checks.ts";
 import { TimeoutError } from "./errors.ts";
 import { core, sharedInt32 } from "./native.ts";
 import type { Socket } from "./socket.ts";
 import { callDetails, checkSocket, socketFailure } from "./socket_failures.ts";
+import { byteLengthOf, isDetached } from "./views.ts";
 
 const encoder = new TextEncoder();
 
 export function readBlocking(socket: Socket, buffer: ArrayBufferView, deadline?: number): number {
   const bytes = viewOf(buffer, "read");
-  if (bytes.byteLength === 0) throw emptyBuffer(bytes);
+  const length = byteLengthOf(bytes);
+  if (length === 0) throw emptyBuffer(bytes);
   const until = checkedDeadline(deadline);
   checkSocket(socket, "read", until);
   for (;;) {
     sharedInt32[Shared.budgetInt32] = Limits.budgetPerPoll;
-    const count = core.receive(socket.handle, bytes, 0, bytes.byteLength, 0);
+    const count = core.receive(socket.handle, bytes, 0, length, 0);
     if (count >= 0) return socket.received(count);
     if (-count !== Status.wouldBlock) throw socketFailure(socket, -count, "read");
     if (isLate(until)) throw new TimeoutError(callDetails(socket, "read"));
@@ -31,27 +33,28 @@ export function writeBlocking(
   deadline?: number,
 ): number {
   const bytes = typeof data === "string" ? encoder.encode(data) : bytesOf(data);
-  if (isDetached(bytes)) throw typeMistake("write: the buffer is detached");
+  const length = byteLengthOf(bytes);
+  if (length === 0 && isDetached(bytes)) throw typeMistake("write: the buffer is detached");
   const until = checkedDeadline(deadline);
   checkSocket(socket, "write", until, 0);
   let taken = 0;
   let granted: 0 | 1 = 0;
-  while (taken < bytes.byteLength) {
+  while (taken < length) {
     sharedInt32[Shared.budgetInt32] = Limits.budgetPerPoll;
-    const count = core.send(socket.handle, bytes, taken, bytes.byteLength - taken, granted);
+    const count = core.send(socket.handle, bytes, taken, length - taken, granted);
     if (count > 0) {
       taken += count;
       socket.sent(count);
     }
     if (count >= 0) granted = 1;
+    else if (-count !== Status.wouldBlock) throw socketFailure(socket, -count, "write", taken);
+    if (taken === length) break;
+    if (isLate(until)) {
+      if (granted) core.endSend(socket.handle, 1);
+      throw new TimeoutError(callDetails(socket, "write", taken));
+    }
     // Over TLS, 0 says that the turn is taken but no record has left whole.
-    if (count === 0 || -count === Status.wouldBlock) {
-      if (isLate(until)) {
-        if (granted) core.endSend(socket.handle, 1);
-        throw new TimeoutError(callDetails(socket, "write", taken));
-      }
-      blockThread(socket, WaitKind.writable, until, "write", taken);
-    } else if (count < 0) throw socketFailure(socket, -count, "write", taken);
+    if (count <= 0) blockThread(socket, WaitKind.writable, until, "write", taken);
   }
   return taken;
 }

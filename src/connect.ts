@@ -20,6 +20,7 @@ import type { TlsContext } from "./tls/context.ts";
 import { handshake } from "./tls/handshake.ts";
 import type { TlsOptions } from "./tls/options.ts";
 import { clientSetup } from "./tls/start.ts";
+import { byteLengthOf } from "./views.ts";
 
 export interface ConnectOptions {
   /** An IPv4 or IPv6 literal or a host name; `localhost` if not given. */
@@ -179,7 +180,7 @@ async function handleOf(attempt: Attempt, target: RaceTarget): Promise<number> {
 
 function pathTarget(path: string): RaceTarget {
   const bytes = encoder.encode(path);
-  const begin = (): number => core.connectPath(bytes, bytes.byteLength);
+  const begin = (): number => core.connectPath(bytes, byteLengthOf(bytes));
   return { host: path, port: undefined, addresses: [path], begin };
 }
 
@@ -187,10 +188,10 @@ async function hostTarget(attempt: Attempt, target: HostTarget): Promise<RaceTar
   const { host, port, family, localAddress } = target;
   const addresses = await addressesOf(host, family, attempt.deadline, attempt.setGiveUp);
   const local = localAddress === undefined ? nothing : encoder.encode(localAddress);
-  const localLength = localAddress === undefined ? 0 : local.byteLength;
+  const localLength = localAddress === undefined ? 0 : byteLengthOf(local);
   const begin = (address: string): number => {
     const bytes = encoder.encode(address);
-    return core.connect(bytes, bytes.byteLength, port, local, localLength, 0);
+    return core.connect(bytes, byteLengthOf(bytes), port, local, localLength, 0);
   };
   return { host, port, addresses, begin };
 }

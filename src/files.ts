@@ -3,10 +3,9 @@
 import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { checkedDeadline, checkedInteger, ownOptions, typeMistake } from "./checks.ts";
 import { SocketError } from "./errors.ts";
+import { FileSend } from "./file_send.ts";
 import { immediate } from "./parking.ts";
 import type { Socket } from "./socket.ts";
-import { FileCopy } from "./tls/file_copy.ts";
-import { FileSend } from "./transfers.ts";
 
 export interface SendFileOptions {
   /** Where in the file to begin, in bytes; 0 if not given. */
@@ -40,7 +39,7 @@ export function checkedFileRequest(file: string | number, given: SendFileOptions
   return { file, offset, length: options.length, deadline };
 }
 
-/** Sends what was checked; within the kernel if the connection is not encrypted. */
+/** Sends what was checked. */
 export async function sendFile(socket: Socket, request: FileRequest): Promise<number> {
   const { file, offset, deadline } = request;
   const { fd, size } = openFile(file);
@@ -48,8 +47,7 @@ export async function sendFile(socket: Socket, request: FileRequest): Promise<nu
     // Files whose size is unknown (those of /proc) say 0: they are sent up to wherever they end.
     const length = request.length ?? (size > offset ? size - offset : Number.MAX_SAFE_INTEGER);
     if (length === 0) return await immediate(0, "sendfile");
-    const Sending = socket.usesTls ? FileCopy : FileSend;
-    return await new Sending(socket, deadline, fd, offset, length).start();
+    return await new FileSend(socket, deadline, fd, offset, length).start();
   } finally {
     if (typeof file === "string") closeSync(fd);
   }

@@ -29,6 +29,7 @@ import { serverContext, type TlsContext } from "./tls/context.ts";
 import { handshake } from "./tls/handshake.ts";
 import type { TlsOptions } from "./tls/options.ts";
 import { serverSetup } from "./tls/start.ts";
+import { byteLengthOf } from "./views.ts";
 import { refusal } from "./wait.ts";
 
 /**
@@ -471,7 +472,7 @@ async function listeningHandle(options: ListenOptions, furtherFlags = 0): Promis
   }
   if (path !== undefined) {
     const bytes = encoder.encode(checkPath(path));
-    return checkedHandle(core.listenPath(bytes, bytes.byteLength, backlog), path, undefined);
+    return checkedHandle(core.listenPath(bytes, byteLengthOf(bytes), backlog), path, undefined);
   }
   const checked = checkedPort(port);
   const flags = (reusePort ? ListenFlags.reusePort : 0) | furtherFlags;
@@ -500,7 +501,7 @@ async function listeningHandle(options: ListenOptions, furtherFlags = 0): Promis
 
 function listenAt(address: string, port: number, backlog: number, flags: number): number {
   const bytes = encoder.encode(address);
-  return core.listen(bytes, bytes.byteLength, port, backlog, flags);
+  return core.listen(bytes, byteLengthOf(bytes), port, backlog, flags);
 }
 
 function checkedHandle(handle: number, address: string, port: number | undefined): number {

@@ -7,6 +7,7 @@ import type { ErrorDetails } from "./errors.ts";
 import { core } from "./native.ts";
 import { immediate } from "./parking.ts";
 import { interrupt } from "./scheduler.ts";
+import { byteLengthOf } from "./views.ts";
 import { cancellation, Wait } from "./wait.ts";
 
 /** Which addresses are wanted; 0 is both kinds. */
@@ -39,7 +40,7 @@ class ResolveWait extends Wait<string[]> {
     const cancelled = cancellation(this.syscall);
     if (cancelled !== undefined) return Promise.reject(cancelled);
     const name = encoder.encode(this.#host);
-    this.#waiter = core.resolve(name, name.byteLength, coreFamily(family), deadline);
+    this.#waiter = core.resolve(name, byteLengthOf(name), coreFamily(family), deadline);
     return this.park(this.#waiter);
   }
 
@@ -58,10 +59,10 @@ function coreFamily(family: Family): number {
 /** What a waiter was woken for, each address once. */
 function takeAddresses(waiter: number): string[] {
   let text = textScratch;
-  let length = core.takeAddresses(waiter, text, text.byteLength);
-  while (length > text.byteLength) {
+  let length = core.takeAddresses(waiter, text, byteLengthOf(text));
+  while (length > byteLengthOf(text)) {
     text = new Uint8Array(length);
-    length = core.takeAddresses(waiter, text, text.byteLength);
+    length = core.takeAddresses(waiter, text, byteLengthOf(text));
   }
   const lines = decoder.decode(text.subarray(0, Math.max(length, 0))).split("\n");
   return [...new Set(lines.filter((line) => line !== ""))];
@@ -89,7 +90,7 @@ export function interleaved(addresses: readonly string[]): string[] {
 export function literalVersion(host: string): Family {
   const bytes = encoder.encode(host);
   if (bytes.byteLength === 0) return 0;
-  const version = core.literalVersion(bytes, bytes.byteLength) as Family;
+  const version = core.literalVersion(bytes, byteLengthOf(bytes)) as Family;
   if (version !== 0 || !/^[^%]+%[^%\s/\0]+$/.test(host)) return version;
   return literalVersion(host.slice(0, host.indexOf("%"))) === 6 ? 6 : 0;
 }

@@ -3,15 +3,7 @@
 import { Endpoint, Status } from "./abi.ts";
 import { addressPort, addressText } from "./addresses.ts";
 import { readBlocking, writeBlocking } from "./blocking_transfers.ts";
-import {
-  bytesOf,
-  collectParts,
-  emptyBuffer,
-  isDetached,
-  isList,
-  viewOf,
-  type WriteData,
-} from "./buffers.ts";
+import { bytesOf, emptyBuffer, isList, Parts, viewOf, type WriteData } from "./buffers.ts";
 import { checkedDeadline, checkedInteger, typeMistake } from "./checks.ts";
 import { codeOf, SocketError } from "./errors.ts";
 import { checkedFileRequest, type SendFileOptions, sendFile } from "./files.ts";
@@ -26,6 +18,7 @@ import { stopTelling, takeTlsNotices } from "./tls/notices.ts";
 import { type StartTlsOptions, startTls } from "./tls/start.ts";
 import {
   BytesSend,
+  chunkBytes,
   chunkScratch,
   NextWait,
   ReadWait,
@@ -33,6 +26,7 @@ import {
   takeChunk,
   VectorSend,
 } from "./transfers.ts";
+import { byteLengthOf, isDetached } from "./views.ts";
 
 /** Told when a socket is closed, whoever closes it. */
 export interface SocketKeeper {
@@ -42,7 +36,8 @@ export interface SocketKeeper {
 const closedHandle = -1;
 const encoder = new TextEncoder();
 /** Short texts are encoded here and mostly sent at once. */
-const textScratch = new Uint8Array(16_384);
+const textScratchBytes = 16_384;
+const textScratch = new Uint8Array(textScratchBytes);
 
 /**
  * A connected stream socket: TCP or Unix.
@@ -58,8 +53,6 @@ export class Socket implements Disposable, AsyncDisposable, AsyncIterable<Uint8A
   #bytesWritten = 0;
   #eof = false;
   #isSecure = false;
-  /** @internal Whether bytes pass through OpenSSL: from the handshake's beginning on. */
-  usesTls = false;
   readonly #isAccepted: boolean;
   #tls: TlsInfo | undefined = undefined;
   /** @internal The host that `connect` was given. */
@@ -195,7 +188,7 @@ export class Socket implements Disposable, AsyncDisposable, AsyncIterable<Uint8A
   }
 
   /**
-   * Receives into `buffer` what is there, at least one byte, waiting for it if need be. While it
+   * Receives into `buffer` what is there, at least one byte and at most 1 MiB, waiting for it if need be. While it
    * waits the buffer may be used; it is written to when the data has come.
    *
    * @returns the number of bytes; 0 is the end of the stream, for ever after
@@ -205,16 +198,18 @@ export class Socket implements Disposable, AsyncDisposable, AsyncIterable<Uint8A
    */
   read(buffer: ArrayBufferView, deadline?: number): Promise<number> {
     let bytes: Uint8Array;
+    let length: number;
     let until = 0;
     try {
       bytes = buffer instanceof Uint8Array ? buffer : viewOf(buffer, "read");
-      if (bytes.byteLength === 0) throw emptyBuffer(bytes);
+      length = byteLengthOf(bytes);
+      if (length === 0) throw emptyBuffer(bytes);
       if (deadline !== undefined) until = checkedDeadline(deadline);
       checkSocket(this, "read", until);
     } catch (error) {
       return Promise.reject(error);
     }
-    const count = core.receive(this.#handle, bytes, 0, bytes.byteLength, 0);
+    const count = core.receive(this.#handle, bytes, 0, length, 0);
     if (count >= 0) return Promise.resolve(this.received(count));
     if (-count === Status.wouldBlock) return new ReadWait(this, until, bytes).start();
     return Promise.reject(socketFailure(this, -count, "read"));
@@ -231,9 +226,10 @@ export class Socket implements Disposable, AsyncDisposable, AsyncIterable<Uint8A
    */
   tryRead(buffer: ArrayBufferView): number | undefined {
     const bytes = viewOf(buffer, "tryRead");
-    if (bytes.byteLength === 0) throw emptyBuffer(bytes);
+    const length = byteLengthOf(bytes);
+    if (length === 0) throw emptyBuffer(bytes);
     const handle = this.#openHandle("read");
-    const count = core.tryReceive(handle, bytes, bytes.byteLength);
+    const count = core.tryReceive(handle, bytes, length);
     if (count >= 0) return this.received(count);
     if (-count === Status.wouldBlock) return undefined;
     throw socketFailure(this, -count, "read");
@@ -252,7 +248,7 @@ export class Socket implements Disposable, AsyncDisposable, AsyncIterable<Uint8A
     } catch (error) {
       return Promise.reject(error);
     }
-    const count = core.receive(this.#handle, chunkScratch, 0, chunkScratch.byteLength, 0);
+    const count = core.receive(this.#handle, chunkScratch, 0, chunkBytes, 0);
     if (count >= 0) return Promise.resolve(takeChunk(this, count));
     if (-count === Status.wouldBlock) return new NextWait(this, until).start();
     return Promise.reject(socketFailure(this, -count, "read"));
@@ -270,7 +266,8 @@ export class Socket implements Disposable, AsyncDisposable, AsyncIterable<Uint8A
 
   /**
    * Sends all of `data`. The promise is fulfilled when the kernel has taken every byte: a peer that
-   * does not read suspends the writer. The data must not change until then.
+   * does not read suspends the writer. The data must not change until then. What is sent of a buffer is as
+   * long as it was when `write` was called; one that has become shorter since is `EFAULT`.
    *
    * @returns the number of bytes sent
    * @throws {SocketError} {TimeoutError} {CancelledError} with `bytesWritten`, the number of bytes of
@@ -285,9 +282,8 @@ export class Socket implements Disposable, AsyncDisposable, AsyncIterable<Uint8A
       if (data instanceof Uint8Array) return this.#writeBytes(data, until);
       if (typeof data === "string") return this.#writeText(data, until);
       if (!isList(data)) return this.#writeBytes(bytesOf(data), until);
-      const parts: Uint8Array[] = [];
-      collectParts(data, parts);
-      if (parts.length === 0) return immediate(0, "write");
+      const parts = new Parts().collect(data);
+      if (parts.views.length === 0) return immediate(0, "write");
       return new VectorSend(this, until, parts).start();
     } catch (error) {
       return Promise.reject(error);
@@ -295,23 +291,22 @@ export class Socket implements Disposable, AsyncDisposable, AsyncIterable<Uint8A
   }
 
   #writeBytes(bytes: Uint8Array, deadline: number): Promise<number> {
-    const { byteLength } = bytes;
-    if (byteLength === 0) {
+    const length = byteLengthOf(bytes);
+    if (length === 0) {
       if (isDetached(bytes)) throw typeMistake("write: the buffer is detached");
       return immediate(0, "write");
     }
-    const count = core.send(this.#handle, bytes, 0, byteLength, 0);
-    if (count === byteLength) {
+    const count = core.send(this.#handle, bytes, 0, length, 0);
+    if (count === length) {
       this.#bytesWritten += count;
       return Promise.resolve(count);
     }
-    return new BytesSend(this, deadline, bytes, byteLength, false).goOn(count);
+    return new BytesSend(this, deadline, bytes, length, false).goOn(count);
   }
 
   #writeText(text: string, deadline: number): Promise<number> {
     // UTF-8 takes at most three bytes for each unit of a JavaScript string.
-    if (text.length * 3 > textScratch.byteLength)
-      return this.#writeBytes(encoder.encode(text), deadline);
+    if (text.length * 3 > textScratchBytes) return this.#writeBytes(encoder.encode(text), deadline);
     if (text.length === 0) return immediate(0, "write");
     const { written } = encoder.encodeInto(text, textScratch);
     const count = core.send(this.#handle, textScratch, 0, written, 0);
@@ -323,8 +318,8 @@ export class Socket implements Disposable, AsyncDisposable, AsyncIterable<Uint8A
   }
 
   /**
-   * Sends a file, or a part of one, without copying it through JavaScript (sendfile(2)); over TLS it
-   * is read in portions. Reading a file that is not in memory blocks the thread while the disk works.
+   * Sends a file, or a part of one, without copying it through JavaScript (sendfile(2)); over TLS, and
+   * where sendfile(2) refuses the file, as it does for those of /proc, it is read in portions. Reading a file that is not in memory blocks the thread while the disk works.
    *
    * @returns the number of bytes sent: fewer than `length` if the file ends before
    * @throws {SocketError} also when the file cannot be opened or read

@@ -3,16 +3,18 @@
  * core has granted it the turn; the core keeps no pointer in between.
  */
 
-import { Limits, Status, WaitKind } from "./abi.ts";
+import { Limits, Shared, Status, WaitKind } from "./abi.ts";
+import type { Parts } from "./buffers.ts";
 import { typeMistake } from "./checks.ts";
 import type { ErrorDetails } from "./errors.ts";
-import { addressOf, core } from "./native.ts";
+import { addressOf, core, sharedFloat64 } from "./native.ts";
 import type { Socket } from "./socket.ts";
 import { isTlsStatus, tlsFailure } from "./tls/errors.ts";
-import { Wait } from "./wait.ts";
+import { byteLengthOf } from "./views.ts";
+import { isBeingCancelled, Wait } from "./wait.ts";
 
 /** Bytes that `next` receives at the most. */
-const chunkBytes = 65_536;
+export const chunkBytes = 65_536;
 
 /** Where `next` receives before it knows how much there is; what it returns is a copy. */
 export const chunkScratch = new Uint8Array(chunkBytes);
@@ -76,7 +78,7 @@ export class ReadWait extends ReceiveWait<number> {
       return;
     }
     const { socket, buffer } = this;
-    const length = buffer.byteLength;
+    const length = byteLengthOf(buffer);
     if (length === 0) {
       core.endReceive(socket.handle);
       this.fail(typeMistake("the buffer was detached while read() waited"));
@@ -148,8 +150,10 @@ export abstract class SendWait extends TransferWait<number> {
   }
 
   override wake(status: number): void {
-    if (status !== Status.ok) {
-      this.fail(this.errorOf(status));
+    const ending = status === Status.ok ? this.#ending() : status;
+    if (ending !== Status.ok) {
+      if (status === Status.ok) core.endSend(this.socket.handle, 1);
+      this.fail(this.errorOf(ending));
       return;
     }
     const count = this.transfer(1);
@@ -166,6 +170,18 @@ export abstract class SendWait extends TransferWait<number> {
   protected advance(count: number): void {
     this.taken += count;
     this.socket.sent(count);
+  }
+
+  /**
+   * Why it goes no further although the socket takes more. As long as the peer keeps up the core wakes it
+   * at once, and there is no wait between two parts that a deadline or a cancellation could end.
+   */
+  #ending(): number {
+    if (isBeingCancelled(this.owner)) return Status.cancelled;
+    const now = sharedFloat64[Shared.nowMillisecondsFloat64]!;
+    if (this.deadline === 0 || this.deadline > now) return Status.ok;
+    sharedFloat64[Shared.timeoutsFloat64]! += 1;
+    return Status.timedOut;
   }
 
   /** Called once before the first park: what is not the caller's must be copied by now. */
@@ -197,7 +213,7 @@ export class BytesSend extends SendWait {
   }
 
   protected override transfer(granted: 0 | 1): number {
-    if (this.#bytes.byteLength < this.#length) return detached(this.socket, granted);
+    if (byteLengthOf(this.#bytes) < this.#length) return tooShort(this.socket, granted);
     return core.send(this.socket.handle, this.#bytes, this.taken, this.remaining, granted);
   }
 
@@ -208,16 +224,16 @@ export class BytesSend extends SendWait {
 
 /** Sends several buffers, with one system call for as many as it takes. */
 export class VectorSend extends SendWait {
-  readonly #parts: readonly Uint8Array[];
+  readonly #parts: Parts;
   #remaining = 0;
   /** The first part that is not sent whole, and how much of it is. */
   #index = 0;
   #offset = 0;
 
-  constructor(socket: Socket, deadline: number, parts: readonly Uint8Array[]) {
+  constructor(socket: Socket, deadline: number, parts: Parts) {
     super(socket, deadline);
     this.#parts = parts;
-    for (const part of parts) this.#remaining += part.byteLength;
+    for (const length of parts.lengths) this.#remaining += length;
   }
 
   protected override get remaining(): number {
@@ -225,19 +241,15 @@ export class VectorSend extends SendWait {
   }
 
   protected override transfer(granted: 0 | 1): number {
+    const { views, lengths } = this.#parts;
     let count = 0;
     let offset = this.#offset;
-    for (
-      let index = this.#index;
-      index < this.#parts.length && count < Limits.vectorLength;
-      index++
-    ) {
-      const part = this.#parts[index]!;
-      if (part.byteLength < offset || part.byteLength === 0) {
-        return detached(this.socket, granted);
-      }
-      vector[2 * count] = addressOf(part) + offset;
-      vector[2 * count + 1] = part.byteLength - offset;
+    for (let index = this.#index; index < views.length && count < Limits.vectorLength; index++) {
+      const view = views[index]!;
+      const length = lengths[index]!;
+      if (byteLengthOf(view) < length) return tooShort(this.socket, granted);
+      vector[2 * count] = addressOf(view) + offset;
+      vector[2 * count + 1] = length - offset;
       offset = 0;
       count++;
     }
@@ -248,10 +260,9 @@ export class VectorSend extends SendWait {
     super.advance(count);
     this.#remaining -= count;
     this.#offset += count;
-    while (this.#index < this.#parts.length) {
-      const { byteLength } = this.#parts[this.#index]!;
-      if (this.#offset < byteLength) break;
-      this.#offset -= byteLength;
+    const { lengths } = this.#parts;
+    while (this.#index < lengths.length && this.#offset >= lengths[this.#index]!) {
+      this.#offset -= lengths[this.#index]!;
       this.#index++;
     }
   }
@@ -260,53 +271,10 @@ export class VectorSend extends SendWait {
 /** Addresses and lengths for one `sendVector`; filled anew for each. */
 const vector = new Float64Array(2 * Limits.vectorLength);
 
-/** A buffer was detached since `write` was called: what is left of it cannot be sent. */
-function detached(socket: Socket, granted: 0 | 1): number {
+/** A buffer was detached or has shrunk since `write` was called: the write cannot be finished. */
+function tooShort(socket: Socket, granted: 0 | 1): number {
   if (granted) core.endSend(socket.handle, 1);
   return -Status.EFAULT;
-}
-
-/** Sends a part of a file that stays in the kernel all the way. */
-export class FileSend extends SendWait {
-  readonly #fd: number;
-  readonly #offset: number;
-  #remaining: number;
-
-  constructor(socket: Socket, deadline: number, fd: number, offset: number, length: number) {
-    super(socket, deadline);
-    this.#fd = fd;
-    this.#offset = offset;
-    this.#remaining = length;
-  }
-
-  override get syscall(): string {
-    return "sendfile";
-  }
-
-  protected override get remaining(): number {
-    return this.#remaining;
-  }
-
-  protected override advance(count: number): void {
-    super.advance(count);
-    this.#remaining -= count;
-  }
-
-  protected override transfer(granted: 0 | 1): number {
-    const { handle } = this.socket;
-    const count = core.sendFile(
-      handle,
-      this.#fd,
-      this.#offset + this.taken,
-      this.remaining,
-      granted,
-    );
-    if (count !== 0) return count;
-    // The file ends before the length that was asked for: there is nothing more to send.
-    core.endSend(handle, 0);
-    this.#remaining = 0;
-    return 0;
-  }
 }
 
 /** Waits for the turn to send, to end the stream. */

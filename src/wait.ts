@@ -50,7 +50,7 @@ export function countCancelled(change: 1 | -1): void {
  * A cancellation is over when its fiber has ended: what still runs in the fiber's asynchronous context, such
  * as a timer of Bun's that it has set, is no part of it any more.
  */
-function isBeingCancelled(owner: WaitOwner): boolean {
+export function isBeingCancelled(owner: WaitOwner): boolean {
   return owner.isCancelled && !owner.hasEnded;
 }
 

@@ -7,6 +7,7 @@ import { quietStats } from "./support/quiet_stats.ts";
 import { RawSocket } from "./support/raw_socket.ts";
 import { readExactly } from "./support/receiving.ts";
 import { socketPair } from "./support/socket_pair.ts";
+import { tlsPair } from "./support/tls_pair.ts";
 
 /** More than the kernel's buffers take, so that a write of it waits. */
 const bulk = new Uint8Array(64 * 1024 * 1024);
@@ -31,6 +32,47 @@ test("a reset ends a read that waits, and is repeated to every later one", async
   expect(client.eof).toBe(false);
   // The socket stays the caller's, who closes it.
   expect(client.connected).toBe(true);
+});
+
+test.each([
+  ["TCP", socketPair],
+  ["TLS 1.3", () => tlsPair()],
+  ["TLS 1.2", () => tlsPair({ maxVersion: "TLSv1.2" })],
+] as const)("over %s a shutdown after a reset tells of the reset", async (_name, makePair) => {
+  const reset = { name: "SocketError", code: "ECONNRESET" };
+  {
+    // No poll has told of it yet, and the kernel tells of it once.
+    await using pair = await makePair();
+    pair.server.reset();
+    expect(await failureOf(pair.client.shutdown())).toMatchObject({
+      ...reset,
+      syscall: "shutdown",
+    });
+    expect(await failureOf(pair.client.read(new Uint8Array(1)))).toMatchObject(reset);
+    expect(await failureOf(pair.client.shutdown())).toMatchObject(reset);
+    expect(await failureOf(pair.client.write("x"))).toMatchObject({ code: "EPIPE" });
+  }
+  {
+    await using pair = await makePair();
+    pair.server.reset();
+    expect(await failureOf(pair.client.read(new Uint8Array(1)))).toMatchObject(reset);
+    expect(await failureOf(pair.client.shutdown())).toMatchObject(reset);
+  }
+  {
+    await using pair = await makePair();
+    pair.server.reset();
+    expect(await failureOf(pair.client.write("x"))).toMatchObject(reset);
+    expect(await failureOf(pair.client.shutdown())).toMatchObject(reset);
+  }
+  {
+    await using pair = await makePair();
+    const writing = failureOf(pair.client.write(bulk));
+    const behind = failureOf(pair.client.shutdown());
+    await pollUntil("the kernel takes no more", () => pair.client.bytesWritten > 100_000);
+    pair.server.reset();
+    expect(await writing).toMatchObject(reset);
+    expect(await behind).toMatchObject(reset);
+  }
 });
 
 test("a reset ends a write that waits, with the number of bytes", async () => {

@@ -1,5 +1,5 @@
-import { expect, test } from "bun:test";
-import { closeSync, mkdirSync, openSync, readSync, writeFileSync } from "node:fs";
+import { describe, expect, test } from "bun:test";
+import { closeSync, mkdirSync, openSync, readFileSync, readSync, writeFileSync } from "node:fs";
 import { connect, deadline, listen, now, spawn } from "../index.ts";
 import { distinctBytes, hashOf } from "./support/distinct_bytes.ts";
 import { failureOf } from "./support/failure.ts";
@@ -9,6 +9,7 @@ import { pollUntil } from "./support/poll.ts";
 import { drain, readAll, readText } from "./support/receiving.ts";
 import { socketPair } from "./support/socket_pair.ts";
 import { TemporaryFolder } from "./support/temporary_folder.ts";
+import { tlsPair } from "./support/tls_pair.ts";
 
 const mebibyte = 1024 * 1024;
 
@@ -101,35 +102,100 @@ test("files and writes go out in the order of the calls", async () => {
   expect(hashOf(received)).toBe(hashOf(expected));
 });
 
-test("what cannot be opened or read is an error, and the socket goes on", async () => {
-  using folder = folderWith("contents");
-  await using pair = await socketPair();
-  const { client, server } = pair;
-  const missing = await failureOf(client.sendFile(folder.file("missing")));
-  expect(missing).toMatchObject({ name: "SocketError", code: "ENOENT" });
-  expect(missing.message).toContain("missing");
+test.each([
+  ["TCP", socketPair],
+  ["TLS 1.3", () => tlsPair()],
+  ["TLS 1.2", () => tlsPair({ maxVersion: "TLSv1.2" })],
+] as const)(
+  "over %s what cannot be opened or read is an error, and the socket goes on",
+  async (_name, makePair) => {
+    using folder = folderWith("contents");
+    await using pair = await makePair();
+    const { client, server } = pair;
+    const missing = await failureOf(client.sendFile(folder.file("missing")));
+    expect(missing).toMatchObject({ name: "SocketError", code: "ENOENT" });
+    expect(missing.message).toContain("missing");
 
-  const inner = folder.file("folder");
-  mkdirSync(inner);
-  const directory = await failureOf(client.sendFile(inner));
-  expect(directory.name).toBe("SocketError");
-  expect(["EISDIR", "EINVAL"]).toContain(directory.code!);
+    const inner = folder.file("folder");
+    mkdirSync(inner);
+    const directory = await failureOf(client.sendFile(inner));
+    expect(directory).toMatchObject({ name: "SocketError", code: "EISDIR", bytesWritten: 0 });
 
-  const badDescriptor = await failureOf(client.sendFile(999_999));
-  expect(badDescriptor).toMatchObject({ name: "SocketError", code: "EBADF" });
+    const badDescriptor = await failureOf(client.sendFile(999_999));
+    expect(badDescriptor).toMatchObject({ name: "SocketError", code: "EBADF" });
 
-  const writable = openSync(folder.contents, "a");
-  try {
-    expect(await failureOf(client.sendFile(writable))).toMatchObject({ code: "EBADF" });
-  } finally {
-    closeSync(writable);
-  }
-  expect(timesOpen(inner)).toBe(0);
+    const writable = openSync(folder.contents, "a");
+    try {
+      expect(await failureOf(client.sendFile(writable))).toMatchObject({ code: "EBADF" });
+    } finally {
+      closeSync(writable);
+    }
+    expect(timesOpen(inner)).toBe(0);
 
-  expect(client.bytesWritten).toBe(0);
-  await client.sendFile(folder.contents);
-  await client.shutdown();
-  expect(await readText(server)).toBe("contents");
+    expect(client.bytesWritten).toBe(0);
+    await client.sendFile(folder.contents);
+    await client.shutdown();
+    expect(await readText(server)).toBe("contents");
+  },
+);
+
+const isLinux = process.platform === "linux";
+if (!isLinux) console.warn("skipped: only Linux has files in /proc, which sendfile(2) refuses");
+
+describe.skipIf(!isLinux).each([
+  ["TCP", socketPair],
+  ["TLS 1.3", () => tlsPair()],
+] as const)("over %s a file that sendfile(2) refuses", (_name, makePair) => {
+  // Its contents stay as they are, and it says that it has none.
+  const path = "/proc/self/limits";
+  const contents = isLinux ? readFileSync(path, "latin1") : "";
+
+  test.each([
+    ["whole", {}, contents],
+    ["from an offset on", { offset: 100 }, contents.slice(100)],
+    ["a part", { offset: 5, length: 70 }, contents.slice(5, 75)],
+    ["beyond its end", { offset: 10, length: 1e6 }, contents.slice(10)],
+    ["from beyond its end on", { offset: 1e6 }, ""],
+  ])("is read: %s", async (_part, options, expected) => {
+    await using pair = await makePair();
+    const { client, server } = pair;
+    expect(await client.sendFile(path, options)).toBe(expected.length);
+    expect(timesOpen(path)).toBe(0);
+    await client.write("!");
+    await client.shutdown();
+    expect(await readText(server)).toBe(`${expected}!`);
+  });
+
+  test("comes in the order of the calls", async () => {
+    await using pair = await makePair();
+    const { client, server } = pair;
+    const head = "h".repeat(8 * mebibyte);
+    const calls = [
+      client.write(head),
+      client.sendFile(path),
+      client.write("between"),
+      client.sendFile(path),
+      client.write("tail"),
+      client.shutdown(),
+    ];
+    const received = await readText(server);
+    await Promise.all(calls);
+    expect(received.slice(head.length)).toBe(`${contents}between${contents}tail`);
+  });
+
+  test("does not hold up what is behind it when it cannot be read either", async () => {
+    await using pair = await makePair();
+    const { client, server } = pair;
+    const head = "h".repeat(8 * mebibyte);
+    const calls = [client.write(head), client.write("tail")];
+    const failure = failureOf(client.sendFile("/proc"));
+    calls.push(client.write("!"));
+    const end = client.shutdown();
+    const received = await readText(server);
+    await Promise.all([...calls, end]);
+    expect(received.slice(head.length)).toBe("tail!");
+    expect(await failure).toMatchObject({ code: "EISDIR", syscall: "sendfile", bytesWritten: 0 });
+  });
 });
 
 test("a pipe is no file", async () => {

@@ -174,8 +174,10 @@ pub const Limits = struct {
     pub const vector_length: u32 = 1024;
     /// Bytes of the longest text that `address` writes: a Unix path of 108 bytes.
     pub const address_text_bytes: u32 = 128;
-    /// Bytes that one call sends at most, so that every count fits an `i32`.
-    pub const transfer_bytes: u32 = 1 << 30;
+    /// Bytes that one call sends or receives at most. A peer that keeps up would have the kernel go on for as
+    /// long as there is something to copy, and nobody else has the thread meanwhile. With a quarter of it a
+    /// large transfer takes a tenth more of the processor, with more of it not less.
+    pub const transfer_bytes: u32 = 1 << 20;
 };
 
 /// Memory of a scheduler that TypeScript reads and writes in place.

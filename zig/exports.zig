@@ -216,17 +216,22 @@ pub fn send(handle: i32, buffer: [*]const u8, offset: f64, length: f64, granted:
 }
 
 /// Sends several buffers at once. `parts` holds an address and a length for each; `total` is what
-/// the caller has to send, with the parts that did not fit into this call.
+/// the caller has to send, with what does not fit into this call.
 pub fn sendVector(handle: i32, parts: [*]const f64, count: u32, total: f64, granted: i32) callconv(.c) i32 {
     var vector: [abi.Limits.vector_length]std.posix.iovec_const = undefined;
     if (count > vector.len) return Status.EINVAL.code();
-    for (vector[0..count], 0..) |*part, index| {
-        part.* = .{ .base = @ptrFromInt(@as(usize, @trunc(parts[2 * index]))), .len = @trunc(parts[2 * index + 1]) };
+    var used: usize = 0;
+    var room: usize = abi.Limits.transfer_bytes;
+    while (used < count and room > 0) : (used += 1) {
+        const length: usize = @min(@as(usize, @trunc(parts[2 * used + 1])), room);
+        vector[used] = .{ .base = @ptrFromInt(@as(usize, @trunc(parts[2 * used]))), .len = length };
+        room -= length;
     }
-    return streams.send(scheduler(), handle, .{ .vector = .{ .parts = vector[0..count], .total = @trunc(total) } }, granted != 0).code();
+    return streams.send(scheduler(), handle, .{ .vector = .{ .parts = vector[0..used], .total = @trunc(total) } }, granted != 0).code();
 }
 
-/// Sends a part of a file. 0 is the file's end, and leaves the turn with the caller.
+/// Sends a part of a file. 0 is the file's end; EINVAL, ENOSYS and EOPNOTSUPP say that sendfile(2) does not
+/// take it. Both leave the turn with the caller.
 pub fn sendFile(handle: i32, fd: i32, offset: f64, length: f64, granted: i32) callconv(.c) i32 {
     const source: streams.Source = .{ .file = .{
         .fd = fd,

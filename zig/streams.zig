@@ -98,14 +98,15 @@ fn receiveNow(scheduler: *Scheduler, socket: *Socket, buffer: [*]u8, length: usi
     assert(length > 0); // to receive nothing would look like the end
     if (socket.flags.end_of_stream) return .{ .value = 0 };
     if (!socket.flags.readable) return failed(socket.readFailure() orelse .would_block);
-    const outcome = system.receive(socket.fd, buffer, @min(length, abi.Limits.transfer_bytes));
+    const size = @min(length, abi.Limits.transfer_bytes);
+    const outcome = system.receive(socket.fd, buffer, size);
     switch (outcome) {
         .value => |count| {
             if (count == 0) {
                 // The kernel gives a pending error to one call only; a send may have taken it.
                 if (socket.readFailure()) |status| return failed(status);
                 socket.flags.end_of_stream = true;
-            } else if (system.short_read_empties and count < length and socket.flags.tcp and !socket.flags.special and socket.failure == .ok) {
+            } else if (system.short_read_empties and count < size and socket.flags.tcp and !socket.flags.special and socket.failure == .ok) {
                 // Short of what was asked for, it took all there was: the next bytes are an event.
                 // A Unix socket may also stop at a descriptor that was sent along (unix(7)).
                 socket.flags.readable = false;
@@ -186,6 +187,8 @@ pub fn send(scheduler: *Scheduler, handle: i32, source: Source, granted: bool) O
                 socket.flags.writable = false;
                 return outcome;
             }
+            // The caller reads the file and sends what it has read, still in this turn.
+            if (source == .file and refusesFile(status)) return outcome;
             latch(scheduler, socket, status);
         },
     }
@@ -193,6 +196,14 @@ pub fn send(scheduler: *Scheduler, handle: i32, source: Source, granted: bool) O
     if (outcome == .failure) scheduler.abandonTransfer(socket, .writable);
     finishTurn(scheduler, socket, .writable, granted);
     return outcome;
+}
+
+/// Whether sendfile(2) says by this that it does not take such a file, or is not to be had.
+fn refusesFile(status: Status) bool {
+    return switch (status) {
+        .EINVAL, .ENOSYS, .EOPNOTSUPP => true,
+        else => false,
+    };
 }
 
 /// Takes note that a socket was found to be ready without an event.
@@ -233,12 +244,21 @@ pub fn shutdown(scheduler: *Scheduler, handle: i32, granted: bool) ?Status {
             status = socket.failure;
         } else if (socket.tls != none) {
             status = tls_transfers.shutdown(scheduler, socket);
-        } else if (c.shutdown(socket.fd, c.SHUT.WR) != 0) {
-            status = system.lastStatus();
-        } else socket.flags.half_closed = true;
+        } else if (c.shutdown(socket.fd, c.SHUT.WR) == 0) {
+            socket.flags.half_closed = true;
+        } else status = shutdownFailure(scheduler, socket);
     }
     finishTurn(scheduler, socket, .writable, granted);
     return status;
+}
+
+/// Why shutdown(2) has just failed: ENOTCONN says less than what has ended the connection, which the kernel
+/// still has to report if nobody has asked since.
+pub fn shutdownFailure(scheduler: *Scheduler, socket: *Socket) Status {
+    const status = system.lastStatus();
+    const reason = if (status == .ENOTCONN) system.pendingError(socket.fd) orelse status else status;
+    latch(scheduler, socket, reason);
+    return reason;
 }
 
 /// Closes a stream or a listener and wakes whoever waits on it. What was sent still arrives.

@@ -2,6 +2,7 @@
 
 import { joinedOptions, noOptions, ownOptions, refuseOptions, typeMistake } from "../checks.ts";
 import { core } from "../native.ts";
+import { byteLengthOf } from "../views.ts";
 import {
   checkedNames,
   checkedPassphrase,
@@ -147,14 +148,14 @@ function planIdentity(plan: ContextPlan, options: TlsOptions): boolean {
   const { cert, key, pfx } = options;
   const passphrase = checkedPassphrase(options.passphrase);
   const phrase = passable(passphrase);
-  const phraseLength = passphrase.byteLength;
+  const phraseLength = byteLengthOf(passphrase);
   if (pfx !== undefined) {
     refuseOptions(options, ["cert", "key"], "pfx");
     const bytes = materialBytes(pfx, "pfx");
     plan.add(
       "pfx",
       [bytes, passphrase],
-      (id) => core.tlsContextPkcs12(id, bytes, bytes.byteLength, phrase, phraseLength),
+      (id) => core.tlsContextPkcs12(id, bytes, byteLengthOf(bytes), phrase, phraseLength),
       (reason) => materialFailure("pfx", reason),
     );
     return true;
@@ -177,13 +178,13 @@ function planIdentity(plan: ContextPlan, options: TlsOptions): boolean {
     plan.add(
       "cert",
       [bytes],
-      (id) => core.tlsContextCertificate(id, bytes, bytes.byteLength),
+      (id) => core.tlsContextCertificate(id, bytes, byteLengthOf(bytes)),
       (reason) => materialFailure("cert", reason),
     );
     plan.add(
       "key",
       [keyBytes, passphrase],
-      (id) => core.tlsContextKey(id, keyBytes, keyBytes.byteLength, phrase, phraseLength),
+      (id) => core.tlsContextKey(id, keyBytes, byteLengthOf(keyBytes), phrase, phraseLength),
       (reason) => materialFailure("key", reason),
     );
   }
@@ -197,7 +198,7 @@ function planTrust(plan: ContextPlan, { ca, crl }: TlsOptions): void {
     plan.add(
       "ca",
       [bytes],
-      (id) => core.tlsContextAuthorities(id, bytes, bytes.byteLength),
+      (id) => core.tlsContextAuthorities(id, bytes, byteLengthOf(bytes)),
       (reason) => materialFailure("ca", reason),
     );
   }
@@ -205,7 +206,7 @@ function planTrust(plan: ContextPlan, { ca, crl }: TlsOptions): void {
     plan.add(
       "crl",
       [bytes],
-      (id) => core.tlsContextRevocations(id, bytes, bytes.byteLength),
+      (id) => core.tlsContextRevocations(id, bytes, byteLengthOf(bytes)),
       (reason) => materialFailure("crl", reason),
     );
   }
@@ -226,7 +227,7 @@ function planSettings(plan: ContextPlan, options: TlsOptions): void {
     plan.add(
       name,
       [text],
-      (id) => call(id, text, text.byteLength),
+      (id) => call(id, text, byteLengthOf(text)),
       (reason) => typeMistake(`${name} is not usable: "${value}" (${reason})`),
     );
   }
@@ -234,7 +235,7 @@ function planSettings(plan: ContextPlan, options: TlsOptions): void {
   plan.add("versions", [least, most], (id) => core.tlsContextVersions(id, least, most));
   if (options.alpn !== undefined) {
     const names = protocolNames(options.alpn);
-    plan.add("alpn", [names], (id) => core.tlsContextAlpn(id, names, names.byteLength));
+    plan.add("alpn", [names], (id) => core.tlsContextAlpn(id, names, byteLengthOf(names)));
   }
 }
 
@@ -259,7 +260,7 @@ function planServerNames(plan: ContextPlan, sni: unknown, common: TlsOptions): v
   for (const { name, pattern, value } of checkedNames(sni)) {
     const other = namedContext(value as TlsOptions | TlsContext, common, `sni["${name}"]`);
     plan.add("sni", [pattern, other.parsed.identity], (id) =>
-      core.tlsContextServerName(id, pattern, pattern.byteLength, other.id),
+      core.tlsContextServerName(id, pattern, byteLengthOf(pattern), other.id),
     );
   }
 }

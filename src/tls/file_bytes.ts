@@ -1,6 +1,6 @@
 /** Reading the files of certificates and keys, at once and not through Bun's loop. */
 
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from "node:fs";
 import { TlsError } from "./errors.ts";
 
 /** More than the longest revocation lists have. */
@@ -20,12 +20,7 @@ const openFlags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY
 export function fileBytes(path: string, what: string): Uint8Array {
   let bytes: Uint8Array;
   try {
-    const fd = openSync(path, openFlags);
-    try {
-      bytes = regularBytes(fd, path, what);
-    } finally {
-      closeSync(fd);
-    }
+    bytes = isEmbedded(path) ? readFileSync(path) : openedBytes(path, what);
   } catch (error) {
     if (error instanceof TlsError) throw error;
     const { code = "EIO", syscall = "open" } = error as NodeJS.ErrnoException;
@@ -38,6 +33,20 @@ export function fileBytes(path: string, what: string): Uint8Array {
     address: path,
     reason: `${what}: the file is empty`,
   });
+}
+
+/** Whether a path names a file that is part of the executable, of which there is no descriptor. */
+function isEmbedded(path: string): boolean {
+  return path.startsWith("/$bunfs/") && Bun.embeddedFiles.length > 0;
+}
+
+function openedBytes(path: string, what: string): Uint8Array {
+  const fd = openSync(path, openFlags);
+  try {
+    return regularBytes(fd, path, what);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function regularBytes(fd: number, path: string, what: string): Uint8Array {

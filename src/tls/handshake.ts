@@ -7,6 +7,7 @@ import { core } from "../native.ts";
 import { ParkingWait } from "../parking.ts";
 import { interrupt } from "../scheduler.ts";
 import type { Socket } from "../socket.ts";
+import { byteLengthOf } from "../views.ts";
 import { cancellation, Wait } from "../wait.ts";
 import type { TlsContext } from "./context.ts";
 import { isTlsStatus, TlsError, tlsFailure } from "./errors.ts";
@@ -144,12 +145,11 @@ function start(socket: Socket, setup: HandshakeSetup): void {
     context.id,
     isServer ? 1 : 0,
     passable(name),
-    name.byteLength,
+    byteLengthOf(name),
     passable(session),
-    session.byteLength,
+    byteLengthOf(session),
   );
   if (outcome < 0) throw failureOf(socket, -outcome);
-  socket.usesTls = true;
   tellOf(handle, who);
 }
 

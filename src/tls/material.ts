@@ -1,6 +1,7 @@
 /** Certificates, keys and the like, as callers give them, to bytes. */
 
 import { typeMistake } from "../checks.ts";
+import { byteLengthOf, bytesOfView, isBuffer } from "../views.ts";
 import { fileBytes } from "./file_bytes.ts";
 
 /**
@@ -29,13 +30,9 @@ export function materialBytes(material: unknown, option: string): Uint8Array {
     }
     return fileBytes(material, option);
   }
-  if (ArrayBuffer.isView(material)) {
-    const { buffer, byteOffset, byteLength } = material;
-    return checkedBytes(new Uint8Array(buffer, byteOffset, byteLength).slice(), option);
-  }
-  if (material instanceof ArrayBuffer || material instanceof SharedArrayBuffer) {
-    return checkedBytes(new Uint8Array(material).slice(), option);
-  }
+  // Copies: what the program changes, or another thread, would be checked and used in two states.
+  if (ArrayBuffer.isView(material)) return checkedBytes(bytesOfView(material).slice(), option);
+  if (isBuffer(material)) return checkedBytes(new Uint8Array(material).slice(), option);
   // A Blob that is no file of Bun's has no bytes without a trip through Bun's loop.
   if (material instanceof Blob && !(material instanceof File)) {
     const { name } = material as Bun.BunFile;
@@ -57,7 +54,7 @@ export function hasPrivateKey(bytes: Uint8Array): boolean {
 }
 
 function checkedBytes(bytes: Uint8Array, option: string): Uint8Array {
-  if (bytes.byteLength === 0) throw typeMistake(`${option} is empty`);
+  if (byteLengthOf(bytes) === 0) throw typeMistake(`${option} is empty`);
   return bytes;
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { core } from "../native.ts";
+import { byteLengthOf } from "../views.ts";
 import { checkedContext } from "./errors.ts";
 import { contextReason } from "./text.ts";
 import { loadSystemTrust, systemTrust } from "./trust.ts";
@@ -25,7 +26,7 @@ const nothing = new Uint8Array(1);
 
 /** What the core gets for bytes that may be none. */
 export function passable(bytes: Uint8Array): Uint8Array {
-  return bytes.byteLength === 0 ? nothing : bytes;
+  return byteLengthOf(bytes) === 0 ? nothing : bytes;
 }
 
 const policyCalls: ReadonlySet<string> = new Set(["ca", "crl", "verify", "cert", "pfx"]);
@@ -79,7 +80,7 @@ function digestOf(parts: readonly (Uint8Array | number)[]): string {
   const hash = new Bun.CryptoHasher("sha256");
   for (const part of parts) {
     if (typeof part === "number") hash.update(`${part}\n`);
-    else hash.update(`${part.byteLength}\n`).update(part);
+    else hash.update(`${byteLengthOf(part)}\n`).update(part);
   }
   return hash.digest("hex");
 }

@@ -5,6 +5,7 @@
  * certificate; one that does not fit is left alone.
  */
 
+import { bytesOfView } from "../views.ts";
 import type { ParsedContext } from "./parsed.ts";
 
 const sealBytes = 16;
@@ -27,8 +28,9 @@ export function unsealSession(
   context: ParsedContext,
   serverName: string,
 ): Uint8Array {
-  const fits = Buffer.compare(sealed.subarray(0, sealBytes), sealFor(context, serverName)) === 0;
-  return fits ? sealed.subarray(sealBytes) : new Uint8Array(0);
+  const bytes = bytesOfView(sealed);
+  const fits = Buffer.compare(bytes.subarray(0, sealBytes), sealFor(context, serverName)) === 0;
+  return fits ? bytes.subarray(sealBytes) : new Uint8Array(0);
 }
 
 function sealFor({ policy }: ParsedContext, serverName: string): Uint8Array {

@@ -2,17 +2,18 @@
 
 import { TlsText } from "../abi.ts";
 import { core } from "../native.ts";
+import { byteLengthOf } from "../views.ts";
 
 const decoder = new TextDecoder();
 let scratch = new Uint8Array(4096);
 
 /** Something about a connection as bytes of the caller's own; undefined when there is no such thing. */
 export function tlsBytes(handle: number, what: number, index = 0): Uint8Array | undefined {
-  let length = core.tlsText(handle, what, index, scratch, scratch.byteLength);
-  if (length > scratch.byteLength) {
+  let length = core.tlsText(handle, what, index, scratch, byteLengthOf(scratch));
+  if (length > byteLengthOf(scratch)) {
     // Nothing was written. A peer's certificate is bounded by OpenSSL, at some 100 KiB.
     scratch = new Uint8Array(length);
-    length = core.tlsText(handle, what, index, scratch, scratch.byteLength);
+    length = core.tlsText(handle, what, index, scratch, byteLengthOf(scratch));
   }
   return length < 0 ? undefined : scratch.slice(0, length);
 }
@@ -35,17 +36,17 @@ export function peerCertificates(handle: number): Uint8Array[] {
 
 /** Why the last call for a context failed, as OpenSSL says it. */
 export function contextReason(): string {
-  const length = core.tlsContextReason(scratch, scratch.byteLength);
-  return decoder.decode(scratch.subarray(0, Math.max(Math.min(length, scratch.byteLength), 0)));
+  const length = core.tlsContextReason(scratch, byteLengthOf(scratch));
+  return decoder.decode(scratch.subarray(0, Math.max(Math.min(length, byteLengthOf(scratch)), 0)));
 }
 
 /** OpenSSL's own text for a result of verification. */
 export function verificationText(result: number): string {
-  const length = core.tlsVerifyName(result, scratch, scratch.byteLength);
-  return decoder.decode(scratch.subarray(0, Math.max(Math.min(length, scratch.byteLength), 0)));
+  const length = core.tlsVerifyName(result, scratch, byteLengthOf(scratch));
+  return decoder.decode(scratch.subarray(0, Math.max(Math.min(length, byteLengthOf(scratch)), 0)));
 }
 
 export function opensslVersion(): string {
-  const length = core.tlsOpensslVersion(scratch, scratch.byteLength);
+  const length = core.tlsOpensslVersion(scratch, byteLengthOf(scratch));
   return decoder.decode(scratch.subarray(0, Math.max(length, 0)));
 }

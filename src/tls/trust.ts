@@ -4,6 +4,7 @@ import { readdirSync, statSync } from "node:fs";
 import { delimiter } from "node:path";
 import { environmentVariable } from "../environment.ts";
 import { core } from "../native.ts";
+import { byteLengthOf } from "../views.ts";
 import { checkedContext, materialFailure, TlsError } from "./errors.ts";
 import { fileBytes } from "./file_bytes.ts";
 import { contextReason } from "./text.ts";
@@ -60,8 +61,8 @@ export function loadSystemTrust(id: number): void {
     const path = encoder.encode(place);
     const outcome =
       bundle === undefined
-        ? core.tlsContextTrustFolder(id, path, path.byteLength)
-        : core.tlsContextTrust(id, bundle, bundle.byteLength);
+        ? core.tlsContextTrustFolder(id, path, byteLengthOf(path))
+        : core.tlsContextTrust(id, bundle, byteLengthOf(bundle));
     if (outcome < 0)
       throw materialFailure(`the certificates to trust in ${place}`, contextReason());
   }

@@ -410,7 +410,7 @@ pub fn shutdown(scheduler: *Scheduler, socket: *Socket) ?Status {
     socket.flags.half_closed = true;
     if (session.output.len > 0) {
         session.flags.ends_after_output = true;
-    } else if (c.shutdown(socket.fd, c.SHUT.WR) != 0) return system.lastStatus();
+    } else if (c.shutdown(socket.fd, c.SHUT.WR) != 0) return streams.shutdownFailure(scheduler, socket);
     return null;
 }
 
