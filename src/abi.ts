@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and the exports by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
-export const abiNumber = 258146317;
+export const abiNumber = 1902828846;
 
 export const Status = {
   ok: 0,
@@ -213,7 +213,6 @@ export const symbols = {
   plait_tlsContextPkcs12: { args: ["i32", "ptr", "u32", "ptr", "u32"], returns: "i32" },
   plait_tlsContextAuthorities: { args: ["i32", "ptr", "u32"], returns: "i32" },
   plait_tlsContextTrust: { args: ["i32", "ptr", "u32"], returns: "i32" },
-  plait_tlsContextTrustFolder: { args: ["i32", "ptr", "u32"], returns: "i32" },
   plait_tlsContextShareTrust: { args: ["i32", "i32"], returns: "i32" },
   plait_tlsContextRevocations: { args: ["i32", "ptr", "u32"], returns: "i32" },
   plait_tlsContextCiphers: { args: ["i32", "ptr", "u32"], returns: "i32" },

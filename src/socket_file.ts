@@ -1,6 +1,6 @@
 /** The files of Unix sockets. */
 
-import { statSync, unlinkSync } from "node:fs";
+import { realpathSync, statSync, unlinkSync } from "node:fs";
 
 /** The file that a Unix listener has made. */
 export class SocketFile {
@@ -10,7 +10,7 @@ export class SocketFile {
   /** To be made right behind the listener: the current folder may be another one soon. */
   constructor(path: string) {
     // Not normalized: ".." behind a link leads elsewhere than its text says.
-    this.#path = path.startsWith("/") ? path : `${process.cwd()}/${path}`;
+    this.#path = path.startsWith("/") ? path : `${currentFolder()}/${path}`;
     this.#identity = identityOf(this.#path);
   }
 
@@ -22,6 +22,16 @@ export class SocketFile {
     } catch {
       // The folder may be read-only by now: the file stays, as it does when a process is killed.
     }
+  }
+}
+
+/** A Worker's `process.cwd()` says what was so when the Worker asked first. */
+function currentFolder(): string {
+  try {
+    return realpathSync(".");
+  } catch {
+    // It has been removed, with whatever is in it.
+    return process.cwd();
   }
 }
 

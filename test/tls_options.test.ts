@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import {
   block,
   connect,
@@ -384,6 +384,21 @@ describe.skipIf(!isInstalled("openssl"))("options", () => {
       writeFileSync(folder.file(`${hash}.0`), readFileSync(made.root));
       const SSL_CERT_DIR = `${empty.path}:${folder.path}`;
       expect(await outcome({ SSL_CERT_DIR })).toBe("connected true");
+    });
+
+    test("what is no certificate in such a folder is passed over", async () => {
+      using folder = new TemporaryFolder();
+      const command = ["openssl", "x509", "-hash", "-noout", "-in", made.root];
+      const hash = Bun.spawnSync(command).stdout.toString().trim();
+      // A FIFO would stop the thread when it is opened.
+      Bun.spawnSync(["mkfifo", folder.file(`${hash}.0`)]);
+      symlinkSync("nowhere", folder.file(`${hash}.1`));
+      mkdirSync(folder.file(`${hash}.2`));
+      writeFileSync(folder.file(`${hash}.3`), "no certificate");
+      const env = { SSL_CERT_DIR: folder.path };
+      expect(await outcome(env)).toStartWith("UNABLE_TO_GET_ISSUER_CERT_LOCALLY");
+      writeFileSync(folder.file(`${hash}.4`), readFileSync(made.root));
+      expect(await outcome(env)).toBe("connected true");
     });
 
     test("a variable that names nothing is an error, not trust in others", async () => {

@@ -13,6 +13,7 @@ import { distinctBytes, hashOf } from "./support/distinct_bytes.ts";
 import { failureOf } from "./support/failure.ts";
 import { drain, readExactly, readText } from "./support/receiving.ts";
 import { TemporaryFolder } from "./support/temporary_folder.ts";
+import { WorkerProgram } from "./support/worker_program.ts";
 
 /** A client and a server at a listener without a handler. */
 async function pairAt(listener: Listener): Promise<[Socket, Socket]> {
@@ -59,6 +60,28 @@ test("a relative path is that of the moment when listen was called", async () =>
   const listener = await listening.at;
   expect(existsSync(folder.file("rel.sock"))).toBe(true);
   await listener.close();
+  expect(existsSync(folder.file("rel.sock"))).toBe(false);
+});
+
+test("a Worker's relative path is one of the folder that the process is in by then", async () => {
+  using folder = new TemporaryFolder();
+  await using worker = new WorkerProgram(`
+    // From here on a Worker takes this for the current folder, whatever the main thread does.
+    process.cwd();
+    addEventListener("message", async () => {
+      const listener = await listen({ path: "rel.sock" });
+      post("bound");
+      await listener.close();
+      post("closed");
+    });
+    post("ready");
+  `);
+  expect(await worker.message()).toBe("ready");
+  await inFolder(folder.path, async () => {
+    worker.post("go");
+    expect(await worker.message()).toBe("bound");
+    expect(await worker.message()).toBe("closed");
+  });
   expect(existsSync(folder.file("rel.sock"))).toBe(false);
 });
 

@@ -1,7 +1,7 @@
 /** Whom clients trust when they are not told: the system's store, or the roots that Bun ships. */
 
 import { readdirSync, statSync } from "node:fs";
-import { delimiter } from "node:path";
+import { delimiter, join } from "node:path";
 import { environmentVariable } from "../environment.ts";
 import { core } from "../native.ts";
 import { byteLengthOf } from "../views.ts";
@@ -9,10 +9,12 @@ import { checkedContext, materialFailure, TlsError } from "./errors.ts";
 import { fileBytes } from "./file_bytes.ts";
 import { contextReason } from "./text.ts";
 
-/** A bundle's bytes, or the path of a folder with hashed names. */
+/** Certificates, and where they are from. */
 interface TrustSource {
-  readonly bundle: Uint8Array | undefined;
+  readonly certificates: Uint8Array;
   readonly place: string;
+  /** Whether it is one file of many in a folder: what is no certificate there is passed over. */
+  readonly isOneOfMany?: boolean;
 }
 
 /** The first of these that is there is the system's bundle. */
@@ -57,13 +59,9 @@ export function systemTrust(): number {
 
 /** Has a context trust whom the system trusts. */
 export function loadSystemTrust(id: number): void {
-  for (const { bundle, place } of trustSources()) {
-    const path = encoder.encode(place);
-    const outcome =
-      bundle === undefined
-        ? core.tlsContextTrustFolder(id, path, byteLengthOf(path))
-        : core.tlsContextTrust(id, bundle, byteLengthOf(bundle));
-    if (outcome < 0)
+  for (const { certificates, place, isOneOfMany } of trustSources()) {
+    const outcome = core.tlsContextTrust(id, certificates, byteLengthOf(certificates));
+    if (outcome < 0 && isOneOfMany !== true)
       throw materialFailure(`the certificates to trust in ${place}`, contextReason());
   }
 }
@@ -91,7 +89,7 @@ function fromEnvironment(): TrustSource[] | undefined {
   for (const folder of (folders ?? "").split(delimiter)) {
     if (folder === "") continue;
     if (!isFolder(folder)) throw unreadable("SSL_CERT_DIR", folder);
-    sources.push({ bundle: undefined, place: folder });
+    sources.push(...folderOf(folder, "SSL_CERT_DIR"));
   }
   return sources;
 }
@@ -99,18 +97,53 @@ function fromEnvironment(): TrustSource[] | undefined {
 function fromSystem(): TrustSource[] | undefined {
   const bundle = usualBundles.find(isFile);
   if (bundle !== undefined) return [bundleOf(bundle, "the system's bundle")];
-  const folder = usualFolders.find(hasHashedNames);
-  return folder === undefined ? undefined : [{ bundle: undefined, place: folder }];
+  for (const folder of usualFolders) {
+    const sources = isFolder(folder) ? folderOf(folder, "the system's folder") : [];
+    if (sources.length > 0) return sources;
+  }
+  return undefined;
 }
 
 function bundleOf(path: string, what: string): TrustSource {
-  return { bundle: fileBytes(path, what), place: path };
+  return { certificates: fileBytes(path, what), place: path };
 }
 
 function shippedRoots(): TrustSource {
   // Loaded only here, for it takes Bun some milliseconds.
   const { rootCertificates } = process.getBuiltinModule("node:tls");
-  return { bundle: encoder.encode(rootCertificates.join("\n")), place: "Bun's roots" };
+  return { certificates: encoder.encode(rootCertificates.join("\n")), place: "Bun's roots" };
+}
+
+/** The names of certificates in a folder: the hash of their subject, such as 5ad8a5d6.0 (openssl-rehash(1)). */
+const hashedName = /^[0-9a-f]{8}\.\d+$/;
+
+/**
+ * The files of a folder that have hashed names. All are read at once: OpenSSL would open them in the middle
+ * of a handshake, and stop the thread at one that is a FIFO.
+ */
+function folderOf(folder: string, what: string): TrustSource[] {
+  const sources: TrustSource[] = [];
+  for (const name of namesIn(folder, what)) {
+    if (!hashedName.test(name)) continue;
+    const place = join(folder, name);
+    try {
+      sources.push({ certificates: fileBytes(place, what), place, isOneOfMany: true });
+    } catch (error) {
+      // A link to a certificate that was removed is no fault; a lack of descriptors would hide all others.
+      if (["EMFILE", "ENFILE"].includes((error as TlsError).code)) throw error;
+    }
+  }
+  return sources;
+}
+
+function namesIn(folder: string, what: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch (error) {
+    const { code = "EIO", syscall = "open" } = error as NodeJS.ErrnoException;
+    const reason = `${what} cannot be read`;
+    throw new TlsError(code, { syscall, address: folder, reason, cause: error });
+  }
 }
 
 function isFile(path: string): boolean {
@@ -120,11 +153,6 @@ function isFile(path: string): boolean {
 
 function isFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
-}
-
-/** OpenSSL finds certificates in a folder by the hash of their subject, such as 5ad8a5d6.0. */
-function hasHashedNames(path: string): boolean {
-  return isFolder(path) && readdirSync(path).some((name) => /^[0-9a-f]{8}\.\d+$/.test(name));
 }
 
 function unreadable(variable: string, path: string): TlsError {

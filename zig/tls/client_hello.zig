@@ -78,8 +78,9 @@ const Parts = struct {
             const content = try extensions.vector(u16);
             switch (kind) {
                 openssl.TLSEXT_TYPE_padding, openssl.TLSEXT_TYPE_early_data => {},
-                // Its content is OpenSSL's to check.
-                openssl.TLSEXT_TYPE_key_share => hash.update(extension[0..2]),
+                // The content of the one is OpenSSL's to check. The other, which a client that offers it
+                // encrypts anew (RFC 9849, 6.1.5), says nothing to a server that does not know it.
+                openssl.TLSEXT_TYPE_key_share, openssl.TLSEXT_TYPE_encrypted_client_hello => hash.update(extension[0..2]),
                 openssl.TLSEXT_TYPE_psk => {
                     var offered: Reader = .{ .bytes = content };
                     parts.identities = try offered.vector(u16);
@@ -141,6 +142,14 @@ test "a second hello may have other shares, ages, padding and fewer tickets" {
         helloWith(name ++ share ++ "\x00\x29\x00\x09\x00\x07\x00\x01cAGE1"),
         helloWith(name ++ share ++ "\x00\x29\x00\x10\x00\x0e\x00\x01bAGE2\x00\x01aAGE1"),
     }) |second| try testing.expect(!first.allows(second));
+}
+
+test "a second hello may have its inner hello encrypted anew, and must have one if the first had" {
+    const outer = name ++ "\xfe\x0d\x00\x02ab" ++ share;
+    var first: FirstHello = try .init(testing.allocator, helloWith(outer));
+    defer first.deinit(testing.allocator);
+    try testing.expect(first.allows(helloWith(name ++ "\xfe\x0d\x00\x03xyz" ++ share)));
+    try testing.expect(!first.allows(helloWith(name ++ share)));
 }
 
 test "a hello that is cut off anywhere is malformed, and so is one whose list of tickets is" {

@@ -205,16 +205,6 @@ fn applyGroups(target: anytype, list: ?[:0]u8) bool {
     return false;
 }
 
-/// Trusts the certificates of a folder whose files are named by hashes of subjects
-/// (openssl-rehash(1)), which are read when they are needed.
-pub fn addTrustFolder(context: *Context, path: []const u8) ?Status {
-    return setText(context, path, struct {
-        fn set(raw: *openssl.Context, text: [*:0]const u8) bool {
-            return openssl.SSL_CTX_load_verify_dir(raw, text) == 1;
-        }
-    }.set);
-}
-
 /// Trusts whom another context trusts, by the same store: what is added to one later both have.
 pub fn shareTrust(context: *Context, other_id: i32) ?Status {
     const other = find(context.engine, other_id) orelse return .stale_handle;

@@ -63,12 +63,6 @@ pub fn tlsContextTrust(id: i32, bytes: [*]const u8, length: u32) callconv(.c) i3
     return result(credentials.addTrust(context, bytes[0..length]));
 }
 
-/// A folder of certificates that clients trust, in files that are named by their hashes.
-pub fn tlsContextTrustFolder(id: i32, path: [*]const u8, length: u32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return result(contexts.addTrustFolder(context, path[0..length]));
-}
-
 /// Trusts whom another context trusts, which takes no time. Neither may get more of its own then.
 pub fn tlsContextShareTrust(id: i32, other: i32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();

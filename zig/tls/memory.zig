@@ -2,7 +2,6 @@
 //! a connection, which are in the middle of its `SSL`, as they are.
 
 const std = @import("std");
-const assert = std.debug.assert;
 const builtin = @import("builtin");
 const openssl = @import("openssl.zig");
 
@@ -19,7 +18,8 @@ pub fn install() void {
 pub fn installFunctions(allocates: *const openssl.Allocate, reallocates: *const openssl.Reallocate, frees: *const openssl.Free) void {
     if (state.cmpxchgStrong(.untouched, .installing, .acquire, .acquire) == null) {
         const result = openssl.CRYPTO_set_mem_functions(allocates, reallocates, frees);
-        assert(result == 1);
+        // Nothing of OpenSSL's has allocated anything by now.
+        if (result != 1) @panic("plait: OpenSSL was in use before its memory was set up");
         state.store(.installed, .release);
     }
     while (state.load(.acquire) != .installed) std.atomic.spinLoopHint();

@@ -243,7 +243,6 @@ pub extern "c" fn SSL_CTX_use_PrivateKey(context: *Context, key: *PrivateKey) c_
 pub extern "c" fn SSL_CTX_check_private_key(context: *const Context) c_int;
 pub extern "c" fn SSL_CTX_get_cert_store(context: *const Context) *Store;
 pub extern "c" fn SSL_CTX_set1_cert_store(context: *Context, store: *Store) void;
-pub extern "c" fn SSL_CTX_load_verify_dir(context: *Context, path: [*:0]const u8) c_int;
 pub extern "c" fn SSL_CTX_add_client_CA(context: *Context, certificate: *Certificate) c_int;
 pub extern "c" fn SSL_CTX_set_session_id_context(context: *Context, id: [*]const u8, length: c_uint) c_int;
 pub extern "c" fn SSL_CTX_sess_set_new_cb(context: *Context, callback: ?*const NewSession) void;
@@ -277,6 +276,8 @@ pub const TLSEXT_TYPE_padding: c_uint = 21;
 pub const TLSEXT_TYPE_psk: c_uint = 41;
 pub const TLSEXT_TYPE_early_data: c_uint = 42;
 pub const TLSEXT_TYPE_key_share: c_uint = 51;
+/// RFC 9849, section 5. OpenSSL does not know it.
+pub const TLSEXT_TYPE_encrypted_client_hello: c_uint = 0xfe0d;
 pub const TLSEXT_NAMETYPE_host_name: c_int = 0;
 
 pub extern "c" fn SSL_new(context: *Context) ?*Connection;
