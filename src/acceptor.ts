@@ -20,6 +20,8 @@ const closedHandle = -1;
 interface Host {
   /** Whether a connection would have somewhere to go. */
   readonly wantsConnection: boolean;
+  /** Whether one more can be taken now; if not, that may change without a notice. */
+  hasRoom(): boolean;
   welcome(handle: number): void;
   report(error: unknown): boolean;
 }
@@ -60,6 +62,7 @@ export class Acceptor implements Parked {
   readonly #callers = new Set<AcceptWait>();
   /** Milliseconds of the last pause; 0 when connections are accepted. */
   #pause = 0;
+  #isAccepting = false;
 
   constructor(handle: number, host: Host) {
     this.#handle = handle;
@@ -96,19 +99,28 @@ export class Acceptor implements Parked {
 
   /** Parks for the next connection, if it is wanted. */
   resume(): void {
-    if (this.waiter !== notParked || this.closed || !this.#host.wantsConnection) return;
+    if (this.waiter !== notParked || this.#isAccepting) return;
+    if (this.closed || !this.#host.wantsConnection) return;
     this.#park(core.wait(this.#handle, WaitKind.readable, 0, 0));
   }
 
   wake(status: number): void {
     if (this.closed) return;
+    // What is closed on the way makes room, which the next round of the loop sees.
+    this.#isAccepting = true;
     if (status === Status.ok) this.#accept();
+    this.#isAccepting = false;
     // What else wakes it is the end of a pause.
     this.resume();
   }
 
   #accept(): void {
     for (let count = 0; count < acceptsPerWake && this.#host.wantsConnection; count++) {
+      if (!this.#host.hasRoom()) {
+        core.endAccept(this.#handle);
+        this.#rest(shortestPause);
+        return;
+      }
       const handle = core.accept(this.#handle);
       if (handle >= 0) {
         this.#pause = 0;
@@ -125,10 +137,14 @@ export class Acceptor implements Parked {
         if (this.closed) return;
       }
       this.#pause = Math.min(Math.max(this.#pause * 2, shortestPause), longestPause);
-      this.#park(core.sleep(core.now() + this.#pause));
+      this.#rest(this.#pause);
       return;
     }
     core.endAccept(this.#handle);
+  }
+
+  #rest(milliseconds: number): void {
+    this.#park(core.sleep(core.now() + milliseconds));
   }
 
   #park(waiter: number): void {

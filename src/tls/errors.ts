@@ -16,6 +16,7 @@ import { verificationName } from "./verification.ts";
  * - `ERR_TLS_TRUNCATED` when the stream ended without close_notify: what was read may lack its end.
  *   Also when the peer ended the connection in the handshake
  * - `ERR_TLS_UNKNOWN_SERVER_NAME` when the `sni` function of a listener refused a name
+ * - `ERR_TLS_TOO_MANY_HANDSHAKES` when a listener gave a handshake up for a newer one (`maxHandshakes`)
  * - `ERR_SSL_` and OpenSSL's reason for whatever else a connection fails with, the peer's alerts
  *   included: `ERR_SSL_WRONG_VERSION_NUMBER`, `ERR_SSL_TLSV1_ALERT_UNKNOWN_CA`
  * - `ERR_OSSL_` and OpenSSL's reason for a key or a certificate that cannot be used
