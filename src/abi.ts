@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and the exports by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
-export const abiNumber = 1902828846;
+export const abiNumber = 847514582;
 
 export const Status = {
   ok: 0,
@@ -107,6 +107,13 @@ export const TlsText = {
 export const TlsNotices = {
   session: 1,
   keyLog: 2,
+} as const;
+
+export const TlsProgress = {
+  pending: 0,
+  none: 1,
+  stalled: 2,
+  made: 3,
 } as const;
 
 export const ListenFlags = {
@@ -228,6 +235,7 @@ export const symbols = {
   plait_tlsContextReason: { args: ["ptr", "u32"], returns: "i32" },
   plait_tlsStart: { args: ["i32", "i32", "i32", "ptr", "u32", "ptr", "u32"], returns: "i32" },
   plait_tlsHandshake: { args: ["i32"], returns: "i32" },
+  plait_tlsProgress: { args: ["i32"], returns: "i32" },
   plait_tlsChooseContext: { args: ["i32", "i32"], returns: "i32" },
   plait_tlsText: { args: ["i32", "u32", "u32", "ptr", "u32"], returns: "i32" },
   plait_tlsVerifyResult: { args: ["i32"], returns: "i32" },

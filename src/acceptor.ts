@@ -16,10 +16,15 @@ const longestPause = 500;
 
 const closedHandle = -1;
 
+/** No status: connections have come for which there is no place now. */
+const noRoom = -1;
+
 /** Where connections go. */
 interface Host {
   /** Whether a connection would have somewhere to go. */
   readonly wantsConnection: boolean;
+  /** Whether one more can be taken now; if not, that may change without a notice. */
+  hasRoom(): boolean;
   welcome(handle: number): void;
   report(error: unknown): boolean;
 }
@@ -60,6 +65,7 @@ export class Acceptor implements Parked {
   readonly #callers = new Set<AcceptWait>();
   /** Milliseconds of the last pause; 0 when connections are accepted. */
   #pause = 0;
+  #isAccepting = false;
 
   constructor(handle: number, host: Host) {
     this.#handle = handle;
@@ -96,16 +102,21 @@ export class Acceptor implements Parked {
 
   /** Parks for the next connection, if it is wanted. */
   resume(): void {
-    if (this.waiter !== notParked || this.closed || !this.#host.wantsConnection) return;
+    if (this.waiter !== notParked || this.#isAccepting) return;
+    if (this.closed || !this.#host.wantsConnection) return;
     this.#park(core.wait(this.#handle, WaitKind.readable, 0, 0));
   }
 
   wake(status: number): void {
     if (this.closed) return;
+    // What is closed on the way makes room, which the next round of the loop sees.
+    this.#isAccepting = true;
     try {
       const failure = status === Status.ok ? this.#accept() : Status.ok;
-      if (failure !== Status.ok) this.#beginPause(failure);
+      if (failure === noRoom) this.#rest(shortestPause);
+      else if (failure !== Status.ok) this.#beginPause(failure);
     } finally {
+      this.#isAccepting = false;
       // What else wakes it is the end of a pause.
       this.resume();
     }
@@ -116,6 +127,7 @@ export class Acceptor implements Parked {
     const listening = this.#handle;
     try {
       for (let count = 0; count < acceptsPerWake && this.#host.wantsConnection; count++) {
+        if (!this.#host.hasRoom()) return noRoom;
         const handle = core.accept(listening);
         if (handle < 0) return -handle === Status.wouldBlock ? Status.ok : -handle;
         this.#pause = 0;
@@ -136,7 +148,11 @@ export class Acceptor implements Parked {
       if (this.closed) return;
     }
     this.#pause = Math.min(Math.max(this.#pause * 2, shortestPause), longestPause);
-    this.#park(core.sleep(core.now() + this.#pause));
+    this.#rest(this.#pause);
+  }
+
+  #rest(milliseconds: number): void {
+    this.#park(core.sleep(core.now() + milliseconds));
   }
 
   #park(waiter: number): void {

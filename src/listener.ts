@@ -26,7 +26,9 @@ import { scopeOwner, shield } from "./scope.ts";
 import { Socket, type SocketKeeper } from "./socket.ts";
 import { SocketFile } from "./socket_file.ts";
 import { serverContext, type TlsContext } from "./tls/context.ts";
+import { TlsError } from "./tls/errors.ts";
 import { handshake } from "./tls/handshake.ts";
+import { countDropped, defaultHandshakes, HandshakePlaces } from "./tls/handshake_places.ts";
 import type { TlsOptions } from "./tls/options.ts";
 import { serverSetup } from "./tls/start.ts";
 import { byteLengthOf } from "./views.ts";
@@ -63,6 +65,14 @@ export interface ListenOptions {
   /** Connections at a time; the next ones wait in the backlog. */
   maxConnections?: number | undefined;
   /**
+   * TLS handshakes at a time, which count as connections as well. If not given, 1,024, which take some
+   * 40 MB, or half of `maxConnections` if that is less: so connections that stand always have a place. When
+   * one more comes, the client that has been silent for longest loses its connection, those first that have
+   * not sent a whole ClientHello. `onError` is told once, until the number has fallen to half, with the
+   * code `ERR_TLS_TOO_MANY_HANDSHAKES`; `stats().handshakesDropped` counts them.
+   */
+  maxHandshakes?: number | undefined;
+  /**
    * Told of what nobody waits for: whatever a handler throws, handshakes that fail, and descriptors
    * that run out. The socket is closed already; its `remoteAddress` is known, unless the handler
    * itself has closed it. Without `onError` the weather of the network (`SocketError`,
@@ -86,6 +96,7 @@ const listenOptions: ReadonlySet<string> = new Set([
   "backlog",
   "reusePort",
   "maxConnections",
+  "maxHandshakes",
   "onError",
   "tls",
 ]);
@@ -144,12 +155,14 @@ class ConnectionFiber extends SocketFiber<unknown> {
 
 /** A handshake's, for which neither a handler nor a caller of `accept` waits. */
 class HandshakeFiber extends SocketFiber<void> {
+  isDropped = false;
+
   protected override onEnd(): void {
     this.listener.handshakeEnded(this);
   }
 
   protected override takesFailure(error: unknown): boolean {
-    if (this.listener.closed) return true;
+    if (this.listener.closed || this.isDropped) return true;
     const isWeather = isInstance(error, SocketError) || isInstance(error, TimeoutError);
     return this.listener.report(error, this.socket) || isWeather;
   }
@@ -173,7 +186,9 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
   readonly #handlers = new Set<ConnectionFiber>();
   /** Those that wait in `close` themselves. */
   readonly #closers = new Set<ConnectionFiber>();
-  readonly #handshakes = new Set<HandshakeFiber>();
+  readonly #handshakes: HandshakePlaces<HandshakeFiber>;
+  /** Whether `onError` knows that there are too many handshakes. */
+  #hasReportedMany = false;
   /** Connections whose handshake ended when no caller of `accept` waited any more. */
   readonly #unclaimed: Socket[] = [];
   #tls: TlsContext | undefined;
@@ -189,6 +204,8 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     this.#tls = tls;
     this.#file = file;
     this.#maxConnections = options.maxConnections ?? Number.POSITIVE_INFINITY;
+    const mostHandshakes = Math.min(defaultHandshakes, Math.ceil(this.#maxConnections / 2));
+    this.#handshakes = new HandshakePlaces(options.maxHandshakes ?? mostHandshakes);
     this.#onError = options.onError;
     this.#handler = handler;
     this.address = addressText(handle, Endpoint.local) ?? "";
@@ -211,6 +228,12 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
   get wantsConnection(): boolean {
     if (this.#connections >= this.#maxConnections) return false;
     return this.#handler !== undefined || this.#acceptor.hasCallers;
+  }
+
+  /** @internal Whether there is a place for the handshake of one more connection. */
+  hasRoom(): boolean {
+    if (this.#tls === undefined || this.#handshakes.size < this.#handshakes.limit) return true;
+    return this.#handshakes.silent() !== undefined;
   }
 
   /**
@@ -364,6 +387,12 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
       this.#serve(socket);
       return;
     }
+    if (this.#handshakes.size >= this.#handshakes.limit) this.#dropHandshake();
+    // `onError` may have closed the listener.
+    if (this.closed) {
+      socket.close();
+      return;
+    }
     const timeout = context.handshakeTimeout;
     const until = timeout === 0 ? 0 : core.now() + timeout;
     const fiber = new HandshakeFiber("handshake", socket, this);
@@ -372,9 +401,26 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     this.#inContext(startFiber<void>, fiber, body);
   }
 
+  #dropHandshake(): void {
+    const fiber = this.#handshakes.silent();
+    if (fiber === undefined) return;
+    const reason = new TlsError("ERR_TLS_TOO_MANY_HANDSHAKES", {
+      syscall: "handshake",
+      reason: `${this.#handshakes.limit} others are under way`,
+    });
+    fiber.isDropped = true;
+    fiber.cancel(reason);
+    fiber.socket.reset();
+    countDropped();
+    if (this.#hasReportedMany) return;
+    this.#hasReportedMany = true;
+    this.report(reason);
+  }
+
   /** @internal */
   handshakeEnded(fiber: HandshakeFiber): void {
     this.#handshakes.delete(fiber);
+    if (this.#handshakes.size <= this.#handshakes.limit / 2) this.#hasReportedMany = false;
     const { socket } = fiber;
     if (fiber.state !== "done" || this.closed) socket.close();
     else if (!socket.closed) this.#serve(socket);
@@ -431,6 +477,9 @@ export async function listen(options: ListenOptions, handler?: Handler): Promise
   checkFunction(own.onError, "onError");
   if (own.maxConnections !== undefined) {
     checkedInteger(own.maxConnections, "maxConnections", 1, Number.MAX_SAFE_INTEGER);
+  }
+  if (own.maxHandshakes !== undefined) {
+    checkedInteger(own.maxHandshakes, "maxHandshakes", 1, Number.MAX_SAFE_INTEGER);
   }
   const tls = own.tls === undefined ? undefined : serverContext(own.tls, "tls");
   const opening = listeningHandle(own);

@@ -5,6 +5,7 @@ import { Fiber, fiberCounts, fibers } from "./fiber.ts";
 import { core, sharedFloat64, sharedUint32 } from "./native.ts";
 import { idleCount } from "./scheduler.ts";
 import { type Scope, ScopeWait, scopeOwner } from "./scope.ts";
+import { droppedHandshakes } from "./tls/handshake_places.ts";
 import { outside, type Wait, type WaitOwner } from "./wait.ts";
 import { siteOf } from "./wait_sites.ts";
 
@@ -31,6 +32,8 @@ export interface Stats {
   connected: number;
   bytesReceived: number;
   bytesSent: number;
+  /** TLS handshakes that listeners gave up for newer ones (`maxHandshakes`). */
+  handshakesDropped: number;
 }
 
 export function stats(): Stats {
@@ -50,6 +53,7 @@ export function stats(): Stats {
     connected: sharedFloat64[Shared.connectedFloat64]!,
     bytesReceived: sharedFloat64[Shared.bytesReceivedFloat64]!,
     bytesSent: sharedFloat64[Shared.bytesSentFloat64]!,
+    handshakesDropped: droppedHandshakes(),
   };
 }
 

@@ -37,6 +37,7 @@ test("an option that is undefined is one that is not given", async () => {
     backlog: undefined,
     reusePort: undefined,
     maxConnections: undefined,
+    maxHandshakes: undefined,
     onError: undefined,
   };
   await using listener = await listen({ ...listening, port: 0 });
@@ -151,6 +152,8 @@ const listenMistakes: Mistake<ListenOptions>[] = [
   ["NaN for a backlog", { port: 0, backlog: Number.NaN }, TypeError, /backlog/],
   ["no connections at all", { port: 0, maxConnections: 0 }, RangeError, /maxConnections/],
   ["half a connection", { port: 0, maxConnections: 1.5 }, TypeError, /maxConnections/],
+  ["no handshakes at all", { port: 0, maxHandshakes: 0 }, RangeError, /maxHandshakes/],
+  ["half a handshake", { port: 0, maxHandshakes: 0.5 }, TypeError, /maxHandshakes/],
   ["an onError that is none", { port: 0, onError: 5 as never }, TypeError, /onError/],
 ];
 

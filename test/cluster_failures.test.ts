@@ -233,6 +233,7 @@ describe("a cluster that cannot start", () => {
     [RangeError, /workers is between 1 and/, { ...valid, workers: 0 }],
     [TypeError, /workers is a whole number/, { ...valid, workers: "2" }],
     [RangeError, /maxConnections/, { ...valid, maxConnections: 0 }],
+    [RangeError, /maxHandshakes/, { ...valid, maxHandshakes: 0 }],
     [TypeError, /onError is a function/, { ...valid, onError: 1 }],
     [TypeError, /onRestart is a function/, { ...valid, onRestart: 1 }],
     [TypeError, /data cannot be cloned/, { ...valid, data: { call() {} } }],

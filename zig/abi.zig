@@ -162,6 +162,18 @@ pub const TlsNotices = struct {
     pub const key_log: u32 = 2;
 };
 
+/// How far the handshake of a server is (`tlsProgress`).
+pub const TlsProgress = struct {
+    /// The server has something to do.
+    pub const pending: u32 = 0;
+    /// The client has not sent enough to be answered.
+    pub const none: u32 = 1;
+    /// It has been answered, but not since this was asked last.
+    pub const stalled: u32 = 2;
+    /// It has been answered since then.
+    pub const made: u32 = 3;
+};
+
 pub const Limits = struct {
     pub const sockets: u32 = 1 << 20;
     pub const waiters: u32 = 1 << 22;

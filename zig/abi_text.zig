@@ -31,6 +31,7 @@ const body = blk: {
         enumeration("AddressFamily", abi.AddressFamily) ++
         enumeration("TlsText", abi.TlsText) ++
         constants("TlsNotices", abi.TlsNotices) ++
+        constants("TlsProgress", abi.TlsProgress) ++
         constants("ListenFlags", abi.ListenFlags) ++
         constants("Limits", abi.Limits) ++
         layout() ++

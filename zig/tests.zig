@@ -26,6 +26,7 @@ test {
     _ = @import("tls/handshakes_test.zig");
     _ = @import("tls/held_test.zig");
     _ = @import("tls/hello.zig");
+    _ = @import("tls/hello_limit.zig");
     _ = @import("tls/key_log_test.zig");
     _ = @import("tls/memory_test.zig");
     _ = @import("tls/offences_test.zig");

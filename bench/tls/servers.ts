@@ -11,6 +11,8 @@ export const NODE_TLS = "node-tls";
 const certificate = join(BUILD_FOLDER, "certificate.pem");
 const key = join(BUILD_FOLDER, "key.pem");
 
+export const certificatePaths = { certificate, key } as const;
+
 /** What a server does: echo what comes, or obey the requests of bulk transfers. */
 export type Service = "echo" | "transfer";
 

@@ -222,7 +222,7 @@ export class Cluster implements AsyncDisposable, MemberHost {
 
   /** @internal */
   assignment(worker: number): Omit<Assignment, "port" | "module"> {
-    const { host, backlog, maxConnections, data, onError } = this.#options;
+    const { host, backlog, maxConnections, maxHandshakes, data, onError } = this.#options;
     this.#tlsGiven.set(worker, this.#tls);
     return {
       worker,
@@ -234,6 +234,7 @@ export class Cluster implements AsyncDisposable, MemberHost {
         port: this.port,
         backlog,
         maxConnections,
+        maxHandshakes,
         tls: this.#tls,
       },
       forwardsErrors: onError !== undefined,

@@ -18,7 +18,7 @@ export interface Assignment {
   worker: number;
   workers: number;
   data: unknown;
-  listen: Pick<ListenOptions, "host" | "port" | "backlog" | "maxConnections"> & {
+  listen: Pick<ListenOptions, "host" | "port" | "backlog" | "maxConnections" | "maxHandshakes"> & {
     tls?: TlsOptions | undefined;
   };
   /** Whether the main thread wants to be told of handlers' errors. */

@@ -36,6 +36,8 @@ export interface ClusterOptions {
   backlog?: number | undefined;
   /** Of each worker: connections at a time. */
   maxConnections?: number | undefined;
+  /** Of each worker: TLS handshakes at a time, as for `listen`. */
+  maxHandshakes?: number | undefined;
   /**
    * As for `listen`, with what can be cloned: neither functions nor a `TlsContext`. Files are read here,
    * once, and not again for a worker that is restarted; `setTls` renews.
@@ -60,6 +62,7 @@ const clusterOptions: ReadonlySet<string> = new Set([
   "port",
   "backlog",
   "maxConnections",
+  "maxHandshakes",
   "tls",
   "data",
   "onError",
@@ -83,6 +86,9 @@ export function checkedCluster(given: ClusterOptions): CheckedOptions {
   checkedPort(options.port);
   if (options.maxConnections !== undefined) {
     checkedInteger(options.maxConnections, "maxConnections", 1, Number.MAX_SAFE_INTEGER);
+  }
+  if (options.maxHandshakes !== undefined) {
+    checkedInteger(options.maxHandshakes, "maxHandshakes", 1, Number.MAX_SAFE_INTEGER);
   }
   const workers = options.workers ?? navigator.hardwareConcurrency;
   return joinedOptions<ClusterOptions>(options, {

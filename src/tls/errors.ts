@@ -18,6 +18,7 @@ import { verificationName } from "./verification.ts";
  * - `ERR_TLS_UNKNOWN_SERVER_NAME` when the `sni` function of a listener refused a name
  * - `ERR_SSL_CLIENT_HELLO_CHANGED` when a client that was asked for its ClientHello again has sent
  *   another one
+ * - `ERR_TLS_TOO_MANY_HANDSHAKES` when a listener gave a handshake up for a newer one (`maxHandshakes`)
  * - `ERR_SSL_` and OpenSSL's reason for whatever else a connection fails with, the peer's alerts
  *   included: `ERR_SSL_WRONG_VERSION_NUMBER`, `ERR_SSL_TLSV1_ALERT_UNKNOWN_CA`
  * - `ERR_OSSL_` and OpenSSL's reason for a key or a certificate that cannot be used

@@ -232,6 +232,12 @@ fn readInput(bio: *openssl.Bio, buffer: [*]u8, length: c_int) callconv(.c) c_int
         const rest = engine.rest();
         switch (if (session.flags.foreign) .foreign else records.first(rest)) {
             .complete => |size| {
+                if (session.state == .handshaking and !admits(session, rest[0..size])) {
+                    session.flags.hello_too_long = true;
+                    openssl.ERR_new();
+                    openssl.ERR_set_error(openssl.LIB_SSL, openssl.SSL_R_EXCESSIVE_MESSAGE_SIZE, null);
+                    return -1;
+                }
                 if (session.state == .open) if (session.quota.take(kindOf(session.connection.?, rest[0]))) |reason| {
                     openssl.ERR_new();
                     openssl.ERR_set_error(openssl.LIB_SSL, reason, null);
@@ -255,6 +261,13 @@ fn readInput(bio: *openssl.Bio, buffer: [*]u8, length: c_int) callconv(.c) c_int
     @memcpy(buffer[0..count], engine.input[engine.position..][0..count]);
     engine.position += count;
     return @intCast(count);
+}
+
+/// Whether a record of a handshake may go to OpenSSL. In TLS 1.2 what follows the ClientHello may be encrypted.
+fn admits(session: *Session, record: []const u8) bool {
+    if (!session.flags.is_server) return true;
+    if (session.hello_limit.has_message and openssl.SSL_version(session.connection.?) != openssl.TLS1_3_VERSION) return true;
+    return session.hello_limit.admits(record);
 }
 
 /// What a record that arrives for OpenSSL is about, if it has no data in it. Those of TLS 1.3 all look alike.

@@ -171,6 +171,12 @@ pub fn tlsHandshake(handle: i32) callconv(.c) i32 {
     return result(handshakes.outcome(scheduler(), handle));
 }
 
+/// How far a server's handshake is, as `TlsProgress`.
+pub fn tlsProgress(handle: i32) callconv(.c) i32 {
+    const session = handshakes.find(scheduler(), handle) orelse return Status.stale_handle.code();
+    return @intCast(handshakes.progress(session));
+}
+
 /// Goes on with a paused handshake with this context; 0 refuses the client.
 pub fn tlsChooseContext(handle: i32, context: i32) callconv(.c) i32 {
     return result(handshakes.chooseContext(scheduler(), handle, context));

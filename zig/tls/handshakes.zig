@@ -63,7 +63,7 @@ pub fn start(scheduler: *Scheduler, handle: i32, context_id: i32, settings: Opti
     session.flags.kernel_readable = socket.flags.readable;
     socket.tls = place;
     socket.flags.handshaking = true;
-    step(scheduler, index);
+    if (settings.is_server) later(scheduler, session) else step(scheduler, index);
     return null;
 }
 
@@ -207,6 +207,17 @@ fn step(scheduler: *Scheduler, index: u32) void {
     if (session.state != .handshaking) finish(scheduler, socket, session);
 }
 
+/// The alert in a record of its own, before there are keys.
+const illegal_parameter = [_]u8{ 21, 3, 3, 0, 2, 2, @intFromEnum(established.Alert.illegal_parameter) };
+
+/// How far a server's handshake is, as `abi.TlsProgress`; what was answered counts once.
+pub fn progress(session: *Session) u32 {
+    if (session.state != .handshaking or session.due.is_member) return abi.TlsProgress.pending;
+    defer session.flags.progressed = false;
+    if (session.flags.progressed) return abi.TlsProgress.made;
+    return if (session.flags.answered) abi.TlsProgress.stalled else abi.TlsProgress.none;
+}
+
 /// The context that the connection has ended up with.
 fn contextOf(engine: *Engine, session: *const Session) *contexts.Context {
     return engine.contexts.at(if (session.chosen_context == none) session.context else session.chosen_context);
@@ -229,7 +240,15 @@ fn advance(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
                     session.state = .paused;
                     return;
                 },
-                else => return transfers.fail(scheduler, socket, session, .tls_failed),
+                else => {
+                    // OpenSSL, which has not seen it, has nothing to say.
+                    if (session.flags.hello_too_long) engine.sealed.appendSlice(engine.allocator, &illegal_parameter) catch {};
+                    return transfers.fail(scheduler, socket, session, .tls_failed);
+                },
+            }
+            if (engine.sealed.items.len > 0) {
+                session.flags.answered = true;
+                session.flags.progressed = true;
             }
             // The peer may be waiting for this, while there is more to be received from it.
             _ = transfers.emit(scheduler, socket, session);
@@ -294,11 +313,15 @@ pub fn chooseContext(scheduler: *Scheduler, handle: i32, context_id: i32) ?Statu
     if (context_id == 0) {
         step(scheduler, session.socket);
     } else {
-        // Many may choose in one turn: what takes long waits for polls, which take their time for it.
-        scheduler.tls.due.pushBack(&scheduler.tls.sessions, session.index);
-        scheduler.backend.notify();
+        later(scheduler, session);
     }
     return null;
+}
+
+/// Leaves the next step to a poll. Many may come to this in one turn, and a poll takes so much time for them.
+fn later(scheduler: *Scheduler, session: *Session) void {
+    scheduler.tls.due.pushBack(&scheduler.tls.sessions, session.index);
+    scheduler.backend.notify();
 }
 
 /// Parks until the handshake has ended or come to a pause.

@@ -429,6 +429,33 @@ test "a client does not outlive its certificate by resuming" {
     }
 }
 
+test "a poll does not work on handshakes for long, and does not let others wait for them" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const server_context = try tls.serverContext(harness.scheduler);
+    const client_context = try tls.clientContext(harness.scheduler);
+    const reader_handle, const writer = try harness.tcpPair();
+    var pairs: [60]tls.Pair = undefined;
+    for (&pairs) |*pair| {
+        const server, const client = try harness.tcpPair();
+        pair.* = .{ .server = server, .client = client };
+    }
+    for (pairs) |pair| {
+        try expectEqual(null, handshakes.start(harness.scheduler, pair.client, client_context, .{ .is_server = false }));
+        try expectEqual(null, handshakes.start(harness.scheduler, pair.server, server_context, .{ .is_server = true }));
+    }
+    const reader = harness.park(reader_handle, .readable);
+    try expectEqual(1, try valueOf(harness.send(writer, "d", false)));
+    // Sixty answers take far more than the time of a poll.
+    try harness.expectWoken(&.{.{ reader, .ok }});
+    try expect(harness.scheduler.tls.due.length > 0);
+    try harness.expectReceived(reader_handle, "d", true);
+    for (pairs) |pair| {
+        try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
+        try tls.closeBoth(&harness, pair);
+    }
+}
+
 test "what cannot begin is refused" {
     var harness = try Harness.init();
     defer harness.deinit();
@@ -467,6 +494,7 @@ test "the end of a plain conversation is not lost, and what is not TLS is told a
         try harness.expectWoken(&.{.{ reader, .ok }});
         streams.endTurn(harness.scheduler, server, .readable);
         try expectEqual(null, handshakes.start(harness.scheduler, server, context, .{ .is_server = true }));
+        _ = try harness.pollFor(0);
         try expectEqual(.tls_failed, handshakes.outcome(harness.scheduler, server));
         // OpenSSL 3.0 says "packet length", later ones "data length".
         var buffer: [64]u8 = undefined;

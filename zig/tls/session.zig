@@ -10,6 +10,7 @@ const records = @import("records.zig");
 const Established = @import("established.zig").Established;
 const FirstHello = @import("client_hello.zig").FirstHello;
 const Quota = @import("quota.zig").Quota;
+const HelloLimit = @import("hello_limit.zig").HelloLimit;
 const Links = @import("queue.zig").Links;
 
 pub const none = @import("../pool.zig").none;
@@ -45,7 +46,13 @@ pub const Session = struct {
         writer_needs_input: bool = false,
         /// A writer was stopped in mid-transfer: the peer lacks a part of what it was to have.
         was_broken_off: bool = false,
-        _: u7 = 0,
+        /// A server has answered something in the handshake.
+        answered: bool = false,
+        /// The same since `handshakes.progress` was asked last.
+        progressed: bool = false,
+        /// The client's first message is longer than a server takes.
+        hello_too_long: bool = false,
+        _: u4 = 0,
     };
 
     /// Belongs to the pool.
@@ -93,6 +100,8 @@ pub const Session = struct {
     /// In the queue of those with notices.
     noticed: Links = .{},
     extra: ?*Extra = null,
+    /// Of a server, in the handshake.
+    hello_limit: HelloLimit = .{},
     /// Records without data that have come, after the handshake.
     quota: Quota = .{},
 
@@ -216,5 +225,5 @@ pub const Session = struct {
 };
 
 comptime {
-    assert(@sizeOf(Session) <= 168);
+    assert(@sizeOf(Session) <= 176);
 }
