@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and the exports by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
-export const abiNumber = 847514582;
+export const abiNumber = 1928574503;
 
 export const Status = {
   ok: 0,
@@ -69,14 +69,9 @@ export const Status = {
   EAI_FAIL: 62,
 } as const;
 
-export const WaitKind = {
+export const Direction = {
   readable: 0,
   writable: 1,
-  sleep: 2,
-  yield: 3,
-  resolve: 4,
-  linger: 5,
-  handshake: 6,
 } as const;
 
 export const Endpoint = {
@@ -104,6 +99,11 @@ export const TlsText = {
   alert: 9,
 } as const;
 
+export const Ready = {
+  readable: 1,
+  writable: 2,
+} as const;
+
 export const TlsNotices = {
   session: 1,
   keyLog: 2,
@@ -126,8 +126,8 @@ export const Limits = {
   sockets: 1048576,
   waiters: 4194304,
   tlsContexts: 65536,
-  wakeupsPerPoll: 1024,
-  budgetPerPoll: 256,
+  socketsPerPoll: 1024,
+  waitersPerPoll: 1024,
   vectorLength: 1024,
   addressTextBytes: 128,
   transferBytes: 1048576,
@@ -135,26 +135,25 @@ export const Limits = {
 
 /** Indices into the shared block, seen as an array of the type that each name ends in. */
 export const Shared = {
-  bytes: 8304,
+  bytes: 16488,
   nowMillisecondsFloat64: 0,
-  budgetInt32: 2,
-  readyUint32: 3,
-  waitersUint32: 4,
-  socketsUint32: 5,
-  lingeringUint32: 6,
-  tlsNoticesUint32: 7,
-  hostIsReadyUint32: 8,
-  addressPortUint32: 9,
-  addressFamilyUint32: 10,
-  pollsFloat64: 6,
-  eventsFloat64: 7,
-  wakeupsFloat64: 8,
-  timeoutsFloat64: 9,
-  acceptedFloat64: 10,
-  connectedFloat64: 11,
-  bytesReceivedFloat64: 12,
-  bytesSentFloat64: 13,
-  wakeupInt32: 28,
+  readyUint32: 2,
+  waitersUint32: 3,
+  socketsUint32: 4,
+  lingeringUint32: 5,
+  tlsNoticesUint32: 6,
+  hostIsReadyUint32: 7,
+  addressPortUint32: 8,
+  addressFamilyUint32: 9,
+  pollsFloat64: 5,
+  eventsFloat64: 6,
+  wakeupsFloat64: 7,
+  timeoutsFloat64: 8,
+  acceptedFloat64: 9,
+  connectedFloat64: 10,
+  bytesReceivedFloat64: 11,
+  bytesSentFloat64: 12,
+  ringInt32: 26,
 } as const;
 
 /** The core's functions as `dlopen` of bun:ffi takes them. */
@@ -178,22 +177,18 @@ export const symbols = {
   plait_ignoreSignal: { args: ["i32"], returns: "void" },
   plait_forgetPreviousHandler: { args: ["i32"], returns: "void" },
   plait_takeSignals: { args: [], returns: "i32" },
-  plait_wait: { args: ["i32", "i32", "f64", "i32"], returns: "i32" },
   plait_sleep: { args: ["f64"], returns: "i32" },
-  plait_yield: { args: [], returns: "i32" },
   plait_watch: { args: ["i32", "i32", "f64"], returns: "i32" },
   plait_waitBlocking: { args: ["i32", "i32", "i32"], returns: "i32" },
-  plait_cancel: { args: ["i32", "i32"], returns: "i32" },
-  plait_drop: { args: ["i32"], returns: "i32" },
-  plait_receive: { args: ["i32", "ptr", "f64", "f64", "i32"], returns: "i32" },
+  plait_drop: { args: ["i32"], returns: "void" },
+  plait_receive: { args: ["i32", "ptr", "f64"], returns: "i32" },
   plait_tryReceive: { args: ["i32", "ptr", "f64"], returns: "i32" },
-  plait_send: { args: ["i32", "ptr", "f64", "f64", "i32"], returns: "i32" },
-  plait_sendVector: { args: ["i32", "ptr", "u32", "f64", "i32"], returns: "i32" },
-  plait_sendFile: { args: ["i32", "i32", "f64", "f64", "i32"], returns: "i32" },
-  plait_endSend: { args: ["i32", "i32"], returns: "void" },
+  plait_send: { args: ["i32", "ptr", "f64", "f64"], returns: "i32" },
+  plait_sendVector: { args: ["i32", "ptr", "u32", "f64"], returns: "i32" },
+  plait_sendFile: { args: ["i32", "i32", "f64", "f64"], returns: "i32" },
+  plait_breakOff: { args: ["i32"], returns: "void" },
   plait_copy: { args: ["ptr", "ptr", "u32"], returns: "void" },
-  plait_endReceive: { args: ["i32"], returns: "void" },
-  plait_shutdown: { args: ["i32", "i32"], returns: "i32" },
+  plait_shutdown: { args: ["i32"], returns: "i32" },
   plait_close: { args: ["i32"], returns: "i32" },
   plait_reset: { args: ["i32"], returns: "i32" },
   plait_connect: { args: ["ptr", "u32", "u32", "ptr", "u32", "u32"], returns: "i32" },
@@ -204,7 +199,6 @@ export const symbols = {
   plait_adoptListener: { args: ["i32", "u32"], returns: "i32" },
   plait_adopt: { args: ["i32"], returns: "i32" },
   plait_accept: { args: ["i32"], returns: "i32" },
-  plait_endAccept: { args: ["i32"], returns: "void" },
   plait_literalVersion: { args: ["ptr", "u32"], returns: "i32" },
   plait_resolve: { args: ["ptr", "u32", "i32", "f64"], returns: "i32" },
   plait_takeAddresses: { args: ["i32", "ptr", "u32"], returns: "i32" },
@@ -236,6 +230,7 @@ export const symbols = {
   plait_tlsStart: { args: ["i32", "i32", "i32", "ptr", "u32", "ptr", "u32"], returns: "i32" },
   plait_tlsHandshake: { args: ["i32"], returns: "i32" },
   plait_tlsProgress: { args: ["i32"], returns: "i32" },
+  plait_tlsWaitHandshake: { args: ["i32", "f64"], returns: "i32" },
   plait_tlsChooseContext: { args: ["i32", "i32"], returns: "i32" },
   plait_tlsText: { args: ["i32", "u32", "u32", "ptr", "u32"], returns: "i32" },
   plait_tlsVerifyResult: { args: ["i32"], returns: "i32" },

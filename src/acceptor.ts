@@ -1,23 +1,32 @@
 /** Taking connections off a listening socket, as fast as there is somebody to have them. */
 
-import { Status, WaitKind } from "./abi.ts";
+import { Ready, Status } from "./abi.ts";
 import { codeOf, SocketError } from "./errors.ts";
 import { core } from "./native.ts";
-import { ParkingWait } from "./parking.ts";
-import { attend, enlist, notParked, type Parked } from "./scheduler.ts";
+import {
+  attend,
+  attendDeadline,
+  type Due,
+  drop,
+  enlist,
+  expect,
+  proceedLater,
+  type Subscriber,
+  subscribe,
+  unsubscribe,
+} from "./scheduler.ts";
 import type { Socket } from "./socket.ts";
+import { type Operation, Wait } from "./wait.ts";
+import { WaitQueue } from "./wait_queue.ts";
 
-/** Connections that one wake-up accepts, so that those which are served get their turn as well. */
-const acceptsPerWake = 64;
+/** Connections accepted in one go, so that those which are served get their turn as well. */
+const acceptsPerTurn = 64;
 
 /** While no descriptors are left it tries again after so many milliseconds, doubling. */
 const shortestPause = 5;
 const longestPause = 500;
 
 const closedHandle = -1;
-
-/** No status: connections have come for which there is no place now. */
-const noRoom = -1;
 
 /** Where connections go. */
 interface Host {
@@ -29,47 +38,31 @@ interface Host {
   report(error: unknown): boolean;
 }
 
-/** Waits for the next connection of a listener without a handler. */
-export class AcceptWait extends ParkingWait<Socket> {
-  readonly #acceptor: Acceptor;
-  #isForgotten = false;
+const accepting: Operation = { syscall: "accept" };
 
-  constructor(acceptor: Acceptor) {
-    super();
-    this.#acceptor = acceptor;
-  }
+const noWaiter = -1;
 
-  override get syscall(): string {
-    return "accept";
-  }
-
-  override startUntil(deadline: number): Promise<Socket> {
-    const socket = super.startUntil(deadline);
-    if (!this.#isForgotten) this.#acceptor.addCaller(this);
-    return socket;
-  }
-
-  override forget(): void {
-    this.#isForgotten = true;
-    this.#acceptor.removeCaller(this);
-  }
-}
-
-/** The one consumer of a listening socket. It is parked only while somebody wants connections. */
-export class Acceptor implements Parked {
-  waiter = notParked;
-  /** The listener decides whether the process stays alive. */
-  readonly keepsAlive = false;
+/** The one consumer of a listening socket. It accepts only while somebody wants connections. */
+export class Acceptor implements Subscriber, Due {
   #handle: number;
   readonly #host: Host;
-  readonly #callers = new Set<AcceptWait>();
+  readonly #callers = new WaitQueue<Socket>();
+  /** Whether it waits for the core to tell of connections, or for the next turn. */
+  #isWaiting = false;
+  #isDue = false;
   /** Milliseconds of the last pause; 0 when connections are accepted. */
   #pause = 0;
+  #pauseWaiter = noWaiter;
   #isAccepting = false;
 
   constructor(handle: number, host: Host) {
     this.#handle = handle;
     this.#host = host;
+    subscribe(this);
+  }
+
+  get handle(): number {
+    return this.#handle;
   }
 
   get closed(): boolean {
@@ -77,68 +70,60 @@ export class Acceptor implements Parked {
   }
 
   get hasCallers(): boolean {
-    return this.#callers.size > 0;
+    return this.#callers.first !== undefined;
   }
 
-  addCaller(wait: AcceptWait): void {
-    this.#callers.add(wait);
+  /** Waits for the next connection of a listener without a handler. */
+  accept(deadline: number): Promise<Socket> {
+    const socket = new Wait<Socket>(accepting).begin(deadline, this.#callers);
     this.resume();
-  }
-
-  removeCaller(wait: AcceptWait): void {
-    this.#callers.delete(wait);
+    return socket;
   }
 
   /** Gives a connection to whoever has waited for longest. */
   serveCaller(socket: Socket): void {
-    for (const wait of this.#callers) {
-      this.#callers.delete(wait);
-      wait.finish(socket);
-      return;
-    }
-    // `wantsConnection` was asked just before, and nobody has run since.
-    throw new Error("plait: a connection was accepted for nobody");
+    this.#callers.first?.finish(socket);
   }
 
-  /** Parks for the next connection, if it is wanted. */
+  /** Accepts from the next turn on, if connections are wanted. */
   resume(): void {
-    if (this.waiter !== notParked || this.#isAccepting) return;
+    if (this.#isDue || this.#isAccepting || this.#pauseWaiter !== noWaiter) return;
     if (this.closed || !this.#host.wantsConnection) return;
-    this.#park(core.wait(this.#handle, WaitKind.readable, 0, 0));
+    this.#isDue = true;
+    this.#setWaiting(true);
+    proceedLater(this);
   }
 
-  wake(status: number): void {
+  ready(ready: number): void {
+    if (ready & Ready.readable && this.#pauseWaiter === noWaiter) this.proceed();
+  }
+
+  proceed(): void {
+    this.#isDue = false;
     if (this.closed) return;
+    let outcome = 0;
+    let hasRoom = true;
     // What is closed on the way makes room, which the next round of the loop sees.
     this.#isAccepting = true;
     try {
-      const failure = status === Status.ok ? this.#accept() : Status.ok;
-      if (failure === noRoom) this.#rest(shortestPause);
-      else if (failure !== Status.ok) this.#beginPause(failure);
-    } finally {
-      this.#isAccepting = false;
-      // What else wakes it is the end of a pause.
-      this.resume();
-    }
-  }
-
-  /** Accepts what has come. Returns why no more can be accepted, if that is so. */
-  #accept(): number {
-    const listening = this.#handle;
-    try {
-      for (let count = 0; count < acceptsPerWake && this.#host.wantsConnection; count++) {
-        if (!this.#host.hasRoom()) return noRoom;
-        const handle = core.accept(listening);
-        if (handle < 0) return -handle === Status.wouldBlock ? Status.ok : -handle;
+      for (let count = 0; count < acceptsPerTurn && this.#host.wantsConnection; count++) {
+        hasRoom = this.#host.hasRoom();
+        if (!hasRoom) break;
+        outcome = core.accept(this.#handle);
+        if (outcome < 0) break;
         this.#pause = 0;
         // The handler runs up to its first wait, and may close the listener.
-        this.#host.welcome(handle);
-        if (this.closed) break;
+        this.#host.welcome(outcome);
+        if (this.closed) return;
       }
-      return Status.ok;
     } finally {
-      core.endAccept(listening);
+      this.#isAccepting = false;
+      this.#setWaiting(this.#host.wantsConnection && !this.closed);
+      // What it throws must not keep the others from being accepted.
+      if (outcome >= 0 && hasRoom) this.resume();
     }
+    if (!hasRoom) this.#rest(shortestPause);
+    else if (outcome < 0 && -outcome !== Status.wouldBlock) this.#beginPause(-outcome);
   }
 
   /** Most likely no descriptors are left. The connection stays in the backlog. */
@@ -151,13 +136,28 @@ export class Acceptor implements Parked {
     this.#rest(this.#pause);
   }
 
+  /** Accepts again when so many milliseconds have passed. */
   #rest(milliseconds: number): void {
-    this.#park(core.sleep(core.now() + milliseconds));
+    const waiter = core.sleep(core.now() + milliseconds);
+    if (waiter < 0) {
+      this.#host.report(new SocketError(codeOf(-waiter), { syscall: "accept" }));
+      return;
+    }
+    this.#pauseWaiter = waiter;
+    enlist(this, waiter);
+    attendDeadline();
   }
 
-  #park(waiter: number): void {
-    if (waiter >= 0) enlist(this, waiter);
-    else this.#host.report(new SocketError(codeOf(-waiter), { syscall: "accept" }));
+  /** The pause is over. */
+  wake(): void {
+    this.#pauseWaiter = noWaiter;
+    this.proceed();
+  }
+
+  #setWaiting(isWaiting: boolean): void {
+    if (this.#isWaiting === isWaiting) return;
+    this.#isWaiting = isWaiting;
+    expect(isWaiting ? 1 : -1);
   }
 
   /** Stops for good. Callers fail with `ERR_SOCKET_CLOSED`. */
@@ -165,8 +165,13 @@ export class Acceptor implements Parked {
     if (this.closed) return;
     const handle = this.#handle;
     this.#handle = closedHandle;
+    unsubscribe(handle);
+    if (this.#pauseWaiter !== noWaiter) drop(this.#pauseWaiter);
+    this.#setWaiting(false);
     core.close(handle);
-    for (const wait of [...this.#callers]) wait.failNow(Status.closed);
+    for (let wait = this.#callers.first; wait !== undefined; wait = this.#callers.first) {
+      wait.interrupt(Status.closed);
+    }
     attend();
   }
 }

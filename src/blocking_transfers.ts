@@ -1,10 +1,10 @@
 /** Reads and writes that block the thread. */
 
-import { Limits, Shared, Status, WaitKind } from "./abi.ts";
+import { Direction, Status } from "./abi.ts";
 import { bytesOf, emptyBuffer, viewOf } from "./buffers.ts";
 import { checkedDeadline, typeMistake } from "./checks.ts";
 import { TimeoutError } from "./errors.ts";
-import { core, sharedInt32 } from "./native.ts";
+import { core } from "./native.ts";
 import type { Socket } from "./socket.ts";
 import { callDetails, checkSocket, socketFailure } from "./socket_failures.ts";
 import { byteLengthOf, isDetached } from "./views.ts";
@@ -17,13 +17,13 @@ export function readBlocking(socket: Socket, buffer: ArrayBufferView, deadline?:
   if (length === 0) throw emptyBuffer(bytes);
   const until = checkedDeadline(deadline);
   checkSocket(socket, "read", until);
+  if (socket.isReading) throw socketFailure(socket, Status.EALREADY, "read");
   for (;;) {
-    sharedInt32[Shared.budgetInt32] = Limits.budgetPerPoll;
-    const count = core.receive(socket.handle, bytes, 0, length, 0);
+    const count = core.receive(socket.handle, bytes, length);
     if (count >= 0) return socket.received(count);
     if (-count !== Status.wouldBlock) throw socketFailure(socket, -count, "read");
     if (isLate(until)) throw new TimeoutError(callDetails(socket, "read"));
-    blockThread(socket, WaitKind.readable, until, "read");
+    blockThread(socket, Direction.readable, until, "read");
   }
 }
 
@@ -37,24 +37,24 @@ export function writeBlocking(
   if (length === 0 && isDetached(bytes)) throw typeMistake("write: the buffer is detached");
   const until = checkedDeadline(deadline);
   checkSocket(socket, "write", until, 0);
+  if (socket.isWriting) throw socketFailure(socket, Status.EALREADY, "write", 0);
   let taken = 0;
-  let granted: 0 | 1 = 0;
+  let isBegun = false;
   while (taken < length) {
-    sharedInt32[Shared.budgetInt32] = Limits.budgetPerPoll;
-    const count = core.send(socket.handle, bytes, taken, length - taken, granted);
+    const count = core.send(socket.handle, bytes, taken, length - taken);
     if (count > 0) {
       taken += count;
       socket.sent(count);
     }
-    if (count >= 0) granted = 1;
+    if (count >= 0) isBegun = true;
     else if (-count !== Status.wouldBlock) throw socketFailure(socket, -count, "write", taken);
     if (taken === length) break;
     if (isLate(until)) {
-      if (granted) core.endSend(socket.handle, 1);
+      if (isBegun) core.breakOff(socket.handle);
       throw new TimeoutError(callDetails(socket, "write", taken));
     }
-    // Over TLS, 0 says that the turn is taken but no record has left whole.
-    if (count <= 0) blockThread(socket, WaitKind.writable, until, "write", taken);
+    // Over TLS, 0 says that it has begun, but no record has left whole.
+    if (count <= 0) blockThread(socket, Direction.writable, until, "write", taken);
   }
   return taken;
 }
@@ -65,12 +65,12 @@ function isLate(until: number): boolean {
 
 function blockThread(
   socket: Socket,
-  kind: number,
+  direction: number,
   until: number,
   syscall: string,
   bytesWritten?: number,
 ): void {
   const left = until === 0 ? -1 : Math.max(Math.ceil(until - core.now()), 0);
-  const outcome = core.waitBlocking(socket.handle, kind, Math.min(left, 0x7fff_ffff));
+  const outcome = core.waitBlocking(socket.handle, direction, Math.min(left, 0x7fff_ffff));
   if (outcome < 0) throw socketFailure(socket, -outcome, syscall, bytesWritten);
 }

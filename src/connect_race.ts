@@ -1,10 +1,18 @@
 /** Connecting to the first of a host's addresses that answers: Happy Eyeballs (RFC 8305, section 5). */
 
-import { Status, WaitKind } from "./abi.ts";
+import { Ready, Status } from "./abi.ts";
 import { codeOf, type ErrorDetails, endpoint, SocketError, TimeoutError } from "./errors.ts";
 import { core } from "./native.ts";
-import { ParkingWait } from "./parking.ts";
-import { delist, enlist, notParked, type Parked } from "./scheduler.ts";
+import {
+  attend,
+  attendDeadline,
+  drop,
+  enlist,
+  type Subscriber,
+  subscribe,
+  unsubscribe,
+} from "./scheduler.ts";
+import { type Operation, Wait } from "./wait.ts";
 
 /** The Connection Attempt Delay: so much of a head start has an address over the next one. */
 const attemptDelayMilliseconds = 250;
@@ -21,9 +29,7 @@ export interface RaceTarget {
 }
 
 /** An address that is being tried. */
-class Contender implements Parked {
-  waiter = notParked;
-  readonly keepsAlive = true;
+class Contender implements Subscriber {
   readonly race: ConnectRace;
   readonly place: number;
   readonly handle: number;
@@ -32,31 +38,49 @@ class Contender implements Parked {
     this.race = race;
     this.place = place;
     this.handle = handle;
+    subscribe(this);
   }
 
-  wake(status: number): void {
-    this.race.hasEnded(this, status);
+  ready(ready: number): void {
+    if (ready & Ready.writable) this.race.hasEnded(this);
+  }
+
+  close(): void {
+    unsubscribe(this.handle);
+    core.close(this.handle);
   }
 }
 
+const noWaiter = -1;
+
 /** The time until the next address is tried as well. */
-class AttemptDelay implements Parked {
-  waiter = notParked;
-  readonly keepsAlive = false;
-  readonly race: ConnectRace;
+class AttemptDelay {
+  #waiter = noWaiter;
+  readonly #race: ConnectRace;
 
   constructor(race: ConnectRace) {
-    this.race = race;
+    this.#race = race;
   }
 
   start(): void {
     const waiter = core.sleep(core.now() + attemptDelayMilliseconds);
-    if (waiter >= 0) enlist(this, waiter);
-    else this.wake();
+    if (waiter < 0) {
+      this.#race.proceed();
+      return;
+    }
+    this.#waiter = waiter;
+    enlist(this, waiter);
+    attendDeadline();
+  }
+
+  stop(): void {
+    if (this.#waiter !== noWaiter) drop(this.#waiter);
+    this.#waiter = noWaiter;
   }
 
   wake(): void {
-    this.race.proceed();
+    this.stop();
+    this.#race.proceed();
   }
 }
 
@@ -64,7 +88,10 @@ class AttemptDelay implements Parked {
  * Waits for the first connection. An address is tried when the one before has failed, or has had its
  * head start; the others are given up when one has succeeded.
  */
-export class ConnectRace extends ParkingWait<number> {
+export class ConnectRace implements Operation {
+  readonly syscall = "connect";
+  readonly isExternal = true;
+  readonly #wait = new Wait<number>(this);
   readonly #target: RaceTarget;
   readonly #deadline: number;
   readonly #delay = new AttemptDelay(this);
@@ -72,40 +99,36 @@ export class ConnectRace extends ParkingWait<number> {
   /** By the place of the address. */
   readonly #failures: SocketError[] = [];
   #next = 0;
-  #isOver = false;
 
   constructor(target: RaceTarget, deadline: number) {
-    super();
     this.#target = target;
     this.#deadline = deadline;
   }
 
-  override get syscall(): string {
-    return "connect";
-  }
-
-  override details(): ErrorDetails {
+  details(): ErrorDetails {
     const { host, port, addresses } = this.#target;
     const address = addresses.length === 1 ? addresses[0] : host;
     return { syscall: this.syscall, address, port };
   }
 
-  override get place(): string {
-    if (this.#target.addresses.length === 1) return super.place;
-    const addresses = this.#contenders.map(({ place }) => this.#target.addresses[place]);
-    return `${super.place} (${addresses.join(", ")})`;
+  place(): string {
+    const { address = "", port } = this.details();
+    const place = endpoint(address, port);
+    if (this.#target.addresses.length === 1) return place;
+    const addresses = this.#contenders.map((contender) => this.#target.addresses[contender.place]);
+    return `${place} (${addresses.join(", ")})`;
   }
 
   /** Returns the handle of the connection. */
   start(): Promise<number> {
-    const connected = this.begin();
-    this.proceed();
+    const connected = this.#wait.begin(this.#deadline);
+    if (this.#wait.isOpen) this.proceed();
     return connected;
   }
 
   /** The caller does not want it any more. */
   giveUp(): void {
-    if (!this.#isOver) this.failNow(Status.cancelled);
+    this.#wait.interrupt(Status.cancelled);
   }
 
   /** Tries the next address; at once the one behind it when that cannot even begin. */
@@ -123,36 +146,25 @@ export class ConnectRace extends ParkingWait<number> {
       this.#note(place, -handle);
       return false;
     }
-    const waiter = core.wait(handle, WaitKind.writable, this.#deadline, 0);
-    if (waiter < 0) {
-      core.close(handle);
-      this.#note(place, -waiter);
-      return false;
-    }
-    const contender = new Contender(this, place, handle);
-    this.#contenders.push(contender);
-    enlist(contender, waiter);
+    this.#contenders.push(new Contender(this, place, handle));
+    attend();
     return true;
   }
 
-  /** A contender was woken: it has a connection, or has failed. */
-  hasEnded(contender: Contender, status: number): void {
+  /** A contender has a connection, or has failed. */
+  hasEnded(contender: Contender): void {
     const { handle, place } = contender;
     this.#contenders.splice(this.#contenders.indexOf(contender), 1);
-    const outcome = status === Status.ok ? core.finishConnect(handle) : -status;
+    const outcome = core.finishConnect(handle);
     if (outcome >= 0) {
-      this.forget();
-      this.succeed(handle);
+      unsubscribe(handle);
+      this.abandoned();
+      this.#wait.succeed(handle);
       return;
     }
-    core.close(handle);
-    // The deadline is everybody's.
-    if (status === Status.timedOut) {
-      this.failNow(status);
-      return;
-    }
+    contender.close();
     this.#note(place, -outcome);
-    delist(this.#delay);
+    this.#delay.stop();
     this.proceed();
   }
 
@@ -167,29 +179,25 @@ export class ConnectRace extends ParkingWait<number> {
   }
 
   #lose(): void {
-    this.forget();
     const failures = this.#failures;
     if (failures.length === 1) {
-      this.fail(failures[0]);
+      this.#wait.fail(failures[0]);
       return;
     }
     const { code } = failures.find((failure) => !waylessCodes.has(failure.code)) ?? failures[0]!;
-    this.fail(new SocketError(code, { ...this.details(), cause: allOf(failures) }));
+    this.#wait.fail(new SocketError(code, { ...this.details(), cause: allOf(failures) }));
   }
 
-  override errorOf(status: number): Error {
+  errorOf(status: number): Error | undefined {
     const failures = this.#failures.filter((failure) => failure !== undefined);
-    if (status !== Status.timedOut || failures.length === 0) return super.errorOf(status);
+    if (status !== Status.timedOut || failures.length === 0) return undefined;
     return new TimeoutError({ ...this.details(), cause: allOf(failures) });
   }
 
-  override forget(): void {
-    this.#isOver = true;
-    delist(this.#delay);
-    for (const contender of this.#contenders.splice(0)) {
-      delist(contender);
-      core.close(contender.handle);
-    }
+  /** Gives up what is under way. */
+  abandoned(): void {
+    this.#delay.stop();
+    for (const contender of this.#contenders.splice(0)) contender.close();
   }
 }
 

@@ -1,27 +1,32 @@
 /** Waiting for descriptors that other libraries own. */
 
-import { WaitKind } from "./abi.ts";
+import { Direction, Status } from "./abi.ts";
 import { checkedDeadline, checkedInteger } from "./checks.ts";
 import { type ErrorDetails, TimeoutError } from "./errors.ts";
 import { core } from "./native.ts";
-import { cancellation, StatusWait } from "./wait.ts";
+import { cancellation, type Operation, Wait } from "./wait.ts";
 
-class DescriptorWait extends StatusWait {
+/** The readiness of a descriptor in one direction. */
+class Watch implements Operation {
   readonly #fd: number;
-  readonly #kind: number;
+  readonly #direction: number;
 
-  constructor(fd: number, kind: number) {
-    super();
+  constructor(fd: number, direction: number) {
     this.#fd = fd;
-    this.#kind = kind;
+    this.#direction = direction;
   }
 
-  override get syscall(): string {
-    return this.#kind === WaitKind.readable ? "waitReadable" : "waitWritable";
+  get syscall(): string {
+    return this.#direction === Direction.readable ? "waitReadable" : "waitWritable";
   }
 
-  override details(): ErrorDetails {
+  details(): ErrorDetails {
     return { syscall: this.syscall, address: `fd ${this.#fd}` };
+  }
+
+  woken(wait: Wait<unknown>, status: number): void {
+    if (status === Status.ok) wait.succeed(undefined);
+    else wait.interrupt(status);
   }
 }
 
@@ -33,20 +38,20 @@ class DescriptorWait extends StatusWait {
  * @throws {TimeoutError} {CancelledError}
  */
 export async function waitReadable(fd: number, deadline?: number): Promise<void> {
-  return watch(fd, WaitKind.readable, deadline);
+  return watch(fd, Direction.readable, deadline);
 }
 
 /** Waits until writing to `fd` would not block; otherwise like `waitReadable`. */
 export async function waitWritable(fd: number, deadline?: number): Promise<void> {
-  return watch(fd, WaitKind.writable, deadline);
+  return watch(fd, Direction.writable, deadline);
 }
 
-async function watch(fd: number, kind: number, deadline: number | undefined): Promise<void> {
+async function watch(fd: number, direction: number, deadline: number | undefined): Promise<void> {
   checkedInteger(fd, "a descriptor", 0, 0x7fff_ffff);
   const until = checkedDeadline(deadline);
-  const wait = new DescriptorWait(fd, kind);
-  const cancelled = cancellation(wait.syscall);
+  const operation = new Watch(fd, direction);
+  const cancelled = cancellation(operation.syscall);
   if (cancelled) throw cancelled;
-  if (until !== 0 && until <= core.now()) throw new TimeoutError(wait.details());
-  return wait.park(core.watch(fd, kind, until));
+  if (until !== 0 && until <= core.now()) throw new TimeoutError(operation.details());
+  await new Wait<void>(operation).beginUnder(core.watch(fd, direction, until));
 }

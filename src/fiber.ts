@@ -5,16 +5,18 @@ import { CancelledError, TimeoutError } from "./errors.ts";
 import { follow, isInstance } from "./foreign_values.ts";
 import { type Limited, Limits } from "./limits.ts";
 import { core } from "./native.ts";
-import { immediate, ParkingWait } from "./parking.ts";
 import {
+  cancelAll,
   cancellation,
   countCancelled,
-  interruptAll,
+  immediate,
+  type Operation,
   running,
-  type Wait,
+  Wait,
   type WaitOwner,
   waitsOf,
 } from "./wait.ts";
+import { WaitQueue } from "./wait_queue.ts";
 
 export interface SpawnOptions {
   /** Shown by `dump()`; the body function's name if not given. */
@@ -67,19 +69,19 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
   readonly id: number = ++lastId;
   readonly #named: Named;
   /** @internal */
-  waits: Wait<unknown> | undefined = undefined;
+  waits: Wait<unknown> | Set<Wait<unknown>> | undefined = undefined;
   /** @internal The neighbours in the list of live fibers, in the order of their start. */
   previousFiber: Fiber<unknown> | undefined = undefined;
   /** @internal */
   nextFiber: Fiber<unknown> | undefined = undefined;
   /** @internal The park that `unpark` ends. */
-  parked: ParkingWait<unknown> | undefined = undefined;
+  parked: Wait<unknown> | undefined = undefined;
   #isCancelled = false;
   #cancelReason: unknown = undefined;
   #outcome: Outcome | undefined = undefined;
   /** The value, or the rejected promise of the error. */
   #result: T | Promise<never> | undefined = undefined;
-  #joiner: JoinWait | undefined = undefined;
+  #joiners: WaitQueue | undefined = undefined;
   #limits: Limits | undefined = undefined;
 
   /** @internal Fibers come from `spawn`. */
@@ -161,7 +163,7 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
     if (until !== 0 && until <= core.now()) {
       return Promise.reject(new TimeoutError({ syscall: "join" }));
     }
-    return this.#joinBy(hearsFailure ? new JoinWait(this) : new UnheardJoin(this), until);
+    return this.#joinBy(hearsFailure ? joining : joiningUnheard, until);
   }
 
   /**
@@ -170,7 +172,7 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
    * that is not plait's learns of it at its next wait. Does nothing when the body has ended.
    */
   cancel(reason?: unknown): void {
-    interruptAll(this.becomeCancelled(reason));
+    cancelAll(this.becomeCancelled(reason));
   }
 
   /**
@@ -180,7 +182,7 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
   async [Symbol.asyncDispose](): Promise<void> {
     this.cancel();
     try {
-      await (this.#outcome === undefined ? this.#joinBy(new EndWait(this), 0) : this.#result);
+      await (this.#outcome === undefined ? this.#joinBy(ending, 0) : this.#result);
     } catch (error) {
       if (this.#outcome !== "cancelled") throw error;
     }
@@ -193,16 +195,8 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
     this.#cancelReason = reason;
     countCancelled(1);
     this.#abortSignal();
-    return waitsOf(this);
-  }
-
-  /** @internal */
-  forgetJoiner(wait: JoinWait): void {
-    const { older, newer } = wait;
-    if (newer === undefined && this.#joiner !== wait) return;
-    if (newer === undefined) this.#joiner = older;
-    else newer.older = older;
-    if (older !== undefined) older.newer = newer;
+    // From the last to the first: no place in a queue serves the next one of the same fiber.
+    return waitsOf(this).reverse();
   }
 
   /** @internal */
@@ -236,7 +230,7 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
     if (this.#outcome !== undefined) return;
     this.#result = value;
     this.#end("done");
-    if (this.#joiner !== undefined) for (const wait of this.#takeJoiners()) wait.finish(value);
+    this.#tellJoiners(value);
     this.onSettled(false, undefined);
   }
 
@@ -251,11 +245,9 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
     const rejection = Promise.reject(failure);
     this.#result = rejection;
     this.#end(byCancellation ? "cancelled" : "failed");
-    const joiners = this.#takeJoiners();
+    const isHeard = this.#tellJoiners(rejection);
     // Whoever cancels a fiber knows how it ends: that alone is nothing to report.
-    const isHeard = joiners.some(({ hearsFailure }) => hearsFailure);
     if (byCancellation || isHeard || this.takesFailure(error)) rejection.catch(ignore);
-    for (const wait of joiners) wait.finish(wait.hearsFailure ? rejection : undefined);
     this.onSettled(!byCancellation || isLate, failure);
   }
 
@@ -279,18 +271,23 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
       ?.abort(new CancelledError(this.#cancelReason, { syscall: this.title }));
   }
 
-  #joinBy(wait: JoinWait, until: number): Promise<T> {
-    wait.older = this.#joiner;
-    if (this.#joiner !== undefined) this.#joiner.newer = wait;
-    this.#joiner = wait;
-    return wait.startUntil(until) as Promise<T>;
+  #joinBy(operation: Operation, until: number): Promise<T> {
+    this.#joiners ??= new WaitQueue();
+    return new Wait(operation).begin(until, this.#joiners) as Promise<T>;
   }
 
-  #takeJoiners(): JoinWait[] {
-    const joiners: JoinWait[] = [];
-    for (let wait = this.#joiner; wait !== undefined; wait = wait.older) joiners.push(wait);
-    this.#joiner = undefined;
-    return joiners.reverse();
+  /** Returns whether some of them hear of a failure. */
+  #tellJoiners(result: unknown): boolean {
+    const joiners = this.#joiners;
+    if (joiners === undefined) return false;
+    this.#joiners = undefined;
+    let isHeard = false;
+    for (let wait = joiners.first; wait !== undefined; wait = joiners.first) {
+      const hears = wait.operation !== joiningUnheard;
+      isHeard ||= hears;
+      wait.finish(hears ? result : undefined);
+    }
+    return isHeard;
   }
 
   #end(outcome: Outcome): void {
@@ -333,43 +330,11 @@ function cancellationIn(error: unknown, reason: unknown): CancelledError | undef
 /** As many as are looked at to find out what a fiber has ended by: their chain may have no end. */
 const mostErrors = 250_000;
 
-class JoinWait extends ParkingWait<unknown> {
-  readonly fiber: Fiber<unknown>;
-  /** The one that began to wait before it. */
-  older: JoinWait | undefined = undefined;
-  /** The one that began to wait after it. */
-  newer: JoinWait | undefined = undefined;
-
-  constructor(fiber: Fiber<unknown>) {
-    super();
-    this.fiber = fiber;
-  }
-
-  override get syscall(): string {
-    return "join";
-  }
-
-  /** Whether the fiber's error is dealt with by it. */
-  get hearsFailure(): boolean {
-    return true;
-  }
-
-  override forget(): void {
-    this.fiber.forgetJoiner(this);
-  }
-}
-
-/** Waits for a fiber's end, for somebody who does not care how it ends. */
-class UnheardJoin extends JoinWait {
-  override get hearsFailure(): boolean {
-    return false;
-  }
-}
-
-/** Waits for a fiber that has been told to end, which is not to be left running by a cancellation. */
-class EndWait extends JoinWait {
-  override interrupt(): undefined {}
-}
+const joining: Operation = { syscall: "join" };
+/** Waits for the end alone: a failure is reported as if nobody had joined. */
+const joiningUnheard: Operation = { syscall: "join" };
+/** A fiber that has been told to end is not to be left running by a cancellation of the joiner. */
+const ending: Operation = { syscall: "join", cancelled: () => undefined };
 
 const spawnOptions: ReadonlySet<string> = new Set(["name", "signal", "deadline"]);
 

@@ -9,19 +9,19 @@ import { Status } from "./abi.ts";
 import { SocketError } from "./errors.ts";
 import { addressOf, core } from "./native.ts";
 import type { Socket } from "./socket.ts";
-import { SendWait } from "./transfers.ts";
+import { Send } from "./transfers.ts";
 
 /** As much as the core encrypts for one system call. */
 const portionBytes = 131_072;
 
 const vector = new Float64Array(2);
 
-/** The core leaves the turn with a caller whose file it does not take. */
+/** Whether sendfile(2) does not take the file. */
 function isRefusal(count: number): boolean {
   return -count === Status.EINVAL || -count === Status.ENOSYS || -count === Status.EOPNOTSUPP;
 }
 
-export class FileSend extends SendWait {
+export class SendFile extends Send {
   readonly #fd: number;
   /** Where in the file what is to be sent next begins. */
   #offset: number;
@@ -31,10 +31,9 @@ export class FileSend extends SendWait {
   /** What of the portion is still to be sent. */
   #start = 0;
   #end = 0;
-  #readFailure: Error | undefined = undefined;
 
-  constructor(socket: Socket, deadline: number, fd: number, offset: number, length: number) {
-    super(socket, deadline);
+  constructor(socket: Socket, fd: number, offset: number, length: number) {
+    super(socket);
     this.#fd = fd;
     this.#offset = offset;
     this.#remaining = length;
@@ -42,10 +41,6 @@ export class FileSend extends SendWait {
 
   override get syscall(): string {
     return "sendfile";
-  }
-
-  override errorOf(status: number): Error {
-    return this.#readFailure ?? super.errorOf(status);
   }
 
   protected override get remaining(): number {
@@ -59,18 +54,17 @@ export class FileSend extends SendWait {
     this.#start += count;
   }
 
-  protected override transfer(granted: 0 | 1): number {
-    const { handle } = this.socket;
+  protected override transfer(): number {
     if (this.#portion === undefined) {
-      const count = core.sendFile(handle, this.#fd, this.#offset, this.#remaining, granted);
+      const { handle } = this.socket;
+      const count = core.sendFile(handle, this.#fd, this.#offset, this.#remaining);
       if (!isRefusal(count)) return count === 0 ? this.#endEarly() : count;
       this.#portion = new Uint8Array(Math.min(portionBytes, this.#remaining));
     }
-    return this.#copy(this.#portion, granted);
+    return this.#copy(this.#portion);
   }
 
-  #copy(portion: Uint8Array, granted: 0 | 1): number {
-    const { handle } = this.socket;
+  #copy(portion: Uint8Array): number {
     if (this.#start >= this.#end) {
       this.#start = 0;
       try {
@@ -78,21 +72,18 @@ export class FileSend extends SendWait {
         this.#end = readSync(this.#fd, portion, 0, length, this.#offset);
       } catch (error) {
         const { code = "EIO" } = error as NodeJS.ErrnoException;
-        this.#readFailure = new SocketError(code, { ...this.details(), cause: error });
-        core.endSend(handle, 1);
-        return -Status.EIO;
+        throw new SocketError(code, { ...this.details(), cause: error });
       }
       if (this.#end === 0) return this.#endEarly();
     }
-    // As a part of the whole, so that the turn is kept until the last portion is sent.
+    // As a part of the whole: the core expects the rest before anything else.
     vector[0] = addressOf(portion) + this.#start;
     vector[1] = this.#end - this.#start;
-    return core.sendVector(handle, vector, 1, this.#remaining, granted);
+    return core.sendVector(this.socket.handle, vector, 1, this.#remaining);
   }
 
   /** The file ends before the length that was asked for: there is nothing more to send. */
   #endEarly(): number {
-    core.endSend(this.socket.handle, 0);
     this.#remaining = 0;
     return 0;
   }

@@ -3,9 +3,9 @@
 import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { checkedDeadline, checkedInteger, ownOptions, typeMistake } from "./checks.ts";
 import { SocketError } from "./errors.ts";
-import { FileSend } from "./file_send.ts";
-import { immediate } from "./parking.ts";
+import { SendFile } from "./file_send.ts";
 import type { Socket } from "./socket.ts";
+import { immediate } from "./wait.ts";
 
 export interface SendFileOptions {
   /** Where in the file to begin, in bytes; 0 if not given. */
@@ -47,7 +47,7 @@ export async function sendFile(socket: Socket, request: FileRequest): Promise<nu
     // Files whose size is unknown (those of /proc) say 0: they are sent up to wherever they end.
     const length = request.length ?? (size > offset ? size - offset : Number.MAX_SAFE_INTEGER);
     if (length === 0) return await immediate(0, "sendfile");
-    return await new FileSend(socket, deadline, fd, offset, length).start();
+    return await socket.send(new SendFile(socket, fd, offset, length), deadline);
   } finally {
     if (typeof file === "string") closeSync(fd);
   }

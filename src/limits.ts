@@ -9,7 +9,7 @@ import {
 } from "./abort_signals.ts";
 import { TimeoutError } from "./errors.ts";
 import { core } from "./native.ts";
-import { delist, enlist, notParked } from "./scheduler.ts";
+import { attendDeadline, drop, enlist, expect } from "./scheduler.ts";
 
 export interface Limited {
   /** What a `TimeoutError` calls it. */
@@ -53,10 +53,11 @@ export class Limits implements AbortListener {
   }
 }
 
+const noWaiter = -1;
+
 /** A deadline in the core. It keeps nothing alive: what a fiber waits for does. */
 class DeadlineTimer {
-  waiter = notParked;
-  readonly keepsAlive = false;
+  #waiter = noWaiter;
   readonly #limits: Limits;
 
   constructor(limits: Limits) {
@@ -65,16 +66,26 @@ class DeadlineTimer {
 
   start(deadline: number): void {
     // One that has passed ends what begins now, not only in the next turn.
-    const waiter = deadline > core.now() ? core.sleep(deadline) : notParked;
-    if (waiter >= 0) enlist(this, waiter);
-    else this.#limits.expire();
+    const waiter = deadline > core.now() ? core.sleep(deadline) : noWaiter;
+    if (waiter < 0) {
+      this.#limits.expire();
+      return;
+    }
+    this.#waiter = waiter;
+    enlist(this, waiter);
+    expect(1);
+    attendDeadline();
   }
 
   stop(): void {
-    delist(this);
+    if (this.#waiter === noWaiter) return;
+    drop(this.#waiter);
+    this.#waiter = noWaiter;
+    expect(-1);
   }
 
   wake(): void {
+    this.stop();
     this.#limits.expire();
   }
 }

@@ -2,7 +2,7 @@
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { Endpoint, ListenFlags } from "./abi.ts";
-import { Acceptor, AcceptWait } from "./acceptor.ts";
+import { Acceptor } from "./acceptor.ts";
 import { addressPort, addressText } from "./addresses.ts";
 import {
   checkedDeadline,
@@ -20,7 +20,6 @@ import { current, Fiber, type Named, startFiber } from "./fiber.ts";
 import { isInstance } from "./foreign_values.ts";
 import { addressesOf, checkName, literalVersion } from "./names.ts";
 import { core } from "./native.ts";
-import { immediate } from "./parking.ts";
 import { attend, hold, unhold } from "./scheduler.ts";
 import { scopeOwner, shield } from "./scope.ts";
 import { Socket, type SocketKeeper } from "./socket.ts";
@@ -32,7 +31,7 @@ import { countDropped, defaultHandshakes, HandshakePlaces } from "./tls/handshak
 import type { TlsOptions } from "./tls/options.ts";
 import { serverSetup } from "./tls/start.ts";
 import { byteLengthOf } from "./views.ts";
-import { refusal } from "./wait.ts";
+import { immediate, refusal } from "./wait.ts";
 
 /**
  * Serves one connection. The socket is closed when it returns or throws: one whose peer takes the end of
@@ -251,7 +250,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     if (refused !== undefined) throw refused;
     const socket = this.#unclaimed.shift();
     if (socket !== undefined) return immediate(socket, "accept");
-    return new AcceptWait(this.#acceptor).startUntil(until);
+    return this.#acceptor.accept(until);
   }
 
   /**

@@ -5,10 +5,8 @@ import { Attempt } from "./attempt.ts";
 import { checkedDeadline, checkedSignal, ownOptions, rangeMistake, typeMistake } from "./checks.ts";
 import type { ErrorDetails } from "./errors.ts";
 import { core } from "./native.ts";
-import { immediate } from "./parking.ts";
-import { interrupt } from "./scheduler.ts";
 import { byteLengthOf } from "./views.ts";
-import { cancellation, Wait } from "./wait.ts";
+import { cancellation, immediate, type Operation, Wait } from "./wait.ts";
 
 /** Which addresses are wanted; 0 is both kinds. */
 export type Family = 0 | 4 | 6;
@@ -18,36 +16,23 @@ const decoder = new TextDecoder();
 /** Nearly every name's addresses find room here. */
 const textScratch = new Uint8Array(4096);
 
-class ResolveWait extends Wait<string[]> {
+/** A look-up by the core's resolver. */
+class LookUp implements Operation {
+  readonly syscall = "getaddrinfo";
   readonly #host: string;
-  /** The waiter's number once more, for it is not parked any more when it is woken. */
-  #waiter = 0;
 
   constructor(host: string) {
-    super();
     this.#host = host;
   }
 
-  override get syscall(): string {
-    return "getaddrinfo";
-  }
-
-  override details(): ErrorDetails {
+  details(): ErrorDetails {
     return { syscall: this.syscall, address: this.#host };
   }
 
-  start(family: Family, deadline: number): Promise<string[]> {
-    const cancelled = cancellation(this.syscall);
-    if (cancelled !== undefined) return Promise.reject(cancelled);
-    const name = encoder.encode(this.#host);
-    this.#waiter = core.resolve(name, byteLengthOf(name), coreFamily(family), deadline);
-    return this.park(this.#waiter);
-  }
-
-  override wake(status: number): void {
-    const addresses = status === Status.ok ? takeAddresses(this.#waiter) : [];
-    if (addresses.length > 0) this.succeed(interleaved(addresses));
-    else this.fail(this.errorOf(status === Status.ok ? Status.ENOTFOUND : status));
+  woken(wait: Wait<unknown>, status: number, waiter: number): void {
+    const addresses = status === Status.ok ? takeAddresses(waiter) : [];
+    if (addresses.length > 0) wait.succeed(interleaved(addresses));
+    else wait.interrupt(status === Status.ok ? Status.ENOTFOUND : status);
   }
 }
 
@@ -145,9 +130,14 @@ export function addressesOf(
 ): Promise<string[]> | string[] {
   const known = knownAddresses(host, family);
   if (known !== undefined) return known;
-  const wait = new ResolveWait(host);
-  const addresses = wait.start(family, deadline);
-  onWait?.(() => interrupt(wait, Status.cancelled));
+  const lookUp = new LookUp(host);
+  const cancelled = cancellation(lookUp.syscall);
+  if (cancelled !== undefined) return Promise.reject(cancelled);
+  const wait = new Wait<string[]>(lookUp);
+  const name = encoder.encode(host);
+  const waiter = core.resolve(name, byteLengthOf(name), coreFamily(family), deadline);
+  const addresses = wait.beginUnder(waiter);
+  onWait?.(() => wait.interrupt(Status.cancelled));
   return addresses;
 }
 

@@ -3,10 +3,10 @@
 import { Shared } from "./abi.ts";
 import { Fiber, fiberCounts, fibers } from "./fiber.ts";
 import { core, sharedFloat64, sharedUint32 } from "./native.ts";
-import { idleCount } from "./scheduler.ts";
-import { type Scope, ScopeWait, scopeOwner } from "./scope.ts";
+import { ownDescriptorCount, waitCounts } from "./scheduler.ts";
+import { type Scope, ScopeEnd, scopeOwner } from "./scope.ts";
 import { droppedHandshakes } from "./tls/handshake_places.ts";
-import { outside, type Wait, type WaitOwner } from "./wait.ts";
+import { outside, type WaitOwner, waitsOf } from "./wait.ts";
 import { siteOf } from "./wait_sites.ts";
 
 /** Counters of the thread's scheduler. What grows counts from the start of the thread. */
@@ -38,16 +38,16 @@ export interface Stats {
 
 export function stats(): Stats {
   const { live, started } = fiberCounts();
-  const idle = idleCount();
+  const { waiting, ended } = waitCounts();
   return {
     fibers: live,
     fibersStarted: started,
-    waiters: sharedUint32[Shared.waitersUint32]! - idle,
-    sockets: sharedUint32[Shared.socketsUint32]! - idle,
+    waiters: waiting,
+    sockets: sharedUint32[Shared.socketsUint32]! - ownDescriptorCount(),
     lingering: sharedUint32[Shared.lingeringUint32]!,
     polls: sharedFloat64[Shared.pollsFloat64]!,
     events: sharedFloat64[Shared.eventsFloat64]!,
-    wakeups: sharedFloat64[Shared.wakeupsFloat64]!,
+    wakeups: ended,
     timeouts: sharedFloat64[Shared.timeoutsFloat64]!,
     accepted: sharedFloat64[Shared.acceptedFloat64]!,
     connected: sharedFloat64[Shared.connectedFloat64]!,
@@ -78,7 +78,7 @@ export function dump(): string {
     const isShownElsewhere = owner === outside || (owner instanceof Fiber && !owner.hasEnded);
     if (!isShownElsewhere) describeTree([fiber], 0, time, lines);
   }
-  const others = describeWaits(outside.waits, time);
+  const others = describeWaits(outside, time);
   if (others !== "") lines.push(`outside of fibers: ${others}`);
   describeTree(membersBelow(outside), 1, time, lines);
   return lines.join("\n");
@@ -107,25 +107,26 @@ function describeTree(
 /** The fibers of the scopes that an owner waits for, those of the oldest scope first. */
 function membersBelow(owner: WaitOwner): Fiber<unknown>[] {
   const scopes: Scope[] = [];
-  for (let wait = owner.waits; wait !== undefined; wait = wait.next) {
-    if (wait instanceof ScopeWait) scopes.push(wait.scope);
+  for (const { operation } of waitsOf(owner)) {
+    if (operation instanceof ScopeEnd) scopes.push(operation.scope);
   }
-  return scopes.reverse().flatMap((scope) => [...scope.members()]);
+  return scopes.flatMap((scope) => [...scope.members()]);
 }
 
 function describeFiber(fiber: Fiber<unknown>, time: number): string {
   const name = `${fiber.name || "(anonymous)"} ${fiber.place}`.trimEnd();
   const state = fiber.isCancelled ? `${fiber.state}, cancelled` : fiber.state;
-  const waits = describeWaits(fiber.waits, time);
+  const waits = describeWaits(fiber, time);
   return waits === "" ? `#${fiber.id} ${name} ${state}` : `#${fiber.id} ${name} ${state}: ${waits}`;
 }
 
-function describeWaits(first: Wait<unknown> | undefined, time: number): string {
+function describeWaits(owner: WaitOwner, time: number): string {
   const waits: string[] = [];
-  for (let wait = first; wait !== undefined; wait = wait.next) {
+  for (const wait of waitsOf(owner)) {
     const place = wait.place === "" ? "" : ` ${wait.place}`;
     const seconds = Math.max(time - wait.since, 0) / 1000;
-    waits.push(`${wait.syscall}${place}, ${seconds.toFixed(3)} s ${siteOf(wait)}`.trimEnd());
+    const { syscall } = wait.operation;
+    waits.push(`${syscall}${place}, ${seconds.toFixed(3)} s ${siteOf(wait)}`.trimEnd());
   }
-  return waits.reverse().join("; ");
+  return waits.join("; ");
 }

@@ -1,22 +1,18 @@
 /** Suspending a fiber until another one says so: what synchronization primitives are built on. */
 
 import { current, type Fiber } from "./fiber.ts";
-import { ParkingWait } from "./parking.ts";
-import { admission } from "./wait.ts";
+import { admission, type Operation, Wait } from "./wait.ts";
 
-class ParkWait<T> extends ParkingWait<T> {
+/** Parked until `unpark`. */
+class Park implements Operation {
+  readonly syscall = "park";
   readonly #fiber: Fiber<unknown>;
 
   constructor(fiber: Fiber<unknown>) {
-    super();
     this.#fiber = fiber;
   }
 
-  override get syscall(): string {
-    return "park";
-  }
-
-  override forget(): void {
+  abandoned(): void {
     this.#fiber.parked = undefined;
   }
 }
@@ -36,9 +32,9 @@ export function park<T = void>(deadline?: number): Promise<T> {
   if (fiber.parked !== undefined) return Promise.reject(new Error("this fiber is parked already"));
   const until = admission("park", deadline);
   if (typeof until !== "number") return Promise.reject(until);
-  const wait = new ParkWait<T>(fiber);
-  fiber.parked = wait as ParkWait<unknown>;
-  return wait.startUntil(until);
+  const wait = new Wait<unknown>(new Park(fiber));
+  fiber.parked = wait;
+  return wait.begin(until) as Promise<T>;
 }
 
 /**

@@ -1,13 +1,13 @@
 /**
- * The two drivers of the thread's scheduler. Both do the same turn: poll the core, hand each
- * wake-up to the wait that is parked under it, run the microtasks that come of it.
+ * The two drivers of the thread's scheduler. Both take the same turn: poll the core, try what is ready,
+ * run the microtasks that come of it.
  *
  * Attached, Bun's event loop is in charge: the core's waker thread rings a bell in that loop, and the
  * bell starts a turn. Blocking, `runUntil` owns the thread and takes one turn after another.
  */
 
 import { AsyncLocalStorage } from "node:async_hooks";
-import { Shared } from "./abi.ts";
+import { Limits, Shared } from "./abi.ts";
 import {
   core,
   drainMicrotasks,
@@ -25,17 +25,24 @@ export function onTlsNotices(take: () => void): void {
   takeNotices = take;
 }
 
-/** What is parked in the core under a waiter's number. */
-export interface Parked {
-  /** The waiter, or `notParked`. */
-  waiter: number;
-  /** Whether the process stays alive for it. */
-  readonly keepsAlive: boolean;
-  /** Called once for each time that it was parked. */
-  wake(status: number): void;
+/** Is told when a socket of the core is ready. */
+export interface Subscriber {
+  readonly handle: number;
+  /** `ready` is made of `Ready` bits. Must not throw. */
+  ready(ready: number): void;
 }
 
-export const notParked = -1;
+/** Is told when a waiter of the core is woken. */
+export interface Sleeper {
+  /** Called once for each time that it was enlisted. Must not throw. */
+  wake(status: number, waiter: number): void;
+}
+
+/** Has something to do in the next turn. */
+export interface Due {
+  /** Must not throw. */
+  proceed(): void;
+}
 
 /** How long the attached driver goes on before it lets Bun's loop have a turn. */
 const turnMilliseconds = 1;
@@ -48,10 +55,10 @@ const turnMilliseconds = 1;
 const lingerMicroseconds = 500;
 
 /**
- * Wake-ups between two runs of the microtasks. Fewer cost more runs (one for each: 0.6 us a request);
- * for more, the first sockets have left the processor's cache when they are sent to.
+ * Entries of the ring between two runs of the microtasks. Fewer cost more runs (one for each: 0.6 us a
+ * request); for more, the first sockets have left the processor's cache when they are sent to.
  */
-const wakeupsPerDrain = 256;
+const entriesPerDrain = 256;
 
 /**
  * How long the blocking driver stays in one call of the core in a Worker: `terminate()` takes effect
@@ -59,12 +66,29 @@ const wakeupsPerDrain = 256;
  */
 const sliceMicroseconds = Bun.isMainThread ? -1 : 100_000;
 
-const parked: (Parked | undefined)[] = [];
+/** Calls of one turn that may succeed without waiting, over all fibers. */
+const callsPerTurn = 256;
 
+/** By the socket's slot: the lower bits of a handle. */
+const subscribers: (Subscriber | undefined)[] = [];
+const slotMask = Limits.sockets - 1;
+/** By the waiter's number. */
+const sleepers: (Sleeper | undefined)[] = [];
+/** What the next turn begins with, and what is left of what this turn began with. */
+let later: Due[] = [];
+let due: Due[] = [];
+let dueNext = 0;
+
+/** How many more calls of this turn may succeed without waiting. */
+let budget = callsPerTurn;
 /** Waits and listeners for which the process stays alive. */
 let holds = 0;
-/** Waiters that wake no fiber, each of them for a descriptor of its own. */
-let idle = 0;
+/** What may come from outside of the thread's own code, and that something waits for. */
+let expected = 0;
+/** Descriptors that are watched for the library's own sake. */
+let ownDescriptors = 0;
+/** Waits that something outside has ended. */
+let wakeups = 0;
 /** A turn is under way, or the blocking driver is. */
 let turning = false;
 /** The next turn is on Bun's queue of immediates. */
@@ -73,7 +97,7 @@ let scheduled = false;
 let armed = false;
 /** A newer instance of this module has the thread's scheduler. */
 let isReplaced = false;
-/** When a turn has last woken anything, on the monotonic clock in milliseconds. */
+/** When a turn has last found work, on the monotonic clock in milliseconds. */
 let lastWork = 0;
 
 let bell: { ref(): void; unref(): void } | undefined;
@@ -116,32 +140,53 @@ export function parkingTime(): number {
   return turning ? sharedFloat64[Shared.nowMillisecondsFloat64]! : core.now();
 }
 
-/** Parks under a waiter that a call of the core has just returned. */
-export function enlist(wait: Parked, waiter: number): void {
-  parked[waiter] = wait;
-  wait.waiter = waiter;
-  if (wait.keepsAlive) holds++;
-  if (!turning) attend();
+// -- What is told to whom
+
+/** Has `subscriber` told when its socket is ready, until the handle is given up. */
+export function subscribe(subscriber: Subscriber): void {
+  subscribers[subscriber.handle & slotMask] = subscriber;
 }
 
-/** Takes back what was parked under a waiter of `core.sleep` or `core.wait`, without a wake-up. */
-export function delist(wait: Parked): void {
-  const { waiter } = wait;
-  if (waiter === notParked) return;
-  parked[waiter] = undefined;
-  wait.waiter = notParked;
+export function unsubscribe(handle: number): void {
+  subscribers[handle & slotMask] = undefined;
+}
+
+/** Has `sleeper` told when the core wakes a waiter that a call has just returned. */
+export function enlist(sleeper: Sleeper, waiter: number): void {
+  sleepers[waiter] = sleeper;
+}
+
+/** Frees a waiter for whose wake-up nobody waits any more. */
+export function drop(waiter: number): void {
+  sleepers[waiter] = undefined;
   // In the scheduler that has taken this one's place the number is somebody else's.
   if (!isReplaced) core.drop(waiter);
-  release(wait);
 }
 
-/** Wakes a parked wait with a status, in its turn, if it was not woken before. */
-export function interrupt(wait: Parked, status: number): void {
-  if (wait.waiter === notParked || isReplaced || core.cancel(wait.waiter, status) === 0) return;
+/** Has something proceed in the next turn, in front of what the core tells then. */
+export function proceedLater(item: Due): void {
+  later.push(item);
   if (!turning) attend();
 }
 
-/** Keeps the process alive until `release` is called as often. */
+/** Draws on the turn's budget. False when it is spent: the caller proceeds in the next turn. */
+export function spend(): boolean {
+  return --budget >= 0;
+}
+
+/** Whether something may still succeed in this turn without waiting. */
+export function mayProceed(): boolean {
+  return budget > 0;
+}
+
+/** Has the budget for a call that blocks the thread, whatever fibers have spent. */
+export function renewBudget(): void {
+  budget = callsPerTurn;
+}
+
+// -- What keeps the process alive, and `block` waiting
+
+/** Keeps the process alive until `unhold` is called as often. */
 export function hold(): void {
   holds++;
   if (!turning) updateBell();
@@ -152,32 +197,54 @@ export function unhold(): void {
   if (!turning) updateBell();
 }
 
-/** Counts a waiter that wakes no fiber, from now on or no longer. */
-export function countIdle(change: 1 | -1): void {
-  idle += change;
+/** Something that comes from outside is waited for, or no longer: under `block` it can go on. */
+export function expect(change: 1 | -1): void {
+  expected += change;
 }
 
-/** Waiters and watched descriptors that are nobody's business but the library's own. */
-export function idleCount(): number {
-  return idle;
+/** A wait begins that something from outside ends: it keeps the process alive. */
+export function beginExternal(): void {
+  holds++;
+  expected++;
+  if (!turning) attend();
 }
 
-function release(wait: Parked): void {
-  if (wait.keepsAlive) unhold();
+export function endExternal(): void {
+  holds--;
+  expected--;
+  wakeups++;
+  if (!turning) updateBell();
 }
 
-/** Draws on the turn's budget. False when it is spent: the caller parks, behind all that are ready. */
-export function spend(): boolean {
-  return --sharedInt32[Shared.budgetInt32]! >= 0;
+/** A descriptor is watched from now on for the library's own sake, and shown nowhere. */
+export function countOwnDescriptor(): void {
+  ownDescriptors++;
 }
+
+export function ownDescriptorCount(): number {
+  return ownDescriptors;
+}
+
+/** Waits that something from outside can end, and how many were ended so. */
+export function waitCounts(): { waiting: number; ended: number } {
+  return { waiting: expected, ended: wakeups };
+}
+
+// -- The attached driver
 
 /** Sees to it that a turn comes for whatever was parked or woken outside of one. */
 export function attend(): void {
   if (turning || isReplaced) return;
-  if (sharedUint32[Shared.readyUint32] !== 0) schedule();
+  if (later.length > 0 || sharedUint32[Shared.readyUint32] !== 0) schedule();
   else if (!armed) arm();
-  else core.setTimer();
   updateBell();
+}
+
+/** As `attend`, when a deadline was set that may be the next one. */
+export function attendDeadline(): void {
+  if (turning || isReplaced) return;
+  if (armed) core.setTimer();
+  attend();
 }
 
 function arm(): void {
@@ -190,7 +257,7 @@ const outsideOfAll = AsyncLocalStorage.snapshot();
 function schedule(): void {
   if (scheduled) return;
   scheduled = true;
-  // Whoever runs now must not lend its asynchronous context to whatever the turn starts.
+  // Outside of the caller's asynchronous context, so that fibers of this turn do not inherit it.
   outsideOfAll(setImmediate, scheduledTurn);
 }
 
@@ -219,8 +286,8 @@ function turn(linger: number): void {
   let isIdle = false;
   try {
     for (;;) {
-      const count = linger === 0 ? core.poll(0) : core.lingeringPoll(linger);
-      if (count === 0 && sharedUint32[Shared.tlsNoticesUint32] === 0) {
+      const count = linger === 0 || later.length > 0 ? core.poll(0) : core.lingeringPoll(linger);
+      if (count === 0 && later.length === 0 && sharedUint32[Shared.tlsNoticesUint32] === 0) {
         isIdle = true;
         break;
       }
@@ -232,7 +299,7 @@ function turn(linger: number): void {
     }
   } finally {
     turning = false;
-    const hasMore = sharedUint32[Shared.readyUint32] !== 0;
+    const hasMore = later.length > 0 || sharedUint32[Shared.readyUint32] !== 0;
     // Bun's loop may be busy for long: without work of its own the scheduler goes to sleep beside it.
     const idleTime = sharedFloat64[Shared.nowMillisecondsFloat64]! - lastWork;
     const isHostsTurn =
@@ -243,14 +310,21 @@ function turn(linger: number): void {
   }
 }
 
+// -- A turn
+
 /** What is left to be read of the ring: from `ringNext` up to `ringEnd`. */
 let ringNext = 0;
 let ringEnd = 0;
 
-/** Wakes what was parked under each waiter in the ring, and runs the code that waited. */
+/** Tries what is due and what the core has told of, and runs the code that waited. */
 function dispatch(count: number): void {
-  ringNext = Shared.wakeupInt32;
+  budget = callsPerTurn;
+  ringNext = Shared.ringInt32;
   ringEnd = ringNext + 2 * count;
+  if (dueNext < due.length) due = [...due.slice(dueNext), ...later];
+  else due = later;
+  dueNext = 0;
+  later = [];
   if (sharedUint32[Shared.tlsNoticesUint32] !== 0) {
     try {
       takeNotices();
@@ -264,26 +338,45 @@ function dispatch(count: number): void {
 
 /** Code that runs between two portions may call `block`, which then goes on with the rest. */
 function dispatchRest(): void {
-  while (ringNext < ringEnd) {
-    const stop = Math.min(ringNext + 2 * wakeupsPerDrain, ringEnd);
-    // A nested call may have read the ring to its end, and another ring after it.
-    while (ringNext < stop && ringNext < ringEnd) {
-      const waiter = sharedInt32[ringNext]!;
-      const status = sharedInt32[ringNext + 1]!;
-      ringNext += 2;
-      const wait = parked[waiter];
-      if (wait === undefined) continue;
-      parked[waiter] = undefined;
-      wait.waiter = notParked;
-      if (wait.keepsAlive) holds--;
-      try {
-        wait.wake(status);
-      } catch (error) {
-        // Those behind it in the ring are woken all the same.
-        reportError(error);
-      }
+  while (dueNext < due.length || ringNext < ringEnd) {
+    for (let left = entriesPerDrain; left > 0; left--) {
+      if (dueNext < due.length) guarded(due[dueNext++]!);
+      // A nested call may have read the ring to its end, and another ring after it.
+      else if (ringNext < ringEnd) {
+        const subject = sharedInt32[ringNext]!;
+        const what = sharedInt32[ringNext + 1]!;
+        ringNext += 2;
+        tell(subject, what);
+      } else break;
     }
     drainMicrotasks();
+  }
+}
+
+/** Whatever one wake-up throws is reported, and the others are not lost by it. */
+function guarded(item: Due): void {
+  try {
+    item.proceed();
+  } catch (error) {
+    reportError(error);
+  }
+}
+
+function tell(subject: number, what: number): void {
+  try {
+    if (subject >= 0) {
+      const subscriber = subscribers[subject & slotMask];
+      // The socket may have been closed, and its slot taken again, by what was told before it.
+      if (subscriber !== undefined && subscriber.handle === subject) subscriber.ready(what);
+      return;
+    }
+    const waiter = ~subject;
+    const sleeper = sleepers[waiter];
+    if (sleeper === undefined) return;
+    sleepers[waiter] = undefined;
+    sleeper.wake(what, waiter);
+  } catch (error) {
+    reportError(error);
   }
 }
 
@@ -303,9 +396,11 @@ export function runUntil(start: () => void, done: () => boolean): boolean {
     drainMicrotasks();
     dispatchRest();
     while (!done()) {
-      if (sharedUint32[Shared.waitersUint32]! <= idle) return false;
-      // A wait that is bounded closely keeps the processor from a sleep that is dear to end.
-      dispatch(core.lingeringPoll(lingerMicroseconds) || core.poll(sliceMicroseconds));
+      if (later.length > 0) dispatch(core.poll(0));
+      // A wait that is bounded closely keeps the processor from a sleep that is slow to end.
+      else if (expected > 0)
+        dispatch(core.lingeringPoll(lingerMicroseconds) || core.poll(sliceMicroseconds));
+      else return false;
     }
     return true;
   } finally {

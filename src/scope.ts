@@ -11,8 +11,7 @@ import { checkedSpawn, Fiber, type Named, nameOf, type SpawnOptions, startFiber 
 import { isInstance } from "./foreign_values.ts";
 import { type Limited, Limits } from "./limits.ts";
 import { core } from "./native.ts";
-import { ParkingWait } from "./parking.ts";
-import { cancelledRunning, interruptAll, type Wait, type WaitOwner } from "./wait.ts";
+import { cancelAll, cancelledRunning, type Operation, Wait, type WaitOwner } from "./wait.ts";
 
 export interface ScopeOptions {
   /** Shown by `dump()` and by errors; the body function's name if not given. */
@@ -28,7 +27,7 @@ export class Scope implements Limited {
   readonly #kind: string;
   readonly #named: Named;
   /** @internal */
-  wait: ScopeWait | undefined = undefined;
+  wait: Wait<unknown> | undefined = undefined;
   /** Its fibers that have not ended, the body's included, the oldest first. */
   #first: MemberFiber<unknown> | undefined = undefined;
   #last: MemberFiber<unknown> | undefined = undefined;
@@ -90,7 +89,7 @@ export class Scope implements Limited {
    * has returned one all the same, and rejects with a `CancelledError` if not.
    */
   cancel(reason?: unknown): void {
-    interruptAll(this.becomeCancelled(reason));
+    cancelAll(this.becomeCancelled(reason));
   }
 
   /** @internal Begins the cancellation, and returns the waits that are to be interrupted by it. */
@@ -113,8 +112,8 @@ export class Scope implements Limited {
     deadline: number,
     isShielded = false,
   ): Promise<unknown> {
-    const wait = new ScopeWait(this, isShielded);
-    const ended = wait.startUntil(0);
+    const wait = new Wait<unknown>(new ScopeEnd(this, isShielded));
+    const ended = wait.begin(0);
     this.wait = wait;
     this.#body = new BodyFiber(this.#named, this);
     if (signal !== undefined || deadline !== 0) this.#limits = new Limits(this, signal, deadline);
@@ -130,7 +129,7 @@ export class Scope implements Limited {
 
   /** @internal */
   limitReached(reason: unknown, isLate: boolean): void {
-    if (!isLate) interruptAll(this.becomeCancelledFromOutside(reason));
+    if (!isLate) cancelAll(this.becomeCancelledFromOutside(reason));
     // The deadline of a scope that is being ended already ends nothing more.
     else if (!this.#isCancelled) this.fail(reason);
   }
@@ -287,26 +286,23 @@ class BodyFiber extends MemberFiber<unknown> {
   }
 }
 
-/** Waits for a scope's end, for however long that takes when its owner is cancelled. */
-export class ScopeWait extends ParkingWait<unknown> {
+/** The end of a scope, which is waited for as long as it takes, also when the fiber is cancelled. */
+export class ScopeEnd implements Operation {
   readonly scope: Scope;
   readonly #isShielded: boolean;
 
   constructor(scope: Scope, isShielded: boolean) {
-    super();
     this.scope = scope;
     this.#isShielded = isShielded;
   }
 
-  override get syscall(): string {
+  get syscall(): string {
     return this.scope.title;
   }
 
-  override forget(): void {}
-
-  override interrupt(): Wait<unknown>[] | undefined {
+  cancelled(wait: Wait<unknown>): Wait<unknown>[] | undefined {
     if (this.#isShielded) return undefined;
-    return this.scope.becomeCancelledFromOutside(this.owner.cancelReason);
+    return this.scope.becomeCancelledFromOutside(wait.owner.cancelReason);
   }
 }
 

@@ -4,11 +4,11 @@
  */
 
 import { constants } from "node:os";
-import { WaitKind } from "./abi.ts";
+import { Direction } from "./abi.ts";
 import { rangeMistake, typeMistake } from "./checks.ts";
 import { codeOf, SocketError } from "./errors.ts";
 import { core } from "./native.ts";
-import { countIdle, enlist, hold, notParked, onRetired, type Parked, unhold } from "./scheduler.ts";
+import { attend, countOwnDescriptor, enlist, onRetired, type Sleeper } from "./scheduler.ts";
 
 const signalNames = [
   "SIGHUP",
@@ -37,12 +37,8 @@ const listeners = new Map<SignalName, Set<SignalListener>>();
 const kept = new Set<SignalName>();
 
 /** The wait for what comes next. It wakes no fiber, and is shown nowhere. */
-class SignalLine implements Parked {
-  waiter = notParked;
-  readonly keepsAlive = false;
+class SignalLine implements Sleeper {
   readonly #descriptor: number;
-  /** Fibers that wait for a signal: for them the process stays alive, and `block` waits. */
-  #waits = 0;
 
   constructor(descriptor: number) {
     this.#descriptor = descriptor;
@@ -51,7 +47,7 @@ class SignalLine implements Parked {
   start(): void {
     const waiter = this.#park();
     if (waiter < 0) throw new SocketError(codeOf(-waiter), { syscall: "signal" });
-    countIdle(1);
+    countOwnDescriptor();
   }
 
   wake(): void {
@@ -64,19 +60,10 @@ class SignalLine implements Parked {
     }
   }
 
-  beginWait(): void {
-    if (++this.#waits === 1) countIdle(-1);
-    hold();
-  }
-
-  endWait(): void {
-    if (--this.#waits === 0) countIdle(1);
-    unhold();
-  }
-
   #park(): number {
-    const waiter = core.watch(this.#descriptor, WaitKind.readable, 0);
+    const waiter = core.watch(this.#descriptor, Direction.readable, 0);
     if (waiter >= 0) enlist(this, waiter);
+    attend();
     return waiter;
   }
 }
@@ -150,15 +137,6 @@ function letGo(signal: SignalName): void {
   process.off(signal, doNothing);
   // Bun takes its handler away if it is in place, which it is not while other threads listen.
   if (process.listenerCount(signal) === 0) core.forgetPreviousHandler(numberOf(signal));
-}
-
-/** A fiber waits for a signal from here on. */
-export function beginSignalWait(): void {
-  theLine().beginWait();
-}
-
-export function endSignalWait(): void {
-  theLine().endWait();
 }
 
 function numberOf(signal: SignalName): number {

@@ -1,18 +1,15 @@
 /** Waiting for the process's signals. */
 
 import { checkedDeadline } from "./checks.ts";
-import { immediate } from "./parking.ts";
 import {
-  beginSignalWait,
   checkedSignals,
-  endSignalWait,
   ignoreSignal,
   listenToSignal,
   type SignalListener,
   type SignalName,
 } from "./signal_line.ts";
-import { QueuedWait, WaitQueue } from "./sync/wait_queue.ts";
-import { refusal } from "./wait.ts";
+import { immediate, type Operation, refusal, Wait } from "./wait.ts";
+import { WaitQueue } from "./wait_queue.ts";
 
 const syscall = "signal";
 
@@ -21,7 +18,12 @@ export class Signals implements AsyncIterable<SignalName>, Disposable, SignalLis
   readonly names: readonly SignalName[];
   /** Those that have come and that nobody has heard of, in the order in which they came first. */
   readonly #unheard = new Set<SignalName>();
-  readonly #waiting = new WaitQueue<NextWait>();
+  readonly #waiting = new WaitQueue<SignalName | null>();
+  readonly #next: Operation = {
+    syscall,
+    isExternal: true,
+    place: () => this.names.join(" "),
+  };
   #isClosed = false;
 
   /** @internal They come from `signals`. */
@@ -55,7 +57,7 @@ export class Signals implements AsyncIterable<SignalName>, Disposable, SignalLis
       return await immediate(name, syscall);
     }
     if (this.#isClosed) return await immediate(null, syscall);
-    return await new NextWait(this.names, this.#waiting).enqueue(until);
+    return await new Wait<SignalName | null>(this.#next).begin(until, this.#waiting);
   }
 
   /** The signals as they come, until it is closed. */
@@ -81,38 +83,6 @@ export class Signals implements AsyncIterable<SignalName>, Disposable, SignalLis
     const wait = this.#waiting.shift();
     if (wait === undefined) this.#unheard.add(signal);
     else wait.finish(signal);
-  }
-}
-
-class NextWait extends QueuedWait<SignalName | null> {
-  readonly #names: readonly SignalName[];
-
-  constructor(names: readonly SignalName[], queue: WaitQueue<NextWait>) {
-    super(queue);
-    this.#names = names;
-  }
-
-  override get syscall(): string {
-    return syscall;
-  }
-
-  override get place(): string {
-    return this.#names.join(" ");
-  }
-
-  override begin(): Promise<SignalName | null> {
-    beginSignalWait();
-    return super.begin();
-  }
-
-  override finish(signal: SignalName | null): void {
-    endSignalWait();
-    super.finish(signal);
-  }
-
-  override forget(): void {
-    endSignalWait();
-    super.forget();
   }
 }
 

@@ -3,23 +3,16 @@
 import { Status } from "./abi.ts";
 import { checkedDeadline, rangeMistake, typeMistake } from "./checks.ts";
 import { core } from "./native.ts";
-import { cancellation, StatusWait } from "./wait.ts";
+import { cancellation, nextTurn, type Operation, Wait } from "./wait.ts";
 
-class SleepWait extends StatusWait {
-  override get syscall(): string {
-    return "sleep";
-  }
-
-  override wake(status: number): void {
-    super.wake(status === Status.timedOut ? Status.ok : status);
-  }
-}
-
-class YieldWait extends StatusWait {
-  override get syscall(): string {
-    return "yield";
-  }
-}
+const sleeping: Operation = {
+  syscall: "sleep",
+  isExternal: true,
+  woken(wait, status) {
+    if (status === Status.timedOut) wait.succeed(undefined);
+    else wait.interrupt(status);
+  },
+};
 
 /**
  * Suspends for so many milliseconds.
@@ -46,12 +39,12 @@ export function sleepUntil(deadline: number): Promise<void> {
 }
 
 function pause(deadline: number): Promise<void> {
-  return cancelledOr("sleep") ?? new SleepWait().park(core.sleep(deadline));
+  return cancelledOr(sleeping.syscall) ?? new Wait<void>(sleeping).begin(deadline);
 }
 
 /** Lets everything else that is ready run first: the other fibers, and Bun's own events. */
 export function yieldNow(): Promise<void> {
-  return cancelledOr("yield") ?? new YieldWait().park(core.yield());
+  return cancelledOr("yield") ?? nextTurn(undefined, "yield");
 }
 
 function cancelledOr(syscall: string): Promise<never> | undefined {

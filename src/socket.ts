@@ -1,6 +1,6 @@
 /** Connected stream sockets. */
 
-import { Endpoint, Status } from "./abi.ts";
+import { Endpoint, Limits, Ready, Status } from "./abi.ts";
 import { addressPort, addressText } from "./addresses.ts";
 import { readBlocking, writeBlocking } from "./blocking_transfers.ts";
 import { bytesOf, emptyBuffer, isList, Parts, viewOf, type WriteData } from "./buffers.ts";
@@ -8,25 +8,26 @@ import { checkedDeadline, checkedInteger, typeMistake } from "./checks.ts";
 import { codeOf, SocketError } from "./errors.ts";
 import { checkedFileRequest, type SendFileOptions, sendFile } from "./files.ts";
 import { checkedKeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
+import { blocked, Lane, type Transfer } from "./lane.ts";
 import { core } from "./native.ts";
-import { immediate } from "./parking.ts";
-import { attend } from "./scheduler.ts";
+import { attend, mayProceed, type Subscriber, spend, subscribe, unsubscribe } from "./scheduler.ts";
 import { checkSocket, socketFailure } from "./socket_failures.ts";
 import type { TlsContext } from "./tls/context.ts";
 import { TlsInfo } from "./tls/info.ts";
 import { stopTelling, takeTlsNotices } from "./tls/notices.ts";
 import { type StartTlsOptions, startTls } from "./tls/start.ts";
 import {
-  BytesSend,
-  chunkBytes,
-  chunkScratch,
-  NextWait,
-  ReadWait,
-  ShutdownWait,
-  takeChunk,
-  VectorSend,
+  Next,
+  Read,
+  receive,
+  receiveChunk,
+  type Send,
+  SendBytes,
+  SendVector,
+  Shutdown,
 } from "./transfers.ts";
 import { byteLengthOf, isDetached } from "./views.ts";
+import { immediate } from "./wait.ts";
 
 /** Told when a socket is closed, whoever closes it. */
 export interface SocketKeeper {
@@ -46,9 +47,14 @@ const textScratch = new Uint8Array(textScratchBytes);
  * clock of `now()`; 0 or none means never. A function that returns a promise never throws by itself:
  * a caller's mistake rejects the promise, before anything happens.
  */
-export class Socket implements Disposable, AsyncDisposable, AsyncIterable<Uint8Array<ArrayBuffer>> {
+export class Socket
+  implements Disposable, AsyncDisposable, AsyncIterable<Uint8Array<ArrayBuffer>>, Subscriber
+{
   #handle: number;
   #keeper: SocketKeeper | undefined;
+  /** What waits to be received, and to be sent; made when something has to wait. */
+  #reads: Lane | undefined = undefined;
+  #writes: Lane | undefined = undefined;
   #bytesRead = 0;
   #bytesWritten = 0;
   #eof = false;
@@ -65,6 +71,7 @@ export class Socket implements Disposable, AsyncDisposable, AsyncIterable<Uint8A
     this.#handle = handle;
     this.#keeper = keeper;
     this.#isAccepted = keeper !== undefined;
+    subscribe(this);
   }
 
   /**
@@ -82,6 +89,22 @@ export class Socket implements Disposable, AsyncDisposable, AsyncIterable<Uint8A
   /** @internal */
   get handle(): number {
     return this.#handle;
+  }
+
+  /** @internal The core tells what can go on. */
+  ready(ready: number): void {
+    if (ready & Ready.readable) this.#reads?.proceed();
+    if (ready & Ready.writable) this.#writes?.proceed();
+  }
+
+  /** @internal Whether a read waits. */
+  get isReading(): boolean {
+    return this.#reads?.first !== undefined;
+  }
+
+  /** @internal Whether a write, or the end of the stream, waits. */
+  get isWriting(): boolean {
+    return this.#writes?.first !== undefined;
   }
 
   /** Whether `close` or `reset` was called, here or by the listener. */
@@ -209,10 +232,15 @@ export class Socket implements Disposable, AsyncDisposable, AsyncIterable<Uint8A
     } catch (error) {
       return Promise.reject(error);
     }
-    const count = core.receive(this.#handle, bytes, 0, length, 0);
-    if (count >= 0) return Promise.resolve(this.received(count));
-    if (-count === Status.wouldBlock) return new ReadWait(this, until, bytes).start();
-    return Promise.reject(socketFailure(this, -count, "read"));
+    if (this.isReading || !mayProceed()) return this.#receive(new Read(this, bytes), until);
+    try {
+      const count = receive(this, bytes);
+      if (count === blocked) return this.#receive(new Read(this, bytes), until);
+      spend();
+      return Promise.resolve(count);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**
@@ -229,6 +257,7 @@ export class Socket implements Disposable, AsyncDisposable, AsyncIterable<Uint8A
     const length = byteLengthOf(bytes);
     if (length === 0) throw emptyBuffer(bytes);
     const handle = this.#openHandle("read");
+    if (this.isReading) return undefined;
     const count = core.tryReceive(handle, bytes, length);
     if (count >= 0) return this.received(count);
     if (-count === Status.wouldBlock) return undefined;
@@ -248,10 +277,21 @@ export class Socket implements Disposable, AsyncDisposable, AsyncIterable<Uint8A
     } catch (error) {
       return Promise.reject(error);
     }
-    const count = core.receive(this.#handle, chunkScratch, 0, chunkBytes, 0);
-    if (count >= 0) return Promise.resolve(takeChunk(this, count));
-    if (-count === Status.wouldBlock) return new NextWait(this, until).start();
-    return Promise.reject(socketFailure(this, -count, "read"));
+    if (this.isReading || !mayProceed()) return this.#receive(new Next(this), until);
+    try {
+      const chunk = receiveChunk(this);
+      if (chunk === blocked) return this.#receive(new Next(this), until);
+      spend();
+      return Promise.resolve(chunk);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Queues a read that was attempted in vain, or for which it is not the time yet. */
+  #receive<T>(transfer: Transfer<T>, deadline: number): Promise<T> {
+    this.#reads ??= new Lane();
+    return this.#reads.park(transfer, deadline, !mayProceed());
   }
 
   /** The chunks of the stream up to its end. Leaving the loop early does not close the socket. */
@@ -284,7 +324,7 @@ export class Socket implements Disposable, AsyncDisposable, AsyncIterable<Uint8A
       if (!isList(data)) return this.#writeBytes(bytesOf(data), until);
       const parts = new Parts().collect(data);
       if (parts.views.length === 0) return immediate(0, "write");
-      return new VectorSend(this, until, parts).start();
+      return this.send(new SendVector(this, parts), until);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -296,12 +336,40 @@ export class Socket implements Disposable, AsyncDisposable, AsyncIterable<Uint8A
       if (isDetached(bytes)) throw typeMistake("write: the buffer is detached");
       return immediate(0, "write");
     }
-    const count = core.send(this.#handle, bytes, 0, length, 0);
-    if (count === length) {
-      this.#bytesWritten += count;
-      return Promise.resolve(count);
+    if (!this.isWriting && mayProceed()) {
+      const count = core.send(this.#handle, bytes, 0, length);
+      if (count === length) return Promise.resolve(this.#sentWhole(count));
+      return this.#sendRest(bytes, length, count, deadline);
     }
-    return new BytesSend(this, deadline, bytes, length, false).goOn(count);
+    return this.send(new SendBytes(this, bytes, length), deadline);
+  }
+
+  /** Queues the rest of a run of bytes after a first attempt. */
+  #sendRest(bytes: Uint8Array, length: number, count: number, deadline: number): Promise<number> {
+    if (count < 0 && -count !== Status.wouldBlock) {
+      return Promise.reject(socketFailure(this, -count, "write", 0));
+    }
+    const transfer = new SendBytes(this, bytes, length);
+    if (count >= 0) transfer.begun(count);
+    // It has had its share of this turn.
+    if (count >= Limits.transferBytes) return this.#writing.park(transfer, deadline, true);
+    return this.send(transfer, deadline);
+  }
+
+  #sentWhole(count: number): number {
+    spend();
+    this.#bytesWritten += count;
+    return count;
+  }
+
+  /** @internal Sends what is more than a run of bytes. */
+  send(transfer: Send, deadline: number): Promise<number> {
+    return this.#writing.run(transfer, deadline);
+  }
+
+  get #writing(): Lane {
+    this.#writes ??= new Lane();
+    return this.#writes;
   }
 
   #writeText(text: string, deadline: number): Promise<number> {
@@ -309,12 +377,13 @@ export class Socket implements Disposable, AsyncDisposable, AsyncIterable<Uint8A
     if (text.length * 3 > textScratchBytes) return this.#writeBytes(encoder.encode(text), deadline);
     if (text.length === 0) return immediate(0, "write");
     const { written } = encoder.encodeInto(text, textScratch);
-    const count = core.send(this.#handle, textScratch, 0, written, 0);
-    if (count === written) {
-      this.#bytesWritten += count;
-      return Promise.resolve(count);
+    let count = -Status.wouldBlock;
+    if (!this.isWriting && mayProceed()) {
+      count = core.send(this.#handle, textScratch, 0, written);
+      if (count === written) return Promise.resolve(this.#sentWhole(count));
     }
-    return new BytesSend(this, deadline, textScratch, written, true).goOn(count);
+    // The scratch is used for other texts before the rest is sent.
+    return this.#sendRest(textScratch.slice(0, written), written, count, deadline);
   }
 
   /**
@@ -347,6 +416,7 @@ export class Socket implements Disposable, AsyncDisposable, AsyncIterable<Uint8A
     const begin = startTls(this, options);
     checkSocket(this, "handshake", until);
     if (this.#isSecure) throw socketFailure(this, Status.EISCONN, "handshake");
+    if (this.isReading || this.isWriting) throw socketFailure(this, Status.EBUSY, "handshake");
     await begin(until);
   }
 
@@ -375,10 +445,7 @@ export class Socket implements Disposable, AsyncDisposable, AsyncIterable<Uint8A
     } catch (error) {
       return Promise.reject(error);
     }
-    const status = -core.shutdown(this.#handle, 0);
-    if (status === 0) return Promise.resolve();
-    if (status === Status.wouldBlock) return new ShutdownWait(this, until).start();
-    return Promise.reject(socketFailure(this, status, "shutdown"));
+    return this.#writing.run(new Shutdown(this), until);
   }
 
   /**
@@ -405,7 +472,10 @@ export class Socket implements Disposable, AsyncDisposable, AsyncIterable<Uint8A
     stopTelling(handle);
     // Telling may have closed it.
     if (this.closed) return;
+    this.#reads?.close();
+    this.#writes?.close();
     this.#handle = closedHandle;
+    unsubscribe(handle);
     call(handle);
     this.#keeper?.socketClosed(this);
     this.#keeper = undefined;

@@ -1,6 +1,6 @@
 /**
- * Waits: what `await` stands for in plait. A wait belongs to the fiber that made it, is parked in
- * the core under a waiter, and settles its promise once.
+ * Waits: what `await` stands for in plait. A wait belongs to the fiber that made it, stands in a queue or
+ * under a waiter of the core, and settles its promise once.
  */
 
 import { AsyncLocalStorage } from "node:async_hooks";
@@ -16,13 +16,24 @@ import {
   TimeoutError,
 } from "./errors.ts";
 import { core } from "./native.ts";
-import { enlist, interrupt, notParked, type Parked, parkingTime } from "./scheduler.ts";
+import {
+  attendDeadline,
+  beginExternal,
+  drop,
+  endExternal,
+  enlist,
+  parkingTime,
+  proceedLater,
+  type Sleeper,
+  spend,
+} from "./scheduler.ts";
+import type { WaitQueue } from "./wait_queue.ts";
 import { addSite, keepSite, keepsSites } from "./wait_sites.ts";
 
 /** What waits belong to: a fiber, or whatever runs outside of all fibers. */
 export interface WaitOwner {
-  /** The first of its waits; more than one at a time is `Promise.all` within a fiber. */
-  waits: Wait<unknown> | undefined;
+  /** Its waits; more than one at a time is `Promise.all` within a fiber. */
+  waits: Wait<unknown> | Set<Wait<unknown>> | undefined;
   readonly isCancelled: boolean;
   readonly cancelReason: unknown;
   readonly hasEnded: boolean;
@@ -47,18 +58,13 @@ export function countCancelled(change: 1 | -1): void {
 }
 
 /**
- * A cancellation is over when its fiber has ended: what still runs in the fiber's asynchronous context, such
- * as a timer of Bun's that it has set, is no part of it any more.
+ * The running fiber, if it is being cancelled. A cancellation is over when its fiber has ended: what still
+ * runs in the fiber's asynchronous context, such as a timer of Bun's that it has set, is no part of it.
  */
-export function isBeingCancelled(owner: WaitOwner): boolean {
-  return owner.isCancelled && !owner.hasEnded;
-}
-
-/** The running fiber, if it is being cancelled. */
 export function cancelledRunning(): WaitOwner | undefined {
   if (cancelledOwners === 0) return undefined;
   const owner = running.getStore();
-  return owner !== undefined && isBeingCancelled(owner) ? owner : undefined;
+  return owner?.isCancelled && !owner.hasEnded ? owner : undefined;
 }
 
 /** The error that every wait of the running fiber fails with, if it is being cancelled. */
@@ -88,6 +94,26 @@ export function admission(syscall: string, deadline: number | undefined): number
   }
 }
 
+/** What is waited for: how errors and `dump` name it, and what an end before its time means. */
+export interface Operation {
+  /** The call that waits. */
+  readonly syscall: string;
+  /** Whether something outside of the thread's own code ends the wait: then it keeps the process alive. */
+  readonly isExternal?: boolean;
+  /** What is known of the other end, for errors and `dump`. */
+  details?(): ErrorDetails;
+  /** The other end, as `dump` shows it, if `details` does not tell. */
+  place?(): string;
+  /** The error that a status stands for, if it is another one than for all operations. */
+  errorOf?(status: number): Error | undefined;
+  /** The core has woken the wait; without this the status is one that it fails with. */
+  woken?(wait: Wait<unknown>, status: number, waiter: number): void;
+  /** The wait's fiber is cancelled; without this it fails at once. Returns waits to be cancelled in its place. */
+  cancelled?(wait: Wait<unknown>): Wait<unknown>[] | undefined;
+  /** The wait has failed before the operation was done, and has left its queue. */
+  abandoned?(): void;
+}
+
 let captured: (value: unknown) => void;
 // One function for all promises, and no `reject` of its own for any: a wait that fails resolves to a
 // rejected promise, which costs two microtasks then and 64 bytes less for every parked wait.
@@ -95,142 +121,226 @@ const capture = (resolve: (value: unknown) => void): void => {
   captured = resolve;
 };
 
-export abstract class Wait<T> implements Parked {
-  waiter = notParked;
-  owner: WaitOwner = outside;
-  /** The owner's next wait. */
-  next: Wait<unknown> | undefined = undefined;
-  /** The one before it, whose `next` it is. */
-  previous: Wait<unknown> | undefined = undefined;
-  /** When it was parked first, on the monotonic clock in milliseconds. */
-  since = 0;
-  #settle: ((value: T | PromiseLike<T>) => void) | undefined = undefined;
+const noWaiter = -1;
 
-  get keepsAlive(): boolean {
-    return true;
+export class Wait<T> implements Sleeper {
+  readonly operation: Operation;
+  owner: WaitOwner = outside;
+  /** The queue that it stands in, and its neighbours there; both belong to the queue. */
+  queue: WaitQueue | undefined = undefined;
+  before: Wait<unknown> | undefined = undefined;
+  after: Wait<unknown> | undefined = undefined;
+  /** When it began, on the monotonic clock in milliseconds. */
+  since = 0;
+  /** The waiter of the core that can end it. */
+  #waiter = noWaiter;
+  #settle: ((value: unknown) => void) | undefined = undefined;
+
+  constructor(operation: Operation) {
+    this.operation = operation;
   }
 
-  /** The call that waits, as errors and `dump` name it. */
-  abstract get syscall(): string;
-  /** What is known of the other end, for errors and `dump`. */
+  /** Whether it has not been settled yet, by success or by failure. */
+  get isOpen(): boolean {
+    return this.#settle !== undefined;
+  }
+
+  /** What is known of the other end. */
   details(): ErrorDetails {
-    return { syscall: this.syscall };
+    return this.operation.details?.() ?? { syscall: this.operation.syscall };
   }
 
   /** The other end, as `dump` shows it. */
   get place(): string {
+    if (this.operation.place !== undefined) return this.operation.place();
     const details = this.details();
     const address = detail(details, "address");
     return address ? endpoint(address, detail(details, "port")) : "";
   }
 
-  abstract wake(status: number): void;
-
-  /** Whether it is over: what ends a wait that is over changes nothing. */
-  get isSettled(): boolean {
-    return this.#settle === undefined;
+  /** Begins to wait, in a queue if it has one. A deadline of 0 never comes. */
+  begin(deadline: number, queue?: WaitQueue): Promise<T> {
+    if (deadline === 0) return this.#open(queue);
+    const waiter = core.sleep(deadline);
+    return this.beginUnder(waiter, queue);
   }
 
-  /** Its owner is cancelled. Returns waits, if any, that are to be interrupted in its place. */
-  interrupt(): Wait<unknown>[] | undefined {
-    interrupt(this, Status.cancelled);
-    return undefined;
-  }
-
-  /** Parks for the first time. The waiter may be a negated status instead: the call has failed. */
-  park(waiter: number): Promise<T> {
-    if (waiter < 0) return Promise.reject(this.errorOf(-waiter));
-    const promise = this.begin();
+  /** Begins to wait under a waiter of the core, or fails if that is a negated status. */
+  beginUnder(waiter: number, queue?: WaitQueue): Promise<T> {
+    if (waiter < 0) {
+      this.operation.abandoned?.();
+      return Promise.reject(this.errorOf(-waiter));
+    }
+    this.#waiter = waiter;
     enlist(this, waiter);
+    const promise = this.#open(queue);
+    attendDeadline();
     return promise;
   }
 
-  /** Parks once more, for what was woken for was not enough. */
-  parkAgain(waiter: number): void {
-    if (waiter < 0) {
-      this.fail(this.errorOf(-waiter));
-      return;
-    }
-    enlist(this, waiter);
-    // A cancellation that came when it was woken already has found nothing to interrupt.
-    if (isBeingCancelled(this.owner)) interrupt(this, Status.cancelled);
-  }
-
-  /** Makes the promise and joins the owner's waits. */
-  begin(): Promise<T> {
+  #open(queue: WaitQueue | undefined): Promise<T> {
     const promise = new Promise<unknown>(capture) as Promise<T>;
-    this.#settle = captured as (value: T | PromiseLike<T>) => void;
+    this.#settle = captured;
     const owner = running.getStore() ?? outside;
     this.owner = owner;
     const { waits } = owner;
-    if (waits !== undefined) waits.previous = this as Wait<unknown>;
-    this.next = waits;
-    owner.waits = this as Wait<unknown>;
+    if (waits === undefined) owner.waits = this;
+    else if (waits instanceof Set) waits.add(this);
+    else owner.waits = new Set([waits, this]);
+    queue?.push(this);
     this.since = parkingTime();
+    if (this.#isExternal) beginExternal();
     if (keepsSites) keepSite(this);
     return promise;
   }
 
-  succeed(value: T): void {
+  get #isExternal(): boolean {
+    return this.#waiter !== noWaiter || this.operation.isExternal === true;
+  }
+
+  /** Ends the wait in whichever way: it leaves everything that could end it once more. */
+  #close(): ((value: unknown) => void) | undefined {
     const settle = this.#settle;
-    if (settle === undefined) return;
+    if (settle === undefined) return undefined;
     this.#settle = undefined;
-    this.#leave();
+    if (this.#isExternal) endExternal();
+    if (this.#waiter !== noWaiter) {
+      drop(this.#waiter);
+      this.#waiter = noWaiter;
+    }
+    this.queue?.remove(this);
+    return settle;
+  }
+
+  #leaveOwner(): void {
+    const { owner } = this;
+    const { waits } = owner;
+    if (waits === this) owner.waits = undefined;
+    else if (waits instanceof Set && waits.delete(this) && waits.size === 0) {
+      owner.waits = undefined;
+    }
+  }
+
+  /** Ends with a value, in this turn. Does nothing when it has ended. */
+  succeed(value: T | PromiseLike<T>): void {
+    const settle = this.#close();
+    if (settle === undefined) return;
+    this.#leaveOwner();
     settle(value);
   }
 
-  fail(error: unknown): void {
-    const settle = this.#settle;
+  /**
+   * Ends with a value as `succeed` does, but draws on the turn's budget: fibers that wake each other must
+   * let the sockets have their turn. From here on nothing else can end it.
+   */
+  finish(value: T | PromiseLike<T>): void {
+    const settle = this.#close();
     if (settle === undefined) return;
-    this.#settle = undefined;
-    this.#leave();
+    const deliver = (): void => {
+      this.#leaveOwner();
+      settle(value);
+    };
+    if (spend()) deliver();
+    else proceedLater({ proceed: deliver });
+  }
+
+  /** Ends with an error. Does nothing when it has ended. */
+  fail(error: unknown): void {
+    const settle = this.#abandon();
+    if (settle !== undefined) this.#reject(settle, error);
+  }
+
+  /** Ends with the error of a status. */
+  interrupt(status: number): void {
+    const settle = this.#abandon();
+    // Made only now: a reason whose words are asked for may be code of the program's.
+    if (settle !== undefined) this.#reject(settle, this.errorOf(status));
+  }
+
+  #abandon(): ((value: unknown) => void) | undefined {
+    const settle = this.#close();
+    if (settle === undefined) return undefined;
+    this.#leaveOwner();
+    this.operation.abandoned?.();
+    return settle;
+  }
+
+  #reject(settle: (value: unknown) => void, error: unknown): void {
     if (keepsSites) addSite(error, this);
     settle(Promise.reject(error));
   }
 
+  /** As `finish`, for an error. */
+  finishWithError(error: unknown): void {
+    if (!this.isOpen) return;
+    const rejection = Promise.reject(error);
+    // It may be a turn until somebody hears of it.
+    rejection.catch(ignore);
+    this.finish(rejection);
+  }
+
+  /** Its fiber is cancelled. Returns waits that are to be cancelled in its place, if any. */
+  cancel(): Wait<unknown>[] | undefined {
+    if (!this.isOpen) return undefined;
+    if (this.operation.cancelled !== undefined) return this.operation.cancelled(this);
+    this.interrupt(Status.cancelled);
+    return undefined;
+  }
+
+  /** The core has woken it: its deadline has passed, or what it asked the core for is there. */
+  wake(status: number, waiter: number): void {
+    if (this.operation.woken === undefined) this.interrupt(status);
+    else this.operation.woken(this, status, waiter);
+  }
+
   /** The error that a status of the core stands for. */
   errorOf(status: number): Error {
+    const special = this.operation.errorOf?.(status);
+    if (special !== undefined) return special;
     const details = this.details();
     if (status === Status.timedOut) return new TimeoutError(details);
     if (status === Status.cancelled) return new CancelledError(this.owner.cancelReason, details);
     return new SocketError(codeOf(status), details);
   }
-
-  #leave(): void {
-    const { owner, next, previous } = this;
-    if (previous !== undefined) previous.next = next;
-    else if (owner.waits === this) owner.waits = next;
-    if (next !== undefined) next.previous = previous;
-    this.next = undefined;
-    this.previous = undefined;
-  }
 }
 
-/** The waits of an owner, the newest first. */
-export function waitsOf(owner: WaitOwner): Wait<unknown>[] {
-  const waits: Wait<unknown>[] = [];
-  for (let wait = owner.waits; wait !== undefined; wait = wait.next) waits.push(wait);
-  return waits;
-}
+function ignore(): void {}
 
 /**
- * Interrupts waits, in their order. That runs code of the program's, which may end those that are still to
+ * Cancels waits, in their order. That runs code of the program's, which may end those that are still to
  * come. Scopes in scopes may be deeper than the stack.
  */
-export function interruptAll(waits: readonly Wait<unknown>[]): void {
+export function cancelAll(waits: readonly Wait<unknown>[]): void {
   const remaining = waits.toReversed();
   for (let wait = remaining.pop(); wait !== undefined; wait = remaining.pop()) {
-    if (wait.isSettled) continue;
-    const further = wait.interrupt();
+    const further = wait.cancel();
     if (further === undefined) continue;
     for (let next = further.pop(); next !== undefined; next = further.pop()) remaining.push(next);
   }
 }
 
-/** Waits for nothing but a status: `ok`, or an error. */
-export abstract class StatusWait extends Wait<void> {
-  override wake(status: number): void {
-    if (status === Status.ok) this.succeed();
-    else this.fail(this.errorOf(status));
+/** The waits of an owner, the oldest first. */
+export function waitsOf(owner: WaitOwner): Wait<unknown>[] {
+  const { waits } = owner;
+  if (waits === undefined) return [];
+  return waits instanceof Set ? [...waits] : [waits];
+}
+
+/** Waits for the next turn, with a result that is known already: nothing can interrupt it. */
+export function nextTurn<T>(result: T | Promise<T>, syscall: string): Promise<T> {
+  const wait = new Wait<T>({ syscall, isExternal: true, cancelled: () => undefined });
+  const settled = wait.begin(0);
+  proceedLater({ proceed: () => wait.succeed(result) });
+  return settled;
+}
+
+/** What a call returns that has nothing to wait for: it draws on the turn's budget all the same. */
+export function immediate<T>(result: T | Promise<T>, syscall: string): Promise<T> {
+  if (!spend()) return nextTurn(result, syscall);
+  try {
+    return Promise.resolve(result);
+  } catch (error) {
+    // A promise of the program's own, in a channel for example, whose `constructor` has thrown.
+    return Promise.reject(error);
   }
 }

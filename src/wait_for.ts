@@ -2,34 +2,11 @@
 
 import { checkedDeadline, typeMistake } from "./checks.ts";
 import { follow, isInstance } from "./foreign_values.ts";
-import { ParkingWait } from "./parking.ts";
-import { refusal } from "./wait.ts";
+import { type Operation, refusal, Wait } from "./wait.ts";
 
 const syscall = "promise";
 
-class PromiseWait<T> extends ParkingWait<T> {
-  #isForgotten = false;
-
-  override get syscall(): string {
-    return syscall;
-  }
-
-  override forget(): void {
-    this.#isForgotten = true;
-  }
-
-  follow(promise: PromiseLike<T>): void {
-    follow(
-      promise,
-      (value) => {
-        if (!this.#isForgotten) this.finish(value);
-      },
-      (error) => {
-        if (!this.#isForgotten) this.finishWithError(error);
-      },
-    );
-  }
-}
+const following: Operation = { syscall };
 
 /**
  * Waits for a promise that is not plait's, such as one of `fetch`, as for anything else: the fiber's
@@ -52,9 +29,13 @@ export async function waitFor<T>(promise: PromiseLike<T>, deadline?: number): Pr
     if (isInstance(promise, Promise)) follow(promise, ignore, ignore);
     throw refused;
   }
-  const wait = new PromiseWait<T>();
-  const settled = wait.startUntil(until);
-  wait.follow(promise);
+  const wait = new Wait<unknown>(following);
+  const settled = wait.begin(until) as Promise<T>;
+  follow(
+    promise,
+    (value) => wait.finish(value),
+    (error) => wait.finishWithError(error),
+  );
   return await settled;
 }
 

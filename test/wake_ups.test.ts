@@ -103,11 +103,9 @@ describe.each(["await run();", "block(run);"])("a wake-up that throws (%s)", (st
     const folder = join(import.meta.dir, "..", "src");
     const { stdout, stderr } = await runProgram(`
       import { core } from ${JSON.stringify(join(folder, "native.ts"))};
-      import { enlist, notParked } from ${JSON.stringify(join(folder, "scheduler.ts"))};
+      import { enlist } from ${JSON.stringify(join(folder, "scheduler.ts"))};
       process.on("uncaughtException", ({ message }) => console.log("uncaught:", message));
       const broken = {
-        waiter: notParked,
-        keepsAlive: true,
         wake() {
           throw new Error("broken");
         },

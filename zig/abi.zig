@@ -97,23 +97,16 @@ pub fn result(status: ?Status) i32 {
     return if (status) |failure| failure.code() else 0;
 }
 
-/// What a waiter waits for.
-pub const WaitKind = enum(i32) {
-    /// Data, an end of stream or an error to be received, or a connection to be accepted.
-    readable,
-    /// Room to send, or the end of a connection attempt.
-    writable,
-    /// Nothing but its deadline.
-    sleep,
-    /// Its next turn, behind all that are ready now.
-    yield,
-    /// A host name's addresses.
-    resolve,
-    /// A closed socket's last bytes; internal to the core.
-    linger,
-    /// The end of a TLS handshake, or its pause for the choice of a context.
-    handshake,
+/// What a socket is ready for, as `poll` reports it: bits that are added up.
+pub const Ready = struct {
+    /// Data, an end of stream or an error can be received, or a connection accepted.
+    pub const readable: u32 = 1;
+    /// There is room to send, or an attempt to connect has ended.
+    pub const writable: u32 = 2;
 };
+
+/// The two directions of a socket or of a descriptor.
+pub const Direction = enum(i32) { readable, writable };
 
 /// The two ends of a connection, for `address`.
 pub const Endpoint = enum(i32) { local, remote };
@@ -128,13 +121,6 @@ pub const ListenFlags = struct {
     pub const ipv6_only: u32 = 2;
     /// Bind and do not listen: the port is taken, and no connection comes.
     pub const reserve: u32 = 4;
-};
-
-/// What `socketFlags` answers, added up.
-pub const SocketFlags = struct {
-    /// The peer will send no more, or the connection has failed.
-    pub const end_of_stream: u32 = 1;
-    pub const connecting: u32 = 2;
 };
 
 /// What `tlsText` tells of a TLS connection.
@@ -178,10 +164,9 @@ pub const Limits = struct {
     pub const sockets: u32 = 1 << 20;
     pub const waiters: u32 = 1 << 22;
     pub const tls_contexts: u32 = 1 << 16;
-    /// Wake-ups that one `poll` delivers; the rest stay in the queue for the next one.
-    pub const wakeups_per_poll: u32 = 1024;
-    /// Calls of one scheduler turn that may succeed without waiting, over all fibers.
-    pub const budget_per_poll: i32 = 256;
+    /// Sockets, and waiters, that one `poll` reports; the rest stay in their queues for the next one.
+    pub const sockets_per_poll: u32 = 1024;
+    pub const waiters_per_poll: u32 = 1024;
     /// Buffers that one `sendVector` takes; the least IOV_MAX that systems have in use.
     pub const vector_length: u32 = 1024;
     /// Bytes of the longest text that `address` writes: a Unix path of 108 bytes.
@@ -196,9 +181,7 @@ pub const Limits = struct {
 pub const Shared = extern struct {
     /// The monotonic clock at the last `poll`, in milliseconds.
     now_milliseconds: f64 = 0,
-    /// How much of the turn's budget is left. Both sides draw on it.
-    budget: i32 = Limits.budget_per_poll,
-    /// Waiters that are woken and not yet delivered.
+    /// Sockets that are ready and waiters that are woken, and not yet reported.
     ready: u32 = 0,
     /// Waiters of callers, woken or not.
     waiters: u32 = 0,
@@ -221,6 +204,7 @@ pub const Shared = extern struct {
     connected: f64 = 0,
     bytes_received: f64 = 0,
     bytes_sent: f64 = 0,
-    /// Pairs of a waiter and its status, written by `poll`.
-    wakeup: [Limits.wakeups_per_poll * 2]i32 = @splat(0),
+    /// Pairs that `poll` writes: a socket's handle and what it is ready for (`Ready`), or a waiter's number
+    /// with all bits inverted, so that it is negative, and its `Status`.
+    ring: [2 * (Limits.sockets_per_poll + Limits.waiters_per_poll)]i32 = @splat(0),
 };

@@ -26,10 +26,11 @@ pub const module = std.fmt.comptimePrint(
 const body = blk: {
     @setEvalBranchQuota(1_000_000);
     break :blk enumeration("Status", abi.Status) ++
-        enumeration("WaitKind", abi.WaitKind) ++
+        enumeration("Direction", abi.Direction) ++
         enumeration("Endpoint", abi.Endpoint) ++
         enumeration("AddressFamily", abi.AddressFamily) ++
         enumeration("TlsText", abi.TlsText) ++
+        constants("Ready", abi.Ready) ++
         constants("TlsNotices", abi.TlsNotices) ++
         constants("TlsProgress", abi.TlsProgress) ++
         constants("ListenFlags", abi.ListenFlags) ++

@@ -1,17 +1,24 @@
-//! The deadlines of all waiters: a binary heap of points on the monotonic clock. Each waiter knows
-//! its place, so that one which is woken early leaves without a search.
+//! Deadlines: a binary heap of points on the monotonic clock, each a waiter's or a lingering socket's. The
+//! owner knows its place in the heap, so that one which ends early leaves without a search.
 
 const std = @import("std");
 const assert = std.debug.assert;
-const Waiters = @import("waiters.zig").Waiters;
-const none = @import("waiters.zig").none;
+const none = @import("pool.zig").none;
+
+/// Whose deadline it is.
+pub const Owner = union(enum) {
+    waiter: u32,
+    socket: u32,
+};
 
 pub const Deadlines = struct {
     const Entry = struct {
         nanoseconds: i64,
-        waiter: u32,
+        owner: Owner,
         /// Orders equal deadlines by age. It wraps, so only differences count.
         sequence: u32,
+        /// Where the owner keeps its place. Slots never move while they are in use.
+        place: *u32,
 
         fn isBefore(entry: Entry, other: Entry) bool {
             if (entry.nanoseconds != other.nanoseconds) return entry.nanoseconds < other.nanoseconds;
@@ -32,60 +39,57 @@ pub const Deadlines = struct {
         return deadlines.heap.items[0].nanoseconds;
     }
 
-    /// The waiter whose deadline is the earliest, if that is not after `now`.
-    pub fn expired(deadlines: *const Deadlines, now: i64) ?u32 {
+    /// The owner of the earliest deadline, if that is not after `now`.
+    pub fn expired(deadlines: *const Deadlines, now: i64) ?Owner {
         const first = deadlines.earliest() orelse return null;
         if (first > now) return null;
-        return deadlines.heap.items[0].waiter;
+        return deadlines.heap.items[0].owner;
     }
 
-    pub fn add(
-        deadlines: *Deadlines,
-        allocator: std.mem.Allocator,
-        waiters: *Waiters,
-        waiter: u32,
-        nanoseconds: i64,
-    ) !void {
-        assert(waiters.at(waiter).deadline_index == none);
+    pub fn add(deadlines: *Deadlines, allocator: std.mem.Allocator, owner: Owner, place: *u32, nanoseconds: i64) !void {
+        assert(place.* == none);
         try deadlines.heap.append(allocator, .{
             .nanoseconds = nanoseconds,
-            .waiter = waiter,
+            .owner = owner,
             .sequence = deadlines.sequence,
+            .place = place,
         });
         deadlines.sequence +%= 1;
-        deadlines.siftUp(waiters, deadlines.heap.items.len - 1);
+        deadlines.siftUp(deadlines.heap.items.len - 1);
     }
 
-    pub fn remove(deadlines: *Deadlines, waiters: *Waiters, waiter: u32) void {
-        const index = waiters.at(waiter).deadline_index;
-        assert(deadlines.heap.items[index].waiter == waiter);
-        waiters.at(waiter).deadline_index = none;
+    /// Does nothing for an owner that has no deadline.
+    pub fn remove(deadlines: *Deadlines, place: *u32) void {
+        const index = place.*;
+        if (index == none) return;
+        assert(deadlines.heap.items[index].place == place);
+        place.* = none;
         const last = deadlines.heap.pop().?;
         if (index == deadlines.heap.items.len) return;
-        deadlines.place(waiters, index, last);
-        deadlines.siftDown(waiters, index);
-        deadlines.siftUp(waiters, waiters.at(last.waiter).deadline_index);
+        deadlines.put(index, last);
+        deadlines.siftDown(index);
+        deadlines.siftUp(last.place.*);
     }
 
-    fn place(deadlines: *Deadlines, waiters: *Waiters, index: usize, entry: Entry) void {
+    fn put(deadlines: *Deadlines, index: usize, entry: Entry) void {
         deadlines.heap.items[index] = entry;
-        waiters.at(entry.waiter).deadline_index = @intCast(index);
+        entry.place.* = @intCast(index);
     }
 
-    fn siftUp(deadlines: *Deadlines, waiters: *Waiters, start: usize) void {
+    fn siftUp(deadlines: *Deadlines, start: usize) void {
         const items = deadlines.heap.items;
         const entry = items[start];
         var index = start;
         while (index > 0) {
             const parent = (index - 1) / 2;
             if (!entry.isBefore(items[parent])) break;
-            deadlines.place(waiters, index, items[parent]);
+            deadlines.put(index, items[parent]);
             index = parent;
         }
-        deadlines.place(waiters, index, entry);
+        deadlines.put(index, entry);
     }
 
-    fn siftDown(deadlines: *Deadlines, waiters: *Waiters, start: usize) void {
+    fn siftDown(deadlines: *Deadlines, start: usize) void {
         const items = deadlines.heap.items;
         const entry = items[start];
         var index = start;
@@ -95,68 +99,62 @@ pub const Deadlines = struct {
             const right = child + 1;
             if (right < items.len and items[right].isBefore(items[child])) child = right;
             if (!items[child].isBefore(entry)) break;
-            deadlines.place(waiters, index, items[child]);
+            deadlines.put(index, items[child]);
             index = child;
         }
-        deadlines.place(waiters, index, entry);
+        deadlines.put(index, entry);
     }
 };
 
 test "deadlines come out in order, whatever was removed between" {
     const allocator = std.testing.allocator;
-    var waiters: Waiters = .{};
-    defer waiters.deinit(allocator);
     var deadlines: Deadlines = .{};
     defer deadlines.deinit(allocator);
 
-    const seed = std.testing.random_seed;
-    var prng = std.Random.DefaultPrng.init(seed);
+    var prng = std.Random.DefaultPrng.init(std.testing.random_seed);
     const random = prng.random();
-    var held: [300]u32 = undefined;
-    for (&held) |*waiter| {
-        waiter.* = waiters.take(allocator, .{}).?;
+    var places: [300]u32 = @splat(none);
+    var owners: [300]u32 = undefined;
+    for (&owners, 0..) |*owner, index| {
+        owner.* = @intCast(index);
         const point = random.intRangeAtMost(i64, 0, 1000);
-        try deadlines.add(allocator, &waiters, waiter.*, point);
+        try deadlines.add(allocator, .{ .waiter = owner.* }, &places[index], point);
     }
-    random.shuffle(u32, &held);
-    for (held[0..150]) |waiter| deadlines.remove(&waiters, waiter);
+    random.shuffle(u32, &owners);
+    for (owners[0..150]) |owner| deadlines.remove(&places[owner]);
     var last: i64 = -1;
     var count: usize = 0;
-    while (deadlines.expired(std.math.maxInt(i64))) |waiter| : (count += 1) {
+    while (deadlines.expired(std.math.maxInt(i64))) |owner| : (count += 1) {
         const point = deadlines.earliest().?;
         try std.testing.expect(point >= last);
         last = point;
-        deadlines.remove(&waiters, waiter);
+        deadlines.remove(&places[owner.waiter]);
     }
     try std.testing.expectEqual(150, count);
+    for (places) |place| try std.testing.expectEqual(none, place);
 }
 
 test "nothing expires before its time" {
     const allocator = std.testing.allocator;
-    var waiters: Waiters = .{};
-    defer waiters.deinit(allocator);
     var deadlines: Deadlines = .{};
     defer deadlines.deinit(allocator);
-    const waiter = waiters.take(allocator, .{}).?;
-    try deadlines.add(allocator, &waiters, waiter, 100);
+    var place: u32 = none;
+    try deadlines.add(allocator, .{ .socket = 7 }, &place, 100);
     try std.testing.expectEqual(null, deadlines.expired(99));
-    try std.testing.expectEqual(waiter, deadlines.expired(100).?);
+    try std.testing.expectEqual(Owner{ .socket = 7 }, deadlines.expired(100).?);
 }
 
 test "equal deadlines come out in the order in which they were set" {
     const allocator = std.testing.allocator;
-    var waiters: Waiters = .{};
-    defer waiters.deinit(allocator);
     var deadlines: Deadlines = .{};
     defer deadlines.deinit(allocator);
     deadlines.sequence = std.math.maxInt(u32) - 5;
-    var held: [20]u32 = undefined;
-    for (&held) |*waiter| {
-        waiter.* = waiters.take(allocator, .{}).?;
-        try deadlines.add(allocator, &waiters, waiter.*, 100);
+    var places: [20]u32 = @splat(none);
+    for (&places, 0..) |*place, index| {
+        try deadlines.add(allocator, .{ .waiter = @intCast(index) }, place, 100);
     }
-    for (held) |waiter| {
-        try std.testing.expectEqual(waiter, deadlines.expired(100).?);
-        deadlines.remove(&waiters, waiter);
+    for (&places, 0..) |*place, index| {
+        try std.testing.expectEqual(Owner{ .waiter = @intCast(index) }, deadlines.expired(100).?);
+        deadlines.remove(place);
     }
 }

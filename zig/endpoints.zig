@@ -71,7 +71,6 @@ pub fn connect(scheduler: *Scheduler, remote: *const Address, local: ?*const Add
 pub fn finishConnect(scheduler: *Scheduler, handle: i32) ?Status {
     const index = streams.find(scheduler, handle, .stream) orelse return .stale_handle;
     const socket = scheduler.sockets.at(index);
-    socket.flags.write_granted = false;
     if (socket.flags.connecting) {
         if (system.pendingError(socket.fd)) |status| {
             socket.failure = status;
@@ -200,7 +199,7 @@ pub fn adopt(scheduler: *Scheduler, fd: system.Descriptor) Outcome {
     return handleOf(scheduler, index);
 }
 
-/// Takes one connection off the listener's queue. Only the caller that was granted the turn may.
+/// Takes one connection off the listener's queue.
 pub fn accept(scheduler: *Scheduler, handle: i32) Outcome {
     const index = streams.find(scheduler, handle, .listener) orelse return failed(.stale_handle);
     const listener = scheduler.sockets.at(index);
@@ -230,12 +229,4 @@ pub fn accept(scheduler: *Scheduler, handle: i32) Outcome {
         scheduler.shared.accepted += 1;
         return handleOf(scheduler, @intCast(entered.value));
     }
-}
-
-/// Ends an acceptor's turn. The next one in the queue has it if connections are left.
-pub fn endAccept(scheduler: *Scheduler, handle: i32) void {
-    const index = streams.find(scheduler, handle, .listener) orelse return;
-    const listener = scheduler.sockets.at(index);
-    listener.flags.read_granted = false;
-    scheduler.grantNext(listener, .readable);
 }

@@ -17,7 +17,6 @@ const signals = @import("signals.zig");
 const streams = @import("streams.zig");
 const system = @import("system.zig");
 const thread = @import("thread.zig");
-const tls_handshakes = @import("tls/handshakes.zig");
 const tls_transfers = @import("tls/transfers.zig");
 const watching = @import("watching.zig");
 const Status = abi.Status;
@@ -60,7 +59,7 @@ pub fn firstOpened() callconv(.c) f64 {
 }
 
 /// Delivers what is ready, waiting up to so many microseconds for it; negative waits for ever.
-/// Returns the number of pairs in `Shared.wakeup`.
+/// Returns the number of pairs in `Shared.ring`.
 pub fn poll(timeout_microseconds: i32) callconv(.c) i32 {
     const timeout: ?i64 = if (timeout_microseconds < 0)
         null
@@ -125,24 +124,6 @@ pub fn takeSignals() callconv(.c) i32 {
     return @intCast(signals.take());
 }
 
-/// Parks until a socket is ready in the direction that `kind` names. Returns a waiter.
-pub fn wait(handle: i32, kind: i32, deadline: f64, keeps_turn: i32) callconv(.c) i32 {
-    const index = scheduler().sockets.find(handle) orelse return Status.stale_handle.code();
-    const kind_of_wait: abi.WaitKind = if (kind == @intFromEnum(abi.WaitKind.writable)) .writable else .readable;
-    switch (scheduler().sockets.at(index).kind) {
-        .stream, .listener => {},
-        .free, .watched, .lingering => return Status.stale_handle.code(),
-    }
-    const point = scheduler_module.deadlineFromMilliseconds(deadline);
-    if (kind == @intFromEnum(abi.WaitKind.handshake)) {
-        const session = tls_handshakes.find(scheduler(), handle) orelse return Status.EINVAL.code();
-        return @intCast(tls_handshakes.wait(scheduler(), session, point) orelse return Status.exhausted.code());
-    }
-    const waiter = scheduler().parkOnSocket(index, kind_of_wait, point, keeps_turn != 0) orelse
-        return Status.exhausted.code();
-    return @intCast(waiter);
-}
-
 /// Parks until the deadline. Returns a waiter.
 pub fn sleep(deadline: f64) callconv(.c) i32 {
     const waiter = scheduler().park(.sleep, scheduler_module.deadlineFromMilliseconds(deadline)) orelse
@@ -150,74 +131,55 @@ pub fn sleep(deadline: f64) callconv(.c) i32 {
     return @intCast(waiter);
 }
 
-/// Parks behind all that are ready. Returns a waiter.
-pub fn yield() callconv(.c) i32 {
-    const waiter = scheduler().park(.yield, null) orelse return Status.exhausted.code();
-    return @intCast(waiter);
-}
-
 /// Parks until a descriptor of another library is ready. Returns a waiter.
-pub fn watch(fd: i32, kind: i32, deadline: f64) callconv(.c) i32 {
-    const kind_of_wait: abi.WaitKind = if (kind == @intFromEnum(abi.WaitKind.writable)) .writable else .readable;
+pub fn watch(fd: i32, direction: i32, deadline: f64) callconv(.c) i32 {
+    const wanted = std.enums.fromInt(abi.Direction, direction) orelse return Status.EINVAL.code();
     const point = scheduler_module.deadlineFromMilliseconds(deadline);
-    return switch (watching.wait(scheduler(), fd, kind_of_wait, point)) {
+    return switch (watching.wait(scheduler(), fd, wanted, point)) {
         .waiter => |waiter| @intCast(waiter),
         .failure => |status| status.code(),
     };
 }
 
 /// Blocks the thread until a socket is ready or so many milliseconds have passed, negative for
-/// ever. Returns 1 when it is ready. Refused while a fiber waits in the same direction.
-pub fn waitBlocking(handle: i32, kind: i32, timeout_milliseconds: i32) callconv(.c) i32 {
+/// ever. Returns 1 when it is ready.
+pub fn waitBlocking(handle: i32, direction: i32, timeout_milliseconds: i32) callconv(.c) i32 {
+    const wanted = std.enums.fromInt(abi.Direction, direction) orelse return Status.EINVAL.code();
     const index = streams.find(scheduler(), handle, .stream) orelse return Status.stale_handle.code();
-    const for_write = kind == @intFromEnum(abi.WaitKind.writable);
     const socket = scheduler().sockets.at(index);
-    // A fiber has the turn, and no fiber runs meanwhile.
-    const is_taken = if (for_write) socket.flags.write_granted else socket.flags.read_granted;
-    const queue = if (for_write) socket.writers else socket.readers;
-    if (is_taken or !queue.isEmpty()) return Status.EALREADY.code();
     // No poll sends meanwhile what the peer may be waiting for.
     if (socket.tls != tls_transfers.none) tls_transfers.flush(scheduler(), socket, tls_transfers.sessionOf(scheduler(), socket));
-    if (!system.pollOne(socket.fd, for_write, timeout_milliseconds)) return 0;
-    streams.setReady(scheduler(), socket, if (for_write) .writable else .readable);
+    if (!system.pollOne(socket.fd, wanted == .writable, timeout_milliseconds)) return 0;
+    streams.setReady(scheduler(), socket, wanted);
     return 1;
 }
 
-/// Wakes a waiter with a status before its time. Returns 1, or 0 when it was woken before.
-pub fn cancel(waiter: i32, status: i32) callconv(.c) i32 {
-    if (waiter < 0) return 0;
-    const reason = std.enums.fromInt(Status, status) orelse .cancelled;
-    return @intFromBool(scheduler().cancel(@intCast(waiter), reason));
-}
-
-/// Frees a waiter of `sleep`, or of `wait` on a socket, that nobody waits for any more. Returns 1, or 0
-/// when it was woken.
-pub fn drop(waiter: i32) callconv(.c) i32 {
-    if (waiter < 0) return 0;
-    return @intFromBool(scheduler().drop(@intCast(waiter)));
+/// Frees a waiter that nobody waits for any more, whatever it was made for.
+pub fn drop(waiter: i32) callconv(.c) void {
+    if (waiter >= 0) scheduler().drop(@intCast(waiter));
 }
 
 /// Receives up to `length` bytes to `buffer + offset`. 0 is the end of the stream.
-pub fn receive(handle: i32, buffer: [*]u8, offset: f64, length: f64, granted: i32) callconv(.c) i32 {
-    const start: usize = @trunc(offset);
-    return streams.receive(scheduler(), handle, buffer + start, @trunc(length), granted != 0).code();
+pub fn receive(handle: i32, buffer: [*]u8, length: f64) callconv(.c) i32 {
+    return streams.receive(scheduler(), handle, buffer, @trunc(length)).code();
 }
 
-/// Receives what is there by now, at most `length` bytes, as long as nobody waits for it.
+/// Receives what is there by now, at most `length` bytes, although no poll has told of it yet.
 pub fn tryReceive(handle: i32, buffer: [*]u8, length: f64) callconv(.c) i32 {
     return streams.tryReceive(scheduler(), handle, buffer, @trunc(length)).code();
 }
 
-/// Sends from `buffer + offset`. A value short of `length` leaves the turn with the caller.
-pub fn send(handle: i32, buffer: [*]const u8, offset: f64, length: f64, granted: i32) callconv(.c) i32 {
+/// Sends from `buffer + offset`. After a value short of `length` the caller goes on with the rest when the
+/// socket is writable, or calls `breakOff`.
+pub fn send(handle: i32, buffer: [*]const u8, offset: f64, length: f64) callconv(.c) i32 {
     const start: usize = @trunc(offset);
     const size: usize = @trunc(length);
-    return streams.send(scheduler(), handle, .{ .bytes = buffer[start..][0..size] }, granted != 0).code();
+    return streams.send(scheduler(), handle, .{ .bytes = buffer[start..][0..size] }).code();
 }
 
 /// Sends several buffers at once. `parts` holds an address and a length for each; `total` is what
 /// the caller has to send, with what does not fit into this call.
-pub fn sendVector(handle: i32, parts: [*]const f64, count: u32, total: f64, granted: i32) callconv(.c) i32 {
+pub fn sendVector(handle: i32, parts: [*]const f64, count: u32, total: f64) callconv(.c) i32 {
     var vector: [abi.Limits.vector_length]std.posix.iovec_const = undefined;
     if (count > vector.len) return Status.EINVAL.code();
     var used: usize = 0;
@@ -227,24 +189,23 @@ pub fn sendVector(handle: i32, parts: [*]const f64, count: u32, total: f64, gran
         vector[used] = .{ .base = @ptrFromInt(@as(usize, @trunc(parts[2 * used]))), .len = length };
         room -= length;
     }
-    return streams.send(scheduler(), handle, .{ .vector = .{ .parts = vector[0..used], .total = @trunc(total) } }, granted != 0).code();
+    return streams.send(scheduler(), handle, .{ .vector = .{ .parts = vector[0..used], .total = @trunc(total) } }).code();
 }
 
 /// Sends a part of a file. 0 is the file's end; EINVAL, ENOSYS and EOPNOTSUPP say that sendfile(2) does not
-/// take it. Both leave the turn with the caller.
-pub fn sendFile(handle: i32, fd: i32, offset: f64, length: f64, granted: i32) callconv(.c) i32 {
+/// take it.
+pub fn sendFile(handle: i32, fd: i32, offset: f64, length: f64) callconv(.c) i32 {
     const source: streams.Source = .{ .file = .{
         .fd = fd,
         .offset = @trunc(offset),
         .length = @trunc(length),
     } };
-    return streams.send(scheduler(), handle, source, granted != 0).code();
+    return streams.send(scheduler(), handle, source).code();
 }
 
-/// Ends the caller's turn to send before everything is sent. `is_broken_off` says that the peer lacks
-/// something: over TLS, closing does not announce the end of the stream then.
-pub fn endSend(handle: i32, is_broken_off: i32) callconv(.c) void {
-    if (is_broken_off != 0) streams.breakOffTurn(scheduler(), handle) else streams.endTurn(scheduler(), handle, .writable);
+/// Ends a transfer of which a part was sent: over TLS, closing does not announce the end of the stream then.
+pub fn breakOff(handle: i32) callconv(.c) void {
+    streams.breakOff(scheduler(), handle);
 }
 
 /// Copies bytes within JavaScript's memory, for less than a call of TypedArray.prototype.slice costs.
@@ -252,13 +213,8 @@ pub fn copy(target: [*]u8, source: [*]const u8, length: u32) callconv(.c) void {
     @memcpy(target[0..length], source[0..length]);
 }
 
-/// Ends the caller's turn to receive without receiving.
-pub fn endReceive(handle: i32) callconv(.c) void {
-    streams.endTurn(scheduler(), handle, .readable);
-}
-
-pub fn shutdown(handle: i32, granted: i32) callconv(.c) i32 {
-    return result(streams.shutdown(scheduler(), handle, granted != 0));
+pub fn shutdown(handle: i32) callconv(.c) i32 {
+    return result(streams.shutdown(scheduler(), handle));
 }
 
 pub fn close(handle: i32) callconv(.c) i32 {
@@ -313,14 +269,9 @@ pub fn adopt(fd: i32) callconv(.c) i32 {
     return endpoints.adopt(scheduler(), fd).code();
 }
 
-/// Takes a connection off the queue of a listener that the caller was woken for.
+/// Takes a connection off a listener's queue.
 pub fn accept(handle: i32) callconv(.c) i32 {
     return endpoints.accept(scheduler(), handle).code();
-}
-
-/// Ends the caller's turn to accept.
-pub fn endAccept(handle: i32) callconv(.c) void {
-    endpoints.endAccept(scheduler(), handle);
 }
 
 /// Whether the text is an IPv4 (4) or IPv6 (6) literal; 0 if it is neither.

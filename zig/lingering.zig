@@ -7,13 +7,12 @@
 const std = @import("std");
 const builtin = @import("builtin");
 const c = std.c;
-const abi = @import("abi.zig");
 const none = @import("pool.zig").none;
 const system = @import("system.zig");
 const transfers = @import("tls/transfers.zig");
+const watching = @import("watching.zig");
 const streams = @import("streams.zig");
-const scheduler_module = @import("scheduler.zig");
-const Scheduler = scheduler_module.Scheduler;
+const Scheduler = @import("scheduler.zig").Scheduler;
 const Socket = @import("sockets.zig").Socket;
 
 /// How long the peer has, unless `setLinger` says otherwise.
@@ -40,28 +39,27 @@ fn isNeeded(scheduler: *Scheduler, socket: *const Socket) bool {
 /// Closes a socket whose waiters have been woken: at once, or when its last bytes have arrived.
 pub fn close(scheduler: *Scheduler, index: u32) void {
     const socket = scheduler.sockets.at(index);
-    if (!isNeeded(scheduler, socket) or !start(scheduler, index, socket)) return closeNow(scheduler, index);
+    if (!isNeeded(scheduler, socket) or !start(scheduler, socket)) return closeNow(scheduler, index);
     proceed(scheduler, index);
 }
 
-fn start(scheduler: *Scheduler, index: u32, socket: *Socket) bool {
+fn start(scheduler: *Scheduler, socket: *Socket) bool {
     if (transfers.hasOutput(scheduler, socket)) {
         transfers.endAfterOutput(scheduler, socket);
     } else if (!socket.flags.half_closed and c.shutdown(socket.fd, c.SHUT.WR) != 0) return false;
-    const waiter = scheduler.park(.linger, deadlineOf(socket)) orelse return false;
+    setDeadline(scheduler, socket) catch return false;
     // What it is compared with when the time is up.
     _ = transfers.makesProgress(scheduler, socket);
-    scheduler.waiters.at(waiter).socket = index;
+    scheduler.forgetChange(socket);
     socket.kind = .lingering;
-    // Not `pushBack`: this is the queue's only member, and it is never woken.
-    socket.readers = .{ .head = waiter, .tail = waiter };
     scheduler.shared.lingering += 1;
     return true;
 }
 
-fn deadlineOf(socket: *const Socket) i64 {
+fn setDeadline(scheduler: *Scheduler, socket: *Socket) !void {
     const seconds: i64 = if (socket.linger_seconds > 0) socket.linger_seconds else default_seconds;
-    return system.nanoseconds() + seconds * std.time.ns_per_s;
+    const point = system.nanoseconds() + seconds * std.time.ns_per_s;
+    try scheduler.deadlines.add(scheduler.allocator, .{ .socket = socket.index }, &socket.deadline_index, point);
 }
 
 /// The time is up, unless there is something that only the core can send, the end of a TLS stream for
@@ -69,9 +67,8 @@ fn deadlineOf(socket: *const Socket) i64 {
 pub fn expire(scheduler: *Scheduler, index: u32) void {
     const socket = scheduler.sockets.at(index);
     if (!transfers.makesProgress(scheduler, socket)) return finish(scheduler, index);
-    const waiter = socket.readers.head;
-    scheduler.deadlines.remove(&scheduler.waiters, waiter);
-    scheduler.deadlines.add(scheduler.allocator, &scheduler.waiters, waiter, deadlineOf(socket)) catch finish(scheduler, index);
+    scheduler.deadlines.remove(&socket.deadline_index);
+    setDeadline(scheduler, socket) catch finish(scheduler, index);
 }
 
 /// Throws away what has arrived, and closes if that was the end. A peer may read only when it has
@@ -103,15 +100,10 @@ pub fn proceed(scheduler: *Scheduler, index: u32) void {
 pub fn outlive(scheduler: *Scheduler) void {
     for (0..scheduler.sockets.pool.length) |number| {
         const index: u32 = @intCast(number);
-        const handle = scheduler.sockets.handle(index);
         switch (scheduler.sockets.at(index).kind) {
             .free, .lingering => {},
             .stream, .listener => streams.abandon(scheduler, index),
-            // Its last waiter takes it along.
-            .watched => for ([_]abi.WaitKind{ .readable, .writable }) |kind| {
-                if (scheduler.sockets.find(handle) == null) break;
-                scheduler.wakeAll(scheduler_module.queueOf(scheduler.sockets.at(index), kind), .closed);
-            },
+            .watched => watching.abandon(scheduler, index),
         }
     }
     while (scheduler.shared.lingering > 0) _ = scheduler.poll(null);
@@ -119,9 +111,7 @@ pub fn outlive(scheduler: *Scheduler) void {
 
 /// Closes a lingering socket for good.
 pub fn finish(scheduler: *Scheduler, index: u32) void {
-    const socket = scheduler.sockets.at(index);
-    scheduler.dropLinger(socket.readers.head);
-    socket.readers = .{};
+    scheduler.deadlines.remove(&scheduler.sockets.at(index).deadline_index);
     scheduler.shared.lingering -= 1;
     closeNow(scheduler, index);
 }
@@ -129,6 +119,7 @@ pub fn finish(scheduler: *Scheduler, index: u32) void {
 pub fn closeNow(scheduler: *Scheduler, index: u32) void {
     const socket = scheduler.sockets.at(index);
     const fd = socket.fd;
+    scheduler.forgetChange(socket);
     if (socket.tls != none) scheduler.tls.release(socket.tls);
     // A descriptor that was duplicated would stay registered after it is closed (epoll(7), Q6). Only
     // whoever knows its number can have done that.

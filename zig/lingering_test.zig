@@ -22,7 +22,7 @@ pub fn burden(harness: *Harness) !Burdened {
     defer std.testing.allocator.free(bytes);
     @memset(bytes, 'b');
     var sent: usize = 0;
-    while (sent < bytes.len) switch (harness.send(handle, bytes[sent..], false)) {
+    while (sent < bytes.len) switch (harness.send(handle, bytes[sent..])) {
         .value => |count| sent += count,
         .failure => |status| {
             try expectEqual(.would_block, status);
@@ -30,7 +30,6 @@ pub fn burden(harness: *Harness) !Burdened {
         },
     };
     try expect(sent < bytes.len);
-    streams.endTurn(harness.scheduler, handle, .writable);
     return .{ .handle = handle, .peer = peer, .sent = sent };
 }
 
@@ -83,8 +82,8 @@ test "unread input does not turn the end of the stream into a reset" {
     const reader = harness.park(handle, .readable);
     try harness.expectWoken(&.{.{ reader, .ok }});
     var request: [9]u8 = undefined;
-    try expectEqual(9, try valueOf(harness.receive(handle, &request, true)));
-    try expectEqual(6, try valueOf(harness.send(handle, "answer", false)));
+    try expectEqual(9, try valueOf(harness.receive(handle, &request)));
+    try expectEqual(6, try valueOf(harness.send(handle, "answer")));
     // The peer's system has acknowledged it by now, its program has not read it.
     try close(&harness, handle);
     try expectAllAndEnd(&harness, peer, 6);
@@ -100,7 +99,7 @@ test "input that has all arrived is thrown away to its end, for which no event c
     try harness_module.sendFromPeer(peer, &input);
     try expectEqual(0, c.shutdown(peer, c.SHUT.WR));
     try harness.expectNobody();
-    try expectEqual(6, try valueOf(harness.send(handle, "answer", false)));
+    try expectEqual(6, try valueOf(harness.send(handle, "answer")));
     const start = system.nanoseconds();
     try close(&harness, handle);
     try expectEqual(1, harness.scheduler.shared.lingering);
@@ -128,7 +127,7 @@ test "a Unix socket does not linger" {
     const handle, const peer = try harness.unixPair();
     defer system.close(peer);
     const bytes: [1024 * 1024]u8 = @splat('u');
-    const sent = try valueOf(harness.send(handle, &bytes, false));
+    const sent = try valueOf(harness.send(handle, &bytes));
     try close(&harness, handle);
     try expectEqual(0, harness.scheduler.shared.sockets);
     try expectAllAndEnd(&harness, peer, sent);
@@ -223,15 +222,12 @@ test "the limit ends it, and nobody is woken" {
     const index = harness.indexOf(burdened.handle);
     const fd = harness.socketOf(burdened.handle).fd;
     try close(&harness, burdened.handle);
-    const waiter = scheduler.sockets.at(index).readers.head;
-    // Its number is no caller's.
-    try expect(!scheduler.cancel(waiter, .cancelled));
-    try expect(!scheduler.drop(waiter));
+    const socket = scheduler.sockets.at(index);
     try harness.expectNobody();
     try expectEqual(1, scheduler.shared.lingering);
     // As if the time had passed.
-    scheduler.deadlines.remove(&scheduler.waiters, waiter);
-    try scheduler.deadlines.add(scheduler.allocator, &scheduler.waiters, waiter, 1);
+    scheduler.deadlines.remove(&socket.deadline_index);
+    try scheduler.deadlines.add(scheduler.allocator, .{ .socket = index }, &socket.deadline_index, 1);
     try harness.expectNobody();
     try expectEqual(0, scheduler.shared.lingering + scheduler.shared.sockets);
     try expectEqual(0, scheduler.shared.timeouts);
@@ -260,7 +256,7 @@ test "a socket that was half closed before lingers as well" {
     defer harness.deinit();
     const burdened = try burden(&harness);
     defer system.close(burdened.peer);
-    try expectEqual(null, streams.shutdown(harness.scheduler, burdened.handle, false));
+    try expectEqual(null, harness.shutdown(burdened.handle));
     try harness_module.sendFromPeer(burdened.peer, "never read");
     try close(&harness, burdened.handle);
     try expectEqual(1, harness.scheduler.shared.lingering);
@@ -286,18 +282,16 @@ test "bytes that were sent before a socket was adopted arrive as well" {
     try expectAllAndEnd(&harness, peer, sent);
 }
 
-test "who waited is woken, and the handle is stale while it lingers" {
+test "the handle is stale while it lingers" {
     var harness = try Harness.init();
     defer harness.deinit();
     const burdened = try burden(&harness);
     defer system.close(burdened.peer);
-    const reader = harness.park(burdened.handle, .readable);
-    const writer = harness.park(burdened.handle, .writable);
     try close(&harness, burdened.handle);
-    try harness.expectWoken(&.{ .{ reader, .closed }, .{ writer, .closed } });
+    try harness.expectNobody();
     var buffer: [8]u8 = undefined;
-    try expectFailure(.stale_handle, harness.receive(burdened.handle, &buffer, false));
-    try expectFailure(.stale_handle, harness.send(burdened.handle, "x", true));
+    try expectFailure(.stale_handle, harness.receive(burdened.handle, &buffer));
+    try expectFailure(.stale_handle, harness.send(burdened.handle, "x"));
     try expectEqual(.stale_handle, streams.close(harness.scheduler, burdened.handle).?);
     try expectEqual(.stale_handle, streams.reset(harness.scheduler, burdened.handle).?);
     try expectEqual(1, harness.scheduler.shared.lingering);

@@ -16,9 +16,8 @@ const expectEqual = std.testing.expectEqual;
 
 const operations = 40_000;
 const links = 32;
-/// Waiters that the model lets wait at one time; their numbers stay below `numbers`.
+/// Those whom the model lets wait at one time.
 const waiters_at_most = 600;
-const numbers = 4096;
 const longest_transfer = 20_000;
 
 /// One end of a connection, and what has gone through it.
@@ -47,29 +46,22 @@ const End = struct {
 };
 
 const Entry = struct {
-    const Purpose = enum { none, sleep, yield, read, write, shutdown };
-    purpose: Purpose = .none,
+    const Purpose = enum { sleep, read, write, shutdown };
+    purpose: Purpose,
     end: *End = undefined,
-    /// The end may be a new connection's by the time that the waiter is woken.
-    handle: i32 = -1,
     deadline: ?i64 = null,
     /// What it is woken with, if that is decided.
     fate: ?Status = null,
     /// Bytes that are still to be sent.
     remaining: usize = 0,
-    keeps_turn: bool = false,
-
-    fn isOnSocket(entry: Entry) bool {
-        return entry.purpose == .read or entry.purpose == .write or entry.purpose == .shutdown;
-    }
 };
 
 const World = struct {
     harness: Harness,
     random: std.Random,
     ends: [2 * links]End = undefined,
-    entries: [numbers]Entry = @splat(.{}),
-    outstanding: usize = 0,
+    /// By the numbers of those who wait, which a token of the harness never shares with another.
+    entries: std.AutoArrayHashMapUnmanaged(u32, Entry) = .empty,
     patterns: u32 = 0,
     buffer: [longest_transfer]u8 = undefined,
 
@@ -85,6 +77,7 @@ const World = struct {
             end.readers.deinit(allocator);
             end.writers.deinit(allocator);
         }
+        world.entries.deinit(allocator);
         world.harness.deinit();
     }
 
@@ -94,7 +87,7 @@ const World = struct {
             try expect(end.handle == null);
             const handle = try harness_module.handleOf(endpoints.adopt(world.harness.scheduler, fd));
             world.patterns += 89;
-            // The lists go on; what was in them has a fate.
+            // The lists go on, empty.
             end.* = .{
                 .handle = handle,
                 .peer = end.peer,
@@ -102,22 +95,15 @@ const World = struct {
                 .readers = end.readers,
                 .writers = end.writers,
             };
-            end.readers.clearRetainingCapacity();
-            end.writers.clearRetainingCapacity();
         }
     }
 
     // -- Waiters
 
     fn enter(world: *World, waiter: u32, entry: Entry) !void {
-        try expect(waiter < numbers);
-        try expectEqual(.none, world.entries[waiter].purpose);
-        world.entries[waiter] = entry;
-        world.outstanding += 1;
-    }
-
-    fn stateOf(world: *World, waiter: u32) @import("waiters.zig").Waiter.State {
-        return world.harness.scheduler.waiters.at(waiter).state;
+        const place = try world.entries.getOrPut(allocator, waiter);
+        try expect(!place.found_existing);
+        place.value_ptr.* = entry;
     }
 
     fn someDeadline(world: *World) ?i64 {
@@ -129,26 +115,22 @@ const World = struct {
     }
 
     fn park(world: *World, end: *End, purpose: Entry.Purpose, remaining: usize, keeps_turn: bool) !void {
-        const scheduler = world.harness.scheduler;
         const deadline = world.someDeadline();
-        const index = scheduler.sockets.find(end.handle.?).?;
-        const kind: abi.WaitKind = if (purpose == .read) .readable else .writable;
-        const waiter = scheduler.parkOnSocket(index, kind, deadline, keeps_turn).?;
+        const direction: abi.Direction = if (purpose == .read) .readable else .writable;
+        const waiter = world.harness.enter(end.handle.?, direction, deadline, keeps_turn);
         try world.enter(waiter, .{
             .purpose = purpose,
             .end = end,
-            .handle = end.handle.?,
             .deadline = deadline,
             .remaining = remaining,
-            .keeps_turn = keeps_turn,
         });
         const queue = end.queueOf(purpose);
         try queue.insert(allocator, if (keeps_turn) 0 else queue.items.len, waiter);
     }
 
     fn leaveQueue(world: *World, waiter: u32) !void {
-        const entry = &world.entries[waiter];
-        if (!entry.isOnSocket() or entry.end.handle != entry.handle) return;
+        const entry = world.entries.get(waiter).?;
+        if (entry.purpose == .sleep) return;
         const queue = entry.end.queueOf(entry.purpose);
         const place = std.mem.indexOfScalar(u32, queue.items, waiter) orelse return error.NotInQueue;
         _ = queue.orderedRemove(place);
@@ -158,18 +140,17 @@ const World = struct {
     // -- What callers do
 
     fn read(world: *World, end: *End) !void {
-        const length = world.someLength();
-        const outcome = world.harness.receive(end.handle.?, world.buffer[0..length], false);
         // Whoever waits already is not overtaken.
-        if (end.readers.items.len > 0) try harness_module.expectFailure(.would_block, outcome);
+        if (end.readers.items.len > 0) return world.park(end, .read, 0, false);
+        const outcome = world.harness.receive(end.handle.?, world.buffer[0..world.someLength()]);
         if (isBlocked(outcome)) return world.park(end, .read, 0, false);
         try world.received(end, outcome);
     }
 
     fn write(world: *World, end: *End) !void {
         const length = world.someLength();
-        const outcome = world.harness.send(end.handle.?, world.pattern(end, length), false);
-        if (end.writers.items.len > 0) try harness_module.expectFailure(.would_block, outcome);
+        if (end.writers.items.len > 0) return world.park(end, .write, length, false);
+        const outcome = world.harness.send(end.handle.?, world.pattern(end, length));
         if (isBlocked(outcome)) return world.park(end, .write, length, false);
         const taken = try world.sent(end, outcome);
         if (taken == 0 or taken == length) return;
@@ -178,22 +159,16 @@ const World = struct {
     }
 
     fn shutdown(world: *World, end: *End) !void {
-        const status = streams.shutdown(world.harness.scheduler, end.handle.?, false);
-        if (end.writers.items.len > 0) try expectEqual(.would_block, status.?);
-        if (status == .would_block) return world.park(end, .shutdown, 0, false);
-        try world.wasShut(end, status);
+        if (end.writers.items.len > 0) return world.park(end, .shutdown, 0, false);
+        try world.wasShut(end, world.harness.shutdown(end.handle.?));
     }
 
     fn close(world: *World, end: *End, resets: bool) !void {
         const scheduler = world.harness.scheduler;
         const handle = end.handle.?;
         for ([_]*std.ArrayList(u32){ &end.readers, &end.writers }) |queue| {
-            for (queue.items, 0..) |waiter, place| {
-                // The first one may have been granted the turn, and finds out by itself.
-                if (world.stateOf(waiter) == .waiting) {
-                    world.entries[waiter].fate = .closed;
-                } else try expectEqual(0, place);
-            }
+            // TypeScript has told them.
+            for (queue.items) |waiter| try expect(world.entries.swapRemove(waiter));
             queue.clearRetainingCapacity();
         }
         const status = if (resets) streams.reset(scheduler, handle) else streams.close(scheduler, handle);
@@ -204,23 +179,19 @@ const World = struct {
     }
 
     fn cancel(world: *World, waiter: u32) !void {
-        if (!world.harness.scheduler.cancel(waiter, .cancelled)) {
-            return expect(world.stateOf(waiter) != .waiting);
-        }
-        try expectEqual(null, world.entries[waiter].fate);
+        const could = world.harness.cancel(waiter, .cancelled);
+        const entry = world.entries.getPtr(waiter).?;
+        try expectEqual(entry.fate == null, could);
+        if (!could) return;
+        entry.fate = .cancelled;
         try world.leaveQueue(waiter);
-        world.entries[waiter].fate = .cancelled;
     }
 
     fn drop(world: *World, waiter: u32) !void {
-        const entry = world.entries[waiter];
-        const is_free = entry.purpose == .sleep or (entry.isOnSocket() and !entry.keeps_turn);
-        const could = world.stateOf(waiter) == .waiting and is_free;
-        try expectEqual(could, world.harness.scheduler.drop(waiter));
-        if (!could) return;
-        try world.leaveQueue(waiter);
-        world.entries[waiter] = .{};
-        world.outstanding -= 1;
+        if (world.entries.get(waiter).?.purpose != .sleep) return world.cancel(waiter);
+        // Woken or not, it is not told of any more.
+        world.harness.scheduler.drop(waiter);
+        try expect(world.entries.swapRemove(waiter));
     }
 
     // -- What comes of it
@@ -274,8 +245,7 @@ const World = struct {
     }
 
     fn woken(world: *World, waiter: u32, status: Status) !void {
-        const entry = world.entries[waiter];
-        if (entry.purpose == .none) return error.WokenTwice;
+        const entry = world.entries.get(waiter) orelse return error.WokenTwice;
         if (entry.fate) |fate| {
             try expectEqual(fate, status);
         } else if (status == .timed_out) {
@@ -284,34 +254,30 @@ const World = struct {
         } else {
             try expectEqual(.ok, status);
             try expect(entry.purpose != .sleep);
-            if (entry.isOnSocket()) try world.hasTurn(waiter, entry);
+            try world.hasTurn(waiter, entry);
         }
-        world.entries[waiter] = .{};
-        world.outstanding -= 1;
+        try expect(world.entries.swapRemove(waiter));
     }
 
     fn hasTurn(world: *World, waiter: u32, entry: Entry) !void {
         const end = entry.end;
-        if (end.handle != entry.handle) {
-            const outcome = world.harness.receive(entry.handle, &world.buffer, true);
-            return harness_module.expectFailure(.stale_handle, outcome);
-        }
+        const handle = end.handle.?;
         try expectEqual(waiter, end.queueOf(entry.purpose).orderedRemove(0));
         if (entry.purpose != .read and end.partial != null) try expectEqual(waiter, end.partial.?);
         const was_partial = end.partial == waiter;
         if (was_partial) end.partial = null;
         if (world.random.uintLessThan(u8, 16) == 0) {
-            const kind: abi.WaitKind = if (entry.purpose == .read) .readable else .writable;
-            return streams.endTurn(world.harness.scheduler, entry.handle, kind);
+            if (was_partial) streams.breakOff(world.harness.scheduler, handle);
+            return world.harness.endTurn(handle, if (entry.purpose == .read) .readable else .writable);
         }
         switch (entry.purpose) {
             .read => {
-                const outcome = world.harness.receive(entry.handle, world.buffer[0..world.someLength()], true);
+                const outcome = world.harness.receive(handle, world.buffer[0..world.someLength()]);
                 if (isBlocked(outcome)) return world.park(end, .read, 0, true);
                 try world.received(end, outcome);
             },
             .write => {
-                const outcome = world.harness.send(entry.handle, world.pattern(end, entry.remaining), true);
+                const outcome = world.harness.send(handle, world.pattern(end, entry.remaining));
                 const blocked = isBlocked(outcome);
                 const taken = if (blocked) 0 else try world.sent(end, outcome);
                 const goes_on = blocked or (taken > 0 and taken < entry.remaining);
@@ -319,14 +285,18 @@ const World = struct {
                 try world.park(end, .write, entry.remaining - taken, true);
                 if (was_partial or taken > 0) end.partial = end.writers.items[0];
             },
-            .shutdown => try world.wasShut(end, streams.shutdown(world.harness.scheduler, entry.handle, true)),
-            .none, .sleep, .yield => unreachable,
+            .shutdown => try world.wasShut(end, world.harness.shutdown(handle)),
+            .sleep => unreachable,
         }
     }
 
     fn poll(world: *World, timeout: i64) !void {
         for (try world.harness.pollFor(timeout)) |wakeup| try world.woken(wakeup[0], wakeup[1]);
-        try expectEqual(world.outstanding, world.harness.scheduler.shared.waiters);
+        var expected: u32 = 0;
+        for (world.entries.values()) |entry| {
+            if (entry.purpose == .sleep or (entry.deadline != null and entry.fate == null)) expected += 1;
+        }
+        try expectEqual(expected, world.harness.scheduler.shared.waiters);
     }
 
     // -- Choices
@@ -342,13 +312,9 @@ const World = struct {
     }
 
     fn someWaiter(world: *World) ?u32 {
-        if (world.outstanding == 0) return null;
-        const start = world.random.uintLessThan(u32, numbers);
-        for (0..numbers) |offset| {
-            const waiter = (start + @as(u32, @intCast(offset))) % numbers;
-            if (world.entries[waiter].purpose != .none) return waiter;
-        }
-        unreachable;
+        const numbers = world.entries.keys();
+        if (numbers.len == 0) return null;
+        return numbers[world.random.uintLessThan(usize, numbers.len)];
     }
 
     fn step(world: *World) !void {
@@ -363,13 +329,10 @@ const World = struct {
             if (world.someWaiter()) |waiter| try world.drop(waiter);
             return;
         }
-        if (world.outstanding >= waiters_at_most) return world.poll(0);
+        if (world.entries.count() >= waiters_at_most) return world.poll(0);
         if (choice < 280) {
             const deadline = world.someDeadline();
             return world.enter(world.harness.sleep(deadline), .{ .purpose = .sleep, .deadline = deadline });
-        }
-        if (choice < 300) {
-            return world.enter(world.harness.scheduler.park(.yield, null).?, .{ .purpose = .yield });
         }
         if (end.handle == null) return;
         if (choice < 600) return world.read(end);
@@ -382,16 +345,14 @@ const World = struct {
 
     fn finish(world: *World) !void {
         var rounds: usize = 0;
-        while (world.outstanding > 0) : (rounds += 1) {
+        while (world.entries.count() > 0) : (rounds += 1) {
             try expect(rounds < 10_000);
-            for (&world.entries, 0..) |*entry, waiter| {
-                if (entry.purpose != .none and entry.fate == null) try world.cancel(@intCast(waiter));
-            }
+            for (world.entries.keys()) |waiter| try world.cancel(waiter);
             try world.poll(0);
         }
         for (&world.ends) |*end| {
             const handle = end.handle orelse continue;
-            try world.wasShut(end, streams.shutdown(world.harness.scheduler, handle, false));
+            try world.wasShut(end, world.harness.shutdown(handle));
             try world.poll(0);
         }
         for (&world.ends) |*end| if (end.handle != null) try world.drain(end);
@@ -415,7 +376,7 @@ const World = struct {
         var rounds: usize = 0;
         while (end.reading == .open) : (rounds += 1) {
             try expect(rounds < 20_000);
-            const outcome = world.harness.receive(end.handle.?, &world.buffer, false);
+            const outcome = world.harness.receive(end.handle.?, &world.buffer);
             if (isBlocked(outcome)) try world.poll(std.time.ns_per_ms) else try world.received(end, outcome);
         }
     }

@@ -169,7 +169,8 @@ pub const Resolver = struct {
                 if (resolver.queued.head != null) _ = resolver.addThread();
             },
             .finished => {},
-            .answered => unreachable, // its waiter was woken
+            // Its waiter was woken, and nobody takes the addresses any more.
+            .answered => return request.destroy(resolver.allocator),
         }
         request.waiter = none;
     }

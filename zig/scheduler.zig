@@ -1,5 +1,6 @@
-//! One thread's scheduler: it owns the sockets, the waiters and their deadlines, and turns what the
-//! kernel reports into wake-ups. All calls come from the thread that it belongs to.
+//! One thread's scheduler: it owns the sockets, the waiters and their deadlines, and tells which sockets
+//! are ready and which waiters are woken. It knows nothing of who waits for a socket: TypeScript keeps the
+//! operations in their order, and tries the first one. All calls come from the thread that it belongs to.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -12,11 +13,13 @@ const transfers = @import("tls/transfers.zig");
 const watching = @import("watching.zig");
 const Deadlines = @import("deadlines.zig").Deadlines;
 const Engine = @import("tls/engine.zig").Engine;
-const Queue = @import("waiters.zig").Queue;
+const Queue = @import("queue.zig").Queue;
 const Resolver = @import("resolver.zig").Resolver;
 const Socket = @import("sockets.zig").Socket;
 const Sockets = @import("sockets.zig").Sockets;
-const Waiters = @import("waiters.zig").Waiters;
+const waiters_module = @import("waiters.zig");
+const Waiter = waiters_module.Waiter;
+const Waiters = waiters_module.Waiters;
 const Status = abi.Status;
 
 pub const none = @import("waiters.zig").none;
@@ -33,12 +36,15 @@ pub const Scheduler = struct {
     allocator: std.mem.Allocator,
     backend: backend.Backend,
     sockets: Sockets = .{},
-    /// Slots of watched descriptors, by descriptor.
-    watched: std.AutoHashMapUnmanaged(system.Descriptor, u32) = .empty,
+    /// Descriptors of other libraries that somebody waits for.
+    watched: watching.Watched = .empty,
     waiters: Waiters = .{},
     deadlines: Deadlines = .{},
-    ready: Queue = .{},
-    delivered: Queue = .{},
+    /// Sockets that are ready for something of which no poll has told yet.
+    changed: Queue("changed") = .{},
+    /// Waiters that were woken, and those of whom the last poll has told.
+    ready: waiters_module.Queue = .{},
+    delivered: waiters_module.Queue = .{},
     resolver: *Resolver,
     tls: Engine,
     /// When the backend's timer goes off. It may be early: a deadline that is met by its event
@@ -92,147 +98,93 @@ pub const Scheduler = struct {
         allocator.destroy(scheduler);
     }
 
+    // -- Readiness
+
+    /// Has the next poll tell that a call in this direction would do something other than wait, if so.
+    pub fn announce(scheduler: *Scheduler, socket: *Socket, direction: abi.Direction) void {
+        if (!mayProceed(socket, direction)) return;
+        const bit: u8 = if (direction == .writable) abi.Ready.writable else abi.Ready.readable;
+        if (socket.unreported == 0) {
+            scheduler.changed.pushBack(&scheduler.sockets, socket.index);
+            scheduler.shared.ready += 1;
+        }
+        socket.unreported |= bit;
+    }
+
+    /// Forgets what was to be told of a socket that is about to be closed.
+    pub fn forgetChange(scheduler: *Scheduler, socket: *Socket) void {
+        if (socket.unreported == 0) return;
+        socket.unreported = 0;
+        scheduler.changed.remove(&scheduler.sockets, socket.index);
+        scheduler.shared.ready -= 1;
+    }
+
     // -- Waiting
 
     /// Makes a waiter that nothing but its deadline, `wake` or `cancel` ends.
-    pub fn park(scheduler: *Scheduler, kind: abi.WaitKind, deadline_nanoseconds: ?i64) ?u32 {
+    pub fn park(scheduler: *Scheduler, kind: Waiter.Kind, deadline_nanoseconds: ?i64) ?u32 {
         const index = scheduler.waiters.take(scheduler.allocator, .{}) orelse return null;
         const waiter = scheduler.waiters.at(index);
         assert(waiter.state == .free);
         waiter.* = .{ .kind = kind, .state = .waiting };
         if (deadline_nanoseconds) |point| {
-            scheduler.deadlines.add(scheduler.allocator, &scheduler.waiters, index, point) catch {
+            scheduler.deadlines.add(scheduler.allocator, .{ .waiter = index }, &waiter.deadline_index, point) catch {
                 waiter.state = .free;
                 scheduler.waiters.release(index);
                 return null;
             };
         }
-        if (kind != .linger) scheduler.shared.waiters += 1;
-        if (kind == .yield) scheduler.wake(index, .ok);
+        scheduler.shared.waiters += 1;
         return index;
-    }
-
-    /// Parks at the end of a socket's queue of readers or writers. `keeps_turn` is for the caller
-    /// whose turn it was already: it goes back to the front, for nobody may pass it in mid-transfer.
-    pub fn parkOnSocket(
-        scheduler: *Scheduler,
-        socket_index: u32,
-        kind: abi.WaitKind,
-        deadline_nanoseconds: ?i64,
-        keeps_turn: bool,
-    ) ?u32 {
-        assert(kind == .readable or kind == .writable);
-        const socket = scheduler.sockets.at(socket_index);
-        const queue = queueOf(socket, kind);
-        const index = scheduler.park(kind, deadline_nanoseconds) orelse {
-            if (keeps_turn) {
-                setGranted(socket, kind, false);
-                scheduler.breakOffTransfer(socket, kind);
-                scheduler.grantNext(socket, kind);
-            }
-            return null;
-        };
-        scheduler.waiters.at(index).socket = socket_index;
-        scheduler.waiters.at(index).keeps_turn = keeps_turn;
-        if (keeps_turn) {
-            setGranted(socket, kind, false);
-            queue.pushFront(&scheduler.waiters, index);
-        } else queue.pushBack(&scheduler.waiters, index);
-        scheduler.grantNext(socket, kind);
-        return index;
-    }
-
-    /// Gives the turn in one direction to the first in the queue, if there is something to do and
-    /// nobody has the turn.
-    pub fn grantNext(scheduler: *Scheduler, socket: *Socket, kind: abi.WaitKind) void {
-        if (isGranted(socket, kind) or !mayProceed(socket, kind)) return;
-        const queue = queueOf(socket, kind);
-        if (queue.isEmpty()) return;
-        setGranted(socket, kind, true);
-        scheduler.wake(queue.head, .ok);
-    }
-
-    /// A transfer is given up between two of its parts.
-    pub fn abandonTransfer(scheduler: *Scheduler, socket: *const Socket, kind: abi.WaitKind) void {
-        if (kind != .writable or socket.tls == none) return;
-        transfers.sessionOf(scheduler, socket).abandonTransfer();
-    }
-
-    /// As `abandonTransfer`, when it is not the writer's own will: over TLS the end of the stream is
-    /// not announced by closing any more.
-    pub fn breakOffTransfer(scheduler: *Scheduler, socket: *const Socket, kind: abi.WaitKind) void {
-        if (kind != .writable or socket.tls == none) return;
-        const session = transfers.sessionOf(scheduler, socket);
-        if (session.flags.mid_transfer) session.flags.was_broken_off = true;
-        session.abandonTransfer();
     }
 
     /// Ends a wait: the waiter leaves every list that it is on and joins the ready queue.
     pub fn wake(scheduler: *Scheduler, index: u32, status: Status) void {
         const waiter = scheduler.waiters.at(index);
-        assert(waiter.state == .waiting and waiter.kind != .linger);
-        if (waiter.socket != none) {
-            const socket = scheduler.sockets.at(waiter.socket);
-            if (waiter.kind == .handshake) {
-                transfers.sessionOf(scheduler, socket).waiter = none;
-            } else {
-                queueOf(socket, waiter.kind).remove(&scheduler.waiters, index);
-                if (waiter.keeps_turn and status != .ok) scheduler.breakOffTransfer(socket, waiter.kind);
-            }
-            if (socket.kind == .watched) watching.release(scheduler, waiter.socket);
-        }
-        if (waiter.deadline_index != none) scheduler.deadlines.remove(&scheduler.waiters, index);
+        assert(waiter.state == .waiting);
+        scheduler.leave(waiter, index);
         waiter.state = .ready;
         waiter.status = status;
         scheduler.ready.pushBack(&scheduler.waiters, index);
         scheduler.shared.ready += 1;
     }
 
-    /// Wakes every waiter of a socket in one direction.
-    pub fn wakeAll(scheduler: *Scheduler, queue: *Queue, status: Status) void {
-        while (!queue.isEmpty()) scheduler.wake(queue.head, status);
-    }
-
-    /// Wakes a waiter before its time. False when it has been woken already, or never was.
-    pub fn cancel(scheduler: *Scheduler, index: u32, status: Status) bool {
-        if (index >= scheduler.waiters.length) return false;
+    /// Frees a waiter whose caller has gone on already: it is not woken any more. Does nothing to one whose
+    /// wake-up was delivered.
+    pub fn drop(scheduler: *Scheduler, index: u32) void {
+        if (index >= scheduler.waiters.length) return;
         const waiter = scheduler.waiters.at(index);
-        if (waiter.state != .waiting or waiter.kind == .linger) return false;
-        if (waiter.kind == .resolve) scheduler.resolver.forget(index);
-        scheduler.wake(index, status);
-        return true;
-    }
-
-    /// Ends a wait without a wake-up: its caller has gone on already. Only for sleeps, and for those
-    /// who wait for their turn on a socket. False when it has been woken.
-    pub fn drop(scheduler: *Scheduler, index: u32) bool {
-        if (index >= scheduler.waiters.length) return false;
-        const waiter = scheduler.waiters.at(index);
-        if (waiter.state != .waiting or waiter.keeps_turn) return false;
-        switch (waiter.kind) {
-            .sleep => {},
-            .readable, .writable => {
-                const socket = scheduler.sockets.at(waiter.socket);
-                if (socket.kind == .watched) return false;
-                queueOf(socket, waiter.kind).remove(&scheduler.waiters, index);
+        if (waiter.kind == .resolve and waiter.state != .free) scheduler.resolver.forget(index);
+        switch (waiter.state) {
+            .free, .delivered => return,
+            .waiting => scheduler.leave(waiter, index),
+            .ready => {
+                scheduler.ready.remove(&scheduler.waiters, index);
+                scheduler.shared.ready -= 1;
             },
-            .yield, .resolve, .linger, .handshake => return false,
         }
-        if (waiter.deadline_index != none) scheduler.deadlines.remove(&scheduler.waiters, index);
         scheduler.shared.waiters -= 1;
         waiter.state = .free;
         scheduler.waiters.release(index);
-        return true;
+    }
+
+    /// Takes a waiter out of everything that could wake it.
+    fn leave(scheduler: *Scheduler, waiter: *Waiter, index: u32) void {
+        switch (waiter.kind) {
+            .sleep, .resolve => {},
+            .handshake => transfers.sessionOf(scheduler, scheduler.sockets.at(waiter.socket)).waiter = none,
+            .watch_readable, .watch_writable => watching.leave(scheduler, index),
+        }
+        scheduler.deadlines.remove(&waiter.deadline_index);
     }
 
     // -- The turn
 
     /// Takes what the kernel has to report, waiting for it no longer than the timeout (null is for
-    /// ever) or the next deadline, and writes the wake-ups into the ring. Returns their number.
+    /// ever) or the next deadline, and writes what is ready into the ring. Returns the number of pairs.
     pub fn poll(scheduler: *Scheduler, timeout_nanoseconds: ?i64) u32 {
         scheduler.releaseDelivered();
         transfers.flushHeld(scheduler);
-        scheduler.shared.budget = abi.Limits.budget_per_poll;
         scheduler.shared.polls += 1;
 
         var timeout = scheduler.pollTimeout(timeout_nanoseconds);
@@ -252,7 +204,7 @@ pub const Scheduler = struct {
 
     fn pollTimeout(scheduler: *Scheduler, requested: ?i64) ?i64 {
         if (requested) |nanoseconds| if (nanoseconds <= 0) return 0;
-        if (!scheduler.ready.isEmpty() or scheduler.tls.due.length > 0) return 0;
+        if (scheduler.shared.ready > 0 or scheduler.tls.due.length > 0) return 0;
         const deadline = scheduler.deadlines.earliest() orelse return requested;
         const left = @max(deadline - system.nanoseconds(), 0);
         return @min(left, requested orelse left);
@@ -269,8 +221,8 @@ pub const Scheduler = struct {
                 if (event.writable) socket.flags.writable = true;
                 if (event.special) socket.flags.special = true;
                 if (socket.tls != none) transfers.report(scheduler, socket, event.readable);
-                scheduler.grantNext(socket, .readable);
-                scheduler.grantNext(socket, .writable);
+                scheduler.announce(socket, .readable);
+                scheduler.announce(socket, .writable);
             },
             .watched => watching.report(scheduler, index, event),
             .lingering => lingering.proceed(scheduler, index),
@@ -284,31 +236,39 @@ pub const Scheduler = struct {
             scheduler.backend.timer_has_fired = false;
             scheduler.timer_nanoseconds = never;
         }
-        while (scheduler.deadlines.expired(now)) |index| {
-            const waiter = scheduler.waiters.at(index);
-            if (waiter.kind == .linger) {
-                lingering.expire(scheduler, waiter.socket);
-                continue;
-            }
-            if (waiter.kind == .resolve) scheduler.resolver.forget(index);
-            scheduler.shared.timeouts += 1;
-            scheduler.wake(index, .timed_out);
-        }
+        while (scheduler.deadlines.expired(now)) |owner| switch (owner) {
+            .socket => |index| lingering.expire(scheduler, index),
+            .waiter => |index| {
+                if (scheduler.waiters.at(index).kind == .resolve) scheduler.resolver.forget(index);
+                scheduler.shared.timeouts += 1;
+                scheduler.wake(index, .timed_out);
+            },
+        };
     }
 
     fn deliver(scheduler: *Scheduler) u32 {
+        const ring = &scheduler.shared.ring;
         var count: u32 = 0;
-        while (count < abi.Limits.wakeups_per_poll) : (count += 1) {
+        while (count < abi.Limits.sockets_per_poll) : (count += 1) {
+            const index = scheduler.changed.popFront(&scheduler.sockets) orelse break;
+            const socket = scheduler.sockets.at(index);
+            ring[2 * count] = scheduler.sockets.handle(index);
+            ring[2 * count + 1] = socket.unreported;
+            socket.unreported = 0;
+        }
+        var woken: u32 = 0;
+        while (woken < abi.Limits.waiters_per_poll) : (woken += 1) {
             const index = scheduler.ready.popFront(&scheduler.waiters) orelse break;
             const waiter = scheduler.waiters.at(index);
-            scheduler.shared.wakeup[2 * count] = @intCast(index);
-            scheduler.shared.wakeup[2 * count + 1] = @intFromEnum(waiter.status);
+            ring[2 * (count + woken)] = ~@as(i32, @intCast(index));
+            ring[2 * (count + woken) + 1] = @intFromEnum(waiter.status);
             waiter.state = .delivered;
             scheduler.delivered.pushBack(&scheduler.waiters, index);
         }
+        count += woken;
         scheduler.last_delivered = count;
         scheduler.shared.ready -= count;
-        scheduler.shared.waiters -= count;
+        scheduler.shared.waiters -= woken;
         scheduler.shared.wakeups += @floatFromInt(count);
         return count;
     }
@@ -318,14 +278,6 @@ pub const Scheduler = struct {
             scheduler.waiters.at(index).state = .free;
             scheduler.waiters.release(index);
         }
-    }
-
-    /// Draws on the turn's budget for a call that is about to succeed at once. False when it is
-    /// spent: the caller then parks, and its turn comes behind all that are ready.
-    pub fn spend(scheduler: *Scheduler) bool {
-        if (scheduler.shared.budget <= 0) return false;
-        scheduler.shared.budget -= 1;
-        return true;
     }
 
     /// As `poll`, for the attached driver while traffic is live: waits for more until `linger` has
@@ -371,7 +323,7 @@ pub const Scheduler = struct {
     /// something to do already. Without it there may be no poll for long.
     pub fn setTimer(scheduler: *Scheduler) void {
         transfers.flushHeld(scheduler);
-        if (scheduler.tls.due.length > 0 or !scheduler.ready.isEmpty()) scheduler.backend.notify();
+        if (scheduler.tls.due.length > 0 or scheduler.shared.ready > 0) scheduler.backend.notify();
         const earliest = scheduler.deadlines.earliest() orelse return;
         // A poll too many rather than one too late.
         if (!scheduler.moveTimer(earliest)) scheduler.backend.notify();
@@ -383,15 +335,6 @@ pub const Scheduler = struct {
         const failed = scheduler.backend.setTimer(nanoseconds) != null;
         scheduler.timer_nanoseconds = if (failed) never else nanoseconds;
         return !failed;
-    }
-
-    /// Frees the waiter of a lingering socket, which no caller ever sees.
-    pub fn dropLinger(scheduler: *Scheduler, index: u32) void {
-        const waiter = scheduler.waiters.at(index);
-        assert(waiter.state == .waiting and waiter.kind == .linger);
-        if (waiter.deadline_index != none) scheduler.deadlines.remove(&scheduler.waiters, index);
-        waiter.state = .free;
-        scheduler.waiters.release(index);
     }
 };
 
@@ -406,21 +349,9 @@ pub fn deadlineFromMilliseconds(point: f64) ?i64 {
     return std.math.lossyCast(i64, @ceil(point * std.time.ns_per_ms));
 }
 
-pub fn queueOf(socket: *Socket, kind: abi.WaitKind) *Queue {
-    return if (kind == .writable) &socket.writers else &socket.readers;
-}
-
-fn isGranted(socket: *const Socket, kind: abi.WaitKind) bool {
-    return if (kind == .writable) socket.flags.write_granted else socket.flags.read_granted;
-}
-
-pub fn setGranted(socket: *Socket, kind: abi.WaitKind, granted: bool) void {
-    if (kind == .writable) socket.flags.write_granted = granted else socket.flags.read_granted = granted;
-}
-
 /// Whether a call in this direction would do something other than wait.
-fn mayProceed(socket: *const Socket, kind: abi.WaitKind) bool {
-    if (socket.kind == .watched or socket.flags.handshaking) return false;
-    if (kind == .writable) return socket.flags.writable or socket.failure != .ok;
+fn mayProceed(socket: *const Socket, direction: abi.Direction) bool {
+    if (socket.flags.handshaking) return false;
+    if (direction == .writable) return socket.flags.writable or socket.failure != .ok;
     return socket.flags.readable or socket.flags.end_of_stream or socket.readFailure() != null;
 }

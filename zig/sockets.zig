@@ -7,7 +7,7 @@ const abi = @import("abi.zig");
 const system = @import("system.zig");
 const addresses = @import("addresses.zig");
 const Pool = @import("pool.zig").Pool;
-const Queue = @import("waiters.zig").Queue;
+const Links = @import("queue.zig").Links;
 
 pub const none = @import("pool.zig").none;
 
@@ -30,20 +30,20 @@ pub const Socket = struct {
         special: bool = false,
         end_of_stream: bool = false,
         connecting: bool = false,
-        /// A woken waiter has the turn to receive (to send), and has not used it yet.
-        read_granted: bool = false,
-        write_granted: bool = false,
         tcp: bool = false,
         sent: bool = false,
         half_closed: bool = false,
-        /// A TLS handshake is under way: nobody has a turn.
+        /// A TLS handshake is under way: no data is transferred.
         handshaking: bool = false,
         /// The descriptor's number is known outside of the core.
         exposed: bool = false,
-        _: u4 = 0,
+        _: u6 = 0,
     };
 
+    /// Belongs to the pool.
     next: u32 = none,
+    /// Its own number in the pool.
+    index: u32 = none,
     fd: system.Descriptor = -1,
     /// The number of its TLS session, or none.
     tls: u32 = none,
@@ -54,8 +54,11 @@ pub const Socket = struct {
     failure: abi.Status = .ok,
     /// Seconds that closing may take to deliver what is left (`setLinger`); 0 means the default.
     linger_seconds: u16 = 0,
-    readers: Queue = .{},
-    writers: Queue = .{},
+    /// What `poll` is to report (`abi.Ready`). The socket is in the queue of changed ones while it is not 0.
+    unreported: u8 = 0,
+    changed: Links = .{},
+    /// The place of a lingering socket's limit in the deadline heap, or none.
+    deadline_index: u32 = none,
     peer: addresses.Peer = .{},
 
     /// The failure that ends reading. EPIPE is a failure to send: what the peer has sent before is
@@ -129,14 +132,14 @@ pub const Sockets = struct {
         };
         const socket = sockets.at(index);
         assert(socket.kind == .free);
-        socket.* = .{ .fd = fd, .kind = kind, .generation = socket.generation };
+        socket.* = .{ .index = index, .fd = fd, .kind = kind, .generation = socket.generation };
         return index;
     }
 
     /// Gives the slot back. Its handle and token are stale from here on.
     pub fn release(sockets: *Sockets, index: u32) void {
         const socket = sockets.at(index);
-        assert(socket.kind != .free and socket.readers.isEmpty() and socket.writers.isEmpty());
+        assert(socket.kind != .free and socket.unreported == 0 and socket.deadline_index == none);
         if (socket.kind != .watched) sockets.owned.unset(@intCast(socket.fd));
         socket.kind = .free;
         socket.fd = -1;

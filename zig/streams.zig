@@ -1,6 +1,5 @@
-//! Transfers on connected sockets. Each call does one system call's worth of work if it is the
-//! caller's turn and the socket is known to be ready, and otherwise says `would_block`: the caller
-//! parks, is granted the turn, and calls again with `granted` set.
+//! Transfers on connected sockets. Each call does one system call's worth of work if the socket is known
+//! to be ready, and otherwise says `would_block`: the caller calls again when a poll tells that it is.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -27,26 +26,6 @@ pub fn find(scheduler: *Scheduler, handle: i32, kind: Socket.Kind) ?u32 {
     return if (scheduler.sockets.at(index).kind == kind) index else null;
 }
 
-/// Whether the call may go on now: a caller without a grant waits behind those in the queue, and
-/// draws on the budget.
-fn mayCall(scheduler: *Scheduler, socket: *Socket, kind: abi.WaitKind, granted: bool) bool {
-    if (granted) return true;
-    const is_taken = if (kind == .writable) socket.flags.write_granted else socket.flags.read_granted;
-    if (is_taken or !scheduler_module.queueOf(socket, kind).isEmpty()) return false;
-    return scheduler.shared.budget > 0;
-}
-
-/// Ends the caller's turn, if the transfer is over, and passes it on.
-fn finishTurn(scheduler: *Scheduler, socket: *Socket, kind: abi.WaitKind, granted: bool) void {
-    if (granted) {
-        scheduler_module.setGranted(socket, kind, false);
-    } else {
-        const spent = scheduler.spend();
-        assert(spent); // `mayCall` has looked
-    }
-    scheduler.grantNext(socket, kind);
-}
-
 /// Remembers an error that ends the connection: the kernel reports it to one call only. Errors of a
 /// call's own, such as a buffer that is not mapped, leave the connection as it is.
 fn latch(scheduler: *Scheduler, socket: *Socket, status: Status) void {
@@ -64,34 +43,31 @@ pub fn end(scheduler: *Scheduler, socket: *Socket, status: Status) void {
     if (socket.failure == .ok or socket.failure == .EPIPE) socket.failure = status;
     socket.flags.readable = true;
     socket.flags.writable = true;
-    scheduler.grantNext(socket, .readable);
-    scheduler.grantNext(socket, .writable);
+    scheduler.announce(socket, .readable);
+    scheduler.announce(socket, .writable);
 }
 
 /// Receives what is there, at most `length` bytes. 0 is the end of the stream.
-pub fn receive(scheduler: *Scheduler, handle: i32, buffer: [*]u8, length: usize, granted: bool) Outcome {
+pub fn receive(scheduler: *Scheduler, handle: i32, buffer: [*]u8, length: usize) Outcome {
     const index = find(scheduler, handle, .stream) orelse return failed(.stale_handle);
     const socket = scheduler.sockets.at(index);
-    if (!mayCall(scheduler, socket, .readable, granted)) return failed(.would_block);
-
     const outcome = if (socket.tls != none)
         tls_transfers.receive(scheduler, socket, buffer, length)
     else
         receiveNow(scheduler, socket, buffer, length);
-    if (outcome == .failure and outcome.failure == .would_block) return outcome;
-    if (outcome == .value) scheduler.shared.bytes_received += @floatFromInt(outcome.value);
-    finishTurn(scheduler, socket, .readable, granted);
+    switch (outcome) {
+        .value => |count| scheduler.shared.bytes_received += @floatFromInt(count),
+        // Records without data may have used up what one call does.
+        .failure => scheduler.announce(socket, .readable),
+    }
     return outcome;
 }
 
-/// Receives what is there by now, although no poll has told of it yet, and whatever is left of the
-/// budget. Those that wait come first: while there are any it says `would_block`.
+/// Receives what is there by now, although no poll has told of it yet.
 pub fn tryReceive(scheduler: *Scheduler, handle: i32, buffer: [*]u8, length: usize) Outcome {
     const index = find(scheduler, handle, .stream) orelse return failed(.stale_handle);
-    const socket = scheduler.sockets.at(index);
-    if (socket.flags.read_granted or !socket.readers.isEmpty()) return failed(.would_block);
-    setReady(scheduler, socket, .readable);
-    return receive(scheduler, handle, buffer, length, true);
+    setReady(scheduler, scheduler.sockets.at(index), .readable);
+    return receive(scheduler, handle, buffer, length);
 }
 
 fn receiveNow(scheduler: *Scheduler, socket: *Socket, buffer: [*]u8, length: usize) Outcome {
@@ -127,7 +103,7 @@ pub const Source = union(enum) {
     vector: struct { parts: []const std.posix.iovec_const, total: usize },
     file: struct { fd: system.Descriptor, offset: i64, length: usize },
 
-    /// Bytes of the whole transfer: the turn ends when they are sent.
+    /// Bytes of the whole transfer.
     pub fn wanted(source: Source) usize {
         return switch (source) {
             .bytes => |bytes| bytes.len,
@@ -150,21 +126,14 @@ pub const Source = union(enum) {
     }
 };
 
-/// Sends from `source`. A value short of its length means that the socket is full: the caller keeps
-/// its turn, parks with `keeps_turn`, and goes on with the rest.
-pub fn send(scheduler: *Scheduler, handle: i32, source: Source, granted: bool) Outcome {
+/// Sends from `source`. A value short of its length means that the socket is full: the caller comes
+/// again with the rest, and nobody else sends in between, or it breaks the transfer off.
+pub fn send(scheduler: *Scheduler, handle: i32, source: Source) Outcome {
     const index = find(scheduler, handle, .stream) orelse return failed(.stale_handle);
     const socket = scheduler.sockets.at(index);
-    if (!mayCall(scheduler, socket, .writable, granted)) return failed(.would_block);
-    if (socket.flags.half_closed) {
-        finishTurn(scheduler, socket, .writable, granted);
-        return failed(.EPIPE);
-    }
-    if (socket.failure != .ok) {
-        finishTurn(scheduler, socket, .writable, granted);
-        // A second write after a reset is EPIPE for write(2) as well.
-        return failed(if (socket.failure == .ECONNRESET) .EPIPE else socket.failure);
-    }
+    if (socket.flags.half_closed) return failed(.EPIPE);
+    // A second write after a reset is EPIPE for write(2) as well.
+    if (socket.failure != .ok) return failed(if (socket.failure == .ECONNRESET) .EPIPE else socket.failure);
     if (!socket.flags.writable or socket.flags.handshaking) return failed(.would_block);
 
     const outcome = if (socket.tls != none) tls_transfers.send(scheduler, socket, source) else switch (source) {
@@ -178,23 +147,17 @@ pub fn send(scheduler: *Scheduler, handle: i32, source: Source, granted: bool) O
             scheduler.shared.bytes_sent += @floatFromInt(count);
             // A file may be shorter than was offered; a buffer is sent short only by a full socket.
             if (socket.tls == none and source != .file and count < source.offered()) socket.flags.writable = false;
-            // The rest is still to come. The turn goes on, without a grant: the caller parks at the
-            // front before anybody else can call.
-            if (count < source.wanted()) return outcome;
         },
-        .failure => |status| {
-            if (status == .would_block) {
-                socket.flags.writable = false;
-                return outcome;
-            }
-            // The caller reads the file and sends what it has read, still in this turn.
+        .failure => |status| if (status == .would_block) {
+            socket.flags.writable = false;
+        } else {
+            // The caller reads the file and sends what it has read.
             if (source == .file and refusesFile(status)) return outcome;
             latch(scheduler, socket, status);
+            // Over TLS the last part may have come to nothing.
+            if (socket.tls != none) tls_transfers.sessionOf(scheduler, socket).abandonTransfer();
         },
     }
-    // Over TLS the last part may have come to nothing.
-    if (outcome == .failure) scheduler.abandonTransfer(socket, .writable);
-    finishTurn(scheduler, socket, .writable, granted);
     return outcome;
 }
 
@@ -207,8 +170,8 @@ fn refusesFile(status: Status) bool {
 }
 
 /// Takes note that a socket was found to be ready without an event.
-pub fn setReady(scheduler: *Scheduler, socket: *Socket, kind: abi.WaitKind) void {
-    if (kind == .writable) {
+pub fn setReady(scheduler: *Scheduler, socket: *Socket, direction: abi.Direction) void {
+    if (direction == .writable) {
         socket.flags.writable = true;
     } else {
         socket.flags.readable = true;
@@ -216,40 +179,25 @@ pub fn setReady(scheduler: *Scheduler, socket: *Socket, kind: abi.WaitKind) void
     }
 }
 
-/// Ends a turn whose owner gives up between two parts of a transfer.
-pub fn endTurn(scheduler: *Scheduler, handle: i32, kind: abi.WaitKind) void {
+/// A transfer ends before all of it was sent: the peer lacks a part of what it was to have. Over TLS
+/// closing does not announce the end of the stream then.
+pub fn breakOff(scheduler: *Scheduler, handle: i32) void {
     const index = find(scheduler, handle, .stream) orelse return;
     const socket = scheduler.sockets.at(index);
-    scheduler.abandonTransfer(socket, kind);
-    scheduler_module.setGranted(socket, kind, false);
-    scheduler.grantNext(socket, kind);
-}
-
-/// As `endTurn` for a writer, whose peer has not got all that it was to have.
-pub fn breakOffTurn(scheduler: *Scheduler, handle: i32) void {
-    const index = find(scheduler, handle, .stream) orelse return;
-    scheduler.breakOffTransfer(scheduler.sockets.at(index), .writable);
-    endTurn(scheduler, handle, .writable);
+    if (socket.tls != none) tls_transfers.sessionOf(scheduler, socket).breakOffTransfer();
 }
 
 /// Sends the end of the stream after what has been sent. Receiving goes on.
-pub fn shutdown(scheduler: *Scheduler, handle: i32, granted: bool) ?Status {
+pub fn shutdown(scheduler: *Scheduler, handle: i32) ?Status {
     const index = find(scheduler, handle, .stream) orelse return .stale_handle;
     const socket = scheduler.sockets.at(index);
     if (socket.flags.handshaking) return .would_block;
-    if (!mayCall(scheduler, socket, .writable, granted)) return .would_block;
-    var status: ?Status = null;
-    if (!socket.flags.half_closed) {
-        if (socket.failure != .ok) {
-            status = socket.failure;
-        } else if (socket.tls != none) {
-            status = tls_transfers.shutdown(scheduler, socket);
-        } else if (c.shutdown(socket.fd, c.SHUT.WR) == 0) {
-            socket.flags.half_closed = true;
-        } else status = shutdownFailure(scheduler, socket);
-    }
-    finishTurn(scheduler, socket, .writable, granted);
-    return status;
+    if (socket.flags.half_closed) return null;
+    if (socket.failure != .ok) return socket.failure;
+    if (socket.tls != none) return tls_transfers.shutdown(scheduler, socket);
+    if (c.shutdown(socket.fd, c.SHUT.WR) != 0) return shutdownFailure(scheduler, socket);
+    socket.flags.half_closed = true;
+    return null;
 }
 
 /// Why shutdown(2) has just failed: ENOTCONN says less than what has ended the connection, which the kernel
@@ -261,12 +209,11 @@ pub fn shutdownFailure(scheduler: *Scheduler, socket: *Socket) Status {
     return reason;
 }
 
-/// Closes a stream or a listener and wakes whoever waits on it. What was sent still arrives.
+/// Closes a stream or a listener. What was sent still arrives.
 pub fn close(scheduler: *Scheduler, handle: i32) ?Status {
     const index = findOpen(scheduler, handle) orelse return .stale_handle;
     const socket = scheduler.sockets.at(index);
     if (socket.tls != none) tls_transfers.close(scheduler, socket);
-    wakeForClose(scheduler, index);
     lingering.close(scheduler, index);
     return null;
 }
@@ -285,16 +232,9 @@ pub fn reset(scheduler: *Scheduler, handle: i32) ?Status {
 pub fn abandon(scheduler: *Scheduler, index: u32) void {
     const socket = scheduler.sockets.at(index);
     if (socket.tls != none) tls_transfers.abort(scheduler, socket);
-    wakeForClose(scheduler, index);
     lingering.closeNow(scheduler, index);
 }
 
 fn findOpen(scheduler: *Scheduler, handle: i32) ?u32 {
     return find(scheduler, handle, .stream) orelse find(scheduler, handle, .listener);
-}
-
-fn wakeForClose(scheduler: *Scheduler, index: u32) void {
-    const socket = scheduler.sockets.at(index);
-    scheduler.wakeAll(&socket.readers, .closed);
-    scheduler.wakeAll(&socket.writers, .closed);
 }

@@ -18,9 +18,9 @@ test "what is sent arrives and is counted" {
     defer harness.deinit();
     const server, const client = try harness.tcpPair();
     const reader = harness.park(server, .readable);
-    try expectEqual(5, try valueOf(harness.send(client, "hello", false)));
+    try expectEqual(5, try valueOf(harness.send(client, "hello")));
     try harness.expectWoken(&.{.{ reader, .ok }});
-    try harness.expectReceived(server, "hello", true);
+    try harness.expectReceived(server, "hello");
     try expectEqual(5, harness.scheduler.shared.bytes_sent);
     try expectEqual(5, harness.scheduler.shared.bytes_received);
 }
@@ -36,11 +36,11 @@ test "a short read tells that nothing is left, without a call to find out" {
         const reader = harness.park(handle, .readable);
         try harness_module.sendFromPeer(peer, bytes);
         try harness.expectWoken(&.{.{ reader, .ok }});
-        try expectEqual(bytes.len, try valueOf(harness.receive(handle, &exact, true)));
+        try expectEqual(bytes.len, try valueOf(harness.receive(handle, &exact)));
         // What was asked for and not more was there: only a further call can tell. It is the only way to
         // tell where a short read proves nothing.
         try expectEqual(bytes.len == exact.len or !system.short_read_empties, flags.readable);
-        try expectFailure(.would_block, harness.receive(handle, &exact, false));
+        try expectFailure(.would_block, harness.receive(handle, &exact));
         try expect(!flags.readable);
     }
 }
@@ -53,11 +53,11 @@ test "after a hang-up a short read is followed by the end, and the end stays" {
     system.close(peer);
     try harness.expectNobody();
     // No event comes any more: both calls must succeed at once.
-    try harness.expectReceived(handle, "last", false);
-    for (0..3) |_| try harness.expectReceived(handle, "", false);
+    try harness.expectReceived(handle, "last");
+    for (0..3) |_| try harness.expectReceived(handle, "");
     const reader = harness.park(handle, .readable);
     try harness.expectWoken(&.{.{ reader, .ok }});
-    try harness.expectReceived(handle, "", true);
+    try harness.expectReceived(handle, "");
 }
 
 test "an end that comes together with the last bytes is not forgotten after a short read" {
@@ -72,22 +72,22 @@ test "an end that comes together with the last bytes is not forgotten after a sh
     var entry = [1]c.pollfd{.{ .fd = fd, .events = hangup, .revents = 0 }};
     try expectEqual(1, c.poll(&entry, 1, 5000));
     try harness.expectNobody();
-    try harness.expectReceived(handle, "last", false);
-    try harness.expectReceived(handle, "", false);
+    try harness.expectReceived(handle, "last");
+    try harness.expectReceived(handle, "");
 }
 
 test "an end that comes after the last bytes were read is an event of its own" {
     var harness = try Harness.init();
     defer harness.deinit();
     const server, const client = try harness.tcpPair();
-    try expectEqual(1, try valueOf(harness.send(client, "x", false)));
+    try expectEqual(1, try valueOf(harness.send(client, "x")));
     var reader = harness.park(server, .readable);
     try harness.expectWoken(&.{.{ reader, .ok }});
-    try harness.expectReceived(server, "x", true);
+    try harness.expectReceived(server, "x");
     reader = harness.park(server, .readable);
-    try expectEqual(null, streams.shutdown(harness.scheduler, client, false));
+    try expectEqual(null, harness.shutdown(client));
     try harness.expectWoken(&.{.{ reader, .ok }});
-    try harness.expectReceived(server, "", true);
+    try harness.expectReceived(server, "");
 }
 
 test "a half closed socket sends no more and receives on" {
@@ -95,17 +95,17 @@ test "a half closed socket sends no more and receives on" {
     defer harness.deinit();
     const handle, const peer = try harness.unixPair();
     defer system.close(peer);
-    try expectEqual(4, try valueOf(harness.send(handle, "bye!", false)));
-    try expectEqual(null, streams.shutdown(harness.scheduler, handle, false));
-    try expectEqual(null, streams.shutdown(harness.scheduler, handle, false));
+    try expectEqual(4, try valueOf(harness.send(handle, "bye!")));
+    try expectEqual(null, harness.shutdown(handle));
+    try expectEqual(null, harness.shutdown(handle));
     try harness_module.expectAtPeer(peer, "bye!");
     var buffer: [8]u8 = undefined;
     try expectEqual(0, try valueOf(system.receive(peer, &buffer, 8)));
-    for (0..2) |_| try expectFailure(.EPIPE, harness.send(handle, "more", false));
+    for (0..2) |_| try expectFailure(.EPIPE, harness.send(handle, "more"));
     try harness_module.sendFromPeer(peer, "answer");
     try harness.expectNobody();
-    try harness.expectReceived(handle, "answer", false);
-    try expectFailure(.would_block, harness.receive(handle, &buffer, false));
+    try harness.expectReceived(handle, "answer");
+    try expectFailure(.would_block, harness.receive(handle, &buffer));
 }
 
 test "a reset that a read has met is repeated to every later call" {
@@ -116,17 +116,17 @@ test "a reset that a read has met is repeated to every later call" {
     try expectEqual(null, streams.reset(harness.scheduler, client));
     try harness.expectWoken(&.{.{ reader, .ok }});
     var buffer: [8]u8 = undefined;
-    try expectFailure(.ECONNRESET, harness.receive(server, &buffer, true));
+    try expectFailure(.ECONNRESET, harness.receive(server, &buffer));
     for (0..3) |_| {
-        try expectFailure(.ECONNRESET, harness.receive(server, &buffer, false));
-        try expectFailure(.EPIPE, harness.send(server, "x", false));
-        try expectEqual(Status.ECONNRESET, streams.shutdown(harness.scheduler, server, false).?);
+        try expectFailure(.ECONNRESET, harness.receive(server, &buffer));
+        try expectFailure(.EPIPE, harness.send(server, "x"));
+        try expectEqual(Status.ECONNRESET, harness.shutdown(server).?);
     }
     const again = harness.park(server, .readable);
     const writer = harness.park(server, .writable);
     try harness.expectWoken(&.{ .{ again, .ok }, .{ writer, .ok } });
-    try expectFailure(.ECONNRESET, harness.receive(server, &buffer, true));
-    try expectFailure(.EPIPE, harness.send(server, "x", true));
+    try expectFailure(.ECONNRESET, harness.receive(server, &buffer));
+    try expectFailure(.EPIPE, harness.send(server, "x"));
 }
 
 fn hangsUp(socket: *@import("sockets.zig").Socket) bool {
@@ -140,10 +140,10 @@ test "a reset that a write has met is repeated to reads" {
     try expectEqual(null, streams.reset(harness.scheduler, client));
     try harness.pollUntil(harness.socketOf(server), hangsUp);
     // The kernel gives its error to this call, and has none left for the next.
-    try expectFailure(.ECONNRESET, harness.send(server, "x", false));
+    try expectFailure(.ECONNRESET, harness.send(server, "x"));
     var buffer: [8]u8 = undefined;
-    for (0..2) |_| try expectFailure(.ECONNRESET, harness.receive(server, &buffer, false));
-    try expectFailure(.EPIPE, harness.send(server, "x", false));
+    for (0..2) |_| try expectFailure(.ECONNRESET, harness.receive(server, &buffer));
+    try expectFailure(.EPIPE, harness.send(server, "x"));
 }
 
 test "a failure to send does not hide what the peer sent before it closed" {
@@ -152,10 +152,10 @@ test "a failure to send does not hide what the peer sent before it closed" {
     const handle, const peer = try harness.unixPair();
     try harness_module.sendFromPeer(peer, "farewell");
     system.close(peer);
-    try expectFailure(.EPIPE, harness.send(handle, "x", false));
-    try harness.expectReceived(handle, "farewell", false);
-    for (0..2) |_| try harness.expectReceived(handle, "", false);
-    try expectFailure(.EPIPE, harness.send(handle, "x", false));
+    try expectFailure(.EPIPE, harness.send(handle, "x"));
+    try harness.expectReceived(handle, "farewell");
+    for (0..2) |_| try harness.expectReceived(handle, "");
+    try expectFailure(.EPIPE, harness.send(handle, "x"));
 }
 
 test "a peer that only sends fails writes, and reads wait for it as ever" {
@@ -164,14 +164,16 @@ test "a peer that only sends fails writes, and reads wait for it as ever" {
     const handle, const peer = try harness.unixPair();
     defer system.close(peer);
     try expectEqual(0, c.shutdown(peer, c.SHUT.RD));
-    try expectFailure(.EPIPE, harness.send(handle, "x", false));
+    try expectFailure(.EPIPE, harness.send(handle, "x"));
     var buffer: [8]u8 = undefined;
-    try expectFailure(.would_block, harness.receive(handle, &buffer, false));
+    try expectFailure(.would_block, harness.receive(handle, &buffer));
+    // The failure was news for both directions.
+    try harness.expectNobody();
     const reader = harness.park(handle, .readable);
     for (0..3) |_| try harness.expectNobody();
     try harness_module.sendFromPeer(peer, "y");
     try harness.expectWoken(&.{.{ reader, .ok }});
-    try harness.expectReceived(handle, "y", true);
+    try harness.expectReceived(handle, "y");
 }
 
 test "a reset is not mistaken for an end, even if a write has failed before" {
@@ -179,11 +181,11 @@ test "a reset is not mistaken for an end, even if a write has failed before" {
     defer harness.deinit();
     const handle, const peer = try harness.unixPair();
     // A Unix peer that closes with unread input resets the connection (unix(7)).
-    try expectEqual(6, try valueOf(harness.send(handle, "unread", false)));
+    try expectEqual(6, try valueOf(harness.send(handle, "unread")));
     system.close(peer);
-    try expectFailure(.EPIPE, harness.send(handle, "x", false));
+    try expectFailure(.EPIPE, harness.send(handle, "x"));
     var buffer: [8]u8 = undefined;
-    for (0..3) |_| try expectFailure(.ECONNRESET, harness.receive(handle, &buffer, false));
+    for (0..3) |_| try expectFailure(.ECONNRESET, harness.receive(handle, &buffer));
 }
 
 test "an error of the caller's buffer is not the connection's" {
@@ -195,8 +197,8 @@ test "an error of the caller's buffer is not the connection's" {
     const memory = c.mmap(null, page, .{}, .{ .TYPE = .PRIVATE, .ANONYMOUS = true }, -1, 0);
     defer _ = c.munmap(@alignCast(memory), page);
     const unreadable: [*]const u8 = @ptrCast(memory);
-    try expectFailure(.EFAULT, harness.send(handle, unreadable[0..16], false));
-    try expectEqual(2, try valueOf(harness.send(handle, "ok", false)));
+    try expectFailure(.EFAULT, harness.send(handle, unreadable[0..16]));
+    try expectEqual(2, try valueOf(harness.send(handle, "ok")));
     try harness_module.expectAtPeer(peer, "ok");
 }
 
@@ -205,10 +207,8 @@ test "resetting throws away what is on its way" {
     defer harness.deinit();
     const server, const peer = try harness.tcpPeer();
     defer system.close(peer);
-    const reader = harness.park(server, .readable);
-    try expectEqual(4, try valueOf(harness.send(server, "lost", false)));
+    try expectEqual(4, try valueOf(harness.send(server, "lost")));
     try expectEqual(null, streams.reset(harness.scheduler, server));
-    try harness.expectWoken(&.{.{ reader, .closed }});
     try expectEqual(0, harness.scheduler.shared.lingering);
     try expectEqual(0, harness.scheduler.shared.sockets);
     try expect(system.pollOne(peer, false, 5000));
@@ -245,18 +245,17 @@ test "a stale handle reaches nothing" {
     var buffer: [8]u8 = undefined;
     const endpoints = @import("endpoints.zig");
     for ([_]i32{ handle, -1, std.math.maxInt(i32), std.math.minInt(i32) }) |stale| {
-        try expectFailure(.stale_handle, harness.receive(stale, &buffer, false));
-        try expectFailure(.stale_handle, harness.send(stale, "x", true));
+        try expectFailure(.stale_handle, harness.receive(stale, &buffer));
+        try expectFailure(.stale_handle, harness.send(stale, "x"));
         try expectFailure(.stale_handle, endpoints.accept(scheduler, stale));
         for ([_]?Status{
-            streams.shutdown(scheduler, stale, false), streams.close(scheduler, stale),
-            streams.reset(scheduler, stale),           endpoints.finishConnect(scheduler, stale),
+            harness.shutdown(stale),         streams.close(scheduler, stale),
+            streams.reset(scheduler, stale), endpoints.finishConnect(scheduler, stale),
         }) |status| try expectEqual(.stale_handle, status.?);
-        streams.endTurn(scheduler, stale, .writable);
-        endpoints.endAccept(scheduler, stale);
+        streams.breakOff(scheduler, stale);
     }
     // A handle of another kind is no better.
-    try expectFailure(.stale_handle, harness.receive(listener, &buffer, false));
+    try expectFailure(.stale_handle, harness.receive(listener, &buffer));
     try expectEqual(1, scheduler.shared.sockets);
     try harness.expectNobody();
 }
@@ -270,12 +269,58 @@ test "several buffers are sent as one" {
         .{ .base = "one ", .len = 4 }, .{ .base = "two ", .len = 4 }, .{ .base = "three", .len = 5 },
     };
     const source: streams.Source = .{ .vector = .{ .parts = &parts, .total = 13 } };
-    try expectEqual(13, try valueOf(streams.send(harness.scheduler, handle, source, false)));
+    try expectEqual(13, try valueOf(harness.sendFrom(handle, source)));
     try harness_module.expectAtPeer(peer, "one two three");
     try expect(harness.socketOf(handle).flags.writable);
 }
 
-test "a list of buffers that is longer than one call takes keeps the turn for its rest" {
+test "transfers that are sent in parts do not interleave, and the end of the stream is the last" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const handle, const peer = try harness.unixPair();
+    defer system.close(peer);
+    const length = 1024 * 1024;
+    const long = try std.testing.allocator.alloc(u8, length);
+    defer std.testing.allocator.free(long);
+    for (long, 0..) |*byte, place| byte.* = @truncate(place *% 31 +% place / 251);
+
+    var sent = try valueOf(harness.send(handle, long));
+    try expect(sent > 0 and sent < length);
+    try expect(!harness.socketOf(handle).flags.writable);
+    var writer = harness.parkAgain(handle, .writable);
+    try expectFailure(.would_block, harness.send(handle, "second"));
+    const second = harness.park(handle, .writable);
+    const last = harness.park(handle, .writable);
+    try harness.expectNobody();
+
+    var received: usize = 0;
+    var buffer: [64 * 1024]u8 = undefined;
+    while (sent < length) {
+        while (system.pollOne(peer, false, 0)) {
+            const count = try valueOf(system.receive(peer, &buffer, buffer.len));
+            try std.testing.expectEqualSlices(u8, long[received..][0..count], buffer[0..count]);
+            received += count;
+        }
+        try harness.expectWoken(&.{.{ writer, .ok }});
+        const count = try valueOf(harness.send(handle, long[sent..]));
+        sent += count;
+        if (sent < length) writer = harness.parkAgain(handle, .writable);
+    }
+    while (received < length) {
+        const count = try valueOf(system.receive(peer, &buffer, buffer.len));
+        try std.testing.expectEqualSlices(u8, long[received..][0..count], buffer[0..count]);
+        received += count;
+    }
+    try harness.expectWoken(&.{.{ second, .ok }});
+    try expectEqual(6, try valueOf(harness.send(handle, "second")));
+    try harness.expectWoken(&.{.{ last, .ok }});
+    try expectEqual(null, harness.shutdown(handle));
+    try harness_module.expectAtPeer(peer, "second");
+    try expectEqual(0, try valueOf(system.receive(peer, &buffer, buffer.len)));
+    try harness.expectNobody();
+}
+
+test "a list of buffers that is longer than one call takes leaves its rest to be sent before the next" {
     var harness = try Harness.init();
     defer harness.deinit();
     const handle, const peer = try harness.unixPair();
@@ -285,12 +330,12 @@ test "a list of buffers that is longer than one call takes keeps the turn for it
     const next = harness.park(handle, .writable);
     const parts = [_]std.posix.iovec_const{ .{ .base = "a", .len = 1 }, .{ .base = "b", .len = 1 } };
     var source: streams.Source = .{ .vector = .{ .parts = &parts, .total = 4 } };
-    try expectEqual(2, try valueOf(streams.send(harness.scheduler, handle, source, true)));
+    try expectEqual(2, try valueOf(harness.sendFrom(handle, source)));
     // The socket has room, so the owner of the turn goes on at once, before the next in the queue.
     const again = harness.parkAgain(handle, .writable);
     try harness.expectWoken(&.{.{ again, .ok }});
     source.vector.total = 2;
-    try expectEqual(2, try valueOf(streams.send(harness.scheduler, handle, source, true)));
+    try expectEqual(2, try valueOf(harness.sendFrom(handle, source)));
     try harness.expectWoken(&.{.{ next, .ok }});
     try harness_module.expectAtPeer(peer, "abab");
 }
@@ -303,7 +348,7 @@ test "several buffers fill a socket as far as it goes" {
     const long: [512 * 1024]u8 = @splat('v');
     const parts: [8]std.posix.iovec_const = @splat(.{ .base = &long, .len = long.len });
     const source: streams.Source = .{ .vector = .{ .parts = &parts, .total = 8 * long.len } };
-    const sent = try valueOf(streams.send(harness.scheduler, handle, source, false));
+    const sent = try valueOf(harness.sendFrom(handle, source));
     try expect(sent > 0 and sent < 8 * long.len);
     try expect(!harness.socketOf(handle).flags.writable);
     try expectEqual(sent, harness_module.drainPeer(peer));
@@ -316,30 +361,26 @@ fn file(fd: system.Descriptor, offset: i64, length: usize) streams.Source {
 test "a part of a file is sent, and its end is told" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const scheduler = harness.scheduler;
     const handle, const peer = try harness.tcpPeer();
     defer system.close(peer);
     const fd = try harness_module.temporaryFile("0123456789");
     defer system.close(fd);
-    try expectEqual(4, try valueOf(streams.send(scheduler, handle, file(fd, 3, 4), false)));
+    try expectEqual(4, try valueOf(harness.sendFrom(handle, file(fd, 3, 4))));
     try harness_module.expectAtPeer(peer, "3456");
-    // Asked for more than there is, it sends what there is; then 0, which leaves the turn.
-    try expectEqual(2, try valueOf(streams.send(scheduler, handle, file(fd, 8, 100), false)));
+    // Asked for more than there is, it sends what there is; then 0.
+    try expectEqual(2, try valueOf(harness.sendFrom(handle, file(fd, 8, 100))));
     const rest = harness.parkAgain(handle, .writable);
     const next = harness.park(handle, .writable);
     try harness.expectWoken(&.{.{ rest, .ok }});
-    try expectEqual(0, try valueOf(streams.send(scheduler, handle, file(fd, 10, 98), true)));
-    try harness.expectNobody();
-    streams.endTurn(scheduler, handle, .writable);
+    try expectEqual(0, try valueOf(harness.sendFrom(handle, file(fd, 10, 98))));
     try harness.expectWoken(&.{.{ next, .ok }});
-    try expectEqual(1, try valueOf(harness.send(handle, "!", true)));
+    try expectEqual(1, try valueOf(harness.send(handle, "!")));
     try harness_module.expectAtPeer(peer, "89!");
 }
 
 test "a file that cannot be read is not the connection's failure" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const scheduler = harness.scheduler;
     const handle, const peer = try harness.tcpPeer();
     defer system.close(peer);
     const folder = c.open("/tmp", .{ .DIRECTORY = true });
@@ -347,20 +388,19 @@ test "a file that cannot be read is not the connection's failure" {
     const write_only = c.open("/dev/null", .{ .ACCMODE = .WRONLY });
     defer system.close(write_only);
     for ([_]system.Descriptor{ -1, folder, write_only, peer }) |fd| {
-        switch (streams.send(scheduler, handle, file(fd, 0, 10), false)) {
+        switch (harness.sendFrom(handle, file(fd, 0, 10))) {
             .value => return error.WasSent,
             .failure => |status| try expect(status != .would_block),
         }
         try expectEqual(.ok, harness.socketOf(handle).failure);
     }
-    try expectEqual(2, try valueOf(harness.send(handle, "ok", false)));
+    try expectEqual(2, try valueOf(harness.send(handle, "ok")));
     try harness_module.expectAtPeer(peer, "ok");
 }
 
 test "a file larger than the socket's buffer is sent in parts" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const scheduler = harness.scheduler;
     const handle, const peer = try harness.unixPair();
     defer system.close(peer);
     const content = try std.testing.allocator.alloc(u8, 1024 * 1024);
@@ -370,10 +410,9 @@ test "a file larger than the socket's buffer is sent in parts" {
     defer system.close(fd);
     var received: usize = 0;
     var sent: usize = 0;
-    var granted = false;
     var buffer: [64 * 1024]u8 = undefined;
     while (sent < content.len) {
-        switch (streams.send(scheduler, handle, file(fd, @intCast(sent), content.len - sent), granted)) {
+        switch (harness.sendFrom(handle, file(fd, @intCast(sent), content.len - sent))) {
             .value => |count| sent += count,
             .failure => |status| try expectEqual(.would_block, status),
         }
@@ -385,7 +424,6 @@ test "a file larger than the socket's buffer is sent in parts" {
         }
         const writer = harness.parkAgain(handle, .writable);
         try harness.expectWoken(&.{.{ writer, .ok }});
-        granted = true;
     }
     try harness_module.expectAtPeer(peer, content[received..]);
 }
@@ -401,10 +439,10 @@ test "bytes behind urgent data are not forgotten" {
     try harness_module.sendFromPeer(peer, "after");
     const reader = harness.park(server, .readable);
     try harness.expectWoken(&.{.{ reader, .ok }});
-    try harness.expectReceived(server, "before", true);
+    try harness.expectReceived(server, "before");
     const again = harness.park(server, .readable);
     try harness.expectWoken(&.{.{ again, .ok }});
-    try harness.expectReceived(server, "after", true);
+    try harness.expectReceived(server, "after");
 }
 
 test "bytes behind a descriptor that was sent along are not forgotten" {
@@ -418,11 +456,11 @@ test "bytes behind a descriptor that was sent along are not forgotten" {
     try harness.expectWoken(&.{.{ reader, .ok }});
     // Linux ends a read behind the bytes that carry a descriptor; other systems may not.
     var buffer: [64]u8 = undefined;
-    var received = try valueOf(harness.receive(handle, &buffer, true));
+    var received = try valueOf(harness.receive(handle, &buffer));
     while (received < "withwithout".len) {
         reader = harness.park(handle, .readable);
         try harness.expectWoken(&.{.{ reader, .ok }});
-        received += try valueOf(harness.receive(handle, buffer[received..], true));
+        received += try valueOf(harness.receive(handle, buffer[received..]));
     }
     try std.testing.expectEqualStrings("withwithout", buffer[0..received]);
 }

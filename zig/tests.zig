@@ -12,6 +12,7 @@ test {
     _ = @import("endpoints_test.zig");
     _ = @import("lingering_test.zig");
     _ = @import("pool.zig");
+    _ = @import("queue.zig");
     _ = @import("random_test.zig");
     _ = @import("resolver.zig");
     _ = @import("resolver_test.zig");
@@ -31,7 +32,6 @@ test {
     _ = @import("tls/memory_test.zig");
     _ = @import("tls/offences_test.zig");
     _ = @import("tls/protection_test.zig");
-    _ = @import("tls/queue.zig");
     _ = @import("tls/quota.zig");
     _ = @import("tls/random_records_test.zig");
     _ = @import("tls/records.zig");
@@ -40,8 +40,6 @@ test {
     _ = @import("tls/tampering_test.zig");
     _ = @import("tls/transfers_test.zig");
     _ = @import("tls/wire_test.zig");
-    _ = @import("turns_test.zig");
-    _ = @import("waiters.zig");
     _ = @import("waker_test.zig");
     _ = @import("watching_test.zig");
 }

@@ -1,80 +1,119 @@
 //! Waiting for descriptors of other libraries. Such a descriptor is in the backend only while
 //! somebody waits for it, level-triggered and for one report at a time, and is never closed here.
 
+const std = @import("std");
+const assert = std.debug.assert;
+const abi = @import("abi.zig");
 const backend = @import("backend.zig");
 const system = @import("system.zig");
-const abi = @import("abi.zig");
-const scheduler_module = @import("scheduler.zig");
-const Scheduler = scheduler_module.Scheduler;
+const waiters_module = @import("waiters.zig");
+const Scheduler = @import("scheduler.zig").Scheduler;
+const Queue = waiters_module.Queue;
 const Status = abi.Status;
+
+/// A descriptor that somebody waits for.
+pub const Watch = struct {
+    /// The slot whose token the backend has.
+    slot: u32,
+    readers: Queue = .{},
+    writers: Queue = .{},
+
+    fn isIdle(watch: Watch) bool {
+        return watch.readers.isEmpty() and watch.writers.isEmpty();
+    }
+};
+
+pub const Watched = std.AutoHashMapUnmanaged(system.Descriptor, Watch);
 
 pub const Wait = union(enum) { waiter: u32, failure: Status };
 
-/// Waits until `fd` is readable (writable). A descriptor that is ready now, as a regular file
+/// Waits until `fd` is ready in one direction. A descriptor that is ready now, as a regular file
 /// always is, is woken for in its turn.
-pub fn wait(scheduler: *Scheduler, fd: system.Descriptor, kind: abi.WaitKind, deadline: ?i64) Wait {
+pub fn wait(scheduler: *Scheduler, fd: system.Descriptor, direction: abi.Direction, deadline: ?i64) Wait {
     if (!system.isOpen(fd)) return .{ .failure = .EBADF };
     // A second registration would take the place of the socket's own.
     if (scheduler.sockets.owns(fd)) return .{ .failure = .EEXIST };
-    if (system.pollOne(fd, kind == .writable, 0)) {
-        const waiter = scheduler.park(.yield, null) orelse return .{ .failure = .exhausted };
+    if (system.pollOne(fd, direction == .writable, 0)) {
+        const waiter = scheduler.park(.sleep, null) orelse return .{ .failure = .exhausted };
+        scheduler.wake(waiter, .ok);
         return .{ .waiter = waiter };
     }
-    const existing = scheduler.watched.get(fd);
-    const index = existing orelse (scheduler.sockets.take(scheduler.allocator, fd, .watched) orelse
-        return .{ .failure = .exhausted });
-    if (existing == null) {
-        scheduler.watched.put(scheduler.allocator, fd, index) catch {
-            scheduler.sockets.release(index);
-            return .{ .failure = .exhausted };
-        };
-        scheduler.shared.sockets += 1;
-    }
-    const waiter = scheduler.parkOnSocket(index, kind, deadline, false) orelse {
-        if (existing == null) forget(scheduler, index);
+    const is_first = !scheduler.watched.contains(fd);
+    if (is_first) begin(scheduler, fd) catch return .{ .failure = .exhausted };
+    const watch = scheduler.watched.getPtr(fd).?;
+    const waiter = scheduler.park(if (direction == .writable) .watch_writable else .watch_readable, deadline) orelse {
+        if (is_first) forget(scheduler, fd);
         return .{ .failure = .exhausted };
     };
-    if (refresh(scheduler, index, existing == null)) |status| {
-        // The slot outlives this only while others wait for the same descriptor.
-        _ = scheduler.cancel(waiter, status);
-    }
+    scheduler.waiters.at(waiter).socket = watch.slot;
+    queueOf(watch, direction).pushBack(&scheduler.waiters, waiter);
+    if (refresh(scheduler, fd, is_first)) |status| scheduler.wake(waiter, status);
     return .{ .waiter = waiter };
 }
 
+fn begin(scheduler: *Scheduler, fd: system.Descriptor) !void {
+    const slot = scheduler.sockets.take(scheduler.allocator, fd, .watched) orelse return error.Exhausted;
+    errdefer scheduler.sockets.release(slot);
+    try scheduler.watched.put(scheduler.allocator, fd, .{ .slot = slot });
+    scheduler.shared.sockets += 1;
+}
+
+fn queueOf(watch: *Watch, direction: abi.Direction) *Queue {
+    return if (direction == .writable) &watch.writers else &watch.readers;
+}
+
 /// Tells the backend what is waited for now.
-fn refresh(scheduler: *Scheduler, index: u32, first: bool) ?Status {
-    const socket = scheduler.sockets.at(index);
+fn refresh(scheduler: *Scheduler, fd: system.Descriptor, first: bool) ?Status {
+    const watch = scheduler.watched.getPtr(fd).?;
     const interest: backend.Interest = .{
-        .readable = !socket.readers.isEmpty(),
-        .writable = !socket.writers.isEmpty(),
+        .readable = !watch.readers.isEmpty(),
+        .writable = !watch.writers.isEmpty(),
     };
-    return scheduler.backend.watch(socket.fd, scheduler.sockets.token(index), interest, first);
+    return scheduler.backend.watch(fd, scheduler.sockets.token(watch.slot), interest, first);
 }
 
 /// Wakes everybody whom an event concerns; the others wait on.
-pub fn report(scheduler: *Scheduler, index: u32, event: backend.Event) void {
-    const socket = scheduler.sockets.at(index);
-    const handle = scheduler.sockets.handle(index);
-    if (event.readable) scheduler.wakeAll(&socket.readers, .ok);
-    // The last waiter takes the slot with it.
-    if (scheduler.sockets.find(handle) == null) return;
-    if (event.writable) scheduler.wakeAll(&socket.writers, .ok);
-    if (scheduler.sockets.find(handle) == null) return;
-    const status = refresh(scheduler, index, false) orelse return;
-    scheduler.wakeAll(&socket.readers, status);
-    if (scheduler.sockets.find(handle) != null) scheduler.wakeAll(&socket.writers, status);
+pub fn report(scheduler: *Scheduler, slot: u32, event: backend.Event) void {
+    const fd = scheduler.sockets.at(slot).fd;
+    if (event.readable) wakeAll(scheduler, fd, .readable, .ok);
+    if (event.writable) wakeAll(scheduler, fd, .writable, .ok);
+    if (!scheduler.watched.contains(fd)) return;
+    const status = refresh(scheduler, fd, false) orelse return;
+    wakeAll(scheduler, fd, .readable, status);
+    wakeAll(scheduler, fd, .writable, status);
 }
 
-/// Called when a waiter has left: the last one takes the registration with it.
-pub fn release(scheduler: *Scheduler, index: u32) void {
-    const socket = scheduler.sockets.at(index);
-    if (!socket.readers.isEmpty() or !socket.writers.isEmpty()) return;
-    scheduler.backend.unregister(socket.fd);
-    forget(scheduler, index);
+/// Forgets a descriptor: nobody waits for it any more.
+pub fn abandon(scheduler: *Scheduler, slot: u32) void {
+    const fd = scheduler.sockets.at(slot).fd;
+    wakeAll(scheduler, fd, .readable, .closed);
+    wakeAll(scheduler, fd, .writable, .closed);
 }
 
-fn forget(scheduler: *Scheduler, index: u32) void {
-    _ = scheduler.watched.remove(scheduler.sockets.at(index).fd);
-    scheduler.sockets.release(index);
+/// The last waiter takes the descriptor's record with it.
+fn wakeAll(scheduler: *Scheduler, fd: system.Descriptor, direction: abi.Direction, status: Status) void {
+    while (scheduler.watched.getPtr(fd)) |watch| {
+        const queue = queueOf(watch, direction);
+        if (queue.isEmpty()) return;
+        scheduler.wake(queue.head, status);
+    }
+}
+
+/// A waiter that is woken leaves its queue: the last one takes the registration with it.
+pub fn leave(scheduler: *Scheduler, waiter: u32) void {
+    const kind = scheduler.waiters.at(waiter).kind;
+    const fd = scheduler.sockets.at(scheduler.waiters.at(waiter).socket).fd;
+    const watch = scheduler.watched.getPtr(fd).?;
+    const queue = queueOf(watch, if (kind == .watch_writable) .writable else .readable);
+    assert(queue.contains(&scheduler.waiters, waiter));
+    queue.remove(&scheduler.waiters, waiter);
+    if (!watch.isIdle()) return;
+    scheduler.backend.unregister(fd);
+    forget(scheduler, fd);
+}
+
+fn forget(scheduler: *Scheduler, fd: system.Descriptor) void {
+    const removed = scheduler.watched.fetchRemove(fd).?;
+    scheduler.sockets.release(removed.value.slot);
     scheduler.shared.sockets -= 1;
 }

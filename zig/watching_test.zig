@@ -10,11 +10,11 @@ const Harness = harness_module.Harness;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 
-fn watch(harness: *Harness, fd: system.Descriptor, kind: abi.WaitKind) !u32 {
+fn watch(harness: *Harness, fd: system.Descriptor, kind: abi.Direction) !u32 {
     return watchUntil(harness, fd, kind, null);
 }
 
-fn watchUntil(harness: *Harness, fd: system.Descriptor, kind: abi.WaitKind, deadline: ?i64) !u32 {
+fn watchUntil(harness: *Harness, fd: system.Descriptor, kind: abi.Direction, deadline: ?i64) !u32 {
     return switch (watching.wait(harness.scheduler, fd, kind, deadline)) {
         .waiter => |waiter| waiter,
         .failure => |status| {
@@ -40,7 +40,8 @@ test "a descriptor that is ready now is woken for in its turn, and is not entere
     defer for (pair) |fd| system.close(fd);
     const file = try harness_module.temporaryFile("a regular file is always ready");
     defer system.close(file);
-    const before = harness.scheduler.park(.yield, null).?;
+    const before = harness.sleep(null);
+    harness.scheduler.wake(before, .ok);
     const writable = try watch(&harness, pair[0], .writable);
     const regular = try watch(&harness, file, .readable);
     try expectEqual(0, harness.scheduler.shared.sockets);
@@ -97,7 +98,7 @@ test "a descriptor is reported once, and again only to who waits again" {
     try expectEqual(events, harness.scheduler.shared.events);
     const again = try watch(&harness, pair[0], .readable);
     try harness.expectWoken(&.{.{ again, .ok }});
-    try expect(harness.scheduler.cancel(writer, .cancelled));
+    try expect(harness.cancel(writer, .cancelled));
     try harness.expectWoken(&.{.{ writer, .cancelled }});
 }
 
@@ -108,7 +109,7 @@ test "the last to leave takes the registration along" {
     defer for (pair) |fd| system.close(fd);
     const cancelled = try watch(&harness, pair[0], .readable);
     const late = try watchUntil(&harness, pair[0], .readable, 1);
-    try expect(harness.scheduler.cancel(cancelled, .cancelled));
+    try expect(harness.cancel(cancelled, .cancelled));
     try expectEqual(1, harness.scheduler.shared.sockets);
     try harness.expectWoken(&.{ .{ cancelled, .cancelled }, .{ late, .timed_out } });
     try expectEqual(0, harness.scheduler.shared.sockets);
@@ -117,6 +118,55 @@ test "the last to leave takes the registration along" {
     const events = harness.scheduler.shared.events;
     try harness.expectNobody();
     try expectEqual(events, harness.scheduler.shared.events);
+}
+
+test "a dropped watcher leaves, and the last one takes the registration along" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const scheduler = harness.scheduler;
+    const pair = try fullPair();
+    defer for (pair) |fd| system.close(fd);
+    const first = try watchUntil(&harness, pair[0], .readable, std.math.maxInt(i64));
+    const second = try watch(&harness, pair[0], .readable);
+    const writer = try watch(&harness, pair[0], .writable);
+    scheduler.drop(second);
+    try harness_module.checkBooks(scheduler);
+    scheduler.drop(writer);
+    try harness_module.checkBooks(scheduler);
+    // The room that there is now is nobody's concern.
+    _ = harness_module.drainPeer(pair[1]);
+    try harness.expectNobody();
+    scheduler.drop(first);
+    try harness_module.checkBooks(scheduler);
+    try expectEqual(0, scheduler.shared.sockets + scheduler.shared.waiters);
+    try expect(scheduler.watched.get(pair[0]) == null);
+    try expectEqual(null, scheduler.deadlines.earliest());
+    try harness_module.sendFromPeer(pair[1], "x");
+    const events = scheduler.shared.events;
+    try harness.expectNobody();
+    try expectEqual(events, scheduler.shared.events);
+}
+
+test "a watcher that was woken is dropped before it is told, and the descriptor watched anew" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const scheduler = harness.scheduler;
+    const pair = system.socketPair().?;
+    defer for (pair) |fd| system.close(fd);
+    const woken = try watch(&harness, pair[0], .readable);
+    scheduler.wake(woken, .cancelled);
+    try expectEqual(0, scheduler.shared.sockets);
+    const next = try watch(&harness, pair[0], .readable);
+    scheduler.drop(woken);
+    try harness_module.checkBooks(scheduler);
+    try harness_module.sendFromPeer(pair[1], "x");
+    try harness.expectWoken(&.{.{ next, .ok }});
+    // It was told of: what is done about it changes nothing.
+    scheduler.drop(next);
+    const ready = try watch(&harness, pair[0], .readable);
+    scheduler.drop(ready);
+    try harness.expectNobody();
+    try expectEqual(0, scheduler.waiters.in_use);
 }
 
 test "the end of the peer wakes both directions" {
@@ -135,7 +185,7 @@ test "a descriptor's number may come back as another descriptor" {
     defer harness.deinit();
     var pair = system.socketPair().?;
     const first = try watch(&harness, pair[0], .readable);
-    try expect(harness.scheduler.cancel(first, .cancelled));
+    try expect(harness.cancel(first, .cancelled));
     for (pair) |fd| system.close(fd);
     pair = system.socketPair().?;
     defer for (pair) |fd| system.close(fd);
@@ -182,7 +232,7 @@ test "a descriptor of the scheduler's own is refused, and works on" {
     try expectEqual(1, harness.scheduler.shared.sockets);
     try harness_module.sendFromPeer(peer, "x");
     try harness.expectWoken(&.{.{ reader, .ok }});
-    try harness.expectReceived(handle, "x", true);
+    try harness.expectReceived(handle, "x");
 }
 
 test "what memory runs out for is not watched" {

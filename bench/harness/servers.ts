@@ -1,5 +1,7 @@
 // The servers that are compared, and how each is started.
 
+import { join, resolve } from "node:path";
+import { BENCH_FOLDER } from "./paths.ts";
 import { type Core, Program } from "./processes.ts";
 
 const START_LIMIT_MS = 10_000;
@@ -17,7 +19,10 @@ export interface RunningServer {
   port: number;
 }
 
-/** The servers that are named, or those that are measured unless others are named. */
+/**
+ * The servers that are named, or those that are measured unless others are named. `name@folder` is the same
+ * server of another checkout, built there by `bun run setup`: what a change costs is measured in one run.
+ */
 export function selectServers(
   usual: ServerKind[],
   further: ServerKind[],
@@ -26,10 +31,20 @@ export function selectServers(
   if (names === "all") return usual;
   const known = [...usual, ...further];
   return names.map((name) => {
-    const kind = known.find((candidate) => candidate.name === name);
-    if (kind !== undefined) return kind;
+    const [own, checkout] = name.split("@", 2);
+    const kind = known.find((candidate) => candidate.name === own);
+    if (kind !== undefined) return checkout === undefined ? kind : elsewhere(kind, checkout);
     throw new Error(`no server ${name}; there are ${known.map((each) => each.name).join(", ")}`);
   });
+}
+
+function elsewhere({ title, command, name }: ServerKind, checkout: string): ServerKind {
+  const folder = join(resolve(checkout), "bench");
+  return {
+    name: `${name}@${checkout}`,
+    title: `${title} @`,
+    command: command.map((part) => part.replace(BENCH_FOLDER, folder)),
+  };
 }
 
 export async function startServer(kind: ServerKind, core: Core): Promise<RunningServer> {

@@ -6,8 +6,8 @@ import type { MessagePort, Worker } from "node:worker_threads";
 import { TimeoutError } from "../errors.ts";
 import { textOf } from "../foreign_values.ts";
 import { core } from "../native.ts";
-import { ParkingWait } from "../parking.ts";
 import { workerThreads } from "../threads.ts";
+import { type Operation, Wait } from "../wait.ts";
 import { BackOff } from "./back_off.ts";
 import {
   type Assignment,
@@ -55,19 +55,14 @@ export interface MemberHost {
   failed(member: Member, error: unknown): void;
 }
 
-/** Waits for what a worker says, or for its end. */
-class WorkerWait<T> extends ParkingWait<T> {
+/** What a worker says, or its end. */
+class Answer implements Operation {
   readonly syscall: string;
-  readonly #forget: () => void;
+  readonly abandoned: () => void;
 
-  constructor(syscall: string, forget: () => void) {
-    super();
+  constructor(syscall: string, abandoned: () => void) {
     this.syscall = syscall;
-    this.#forget = forget;
-  }
-
-  override forget(): void {
-    this.#forget();
+    this.abandoned = abandoned;
   }
 }
 
@@ -94,8 +89,8 @@ export class Member {
   #isClosing = false;
   /** Whether it was ended here, so that its end is nothing to report. */
   #isKilled = false;
-  #starting: WorkerWait<void> | undefined;
-  readonly #questions = new Map<number, WorkerWait<unknown>>();
+  #starting: Wait<void> | undefined;
+  readonly #questions = new Map<number, Wait<unknown>>();
   #lastQuestion = 0;
   readonly #ended = Promise.withResolvers<void>();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -109,11 +104,12 @@ export class Member {
 
   /** Starts it for the first time; fails with what it fails with. */
   start(): Promise<void> {
-    const wait = new WorkerWait<void>("cluster", () => {
+    const answer = new Answer("cluster", () => {
       this.#starting = undefined;
     });
+    const wait = new Wait<void>(answer);
     this.#starting = wait;
-    const listening = wait.startUntil(0);
+    const listening = wait.begin(0);
     this.#launch();
     return listening;
   }
@@ -188,7 +184,7 @@ export class Member {
     else wait?.finishWithError(failure.error);
   }
 
-  #takeQuestion(id: number): WorkerWait<unknown> | undefined {
+  #takeQuestion(id: number): Wait<unknown> | undefined {
     const wait = this.#questions.get(id);
     this.#questions.delete(id);
     return wait;
@@ -234,9 +230,10 @@ export class Member {
   ask<T>(question: Question, deadline: number): Promise<T | undefined> {
     if (this.state !== "listening") return Promise.resolve(undefined);
     const id = ++this.#lastQuestion;
-    const wait = new WorkerWait<unknown>(`cluster ${question.what}`, () => this.#takeQuestion(id));
+    const operation = new Answer(`cluster ${question.what}`, () => this.#takeQuestion(id));
+    const wait = new Wait(operation);
     this.#questions.set(id, wait);
-    const answer = wait.startUntil(deadline);
+    const answer = wait.begin(deadline);
     this.post({ ...question, id });
     return answer as Promise<T | undefined>;
   }

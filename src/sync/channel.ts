@@ -2,10 +2,9 @@
 
 import { checkedInteger, typeMistake } from "../checks.ts";
 import { ChannelClosedError } from "../errors.ts";
-import { immediate } from "../parking.ts";
-import { admission } from "../wait.ts";
+import { admission, immediate, type Operation, Wait } from "../wait.ts";
+import { WaitQueue } from "../wait_queue.ts";
 import { Ring } from "./ring.ts";
-import { QueuedWait, WaitQueue } from "./wait_queue.ts";
 
 const sending = "channel send";
 const receiving = "channel receive";
@@ -28,8 +27,8 @@ export class Channel<T extends NonNullable<unknown>> implements AsyncIterable<T>
   readonly capacity: number;
   readonly #items = new Ring<T>();
   // Senders wait only while the items have no room left, receivers only while there are neither.
-  readonly #senders = new WaitQueue<SendWait<T>>();
-  readonly #receivers = new WaitQueue<ReceiveWait<T>>();
+  readonly #senders = new WaitQueue<void>();
+  readonly #receivers = new WaitQueue<Received<T>>();
   #isClosed = false;
 
   /**
@@ -67,7 +66,7 @@ export class Channel<T extends NonNullable<unknown>> implements AsyncIterable<T>
     if (typeof until !== "number") return Promise.reject(until);
     if (this.#isClosed) return Promise.reject(new ChannelClosedError(sending));
     if (this.#give(item)) return immediate(undefined, sending);
-    return new SendWait(this.#senders, item).enqueue(until);
+    return new Wait<void>(new Send(item)).begin(until, this.#senders);
   }
 
   /**
@@ -104,8 +103,8 @@ export class Channel<T extends NonNullable<unknown>> implements AsyncIterable<T>
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    for (let wait = this.#senders.shift(); wait; wait = this.#senders.shift()) wait.refuse();
-    for (let wait = this.#receivers.shift(); wait; wait = this.#receivers.shift()) wait.end();
+    for (let wait = this.#senders.shift(); wait; wait = this.#senders.shift()) refuse(wait);
+    for (let wait = this.#receivers.shift(); wait; wait = this.#receivers.shift()) end(wait);
   }
 
   /** Closes. */
@@ -126,12 +125,12 @@ export class Channel<T extends NonNullable<unknown>> implements AsyncIterable<T>
       return immediate(isIteration ? { value: item, done: false } : item, receiving);
     }
     if (this.#isClosed) return immediate(isIteration ? endOfIteration() : null, receiving);
-    return new ReceiveWait<T>(this.#receivers, isIteration).enqueue(until);
+    return new Wait<Received<T>>(isIteration ? iterate : receive).begin(until, this.#receivers);
   }
 
   #give(item: T): boolean {
     const receiver = this.#receivers.shift();
-    if (receiver !== undefined) receiver.hand(item);
+    if (receiver !== undefined) hand(receiver, item);
     else if (this.#items.length < this.capacity) this.#items.push(item);
     else return false;
     return true;
@@ -139,7 +138,7 @@ export class Channel<T extends NonNullable<unknown>> implements AsyncIterable<T>
 
   #take(): T | undefined {
     const sender = this.#senders.shift();
-    let item = sender?.item;
+    let item = (sender?.operation as Send<T> | undefined)?.item;
     if (this.#items.length > 0) {
       const oldest = this.#items.shift();
       if (item !== undefined) this.#items.push(item);
@@ -160,40 +159,28 @@ function endOfIteration(): IteratorReturnResult<undefined> {
   return { value: undefined, done: true };
 }
 
-class SendWait<T> extends QueuedWait<void> {
+/** A sender's, with what it wants to send. */
+class Send<T> implements Operation {
+  readonly syscall = sending;
   readonly item: T;
 
-  constructor(queue: WaitQueue<SendWait<T>>, item: T) {
-    super(queue);
+  constructor(item: T) {
     this.item = item;
-  }
-
-  override get syscall(): string {
-    return sending;
-  }
-
-  refuse(): void {
-    this.finishWithError(new ChannelClosedError(sending));
   }
 }
 
-class ReceiveWait<T> extends QueuedWait<Received<T>> {
-  readonly #isIteration: boolean;
+const receive: Operation = { syscall: receiving };
+/** As `receive`, for a `for await` loop. */
+const iterate: Operation = { syscall: receiving };
 
-  constructor(queue: WaitQueue<ReceiveWait<T>>, isIteration: boolean) {
-    super(queue);
-    this.#isIteration = isIteration;
-  }
+function refuse(sender: Wait<void>): void {
+  sender.finishWithError(new ChannelClosedError(sending));
+}
 
-  override get syscall(): string {
-    return receiving;
-  }
+function hand<T>(receiver: Wait<Received<T>>, item: T): void {
+  receiver.finish(receiver.operation === iterate ? { value: item, done: false } : item);
+}
 
-  hand(item: T): void {
-    this.finish(this.#isIteration ? { value: item, done: false } : item);
-  }
-
-  end(): void {
-    this.finish(this.#isIteration ? endOfIteration() : null);
-  }
+function end<T>(receiver: Wait<Received<T>>): void {
+  receiver.finish(receiver.operation === iterate ? endOfIteration() : null);
 }

@@ -1,17 +1,17 @@
 /** Something that happens, and that many wait for. */
 
-import { immediate } from "../parking.ts";
-import { admission } from "../wait.ts";
-import { QueuedWait, WaitQueue } from "./wait_queue.ts";
+import { admission, immediate, type Operation, Wait } from "../wait.ts";
+import { WaitQueue } from "../wait_queue.ts";
 
 const syscall = "event";
+const waiting: Operation = { syscall };
 
 /**
  * A flag to wait for. It hides the DOM's `Event` only where it is imported; `import { Event as Flag }`
  * has both.
  */
 export class Event {
-  readonly #waiting = new WaitQueue<EventWait>();
+  readonly #waiting = new WaitQueue<void>();
   #isSet = false;
 
   get isSet(): boolean {
@@ -41,12 +41,6 @@ export class Event {
     const until = admission(syscall, deadline);
     if (typeof until !== "number") return Promise.reject(until);
     if (this.#isSet) return immediate(undefined, syscall);
-    return new EventWait(this.#waiting).enqueue(until);
-  }
-}
-
-class EventWait extends QueuedWait<void> {
-  override get syscall(): string {
-    return syscall;
+    return new Wait<void>(waiting).begin(until, this.#waiting);
   }
 }

@@ -2,9 +2,16 @@
 
 import type { ErrorDetails } from "../errors.ts";
 import { Fiber } from "../fiber.ts";
-import { immediate } from "../parking.ts";
-import { admission, outside, running, type WaitOwner } from "../wait.ts";
-import { QueuedWait, WaitQueue } from "./wait_queue.ts";
+import {
+  admission,
+  immediate,
+  type Operation,
+  outside,
+  running,
+  Wait,
+  type WaitOwner,
+} from "../wait.ts";
+import { WaitQueue } from "../wait_queue.ts";
 
 const syscall = "mutex";
 
@@ -49,7 +56,12 @@ export class MutexLock implements Disposable {
  *     using lock = await mutex.lock(deadline(1000));
  */
 export class Mutex {
-  readonly #waiting = new WaitQueue<LockWait>();
+  readonly #waiting = new WaitQueue<MutexLock>();
+  readonly #locking: Operation = {
+    syscall,
+    details: (): ErrorDetails => ({ syscall, reason: `the deadline has passed, ${this.holder}` }),
+    place: () => this.holder ?? "",
+  };
   #lock: MutexLock | undefined = undefined;
 
   get isLocked(): boolean {
@@ -66,7 +78,7 @@ export class Mutex {
     const until = admission(syscall, deadline);
     if (typeof until !== "number") return Promise.reject(until);
     if (this.#lock === undefined) return immediate(this.#take(), syscall);
-    return new LockWait(this, this.#waiting).enqueue(until);
+    return new Wait<MutexLock>(this.#locking).begin(until, this.#waiting);
   }
 
   /** Takes the mutex if nobody holds it, and returns undefined otherwise. */
@@ -97,26 +109,5 @@ export class Mutex {
   #take(): MutexLock {
     this.#lock = new MutexLock(this, running.getStore() ?? outside);
     return this.#lock;
-  }
-}
-
-class LockWait extends QueuedWait<MutexLock> {
-  readonly #mutex: Mutex;
-
-  constructor(mutex: Mutex, queue: WaitQueue<LockWait>) {
-    super(queue);
-    this.#mutex = mutex;
-  }
-
-  override get syscall(): string {
-    return syscall;
-  }
-
-  override details(): ErrorDetails {
-    return { syscall, reason: `the deadline has passed, ${this.place}` };
-  }
-
-  override get place(): string {
-    return this.#mutex.holder ?? "";
   }
 }

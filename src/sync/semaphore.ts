@@ -1,9 +1,8 @@
 /** So many at a time. */
 
 import { checkedInteger } from "../checks.ts";
-import { immediate } from "../parking.ts";
-import { admission } from "../wait.ts";
-import { QueuedWait, WaitQueue } from "./wait_queue.ts";
+import { admission, immediate, type Operation, Wait } from "../wait.ts";
+import { WaitQueue } from "../wait_queue.ts";
 
 const syscall = "semaphore";
 
@@ -49,7 +48,7 @@ export class SemaphorePermit implements Disposable {
 export class Semaphore {
   /** How many permits there are, free or held. */
   readonly permits: number;
-  readonly #waiting = new WaitQueue<AcquireWait>();
+  readonly #waiting = new WaitQueue<SemaphorePermit>();
   #available: number;
 
   /**
@@ -82,7 +81,7 @@ export class Semaphore {
     const until = admission(syscall, deadline);
     if (typeof until !== "number") return Promise.reject(until);
     if (this.#canTake(count)) return immediate(this.#take(count), syscall);
-    return new AcquireWait(this, this.#waiting, count).enqueue(until);
+    return new Wait<SemaphorePermit>(new Acquire(this, count)).begin(until, this.#waiting);
   }
 
   /**
@@ -105,9 +104,10 @@ export class Semaphore {
   serve(): void {
     for (;;) {
       const { first } = this.#waiting;
-      if (first === undefined || first.count > this.#available) return;
-      this.#waiting.shift();
-      first.finish(this.#take(first.count));
+      if (first === undefined) return;
+      const { count } = first.operation as Acquire;
+      if (count > this.#available) return;
+      first.finish(this.#take(count));
     }
   }
 
@@ -125,22 +125,18 @@ export class Semaphore {
   }
 }
 
-class AcquireWait extends QueuedWait<SemaphorePermit> {
+/** So many permits. */
+class Acquire implements Operation {
+  readonly syscall = syscall;
   readonly count: number;
   readonly #semaphore: Semaphore;
 
-  constructor(semaphore: Semaphore, queue: WaitQueue<AcquireWait>, count: number) {
-    super(queue);
+  constructor(semaphore: Semaphore, count: number) {
     this.#semaphore = semaphore;
     this.count = count;
   }
 
-  override get syscall(): string {
-    return syscall;
-  }
-
-  override forget(): void {
-    super.forget();
+  abandoned(): void {
     // Those behind it may want less than it did.
     this.#semaphore.serve();
   }

@@ -1,14 +1,12 @@
 /** Handshakes. The core does them; what is awaited here is their end, or a listener's choice by name. */
 
-import { Status, TlsText, WaitKind } from "../abi.ts";
+import { Status, TlsText } from "../abi.ts";
 import { codeOf, type ErrorDetails, SocketError } from "../errors.ts";
 import { follow, isInstance } from "../foreign_values.ts";
 import { core } from "../native.ts";
-import { ParkingWait } from "../parking.ts";
-import { interrupt } from "../scheduler.ts";
 import type { Socket } from "../socket.ts";
 import { byteLengthOf } from "../views.ts";
-import { cancellation, Wait } from "../wait.ts";
+import { cancellation, type Operation, Wait } from "../wait.ts";
 import type { TlsContext } from "./context.ts";
 import { isTlsStatus, TlsError, tlsFailure } from "./errors.ts";
 import { noticesFor, type Told, takeTlsNotices, tellOf } from "./notices.ts";
@@ -42,48 +40,25 @@ function failureOf(socket: Socket, status: number): Error {
     : new SocketError(codeOf(status), details);
 }
 
-/** Waits until the handshake has ended, or paused for a choice by name: true. */
-class HandshakeWait extends Wait<boolean> {
+/** A step of a handshake that is waited for: its end, its pause, or what the `sni` function chooses. */
+class Handshake implements Operation {
+  readonly syscall = "handshake";
   readonly #socket: Socket;
-  readonly #deadline: number;
 
-  constructor(socket: Socket, deadline: number) {
-    super();
+  constructor(socket: Socket) {
     this.#socket = socket;
-    this.#deadline = deadline;
   }
 
-  override get syscall(): string {
-    return "handshake";
-  }
-
-  override details(): ErrorDetails {
+  details(): ErrorDetails {
     return detailsOf(this.#socket);
   }
+}
 
-  /** Asks the core how far it is, and parks if it is not done. */
-  start(): Promise<boolean> | boolean {
-    const status = -core.tlsHandshake(this.#socket.handle);
-    if (status === Status.ok) return false;
-    if (status === Status.tlsServerName) return true;
-    if (status === Status.wouldBlock) return this.park(this.#wait());
-    throw failureOf(this.#socket, status);
-  }
-
-  override wake(status: number): void {
-    if (status !== Status.ok) {
-      this.fail(this.errorOf(status));
-      return;
-    }
-    const outcome = -core.tlsHandshake(this.#socket.handle);
-    if (outcome === Status.ok) this.succeed(false);
-    else if (outcome === Status.tlsServerName) this.succeed(true);
-    else if (outcome === Status.wouldBlock) this.parkAgain(this.#wait());
-    else this.fail(failureOf(this.#socket, outcome));
-  }
-
-  #wait(): number {
-    return core.wait(this.#socket.handle, WaitKind.handshake, this.#deadline, 0);
+/** The core goes on with the handshake until it has ended or has to ask. */
+class HandshakeStep extends Handshake {
+  woken(wait: Wait<unknown>, status: number): void {
+    if (status === Status.ok) wait.succeed(undefined);
+    else wait.interrupt(status);
   }
 }
 
@@ -103,12 +78,16 @@ export async function handshake(
   start(socket, setup);
   try {
     for (;;) {
-      const wait = new HandshakeWait(socket, deadline);
-      onWait?.(() => interrupt(wait, Status.cancelled));
-      const isPaused = await wait.start();
       checkOpen(socket);
-      if (!isPaused) break;
-      await choose(socket, setup.context, deadline);
+      const status = -core.tlsHandshake(socket.handle);
+      if (status === Status.ok) break;
+      if (status === Status.tlsServerName) await choose(socket, setup.context, deadline);
+      else if (status !== Status.wouldBlock) throw failureOf(socket, status);
+      else {
+        const wait = new Wait<void>(new HandshakeStep(socket));
+        onWait?.(() => wait.interrupt(Status.cancelled));
+        await wait.beginUnder(core.tlsWaitHandshake(socket.handle, deadline));
+      }
     }
   } catch (error) {
     socket.rememberRemote();
@@ -155,36 +134,6 @@ function start(socket: Socket, setup: HandshakeSetup): void {
 
 type Choice = Awaited<ReturnType<ServerNameChoice>>;
 
-/**
- * Waits for what a listener's `sni` function chooses, and gets a function that returns or throws it: a
- * rejected promise would be nobody's when the wait is over, or has its turn later.
- */
-class ChoiceWait extends ParkingWait<() => Choice> {
-  readonly #socket: Socket;
-  #isOver = false;
-
-  constructor(socket: Socket) {
-    super();
-    this.#socket = socket;
-  }
-
-  override get syscall(): string {
-    return "handshake";
-  }
-
-  override details(): ErrorDetails {
-    return detailsOf(this.#socket);
-  }
-
-  override forget(): void {
-    this.#isOver = true;
-  }
-
-  settle(choice: () => Choice): void {
-    if (!this.#isOver) this.finish(choice);
-  }
-}
-
 /** Has the listener's `sni` function choose, for no longer than until the deadline. */
 async function choose(socket: Socket, context: TlsContext, deadline: number): Promise<void> {
   const { handle } = socket;
@@ -193,16 +142,18 @@ async function choose(socket: Socket, context: TlsContext, deadline: number): Pr
   try {
     let choice = context.chooseByName?.(name);
     if (isInstance(choice, Promise)) {
-      const wait = new ChoiceWait(socket);
+      // As a function: a rejected promise would be nobody's when the wait is over, or has its turn later.
+      const wait = new Wait<() => Choice>(new Handshake(socket));
+      const chosen = wait.begin(deadline);
       follow(
         choice,
-        (value) => wait.settle(() => value),
+        (value) => wait.finish(() => value),
         (error: unknown) =>
-          wait.settle(() => {
+          wait.finish(() => {
             throw error;
           }),
       );
-      choice = (await wait.startUntil(deadline))();
+      choice = (await chosen)();
     }
     const chosen = context.chosen(choice);
     if (chosen === null) {

@@ -15,7 +15,7 @@ const records = @import("records.zig");
 const Context = @import("contexts.zig").Context;
 const Pool = @import("../pool.zig").Pool;
 const Primitives = @import("primitives.zig").Primitives;
-const Queue = @import("queue.zig").Queue;
+const Queue = @import("../queue.zig").Queue;
 const Session = @import("session.zig").Session;
 
 pub const none = @import("../pool.zig").none;

@@ -48,8 +48,7 @@ test "data leaves in as few records as it takes" {
         defer hand.deinit();
         // The first ones are sealed in one go, longer ones in two.
         for ([_]usize{ 1, 2, 15, 16, 1023, 1024, 1025, 2048, 16_383, 16_384, 16_385, 40_000, 100_000 }) |length| {
-            harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
-            try expectEqual(length, try valueOf(harness.send(hand.handle, bytes[0..length], false)));
+            try expectEqual(length, try valueOf(harness.send(hand.handle, bytes[0..length])));
             const found = try expectData(&hand, bytes[0..length], &lengths);
             try expectEqual(std.math.divCeil(usize, length, records.plaintext_bytes), found.len);
         }
@@ -57,7 +56,7 @@ test "data leaves in as few records as it takes" {
         var parts: [100]std.posix.iovec_const = undefined;
         for (&parts, 0..) |*part, place| part.* = .{ .base = bytes[place * 200 ..].ptr, .len = 200 };
         const source: streams.Source = .{ .vector = .{ .parts = &parts, .total = 20_000 } };
-        try expectEqual(20_000, try valueOf(streams.send(harness.scheduler, hand.handle, source, false)));
+        try expectEqual(20_000, try valueOf(harness.sendFrom(hand.handle, source)));
         try expectEqualSlices(usize, &.{ 16_384, 3616 }, try expectData(&hand, bytes[0..20_000], &lengths));
         try hand.closeBoth();
     };
@@ -75,7 +74,7 @@ test "keys are changed before they have protected more than they may" {
         // In the middle of one call; what it counts is the data alone.
         var bytes: [60_000]u8 = undefined;
         tls.pattern(&bytes, bytes.len);
-        try expectEqual(bytes.len, try valueOf(harness.send(hand.handle, &bytes, false)));
+        try expectEqual(bytes.len, try valueOf(harness.send(hand.handle, &bytes)));
         try hand.expectRecord(.application_data, bytes[0..records.plaintext_bytes]);
         try hand.expectKeyUpdate(false);
         var lengths: [10]usize = undefined;
@@ -83,7 +82,7 @@ test "keys are changed before they have protected more than they may" {
         try expectEqual(3, hand.state().writing.sequence);
         // The peer's keys are the peer's to change.
         try hand.send(.application_data, "old");
-        try harness.expectReceived(hand.handle, "old", false);
+        try harness.expectReceived(hand.handle, "old");
         try hand.closeBoth();
     }
 }
@@ -93,8 +92,7 @@ test "keys are changed before they have protected more than they may" {
 fn fill(hand: *Hand, chunk: []const u8) !struct { usize, usize } {
     harness_module.shrinkBuffers(hand.harness.socketOf(hand.handle).fd);
     for (0..10_000) |number| {
-        hand.harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
-        const count = try valueOf(hand.harness.send(hand.handle, chunk, false));
+        const count = try valueOf(hand.harness.send(hand.handle, chunk));
         if (count < chunk.len) return .{ count, number };
     }
     return error.NeverFull;
@@ -124,7 +122,7 @@ test "a wish for new keys is answered behind what is under way, and before what 
         const kept = hand.session().unsent().len;
         try hand.updateKeys(true);
         var buffer: [records.longest_record]u8 = undefined;
-        try expectFailure(.would_block, harness.receive(hand.handle, &buffer, false));
+        try expectFailure(.would_block, harness.receive(hand.handle, &buffer));
         try expectEqual(kept + 5 + protection.overhead_bytes, hand.session().unsent().len);
         const data, const kind, const message = try countData(&hand, &chunk, &buffer);
         try expectEqual((before + 1) * chunk.len, data);
@@ -132,8 +130,8 @@ test "a wish for new keys is answered behind what is under way, and before what 
         try expectEqualSlices(u8, "\x18\x00\x00\x01\x00", message);
         hand.reading.update();
         // The writer learns that all of its data was sent, the answer not counted.
-        try expectEqual(chunk.len - counted, try valueOf(harness.send(hand.handle, chunk[counted..], false)));
-        try expectEqual(3, try valueOf(harness.send(hand.handle, "new", false)));
+        try expectEqual(chunk.len - counted, try valueOf(harness.send(hand.handle, chunk[counted..])));
+        try expectEqual(3, try valueOf(harness.send(hand.handle, "new")));
         try hand.expectRecord(.application_data, "new");
         try hand.closeBoth();
     }
@@ -149,8 +147,8 @@ test "the end is announced once, behind all that was sent" {
         var hand: Hand = try .initOverUnix(&harness, .aes_128_gcm_sha256, true);
         defer hand.deinit();
         _, const before = try fill(&hand, &chunk);
-        streams.endTurn(harness.scheduler, hand.handle, .writable);
-        if (!by_closing) for (0..2) |_| try expectEqual(null, streams.shutdown(harness.scheduler, hand.handle, false));
+        harness.endTransfer(hand.handle);
+        if (!by_closing) for (0..2) |_| try expectEqual(null, harness.shutdown(hand.handle));
         if (by_closing) try expectEqual(null, streams.close(harness.scheduler, hand.handle));
         const data, const kind, const alert = try countData(&hand, &chunk, &buffer);
         try expectEqual((before + 1) * chunk.len, data);
@@ -160,7 +158,7 @@ test "the end is announced once, behind all that was sent" {
         if (!by_closing) {
             // It goes on listening, until it is closed, which says nothing any more.
             try hand.send(.application_data, "late");
-            try harness.expectReceived(hand.handle, "late", false);
+            try harness.expectReceived(hand.handle, "late");
             try hand.closeBoth();
         }
     }
@@ -176,14 +174,14 @@ test "after the end was announced nothing is said" {
         var hand: Hand = try .initOverUnix(&harness, .chacha20_poly1305_sha256, true);
         defer hand.deinit();
         errdefer std.debug.print("full: {}, damaged: {}\n", .{ is_full, is_damaged });
-        if (is_full) _ = try fill(&hand, &chunk) else try expectEqual(chunk.len, try valueOf(harness.send(hand.handle, &chunk, false)));
-        streams.endTurn(harness.scheduler, hand.handle, .writable);
-        try expectEqual(null, streams.shutdown(harness.scheduler, hand.handle, false));
+        if (is_full) _ = try fill(&hand, &chunk) else try expectEqual(chunk.len, try valueOf(harness.send(hand.handle, &chunk)));
+        harness.endTransfer(hand.handle);
+        try expectEqual(null, harness.shutdown(hand.handle));
         try expectEqual(.EPIPE, reports.updateKeys(harness.scheduler, hand.session(), true));
         // It asks for what is not to be had any more.
         try hand.updateKeys(true);
         try hand.send(.application_data, "data");
-        try harness.expectReceived(hand.handle, "data", false);
+        try harness.expectReceived(hand.handle, "data");
         if (is_damaged) {
             try hand.pass("\x17\x03\x03\x00\x20" ++ "x" ** 32);
             try expectEqual(.tls_failed, try tls.ending(&harness, hand.handle));
@@ -210,12 +208,12 @@ test "a session whose peer has ended goes on sending" {
         try hand.expectKeyUpdate(false);
         var bytes: [40_000]u8 = undefined;
         tls.pattern(&bytes, bytes.len);
-        try expectEqual(bytes.len, try valueOf(harness.send(hand.handle, &bytes, false)));
+        try expectEqual(bytes.len, try valueOf(harness.send(hand.handle, &bytes)));
         var lengths: [10]usize = undefined;
         _ = try expectData(&hand, &bytes, &lengths);
         try expectEqual(null, reports.updateKeys(harness.scheduler, hand.session(), false));
         try hand.expectKeyUpdate(false);
-        try expectEqual(null, streams.shutdown(harness.scheduler, hand.handle, false));
+        try expectEqual(null, harness.shutdown(hand.handle));
         try hand.expectAlert(.close_notify);
         try hand.expectStreamEnd();
         try hand.closeBoth();

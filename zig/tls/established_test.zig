@@ -32,14 +32,13 @@ fn expectInPieces(hand: *Hand, expected: []const u8, size: usize) !void {
     while (taken < expected.len) {
         @memset(memory, 0xee);
         const buffer = memory[guard..][0..size];
-        hand.harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
-        const count = try valueOf(hand.harness.receive(hand.handle, buffer, false));
+        const count = try valueOf(hand.harness.receive(hand.handle, buffer));
         try expectEqual(@min(size, expected.len - taken), count);
         try expectEqualSlices(u8, expected[taken..][0..count], buffer[0..count]);
         try expect(std.mem.allEqual(u8, memory[0..guard], 0xee) and std.mem.allEqual(u8, memory[guard + size ..], 0xee));
         taken += count;
     }
-    try expectFailure(.would_block, hand.harness.receive(hand.handle, memory[0..1], false));
+    try expectFailure(.would_block, hand.harness.receive(hand.handle, memory[0..1]));
     // Nothing is kept.
     try expectEqual(0, hand.state().content.len + hand.session().input.len);
 }
@@ -96,8 +95,7 @@ test "a record comes in parts of any length" {
             var position: usize = 0;
             while (position < both.len) : (position += part) {
                 try hand.pass(both[position..@min(position + part, both.len)]);
-                harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
-                switch (harness.receive(hand.handle, buffer[taken..], false)) {
+                switch (harness.receive(hand.handle, buffer[taken..])) {
                     .value => |count| taken += count,
                     .failure => |status| try expectEqual(.would_block, status),
                 }
@@ -121,7 +119,7 @@ test "what is left of a record that was read in part comes before whatever is be
         errdefer std.debug.print("{t}, at once: {}\n", .{ behind, comes_at_once });
         try hand.send(.application_data, &content);
         var buffer: [200]u8 = undefined;
-        if (!comes_at_once) try expectEqual(30, try valueOf(harness.receive(hand.handle, buffer[0..30], false)));
+        if (!comes_at_once) try expectEqual(30, try valueOf(harness.receive(hand.handle, buffer[0..30])));
         const expected: system.Outcome = switch (behind) {
             .nothing => .{ .failure = .would_block },
             .damage => blk: {
@@ -142,7 +140,7 @@ test "what is left of a record that was read in part comes before whatever is be
             },
             .reset => blk: {
                 // What the kernel has not given yet a reset destroys.
-                if (comes_at_once) try expectEqual(30, try valueOf(harness.receive(hand.handle, buffer[0..30], false)));
+                if (comes_at_once) try expectEqual(30, try valueOf(harness.receive(hand.handle, buffer[0..30])));
                 const abort: std.c.linger = .{ .onoff = 1, .linger = 0 };
                 try expectEqual(null, system.setOption(hand.peer, std.c.SOL.SOCKET, std.c.SO.LINGER, abort));
                 hand.close();
@@ -150,13 +148,12 @@ test "what is left of a record that was read in part comes before whatever is be
                 break :blk .{ .failure = .ECONNRESET };
             },
         };
-        if (comes_at_once and behind != .reset) try expectEqual(30, try valueOf(harness.receive(hand.handle, buffer[0..30], false)));
+        if (comes_at_once and behind != .reset) try expectEqual(30, try valueOf(harness.receive(hand.handle, buffer[0..30])));
         for (30..200) |place| {
-            harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
-            try expectEqual(1, try valueOf(harness.receive(hand.handle, buffer[place..][0..1], false)));
+            try expectEqual(1, try valueOf(harness.receive(hand.handle, buffer[place..][0..1])));
         }
         try expectEqualSlices(u8, content[30..], buffer[30..]);
-        for (0..3) |_| try expectEqual(expected, harness.receive(hand.handle, &buffer, false));
+        for (0..3) |_| try expectEqual(expected, harness.receive(hand.handle, &buffer));
         try hand.closeBoth();
     };
 }
@@ -172,18 +169,18 @@ test "alerts of either level end the stream, or say why it was broken off" {
         try hand.send(.application_data, "data");
         try hand.send(.alert, &.{ level, @intCast(number) });
         try hand.send(.application_data, "late");
-        try harness.expectReceived(hand.handle, if (number == 90) "datalate" else "data", false);
+        try harness.expectReceived(hand.handle, if (number == 90) "datalate" else "data");
         switch (number) {
             0 => for (0..3) |_| {
-                try expectEqual(0, try valueOf(harness.receive(hand.handle, &buffer, false)));
+                try expectEqual(0, try valueOf(harness.receive(hand.handle, &buffer)));
                 // It is the end of one direction.
-                try expectEqual(2, try valueOf(harness.send(hand.handle, "on", false)));
+                try expectEqual(2, try valueOf(harness.send(hand.handle, "on")));
                 try hand.expectRecord(.application_data, "on");
             },
-            90 => try expectFailure(.would_block, harness.receive(hand.handle, &buffer, false)),
+            90 => try expectFailure(.would_block, harness.receive(hand.handle, &buffer)),
             else => {
-                try expectFailure(.tls_failed, harness.receive(hand.handle, &buffer, false));
-                try expectFailure(.tls_failed, harness.send(hand.handle, "x", false));
+                try expectFailure(.tls_failed, harness.receive(hand.handle, &buffer));
+                try expectFailure(.tls_failed, harness.send(hand.handle, "x"));
                 const told = try tls.text(&harness, hand.handle, .alert, &buffer);
                 try expectEqual(number, try std.fmt.parseInt(usize, told, 10));
                 // No answer is due.
@@ -199,8 +196,7 @@ const longest_ticket = 4 + 4 + 1 + 255 + 2 + 65_535 + 2 + 65_534;
 /// Receives what comes, which must be no data.
 fn expectNothing(hand: *Hand) !void {
     var buffer: [64]u8 = undefined;
-    hand.harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
-    try expectFailure(.would_block, hand.harness.receive(hand.handle, &buffer, false));
+    try expectFailure(.would_block, hand.harness.receive(hand.handle, &buffer));
 }
 
 test "a client passes over tickets, whole, in parts, and several in one record" {
@@ -214,7 +210,7 @@ test "a client passes over tickets, whole, in parts, and several in one record" 
         try expectNothing(&hand);
         try hand.send(.handshake, ticket[cut..]);
         try hand.send(.application_data, "data");
-        try harness.expectReceived(hand.handle, "data", false);
+        try harness.expectReceived(hand.handle, "data");
     }
     // One with each byte is a lot for one ticket, and too much for several.
     for (ticket) |*byte| try hand.send(.handshake, byte[0..1]);
@@ -235,7 +231,7 @@ test "a client passes over tickets, whole, in parts, and several in one record" 
     try second.send(.handshake, ticket[10..] ++ ticket ++ "\x18\x00\x00\x01\x01");
     second.writing.update();
     try second.send(.application_data, "data");
-    try harness.expectReceived(second.handle, "data", false);
+    try harness.expectReceived(second.handle, "data");
     try second.expectKeyUpdate(false);
     // The longest ticket takes nine records, which come one by one.
     const long = try std.testing.allocator.alloc(u8, 4 + longest_ticket);
@@ -249,7 +245,7 @@ test "a client passes over tickets, whole, in parts, and several in one record" 
         try expectEqual(0, second.session().input.len);
     }
     try second.send(.application_data, "data");
-    try harness.expectReceived(second.handle, "data", false);
+    try harness.expectReceived(second.handle, "data");
     try second.closeBoth();
 }
 
@@ -262,11 +258,11 @@ test "new keys are taken, and answered with new keys before anything else is sen
         for (0..5) |_| {
             try hand.updateKeys(false);
             try hand.send(.application_data, "under the new");
-            try harness.expectReceived(hand.handle, "under the new", false);
+            try harness.expectReceived(hand.handle, "under the new");
             try hand.expectSilence();
             try hand.updateKeys(true);
             try hand.send(.application_data, "once more");
-            try harness.expectReceived(hand.handle, "once more", false);
+            try harness.expectReceived(hand.handle, "once more");
             try hand.expectKeyUpdate(false);
             try hand.expectSilence();
         }
@@ -274,7 +270,7 @@ test "new keys are taken, and answered with new keys before anything else is sen
         for (0..7) |place| try hand.updateKeys(place != 6);
         try expectNothing(&hand);
         try hand.expectKeyUpdate(false);
-        try expectEqual(3, try valueOf(harness.send(hand.handle, "new", false)));
+        try expectEqual(3, try valueOf(harness.send(hand.handle, "new")));
         try hand.expectRecord(.application_data, "new");
         // Both ask at once: each takes the other's and answers it.
         try expectEqual(null, reports.updateKeys(harness.scheduler, hand.session(), true));
@@ -284,7 +280,7 @@ test "new keys are taken, and answered with new keys before anything else is sen
         try hand.expectKeyUpdate(false);
         try hand.updateKeys(false);
         try hand.send(.application_data, "crossed");
-        try harness.expectReceived(hand.handle, "crossed", false);
+        try harness.expectReceived(hand.handle, "crossed");
         // It may be cut as any message, and its parts may come one by one.
         for (1..5) |cut| {
             const message = "\x18\x00\x00\x01\x01";
@@ -294,7 +290,7 @@ test "new keys are taken, and answered with new keys before anything else is sen
             try hand.send(.handshake, message[cut..]);
             hand.writing.update();
             try hand.send(.application_data, "cut");
-            try harness.expectReceived(hand.handle, "cut", false);
+            try harness.expectReceived(hand.handle, "cut");
             try hand.expectKeyUpdate(false);
         }
         try hand.closeBoth();
@@ -372,7 +368,7 @@ test "records without data are taken for ever at a slow pace" {
         hand.session().quota.start -%= quota.period;
     }
     try hand.send(.application_data, "data");
-    try harness.expectReceived(hand.handle, "data", false);
+    try harness.expectReceived(hand.handle, "data");
     try hand.closeBoth();
 }
 
@@ -391,15 +387,15 @@ test "every bit of a record counts, and the data before it is delivered" {
         const record = hand.writing.seal(.application_data, content, 0, &memory);
         record[bit / 8] ^= @as(u8, 1) << @intCast(bit % 8);
         try hand.pass(record);
-        try harness.expectReceived(hand.handle, "before", false);
+        try harness.expectReceived(hand.handle, "before");
         var buffer: [64]u8 = undefined;
         const claimed = records.header_bytes + @as(usize, std.mem.readInt(u16, record[3..5], .big));
         if (claimed > length and claimed <= records.longest_record) {
             // It waits for the rest of what it is told of.
-            try expectFailure(.would_block, harness.receive(hand.handle, &buffer, false));
+            try expectFailure(.would_block, harness.receive(hand.handle, &buffer));
             try hand.pass(filler[0 .. claimed - length]);
         }
-        try expectFailure(.tls_failed, harness.receive(hand.handle, &buffer, false));
+        try expectFailure(.tls_failed, harness.receive(hand.handle, &buffer));
         try hand.expectAlert(switch (bit / 8) {
             0 => .unexpected_message,
             1, 2 => .decode_error,
@@ -421,14 +417,14 @@ test "a stream that ends anywhere in a record is cut off behind the data before 
         try expectEqual(26, next.len);
         try hand.pass(memory[0 .. record.len + length]);
         if (comes_at_once) try hand.endStream();
-        try harness.expectReceived(hand.handle, "before", false);
+        try harness.expectReceived(hand.handle, "before");
         if (!comes_at_once) {
             try expectNothing(&hand);
             try hand.endStream();
         }
         for (0..3) |_| try expectEqual(.tls_truncated, try tls.ending(&harness, hand.handle));
         // The other direction is whole.
-        try expectEqual(2, try valueOf(harness.send(hand.handle, "on", false)));
+        try expectEqual(2, try valueOf(harness.send(hand.handle, "on")));
         try hand.expectRecord(.application_data, "on");
         try hand.closeBoth();
     };
@@ -447,9 +443,8 @@ test "records that are repeated, left out or exchanged are no records" {
         // Those that came in order are data.
         for (order, 0..) |place, position| {
             if (place != position) break;
-            harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
             var byte: [1]u8 = undefined;
-            try expectEqual(1, try valueOf(harness.receive(hand.handle, &byte, false)));
+            try expectEqual(1, try valueOf(harness.receive(hand.handle, &byte)));
             try expectEqual("abc"[place], byte[0]);
         }
         try expectEqual(.tls_failed, try tls.ending(&harness, hand.handle));
@@ -479,12 +474,12 @@ test "keys do not outlive their session, nor the secrets of a handshake that fai
         for ([_]*Hand{ &first, &second }, 1..) |hand, number| {
             try hand.updateKeys(true);
             try hand.send(.application_data, "data");
-            try harness.expectReceived(hand.handle, "data", false);
+            try harness.expectReceived(hand.handle, "data");
             // Those before an update are gone: it has sent nothing yet under the new one.
             try expectEqual(number, keysKept(&harness, suite, .open));
             try expectEqual(number - 1, keysKept(&harness, suite, .seal));
             try hand.expectKeyUpdate(false);
-            try expectEqual(1, try valueOf(harness.send(hand.handle, "x", false)));
+            try expectEqual(1, try valueOf(harness.send(hand.handle, "x")));
             try expectEqual(number, keysKept(&harness, suite, .seal));
         }
         for ([_]*Hand{ &first, &second }, [_]usize{ 1, 0 }) |hand, left| {

@@ -2,6 +2,7 @@
 
 const std = @import("std");
 const abi = @import("../abi.zig");
+const scheduler_module = @import("../scheduler.zig");
 const thread = @import("../thread.zig");
 const contexts = @import("contexts.zig");
 const credentials = @import("credentials.zig");
@@ -174,7 +175,14 @@ pub fn tlsHandshake(handle: i32) callconv(.c) i32 {
 /// How far a server's handshake is, as `TlsProgress`.
 pub fn tlsProgress(handle: i32) callconv(.c) i32 {
     const session = handshakes.find(scheduler(), handle) orelse return Status.stale_handle.code();
-    return @intCast(handshakes.progress(session));
+    return @intCast(handshakes.progress(scheduler(), session));
+}
+
+/// Parks until a handshake has ended or come to a pause. Returns a waiter.
+pub fn tlsWaitHandshake(handle: i32, deadline: f64) callconv(.c) i32 {
+    const session = handshakes.find(scheduler(), handle) orelse return Status.EINVAL.code();
+    const point = scheduler_module.deadlineFromMilliseconds(deadline);
+    return @intCast(handshakes.wait(scheduler(), session, point) orelse return Status.exhausted.code());
 }
 
 /// Goes on with a paused handshake with this context; 0 refuses the client.

@@ -45,8 +45,6 @@ pub fn start(scheduler: *Scheduler, handle: i32, context_id: i32, settings: Opti
     if (socket.tls != none) return .EISCONN;
     if (socket.flags.connecting) return .ENOTCONN;
     if (socket.flags.half_closed) return .EPIPE;
-    if (socket.flags.read_granted or socket.flags.write_granted) return .EBUSY;
-    if (!socket.readers.isEmpty() or !socket.writers.isEmpty()) return .EBUSY;
     if (socket.failure != .ok) return socket.failure;
     if (socket.flags.end_of_stream) return .tls_truncated;
 
@@ -211,8 +209,9 @@ fn step(scheduler: *Scheduler, index: u32) void {
 const illegal_parameter = [_]u8{ 21, 3, 3, 0, 2, 2, @intFromEnum(established.Alert.illegal_parameter) };
 
 /// How far a server's handshake is, as `abi.TlsProgress`; what was answered counts once.
-pub fn progress(session: *Session) u32 {
-    if (session.state != .handshaking or session.due.is_member) return abi.TlsProgress.pending;
+pub fn progress(scheduler: *Scheduler, session: *Session) u32 {
+    const is_due = scheduler.tls.due.contains(&scheduler.tls.sessions, session.index);
+    if (session.state != .handshaking or is_due) return abi.TlsProgress.pending;
     defer session.flags.progressed = false;
     if (session.flags.progressed) return abi.TlsProgress.made;
     return if (session.flags.answered) abi.TlsProgress.stalled else abi.TlsProgress.none;
@@ -276,8 +275,8 @@ fn finish(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
         }
     }
     if (session.waiter != none) scheduler.wake(session.waiter, .ok);
-    scheduler.grantNext(socket, .readable);
-    scheduler.grantNext(socket, .writable);
+    scheduler.announce(socket, .readable);
+    scheduler.announce(socket, .writable);
 }
 
 /// How the handshake stands; null is done.

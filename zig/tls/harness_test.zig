@@ -88,8 +88,7 @@ pub fn receiveAll(harness: *Harness, handle: i32, buffer: []u8) !void {
     var taken: usize = 0;
     for (0..100_000) |_| {
         if (taken == buffer.len) return;
-        harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
-        switch (harness.receive(handle, buffer[taken..], false)) {
+        switch (harness.receive(handle, buffer[taken..])) {
             .value => |count| {
                 if (count == 0) return error.EndedEarly;
                 taken += count;
@@ -110,8 +109,7 @@ pub fn receiveAll(harness: *Harness, handle: i32, buffer: []u8) !void {
 pub fn ending(harness: *Harness, handle: i32) !Status {
     var buffer: [4096]u8 = undefined;
     for (0..1000) |_| {
-        harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
-        switch (harness.receive(handle, &buffer, false)) {
+        switch (harness.receive(handle, &buffer)) {
             .value => |count| if (count == 0) return .ok,
             .failure => |status| {
                 if (status != .would_block) return status;

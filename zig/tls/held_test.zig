@@ -61,7 +61,7 @@ const Held = struct {
                 const woken = try harness.pollFor(10 * std.time.ns_per_ms);
                 if (woken.len == 0) continue;
                 try std.testing.expectEqualSlices(harness_module.Wakeup, &.{.{ waiter, .ok }}, woken);
-                try expect(copy.session().held.is_member and copy.session().output.len > 0);
+                try expect(harness.scheduler.tls.held.contains(&harness.scheduler.tls.sessions, copy.session().index) and copy.session().output.len > 0);
                 try expect(!system.pollOne(copy.peer, false, 0));
                 return copy;
             }
@@ -71,6 +71,11 @@ const Held = struct {
 
     fn deinit(held: *Held) void {
         held.wire.deinit();
+    }
+
+    fn isHeld(held: *Held) bool {
+        const engine = &held.wire.harness.scheduler.tls;
+        return engine.held.contains(&engine.sessions, held.session().index);
     }
 
     fn session(held: *Held) *Session {
@@ -94,7 +99,7 @@ const Held = struct {
     }
 
     fn expectGone(held: *Held) !void {
-        try expect(!held.session().held.is_member);
+        try expect(!held.isHeld());
         try expectEqual(0, held.session().output.len);
     }
 
@@ -102,7 +107,7 @@ const Held = struct {
     fn expectAlive(held: *Held) !void {
         const harness = held.wire.harness;
         for ([_][2]i32{ .{ held.handle, held.other }, .{ held.other, held.handle } }) |pair| {
-            try expectEqual(5, try valueOf(harness.send(pair[0], "alive", false)));
+            try expectEqual(5, try valueOf(harness.send(pair[0], "alive")));
             try held.settle();
             var buffer: [5]u8 = undefined;
             try tls.receiveAll(harness, pair[1], &buffer);
@@ -122,7 +127,7 @@ test "they leave with the next poll, or when the thread goes to sleep without on
         const length = held.session().output.len;
         // Nothing to read, nothing to say.
         var buffer: [2048]u8 = undefined;
-        try expectFailure(.would_block, harness.receive(held.handle, &buffer, false));
+        try expectFailure(.would_block, harness.receive(held.handle, &buffer));
         try expectEqual(0, (try held.sent(&buffer)).len);
         if (polls) try harness.expectNobody() else harness.scheduler.setTimer();
         const flight = try held.sent(&buffer);
@@ -144,8 +149,8 @@ test "what is written first leaves in one packet with them, and alone is counted
         if (in_parts) {
             const parts = [_]std.posix.iovec_const{ .{ .base = "hel", .len = 3 }, .{ .base = "lo", .len = 2 } };
             const source: streams.Source = .{ .vector = .{ .parts = &parts, .total = 5 } };
-            try expectEqual(5, try valueOf(streams.send(harness.scheduler, held.handle, source, false)));
-        } else try expectEqual(5, try valueOf(harness.send(held.handle, "hello", false)));
+            try expectEqual(5, try valueOf(harness.sendFrom(held.handle, source)));
+        } else try expectEqual(5, try valueOf(harness.send(held.handle, "hello")));
         try held.expectGone();
         var buffer: [2048]u8 = undefined;
         const flight = try held.sent(&buffer);
@@ -174,20 +179,19 @@ test "a first write that does not fit is counted as any other" {
         defer held.deinit();
         _ = system.setOption(harness.socketOf(held.handle).fd, std.c.SOL.SOCKET, std.c.SO.SNDBUF, size);
         const length = held.session().output.len;
-        var counted = try valueOf(harness.send(held.handle, bytes, false));
+        var counted = try valueOf(harness.send(held.handle, bytes));
         // Whole records that have left behind what was held.
         const record = records.plaintext_bytes + 22;
         const whole = 8 * record + length - held.session().unsent().len;
         try expectEqual((whole -| length) / record * records.plaintext_bytes, counted);
         var taken: usize = 0;
         for (0..100_000) |_| {
-            harness.scheduler.shared.budget = 100;
-            if (counted < bytes.len) switch (harness.send(held.handle, bytes[counted..], false)) {
+            if (counted < bytes.len) switch (harness.send(held.handle, bytes[counted..])) {
                 .value => |count| counted += count,
                 .failure => |status| try expectEqual(.would_block, status),
             };
             try held.settle();
-            switch (harness.receive(held.other, got[taken..], false)) {
+            switch (harness.receive(held.other, got[taken..])) {
                 .value => |count| taken += count,
                 .failure => |status| try expectEqual(.would_block, status),
             }
@@ -208,15 +212,15 @@ test "they go before whatever ends the connection, but for a reset" {
         defer held.deinit();
         switch (deed) {
             .close => try expectEqual(null, streams.close(harness.scheduler, held.handle)),
-            .shutdown => try expectEqual(null, streams.shutdown(harness.scheduler, held.handle, false)),
+            .shutdown => try expectEqual(null, harness.shutdown(held.handle)),
             .close_after_write => {
-                try expectEqual(4, try valueOf(harness.send(held.handle, "last", false)));
+                try expectEqual(4, try valueOf(harness.send(held.handle, "last")));
                 try expectEqual(null, streams.close(harness.scheduler, held.handle));
             },
             .break_off => {
                 const chunk: [100_000]u8 = @splat('a');
                 _ = system.setOption(harness.socketOf(held.handle).fd, std.c.SOL.SOCKET, std.c.SO.SNDBUF, @as(c_int, 1));
-                try expect(try valueOf(harness.send(held.handle, &chunk, false)) < chunk.len);
+                try expect(try valueOf(harness.send(held.handle, &chunk)) < chunk.len);
                 try expectEqual(null, streams.close(harness.scheduler, held.handle));
             },
             .reset => {
@@ -265,12 +269,12 @@ test "a peer that is gone by then is gone for the next call" {
         try expectEqual(null, system.setOption(held.peer, std.c.SOL.SOCKET, std.c.SO.LINGER, abort));
         system.close(held.peer);
         if (end == .server) held.wire.at_server = -1 else held.wire.at_client = -1;
-        if (writes) try expectFailure(.ECONNRESET, harness.send(held.handle, "hello", false));
+        if (writes) try expectFailure(.ECONNRESET, harness.send(held.handle, "hello"));
         const reader = harness.park(held.handle, .readable);
         try harness.expectWoken(&.{.{ reader, .ok }});
         var buffer: [64]u8 = undefined;
-        try expectFailure(.ECONNRESET, harness.receive(held.handle, &buffer, true));
-        try expectFailure(.EPIPE, harness.send(held.handle, "hello", false));
+        try expectFailure(.ECONNRESET, harness.receive(held.handle, &buffer));
+        try expectFailure(.EPIPE, harness.send(held.handle, "hello"));
         try expectEqual(0, harness.scheduler.tls.held.length);
         try expectEqual(null, streams.close(harness.scheduler, held.handle));
     };
@@ -309,24 +313,22 @@ test "those who wait, give up or try something else do not keep them back" {
         var waiter: ?u32 = null;
         switch (deed) {
             .reads => waiter = harness.park(held.handle, .readable),
-            // It is granted at once: nothing is in the way of a write.
+            // It is told at once: nothing is in the way of a write.
             .waits_to_write => _ = harness.park(held.handle, .writable),
             .gives_up => {
                 waiter = harness.parkUntil(held.handle, .readable, system.nanoseconds());
                 // Where a short read proves nothing, there may be something to be read.
-                const granted = harness.socketOf(held.handle).flags.read_granted;
-                try expect(!granted or !system.short_read_empties);
-                try harness.expectWoken(&.{.{ waiter.?, if (granted) .ok else .timed_out }});
-                if (granted) streams.endTurn(harness.scheduler, held.handle, .readable);
+                const is_ready = harness.socketOf(held.handle).flags.readable;
+                try expect(!is_ready or !system.short_read_empties);
+                try harness.expectWoken(&.{.{ waiter.?, if (is_ready) .ok else .timed_out }});
             },
             .shakes_hands_again => try expectEqual(.EISCONN, handshakes.start(harness.scheduler, held.handle, held.context, .{ .is_server = true })),
         }
         _ = try harness.poll();
         try held.expectGone();
-        if (deed == .waits_to_write) streams.endTurn(harness.scheduler, held.handle, .writable);
         try held.settle();
         // A client has had its ticket to read.
-        if (deed == .reads and !harness.scheduler.cancel(waiter.?, .cancelled)) streams.endTurn(harness.scheduler, held.handle, .readable);
+        if (deed == .reads) _ = harness.cancel(waiter.?, .cancelled);
         _ = try harness.poll();
         try held.expectAlive();
     };
@@ -352,12 +354,12 @@ test "nothing is held back while the socket takes nothing" {
     session.flags.kernel_readable = true;
     handshakes.run(harness.scheduler);
     try expectEqual(null, handshakes.outcome(harness.scheduler, wire.client));
-    try expect(session.output.len > 0 and !session.held.is_member);
+    try expect(session.output.len > 0 and !harness.scheduler.tls.held.contains(&harness.scheduler.tls.sessions, session.index));
     // What is written then comes behind it, when there is room.
-    try expectFailure(.would_block, harness.send(wire.client, "hello", false));
+    try expectFailure(.would_block, harness.send(wire.client, "hello"));
     harness.socketOf(wire.client).flags.writable = true;
     try harness.expectWoken(&.{.{ waiter, .ok }});
-    try expectEqual(5, try valueOf(harness.send(wire.client, "hello", false)));
+    try expectEqual(5, try valueOf(harness.send(wire.client, "hello")));
     try wire.collect();
     try wire.passToServer();
     var buffer: [5]u8 = undefined;

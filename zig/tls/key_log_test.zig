@@ -64,7 +64,7 @@ test "new keys are logged as OpenSSL logs them" {
             const asks = round > 2;
             try expectEqual(null, reports.updateKeys(harness.scheduler, handshakes.find(harness.scheduler, from).?, asks));
             for ([_][2]i32{ .{ from, to }, .{ to, from } }) |pair| {
-                try expectEqual(4, try valueOf(harness.send(pair[0], "data", false)));
+                try expectEqual(4, try valueOf(harness.send(pair[0], "data")));
                 try wire.collect();
                 try wire.passToClient();
                 try wire.passToServer();

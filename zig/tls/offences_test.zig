@@ -165,15 +165,15 @@ test "each offence is answered and ends the connection behind the data before it
         defer hand.deinit();
         try hand.send(.application_data, "before");
         try commit(&hand, offence.steps);
-        try harness.expectReceived(hand.handle, "before", false);
+        try harness.expectReceived(hand.handle, "before");
         var buffer: [64]u8 = undefined;
-        try expectFailure(.tls_failed, harness.receive(hand.handle, &buffer, false));
+        try expectFailure(.tls_failed, harness.receive(hand.handle, &buffer));
         try tls.expectText(&harness, hand.handle, .reason, offence.reason);
         try hand.expectAlert(offence.alert);
         // That is the end, in both directions and for good.
         try hand.expectSilence();
-        try expectFailure(.tls_failed, harness.send(hand.handle, "more", false));
-        try expectEqual(.tls_failed, streams.shutdown(harness.scheduler, hand.handle, false));
+        try expectFailure(.tls_failed, harness.send(hand.handle, "more"));
+        try expectEqual(.tls_failed, harness.shutdown(hand.handle));
         try hand.send(.application_data, "after");
         try expectEqual(.tls_failed, try tls.ending(&harness, hand.handle));
         try hand.closeBoth();
@@ -193,16 +193,16 @@ test "OpenSSL says the same to them, where it is not more lenient" {
         if (end == .server) try expectEqual(.handshake, (try hand.next(&buffer)).?[0]);
         try hand.send(.application_data, "before");
         try commit(&hand, offence.steps);
-        try harness.expectReceived(hand.handle, "before", false);
+        try harness.expectReceived(hand.handle, "before");
         switch (offence.openssl) {
             .same, .answers => {
-                try expectFailure(.tls_failed, harness.receive(hand.handle, &buffer, false));
+                try expectFailure(.tls_failed, harness.receive(hand.handle, &buffer));
                 if (offence.openssl == .same) try tls.expectText(&harness, hand.handle, .reason, offence.reason);
                 try hand.expectAlert(if (offence.openssl == .answers) offence.openssl.answers else offence.alert);
             },
-            .ignores => try expectFailure(.would_block, harness.receive(hand.handle, &buffer, false)),
+            .ignores => try expectFailure(.would_block, harness.receive(hand.handle, &buffer)),
             .varies => {},
-            .ends => try expectEqual(0, try harness_module.valueOf(harness.receive(hand.handle, &buffer, false))),
+            .ends => try expectEqual(0, try harness_module.valueOf(harness.receive(hand.handle, &buffer))),
         }
         try hand.closeBoth();
     };

@@ -43,8 +43,7 @@ const Stream = struct {
         if (stream.pending == 0) stream.pending = length;
         var bytes: [40_000]u8 = undefined;
         stream.fill(stream.sent, bytes[0..stream.pending]);
-        harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
-        switch (harness.send(stream.from, bytes[0..stream.pending], false)) {
+        switch (harness.send(stream.from, bytes[0..stream.pending])) {
             .value => |count| {
                 stream.sent += count;
                 stream.pending -= count;
@@ -56,8 +55,7 @@ const Stream = struct {
     fn read(stream: *Stream, harness: *Harness, size: usize) !void {
         var buffer: [60_000]u8 = undefined;
         var expected: [buffer.len]u8 = undefined;
-        harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
-        switch (harness.receive(stream.to, buffer[0..size], false)) {
+        switch (harness.receive(stream.to, buffer[0..size])) {
             .value => |count| {
                 if (count == 0) {
                     try expect(stream.is_shut);
@@ -76,8 +74,7 @@ const Stream = struct {
 
     fn shut(stream: *Stream, harness: *Harness) !void {
         if (stream.is_shut or stream.pending > 0) return;
-        harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
-        try expectEqual(null, streams.shutdown(harness.scheduler, stream.from, false));
+        try expectEqual(null, harness.shutdown(stream.from));
         stream.is_shut = true;
     }
 };

@@ -9,9 +9,9 @@ const openssl = @import("openssl.zig");
 const records = @import("records.zig");
 const Established = @import("established.zig").Established;
 const FirstHello = @import("client_hello.zig").FirstHello;
+const Links = @import("../queue.zig").Links;
 const Quota = @import("quota.zig").Quota;
 const HelloLimit = @import("hello_limit.zig").HelloLimit;
-const Links = @import("queue.zig").Links;
 
 pub const none = @import("../pool.zig").none;
 
@@ -216,7 +216,13 @@ pub const Session = struct {
         session.extra = null;
     }
 
-    /// A writer ends its turn in mid-transfer: what is on its way is sent, and nobody is told.
+    /// A transfer ends before all of it was sent, against its writer's will.
+    pub fn breakOffTransfer(session: *Session) void {
+        if (session.flags.mid_transfer) session.flags.was_broken_off = true;
+        session.abandonTransfer();
+    }
+
+    /// A transfer ends: what is on its way is sent, and counts for no writer any more.
     pub fn abandonTransfer(session: *Session) void {
         session.credit = 0;
         session.credited = 0;

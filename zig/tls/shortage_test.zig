@@ -35,7 +35,6 @@ const Talk = struct {
 
     fn breathe(talk: *Talk) !void {
         if (talk.for_once and talk.failing.has_induced_failure) talk.failing.fail_index = std.math.maxInt(usize);
-        talk.harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
         _ = try talk.harness.pollFor(0);
     }
 
@@ -67,16 +66,16 @@ const Talk = struct {
                 const session = handshakes.find(talk.harness.scheduler, end.handle).?;
                 if (round % 7 == 3) _ = reports.updateKeys(talk.harness.scheduler, session, round % 2 == 0);
                 if (end.sent < length) {
-                    switch (talk.harness.send(end.handle, talk.bytes[end.sent..], false)) {
+                    switch (talk.harness.send(end.handle, talk.bytes[end.sent..])) {
                         .value => |count| end.sent += count,
                         .failure => |status| if (status != .would_block) {
                             end.outcome = status;
                             continue;
                         },
                     }
-                } else if (!end.is_shut) end.is_shut = streams.shutdown(talk.harness.scheduler, end.handle, false) == null;
+                } else if (!end.is_shut) end.is_shut = talk.harness.shutdown(end.handle) == null;
                 var buffer: [20_000]u8 = undefined;
-                switch (talk.harness.receive(end.handle, buffer[0..if (round % 5 == 0) buffer.len else 3333], false)) {
+                switch (talk.harness.receive(end.handle, buffer[0..if (round % 5 == 0) buffer.len else 3333])) {
                     .value => |count| {
                         if (count == 0) end.outcome = if (end.taken == length) .ok else return error.EndedEarly;
                         try expect(end.taken + count <= length);

@@ -39,7 +39,7 @@ fn expectBothWays(harness: *Harness, pair: tls.Pair) !void {
     var random: std.Random.DefaultPrng = .init(7);
     random.random().bytes(&bytes);
     for ([_][2]i32{ .{ pair.server, pair.client }, .{ pair.client, pair.server } }) |ends| {
-        try expectEqual(bytes.len, try valueOf(harness.send(ends[0], &bytes, false)));
+        try expectEqual(bytes.len, try valueOf(harness.send(ends[0], &bytes)));
         try tls.receiveAll(harness, ends[1], &got);
         try expectEqualSlices(u8, &bytes, &got);
     }
@@ -97,7 +97,7 @@ test "a client that takes short records only gets no others" {
         try expectEqual(session.len > 0, reports.isResumed(sessionOf(&harness, wire.client)));
         try expect(!isLetGo(&harness, wire.server));
         const bytes: [3000]u8 = @splat('b');
-        try expectEqual(bytes.len, try valueOf(harness.send(wire.server, &bytes, false)));
+        try expectEqual(bytes.len, try valueOf(harness.send(wire.server, &bytes)));
         try wire.collect();
         var rest: []const u8 = wire.to_client.items;
         while (rest.len > 0) {
@@ -163,7 +163,7 @@ fn expectThrough(wire: *Wire, from: i32, to: i32, bytes: []const u8) !void {
     const harness = wire.harness;
     for (0..3) |round| {
         if (round > 0) try expectEqual(null, reports.updateKeys(harness.scheduler, sessionOf(harness, from), round == 2));
-        try expectEqual(bytes.len, try valueOf(harness.send(from, bytes, false)));
+        try expectEqual(bytes.len, try valueOf(harness.send(from, bytes)));
         try wire.collect();
         try wire.passToClient();
         try wire.passToServer();
@@ -215,7 +215,7 @@ test "both ends go on where OpenSSL was, and understand an OpenSSL at the other"
         if (number % 2 == 0) try expectThrough(&wire, wire.client, wire.server, &bytes);
         try expectThrough(&wire, wire.server, wire.client, &bytes);
         try expectThrough(&wire, wire.client, wire.server, &bytes);
-        for ([_]i32{ wire.server, wire.client }) |handle| try expectEqual(null, streams.shutdown(harness.scheduler, handle, false));
+        for ([_]i32{ wire.server, wire.client }) |handle| try expectEqual(null, harness.shutdown(handle));
         try wire.collect();
         try wire.passToClient();
         try wire.passToServer();

@@ -164,7 +164,7 @@ const Conversation = struct {
         if (!try conversation.says(client, server, "question")) return false;
         if (!try conversation.says(server, client, "answer")) return false;
         for (conversation.ends) |end| {
-            if (streams.shutdown(conversation.harness.scheduler, end, false) != null) return false;
+            if (conversation.harness.shutdown(end) != null) return false;
         }
         try conversation.goOn();
         for (conversation.ends) |end| {
@@ -174,7 +174,7 @@ const Conversation = struct {
     }
 
     fn says(conversation: *Conversation, from: i32, to: i32, text: []const u8) !bool {
-        if (conversation.harness.send(from, text, false) == .failure) return false;
+        if (conversation.harness.send(from, text) == .failure) return false;
         try conversation.goOn();
         return conversation.hears(to, text);
     }
@@ -182,8 +182,7 @@ const Conversation = struct {
     /// Whether this is what an end reads; it may fail to, and must not read anything else.
     fn hears(conversation: *Conversation, end: i32, text: []const u8) !bool {
         var buffer: [64]u8 = undefined;
-        conversation.harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
-        switch (conversation.harness.receive(end, &buffer, false)) {
+        switch (conversation.harness.receive(end, &buffer)) {
             .failure => return false,
             .value => |count| try std.testing.expectEqualStrings(text, buffer[0..count]),
         }

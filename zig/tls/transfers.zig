@@ -34,6 +34,11 @@ const longest_output = engine_module.chunk_bytes + 8 * 1024 + control_bytes;
 /// Records of one chunk: full ones, and one that is not.
 const records_of_chunk = engine_module.chunk_bytes / records.plaintext_bytes + 1;
 
+/// Whether the last words of its handshake are held back (`hold`).
+fn isHeld(scheduler: *Scheduler, session: *const Session) bool {
+    return scheduler.tls.held.contains(&scheduler.tls.sessions, session.index);
+}
+
 fn failed(status: Status) Outcome {
     return .{ .failure = status };
 }
@@ -115,7 +120,7 @@ pub fn finishReading(scheduler: *Scheduler, socket: *Socket, session: *Session, 
     if (session.flags.writer_needs_input and !isInMessage(session)) {
         session.flags.writer_needs_input = false;
         socket.flags.writable = true;
-        scheduler.grantNext(socket, .writable);
+        scheduler.announce(socket, .writable);
     }
     const has_more = session.hasRecord() or (is_full and sealing.hasContent(session));
     if (!has_more and session.flags.ended and !socket.flags.end_of_stream and session.failure == .ok) {
@@ -142,10 +147,10 @@ pub fn send(scheduler: *Scheduler, socket: *Socket, source: streams.Source) Outc
     if (source == .file) return failed(.EOPNOTSUPP);
     if (session.state == .failed) return failed(session.failure);
     if (session.state != .open) return failed(.would_block);
-    if (!session.held.is_member) flush(scheduler, socket, session);
+    if (!isHeld(scheduler, session)) flush(scheduler, socket, session);
     const may_write = mayWrite(scheduler, socket, session);
     if (socket.failure != .ok) return failed(socket.failure);
-    if (session.output.len > 0 and !session.held.is_member) return failed(.would_block);
+    if (session.output.len > 0 and !isHeld(scheduler, session)) return failed(.would_block);
     if (!may_write) {
         if (session.failure != .ok) return failed(session.failure);
         session.flags.writer_needs_input = true;
@@ -186,7 +191,7 @@ pub fn mayWrite(scheduler: *Scheduler, socket: *Socket, session: *Session) bool 
         if (!refill(scheduler, socket, session, 0)) break;
     }
     finishReading(scheduler, socket, session, false);
-    scheduler.grantNext(socket, .readable);
+    scheduler.announce(socket, .readable);
     return session.state == .open and !isInMessage(session);
 }
 
@@ -290,7 +295,7 @@ pub fn emit(scheduler: *Scheduler, socket: *Socket, session: *Session) usize {
     if (sealed.len == 0 or socket.failure != .ok) return 0;
     // After the end of the stream there is nothing more to say.
     if (socket.flags.half_closed and !session.flags.ends_after_output) return 0;
-    if (session.held.is_member) return emitHeld(scheduler, socket, session);
+    if (isHeld(scheduler, session)) return emitHeld(scheduler, socket, session);
     var taken: usize = 0;
     if (session.output.len == 0 and socket.flags.writable) taken = sendNow(scheduler, socket, session, sealed);
     if (taken == sealed.len or socket.failure != .ok) return taken;
@@ -396,8 +401,8 @@ pub fn failBecause(scheduler: *Scheduler, socket: *Socket, session: *Session, st
     session.abandonTransfer();
     socket.flags.readable = true;
     socket.flags.writable = true;
-    scheduler.grantNext(socket, .readable);
-    scheduler.grantNext(socket, .writable);
+    scheduler.announce(socket, .readable);
+    scheduler.announce(socket, .writable);
 }
 
 /// Announces the end of the stream and ends it.

@@ -31,14 +31,12 @@ fn expectThrough(harness: *Harness, from: i32, to: i32, bytes: []const u8, parts
     var sent: usize = 0;
     var taken: usize = 0;
     var waiter: ?u32 = null;
-    var granted = false;
     for (0..200_000) |_| {
         if (taken == bytes.len and sent == bytes.len) return std.testing.expectEqualSlices(u8, bytes, got);
-        harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
         if (sent < bytes.len and waiter == null) {
             const source = bytes[sent..];
             var parts: [abi.Limits.vector_length]std.posix.iovec_const = undefined;
-            const outcome = if (parts_of == 0) harness.send(from, source, granted) else blk: {
+            const outcome = if (parts_of == 0) harness.send(from, source) else blk: {
                 var count: usize = 0;
                 var offset: usize = 0;
                 while (offset < source.len and count < parts.len) : (count += 1) {
@@ -46,19 +44,15 @@ fn expectThrough(harness: *Harness, from: i32, to: i32, bytes: []const u8, parts
                     parts[count] = .{ .base = source.ptr + offset, .len = length };
                     offset += length;
                 }
-                break :blk streams.send(harness.scheduler, from, .{ .vector = .{ .parts = parts[0..count], .total = source.len } }, granted);
+                break :blk harness.sendFrom(from, .{ .vector = .{ .parts = parts[0..count], .total = source.len } });
             };
             switch (outcome) {
                 .value => |count| sent += count,
                 .failure => |status| try expectEqual(.would_block, status),
             }
-            const keeps_turn = outcome == .value or granted;
-            granted = false;
-            if (sent < bytes.len) {
-                waiter = if (keeps_turn) harness.parkAgain(from, .writable) else harness.park(from, .writable);
-            }
+            if (sent < bytes.len) waiter = harness.parkAgain(from, .writable);
         }
-        switch (harness.receive(to, got[taken..][0..@min(got.len - taken, 50_000)], false)) {
+        switch (harness.receive(to, got[taken..][0..@min(got.len - taken, 50_000)])) {
             .value => |count| taken += count,
             .failure => |status| try expectEqual(.would_block, status),
         }
@@ -66,7 +60,6 @@ fn expectThrough(harness: *Harness, from: i32, to: i32, bytes: []const u8, parts
             try expectEqual(waiter.?, wakeup[0]);
             try expectEqual(.ok, wakeup[1]);
             waiter = null;
-            granted = true;
         }
     }
     return error.NeverThrough;
@@ -106,17 +99,17 @@ test "records larger than the reader's buffer are read in pieces" {
     const pair = try tls.defaultPair(&harness);
     var bytes: [40_000]u8 = undefined;
     tls.pattern(&bytes, 2);
-    try expectEqual(bytes.len, try valueOf(harness.send(pair.client, &bytes, false)));
+    try expectEqual(bytes.len, try valueOf(harness.send(pair.client, &bytes)));
     var got: [bytes.len]u8 = undefined;
     var taken: usize = 0;
     while (taken < got.len) {
         const reader = harness.park(pair.server, .readable);
         try harness.expectWoken(&.{.{ reader, .ok }});
-        switch (harness.receive(pair.server, got[taken..][0..@min(999, got.len - taken)], true)) {
+        switch (harness.receive(pair.server, got[taken..][0..@min(999, got.len - taken)])) {
             .value => |count| taken += count,
             .failure => |status| {
                 try expectEqual(.would_block, status);
-                streams.endTurn(harness.scheduler, pair.server, .readable);
+                harness.endTurn(pair.server, .readable);
             },
         }
     }
@@ -128,8 +121,7 @@ test "records larger than the reader's buffer are read in pieces" {
 fn fill(harness: *Harness, handle: i32, bytes: []const u8) !usize {
     harness_module.shrinkBuffers(harness.socketOf(handle).fd);
     for (0..10_000) |_| {
-        harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
-        const count = try valueOf(harness.send(handle, bytes, false));
+        const count = try valueOf(harness.send(handle, bytes));
         if (count < bytes.len) return count;
     }
     return error.NeverFull;
@@ -150,11 +142,11 @@ test "a writer who gives up leaves a stream that goes on" {
         const next = harness.park(pair.server, .writable);
         try harness.expectNobody();
         if (by_cancelling) {
-            try expect(harness.scheduler.cancel(writer, .cancelled));
+            try expect(harness.cancel(writer, .cancelled));
             try harness.expectWoken(&.{.{ writer, .cancelled }});
         } else {
-            _ = harness.scheduler.cancel(next, .cancelled);
-            _ = harness.scheduler.cancel(writer, .timed_out);
+            _ = harness.cancel(next, .cancelled);
+            _ = harness.cancel(writer, .timed_out);
             _ = try harness.poll();
         }
         try expectEqual(0, session.credit);
@@ -163,11 +155,10 @@ test "a writer who gives up leaves a stream that goes on" {
         const after = if (by_cancelling) next else harness.park(pair.server, .writable);
         var buffer: [65536]u8 = undefined;
         var total: usize = 0;
-        var granted = false;
+        var is_written = false;
         var waiter = after;
         for (0..10_000) |_| {
-            harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
-            switch (harness.receive(pair.client, &buffer, false)) {
+            switch (harness.receive(pair.client, &buffer)) {
                 .value => |length| {
                     total += length;
                     if (buffer[length - 1] == 'b') break;
@@ -176,12 +167,11 @@ test "a writer who gives up leaves a stream that goes on" {
             }
             for (try harness.pollFor(std.time.ns_per_ms)) |wakeup| {
                 try expectEqual(waiter, wakeup[0]);
-                granted = true;
-                const written = try valueOf(harness.send(pair.server, "b", true));
-                if (written == 0) waiter = harness.parkAgain(pair.server, .writable);
+                const written = try valueOf(harness.send(pair.server, "b"));
+                if (written == 0) waiter = harness.parkAgain(pair.server, .writable) else is_written = true;
             }
         }
-        try expect(granted and total % chunk.len == 1);
+        try expect(is_written and total % chunk.len == 1);
         try tls.closeBoth(&harness, pair);
     }
 }
@@ -190,7 +180,7 @@ test "an end without close_notify is no end" {
     var harness = try Harness.init();
     defer harness.deinit();
     const pair = try tls.defaultPair(&harness);
-    try expectEqual(4, try valueOf(harness.send(pair.client, "last", false)));
+    try expectEqual(4, try valueOf(harness.send(pair.client, "last")));
     // As an attacker would, who cannot forge the announcement.
     try expectEqual(0, std.c.shutdown(harness.socketOf(pair.client).fd, std.c.SHUT.WR));
     var buffer: [4]u8 = undefined;
@@ -198,9 +188,9 @@ test "an end without close_notify is no end" {
     for (0..3) |_| try expectEqual(.tls_truncated, try tls.ending(&harness, pair.server));
     const reader = harness.park(pair.server, .readable);
     try harness.expectWoken(&.{.{ reader, .ok }});
-    try expectFailure(.tls_truncated, harness.receive(pair.server, &buffer, true));
+    try expectFailure(.tls_truncated, harness.receive(pair.server, &buffer));
     // The other direction is whole.
-    try expectEqual(2, try valueOf(harness.send(pair.server, "on", false)));
+    try expectEqual(2, try valueOf(harness.send(pair.server, "on")));
     try tls.receiveAll(&harness, pair.client, buffer[0..2]);
     try tls.closeBoth(&harness, pair);
 }
@@ -209,14 +199,14 @@ test "a half closed stream ends for one side only" {
     var harness = try Harness.init();
     defer harness.deinit();
     const pair = try tls.defaultPair(&harness);
-    try expectEqual(4, try valueOf(harness.send(pair.client, "last", false)));
-    try expectEqual(null, streams.shutdown(harness.scheduler, pair.client, false));
-    try expectEqual(null, streams.shutdown(harness.scheduler, pair.client, false));
-    try expectFailure(.EPIPE, harness.send(pair.client, "more", false));
+    try expectEqual(4, try valueOf(harness.send(pair.client, "last")));
+    try expectEqual(null, harness.shutdown(pair.client));
+    try expectEqual(null, harness.shutdown(pair.client));
+    try expectFailure(.EPIPE, harness.send(pair.client, "more"));
     var buffer: [4]u8 = undefined;
     try tls.receiveAll(&harness, pair.server, &buffer);
     for (0..3) |_| try expectEqual(.ok, try tls.ending(&harness, pair.server));
-    try expectEqual(4, try valueOf(harness.send(pair.server, "late", false)));
+    try expectEqual(4, try valueOf(harness.send(pair.server, "late")));
     try tls.receiveAll(&harness, pair.client, &buffer);
     try std.testing.expectEqualStrings("late", &buffer);
     try expectEqual(null, streams.close(harness.scheduler, pair.server));
@@ -233,7 +223,7 @@ test "closing sends what is left and announces the end, but not in the middle of
         const chunk: [60_000]u8 = @splat('a');
         _ = try fill(&harness, pair.server, &chunk);
         // Whoever had the turn has ended it, or not.
-        if (!breaks_off) streams.endTurn(harness.scheduler, pair.server, .writable);
+        if (!breaks_off) harness.endTransfer(pair.server);
         try expect(sessionOf(&harness, pair.server).output.len > 0);
         try expectEqual(null, streams.close(harness.scheduler, pair.server));
         try expectEqual(1, harness.scheduler.shared.lingering);
@@ -259,20 +249,19 @@ test "closing lets a peer go on that reads only when it has written" {
     tls.pattern(upload, 4);
     var download: usize = 0;
     while (sessionOf(&harness, pair.server).output.len == 0) : (download += 100_000) {
-        harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
-        _ = try valueOf(harness.send(pair.server, upload[0..100_000], false));
+        _ = try valueOf(harness.send(pair.server, upload[0..100_000]));
     }
-    streams.endTurn(harness.scheduler, pair.server, .writable);
-    var left = upload.len - try valueOf(harness.send(pair.client, upload, false));
+    harness.endTransfer(pair.server);
+    var left = upload.len - try valueOf(harness.send(pair.client, upload));
     try expectEqual(null, streams.close(harness.scheduler, pair.server));
     try expectEqual(1, harness.scheduler.shared.lingering);
     while (left > 0) {
         const writer = harness.parkAgain(pair.client, .writable);
         try harness.expectWoken(&.{.{ writer, .ok }});
-        left -= try valueOf(harness.send(pair.client, upload[upload.len - left ..], true));
+        left -= try valueOf(harness.send(pair.client, upload[upload.len - left ..]));
     }
     // It has ended its side, and gets all that was sent to it nevertheless.
-    try expectEqual(null, streams.shutdown(harness.scheduler, pair.client, false));
+    try expectEqual(null, harness.shutdown(pair.client));
     try tls.receiveAll(&harness, pair.client, upload[0..download]);
     try expectEqual(.ok, try tls.ending(&harness, pair.client));
     try expectEqual(null, streams.close(harness.scheduler, pair.client));
@@ -286,7 +275,7 @@ test "closing gives a peer more time that goes on reading, while the end is not 
         harness_module.shrinkBuffers(harness.socketOf(pair.client).fd);
         const chunk: [60_000]u8 = @splat('a');
         _ = try fill(&harness, pair.server, &chunk);
-        streams.endTurn(harness.scheduler, pair.server, .writable);
+        harness.endTransfer(pair.server);
         const index: u32 = @intCast(pair.server & (abi.Limits.sockets - 1));
         try expectEqual(null, streams.close(harness.scheduler, pair.server));
         const socket = harness.scheduler.sockets.at(index);
@@ -310,10 +299,10 @@ test "closing after a write that was broken off announces no end" {
         harness_module.shrinkBuffers(harness.socketOf(pair.client).fd);
         _ = try fill(&harness, pair.server, &chunk);
         const writer = harness.parkAgain(pair.server, .writable);
-        try expect(harness.scheduler.cancel(writer, .timed_out));
+        try expect(harness.cancel(writer, .timed_out));
         try harness.expectWoken(&.{.{ writer, .timed_out }});
         // Whoever says so in spite of it is believed.
-        if (is_announced) try expectEqual(null, streams.shutdown(harness.scheduler, pair.server, false));
+        if (is_announced) try expectEqual(null, harness.shutdown(pair.server));
         try expectEqual(null, streams.close(harness.scheduler, pair.server));
         const expected: Status = if (is_announced) .ok else .tls_truncated;
         try expectEqual(expected, try tls.ending(&harness, pair.client));
@@ -346,7 +335,7 @@ test "what OpenSSL has to say to a peer that does not read is bounded" {
     harness_module.shrinkBuffers(harness.socketOf(pair.client).fd);
     const chunk: [60_000]u8 = @splat('a');
     _ = try fill(&harness, pair.server, &chunk);
-    streams.endTurn(harness.scheduler, pair.server, .writable);
+    harness.endTransfer(pair.server);
     // Each update is a message, as the answers to a peer's own are.
     const session = sessionOf(&harness, pair.server);
     for (0..20_000) |_| {
@@ -380,8 +369,8 @@ test "a damaged record ends the connection, at both ends, and either version say
         try expectEqual(.tls_failed, try tls.ending(&harness, client));
         try tls.expectText(&harness, client, .alert, "20");
         for ([_]i32{ server, client }) |handle| {
-            try expectFailure(.tls_failed, harness.send(handle, "x", false));
-            try expectEqual(.tls_failed, streams.shutdown(harness.scheduler, handle, false));
+            try expectFailure(.tls_failed, harness.send(handle, "x"));
+            try expectEqual(.tls_failed, harness.shutdown(handle));
         }
         try tls.closeBoth(&harness, pair);
     }
@@ -393,8 +382,8 @@ test "files are not sent by the kernel, and a reset frees everything" {
     const pair = try tls.defaultPair(&harness);
     const fd = try harness_module.temporaryFile("content");
     defer system.close(fd);
-    try expectFailure(.EOPNOTSUPP, streams.send(harness.scheduler, pair.server, .{ .file = .{ .fd = fd, .offset = 0, .length = 7 } }, false));
-    try expectEqual(2, try valueOf(harness.send(pair.server, "ok", false)));
+    try expectFailure(.EOPNOTSUPP, harness.sendFrom(pair.server, .{ .file = .{ .fd = fd, .offset = 0, .length = 7 } }));
+    try expectEqual(2, try valueOf(harness.send(pair.server, "ok")));
     try expectEqual(null, streams.reset(harness.scheduler, pair.server));
     try expectEqual(.ECONNRESET, try tls.ending(&harness, pair.client));
     try expectEqual(null, streams.close(harness.scheduler, pair.client));
@@ -416,15 +405,15 @@ test "what the system refuses is nothing to wait for" {
     {
         const pair = try tls.defaultPair(&harness);
         try breakDescriptor(&harness, pair.server);
-        try expectFailure(.ENOTSOCK, harness.send(pair.server, "x", false));
-        try expectFailure(.ENOTSOCK, harness.send(pair.server, "x", false));
+        try expectFailure(.ENOTSOCK, harness.send(pair.server, "x"));
+        try expectFailure(.ENOTSOCK, harness.send(pair.server, "x"));
         try tls.closeBoth(&harness, pair);
     }
     {
         const pair = try tls.defaultPair(&harness);
         try breakDescriptor(&harness, pair.server);
         streams.setReady(harness.scheduler, harness.socketOf(pair.server), .readable);
-        try expectFailure(.ENOTSOCK, harness.receive(pair.server, &buffer, false));
+        try expectFailure(.ENOTSOCK, harness.receive(pair.server, &buffer));
         try tls.closeBoth(&harness, pair);
     }
     const server, const client = try harness.tcpPair();
@@ -438,14 +427,14 @@ test "a reader hears of a reset that a writer has met" {
     var harness = try Harness.init();
     defer harness.deinit();
     const pair = try tls.defaultPair(&harness);
-    try expectEqual(4, try valueOf(harness.send(pair.client, "last", false)));
+    try expectEqual(4, try valueOf(harness.send(pair.client, "last")));
     var buffer: [64]u8 = undefined;
     try tls.receiveAll(&harness, pair.server, buffer[0..4]);
     try expectEqual(null, streams.reset(harness.scheduler, pair.client));
     _ = try harness.pollFor(10 * std.time.ns_per_ms);
     // The kernel tells the first who asks.
-    try expectFailure(.ECONNRESET, harness.send(pair.server, "x", false));
-    for (0..2) |_| try expectFailure(.ECONNRESET, harness.receive(pair.server, &buffer, false));
+    try expectFailure(.ECONNRESET, harness.send(pair.server, "x"));
+    for (0..2) |_| try expectFailure(.ECONNRESET, harness.receive(pair.server, &buffer));
     try expectEqual(null, streams.close(harness.scheduler, pair.server));
 }
 
@@ -458,9 +447,9 @@ test "the whole costs one reception for each wake-up" {
     const message: [64]u8 = @splat('m');
     for (0..3) |_| {
         const reader = harness.park(pair.server, .readable);
-        try expectEqual(64, try valueOf(harness.send(pair.client, &message, false)));
+        try expectEqual(64, try valueOf(harness.send(pair.client, &message)));
         try harness.expectWoken(&.{.{ reader, .ok }});
-        try expectEqual(64, try valueOf(harness.receive(pair.server, &scratch, true)));
+        try expectEqual(64, try valueOf(harness.receive(pair.server, &scratch)));
         // It knows that nothing is left without asking the kernel.
         try expect(!harness.socketOf(pair.server).flags.readable);
     }

@@ -135,7 +135,7 @@ fn halfTicket(harness: *Harness) !Wire {
     try expect(first < wire.to_client.items.len);
     try wire.pass(&wire.to_client, wire.at_client, first);
     var byte: [1]u8 = undefined;
-    try expectFailure(.would_block, harness.receive(wire.client, &byte, false));
+    try expectFailure(.would_block, harness.receive(wire.client, &byte));
     return wire;
 }
 
@@ -145,7 +145,7 @@ test "a writer waits while a ticket has arrived in part, and goes on when the re
     for ([_]bool{ false, true }) |somebody_reads| {
         var wire = try halfTicket(&harness);
         defer wire.deinit();
-        try expectFailure(.would_block, harness.send(wire.client, "hello", false));
+        try expectFailure(.would_block, harness.send(wire.client, "hello"));
         const writer = harness.park(wire.client, .writable);
         try harness.expectNobody();
         try expectEqual(.EBUSY, reports.updateKeys(harness.scheduler, handshakes.find(harness.scheduler, wire.client).?, false));
@@ -154,12 +154,12 @@ test "a writer waits while a ticket has arrived in part, and goes on when the re
         var byte: [1]u8 = undefined;
         if (reader) |waiter| {
             try harness.expectWoken(&.{ .{ waiter, .ok }, .{ writer, .ok } });
-            try expectFailure(.would_block, harness.receive(wire.client, &byte, true));
+            try expectFailure(.would_block, harness.receive(wire.client, &byte));
         } else try harness.expectWoken(&.{.{ writer, .ok }});
-        try expectEqual(5, try valueOf(harness.send(wire.client, "hello", true)));
+        try expectEqual(5, try valueOf(harness.send(wire.client, "hello")));
         try wire.collect();
         try wire.passToServer();
-        try harness.expectReceived(wire.server, "hello", false);
+        try harness.expectReceived(wire.server, "hello");
     }
 }
 
@@ -180,11 +180,11 @@ test "a writer learns that the rest of a ticket will never come" {
     defer harness.deinit();
     var wire = try halfTicket(&harness);
     defer wire.deinit();
-    try expectFailure(.would_block, harness.send(wire.client, "hello", false));
+    try expectFailure(.would_block, harness.send(wire.client, "hello"));
     const writer = harness.park(wire.client, .writable);
     try expectEqual(0, std.c.shutdown(wire.at_client, std.c.SHUT.WR));
     try harness.expectWoken(&.{.{ writer, .ok }});
-    try expectFailure(.tls_truncated, harness.send(wire.client, "hello", true));
+    try expectFailure(.tls_truncated, harness.send(wire.client, "hello"));
 }
 
 /// Changes the client's keys again and again, and asks for the server's to be changed.
@@ -192,7 +192,7 @@ fn updateKeys(harness: *Harness, client: i32, count: usize, data: []const u8) !v
     const session = handshakes.find(harness.scheduler, client).?;
     for (0..count) |_| {
         try expectEqual(null, reports.updateKeys(harness.scheduler, session, true));
-        if (data.len > 0) try expectEqual(data.len, try valueOf(harness.send(client, data, false)));
+        if (data.len > 0) try expectEqual(data.len, try valueOf(harness.send(client, data)));
     }
 }
 
@@ -209,14 +209,12 @@ test "a peer cannot have records without data read for ever" {
     }
     // Those with data between them are taken a few at a time.
     const pair = try tls.defaultPair(&harness);
-    harness.scheduler.shared.budget = 10_000;
     try updateKeys(&harness, pair.client, 1000, "d");
     _ = try harness.pollFor(10 * std.time.ns_per_ms);
     var taken: usize = 0;
     var calls: usize = 0;
     while (taken < 1000) : (calls += 1) {
-        harness.scheduler.shared.budget = 1;
-        switch (harness.receive(pair.server, &buffer, false)) {
+        switch (harness.receive(pair.server, &buffer)) {
             .value => |count| taken += count,
             .failure => |status| {
                 try expectEqual(.would_block, status);
@@ -236,31 +234,23 @@ const Flow = struct {
     sent: usize = 0,
     received: usize = 0,
     waiter: ?u32 = null,
-    granted: bool = false,
 
     fn send(flow: *Flow, harness: *Harness, handle: i32, random: std.Random) !void {
         if (flow.waiter != null) return;
         if (flow.wanted == 0) flow.wanted = @min(1 + random.uintLessThan(usize, if (random.boolean()) 100 else 60_000), flow.bytes.len - flow.sent);
         if (flow.wanted == 0) return;
-        harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
-        const outcome = harness.send(handle, flow.bytes[flow.sent..][0..flow.wanted], flow.granted);
+        const outcome = harness.send(handle, flow.bytes[flow.sent..][0..flow.wanted]);
         if (outcome == .value) {
             flow.sent += outcome.value;
             flow.wanted -= outcome.value;
         } else try expectEqual(Status.would_block, outcome.failure);
-        if (flow.wanted == 0) {
-            flow.granted = false;
-        } else if (outcome == .value or flow.granted) {
-            flow.granted = false;
-            flow.waiter = harness.parkAgain(handle, .writable);
-        } else flow.waiter = harness.park(handle, .writable);
+        if (flow.wanted > 0) flow.waiter = harness.parkAgain(handle, .writable);
     }
 
     fn receive(flow: *Flow, harness: *Harness, handle: i32, random: std.Random) !void {
         var buffer: [40_000]u8 = undefined;
         const length = 1 + random.uintLessThan(usize, if (random.boolean()) 50 else buffer.len);
-        harness.scheduler.shared.budget = abi.Limits.budget_per_poll;
-        switch (harness.receive(handle, buffer[0..@min(length, buffer.len)], false)) {
+        switch (harness.receive(handle, buffer[0..@min(length, buffer.len)])) {
             .value => |count| {
                 try std.testing.expectEqualSlices(u8, flow.bytes[flow.received..][0..count], buffer[0..count]);
                 flow.received += count;
@@ -309,13 +299,9 @@ test "ends with and without OpenSSL understand each other, however records arriv
                         way[0].replaceRangeAssumeCapacity(0, taken, &.{});
                     }
                 }
-                for (&flows) |*flow| if (flow.waiter) |waiter| {
-                    if (harness.scheduler.waiters.at(waiter).state != .waiting) {
-                        flow.waiter = null;
-                        flow.granted = true;
-                    }
+                for (try harness.pollFor(0)) |wakeup| for (&flows) |*flow| {
+                    if (flow.waiter == wakeup[0]) flow.waiter = null;
                 };
-                _ = try harness.pollFor(0);
             }
         }
     }

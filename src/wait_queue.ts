@@ -1,0 +1,41 @@
+/** Waits in the order in which they came, each of which may leave from wherever it stands. */
+
+import type { Wait } from "./wait.ts";
+
+export class WaitQueue<T = unknown> {
+  #first: Wait<unknown> | undefined = undefined;
+  #last: Wait<unknown> | undefined = undefined;
+
+  /** The one that has waited longest. */
+  get first(): Wait<T> | undefined {
+    return this.#first as Wait<T> | undefined;
+  }
+
+  push(wait: Wait<unknown>): void {
+    wait.queue = this;
+    wait.before = this.#last;
+    if (this.#last === undefined) this.#first = wait;
+    else this.#last.after = wait;
+    this.#last = wait;
+  }
+
+  /** Does nothing for a wait that stands in another queue, or in none. */
+  remove(wait: Wait<unknown>): void {
+    if (wait.queue !== this) return;
+    const { before, after } = wait;
+    if (before === undefined) this.#first = after;
+    else before.after = after;
+    if (after === undefined) this.#last = before;
+    else after.before = before;
+    wait.queue = undefined;
+    wait.before = undefined;
+    wait.after = undefined;
+  }
+
+  /** Takes the first out. */
+  shift(): Wait<T> | undefined {
+    const { first } = this;
+    if (first !== undefined) this.remove(first);
+    return first;
+  }
+}
