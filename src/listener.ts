@@ -64,8 +64,8 @@ export interface ListenOptions {
   /** Connections at a time; the next ones wait in the backlog. */
   maxConnections?: number | undefined;
   /**
-   * TLS handshakes at a time, which count as connections as well. If not given, 1,024, which take some
-   * 40 MB, or half of `maxConnections` if that is less: so connections that stand always have a place. When
+   * TLS handshakes at a time, which count as connections as well. If not given, 1,024, which take up
+   * to 60 MB, or half of `maxConnections` if that is less: so connections that stand always have a place. When
    * one more comes, the client that has been silent for longest loses its connection, those first that have
    * not sent a whole ClientHello. `onError` is told once, until the number has fallen to half, with the
    * code `ERR_TLS_TOO_MANY_HANDSHAKES`; `stats().handshakesDropped` counts them.

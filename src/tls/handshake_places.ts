@@ -11,6 +11,9 @@ interface UnderWay {
 /** Of a listener that has no limit of its own for them. */
 export const defaultHandshakes = 1024;
 
+/** Handshakes that one search looks at. */
+const looksAtMost = 64;
+
 let dropped = 0;
 
 /** Handshakes of this thread that were given up for others. */
@@ -54,14 +57,14 @@ export class HandshakePlaces<T extends UnderWay> implements Iterable<T> {
     yield* this.#answered;
   }
 
-  /** The one that has been silent for longest; undefined when all wait for this side. */
+  /** The one that has been silent for longest; undefined when none is found: most wait for this side. */
   silent(): T | undefined {
     return this.#firstSilent(this.#unanswered) ?? this.#firstSilent(this.#answered);
   }
 
-  /** Each call looks twice at each at most, and moves what it has looked at to the end. */
+  /** Moves those that are not silent to the end, so that the next call finds others at the front. */
   #firstSilent(handshakes: Set<T>): T | undefined {
-    let rest = 2 * handshakes.size;
+    let rest = looksAtMost;
     for (const handshake of handshakes) {
       if (rest-- === 0) break;
       const progress = core.tlsProgress(handshake.socket.handle);
