@@ -1,23 +1,21 @@
 /**
  * Listening to AbortSignals. Removing a listener takes a signal longer the more it has, and one signal may
- * end a whole server's waits: so each has one listener, whoever waits for it. Whatever a signal has under
+ * end a whole server's waits: so each has one listener of ours. Whatever a signal has under
  * the names of AbortSignal's properties is passed over: an exception would end what others wait for.
  */
 
-const isAbortedOf = getterOf("aborted");
-const reasonOf = getterOf("reason");
-const { addEventListener, removeEventListener } = EventTarget.prototype;
+import { getterOf } from "./intrinsics.ts";
 
-function getterOf(name: "aborted" | "reason"): (this: unknown) => unknown {
-  return Object.getOwnPropertyDescriptor(AbortSignal.prototype, name)!.get!;
-}
+const isAbortedOf = getterOf(AbortSignal.prototype, "aborted");
+const reasonOf = getterOf(AbortSignal.prototype, "reason");
+const { addEventListener, removeEventListener } = EventTarget.prototype;
 
 export interface AbortListener {
   /** The signal was aborted. */
   aborted(reason: unknown): void;
 }
 
-/** Whether it is a signal of the runtime's own: what only looks like one can be listened to by nobody. */
+/** Whether it is a signal of the runtime's own. What only looks like one cannot be listened to. */
 export function isAbortSignal(value: unknown): value is AbortSignal {
   try {
     isAbortedOf.call(value);

@@ -67,6 +67,11 @@ export function checkedInteger(value: unknown, what: string, least: number, most
   return value;
 }
 
+/** An option that says how many there may be at a time, if it is given. */
+export function checkLimit(value: unknown, what: string): void {
+  if (value !== undefined) checkedInteger(value, what, 1, Number.MAX_SAFE_INTEGER);
+}
+
 export function checkedSignal(signal: unknown): AbortSignal | undefined {
   if (signal === undefined || isAbortSignal(signal)) return signal;
   throw typeMistake("signal is an AbortSignal");
@@ -118,12 +123,12 @@ export function ownOptions<Options extends object>(
   return own as Options;
 }
 
-/** Options that nobody has given. */
+/** Options when none are given. */
 export function noOptions<Options extends object>(): Options {
   return Object.create(null) as Options;
 }
 
-/** Options of several objects, of which a later one goes before an earlier one. */
+/** The options of several objects in one. Those of a later object replace those of an earlier one. */
 export function joinedOptions<Options extends object>(...parts: Partial<Options>[]): Options {
   return Object.assign(noOptions<Options>(), ...parts) as Options;
 }

@@ -1,10 +1,10 @@
 /** Waiting for descriptors that other libraries own. */
 
-import { Direction, Status } from "./abi.ts";
+import { Direction } from "./abi.ts";
 import { checkedDeadline, checkedInteger } from "./checks.ts";
 import { type ErrorDetails, TimeoutError } from "./errors.ts";
 import { core } from "./native.ts";
-import { cancellation, type Operation, Wait } from "./wait.ts";
+import { cancellation, endWith, type Operation, Wait } from "./wait.ts";
 
 /** The readiness of a descriptor in one direction. */
 class Watch implements Operation {
@@ -24,9 +24,8 @@ class Watch implements Operation {
     return { syscall: this.syscall, address: `fd ${this.#fd}` };
   }
 
-  woken(wait: Wait<unknown>, status: number): void {
-    if (status === Status.ok) wait.succeed(undefined);
-    else wait.interrupt(status);
+  get woken(): typeof endWith {
+    return endWith;
   }
 }
 

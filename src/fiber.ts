@@ -144,7 +144,7 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
     return this.#join(deadline, true) as Promise<T>;
   }
 
-  /** @internal As `join`, but however the body ends: its error is left to others, or to nobody. */
+  /** @internal As `join`, but without the error: it is reported unless another joiner hears it. */
   joinUnheard(deadline: number): Promise<unknown> {
     if (this.#outcome !== undefined) return immediate(undefined, "join");
     return this.#join(deadline, false);
@@ -331,7 +331,7 @@ function cancellationIn(error: unknown, reason: unknown): CancelledError | undef
 const mostErrors = 250_000;
 
 const joining: Operation = { syscall: "join" };
-/** Waits for the end alone: a failure is reported as if nobody had joined. */
+/** Waits for the end alone. It does not count as a joiner that hears of a failure. */
 const joiningUnheard: Operation = { syscall: "join" };
 /** A fiber that has been told to end is not to be left running by a cancellation of the joiner. */
 const ending: Operation = { syscall: "join", cancelled: () => undefined };

@@ -9,6 +9,7 @@ import {
   checkedInteger,
   checkedPort,
   checkFunction,
+  checkLimit,
   joinedOptions,
   ownOptions,
   refuseOptions,
@@ -474,12 +475,8 @@ export async function listen(options: ListenOptions, handler?: Handler): Promise
   const own = ownOptions(options, listenOptions, "listen");
   checkFunction(handler, "the handler of listen");
   checkFunction(own.onError, "onError");
-  if (own.maxConnections !== undefined) {
-    checkedInteger(own.maxConnections, "maxConnections", 1, Number.MAX_SAFE_INTEGER);
-  }
-  if (own.maxHandshakes !== undefined) {
-    checkedInteger(own.maxHandshakes, "maxHandshakes", 1, Number.MAX_SAFE_INTEGER);
-  }
+  checkLimit(own.maxConnections, "maxConnections");
+  checkLimit(own.maxHandshakes, "maxHandshakes");
   const tls = own.tls === undefined ? undefined : serverContext(own.tls, "tls");
   const opening = listeningHandle(own);
   // A path is bound by now.

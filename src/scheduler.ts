@@ -28,19 +28,19 @@ export function onTlsNotices(take: () => void): void {
 /** Is told when a socket of the core is ready. */
 export interface Subscriber {
   readonly handle: number;
-  /** `ready` is made of `Ready` bits. Must not throw. */
+  /** `ready` is made of `Ready` bits. What it throws is reported. */
   ready(ready: number): void;
 }
 
 /** Is told when a waiter of the core is woken. */
 export interface Sleeper {
-  /** Called once for each time that it was enlisted. Must not throw. */
+  /** Called once for each time that it was enlisted. What it throws is reported. */
   wake(status: number, waiter: number): void;
 }
 
 /** Has something to do in the next turn. */
 export interface Due {
-  /** Must not throw. */
+  /** What it throws is reported. */
   proceed(): void;
 }
 
@@ -156,7 +156,7 @@ export function enlist(sleeper: Sleeper, waiter: number): void {
   sleepers[waiter] = sleeper;
 }
 
-/** Frees a waiter for whose wake-up nobody waits any more. */
+/** Frees a waiter whose wake-up is not wanted any more. */
 export function drop(waiter: number): void {
   sleepers[waiter] = undefined;
   // In the scheduler that has taken this one's place the number is somebody else's.
@@ -177,11 +177,6 @@ export function spend(): boolean {
 /** Whether something may still succeed in this turn without waiting. */
 export function mayProceed(): boolean {
   return budget > 0;
-}
-
-/** Has the budget for a call that blocks the thread, whatever fibers have spent. */
-export function renewBudget(): void {
-  budget = callsPerTurn;
 }
 
 // -- What keeps the process alive, and `block` waiting

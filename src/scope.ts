@@ -311,7 +311,7 @@ export function scopeOwner(fiber: Fiber<unknown>): WaitOwner | undefined {
   return fiber instanceof MemberFiber ? fiber.scope.wait?.owner : undefined;
 }
 
-/** @internal Checks the options, which are the caller's own, and runs the body unless the scope would be over before it has begun. */
+/** @internal Checks the options and runs the body, unless a cancellation or the deadline comes before that. */
 export function runScope<S extends Scope>(
   scope: S,
   body: (scope: S) => unknown,

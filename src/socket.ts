@@ -211,8 +211,8 @@ export class Socket
   }
 
   /**
-   * Receives into `buffer` what is there, at least one byte and at most 1 MiB, waiting for it if need be. While it
-   * waits the buffer may be used; it is written to when the data has come.
+   * Receives into `buffer` what is there, at least one byte and at most 1 MiB, waiting for it if need be.
+   * While it waits the buffer may be used; it is written to when the data has come.
    *
    * @returns the number of bytes; 0 is the end of the stream, for ever after
    * @throws {RangeError} for a buffer without room, {TypeError} for one that is detached
@@ -388,7 +388,8 @@ export class Socket
 
   /**
    * Sends a file, or a part of one, without copying it through JavaScript (sendfile(2)); over TLS, and
-   * where sendfile(2) refuses the file, as it does for those of /proc, it is read in portions. Reading a file that is not in memory blocks the thread while the disk works.
+   * where sendfile(2) refuses the file, as it does for those of /proc, it is read in portions. Reading a
+   * file that is not in memory blocks the thread while the disk works.
    *
    * @returns the number of bytes sent: fewer than `length` if the file ends before
    * @throws {SocketError} also when the file cannot be opened or read

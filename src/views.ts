@@ -4,11 +4,7 @@
  * which are taken when this file is loaded, and an address never crosses with a length from elsewhere.
  */
 
-type Getter = (this: unknown) => unknown;
-
-function getterOf(prototype: object, name: string | symbol): Getter {
-  return Object.getOwnPropertyDescriptor(prototype, name)!.get as Getter;
-}
+import { type Getter, getterOf } from "./intrinsics.ts";
 
 const typedArray: object = Object.getPrototypeOf(Uint8Array.prototype);
 const byteLength = getterOf(typedArray, "byteLength") as (this: unknown) => number;

@@ -306,6 +306,12 @@ export class Wait<T> implements Sleeper {
 
 function ignore(): void {}
 
+/** The `woken` of an operation that has no value: it is done, or fails with the status. */
+export function endWith(wait: Wait<unknown>, status: number): void {
+  if (status === Status.ok) wait.succeed(undefined);
+  else wait.interrupt(status);
+}
+
 /**
  * Cancels waits, in their order. That runs code of the program's, which may end those that are still to
  * come. Scopes in scopes may be deeper than the stack.

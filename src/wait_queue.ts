@@ -1,4 +1,4 @@
-/** Waits in the order in which they came, each of which may leave from wherever it stands. */
+/** Waits in the order in which they came. Each may leave from wherever it stands. */
 
 import type { Wait } from "./wait.ts";
 

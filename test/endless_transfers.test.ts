@@ -19,7 +19,7 @@ import {
 import { certificates } from "./support/certificates.ts";
 import { distinctBytes, hashOf } from "./support/distinct_bytes.ts";
 import { type Failure, failureOf, thrownBy } from "./support/failure.ts";
-import { socketPair } from "./support/socket_pair.ts";
+import { type SocketPair, socketPair, unixSocketPair } from "./support/socket_pair.ts";
 import { TemporaryFolder } from "./support/temporary_folder.ts";
 import { dialTls, presenting, serveTls, tlsPair } from "./support/tls_pair.ts";
 import { WorkerProgram } from "./support/worker_program.ts";
@@ -71,28 +71,9 @@ afterAll(async () => {
   folder[Symbol.dispose]();
 });
 
-interface Pair extends AsyncDisposable {
-  readonly client: Socket;
-  readonly server: Socket;
-}
-
-async function unixPair(): Promise<Pair> {
-  const path = folder.file("pair");
-  await using listener = await listen({ path });
-  const [client, server] = await Promise.all([connect({ path }), listener.accept()]);
-  return {
-    client,
-    server,
-    async [Symbol.asyncDispose]() {
-      client.reset();
-      server.reset();
-    },
-  };
-}
-
-const pairs: [name: string, make: () => Promise<Pair>, cutOff: string][] = [
+const pairs: [name: string, make: () => Promise<SocketPair>, cutOff: string][] = [
   ["TCP", socketPair, "the end"],
-  ["a Unix socket", unixPair, "the end"],
+  ["a Unix socket", () => unixSocketPair(folder.file("pair")), "the end"],
   ["TLS 1.3", () => tlsPair(), "ERR_TLS_TRUNCATED"],
   ["TLS 1.2", () => tlsPair({ maxVersion: "TLSv1.2" }), "ERR_TLS_TRUNCATED"],
 ];

@@ -154,7 +154,7 @@ pub fn waitBlocking(handle: i32, direction: i32, timeout_milliseconds: i32) call
     return 1;
 }
 
-/// Frees a waiter that nobody waits for any more, whatever it was made for.
+/// Frees a waiter that is not wanted any more, whatever it was made for.
 pub fn drop(waiter: i32) callconv(.c) void {
     if (waiter >= 0) scheduler().drop(@intCast(waiter));
 }

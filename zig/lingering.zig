@@ -95,8 +95,8 @@ pub fn proceed(scheduler: *Scheduler, index: u32) void {
 }
 
 /// Called when the scheduler's own thread has ended: blocks until nothing lingers any more. What was
-/// closed has been promised to arrive. What was not is left to the kernel, as when a process ends: nobody
-/// has said that its stream is complete.
+/// closed has been promised to arrive. What was not is left to the kernel, as when a process ends: its
+/// stream may be incomplete.
 pub fn outlive(scheduler: *Scheduler) void {
     for (0..scheduler.sockets.pool.length) |number| {
         const index: u32 = @intCast(number);

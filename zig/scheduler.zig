@@ -40,7 +40,7 @@ pub const Scheduler = struct {
     watched: watching.Watched = .empty,
     waiters: Waiters = .{},
     deadlines: Deadlines = .{},
-    /// Sockets that are ready for something of which no poll has told yet.
+    /// Sockets whose readiness no poll has reported yet.
     changed: Queue("changed") = .{},
     /// Waiters that were woken, and those of whom the last poll has told.
     ready: waiters_module.Queue = .{},

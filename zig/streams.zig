@@ -127,7 +127,7 @@ pub const Source = union(enum) {
 };
 
 /// Sends from `source`. A value short of its length means that the socket is full: the caller comes
-/// again with the rest, and nobody else sends in between, or it breaks the transfer off.
+/// again with the rest before anything else is sent, or it breaks the transfer off.
 pub fn send(scheduler: *Scheduler, handle: i32, source: Source) Outcome {
     const index = find(scheduler, handle, .stream) orelse return failed(.stale_handle);
     const socket = scheduler.sockets.at(index);

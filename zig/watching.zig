@@ -83,7 +83,7 @@ pub fn report(scheduler: *Scheduler, slot: u32, event: backend.Event) void {
     wakeAll(scheduler, fd, .writable, status);
 }
 
-/// Forgets a descriptor: nobody waits for it any more.
+/// Forgets a descriptor, and wakes what waits for it.
 pub fn abandon(scheduler: *Scheduler, slot: u32) void {
     const fd = scheduler.sockets.at(slot).fd;
     wakeAll(scheduler, fd, .readable, .closed);

@@ -5,6 +5,7 @@ import {
   checkedInteger,
   checkedPort,
   checkFunction,
+  checkLimit,
   joinedOptions,
   ownOptions,
   typeMistake,
@@ -84,12 +85,8 @@ export function checkedCluster(given: ClusterOptions): CheckedOptions {
   checkFunction(options.onError, "onError");
   checkFunction(options.onRestart, "onRestart");
   checkedPort(options.port);
-  if (options.maxConnections !== undefined) {
-    checkedInteger(options.maxConnections, "maxConnections", 1, Number.MAX_SAFE_INTEGER);
-  }
-  if (options.maxHandshakes !== undefined) {
-    checkedInteger(options.maxHandshakes, "maxHandshakes", 1, Number.MAX_SAFE_INTEGER);
-  }
+  checkLimit(options.maxConnections, "maxConnections");
+  checkLimit(options.maxHandshakes, "maxHandshakes");
   const workers = options.workers ?? navigator.hardwareConcurrency;
   return joinedOptions<ClusterOptions>(options, {
     module: checkedModule(options.module),

@@ -35,7 +35,7 @@ export function fileBytes(path: string, what: string): Uint8Array {
   });
 }
 
-/** Whether a path names a file that is part of the executable, of which there is no descriptor. */
+/** Whether a path names a file that is part of the executable. Such a file cannot be opened. */
 function isEmbedded(path: string): boolean {
   return path.startsWith("/$bunfs/") && Bun.embeddedFiles.length > 0;
 }

@@ -6,7 +6,7 @@ import { follow, isInstance } from "../foreign_values.ts";
 import { core } from "../native.ts";
 import type { Socket } from "../socket.ts";
 import { byteLengthOf } from "../views.ts";
-import { cancellation, type Operation, Wait } from "../wait.ts";
+import { cancellation, endWith, type Operation, Wait } from "../wait.ts";
 import type { TlsContext } from "./context.ts";
 import { isTlsStatus, TlsError, tlsFailure } from "./errors.ts";
 import { noticesFor, type Told, takeTlsNotices, tellOf } from "./notices.ts";
@@ -56,9 +56,8 @@ class Handshake implements Operation {
 
 /** The core goes on with the handshake until it has ended or has to ask. */
 class HandshakeStep extends Handshake {
-  woken(wait: Wait<unknown>, status: number): void {
-    if (status === Status.ok) wait.succeed(undefined);
-    else wait.interrupt(status);
+  get woken(): typeof endWith {
+    return endWith;
   }
 }
 
@@ -142,7 +141,7 @@ async function choose(socket: Socket, context: TlsContext, deadline: number): Pr
   try {
     let choice = context.chooseByName?.(name);
     if (isInstance(choice, Promise)) {
-      // As a function: a rejected promise would be nobody's when the wait is over, or has its turn later.
+      // As a function: a rejected promise would be unhandled when the wait is over, or ends in a later turn.
       const wait = new Wait<() => Choice>(new Handshake(socket));
       const chosen = wait.begin(deadline);
       follow(

@@ -57,7 +57,7 @@ pub noinline fn wipeStack() void {
     wipe(&bytes);
 }
 
-/// `std.crypto.secureZero` writes byte by byte, which made a handshake half as dear again.
+/// `std.crypto.secureZero` writes byte by byte, which takes many times as long.
 fn wipe(bytes: []u8) void {
     @memset(bytes, 0);
     // The compiler must take the bytes for read, or it leaves the write out.

@@ -36,13 +36,13 @@ pub const Session = struct {
         ended: bool = false,
         /// What arrives is not TLS: OpenSSL sees it as it comes, and finds its own words for it.
         foreign: bool = false,
-        /// A writer has the turn and has not finished.
+        /// A transfer was sent in part, and its rest is still to come.
         mid_transfer: bool = false,
         /// The socket is to be half closed as soon as the output is sent.
         ends_after_output: bool = false,
         /// The choice of a context for the client's server name was left to the caller, and made.
         chosen: bool = false,
-        /// The turn to send is to be given when more has arrived (`transfers.mayWrite`).
+        /// The socket becomes writable when more has arrived (`transfers.mayWrite`).
         writer_needs_input: bool = false,
         /// A writer was stopped in mid-transfer: the peer lacks a part of what it was to have.
         was_broken_off: bool = false,

@@ -140,8 +140,8 @@ fn keepRest(engine: *Engine, session: *Session) !void {
 // -- Sending
 
 /// Sends from `source`: at most one chunk. The value counts plaintext whose ciphertext the kernel
-/// has taken; while it is less than the whole, the turn is the caller's, who parks with `keeps_turn`
-/// and comes again with what is not counted.
+/// has taken. While it is less than the whole, the caller comes again with what is not counted, and nothing
+/// else is sent in between.
 pub fn send(scheduler: *Scheduler, socket: *Socket, source: streams.Source) Outcome {
     const session = sessionOf(scheduler, socket);
     if (source == .file) return failed(.EOPNOTSUPP);
@@ -387,7 +387,8 @@ pub fn flush(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
 
 // -- Ending
 
-/// Ends the session, which says why from here on. Whoever waits on the socket has the turn to hear it.
+/// Ends the session, which says why from here on. The socket is ready in both directions, so that its
+/// operations hear of it.
 pub fn fail(scheduler: *Scheduler, socket: *Socket, session: *Session, status: Status) void {
     failBecause(scheduler, socket, session, status, reasons.take());
 }
