@@ -3,36 +3,44 @@
  * reads like blocking code while thousands of connections share a thread.
  */
 
-export { block } from "./src/block.ts";
-export type { WriteData } from "./src/buffers.ts";
-export { deadline, now } from "./src/clock.ts";
 export { type Cluster, cluster } from "./src/cluster/cluster.ts";
 export { WorkerError } from "./src/cluster/member.ts";
 export type { ClusterOptions } from "./src/cluster/options.ts";
 export type { ClusterModule, WorkerContext } from "./src/cluster/worker.ts";
-export { type ConnectOptions, connect } from "./src/connect.ts";
-export { waitReadable, waitWritable } from "./src/descriptors.ts";
-export { type DumpSignal, installDumpSignal } from "./src/dump_signal.ts";
-export { CancelledError, ChannelClosedError, SocketError, TimeoutError } from "./src/errors.ts";
-export { current, type Fiber, type FiberState, type SpawnOptions, spawn } from "./src/fiber.ts";
-export type { SendFileOptions } from "./src/files.ts";
-export type { KeepAliveOptions } from "./src/keep_alive.ts";
+export type { WriteData } from "./src/net/buffers.ts";
+export { type ConnectOptions, connect } from "./src/net/connect.ts";
+export { waitReadable, waitWritable } from "./src/net/descriptors.ts";
+export type { SendFileOptions } from "./src/net/files.ts";
+export type { KeepAliveOptions } from "./src/net/keep_alive.ts";
 export {
   type CloseOptions,
   type Handler,
   type Listener,
   type ListenOptions,
   listen,
-} from "./src/listener.ts";
-export { type ResolveOptions, resolve } from "./src/names.ts";
-export { dump, type Stats, stats } from "./src/observe.ts";
-export { park, unpark } from "./src/park.ts";
-export { all, any, type GatherOptions, race } from "./src/race.ts";
-export { type Scope, type ScopeOptions, scope, shield } from "./src/scope.ts";
-export type { SignalName } from "./src/signal_line.ts";
-export { type Signals, signals } from "./src/signals.ts";
-export { sleep, sleepUntil, yieldNow } from "./src/sleep.ts";
-export { Socket } from "./src/socket.ts";
+} from "./src/net/listener.ts";
+export { type ResolveOptions, resolve } from "./src/net/names.ts";
+export { Socket } from "./src/net/socket.ts";
+export type { StartTlsOptions } from "./src/net/start_tls.ts";
+export { type DumpSignal, installDumpSignal } from "./src/process/dump_signal.ts";
+export { dump, type Stats, stats } from "./src/process/observe.ts";
+export type { SignalName } from "./src/process/signal_line.ts";
+export { type Signals, signals } from "./src/process/signals.ts";
+export { type Versions, versions } from "./src/process/versions.ts";
+export { block } from "./src/runtime/block.ts";
+export { deadline, now } from "./src/runtime/clock.ts";
+export {
+  current,
+  type Fiber,
+  type FiberState,
+  type SpawnOptions,
+  spawn,
+} from "./src/runtime/fiber.ts";
+export { park, unpark } from "./src/runtime/park.ts";
+export { all, any, type GatherOptions, race } from "./src/runtime/race.ts";
+export { type Scope, type ScopeOptions, scope, shield } from "./src/runtime/scope.ts";
+export { sleep, sleepUntil, yieldNow } from "./src/runtime/sleep.ts";
+export { waitFor } from "./src/runtime/wait_for.ts";
 export { Channel } from "./src/sync/channel.ts";
 export { Event } from "./src/sync/event.ts";
 export { Mutex, type MutexLock } from "./src/sync/mutex.ts";
@@ -42,6 +50,9 @@ export { TlsError } from "./src/tls/errors.ts";
 export { TlsInfo } from "./src/tls/info.ts";
 export type { TlsMaterial } from "./src/tls/material.ts";
 export type { ServerNameChoice, TlsDefaults, TlsOptions, TlsVersion } from "./src/tls/options.ts";
-export type { StartTlsOptions } from "./src/tls/start.ts";
-export { type Versions, versions } from "./src/versions.ts";
-export { waitFor } from "./src/wait_for.ts";
+export {
+  CancelledError,
+  ChannelClosedError,
+  SocketError,
+  TimeoutError,
+} from "./src/values/errors.ts";

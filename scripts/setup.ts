@@ -1,4 +1,4 @@
-/** Makes a checkout ready to use: dependencies, then the core. `--abi` renews src/abi.ts as well. */
+/** Makes a checkout ready to use: dependencies, then the core. `--abi` renews src/core/abi.ts as well. */
 
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,6 +7,6 @@ import { ensureBuilt, ensureDependencies, root, runZig } from "./build.ts";
 ensureDependencies();
 if (process.argv.includes("--abi")) {
   runZig(["build", "abi"]);
-  copyFileSync(join(root, "zig", "zig-out", "abi.ts"), join(root, "src", "abi.ts"));
+  copyFileSync(join(root, "zig", "zig-out", "abi.ts"), join(root, "src", "core", "abi.ts"));
 }
 ensureBuilt("fast");

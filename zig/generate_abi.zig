@@ -1,8 +1,8 @@
-//! Writes `src/abi.ts` to standard output: what `abi.zig` defines and what is exported, as
+//! Writes `src/core/abi.ts` to standard output: what `abi.zig` defines and what is exported, as
 //! TypeScript sees it. The whole text is hashed into a number that both sides compare on load.
 
 const std = @import("std");
-const text = @import("abi_text.zig");
+const text = @import("boundary/abi_text.zig");
 
 pub fn main() void {
     const bytes = text.module;

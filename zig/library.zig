@@ -1,7 +1,7 @@
 //! The root of the shared library: the exports, and the number of the ABI that they make up.
 
 const std = @import("std");
-const abi_text = @import("abi_text.zig");
+const abi_text = @import("boundary/abi_text.zig");
 
 /// Without this the library has 256 KiB of thread-local storage for a signal stack of its own, which
 /// every thread that calls it would have allocated and cleared.
@@ -16,7 +16,7 @@ comptime {
     @export(&abiNumber, .{ .name = abi_text.prefix ++ "abi" });
 }
 
-/// Compared with `abiNumber` of `src/abi.ts` before anything else is called.
+/// Compared with `abiNumber` of `src/core/abi.ts` before anything else is called.
 fn abiNumber() callconv(.c) i32 {
     return @intCast(abi_text.number);
 }

@@ -1,25 +1,25 @@
 //! Every file that has tests.
 
 test {
-    _ = @import("abi_text.zig");
-    _ = @import("addresses.zig");
-    _ = @import("attached_test.zig");
-    _ = @import("backend.zig");
-    _ = @import("backend/kqueue_events.zig");
-    _ = @import("backend_test.zig");
-    _ = @import("deadlines.zig");
-    _ = @import("signals.zig");
-    _ = @import("endpoints_test.zig");
-    _ = @import("lingering_test.zig");
-    _ = @import("pool.zig");
-    _ = @import("queue.zig");
-    _ = @import("random_test.zig");
-    _ = @import("resolver.zig");
-    _ = @import("resolver_test.zig");
-    _ = @import("scheduler_test.zig");
-    _ = @import("sockets.zig");
-    _ = @import("streams_test.zig");
-    _ = @import("system.zig");
+    _ = @import("boundary/abi_text.zig");
+    _ = @import("os/addresses.zig");
+    _ = @import("core/attached_test.zig");
+    _ = @import("os/backend.zig");
+    _ = @import("os/backend/kqueue_events.zig");
+    _ = @import("os/backend_test.zig");
+    _ = @import("core/deadlines.zig");
+    _ = @import("thread/signals.zig");
+    _ = @import("core/endpoints_test.zig");
+    _ = @import("core/lingering_test.zig");
+    _ = @import("core/pool.zig");
+    _ = @import("core/queue.zig");
+    _ = @import("core/random_test.zig");
+    _ = @import("core/resolver.zig");
+    _ = @import("core/resolver_test.zig");
+    _ = @import("core/scheduler_test.zig");
+    _ = @import("core/sockets.zig");
+    _ = @import("core/streams_test.zig");
+    _ = @import("os/system.zig");
     _ = @import("tls/client_hello.zig");
     _ = @import("tls/credentials_test.zig");
     _ = @import("tls/established_sending_test.zig");
@@ -40,6 +40,6 @@ test {
     _ = @import("tls/tampering_test.zig");
     _ = @import("tls/transfers_test.zig");
     _ = @import("tls/wire_test.zig");
-    _ = @import("waker_test.zig");
-    _ = @import("watching_test.zig");
+    _ = @import("thread/waker_test.zig");
+    _ = @import("core/watching_test.zig");
 }

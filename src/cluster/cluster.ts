@@ -1,15 +1,15 @@
 /** Many cores: one scheduler in each of several Workers, all of which listen at the same port. */
 
 import { AsyncLocalStorage } from "node:async_hooks";
-import { checkedDeadline, ownOptions } from "../checks.ts";
-import { dumpSignals, onDumpSignal } from "../dump_signal.ts";
-import { SocketError } from "../errors.ts";
-import { type CloseOptions, closeOptions, reserve } from "../listener.ts";
-import { core } from "../native.ts";
-import { type Stats, stats } from "../observe.ts";
-import { hold, onRetired, unhold } from "../scheduler.ts";
+import { core } from "../core/native.ts";
+import { type CloseOptions, closeOptions, reserve } from "../net/listener.ts";
+import { dumpSignals, onDumpSignal } from "../process/dump_signal.ts";
+import { type Stats, stats } from "../process/observe.ts";
+import { hold, onRetired, unhold } from "../runtime/scheduler.ts";
+import { cancellation, refusal } from "../runtime/wait.ts";
 import type { TlsOptions } from "../tls/options.ts";
-import { cancellation, refusal } from "../wait.ts";
+import { checkedDeadline, ownOptions } from "../values/checks.ts";
+import { SocketError } from "../values/errors.ts";
 import { Member, type MemberHost } from "./member.ts";
 import { type Assignment, type Question, type Request, reportOf } from "./messages.ts";
 import { type CheckedOptions, type ClusterOptions, checkedCluster, checkedTls } from "./options.ts";

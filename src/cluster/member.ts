@@ -3,11 +3,11 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { MessagePort, Worker } from "node:worker_threads";
-import { TimeoutError } from "../errors.ts";
-import { textOf } from "../foreign_values.ts";
-import { core } from "../native.ts";
-import { workerThreads } from "../threads.ts";
-import { type Operation, Wait } from "../wait.ts";
+import { core } from "../core/native.ts";
+import { workerThreads } from "../core/threads.ts";
+import { type Operation, Wait } from "../runtime/wait.ts";
+import { TimeoutError } from "../values/errors.ts";
+import { textOf } from "../values/foreign_values.ts";
 import { BackOff } from "./back_off.ts";
 import {
   type Assignment,

@@ -1,12 +1,12 @@
 /** What the main thread and the workers of a cluster say to each other, and how errors are told. */
 
 import type { MessagePort } from "node:worker_threads";
-import type { DumpSignal } from "../dump_signal.ts";
-import { CancelledError, SocketError, TimeoutError } from "../errors.ts";
-import { isInstance, propertyOf, textOf } from "../foreign_values.ts";
-import type { ListenOptions } from "../listener.ts";
+import type { ListenOptions } from "../net/listener.ts";
+import type { DumpSignal } from "../process/dump_signal.ts";
 import { TlsError } from "../tls/errors.ts";
 import type { TlsOptions } from "../tls/options.ts";
+import { CancelledError, SocketError, TimeoutError } from "../values/errors.ts";
+import { isInstance, propertyOf, textOf } from "../values/foreign_values.ts";
 
 /** What a worker is given at its start, under this name in `workerData`. */
 export const assignmentKey = "plaitCluster";

@@ -1,6 +1,10 @@
 /** The options of a cluster, and what of them a Worker can have. */
 
 import { isAbsolute } from "node:path";
+import { checkedNames } from "../tls/checks.ts";
+import { serverContext, TlsContext } from "../tls/context.ts";
+import { materialBytes, materialList } from "../tls/material.ts";
+import { optionNames, type TlsOptions } from "../tls/options.ts";
 import {
   checkedInteger,
   checkedPort,
@@ -9,11 +13,7 @@ import {
   joinedOptions,
   ownOptions,
   typeMistake,
-} from "../checks.ts";
-import { checkedNames } from "../tls/checks.ts";
-import { serverContext, TlsContext } from "../tls/context.ts";
-import { materialBytes, materialList } from "../tls/material.ts";
-import { optionNames, type TlsOptions } from "../tls/options.ts";
+} from "../values/checks.ts";
 
 export interface ClusterOptions {
   /**

@@ -3,13 +3,13 @@
  * file, the handler's module is, and has this one among what it imports.
  */
 
-import { checkFunction, typeMistake } from "../checks.ts";
-import { type DumpSignal, installDumpSignal, nameThread } from "../dump_signal.ts";
-import { type Handler, type Listener, listen } from "../listener.ts";
-import { core } from "../native.ts";
-import { dump, stats } from "../observe.ts";
-import { sleep } from "../sleep.ts";
-import { workerThreads } from "../threads.ts";
+import { core } from "../core/native.ts";
+import { workerThreads } from "../core/threads.ts";
+import { type Handler, type Listener, listen } from "../net/listener.ts";
+import { type DumpSignal, installDumpSignal, nameThread } from "../process/dump_signal.ts";
+import { dump, stats } from "../process/observe.ts";
+import { sleep } from "../runtime/sleep.ts";
+import { checkFunction, typeMistake } from "../values/checks.ts";
 import {
   type Assignment,
   assignmentKey,

@@ -1,9 +1,9 @@
 /** Handing items from fiber to fiber. */
 
-import { checkedInteger, typeMistake } from "../checks.ts";
-import { ChannelClosedError } from "../errors.ts";
-import { admission, immediate, type Operation, Wait } from "../wait.ts";
-import { WaitQueue } from "../wait_queue.ts";
+import { admission, immediate, type Operation, Wait } from "../runtime/wait.ts";
+import { WaitQueue } from "../runtime/wait_queue.ts";
+import { checkedInteger, typeMistake } from "../values/checks.ts";
+import { ChannelClosedError } from "../values/errors.ts";
 import { Ring } from "./ring.ts";
 
 const sending = "channel send";

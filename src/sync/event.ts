@@ -1,7 +1,7 @@
 /** Something that happens, and that many wait for. */
 
-import { admission, immediate, type Operation, Wait } from "../wait.ts";
-import { WaitQueue } from "../wait_queue.ts";
+import { admission, immediate, type Operation, Wait } from "../runtime/wait.ts";
+import { WaitQueue } from "../runtime/wait_queue.ts";
 
 const syscall = "event";
 const waiting: Operation = { syscall };

@@ -1,7 +1,6 @@
 /** Mutual exclusion. */
 
-import type { ErrorDetails } from "../errors.ts";
-import { Fiber } from "../fiber.ts";
+import { Fiber } from "../runtime/fiber.ts";
 import {
   admission,
   immediate,
@@ -10,8 +9,9 @@ import {
   running,
   Wait,
   type WaitOwner,
-} from "../wait.ts";
-import { WaitQueue } from "../wait_queue.ts";
+} from "../runtime/wait.ts";
+import { WaitQueue } from "../runtime/wait_queue.ts";
+import type { ErrorDetails } from "../values/errors.ts";
 
 const syscall = "mutex";
 

@@ -1,8 +1,8 @@
 /** So many at a time. */
 
-import { checkedInteger } from "../checks.ts";
-import { admission, immediate, type Operation, Wait } from "../wait.ts";
-import { WaitQueue } from "../wait_queue.ts";
+import { admission, immediate, type Operation, Wait } from "../runtime/wait.ts";
+import { WaitQueue } from "../runtime/wait_queue.ts";
+import { checkedInteger } from "../values/checks.ts";
 
 const syscall = "semaphore";
 

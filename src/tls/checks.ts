@@ -1,6 +1,6 @@
 /** Checks of the options of TLS, and what the core wants in place of them. */
 
-import { checkedInteger, checkFunction, rangeMistake, typeMistake } from "../checks.ts";
+import { checkedInteger, checkFunction, rangeMistake, typeMistake } from "../values/checks.ts";
 import type { TlsOptions, TlsVersion } from "./options.ts";
 
 /** The numbers of RFC 8446, section 4.1.2; 0 is the core's default. */

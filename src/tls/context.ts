@@ -1,8 +1,14 @@
 /** What is parsed once of the options, and shared by connections. */
 
-import { joinedOptions, noOptions, ownOptions, refuseOptions, typeMistake } from "../checks.ts";
-import { core } from "../native.ts";
-import { byteLengthOf } from "../views.ts";
+import { core } from "../core/native.ts";
+import {
+  joinedOptions,
+  noOptions,
+  ownOptions,
+  refuseOptions,
+  typeMistake,
+} from "../values/checks.ts";
+import { byteLengthOf } from "../values/views.ts";
 import {
   checkedNames,
   checkedPassphrase,

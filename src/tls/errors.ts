@@ -1,8 +1,8 @@
 /** What TLS fails with. */
 
-import { Status, TlsText } from "../abi.ts";
-import { codeOf, detail, type ErrorDetails, SocketError } from "../errors.ts";
-import { core } from "../native.ts";
+import { Status, TlsText } from "../core/abi.ts";
+import { core } from "../core/native.ts";
+import { codeOf, detail, type ErrorDetails, SocketError } from "../values/errors.ts";
 import { certificateOf, type X509Certificate } from "./certificates.ts";
 import { contextReason, tlsBytes, tlsText, verificationText } from "./text.ts";
 import { verificationName } from "./verification.ts";

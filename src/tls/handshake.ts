@@ -1,12 +1,12 @@
 /** Handshakes. The core does them; what is awaited here is their end, or a listener's choice by name. */
 
-import { Status, TlsText } from "../abi.ts";
-import { codeOf, type ErrorDetails, SocketError } from "../errors.ts";
-import { follow, isInstance } from "../foreign_values.ts";
-import { core } from "../native.ts";
-import type { Socket } from "../socket.ts";
-import { byteLengthOf } from "../views.ts";
-import { cancellation, endWith, type Operation, Wait } from "../wait.ts";
+import { Status, TlsText } from "../core/abi.ts";
+import { core } from "../core/native.ts";
+import type { Socket } from "../net/socket.ts";
+import { cancellation, endWith, type Operation, Wait } from "../runtime/wait.ts";
+import { codeOf, type ErrorDetails, SocketError } from "../values/errors.ts";
+import { follow, isInstance } from "../values/foreign_values.ts";
+import { byteLengthOf } from "../values/views.ts";
 import type { TlsContext } from "./context.ts";
 import { isTlsStatus, TlsError, tlsFailure } from "./errors.ts";
 import { noticesFor, type Told, takeTlsNotices, tellOf } from "./notices.ts";

@@ -1,7 +1,7 @@
 /** The places for the handshakes of a listener, and who loses one when there are not enough. */
 
-import { TlsProgress } from "../abi.ts";
-import { core } from "../native.ts";
+import { TlsProgress } from "../core/abi.ts";
+import { core } from "../core/native.ts";
 
 /** A handshake that is under way. */
 interface UnderWay {

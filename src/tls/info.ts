@@ -1,7 +1,7 @@
 /** What is known of a TLS connection. */
 
-import { TlsText } from "../abi.ts";
-import { core } from "../native.ts";
+import { TlsText } from "../core/abi.ts";
+import { core } from "../core/native.ts";
 import { certificateOf, type X509Certificate } from "./certificates.ts";
 import { peerCertificates, tlsText } from "./text.ts";
 import { verificationName } from "./verification.ts";

@@ -1,7 +1,7 @@
 /** Key logs, in the format of NSS: the file of the environment, and each context's own function. */
 
 import { closeSync, constants, openSync, writeFileSync } from "node:fs";
-import { environmentVariable } from "../environment.ts";
+import { environmentVariable } from "../core/environment.ts";
 
 /** What the core is to tell of, as bits. */
 export const Notice = { session: 1, keyLog: 2 } as const;

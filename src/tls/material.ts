@@ -1,7 +1,7 @@
 /** Certificates, keys and the like, as callers give them, to bytes. */
 
-import { typeMistake } from "../checks.ts";
-import { byteLengthOf, bytesOfView, isBuffer } from "../views.ts";
+import { typeMistake } from "../values/checks.ts";
+import { byteLengthOf, bytesOfView, isBuffer } from "../values/views.ts";
 import { fileBytes } from "./file_bytes.ts";
 
 /**

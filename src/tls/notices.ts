@@ -1,10 +1,10 @@
 /** Sessions and lines for the key log: from the core to the functions that are to be told. */
 
 import { AsyncLocalStorage } from "node:async_hooks";
-import { Shared, TlsText } from "../abi.ts";
-import { core, sharedUint32 } from "../native.ts";
-import { onTlsNotices } from "../scheduler.ts";
-import { running } from "../wait.ts";
+import { Shared, TlsText } from "../core/abi.ts";
+import { core, sharedUint32 } from "../core/native.ts";
+import { onTlsNotices } from "../runtime/scheduler.ts";
+import { running } from "../runtime/wait.ts";
 import { keyLogFile, logKeys, Notice } from "./key_log.ts";
 import { tlsBytes, tlsText } from "./text.ts";
 

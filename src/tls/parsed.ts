@@ -3,8 +3,8 @@
  * a context, so that a client which gives its options anew for each connection parses them once.
  */
 
-import { core } from "../native.ts";
-import { byteLengthOf } from "../views.ts";
+import { core } from "../core/native.ts";
+import { byteLengthOf } from "../values/views.ts";
 import { checkedContext } from "./errors.ts";
 import { contextReason } from "./text.ts";
 import { loadSystemTrust, systemTrust } from "./trust.ts";

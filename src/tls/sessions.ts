@@ -5,7 +5,7 @@
  * certificate; one that does not fit is left alone.
  */
 
-import { bytesOfView } from "../views.ts";
+import { bytesOfView } from "../values/views.ts";
 import type { ParsedContext } from "./parsed.ts";
 
 const sealBytes = 16;

@@ -1,8 +1,8 @@
 /** What the core tells as text or bytes: of a TLS connection, and of the last mistake in a context. */
 
-import { TlsText } from "../abi.ts";
-import { core } from "../native.ts";
-import { byteLengthOf } from "../views.ts";
+import { TlsText } from "../core/abi.ts";
+import { core } from "../core/native.ts";
+import { byteLengthOf } from "../values/views.ts";
 
 const decoder = new TextDecoder();
 let scratch = new Uint8Array(4096);

@@ -2,9 +2,9 @@
 
 import { readdirSync, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import { environmentVariable } from "../environment.ts";
-import { core } from "../native.ts";
-import { byteLengthOf } from "../views.ts";
+import { environmentVariable } from "../core/environment.ts";
+import { core } from "../core/native.ts";
+import { byteLengthOf } from "../values/views.ts";
 import { checkedContext, materialFailure, TlsError } from "./errors.ts";
 import { fileBytes } from "./file_bytes.ts";
 import { contextReason } from "./text.ts";

@@ -3,7 +3,7 @@
 
 const std = @import("std");
 const assert = std.debug.assert;
-const abi = @import("../abi.zig");
+const abi = @import("../boundary/abi.zig");
 const hello = @import("hello.zig");
 const openssl = @import("openssl.zig");
 const reasons = @import("reasons.zig");
@@ -12,7 +12,7 @@ const Engine = @import("engine.zig").Engine;
 const TicketKeys = ticket_keys.TicketKeys;
 const Status = abi.Status;
 
-pub const none = @import("../pool.zig").none;
+pub const none = @import("../core/pool.zig").none;
 
 /// The TLS 1.2 cipher suites: those with forward secrecy and authenticated encryption (RFC 9325,
 /// 4.2). Those of TLS 1.3 are all of this kind.

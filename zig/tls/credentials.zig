@@ -4,7 +4,7 @@
 //! Nothing here asks anybody for a passphrase: OpenSSL would do so on the terminal.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
+const abi = @import("../boundary/abi.zig");
 const openssl = @import("openssl.zig");
 const reasons = @import("reasons.zig");
 const Context = @import("contexts.zig").Context;

@@ -1,14 +1,14 @@
 //! Certificates, keys and lists that contexts take, and those that they refuse.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
+const abi = @import("../boundary/abi.zig");
 const certificates = @import("certificates_test.zig");
 const contexts = @import("contexts.zig");
 const credentials = @import("credentials.zig");
 const openssl = @import("openssl.zig");
 const reasons = @import("reasons.zig");
 const tls = @import("harness_test.zig");
-const Harness = @import("../harness_test.zig").Harness;
+const Harness = @import("../core/harness_test.zig").Harness;
 const Status = abi.Status;
 const expectEqual = std.testing.expectEqual;
 

@@ -7,18 +7,18 @@
 
 const std = @import("std");
 const assert = std.debug.assert;
-const abi = @import("../abi.zig");
+const abi = @import("../boundary/abi.zig");
 const memory = @import("memory.zig");
 const openssl = @import("openssl.zig");
 const quota = @import("quota.zig");
 const records = @import("records.zig");
 const Context = @import("contexts.zig").Context;
-const Pool = @import("../pool.zig").Pool;
+const Pool = @import("../core/pool.zig").Pool;
 const Primitives = @import("primitives.zig").Primitives;
-const Queue = @import("../queue.zig").Queue;
+const Queue = @import("../core/queue.zig").Queue;
 const Session = @import("session.zig").Session;
 
-pub const none = @import("../pool.zig").none;
+pub const none = @import("../core/pool.zig").none;
 
 /// Plaintext that one call encrypts at most.
 pub const chunk_bytes = 128 * 1024;

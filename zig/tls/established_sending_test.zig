@@ -2,12 +2,12 @@
 //! updates, alerts and the end, also while the peer does not read.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const harness_module = @import("../harness_test.zig");
+const abi = @import("../boundary/abi.zig");
+const harness_module = @import("../core/harness_test.zig");
 const protection = @import("protection.zig");
 const records = @import("records.zig");
 const reports = @import("reports.zig");
-const streams = @import("../streams.zig");
+const streams = @import("../core/streams.zig");
 const tls = @import("harness_test.zig");
 const ContentType = protection.ContentType;
 const hand_module = @import("hand_test.zig");

@@ -2,14 +2,14 @@
 //! alerts, tickets and key updates, whole and in parts, intact and damaged.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
-const harness_module = @import("../harness_test.zig");
+const abi = @import("../boundary/abi.zig");
+const harness_module = @import("../core/harness_test.zig");
 const primitives = @import("primitives.zig");
 const quota = @import("quota.zig");
 const records = @import("records.zig");
 const reports = @import("reports.zig");
-const streams = @import("../streams.zig");
-const system = @import("../system.zig");
+const streams = @import("../core/streams.zig");
+const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
 const hand_module = @import("hand_test.zig");
 const Hand = hand_module.Hand;

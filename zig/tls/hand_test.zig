@@ -3,15 +3,15 @@
 //! `protection.zig` is held against another implementation.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
+const abi = @import("../boundary/abi.zig");
 const contexts = @import("contexts.zig");
 const crypto = std.crypto;
 const established_module = @import("established.zig");
 const handshakes = @import("handshakes.zig");
-const harness_module = @import("../harness_test.zig");
+const harness_module = @import("../core/harness_test.zig");
 const records = @import("records.zig");
-const streams = @import("../streams.zig");
-const system = @import("../system.zig");
+const streams = @import("../core/streams.zig");
+const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
 const Alert = established_module.Alert;
 const ContentType = @import("protection.zig").ContentType;
@@ -135,7 +135,7 @@ pub const Hand = struct {
     /// A session that is established as if after a handshake.
     pub fn init(harness: *Harness, suite: Suite, is_server: bool) !Hand {
         const handle, const peer = try harness.tcpPeer();
-        try expectEqual(null, @import("../options.zig").setNoDelay(peer, true));
+        try expectEqual(null, @import("../os/options.zig").setNoDelay(peer, true));
         return initOver(harness, handle, peer, suite, is_server);
     }
 

@@ -6,22 +6,22 @@
 
 const std = @import("std");
 const assert = std.debug.assert;
-const abi = @import("../abi.zig");
-const addresses = @import("../addresses.zig");
+const abi = @import("../boundary/abi.zig");
+const addresses = @import("../os/addresses.zig");
 const contexts = @import("contexts.zig");
 const established = @import("established.zig");
 const hello = @import("hello.zig");
 const openssl = @import("openssl.zig");
-const streams = @import("../streams.zig");
-const system = @import("../system.zig");
+const streams = @import("../core/streams.zig");
+const system = @import("../os/system.zig");
 const transfers = @import("transfers.zig");
 const Engine = @import("engine.zig").Engine;
-const Scheduler = @import("../scheduler.zig").Scheduler;
+const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Session = @import("session.zig").Session;
-const Socket = @import("../sockets.zig").Socket;
+const Socket = @import("../core/sockets.zig").Socket;
 const Status = abi.Status;
 
-pub const none = @import("../pool.zig").none;
+pub const none = @import("../core/pool.zig").none;
 
 /// How long one poll works on handshakes before it delivers what is ready.
 const nanoseconds_per_poll = std.time.ns_per_ms;

@@ -1,15 +1,15 @@
 //! Handshakes between two ends in one scheduler.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
+const abi = @import("../boundary/abi.zig");
 const certificates = @import("certificates_test.zig");
 const contexts = @import("contexts.zig");
 const credentials = @import("credentials.zig");
 const handshakes = @import("handshakes.zig");
-const harness_module = @import("../harness_test.zig");
+const harness_module = @import("../core/harness_test.zig");
 const reports = @import("reports.zig");
-const streams = @import("../streams.zig");
-const system = @import("../system.zig");
+const streams = @import("../core/streams.zig");
+const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
 const transfers = @import("transfers.zig");
 const Harness = harness_module.Harness;

@@ -1,16 +1,16 @@
 //! TLS connections under test: both ends in one scheduler.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
+const abi = @import("../boundary/abi.zig");
 const certificates = @import("certificates_test.zig");
 const contexts = @import("contexts.zig");
 const credentials = @import("credentials.zig");
 const handshakes = @import("handshakes.zig");
 const reports = @import("reports.zig");
-const streams = @import("../streams.zig");
-const harness_module = @import("../harness_test.zig");
+const streams = @import("../core/streams.zig");
+const harness_module = @import("../core/harness_test.zig");
 const Harness = harness_module.Harness;
-const Scheduler = @import("../scheduler.zig").Scheduler;
+const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Status = abi.Status;
 const expectEqual = std.testing.expectEqual;
 

@@ -2,18 +2,18 @@
 //! lost nor late, whatever the caller does.
 
 const std = @import("std");
-const harness_module = @import("../harness_test.zig");
+const harness_module = @import("../core/harness_test.zig");
 const handshakes = @import("handshakes.zig");
 const openssl = @import("openssl.zig");
 const records = @import("records.zig");
 const reports = @import("reports.zig");
-const streams = @import("../streams.zig");
-const system = @import("../system.zig");
+const streams = @import("../core/streams.zig");
+const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
 const Hand = @import("hand_test.zig").Hand;
 const Harness = harness_module.Harness;
 const Session = @import("session.zig").Session;
-const Status = @import("../abi.zig").Status;
+const Status = @import("../boundary/abi.zig").Status;
 const Wire = @import("wire_test.zig").Wire;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
@@ -240,7 +240,7 @@ test "they go before whatever ends the connection, but for a reset" {
         try expectEqual(expected, try tls.ending(&harness, held.other));
     };
     try harness.pollUntil(harness.scheduler, struct {
-        fn holds(scheduler: *@import("../scheduler.zig").Scheduler) bool {
+        fn holds(scheduler: *@import("../core/scheduler.zig").Scheduler) bool {
             return scheduler.shared.lingering == 0;
         }
     }.holds);

@@ -2,7 +2,7 @@
 //! protocol is chosen, and where key log lines and sessions for resumption go.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
+const abi = @import("../boundary/abi.zig");
 const contexts = @import("contexts.zig");
 const established = @import("established.zig");
 const openssl = @import("openssl.zig");
@@ -10,7 +10,7 @@ const reasons = @import("reasons.zig");
 const Context = contexts.Context;
 const Session = @import("session.zig").Session;
 
-pub const none = @import("../pool.zig").none;
+pub const none = @import("../core/pool.zig").none;
 
 /// A domain name has at most 253 characters as text (RFC 1035, 2.3.4).
 pub const longest_name = 255;

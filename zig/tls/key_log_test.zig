@@ -1,10 +1,10 @@
 //! Key logs of established sessions: line by line what OpenSSL's own says at the other end.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
+const abi = @import("../boundary/abi.zig");
 const contexts = @import("contexts.zig");
 const handshakes = @import("handshakes.zig");
-const harness_module = @import("../harness_test.zig");
+const harness_module = @import("../core/harness_test.zig");
 const reports = @import("reports.zig");
 const tls = @import("harness_test.zig");
 const Hand = @import("hand_test.zig").Hand;
@@ -92,6 +92,6 @@ test "new keys are logged as OpenSSL logs them" {
             try expect(notice.kinds & abi.TlsNotices.key_log != 0);
         }
         try expectEqual(2, notices);
-        for ([_]i32{ wire.client, wire.server }) |handle| try expectEqual(null, @import("../streams.zig").reset(harness.scheduler, handle));
+        for ([_]i32{ wire.client, wire.server }) |handle| try expectEqual(null, @import("../core/streams.zig").reset(harness.scheduler, handle));
     };
 }

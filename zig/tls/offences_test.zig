@@ -2,10 +2,10 @@
 //! connection, behind the data that came before it. OpenSSL is asked what it makes of the same bytes.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
+const abi = @import("../boundary/abi.zig");
 const contexts = @import("contexts.zig");
-const harness_module = @import("../harness_test.zig");
-const streams = @import("../streams.zig");
+const harness_module = @import("../core/harness_test.zig");
+const streams = @import("../core/streams.zig");
 const tls = @import("harness_test.zig");
 const Alert = @import("established.zig").Alert;
 const ContentType = @import("protection.zig").ContentType;

@@ -2,13 +2,13 @@
 //! passes on random parts. What arrives is compared byte for byte.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
+const abi = @import("../boundary/abi.zig");
 const contexts = @import("contexts.zig");
 const handshakes = @import("handshakes.zig");
-const harness_module = @import("../harness_test.zig");
+const harness_module = @import("../core/harness_test.zig");
 const reports = @import("reports.zig");
-const streams = @import("../streams.zig");
-const system = @import("../system.zig");
+const streams = @import("../core/streams.zig");
+const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
 const Harness = harness_module.Harness;
 const Wire = @import("wire_test.zig").Wire;

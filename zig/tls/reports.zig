@@ -1,16 +1,16 @@
 //! What a session tells about itself.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
+const abi = @import("../boundary/abi.zig");
 const hello = @import("hello.zig");
 const openssl = @import("openssl.zig");
 const reasons = @import("reasons.zig");
 const sealing = @import("sealing.zig");
 const transfers = @import("transfers.zig");
 const Engine = @import("engine.zig").Engine;
-const Scheduler = @import("../scheduler.zig").Scheduler;
+const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Session = @import("session.zig").Session;
-const Outcome = @import("../system.zig").Outcome;
+const Outcome = @import("../os/system.zig").Outcome;
 const Status = abi.Status;
 
 fn failed(status: Status) Outcome {

@@ -9,9 +9,9 @@ const records = @import("records.zig");
 const transfers = @import("transfers.zig");
 const Engine = @import("engine.zig").Engine;
 const Established = established_module.Established;
-const Scheduler = @import("../scheduler.zig").Scheduler;
+const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Session = @import("session.zig").Session;
-const Socket = @import("../sockets.zig").Socket;
+const Socket = @import("../core/sockets.zig").Socket;
 
 /// Records without data that one call opens.
 const at_most = quota.records_at_most;

@@ -4,16 +4,16 @@
 
 const std = @import("std");
 const assert = std.debug.assert;
-const abi = @import("../abi.zig");
+const abi = @import("../boundary/abi.zig");
 const openssl = @import("openssl.zig");
 const records = @import("records.zig");
 const Established = @import("established.zig").Established;
 const FirstHello = @import("client_hello.zig").FirstHello;
-const Links = @import("../queue.zig").Links;
+const Links = @import("../core/queue.zig").Links;
 const Quota = @import("quota.zig").Quota;
 const HelloLimit = @import("hello_limit.zig").HelloLimit;
 
-pub const none = @import("../pool.zig").none;
+pub const none = @import("../core/pool.zig").none;
 
 pub const Session = struct {
     pub const State = enum(u8) {

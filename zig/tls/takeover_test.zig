@@ -2,16 +2,16 @@
 //! other end, after handshakes of every kind.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
+const abi = @import("../boundary/abi.zig");
 const certificates = @import("certificates_test.zig");
 const contexts = @import("contexts.zig");
 const credentials = @import("credentials.zig");
 const handshakes = @import("handshakes.zig");
-const harness_module = @import("../harness_test.zig");
+const harness_module = @import("../core/harness_test.zig");
 const openssl = @import("openssl.zig");
 const records = @import("records.zig");
 const reports = @import("reports.zig");
-const streams = @import("../streams.zig");
+const streams = @import("../core/streams.zig");
 const tls = @import("harness_test.zig");
 const Harness = harness_module.Harness;
 const Session = @import("session.zig").Session;

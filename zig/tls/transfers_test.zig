@@ -1,15 +1,15 @@
 //! Transfers over TLS: what they count, what they keep, and how a stream ends.
 
 const std = @import("std");
-const abi = @import("../abi.zig");
+const abi = @import("../boundary/abi.zig");
 const contexts = @import("contexts.zig");
 const handshakes = @import("handshakes.zig");
-const harness_module = @import("../harness_test.zig");
-const lingering = @import("../lingering.zig");
+const harness_module = @import("../core/harness_test.zig");
+const lingering = @import("../core/lingering.zig");
 const openssl = @import("openssl.zig");
 const reports = @import("reports.zig");
-const streams = @import("../streams.zig");
-const system = @import("../system.zig");
+const streams = @import("../core/streams.zig");
+const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
 const transfers = @import("transfers.zig");
 const Harness = harness_module.Harness;
@@ -231,7 +231,7 @@ test "closing sends what is left and announces the end, but not in the middle of
         try expectEqual(expected, try tls.ending(&harness, pair.client));
         try expectEqual(null, streams.close(harness.scheduler, pair.client));
         try harness.pollUntil(harness.scheduler, struct {
-            fn holds(scheduler: *@import("../scheduler.zig").Scheduler) bool {
+            fn holds(scheduler: *@import("../core/scheduler.zig").Scheduler) bool {
                 return scheduler.shared.sockets == 0;
             }
         }.holds);
@@ -355,7 +355,7 @@ test "a damaged record ends the connection, at both ends, and either version say
         var harness = try Harness.init();
         defer harness.deinit();
         const server, const peer = try harness.tcpPeer();
-        const client = try harness_module.handleOf(@import("../endpoints.zig").adopt(harness.scheduler, peer));
+        const client = try harness_module.handleOf(@import("../core/endpoints.zig").adopt(harness.scheduler, peer));
         const pair: tls.Pair = .{ .server = server, .client = client };
         const client_context = try tls.clientContext(harness.scheduler);
         try expectEqual(null, contexts.setVersions(tls.contextOf(&harness, client_context), version, version));

@@ -1,0 +1,76 @@
+/// <reference path="./library.d.ts" />
+/**
+ * The core's functions and the memory that it shares. The only file that knows `bun:ffi`.
+ *
+ * Each function returns a value of 0 or more, or a negated `Status`; zig/boundary/exports.zig and
+ * zig/boundary/tls_exports.zig document them.
+ */
+
+import { type ConvertFns, dlopen, ptr, toArrayBuffer } from "bun:ffi";
+import { drainMicrotasks as drain } from "bun:jsc";
+import { resolve } from "node:path";
+import embeddedLibrary from "../../build/libplait.so" with { type: "file" };
+import { abiNumber, Shared, symbols } from "./abi.ts";
+import { environmentVariable } from "./environment.ts";
+
+type Exports = ConvertFns<typeof symbols>;
+type Prefix = "plait_";
+type Core = {
+  readonly [Name in keyof Exports as Name extends `${Prefix}${infer Rest}`
+    ? Rest
+    : never]: Exports[Name];
+};
+
+/**
+ * `PLAIT_LIBRARY` names another build of the same core, such as the one with safety checks. In a
+ * program that was bundled to a folder the embedded path is relative to that folder.
+ */
+const libraryPath =
+  environmentVariable("PLAIT_LIBRARY") || resolve(import.meta.dir, embeddedLibrary);
+
+function load(): Core {
+  const library = dlopen(libraryPath, symbols);
+  const found = library.symbols.plait_abi();
+  if (found !== abiNumber) {
+    throw new Error(
+      `plait: ${libraryPath} has ABI number ${found}, and src/core/abi.ts has ${abiNumber}: run \`bun run abi\``,
+    );
+  }
+  const prefix: Prefix = "plait_";
+  const entries = Object.entries(library.symbols);
+  return Object.fromEntries(
+    entries.map(([name, call]) => [name.slice(prefix.length), call]),
+  ) as Core;
+}
+
+export const core: Core = load();
+
+// Each thread has a scheduler of its own, and each Worker evaluates this module anew. So does
+// `bun --hot` in one and the same thread, whose scheduler then takes the place of the last one's.
+const replaceable: { [key: symbol]: (() => void) | undefined } = globalThis;
+const retireKey = Symbol.for("plait.retire");
+replaceable[retireKey]?.();
+
+/** Sets what is to be done when this instance of the module is replaced by a newer one. */
+export function onReplaced(retire: () => void): void {
+  replaceable[retireKey] = retire;
+}
+
+if (core.open() < 0) {
+  throw new Error("plait: the scheduler could not be made: no descriptors or no memory are left");
+}
+
+const sharedPointer = core.shared();
+if (sharedPointer === null) throw new Error("plait: the scheduler has no shared memory");
+const sharedMemory = toArrayBuffer(sharedPointer, 0, Shared.bytes);
+
+/** The shared block by type; `Shared` has the indices. */
+export const sharedInt32 = new Int32Array(sharedMemory);
+export const sharedUint32 = new Uint32Array(sharedMemory);
+export const sharedFloat64 = new Float64Array(sharedMemory);
+
+/** The address of a view's memory, good until the view can be collected or detached. */
+export const addressOf = ptr as (view: Uint8Array) => number;
+
+/** Runs every promise continuation that is due, and those which they make due in turn. */
+export const drainMicrotasks: () => void = drain;

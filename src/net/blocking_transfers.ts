@@ -1,0 +1,76 @@
+/** Reads and writes that block the thread. */
+
+import { Direction, Status } from "../core/abi.ts";
+import { core } from "../core/native.ts";
+import { checkedDeadline, typeMistake } from "../values/checks.ts";
+import { TimeoutError } from "../values/errors.ts";
+import { byteLengthOf, isDetached } from "../values/views.ts";
+import { bytesOf, emptyBuffer, viewOf } from "./buffers.ts";
+import type { Socket } from "./socket.ts";
+import { callDetails, checkSocket, socketFailure } from "./socket_failures.ts";
+
+const encoder = new TextEncoder();
+
+export function readBlocking(socket: Socket, buffer: ArrayBufferView, deadline?: number): number {
+  const bytes = viewOf(buffer, "read");
+  const length = byteLengthOf(bytes);
+  if (length === 0) throw emptyBuffer(bytes);
+  const until = checkedDeadline(deadline);
+  checkSocket(socket, "read", until);
+  if (socket.isReading) throw socketFailure(socket, Status.EALREADY, "read");
+  for (;;) {
+    const count = core.receive(socket.handle, bytes, length);
+    if (count >= 0) return socket.received(count);
+    if (-count !== Status.wouldBlock) throw socketFailure(socket, -count, "read");
+    if (isLate(until)) throw new TimeoutError(callDetails(socket, "read"));
+    blockThread(socket, Direction.readable, until, "read");
+  }
+}
+
+export function writeBlocking(
+  socket: Socket,
+  data: string | ArrayBufferView | ArrayBufferLike,
+  deadline?: number,
+): number {
+  const bytes = typeof data === "string" ? encoder.encode(data) : bytesOf(data);
+  const length = byteLengthOf(bytes);
+  if (length === 0 && isDetached(bytes)) throw typeMistake("write: the buffer is detached");
+  const until = checkedDeadline(deadline);
+  checkSocket(socket, "write", until, 0);
+  if (socket.isWriting) throw socketFailure(socket, Status.EALREADY, "write", 0);
+  let taken = 0;
+  let isBegun = false;
+  while (taken < length) {
+    const count = core.send(socket.handle, bytes, taken, length - taken);
+    if (count > 0) {
+      taken += count;
+      socket.sent(count);
+    }
+    if (count >= 0) isBegun = true;
+    else if (-count !== Status.wouldBlock) throw socketFailure(socket, -count, "write", taken);
+    if (taken === length) break;
+    if (isLate(until)) {
+      if (isBegun) core.breakOff(socket.handle);
+      throw new TimeoutError(callDetails(socket, "write", taken));
+    }
+    // Over TLS, 0 says that it has begun, but no record has left whole.
+    if (count <= 0) blockThread(socket, Direction.writable, until, "write", taken);
+  }
+  return taken;
+}
+
+function isLate(until: number): boolean {
+  return until !== 0 && until <= core.now();
+}
+
+function blockThread(
+  socket: Socket,
+  direction: number,
+  until: number,
+  syscall: string,
+  bytesWritten?: number,
+): void {
+  const left = until === 0 ? -1 : Math.max(Math.ceil(until - core.now()), 0);
+  const outcome = core.waitBlocking(socket.handle, direction, Math.min(left, 0x7fff_ffff));
+  if (outcome < 0) throw socketFailure(socket, -outcome, syscall, bytesWritten);
+}

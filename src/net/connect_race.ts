@@ -1,0 +1,218 @@
+/** Connecting to the first of a host's addresses that answers: Happy Eyeballs (RFC 8305, section 5). */
+
+import { Ready, Status } from "../core/abi.ts";
+import { core } from "../core/native.ts";
+import {
+  attend,
+  attendDeadline,
+  drop,
+  enlist,
+  type Subscriber,
+  subscribe,
+  unsubscribe,
+} from "../runtime/scheduler.ts";
+import { type Operation, Wait } from "../runtime/wait.ts";
+import {
+  codeOf,
+  type ErrorDetails,
+  endpoint,
+  SocketError,
+  TimeoutError,
+} from "../values/errors.ts";
+
+/** The Connection Attempt Delay: so much of a head start has an address over the next one. */
+const attemptDelayMilliseconds = 250;
+
+/** What is to be connected to. */
+export interface RaceTarget {
+  /** The host or the path that the caller has named. */
+  readonly host: string;
+  readonly port: number | undefined;
+  /** At least one, in the order in which they are tried. */
+  readonly addresses: readonly string[];
+  /** Begins to connect: a handle, or a negated status. */
+  begin(address: string): number;
+}
+
+/** An address that is being tried. */
+class Contender implements Subscriber {
+  readonly race: ConnectRace;
+  readonly place: number;
+  readonly handle: number;
+
+  constructor(race: ConnectRace, place: number, handle: number) {
+    this.race = race;
+    this.place = place;
+    this.handle = handle;
+    subscribe(this);
+  }
+
+  ready(ready: number): void {
+    if (ready & Ready.writable) this.race.hasEnded(this);
+  }
+
+  close(): void {
+    unsubscribe(this.handle);
+    core.close(this.handle);
+  }
+}
+
+const noWaiter = -1;
+
+/** The time until the next address is tried as well. */
+class AttemptDelay {
+  #waiter = noWaiter;
+  readonly #race: ConnectRace;
+
+  constructor(race: ConnectRace) {
+    this.#race = race;
+  }
+
+  start(): void {
+    const waiter = core.sleep(core.now() + attemptDelayMilliseconds);
+    if (waiter < 0) {
+      this.#race.proceed();
+      return;
+    }
+    this.#waiter = waiter;
+    enlist(this, waiter);
+    attendDeadline();
+  }
+
+  stop(): void {
+    if (this.#waiter !== noWaiter) drop(this.#waiter);
+    this.#waiter = noWaiter;
+  }
+
+  wake(): void {
+    this.stop();
+    this.#race.proceed();
+  }
+}
+
+/**
+ * Waits for the first connection. An address is tried when the one before has failed, or has had its
+ * head start; the others are given up when one has succeeded.
+ */
+export class ConnectRace implements Operation {
+  readonly syscall = "connect";
+  readonly isExternal = true;
+  readonly #wait = new Wait<number>(this);
+  readonly #target: RaceTarget;
+  readonly #deadline: number;
+  readonly #delay = new AttemptDelay(this);
+  readonly #contenders: Contender[] = [];
+  /** By the place of the address. */
+  readonly #failures: SocketError[] = [];
+  #next = 0;
+
+  constructor(target: RaceTarget, deadline: number) {
+    this.#target = target;
+    this.#deadline = deadline;
+  }
+
+  details(): ErrorDetails {
+    const { host, port, addresses } = this.#target;
+    const address = addresses.length === 1 ? addresses[0] : host;
+    return { syscall: this.syscall, address, port };
+  }
+
+  place(): string {
+    const { address = "", port } = this.details();
+    const place = endpoint(address, port);
+    if (this.#target.addresses.length === 1) return place;
+    const addresses = this.#contenders.map((contender) => this.#target.addresses[contender.place]);
+    return `${place} (${addresses.join(", ")})`;
+  }
+
+  /** Returns the handle of the connection. */
+  start(): Promise<number> {
+    const connected = this.#wait.begin(this.#deadline);
+    if (this.#wait.isOpen) this.proceed();
+    return connected;
+  }
+
+  /** The caller does not want it any more. */
+  giveUp(): void {
+    this.#wait.interrupt(Status.cancelled);
+  }
+
+  /** Tries the next address; at once the one behind it when that cannot even begin. */
+  proceed(): void {
+    const { length } = this.#target.addresses;
+    while (this.#next < length && !this.#tryNext());
+    if (this.#contenders.length === 0) this.#lose();
+    else if (this.#next < length) this.#delay.start();
+  }
+
+  #tryNext(): boolean {
+    const place = this.#next++;
+    const handle = this.#target.begin(this.#target.addresses[place]!);
+    if (handle < 0) {
+      this.#note(place, -handle);
+      return false;
+    }
+    this.#contenders.push(new Contender(this, place, handle));
+    attend();
+    return true;
+  }
+
+  /** A contender has a connection, or has failed. */
+  hasEnded(contender: Contender): void {
+    const { handle, place } = contender;
+    this.#contenders.splice(this.#contenders.indexOf(contender), 1);
+    const outcome = core.finishConnect(handle);
+    if (outcome >= 0) {
+      unsubscribe(handle);
+      this.abandoned();
+      this.#wait.succeed(handle);
+      return;
+    }
+    contender.close();
+    this.#note(place, -outcome);
+    this.#delay.stop();
+    this.proceed();
+  }
+
+  #note(place: number, status: number): void {
+    const { addresses, port } = this.#target;
+    const details = { syscall: this.syscall, address: addresses[place], port };
+    // Only the zone of a literal can be wrong.
+    this.#failures[place] =
+      status === Status.badAddress
+        ? new SocketError("ENODEV", { ...details, reason: "no such network interface" })
+        : new SocketError(codeOf(status), details);
+  }
+
+  #lose(): void {
+    const failures = this.#failures;
+    if (failures.length === 1) {
+      this.#wait.fail(failures[0]);
+      return;
+    }
+    const { code } = failures.find((failure) => !waylessCodes.has(failure.code)) ?? failures[0]!;
+    this.#wait.fail(new SocketError(code, { ...this.details(), cause: allOf(failures) }));
+  }
+
+  errorOf(status: number): Error | undefined {
+    const failures = this.#failures.filter((failure) => failure !== undefined);
+    if (status !== Status.timedOut || failures.length === 0) return undefined;
+    return new TimeoutError({ ...this.details(), cause: allOf(failures) });
+  }
+
+  /** Gives up what is under way. */
+  abandoned(): void {
+    this.#delay.stop();
+    for (const contender of this.#contenders.splice(0)) contender.close();
+  }
+}
+
+/** This machine has no way to such an address: what the others met with tells more. */
+const waylessCodes: ReadonlySet<string> = new Set(["ENETUNREACH", "EADDRNOTAVAIL", "EAFNOSUPPORT"]);
+
+function allOf(failures: readonly SocketError[]): AggregateError {
+  const tried = failures.map(
+    ({ address, port, code }) => `${endpoint(address ?? "", port)}: ${code}`,
+  );
+  return new AggregateError(failures, tried.join(", "));
+}

@@ -1,0 +1,555 @@
+/** Listening sockets. */
+
+import { AsyncLocalStorage } from "node:async_hooks";
+import { Endpoint, ListenFlags } from "../core/abi.ts";
+import { core } from "../core/native.ts";
+import { current, Fiber, type Named, startFiber } from "../runtime/fiber.ts";
+import { attend, hold, unhold } from "../runtime/scheduler.ts";
+import { scopeOwner, shield } from "../runtime/scope.ts";
+import { immediate, refusal } from "../runtime/wait.ts";
+import { serverContext, type TlsContext } from "../tls/context.ts";
+import { TlsError } from "../tls/errors.ts";
+import { handshake } from "../tls/handshake.ts";
+import { countDropped, defaultHandshakes, HandshakePlaces } from "../tls/handshake_places.ts";
+import type { TlsOptions } from "../tls/options.ts";
+import {
+  checkedDeadline,
+  checkedInteger,
+  checkedPort,
+  checkFunction,
+  checkLimit,
+  joinedOptions,
+  ownOptions,
+  refuseOptions,
+  typeMistake,
+} from "../values/checks.ts";
+import { CancelledError, codeOf, endpoint, SocketError, TimeoutError } from "../values/errors.ts";
+import { isInstance } from "../values/foreign_values.ts";
+import { byteLengthOf } from "../values/views.ts";
+import { Acceptor } from "./acceptor.ts";
+import { addressPort, addressText } from "./addresses.ts";
+import { checkPath } from "./connect.ts";
+import { addressesOf, checkName, literalVersion } from "./names.ts";
+import { Socket, type SocketKeeper } from "./socket.ts";
+import { SocketFile } from "./socket_file.ts";
+import { serverSetup } from "./start_tls.ts";
+
+/**
+ * Serves one connection. The socket is closed when it returns or throws: one whose peer takes the end of
+ * the stream for the end of an answer calls `reset` before it throws.
+ */
+export type Handler = (socket: Socket) => unknown;
+
+export interface ListenOptions {
+  /**
+   * The address or name to listen at; all of the machine's, IPv6 and IPv4, if not given or `::`. An IPv4
+   * address in IPv6's form (`::ffff:127.0.0.1`) has the IPv4 clients of that address.
+   */
+  host?: string | undefined;
+  /** 0 picks a free one, which `Listener.port` tells. */
+  port?: number | undefined;
+  /**
+   * A Unix socket instead: as for `connect`. The file of a path is removed when the listener is closed,
+   * also when the current folder, which a relative path begins at, is another one by then.
+   */
+  path?: string | undefined;
+  /**
+   * A descriptor that listens already, such as one that a service manager passes. It keeps its own
+   * backlog unless one is given here.
+   */
+  fd?: number | undefined;
+  /** Connections that the kernel completes ahead of `accept`; as many as the system allows. */
+  backlog?: number | undefined;
+  /** Lets several processes or Workers listen at the same port (SO_REUSEPORT). */
+  reusePort?: boolean | undefined;
+  /** Connections at a time; the next ones wait in the backlog. */
+  maxConnections?: number | undefined;
+  /**
+   * TLS handshakes at a time, which count as connections as well. If not given, 1,024, which take up
+   * to 60 MB, or half of `maxConnections` if that is less: so connections that stand always have a place. When
+   * one more comes, the client that has been silent for longest loses its connection, those first that have
+   * not sent a whole ClientHello. `onError` is told once, until the number has fallen to half, with the
+   * code `ERR_TLS_TOO_MANY_HANDSHAKES`; `stats().handshakesDropped` counts them.
+   */
+  maxHandshakes?: number | undefined;
+  /**
+   * Told of what nobody waits for: whatever a handler throws, handshakes that fail, and descriptors
+   * that run out. The socket is closed already; its `remoteAddress` is known, unless the handler
+   * itself has closed it. Without `onError` the weather of the network (`SocketError`,
+   * `TimeoutError`, `CancelledError`) is ignored, and anything else that a handler, or the `sni`
+   * function of `tls`, throws is an unhandled rejection.
+   */
+  onError?: ((error: unknown, socket?: Socket) => void) | undefined;
+  /**
+   * Encrypts every connection: the handler runs, and `accept` returns, after the handshake. Handshakes
+   * run beside each other, so that none delays another. Those that fail, or take longer than
+   * `handshakeTimeout`, go to `onError` and nowhere else.
+   */
+  tls?: TlsOptions | TlsContext | undefined;
+}
+
+const listenOptions: ReadonlySet<string> = new Set([
+  "host",
+  "port",
+  "path",
+  "fd",
+  "backlog",
+  "reusePort",
+  "maxConnections",
+  "maxHandshakes",
+  "onError",
+  "tls",
+]);
+
+/** How a listener ends. */
+export interface CloseOptions {
+  /** When the handlers that still run are cancelled, and their sockets closed; never, if not given. */
+  deadline?: number | undefined;
+  /**
+   * Cancels the handlers at once, with this reason, but leaves their sockets open until they end or the
+   * deadline passes: so they can say goodbye, under `shield`. `false` does not.
+   */
+  cancel?: unknown;
+}
+
+const encoder = new TextEncoder();
+const defaultBacklog = 4096;
+
+/** A fiber of a listener's for one of its connections. */
+abstract class SocketFiber<T> extends Fiber<T> {
+  readonly socket: Socket;
+  protected readonly listener: Listener;
+
+  constructor(named: Named, socket: Socket, listener: Listener) {
+    super(named);
+    this.socket = socket;
+    this.listener = listener;
+  }
+
+  override get place(): string {
+    const { remoteAddress, remotePort } = this.socket;
+    return remoteAddress ? endpoint(remoteAddress, remotePort) : "";
+  }
+}
+
+/** A handler's, with the connection that is closed when it ends. */
+class ConnectionFiber extends SocketFiber<unknown> {
+  override get name(): string {
+    return super.name || "connection";
+  }
+
+  protected override onEnd(): void {
+    this.listener.handlerEnded(this);
+    if (this.state === "failed") this.socket.rememberRemote();
+    this.socket.close();
+  }
+
+  protected override takesFailure(error: unknown): boolean {
+    const isWeather =
+      isInstance(error, SocketError) ||
+      isInstance(error, TimeoutError) ||
+      isInstance(error, CancelledError);
+    return this.listener.report(error, this.socket) || isWeather;
+  }
+}
+
+/** A handshake's, for which neither a handler nor a caller of `accept` waits. */
+class HandshakeFiber extends SocketFiber<void> {
+  isDropped = false;
+
+  protected override onEnd(): void {
+    this.listener.handshakeEnded(this);
+  }
+
+  protected override takesFailure(error: unknown): boolean {
+    if (this.listener.closed || this.isDropped) return true;
+    const isWeather = isInstance(error, SocketError) || isInstance(error, TimeoutError);
+    return this.listener.report(error, this.socket) || isWeather;
+  }
+}
+
+/** A listening socket. */
+export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketKeeper {
+  /** The address listened at: an IP literal, or a path. */
+  readonly address: string;
+  /** The port listened at; 0 for a Unix socket. */
+  readonly port: number;
+  #isReferenced = true;
+  #connections = 0;
+  readonly #file: SocketFile | undefined;
+  readonly #maxConnections: number;
+  readonly #onError: ListenOptions["onError"];
+  readonly #handler: Handler | undefined;
+  readonly #acceptor: Acceptor;
+  /** Runs a function with the asynchronous context of `listen`'s caller, whoever accepts. */
+  readonly #inContext = AsyncLocalStorage.snapshot();
+  readonly #handlers = new Set<ConnectionFiber>();
+  /** Those that wait in `close` themselves. */
+  readonly #closers = new Set<ConnectionFiber>();
+  readonly #handshakes: HandshakePlaces<HandshakeFiber>;
+  /** Whether `onError` knows that there are too many handshakes. */
+  #hasReportedMany = false;
+  /** Connections whose handshake ended when no caller of `accept` waited any more. */
+  readonly #unclaimed: Socket[] = [];
+  #tls: TlsContext | undefined;
+
+  /** @internal Listeners come from `listen`, which has made the options its own. */
+  constructor(
+    handle: number,
+    file: SocketFile | undefined,
+    options: ListenOptions,
+    handler: Handler | undefined,
+    tls: TlsContext | undefined,
+  ) {
+    this.#tls = tls;
+    this.#file = file;
+    this.#maxConnections = options.maxConnections ?? Number.POSITIVE_INFINITY;
+    const mostHandshakes = Math.min(defaultHandshakes, Math.ceil(this.#maxConnections / 2));
+    this.#handshakes = new HandshakePlaces(options.maxHandshakes ?? mostHandshakes);
+    this.#onError = options.onError;
+    this.#handler = handler;
+    this.address = addressText(handle, Endpoint.local) ?? "";
+    this.port = addressPort() ?? 0;
+    this.#acceptor = new Acceptor(handle, this);
+    hold();
+    this.#acceptor.resume();
+  }
+
+  get closed(): boolean {
+    return this.#acceptor.closed;
+  }
+
+  /** Connections that were accepted here and are open. */
+  get connections(): number {
+    return this.#connections;
+  }
+
+  /** @internal Whether a connection would have somewhere to go. */
+  get wantsConnection(): boolean {
+    if (this.#connections >= this.#maxConnections) return false;
+    return this.#handler !== undefined || this.#acceptor.hasCallers;
+  }
+
+  /** @internal Whether there is a place for the handshake of one more connection. */
+  hasRoom(): boolean {
+    if (this.#tls === undefined || this.#handshakes.size < this.#handshakes.limit) return true;
+    return this.#handshakes.silent() !== undefined;
+  }
+
+  /**
+   * The next connection, for a listener without a handler.
+   *
+   * @throws {SocketError} `ERR_SOCKET_CLOSED` when the listener is closed
+   * @throws {TimeoutError} {CancelledError}
+   */
+  async accept(deadline?: number): Promise<Socket> {
+    const until = checkedDeadline(deadline);
+    if (this.#handler !== undefined)
+      throw new Error("this listener's connections go to its handler");
+    if (this.closed) throw new SocketError("ERR_SOCKET_CLOSED", { syscall: "accept" });
+    const refused = refusal("accept", until);
+    if (refused !== undefined) throw refused;
+    const socket = this.#unclaimed.shift();
+    if (socket !== undefined) return immediate(socket, "accept");
+    return this.#acceptor.accept(until);
+  }
+
+  /**
+   * Has later handshakes use other certificates and settings: to renew a certificate, for example.
+   * Connections that stand, and handshakes under way, keep theirs. Sessions of before are resumed
+   * only if the options are the same.
+   *
+   * @throws {TypeError} {RangeError} {TlsError} for options that cannot be used; then nothing changes
+   * @throws {Error} for a listener without `tls`
+   */
+  setTls(options: TlsOptions | TlsContext): void {
+    if (this.#tls === undefined) throw new Error("setTls: this listener was made without tls");
+    this.#tls = serverContext(options, "setTls");
+  }
+
+  /** The connections as they come, until the listener is closed. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Socket, void, undefined> {
+    while (!this.closed) {
+      let socket: Socket;
+      try {
+        socket = await this.accept();
+      } catch (error) {
+        if (this.closed && error instanceof SocketError) return;
+        throw error;
+      }
+      yield socket;
+    }
+  }
+
+  /**
+   * Stops listening, then waits for the handlers that still run; `cancel` has them end. At the deadline
+   * it cancels them, closes their sockets, and waits until they have cleaned up, for a second at most.
+   * Without a deadline it waits for as long as they take. Connections that `accept` returned are their
+   * owner's. Those whose handshake has not ended are closed at once, as those in the backlog are. A
+   * handler that calls it is neither cancelled nor waited for, nor are those that wait in it already when
+   * one more handler calls it.
+   *
+   * @throws {CancelledError} when the caller is cancelled before the deadline; the handlers go on
+   */
+  async close(options: CloseOptions = {}): Promise<void> {
+    const { deadline, cancel } = ownOptions(options, closeOptions, "close");
+    const until = checkedDeadline(deadline);
+    this.#stop();
+    const callers = new Set(owners(current()));
+    const closer = [...this.#handlers].find((fiber) => callers.has(fiber));
+    if (closer === undefined) return await this.#end([...this.#handlers], until, cancel);
+    this.#closers.add(closer);
+    try {
+      // Two that wait for each other would wait for ever.
+      const others = [...this.#handlers].filter((fiber) => !this.#closers.has(fiber));
+      await this.#end(others, until, cancel);
+    } finally {
+      this.#closers.delete(closer);
+    }
+  }
+
+  async #end(handlers: ConnectionFiber[], until: number, cancel: unknown): Promise<void> {
+    if (cancel !== undefined && cancel !== false)
+      for (const fiber of handlers) fiber.cancel(cancel);
+    try {
+      // A deadline that has passed needs no wait, which a cancelled caller could not have.
+      if (until === 0 || until > core.now()) await this.#join(handlers, until);
+    } catch (error) {
+      if (!(error instanceof TimeoutError)) throw error;
+    }
+    const rest = handlers.filter((fiber) => !fiber.hasEnded);
+    if (rest.length === 0) return;
+    const reason = new SocketError("ERR_SOCKET_CLOSED", { syscall: "close" });
+    for (const fiber of rest) {
+      fiber.cancel(reason);
+      fiber.socket.close();
+    }
+    // One that awaits what is not plait's may take for ever.
+    await shield(() => this.#join(rest, 0), core.now() + cleanUpMilliseconds).catch(() => {});
+  }
+
+  async #join(handlers: ConnectionFiber[], until: number): Promise<void> {
+    // How a handler ends is reported as at any other time.
+    for (const fiber of handlers) await fiber.joinUnheard(until);
+  }
+
+  #stop(): void {
+    if (this.closed) return;
+    this.#acceptor.close();
+    if (this.#isReferenced) unhold();
+    const reason = new SocketError("ERR_SOCKET_CLOSED", { syscall: "close" });
+    for (const fiber of [...this.#handshakes]) {
+      fiber.cancel(reason);
+      fiber.socket.close();
+    }
+    for (const socket of this.#unclaimed.splice(0)) socket.close();
+    this.#file?.remove();
+    attend();
+  }
+
+  /** Closes at once, without waiting for the handlers to end by themselves. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close({ deadline: core.now() });
+  }
+
+  /** Keeps the process alive while the listener is open; so it is from the start. */
+  ref(): this {
+    if (!this.#isReferenced && !this.closed) hold();
+    this.#isReferenced = true;
+    return this;
+  }
+
+  /** Lets the process exit although the listener is open. */
+  unref(): this {
+    if (this.#isReferenced && !this.closed) unhold();
+    this.#isReferenced = false;
+    return this;
+  }
+
+  /** @internal Tells `onError`; false when there is none. */
+  report(error: unknown, socket?: Socket): boolean {
+    if (this.#onError === undefined) return false;
+    try {
+      this.#inContext(this.#onError, error, socket);
+    } catch (thrown) {
+      // A mistake of the callback's own is nobody's here: it becomes an unhandled rejection.
+      void Promise.reject(thrown);
+    }
+    return true;
+  }
+
+  /** @internal Gives a connection that was just accepted to whoever is to have it. */
+  welcome(handle: number): void {
+    const socket = new Socket(handle, this);
+    this.#connections++;
+    const context = this.#tls;
+    if (context === undefined) {
+      this.#serve(socket);
+      return;
+    }
+    if (this.#handshakes.size >= this.#handshakes.limit) this.#dropHandshake();
+    // `onError` may have closed the listener.
+    if (this.closed) {
+      socket.close();
+      return;
+    }
+    const timeout = context.handshakeTimeout;
+    const until = timeout === 0 ? 0 : core.now() + timeout;
+    const fiber = new HandshakeFiber("handshake", socket, this);
+    this.#handshakes.add(fiber);
+    const body = (): Promise<void> => handshake(socket, serverSetup(context), until);
+    this.#inContext(startFiber<void>, fiber, body);
+  }
+
+  #dropHandshake(): void {
+    const fiber = this.#handshakes.silent();
+    if (fiber === undefined) return;
+    const reason = new TlsError("ERR_TLS_TOO_MANY_HANDSHAKES", {
+      syscall: "handshake",
+      reason: `${this.#handshakes.limit} others are under way`,
+    });
+    fiber.isDropped = true;
+    fiber.cancel(reason);
+    fiber.socket.reset();
+    countDropped();
+    if (this.#hasReportedMany) return;
+    this.#hasReportedMany = true;
+    this.report(reason);
+  }
+
+  /** @internal */
+  handshakeEnded(fiber: HandshakeFiber): void {
+    this.#handshakes.delete(fiber);
+    if (this.#handshakes.size <= this.#handshakes.limit / 2) this.#hasReportedMany = false;
+    const { socket } = fiber;
+    if (fiber.state !== "done" || this.closed) socket.close();
+    else if (!socket.closed) this.#serve(socket);
+  }
+
+  /** Gives a connection to the handler, or to whoever waits in `accept`. */
+  #serve(socket: Socket): void {
+    if (this.#handler === undefined) {
+      if (this.#acceptor.hasCallers) this.#acceptor.serveCaller(socket);
+      else this.#unclaimed.push(socket);
+      return;
+    }
+    const fiber = new ConnectionFiber(this.#handler, socket, this);
+    this.#handlers.add(fiber);
+    this.#inContext(startFiber<unknown, Socket>, fiber, this.#handler, socket);
+  }
+
+  /** @internal */
+  socketClosed(): void {
+    this.#connections--;
+    this.#acceptor.resume();
+  }
+
+  /** @internal */
+  handlerEnded(fiber: ConnectionFiber): void {
+    this.#handlers.delete(fiber);
+  }
+}
+
+/** How long handlers may take to clean up when their time is over. */
+const cleanUpMilliseconds = 1000;
+
+/** A fiber, and those around it: each waits for a scope that the one before it is in. */
+function* owners(fiber: Fiber | undefined): Generator<Fiber> {
+  for (let owner = fiber; owner instanceof Fiber; owner = scopeOwner(owner) as Fiber | undefined) {
+    yield owner;
+  }
+}
+
+/** @internal */
+export const closeOptions: ReadonlySet<string> = new Set(["deadline", "cancel"]);
+
+/**
+ * Listens at a TCP port or a Unix socket. Each connection runs `handler` on a fiber of its own; without
+ * a handler the listener's `accept`, or `for await` over the listener, has the connections.
+ *
+ * @throws {TypeError} {RangeError} for options that are unknown or wrong
+ * @throws {TlsError} for certificates and keys that cannot be used
+ * @throws {SocketError} `EADDRINUSE`, `EACCES` and the like
+ */
+export async function listen(options: ListenOptions, handler?: Handler): Promise<Listener> {
+  const own = ownOptions(options, listenOptions, "listen");
+  checkFunction(handler, "the handler of listen");
+  checkFunction(own.onError, "onError");
+  checkLimit(own.maxConnections, "maxConnections");
+  checkLimit(own.maxHandshakes, "maxHandshakes");
+  const tls = own.tls === undefined ? undefined : serverContext(own.tls, "tls");
+  const opening = listeningHandle(own);
+  // A path is bound by now.
+  const { path } = own;
+  const file = path === undefined || path.startsWith("\0") ? undefined : new SocketFile(path);
+  return new Listener(await opening, file, own, handler, tls);
+}
+
+/**
+ * @internal Takes an address and a port without listening there: nobody else has them until the handle
+ * is closed, but listeners with `reusePort`.
+ */
+export async function reserve(
+  options: Pick<ListenOptions, "host" | "port" | "backlog">,
+): Promise<{ handle: number; address: string; port: number }> {
+  const reserving = joinedOptions<ListenOptions>(options, { reusePort: true });
+  const handle = await listeningHandle(reserving, ListenFlags.reserve);
+  const address = addressText(handle, Endpoint.local) ?? "";
+  return { handle, address, port: addressPort() ?? 0 };
+}
+
+/** The options have no prototype, as those of `ownOptions`. */
+async function listeningHandle(options: ListenOptions, furtherFlags = 0): Promise<number> {
+  const { host, port, path, fd, reusePort = false } = options;
+  const backlog = checkedInteger(options.backlog ?? defaultBacklog, "backlog", 1, 0x7fff_ffff);
+  const ways = [path, fd, port].filter((way) => way !== undefined).length;
+  if (ways !== 1) throw typeMistake("listen needs one of port, path and fd");
+  if (path !== undefined) refuseOptions(options, ["host", "reusePort"], "path");
+  if (fd !== undefined) refuseOptions(options, ["host", "reusePort"], "fd");
+
+  if (fd !== undefined) {
+    checkedInteger(fd, "a descriptor", 0, 0x7fff_ffff);
+    return checkedHandle(
+      core.adoptListener(fd, options.backlog === undefined ? 0 : backlog),
+      `fd ${fd}`,
+      undefined,
+    );
+  }
+  if (path !== undefined) {
+    const bytes = encoder.encode(checkPath(path));
+    return checkedHandle(core.listenPath(bytes, byteLengthOf(bytes), backlog), path, undefined);
+  }
+  const checked = checkedPort(port);
+  const flags = (reusePort ? ListenFlags.reusePort : 0) | furtherFlags;
+  if (host === undefined) {
+    const handle = listenAt("::", checked, backlog, flags);
+    // A machine without IPv6 has no such address.
+    const hasNoIpv6 = ["EAFNOSUPPORT", "EADDRNOTAVAIL"].includes(handle < 0 ? codeOf(-handle) : "");
+    if (hasNoIpv6)
+      return checkedHandle(listenAt("0.0.0.0", checked, backlog, flags), "0.0.0.0", checked);
+    return checkedHandle(handle, "::", checked);
+  }
+  if (typeof host !== "string" || host === "") throw typeMistake("host is an address or a name");
+  if (literalVersion(host) !== 0) {
+    // "::" in any of its forms is every address of both kinds.
+    const kinds = /^[:0]+$/.test(host) ? flags : flags | ListenFlags.ipv6Only;
+    return checkedHandle(listenAt(host, checked, backlog, kinds), host, checked);
+  }
+  checkName(host);
+  const addresses = await addressesOf(host, 0, 0);
+  // Whoever names a host of two kinds of address expects the older one to answer.
+  const address = addresses.find((candidate) => literalVersion(candidate) === 4) ?? addresses[0];
+  if (address === undefined)
+    throw new SocketError("ENOTFOUND", { syscall: "listen", address: host });
+  return checkedHandle(listenAt(address, checked, backlog, flags), address, checked);
+}
+
+function listenAt(address: string, port: number, backlog: number, flags: number): number {
+  const bytes = encoder.encode(address);
+  return core.listen(bytes, byteLengthOf(bytes), port, backlog, flags);
+}
+
+function checkedHandle(handle: number, address: string, port: number | undefined): number {
+  if (handle >= 0) return handle;
+  throw new SocketError(codeOf(-handle), { syscall: "listen", address, port });
+}

@@ -1,0 +1,185 @@
+/** Host names to addresses, by the core's resolver threads. */
+
+import { AddressFamily, Status } from "../core/abi.ts";
+import { core } from "../core/native.ts";
+import { Attempt } from "../runtime/attempt.ts";
+import { cancellation, immediate, type Operation, Wait } from "../runtime/wait.ts";
+import {
+  checkedDeadline,
+  checkedSignal,
+  ownOptions,
+  rangeMistake,
+  typeMistake,
+} from "../values/checks.ts";
+import type { ErrorDetails } from "../values/errors.ts";
+import { byteLengthOf } from "../values/views.ts";
+
+/** Which addresses are wanted; 0 is both kinds. */
+export type Family = 0 | 4 | 6;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+/** Nearly every name's addresses find room here. */
+const textScratch = new Uint8Array(4096);
+
+/** A look-up by the core's resolver. */
+class LookUp implements Operation {
+  readonly syscall = "getaddrinfo";
+  readonly #host: string;
+
+  constructor(host: string) {
+    this.#host = host;
+  }
+
+  details(): ErrorDetails {
+    return { syscall: this.syscall, address: this.#host };
+  }
+
+  woken(wait: Wait<unknown>, status: number, waiter: number): void {
+    const addresses = status === Status.ok ? takeAddresses(waiter) : [];
+    if (addresses.length > 0) wait.succeed(interleaved(addresses));
+    else wait.interrupt(status === Status.ok ? Status.ENOTFOUND : status);
+  }
+}
+
+function coreFamily(family: Family): number {
+  if (family === 4) return AddressFamily.ipv4;
+  return family === 6 ? AddressFamily.ipv6 : AddressFamily.unspecified;
+}
+
+/** What a waiter was woken for, each address once. */
+function takeAddresses(waiter: number): string[] {
+  let text = textScratch;
+  let length = core.takeAddresses(waiter, text, byteLengthOf(text));
+  while (length > byteLengthOf(text)) {
+    text = new Uint8Array(length);
+    length = core.takeAddresses(waiter, text, byteLengthOf(text));
+  }
+  const lines = decoder.decode(text.subarray(0, Math.max(length, 0))).split("\n");
+  return [...new Set(lines.filter((line) => line !== ""))];
+}
+
+/**
+ * The families in turns, beginning with that of the first address; within a family the order stays
+ * (RFC 8305, section 4, with a First Address Family Count of 1).
+ */
+export function interleaved(addresses: readonly string[]): string[] {
+  const isIpv6 = (address: string): boolean => address.includes(":");
+  const first = addresses.filter((address) => isIpv6(address) === isIpv6(addresses[0]!));
+  const second = addresses.filter((address) => isIpv6(address) !== isIpv6(addresses[0]!));
+  const ordered: string[] = [];
+  for (let index = 0; index < Math.max(first.length, second.length); index++) {
+    ordered.push(...first.slice(index, index + 1), ...second.slice(index, index + 1));
+  }
+  return ordered;
+}
+
+/**
+ * Whether a host is an IPv4 literal (4), an IPv6 literal (6), or a name (0). The interface of an IPv6
+ * literal's zone may come and go: that there is none now is no mistake.
+ */
+export function literalVersion(host: string): Family {
+  const bytes = encoder.encode(host);
+  if (bytes.byteLength === 0) return 0;
+  const version = core.literalVersion(bytes, byteLengthOf(bytes)) as Family;
+  if (version !== 0 || !/^[^%]+%[^%\s/\0]+$/.test(host)) return version;
+  return literalVersion(host.slice(0, host.indexOf("%"))) === 6 ? 6 : 0;
+}
+
+/** A number, or nothing, as the C library's older notations of IPv4 addresses have between dots. */
+const number = "(?:0x[\\da-f]*|\\d*)";
+const numbers = new RegExp(`^${number}(?:\\.${number})*$`, "i");
+
+/** What looks like an address but is none is refused here, not after a look-up. */
+export function checkName(host: string): void {
+  const isName = /^[^\s:/?#[\]@%\0]+$/.test(host) && !numbers.test(host);
+  if (!isName || host.length > 255)
+    throw typeMistake(`"${host}" is neither an address nor a host name`);
+}
+
+/** A host of which addresses of this family may be wanted. */
+export function checkHost(host: unknown, family: Family): asserts host is string {
+  if (typeof host !== "string" || host === "") throw typeMistake("host is an address or a name");
+  const version = literalVersion(host);
+  if (version === 0) checkName(host);
+  else if (family !== 0 && version !== family) {
+    throw typeMistake(`${host} is no IPv${family} address`);
+  }
+}
+
+export function checkedFamily(family: unknown): Family {
+  if (family === undefined) return 0;
+  if (family !== 0 && family !== 4 && family !== 6) throw rangeMistake("family is 4 or 6");
+  return family;
+}
+
+/** The addresses that a host has without any look-up. */
+function knownAddresses(host: string, family: Family): string[] | undefined {
+  if (literalVersion(host) !== 0) return [host];
+  if (!/^(?:[^.]+\.)*localhost\.?$/i.test(host)) return undefined;
+  if (family === 4) return ["127.0.0.1"];
+  return family === 6 ? ["::1"] : ["::1", "127.0.0.1"];
+}
+
+/**
+ * The addresses of a host in the order in which they should be tried, at least one. A literal is its
+ * own address, and `localhost` and the names below it are this machine without any look-up (RFC 6761,
+ * section 6.3).
+ *
+ * @param onWait gets a function that gives the look-up up, if there has to be one
+ */
+export function addressesOf(
+  host: string,
+  family: Family,
+  deadline: number,
+  onWait?: (giveUp: () => void) => void,
+): Promise<string[]> | string[] {
+  const known = knownAddresses(host, family);
+  if (known !== undefined) return known;
+  const lookUp = new LookUp(host);
+  const cancelled = cancellation(lookUp.syscall);
+  if (cancelled !== undefined) return Promise.reject(cancelled);
+  const wait = new Wait<string[]>(lookUp);
+  const name = encoder.encode(host);
+  const waiter = core.resolve(name, byteLengthOf(name), coreFamily(family), deadline);
+  const addresses = wait.beginUnder(waiter);
+  onWait?.(() => wait.interrupt(Status.cancelled));
+  return addresses;
+}
+
+export interface ResolveOptions {
+  /** Asks for IPv4 or IPv6 addresses alone. */
+  family?: 4 | 6 | undefined;
+  /** When to give up. */
+  deadline?: number | undefined;
+  /** Gives up when it is aborted; its reason becomes the `cause` of the `CancelledError`. */
+  signal?: AbortSignal | undefined;
+}
+
+const resolveOptions: ReadonlySet<string> = new Set(["family", "deadline", "signal"]);
+
+/**
+ * Looks a host name up as the system does (getaddrinfo(3): the hosts file, name servers), and returns
+ * its addresses, each once, in the order in which `connect` tries them: at least one, as literals that
+ * `connect` takes for a `host`. A literal is its own address; `localhost`, and any name that ends with
+ * `.localhost`, is this machine.
+ *
+ * @throws {TypeError} {RangeError} for what is no host name, and options that are unknown or wrong
+ * @throws {SocketError} with the host as `address`: `ENOTFOUND` when it has no such address,
+ *   `EAI_AGAIN` when no name server answers, and the like
+ * @throws {TimeoutError} {CancelledError} at once; the system's look-up ends later, unheard
+ */
+export async function resolve(host: string, options: ResolveOptions = {}): Promise<string[]> {
+  const own = ownOptions(options, resolveOptions, "resolve");
+  const family = checkedFamily(own.family);
+  checkHost(host, family);
+  const { deadline, signal } = own;
+  using attempt = new Attempt("getaddrinfo", checkedDeadline(deadline), checkedSignal(signal));
+  attempt.check();
+  try {
+    const addresses = addressesOf(host, family, attempt.deadline, attempt.setGiveUp);
+    return await (Array.isArray(addresses) ? immediate(addresses, "getaddrinfo") : addresses);
+  } catch (error) {
+    throw attempt.thrown(error);
+  }
+}

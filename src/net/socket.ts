@@ -1,0 +1,544 @@
+/** Connected stream sockets. */
+
+import { Endpoint, Limits, Ready, Status } from "../core/abi.ts";
+import { core } from "../core/native.ts";
+import {
+  attend,
+  mayProceed,
+  type Subscriber,
+  spend,
+  subscribe,
+  unsubscribe,
+} from "../runtime/scheduler.ts";
+import { immediate } from "../runtime/wait.ts";
+import type { TlsContext } from "../tls/context.ts";
+import { TlsInfo } from "../tls/info.ts";
+import { stopTelling, takeTlsNotices } from "../tls/notices.ts";
+import { checkedDeadline, checkedInteger, typeMistake } from "../values/checks.ts";
+import { codeOf, SocketError } from "../values/errors.ts";
+import { byteLengthOf, isDetached } from "../values/views.ts";
+import { addressPort, addressText } from "./addresses.ts";
+import { readBlocking, writeBlocking } from "./blocking_transfers.ts";
+import { bytesOf, emptyBuffer, isList, Parts, viewOf, type WriteData } from "./buffers.ts";
+import { checkedFileRequest, type SendFileOptions, sendFile } from "./files.ts";
+import { checkedKeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
+import { blocked, Lane, type Transfer } from "./lane.ts";
+import { checkSocket, socketFailure } from "./socket_failures.ts";
+import { type StartTlsOptions, startTls } from "./start_tls.ts";
+import {
+  Next,
+  Read,
+  receive,
+  receiveChunk,
+  type Send,
+  SendBytes,
+  SendVector,
+  Shutdown,
+} from "./transfers.ts";
+
+/** Told when a socket is closed, whoever closes it. */
+export interface SocketKeeper {
+  socketClosed(socket: Socket): void;
+}
+
+const closedHandle = -1;
+const encoder = new TextEncoder();
+/** Short texts are encoded here and mostly sent at once. */
+const textScratchBytes = 16_384;
+const textScratch = new Uint8Array(textScratchBytes);
+
+/**
+ * A connected stream socket: TCP or Unix.
+ *
+ * Reads from several fibers are served in order, and so are writes. Every deadline is a point on the
+ * clock of `now()`; 0 or none means never. A function that returns a promise never throws by itself:
+ * a caller's mistake rejects the promise, before anything happens.
+ */
+export class Socket
+  implements Disposable, AsyncDisposable, AsyncIterable<Uint8Array<ArrayBuffer>>, Subscriber
+{
+  #handle: number;
+  #keeper: SocketKeeper | undefined;
+  /** What waits to be received, and to be sent; made when something has to wait. */
+  #reads: Lane | undefined = undefined;
+  #writes: Lane | undefined = undefined;
+  #bytesRead = 0;
+  #bytesWritten = 0;
+  #eof = false;
+  #isSecure = false;
+  readonly #isAccepted: boolean;
+  #tls: TlsInfo | undefined = undefined;
+  /** @internal The host that `connect` was given. */
+  host: string | undefined = undefined;
+  #remoteAddress: string | undefined = undefined;
+  #remotePort: number | undefined = undefined;
+
+  /** @internal Sockets come from `connect`, a listener, or `Socket.fromFd`. */
+  constructor(handle: number, keeper?: SocketKeeper) {
+    this.#handle = handle;
+    this.#keeper = keeper;
+    this.#isAccepted = keeper !== undefined;
+    subscribe(this);
+  }
+
+  /**
+   * Takes over a connected stream socket that something else has made. plait closes it from now on.
+   *
+   * @throws {SocketError} when `fd` is no connected stream socket; it is not closed then
+   */
+  static fromFd(fd: number): Socket {
+    checkedInteger(fd, "a descriptor", 0, 0x7fff_ffff);
+    const handle = core.adopt(fd);
+    if (handle < 0) throw new SocketError(codeOf(-handle), { syscall: "fromFd" });
+    return new Socket(handle);
+  }
+
+  /** @internal */
+  get handle(): number {
+    return this.#handle;
+  }
+
+  /** @internal The core tells what can go on. */
+  ready(ready: number): void {
+    if (ready & Ready.readable) this.#reads?.proceed();
+    if (ready & Ready.writable) this.#writes?.proceed();
+  }
+
+  /** @internal Whether a read waits. */
+  get isReading(): boolean {
+    return this.#reads?.first !== undefined;
+  }
+
+  /** @internal Whether a write, or the end of the stream, waits. */
+  get isWriting(): boolean {
+    return this.#writes?.first !== undefined;
+  }
+
+  /** Whether `close` or `reset` was called, here or by the listener. */
+  get closed(): boolean {
+    return this.#handle === closedHandle;
+  }
+
+  /** Whether the end of the peer's stream has been read. */
+  get eof(): boolean {
+    return this.#eof;
+  }
+
+  /** Whether the socket is open. It says nothing of the peer: only a read or a write can tell. */
+  get connected(): boolean {
+    return this.#handle !== closedHandle;
+  }
+
+  /** Whether the connection is encrypted: its handshake has succeeded. */
+  get secure(): boolean {
+    return this.#isSecure;
+  }
+
+  /**
+   * What is known of the encryption and of the peer's certificate. Undefined for a plain connection,
+   * and when the socket was closed before anybody asked.
+   */
+  get tls(): TlsInfo | undefined {
+    if (this.#tls === undefined && this.#isSecure && !this.closed) {
+      this.#tls = new TlsInfo(this.#handle);
+    }
+    return this.#tls;
+  }
+
+  /** @internal The handshake has succeeded. */
+  becomeSecure(): void {
+    this.#isSecure = true;
+  }
+
+  /** @internal Whether a listener has accepted it. */
+  get isAccepted(): boolean {
+    return this.#isAccepted;
+  }
+
+  /** Bytes received so far. */
+  get bytesRead(): number {
+    return this.#bytesRead;
+  }
+
+  /** Bytes that the kernel has taken so far. */
+  get bytesWritten(): number {
+    return this.#bytesWritten;
+  }
+
+  /** The descriptor, which stays plait's; -1 when closed. */
+  get fd(): number {
+    const fd = this.closed ? -1 : core.descriptor(this.#handle);
+    return fd < 0 ? -1 : fd;
+  }
+
+  /** The address at this end: an IP literal, or a path; undefined when closed. */
+  get localAddress(): string | undefined {
+    return this.closed ? undefined : addressText(this.#handle, Endpoint.local);
+  }
+
+  /** The port at this end; undefined for a Unix socket, and when closed. */
+  get localPort(): number | undefined {
+    return this.localAddress === undefined ? undefined : addressPort();
+  }
+
+  /**
+   * The address at the other end: an IP literal, or a path, which is empty for a peer without a
+   * name. Undefined when the socket was closed before anybody asked.
+   */
+  get remoteAddress(): string | undefined {
+    if (this.#remoteAddress === undefined && !this.closed) {
+      this.#remoteAddress = addressText(this.#handle, Endpoint.remote);
+      this.#remotePort = addressPort();
+    }
+    return this.#remoteAddress;
+  }
+
+  /** The port at the other end; undefined for a Unix socket. */
+  get remotePort(): number | undefined {
+    return this.remoteAddress === undefined ? undefined : this.#remotePort;
+  }
+
+  /** @internal Finds the other end out, for whoever asks when the socket is closed. */
+  rememberRemote(): void {
+    void this.remoteAddress;
+  }
+
+  /** @internal Counts what a read has brought, and returns it. */
+  received(count: number): number {
+    if (count === 0) this.#eof = true;
+    else this.#bytesRead += count;
+    // Sessions and new keys come between the data.
+    if (this.#isSecure) takeTlsNotices();
+    return count;
+  }
+
+  /** @internal */
+  sent(count: number): void {
+    this.#bytesWritten += count;
+  }
+
+  /**
+   * Receives into `buffer` what is there, at least one byte and at most 1 MiB, waiting for it if need be.
+   * While it waits the buffer may be used; it is written to when the data has come.
+   *
+   * @returns the number of bytes; 0 is the end of the stream, for ever after
+   * @throws {RangeError} for a buffer without room, {TypeError} for one that is detached
+   * @throws {SocketError} `ECONNRESET` and the like, `ERR_SOCKET_CLOSED`
+   * @throws {TimeoutError} {CancelledError}
+   */
+  read(buffer: ArrayBufferView, deadline?: number): Promise<number> {
+    let bytes: Uint8Array;
+    let length: number;
+    let until = 0;
+    try {
+      bytes = buffer instanceof Uint8Array ? buffer : viewOf(buffer, "read");
+      length = byteLengthOf(bytes);
+      if (length === 0) throw emptyBuffer(bytes);
+      if (deadline !== undefined) until = checkedDeadline(deadline);
+      checkSocket(this, "read", until);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    if (this.isReading || !mayProceed()) return this.#receive(new Read(this, bytes), until);
+    try {
+      const count = receive(this, bytes);
+      if (count === blocked) return this.#receive(new Read(this, bytes), until);
+      spend();
+      return Promise.resolve(count);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Receives into `buffer` what has come by now, without waiting. So it tells whether a connection that
+   * was idle has ended meanwhile: a `read` would wait if not.
+   *
+   * @returns the number of bytes; 0 at the end of the stream; undefined when nothing has come, or a
+   *   `read` of another fiber waits for it
+   * @throws {RangeError} for a buffer without room, {TypeError} for one that is detached
+   * @throws {SocketError} `ECONNRESET` and the like, `ERR_SOCKET_CLOSED`
+   */
+  tryRead(buffer: ArrayBufferView): number | undefined {
+    const bytes = viewOf(buffer, "tryRead");
+    const length = byteLengthOf(bytes);
+    if (length === 0) throw emptyBuffer(bytes);
+    const handle = this.#openHandle("read");
+    if (this.isReading) return undefined;
+    const count = core.tryReceive(handle, bytes, length);
+    if (count >= 0) return this.received(count);
+    if (-count === Status.wouldBlock) return undefined;
+    throw socketFailure(this, -count, "read");
+  }
+
+  /**
+   * The next chunk of the stream, as long as what is there but at most 64 KiB; null at the end. It
+   * holds no buffer while it waits, which makes it the way to read for a server with many idle
+   * connections.
+   */
+  next(deadline?: number): Promise<Uint8Array<ArrayBuffer> | null> {
+    let until = 0;
+    try {
+      if (deadline !== undefined) until = checkedDeadline(deadline);
+      checkSocket(this, "read", until);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    if (this.isReading || !mayProceed()) return this.#receive(new Next(this), until);
+    try {
+      const chunk = receiveChunk(this);
+      if (chunk === blocked) return this.#receive(new Next(this), until);
+      spend();
+      return Promise.resolve(chunk);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Queues a read that was attempted in vain, or for which it is not the time yet. */
+  #receive<T>(transfer: Transfer<T>, deadline: number): Promise<T> {
+    this.#reads ??= new Lane();
+    return this.#reads.park(transfer, deadline, !mayProceed());
+  }
+
+  /** The chunks of the stream up to its end. Leaving the loop early does not close the socket. */
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array<ArrayBuffer>, undefined> {
+    return {
+      next: async (): Promise<IteratorResult<Uint8Array<ArrayBuffer>, undefined>> => {
+        const value = await this.next();
+        return value === null ? { done: true, value: undefined } : { done: false, value };
+      },
+    };
+  }
+
+  /**
+   * Sends all of `data`. The promise is fulfilled when the kernel has taken every byte: a peer that
+   * does not read suspends the writer. The data must not change until then. What is sent of a buffer is as
+   * long as it was when `write` was called; one that has become shorter since is `EFAULT`.
+   *
+   * @returns the number of bytes sent
+   * @throws {SocketError} {TimeoutError} {CancelledError} with `bytesWritten`, the number of bytes of
+   *   this call that the kernel had taken. Over TLS up to 128 KiB more may be encrypted by then, and
+   *   still reach the peer.
+   */
+  write(data: WriteData, deadline?: number): Promise<number> {
+    let until = 0;
+    try {
+      if (deadline !== undefined) until = checkedDeadline(deadline);
+      checkSocket(this, "write", until, 0);
+      if (data instanceof Uint8Array) return this.#writeBytes(data, until);
+      if (typeof data === "string") return this.#writeText(data, until);
+      if (!isList(data)) return this.#writeBytes(bytesOf(data), until);
+      const parts = new Parts().collect(data);
+      if (parts.views.length === 0) return immediate(0, "write");
+      return this.send(new SendVector(this, parts), until);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #writeBytes(bytes: Uint8Array, deadline: number): Promise<number> {
+    const length = byteLengthOf(bytes);
+    if (length === 0) {
+      if (isDetached(bytes)) throw typeMistake("write: the buffer is detached");
+      return immediate(0, "write");
+    }
+    if (!this.isWriting && mayProceed()) {
+      const count = core.send(this.#handle, bytes, 0, length);
+      if (count === length) return Promise.resolve(this.#sentWhole(count));
+      return this.#sendRest(bytes, length, count, deadline);
+    }
+    return this.send(new SendBytes(this, bytes, length), deadline);
+  }
+
+  /** Queues the rest of a run of bytes after a first attempt. */
+  #sendRest(bytes: Uint8Array, length: number, count: number, deadline: number): Promise<number> {
+    if (count < 0 && -count !== Status.wouldBlock) {
+      return Promise.reject(socketFailure(this, -count, "write", 0));
+    }
+    const transfer = new SendBytes(this, bytes, length);
+    if (count >= 0) transfer.begun(count);
+    // It has had its share of this turn.
+    if (count >= Limits.transferBytes) return this.#writing.park(transfer, deadline, true);
+    return this.send(transfer, deadline);
+  }
+
+  #sentWhole(count: number): number {
+    spend();
+    this.#bytesWritten += count;
+    return count;
+  }
+
+  /** @internal Sends what is more than a run of bytes. */
+  send(transfer: Send, deadline: number): Promise<number> {
+    return this.#writing.run(transfer, deadline);
+  }
+
+  get #writing(): Lane {
+    this.#writes ??= new Lane();
+    return this.#writes;
+  }
+
+  #writeText(text: string, deadline: number): Promise<number> {
+    // UTF-8 takes at most three bytes for each unit of a JavaScript string.
+    if (text.length * 3 > textScratchBytes) return this.#writeBytes(encoder.encode(text), deadline);
+    if (text.length === 0) return immediate(0, "write");
+    const { written } = encoder.encodeInto(text, textScratch);
+    let count = -Status.wouldBlock;
+    if (!this.isWriting && mayProceed()) {
+      count = core.send(this.#handle, textScratch, 0, written);
+      if (count === written) return Promise.resolve(this.#sentWhole(count));
+    }
+    // The scratch is used for other texts before the rest is sent.
+    return this.#sendRest(textScratch.slice(0, written), written, count, deadline);
+  }
+
+  /**
+   * Sends a file, or a part of one, without copying it through JavaScript (sendfile(2)); over TLS, and
+   * where sendfile(2) refuses the file, as it does for those of /proc, it is read in portions. Reading a
+   * file that is not in memory blocks the thread while the disk works.
+   *
+   * @returns the number of bytes sent: fewer than `length` if the file ends before
+   * @throws {SocketError} also when the file cannot be opened or read
+   */
+  async sendFile(file: string | number, options: SendFileOptions = {}): Promise<number> {
+    const request = checkedFileRequest(file, options);
+    checkSocket(this, "sendfile", request.deadline, 0);
+    return await sendFile(this, request);
+  }
+
+  /**
+   * Turns a plain connection into TLS, as protocols with a STARTTLS command do. What has arrived but
+   * was not read is the peer's part of the handshake. A socket that a listener accepted is the
+   * server's end, any other one the client's, unless `side` says otherwise; a client checks the
+   * certificate against the `host` of `connect`, unless `serverName` says otherwise. Without a deadline
+   * it waits for as long as the peer takes. Reads and writes of other fibers wait for the handshake.
+   *
+   * @throws {TypeError} {RangeError} for options that are unknown or wrong
+   * @throws {SocketError} `EBUSY` while reads or writes wait, `EISCONN` when it is TLS already
+   * @throws {TlsError} {SocketError} {TimeoutError} {CancelledError} when the handshake fails; the
+   *   socket is closed then
+   */
+  async startTls(options: StartTlsOptions | TlsContext = {}, deadline?: number): Promise<void> {
+    const until = checkedDeadline(deadline);
+    const begin = startTls(this, options);
+    checkSocket(this, "handshake", until);
+    if (this.#isSecure) throw socketFailure(this, Status.EISCONN, "handshake");
+    if (this.isReading || this.isWriting) throw socketFailure(this, Status.EBUSY, "handshake");
+    await begin(until);
+  }
+
+  /**
+   * Changes the keys of a TLS 1.3 connection (RFC 8446, section 4.6.3): those for what is sent from
+   * here, and with `askPeer` those of the other direction as well.
+   *
+   * @throws {SocketError} `EOPNOTSUPP` for anything but TLS 1.3
+   */
+  updateKeys(askPeer = true): void {
+    const handle = this.#openHandle("updateKeys");
+    if (!this.#isSecure) throw socketFailure(this, Status.EOPNOTSUPP, "updateKeys");
+    this.#set("updateKeys", core.tlsUpdateKeys(handle, askPeer ? 1 : 0));
+  }
+
+  /**
+   * Ends this side of the stream, after what was written before: the peer reads its end. Reading
+   * goes on (half close). A later write fails with `EPIPE`. Behind writes of other fibers it waits
+   * for its turn.
+   */
+  shutdown(deadline?: number): Promise<void> {
+    let until = 0;
+    try {
+      until = checkedDeadline(deadline);
+      checkSocket(this, "shutdown", until);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#writing.run(new Shutdown(this), until);
+  }
+
+  /**
+   * Closes the socket. Whoever waits on it fails with `ERR_SOCKET_CLOSED`. What `write` reported as
+   * written still reaches the peer: if it was not acknowledged yet, the core keeps the connection
+   * half closed, for at most 5 seconds or what `setLinger` says, until the peer has closed too. That
+   * does not keep the process alive. Closing twice does nothing.
+   *
+   * Over TLS it announces the end of the stream, unless a write was broken off by a deadline or a
+   * cancellation, or is by this: then the peer learns that what it has read lacks its end.
+   */
+  close(): void {
+    this.#end(core.close);
+  }
+
+  /** Closes the socket at once with a reset (RST): what is on its way in either direction is lost. */
+  reset(): void {
+    this.#end(core.reset);
+  }
+
+  #end(call: (handle: number) => number): void {
+    const handle = this.#handle;
+    if (handle === closedHandle) return;
+    stopTelling(handle);
+    // Telling may have closed it.
+    if (this.closed) return;
+    this.#reads?.close();
+    this.#writes?.close();
+    this.#handle = closedHandle;
+    unsubscribe(handle);
+    call(handle);
+    this.#keeper?.socketClosed(this);
+    this.#keeper = undefined;
+    attend();
+  }
+
+  /** Closes. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** Closes. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+
+  /** Whether small writes are sent at once (TCP_NODELAY), which is so from the start. */
+  setNoDelay(on = true): this {
+    return this.#set("setNoDelay", core.setNoDelay(this.#openHandle("setNoDelay"), on ? 1 : 0));
+  }
+
+  /** Whether the kernel probes a silent peer (tcp(7), TCP_KEEPIDLE and so on), in seconds. */
+  setKeepAlive(on: boolean | KeepAliveOptions = true): this {
+    const { idle, interval, count } = checkedKeepAlive(on);
+    const handle = this.#openHandle("setKeepAlive");
+    return this.#set("setKeepAlive", core.setKeepAlive(handle, on ? 1 : 0, idle, interval, count));
+  }
+
+  /** How many seconds `close` may take to deliver what is left; 0 is plait's default of 5. */
+  setLinger(seconds: number): this {
+    checkedInteger(seconds, "seconds", 0, 65_535);
+    return this.#set("setLinger", core.setLinger(this.#openHandle("setLinger"), seconds));
+  }
+
+  #openHandle(syscall: string): number {
+    if (this.closed) throw new SocketError("ERR_SOCKET_CLOSED", { syscall });
+    return this.#handle;
+  }
+
+  #set(syscall: string, outcome: number): this {
+    if (outcome < 0) throw socketFailure(this, -outcome, syscall);
+    return this;
+  }
+
+  /**
+   * `read` that blocks the thread: for use before any fiber runs, as a protocol's first exchange in
+   * a synchronous constructor is. No fiber of this thread runs meanwhile. Fails with `EALREADY` while
+   * a fiber waits to read from this socket.
+   */
+  readSync(buffer: ArrayBufferView, deadline?: number): number {
+    return readBlocking(this, buffer, deadline);
+  }
+
+  /** `write` that blocks the thread: for use before any fiber runs, like `readSync`. */
+  writeSync(data: string | ArrayBufferView | ArrayBufferLike, deadline?: number): number {
+    return writeBlocking(this, data, deadline);
+  }
+}

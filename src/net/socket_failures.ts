@@ -1,0 +1,42 @@
+/** What calls of a socket fail with. */
+
+import { core } from "../core/native.ts";
+import { cancellation } from "../runtime/wait.ts";
+import { isTlsStatus, tlsFailure } from "../tls/errors.ts";
+import { codeOf, type ErrorDetails, SocketError, TimeoutError } from "../values/errors.ts";
+import type { Socket } from "./socket.ts";
+
+/** What every call looks at before it does anything. */
+export function checkSocket(
+  socket: Socket,
+  syscall: string,
+  deadline: number,
+  bytesWritten?: number,
+): void {
+  if (socket.closed) {
+    throw new SocketError("ERR_SOCKET_CLOSED", callDetails(socket, syscall, bytesWritten));
+  }
+  const cancelled = cancellation(syscall);
+  if (cancelled) throw cancelled;
+  if (deadline !== 0 && deadline <= core.now()) {
+    throw new TimeoutError(callDetails(socket, syscall, bytesWritten));
+  }
+}
+
+/** The error that a status of the core stands for. */
+export function socketFailure(
+  socket: Socket,
+  status: number,
+  syscall: string,
+  bytesWritten?: number,
+): SocketError {
+  const details = callDetails(socket, syscall, bytesWritten);
+  if (isTlsStatus(status)) return tlsFailure(socket.handle, status, details);
+  return new SocketError(codeOf(status), details);
+}
+
+/** What an error tells of a call and of the other end. */
+export function callDetails(socket: Socket, syscall: string, bytesWritten?: number): ErrorDetails {
+  const { remoteAddress: address, remotePort: port } = socket;
+  return { syscall, bytesWritten, address, port };
+}

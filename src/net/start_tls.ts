@@ -1,0 +1,60 @@
+/** Beginning TLS: which end, which name, with which options. All checks come before anything happens. */
+
+import { clientName, contextOf, serverContext, TlsContext } from "../tls/context.ts";
+import { type HandshakeSetup, handshake } from "../tls/handshake.ts";
+import { optionNames, type TlsOptions } from "../tls/options.ts";
+import { noOptions, ownOptions, rangeMistake, refuseOptions } from "../values/checks.ts";
+import type { Socket } from "./socket.ts";
+
+export interface StartTlsOptions extends TlsOptions {
+  /** Which end this is; the server's for a socket that a listener accepted, if not given. */
+  side?: "client" | "server" | undefined;
+}
+
+/** What a client's handshake needs. `host` is what the connection was made to, if it has a name. */
+export function clientSetup(
+  options: true | TlsOptions | TlsContext,
+  host: string | undefined,
+  what: string,
+): HandshakeSetup {
+  const isWhole = options === true || options instanceof TlsContext;
+  const own = isWhole ? noOptions<TlsOptions>() : ownOptions(options, optionNames.client, what);
+  const context = contextOf(isWhole ? options : own, "client", what);
+  const serverName = clientName(context, own.serverName, host);
+  const { onSession } = own;
+  // A copy: the handshake begins later, and the class of the caller's view may lie about its length.
+  const session = own.session && new Uint8Array(own.session);
+  return { context, isServer: false, serverName, session, onSession };
+}
+
+export function serverSetup(context: TlsContext): HandshakeSetup {
+  return {
+    context,
+    isServer: true,
+    serverName: undefined,
+    session: undefined,
+    onSession: undefined,
+  };
+}
+
+/** Checks what `startTls` was given, and returns what begins the handshake. */
+export function startTls(
+  socket: Socket,
+  options: StartTlsOptions | TlsContext,
+): (deadline: number) => Promise<void> {
+  if (options instanceof TlsContext) return startTls(socket, { context: options });
+  const own = ownOptions(options, startNames, "startTls");
+  refuseOptions(own, ["handshakeTimeout"], "a deadline");
+  const { side = socket.isAccepted ? "server" : "client", ...rest } = own;
+  if (side !== "client" && side !== "server") throw rangeMistake('side is "client" or "server"');
+  refuseOptions(own, side === "server" ? clientsOnly : serversOnly, `side "${side}"`);
+  const setup =
+    side === "server"
+      ? serverSetup(serverContext(rest, "startTls"))
+      : clientSetup(rest, socket.host, "startTls");
+  return (deadline) => handshake(socket, setup, deadline);
+}
+
+const clientsOnly = ["serverName", "session", "onSession"] as const;
+const serversOnly = ["clientAuth", "sni"] as const;
+const startNames = new Set([...optionNames.client, ...optionNames.server, "side"]);

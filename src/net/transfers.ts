@@ -1,0 +1,236 @@
+/**
+ * What is done on a socket: receiving, sending, ending the stream. Each attempt calls the core with the
+ * buffer as it is then; the core keeps no pointer in between.
+ */
+
+import { Limits, Status } from "../core/abi.ts";
+import { addressOf, core } from "../core/native.ts";
+import { typeMistake } from "../values/checks.ts";
+import type { ErrorDetails } from "../values/errors.ts";
+import { byteLengthOf } from "../values/views.ts";
+import type { Parts } from "./buffers.ts";
+import { blocked, type Transfer, unfinished } from "./lane.ts";
+import type { Socket } from "./socket.ts";
+import { callDetails, socketFailure } from "./socket_failures.ts";
+
+/** Bytes that `next` receives at the most. */
+export const chunkBytes = 65_536;
+
+/** Where `next` receives before it knows how much there is; what it returns is a copy. */
+const chunkScratch = new Uint8Array(chunkBytes);
+
+/** Up to this length an array is filled faster by the core than `slice` makes one. */
+const shortChunkBytes = 1024;
+
+/** Receives into a buffer: the number of bytes, 0 at the end of the stream. */
+export function receive(socket: Socket, buffer: Uint8Array): number | typeof blocked {
+  const length = byteLengthOf(buffer);
+  if (length === 0) throw typeMistake("the buffer was detached while read() waited");
+  const count = core.receive(socket.handle, buffer, length);
+  if (count >= 0) return socket.received(count);
+  if (-count === Status.wouldBlock) return blocked;
+  throw socketFailure(socket, -count, "read");
+}
+
+/** Receives the next chunk, as the caller's own; null at the end of the stream. */
+export function receiveChunk(socket: Socket): Uint8Array<ArrayBuffer> | null | typeof blocked {
+  const count = core.receive(socket.handle, chunkScratch, chunkBytes);
+  if (count < 0) {
+    if (-count === Status.wouldBlock) return blocked;
+    throw socketFailure(socket, -count, "read");
+  }
+  let chunk: Uint8Array<ArrayBuffer> | null = null;
+  if (count > shortChunkBytes) chunk = chunkScratch.slice(0, count);
+  else if (count > 0) {
+    chunk = new Uint8Array(count);
+    core.copy(chunk, chunkScratch, count);
+  }
+  // Told last: a function that is called by it may receive as well.
+  socket.received(count);
+  return chunk;
+}
+
+abstract class SocketTransfer<T> implements Transfer<T> {
+  readonly socket: Socket;
+  abstract readonly syscall: string;
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+  }
+
+  get isExternal(): true {
+    return true;
+  }
+
+  details(): ErrorDetails {
+    return callDetails(this.socket, this.syscall);
+  }
+
+  abstract attempt(): T | typeof blocked | typeof unfinished;
+}
+
+/** Receives what is there into the caller's buffer. */
+export class Read extends SocketTransfer<number> {
+  readonly #buffer: Uint8Array;
+
+  constructor(socket: Socket, buffer: Uint8Array) {
+    super(socket);
+    this.#buffer = buffer;
+  }
+
+  get syscall(): string {
+    return "read";
+  }
+
+  attempt(): number | typeof blocked {
+    return receive(this.socket, this.#buffer);
+  }
+}
+
+/** Receives the next chunk, and holds no buffer while it waits. */
+export class Next extends SocketTransfer<Uint8Array<ArrayBuffer> | null> {
+  get syscall(): string {
+    return "read";
+  }
+
+  attempt(): Uint8Array<ArrayBuffer> | null | typeof blocked {
+    return receiveChunk(this.socket);
+  }
+}
+
+/** Sends until everything is taken. */
+export abstract class Send extends SocketTransfer<number> {
+  /** Bytes that the kernel has taken. */
+  taken = 0;
+  /** Whether the core has begun, so that nothing else may be sent before the rest. */
+  #isBegun = false;
+
+  get syscall(): string {
+    return "write";
+  }
+
+  override details(): ErrorDetails {
+    return callDetails(this.socket, this.syscall, this.taken);
+  }
+
+  /** Bytes that are still to be sent. */
+  protected abstract get remaining(): number;
+  /** Sends some of them: their number, or a negated status. */
+  protected abstract transfer(): number;
+
+  attempt(): number | typeof blocked | typeof unfinished {
+    const start = this.taken;
+    while (this.taken - start < Limits.transferBytes) {
+      const count = this.transfer();
+      if (count < 0) {
+        if (-count === Status.wouldBlock) return blocked;
+        throw socketFailure(this.socket, -count, this.syscall, this.taken);
+      }
+      const isWhole = count === this.remaining;
+      this.advance(count);
+      if (isWhole) return this.taken;
+      this.#isBegun = true;
+    }
+    return unfinished;
+  }
+
+  /** A first attempt, made without this object, has sent a part. */
+  begun(count: number): void {
+    this.advance(count);
+    this.#isBegun = true;
+  }
+
+  abandoned(): void {
+    if (this.#isBegun) core.breakOff(this.socket.handle);
+  }
+
+  protected advance(count: number): void {
+    this.taken += count;
+    this.socket.sent(count);
+  }
+}
+
+/** Sends one run of bytes. */
+export class SendBytes extends Send {
+  readonly #bytes: Uint8Array;
+  readonly #length: number;
+
+  constructor(socket: Socket, bytes: Uint8Array, length: number) {
+    super(socket);
+    this.#bytes = bytes;
+    this.#length = length;
+  }
+
+  protected override get remaining(): number {
+    return this.#length - this.taken;
+  }
+
+  protected override transfer(): number {
+    // A buffer that was detached, or shrunk, since `write` was called: what is left of it cannot be sent.
+    if (byteLengthOf(this.#bytes) < this.#length) return -Status.EFAULT;
+    return core.send(this.socket.handle, this.#bytes, this.taken, this.remaining);
+  }
+}
+
+/** Sends several buffers, with one system call for as many as it takes. */
+export class SendVector extends Send {
+  readonly #parts: Parts;
+  #remaining = 0;
+  /** The first part that is not sent whole, and how much of it is. */
+  #index = 0;
+  #offset = 0;
+
+  constructor(socket: Socket, parts: Parts) {
+    super(socket);
+    this.#parts = parts;
+    for (const length of parts.lengths) this.#remaining += length;
+  }
+
+  protected override get remaining(): number {
+    return this.#remaining;
+  }
+
+  protected override transfer(): number {
+    const { views, lengths } = this.#parts;
+    let count = 0;
+    let offset = this.#offset;
+    for (let index = this.#index; index < views.length && count < Limits.vectorLength; index++) {
+      const view = views[index]!;
+      const length = lengths[index]!;
+      if (byteLengthOf(view) < length) return -Status.EFAULT;
+      vector[2 * count] = addressOf(view) + offset;
+      vector[2 * count + 1] = length - offset;
+      offset = 0;
+      count++;
+    }
+    return core.sendVector(this.socket.handle, vector, count, this.#remaining);
+  }
+
+  protected override advance(count: number): void {
+    super.advance(count);
+    this.#remaining -= count;
+    this.#offset += count;
+    const { lengths } = this.#parts;
+    while (this.#index < lengths.length && this.#offset >= lengths[this.#index]!) {
+      this.#offset -= lengths[this.#index]!;
+      this.#index++;
+    }
+  }
+}
+
+/** Addresses and lengths for one `sendVector`; filled anew for each. */
+const vector = new Float64Array(2 * Limits.vectorLength);
+
+/** Ends the stream when all that was to be sent before is sent. */
+export class Shutdown extends SocketTransfer<undefined> {
+  get syscall(): string {
+    return "shutdown";
+  }
+
+  attempt(): undefined | typeof blocked {
+    const status = -core.shutdown(this.socket.handle);
+    if (status === Status.wouldBlock) return blocked;
+    if (status !== Status.ok) throw socketFailure(this.socket, status, this.syscall);
+    return undefined;
+  }
+}

@@ -1,0 +1,132 @@
+/** Looking at a scheduler: its counters, and what every fiber waits for. */
+
+import { Shared } from "../core/abi.ts";
+import { core, sharedFloat64, sharedUint32 } from "../core/native.ts";
+import { Fiber, fiberCounts, fibers } from "../runtime/fiber.ts";
+import { ownDescriptorCount, waitCounts } from "../runtime/scheduler.ts";
+import { type Scope, ScopeEnd, scopeOwner } from "../runtime/scope.ts";
+import { outside, type WaitOwner, waitsOf } from "../runtime/wait.ts";
+import { siteOf } from "../runtime/wait_sites.ts";
+import { droppedHandshakes } from "../tls/handshake_places.ts";
+
+/** Counters of the thread's scheduler. What grows counts from the start of the thread. */
+export interface Stats {
+  /** Fibers that have not ended. */
+  fibers: number;
+  fibersStarted: number;
+  /** Waits that are parked in the core now. */
+  waiters: number;
+  /** Open sockets, listeners, and descriptors that somebody waits for. */
+  sockets: number;
+  /** Closed sockets whose last bytes are on their way. */
+  lingering: number;
+  /** Times that the core asked the kernel for events. */
+  polls: number;
+  /** Events that the kernel reported. */
+  events: number;
+  /** Waits that ended. */
+  wakeups: number;
+  /** Waits that ended by their deadline, sleeps included. */
+  timeouts: number;
+  accepted: number;
+  connected: number;
+  bytesReceived: number;
+  bytesSent: number;
+  /** TLS handshakes that listeners gave up for newer ones (`maxHandshakes`). */
+  handshakesDropped: number;
+}
+
+export function stats(): Stats {
+  const { live, started } = fiberCounts();
+  const { waiting, ended } = waitCounts();
+  return {
+    fibers: live,
+    fibersStarted: started,
+    waiters: waiting,
+    sockets: sharedUint32[Shared.socketsUint32]! - ownDescriptorCount(),
+    lingering: sharedUint32[Shared.lingeringUint32]!,
+    polls: sharedFloat64[Shared.pollsFloat64]!,
+    events: sharedFloat64[Shared.eventsFloat64]!,
+    wakeups: ended,
+    timeouts: sharedFloat64[Shared.timeoutsFloat64]!,
+    accepted: sharedFloat64[Shared.acceptedFloat64]!,
+    connected: sharedFloat64[Shared.connectedFloat64]!,
+    bytesReceived: sharedFloat64[Shared.bytesReceivedFloat64]!,
+    bytesSent: sharedFloat64[Shared.bytesSentFloat64]!,
+    handshakesDropped: droppedHandshakes(),
+  };
+}
+
+/**
+ * A line for each live fiber, the oldest first: its id and name, the peer if it is a listener's handler, its
+ * state, and for each of its waits what it waits for, on which peer, and for how long. The fibers of a scope
+ * are below the one that waits for the scope, indented. Waits outside of all fibers come last, with the
+ * scopes among them. In a process that was started with `PLAIT_STACKS=1` each wait's line in the program
+ * follows, and errors of waits have the program's stack; both cost more than most waits do.
+ *
+ *     #2 echo 127.0.0.1:40112 waiting: read 127.0.0.1:40112, 3.250 s
+ *     #3 crawler waiting: scope crawl, 1.500 s
+ *       #4 crawl waiting: join, 1.500 s
+ *       #5 fetch waiting: connect 127.0.0.1:80, 1.500 s
+ */
+export function dump(): string {
+  const time = core.now();
+  const lines: string[] = [];
+  // A name may be a getter of the program's, which does what it likes with fibers.
+  for (const fiber of [...fibers()]) {
+    const owner = scopeOwner(fiber);
+    const isShownElsewhere = owner === outside || (owner instanceof Fiber && !owner.hasEnded);
+    if (!isShownElsewhere) describeTree([fiber], 0, time, lines);
+  }
+  const others = describeWaits(outside, time);
+  if (others !== "") lines.push(`outside of fibers: ${others}`);
+  describeTree(membersBelow(outside), 1, time, lines);
+  return lines.join("\n");
+}
+
+/** Scopes that call themselves without an end must not take all memory for blanks. */
+const deepestIndent = 50;
+
+/** Adds lines for fibers and for those below them, however deep that is. */
+function describeTree(
+  roots: Fiber<unknown>[],
+  rootDepth: number,
+  time: number,
+  lines: string[],
+): void {
+  const remaining = roots.map((fiber) => ({ fiber, depth: rootDepth })).reverse();
+  for (let next = remaining.pop(); next !== undefined; next = remaining.pop()) {
+    const { fiber, depth } = next;
+    lines.push("  ".repeat(Math.min(depth, deepestIndent)) + describeFiber(fiber, time));
+    for (const member of membersBelow(fiber).reverse()) {
+      remaining.push({ fiber: member, depth: depth + 1 });
+    }
+  }
+}
+
+/** The fibers of the scopes that an owner waits for, those of the oldest scope first. */
+function membersBelow(owner: WaitOwner): Fiber<unknown>[] {
+  const scopes: Scope[] = [];
+  for (const { operation } of waitsOf(owner)) {
+    if (operation instanceof ScopeEnd) scopes.push(operation.scope);
+  }
+  return scopes.flatMap((scope) => [...scope.members()]);
+}
+
+function describeFiber(fiber: Fiber<unknown>, time: number): string {
+  const name = `${fiber.name || "(anonymous)"} ${fiber.place}`.trimEnd();
+  const state = fiber.isCancelled ? `${fiber.state}, cancelled` : fiber.state;
+  const waits = describeWaits(fiber, time);
+  return waits === "" ? `#${fiber.id} ${name} ${state}` : `#${fiber.id} ${name} ${state}: ${waits}`;
+}
+
+function describeWaits(owner: WaitOwner, time: number): string {
+  const waits: string[] = [];
+  for (const wait of waitsOf(owner)) {
+    const place = wait.place === "" ? "" : ` ${wait.place}`;
+    const seconds = Math.max(time - wait.since, 0) / 1000;
+    const { syscall } = wait.operation;
+    waits.push(`${syscall}${place}, ${seconds.toFixed(3)} s ${siteOf(wait)}`.trimEnd());
+  }
+  return waits.join("; ");
+}

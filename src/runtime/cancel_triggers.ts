@@ -1,0 +1,91 @@
+/** What may cancel a fiber or a scope from outside: a signal and a deadline. */
+
+import { core } from "../core/native.ts";
+import {
+  type AbortListener,
+  abortReason,
+  ignoreAbort,
+  isAborted,
+  listenToAbort,
+} from "../values/abort_signals.ts";
+import { TimeoutError } from "../values/errors.ts";
+import { attendDeadline, drop, enlist, expect } from "./scheduler.ts";
+
+export interface Limited {
+  /** What a `TimeoutError` calls it. */
+  readonly title: string;
+  /** The signal was aborted, or else the deadline has passed. */
+  limitReached(reason: unknown, isLate: boolean): void;
+}
+
+export class Limits implements AbortListener {
+  readonly #limited: Limited;
+  readonly #signal: AbortSignal | undefined;
+  #timer: DeadlineTimer | undefined = undefined;
+  /** What the deadline has cancelled with. */
+  lateness: TimeoutError | undefined = undefined;
+
+  constructor(limited: Limited, signal: AbortSignal | undefined, deadline: number) {
+    this.#limited = limited;
+    this.#signal = signal;
+    if (signal !== undefined) {
+      if (isAborted(signal)) this.aborted(abortReason(signal));
+      else listenToAbort(signal, this);
+    }
+    if (deadline !== 0) {
+      this.#timer = new DeadlineTimer(this);
+      this.#timer.start(deadline);
+    }
+  }
+
+  aborted(reason: unknown): void {
+    this.#limited.limitReached(reason, false);
+  }
+
+  expire(): void {
+    this.lateness = new TimeoutError({ syscall: this.#limited.title });
+    this.#limited.limitReached(this.lateness, true);
+  }
+
+  lift(): void {
+    if (this.#signal !== undefined) ignoreAbort(this.#signal, this);
+    this.#timer?.stop();
+  }
+}
+
+const noWaiter = -1;
+
+/** A deadline in the core. It keeps nothing alive: what a fiber waits for does. */
+class DeadlineTimer {
+  #waiter = noWaiter;
+  readonly #limits: Limits;
+
+  constructor(limits: Limits) {
+    this.#limits = limits;
+  }
+
+  start(deadline: number): void {
+    // One that has passed ends what begins now, not only in the next turn.
+    const waiter = deadline > core.now() ? core.sleep(deadline) : noWaiter;
+    if (waiter < 0) {
+      this.#limits.expire();
+      return;
+    }
+    this.#waiter = waiter;
+    enlist(this, waiter);
+    expect(1);
+    attendDeadline();
+  }
+
+  stop(): void {
+    if (this.#waiter === noWaiter) return;
+    drop(this.#waiter);
+    this.#waiter = noWaiter;
+    expect(-1);
+  }
+
+  wake(): void {
+    this.stop();
+    this.#limits.expire();
+  }
+}

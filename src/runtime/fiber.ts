@@ -1,0 +1,433 @@
+/** Fibers: async functions that can be named, joined, cancelled and looked at. */
+
+import { core } from "../core/native.ts";
+import { checkedDeadline, checkedSignal, ownOptions, typeMistake } from "../values/checks.ts";
+import { CancelledError, TimeoutError } from "../values/errors.ts";
+import { follow, isInstance } from "../values/foreign_values.ts";
+import { type Limited, Limits } from "./cancel_triggers.ts";
+import {
+  cancelAll,
+  cancellation,
+  countCancelled,
+  immediate,
+  type Operation,
+  running,
+  Wait,
+  type WaitOwner,
+  waitsOf,
+} from "./wait.ts";
+import { WaitQueue } from "./wait_queue.ts";
+
+export interface SpawnOptions {
+  /** Shown by `dump()`; the body function's name if not given. */
+  name?: string | undefined;
+  /** Cancels the fiber when it is aborted; its reason becomes the cancellation's. */
+  signal?: AbortSignal | undefined;
+  /** Cancels the fiber at this point in time; `join` then rejects with a `TimeoutError`. */
+  deadline?: number | undefined;
+}
+
+/**
+ * - `running`: its code runs, or awaits something that is not plait's
+ * - `waiting`: it is parked in one of plait's waits
+ * - `done`: its body has returned
+ * - `failed`: its body has thrown
+ * - `cancelled`: its body has ended by the error of its cancellation
+ */
+export type FiberState = "running" | "waiting" | "done" | "failed" | "cancelled";
+
+/**
+ * A name, or the function whose name it is. A function's name is asked for only when somebody
+ * wants to know: for a closure that was just made that takes half as long as to start a fiber.
+ */
+export type Named = string | { readonly name: string };
+
+/** @internal A deadline asks for it in the middle of a turn, which a getter's error must not end. */
+export function nameOf(named: Named): string {
+  if (typeof named === "string") return named;
+  try {
+    const { name } = named as { readonly name: unknown };
+    return typeof name === "string" ? name : "";
+  } catch {
+    return "";
+  }
+}
+
+type Outcome = "done" | "failed" | "cancelled";
+
+let lastId = 0;
+let liveFibers = 0;
+let firstFiber: Fiber<unknown> | undefined;
+let lastFiber: Fiber<unknown> | undefined;
+
+/** Of those whose signal was asked for: few are, and a field of its own would cost each fiber 48 bytes. */
+const abortControllers = new WeakMap<object, AbortController>();
+
+/** One strand of straight-line code, started by `spawn`. */
+export class Fiber<T = unknown> implements WaitOwner, Limited {
+  /** Counts up from 1 within a thread. */
+  readonly id: number = ++lastId;
+  readonly #named: Named;
+  /** @internal */
+  waits: Wait<unknown> | Set<Wait<unknown>> | undefined = undefined;
+  /** @internal The neighbours in the list of live fibers, in the order of their start. */
+  previousFiber: Fiber<unknown> | undefined = undefined;
+  /** @internal */
+  nextFiber: Fiber<unknown> | undefined = undefined;
+  /** @internal The park that `unpark` ends. */
+  parked: Wait<unknown> | undefined = undefined;
+  #isCancelled = false;
+  #cancelReason: unknown = undefined;
+  #outcome: Outcome | undefined = undefined;
+  /** The value, or the rejected promise of the error. */
+  #result: T | Promise<never> | undefined = undefined;
+  #joiners: WaitQueue | undefined = undefined;
+  #limits: Limits | undefined = undefined;
+
+  /** @internal Fibers come from `spawn`. */
+  constructor(named: Named) {
+    this.#named = named;
+    this.previousFiber = lastFiber;
+    if (lastFiber === undefined) firstFiber = this;
+    else lastFiber.nextFiber = this;
+    lastFiber = this;
+    liveFibers++;
+  }
+
+  get name(): string {
+    return nameOf(this.#named);
+  }
+
+  get state(): FiberState {
+    if (this.#outcome !== undefined) return this.#outcome;
+    return this.waits === undefined ? "running" : "waiting";
+  }
+
+  /** Whether the body has ended, in whichever way. */
+  get hasEnded(): boolean {
+    return this.#outcome !== undefined;
+  }
+
+  /** Whether `cancel` was called before the body ended. */
+  get isCancelled(): boolean {
+    return this.#isCancelled;
+  }
+
+  /**
+   * Is aborted when the fiber is cancelled: for `fetch`, and whatever else takes a signal. Its reason is
+   * the `CancelledError` that plait's waits fail with.
+   */
+  get signal(): AbortSignal {
+    let controller = abortControllers.get(this);
+    if (controller === undefined) {
+      controller = new AbortController();
+      abortControllers.set(this, controller);
+      if (this.#isCancelled) this.#abortSignal();
+    }
+    return controller.signal;
+  }
+
+  /** @internal */
+  get cancelReason(): unknown {
+    return this.#cancelReason;
+  }
+
+  /**
+   * Waits until the body has ended, and returns its value or throws its error. A fiber that failed
+   * and that nobody joins is reported as an unhandled rejection, as a promise would be.
+   *
+   * @throws {TimeoutError} when the deadline passes first; the fiber goes on. Also when the fiber
+   *   ended because the deadline that `spawn` gave it has passed.
+   * @throws {CancelledError} when the fiber ended by its cancellation, or the caller is cancelled
+   */
+  join(deadline?: number): Promise<T> {
+    return this.#join(deadline, true) as Promise<T>;
+  }
+
+  /** @internal As `join`, but without the error: it is reported unless another joiner hears it. */
+  joinUnheard(deadline: number): Promise<unknown> {
+    if (this.#outcome !== undefined) return immediate(undefined, "join");
+    return this.#join(deadline, false);
+  }
+
+  #join(deadline: number | undefined, hearsFailure: boolean): Promise<unknown> {
+    let until = 0;
+    try {
+      if (deadline !== undefined) until = checkedDeadline(deadline);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const cancelled = cancellation("join");
+    if (cancelled) return Promise.reject(cancelled);
+    if (this.#outcome !== undefined) return immediate(this.#result as T | Promise<T>, "join");
+    if (until !== 0 && until <= core.now()) {
+      return Promise.reject(new TimeoutError({ syscall: "join" }));
+    }
+    return this.#joinBy(hearsFailure ? joining : joiningUnheard, until);
+  }
+
+  /**
+   * Cancels the fiber: what it waits for, and whatever it will wait for, fails with a
+   * `CancelledError` whose `cause` is the reason. `finally` blocks run. A fiber that awaits something
+   * that is not plait's learns of it at its next wait. Does nothing when the body has ended.
+   */
+  cancel(reason?: unknown): void {
+    cancelAll(this.becomeCancelled(reason));
+  }
+
+  /**
+   * Cancels the fiber and waits for its end, even if the caller is being cancelled as well. An error
+   * other than that cancellation is thrown.
+   */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.cancel();
+    try {
+      await (this.#outcome === undefined ? this.#joinBy(ending, 0) : this.#result);
+    } catch (error) {
+      if (this.#outcome !== "cancelled") throw error;
+    }
+  }
+
+  /** @internal Begins the cancellation, and returns the waits that are to be interrupted by it. */
+  becomeCancelled(reason: unknown): Wait<unknown>[] {
+    if (this.#outcome !== undefined || this.#isCancelled) return [];
+    this.#isCancelled = true;
+    this.#cancelReason = reason;
+    countCancelled(1);
+    this.#abortSignal();
+    // From the last to the first: no place in a queue serves the next one of the same fiber.
+    return waitsOf(this).reverse();
+  }
+
+  /** @internal */
+  limit(signal: AbortSignal | undefined, deadline: number): void {
+    if (signal === undefined && deadline === 0) return;
+    this.#limits = new Limits(this, signal, deadline);
+  }
+
+  /** @internal Which peer it serves, as `dump` shows it. */
+  get place(): string {
+    return "";
+  }
+
+  /** @internal */
+  get title(): string {
+    return `fiber ${this.name}`.trimEnd();
+  }
+
+  /** @internal */
+  limitReached(reason: unknown): void {
+    this.cancel(reason);
+  }
+
+  /** @internal What the body has returned, when the state is `done`. */
+  get value(): T {
+    return this.#result as T;
+  }
+
+  /** @internal The body has returned. */
+  finish(value: T): void {
+    if (this.#outcome !== undefined) return;
+    this.#result = value;
+    this.#end("done");
+    this.#tellJoiners(value);
+    this.onSettled(false, undefined);
+  }
+
+  /** @internal The body has thrown. */
+  throw(error: unknown): void {
+    if (this.#outcome !== undefined) return;
+    const cancelled = this.#isCancelled ? cancellationIn(error, this.#cancelReason) : undefined;
+    const byCancellation = cancelled !== undefined;
+    const lateness = byCancellation ? this.#limits?.lateness : undefined;
+    const isLate = lateness !== undefined && lateness === this.#cancelReason;
+    const failure = isLate ? lateness : (cancelled ?? error);
+    const rejection = Promise.reject(failure);
+    this.#result = rejection;
+    this.#end(byCancellation ? "cancelled" : "failed");
+    const isHeard = this.#tellJoiners(rejection);
+    // Whoever cancels a fiber knows how it ends: that alone is nothing to report.
+    if (byCancellation || isHeard || this.takesFailure(error)) rejection.catch(ignore);
+    this.onSettled(!byCancellation || isLate, failure);
+  }
+
+  /** @internal Whether an error that nobody joins for is dealt with all the same. */
+  protected takesFailure(_error: unknown): boolean {
+    return false;
+  }
+
+  /** @internal Called when the body has ended, before anybody else learns of it. */
+  protected onEnd(): void {}
+
+  /**
+   * @internal Called when those who join have been told. A fiber that was cancelled has failed only if
+   * that was by its deadline.
+   */
+  protected onSettled(_hasFailed: boolean, _error: unknown): void {}
+
+  #abortSignal(): void {
+    abortControllers
+      .get(this)
+      ?.abort(new CancelledError(this.#cancelReason, { syscall: this.title }));
+  }
+
+  #joinBy(operation: Operation, until: number): Promise<T> {
+    this.#joiners ??= new WaitQueue();
+    return new Wait(operation).begin(until, this.#joiners) as Promise<T>;
+  }
+
+  /** Returns whether some of them hear of a failure. */
+  #tellJoiners(result: unknown): boolean {
+    const joiners = this.#joiners;
+    if (joiners === undefined) return false;
+    this.#joiners = undefined;
+    let isHeard = false;
+    for (let wait = joiners.first; wait !== undefined; wait = joiners.first) {
+      const hears = wait.operation !== joiningUnheard;
+      isHeard ||= hears;
+      wait.finish(hears ? result : undefined);
+    }
+    return isHeard;
+  }
+
+  #end(outcome: Outcome): void {
+    this.#outcome = outcome;
+    if (this.#isCancelled) countCancelled(-1);
+    this.#limits?.lift();
+    this.onEnd();
+    const { previousFiber, nextFiber } = this;
+    if (previousFiber === undefined) firstFiber = nextFiber;
+    else previousFiber.nextFiber = nextFiber;
+    if (nextFiber === undefined) lastFiber = previousFiber;
+    else nextFiber.previousFiber = previousFiber;
+    this.previousFiber = undefined;
+    this.nextFiber = undefined;
+    liveFibers--;
+  }
+}
+
+function ignore(): void {}
+
+/** The error of a cancellation with that reason, if an error says nothing else. */
+function cancellationIn(error: unknown, reason: unknown): CancelledError | undefined {
+  let found: CancelledError | undefined;
+  const remaining = [error];
+  try {
+    for (let count = 0; remaining.length > 0; count++) {
+      const next = remaining.pop();
+      if (isInstance(next, CancelledError) && Object.is(next.cause, reason)) found = next;
+      else if (count === mostErrors || !isInstance(next, SuppressedError)) return undefined;
+      // What `await using` disposes of may have to wait for that, which is cancelled as well.
+      else remaining.push(next.suppressed, next.error);
+    }
+    return found;
+  } catch {
+    // One that throws when it is looked at is no error of plait's.
+    return undefined;
+  }
+}
+
+/** As many as are looked at to find out what a fiber has ended by: their chain may have no end. */
+const mostErrors = 250_000;
+
+const joining: Operation = { syscall: "join" };
+/** Waits for the end alone. It does not count as a joiner that hears of a failure. */
+const joiningUnheard: Operation = { syscall: "join" };
+/** A fiber that has been told to end is not to be left running by a cancellation of the joiner. */
+const ending: Operation = { syscall: "join", cancelled: () => undefined };
+
+const spawnOptions: ReadonlySet<string> = new Set(["name", "signal", "deadline"]);
+
+/**
+ * Starts a fiber. The body runs at once, up to its first `await`; one without any has ended then.
+ *
+ * @throws {TypeError} for a body that is no function, and for unknown options
+ */
+export function spawn<T>(body: () => T | PromiseLike<T>, options?: SpawnOptions): Fiber<T> {
+  const own = checkedSpawn(body, options);
+  const fiber = new Fiber<T>(own?.name ?? body);
+  if (own !== undefined) fiber.limit(own.signal, checkedDeadline(own.deadline));
+  return startFiber(fiber, body);
+}
+
+/** @internal Checks what `spawn` was given, before there is a fiber, and returns its own options. */
+export function checkedSpawn(
+  body: unknown,
+  options: SpawnOptions | undefined,
+): SpawnOptions | undefined {
+  if (typeof body !== "function") throw typeMistake("spawn takes a function");
+  if (options === undefined) return undefined;
+  const own = ownOptions(options, spawnOptions, "spawn");
+  checkedDeadline(own.deadline);
+  checkedSignal(own.signal);
+  return own;
+}
+
+/** @internal Runs a body, with an argument if it takes one, as a fiber that exists already. */
+export function startFiber<T, Argument = void>(
+  fiber: Fiber<T>,
+  body: (argument: Argument) => T | PromiseLike<T>,
+  argument?: Argument,
+): Fiber<T> {
+  running.run(
+    fiber as Fiber<unknown>,
+    enter,
+    fiber as Fiber<unknown>,
+    body as (argument: unknown) => unknown,
+    argument,
+  );
+  return fiber;
+}
+
+function enter(
+  fiber: Fiber<unknown>,
+  body: (argument: unknown) => unknown,
+  argument: unknown,
+): void {
+  let result: unknown;
+  let promise: PromiseLike<unknown> | undefined;
+  try {
+    result = body(argument);
+    // Asked of the runtime: what a proxy says of its prototypes may throw, or have no end.
+    if (Bun.peek.status(result) !== "fulfilled") promise = result as Promise<unknown>;
+    else {
+      // A body that did not suspend has ended already.
+      const value = Bun.peek(result);
+      if (value === result && isThenable(result)) promise = result;
+      else result = value;
+    }
+  } catch (error) {
+    fiber.throw(error);
+    return;
+  }
+  if (promise === undefined) fiber.finish(result);
+  else follow(promise, returned, threw);
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | undefined)?.then === "function";
+}
+
+// Shared by all fibers: the storage knows which one it is, which saves two closures for each.
+function returned(value: unknown): void {
+  (running.getStore() as Fiber<unknown>).finish(value);
+}
+
+function threw(error: unknown): void {
+  (running.getStore() as Fiber<unknown>).throw(error);
+}
+
+/** The fiber whose code is running, or undefined outside of all fibers. */
+export function current(): Fiber | undefined {
+  return running.getStore() as Fiber | undefined;
+}
+
+/** @internal The live fibers, the oldest first. */
+export function* fibers(): Generator<Fiber<unknown>> {
+  for (let fiber = firstFiber; fiber !== undefined; fiber = fiber.nextFiber) yield fiber;
+}
+
+/** @internal */
+export function fiberCounts(): { started: number; live: number } {
+  return { started: lastId, live: liveFibers };
+}

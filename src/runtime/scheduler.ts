@@ -1,0 +1,406 @@
+/**
+ * The two drivers of the thread's scheduler. Both take the same turn: poll the core, try what is ready,
+ * run the microtasks that come of it.
+ *
+ * Attached, Bun's event loop is in charge: the core's waker thread rings a bell in that loop, and the
+ * bell starts a turn. Blocking, `runUntil` owns the thread and takes one turn after another.
+ */
+
+import { AsyncLocalStorage } from "node:async_hooks";
+import { Limits, Shared } from "../core/abi.ts";
+import {
+  core,
+  drainMicrotasks,
+  onReplaced,
+  sharedFloat64,
+  sharedInt32,
+  sharedUint32,
+} from "../core/native.ts";
+
+/** Tells of what TLS connections have to tell; set by those who know of TLS. */
+let takeNotices: () => void = () => {};
+
+/** Sets what is called when `Shared.tlsNotices` is not 0 after a poll. */
+export function onTlsNotices(take: () => void): void {
+  takeNotices = take;
+}
+
+/** Is told when a socket of the core is ready. */
+export interface Subscriber {
+  readonly handle: number;
+  /** `ready` is made of `Ready` bits. What it throws is reported. */
+  ready(ready: number): void;
+}
+
+/** Is told when a waiter of the core is woken. */
+export interface Sleeper {
+  /** Called once for each time that it was enlisted. What it throws is reported. */
+  wake(status: number, waiter: number): void;
+}
+
+/** Has something to do in the next turn. */
+export interface Due {
+  /** What it throws is reported. */
+  proceed(): void;
+}
+
+/** How long the attached driver goes on before it lets Bun's loop have a turn. */
+const turnMilliseconds = 1;
+
+/**
+ * How long a turn that found work waits for more before it arms the waker. Ringing the bell costs
+ * two context switches, and most peers answer sooner than that. The wait ends at once when Bun's
+ * loop has something to do. Where the core cannot tell, it is far shorter.
+ */
+const lingerMicroseconds = 500;
+
+/**
+ * Entries of the ring between two runs of the microtasks. Fewer cost more runs (one for each: 0.6 us a
+ * request); for more, the first sockets have left the processor's cache when they are sent to.
+ */
+const entriesPerDrain = 256;
+
+/**
+ * How long the blocking driver stays in one call of the core in a Worker: `terminate()` takes effect
+ * only between calls. The main thread has nobody to terminate it.
+ */
+const sliceMicroseconds = Bun.isMainThread ? -1 : 100_000;
+
+/** Calls of one turn that may succeed without waiting, over all fibers. */
+const callsPerTurn = 256;
+
+/** By the socket's slot: the lower bits of a handle. */
+const subscribers: (Subscriber | undefined)[] = [];
+const slotMask = Limits.sockets - 1;
+/** By the waiter's number. */
+const sleepers: (Sleeper | undefined)[] = [];
+/** What the next turn begins with, and what is left of what this turn began with. */
+let later: Due[] = [];
+let due: Due[] = [];
+let dueNext = 0;
+
+/** How many more calls of this turn may succeed without waiting. */
+let budget = callsPerTurn;
+/** Waits and listeners for which the process stays alive. */
+let holds = 0;
+/** What may come from outside of the thread's own code, and that something waits for. */
+let expected = 0;
+/** Descriptors that are watched for the library's own sake. */
+let ownDescriptors = 0;
+/** Waits that something outside has ended. */
+let wakeups = 0;
+/** A turn is under way, or the blocking driver is. */
+let turning = false;
+/** The next turn is on Bun's queue of immediates. */
+let scheduled = false;
+/** The waker will ring. */
+let armed = false;
+/** A newer instance of this module has the thread's scheduler. */
+let isReplaced = false;
+/** When a turn has last found work, on the monotonic clock in milliseconds. */
+let lastWork = 0;
+
+let bell: { ref(): void; unref(): void } | undefined;
+let bellHolds = false;
+
+// Bun.connect takes a connected descriptor, although its types do not say so.
+Bun.connect({
+  fd: core.takeBell(),
+  socket: {
+    open(socket: { ref(): void; unref(): void }) {
+      bell = socket;
+      bell.unref();
+      updateBell();
+    },
+    data() {
+      armed = false;
+      turn(0);
+    },
+  },
+} as unknown as Bun.UnixSocketOptions).catch((error: unknown) => {
+  throw new Error("plait: Bun's loop has not taken the waker's bell", { cause: error });
+});
+
+const retirements = new Set<() => void>();
+
+/** Has something done when a newer instance of this module takes over, as `bun --hot` lets it. */
+export function onRetired(retire: () => void): () => void {
+  retirements.add(retire);
+  return () => retirements.delete(retire);
+}
+
+onReplaced(() => {
+  isReplaced = true;
+  for (const retire of retirements) retire();
+  bell?.unref();
+});
+
+/** The clock as precisely as the moment of parking needs it. */
+export function parkingTime(): number {
+  return turning ? sharedFloat64[Shared.nowMillisecondsFloat64]! : core.now();
+}
+
+// -- What is told to whom
+
+/** Has `subscriber` told when its socket is ready, until the handle is given up. */
+export function subscribe(subscriber: Subscriber): void {
+  subscribers[subscriber.handle & slotMask] = subscriber;
+}
+
+export function unsubscribe(handle: number): void {
+  subscribers[handle & slotMask] = undefined;
+}
+
+/** Has `sleeper` told when the core wakes a waiter that a call has just returned. */
+export function enlist(sleeper: Sleeper, waiter: number): void {
+  sleepers[waiter] = sleeper;
+}
+
+/** Frees a waiter whose wake-up is not wanted any more. */
+export function drop(waiter: number): void {
+  sleepers[waiter] = undefined;
+  // In the scheduler that has taken this one's place the number is somebody else's.
+  if (!isReplaced) core.drop(waiter);
+}
+
+/** Has something proceed in the next turn, in front of what the core tells then. */
+export function proceedLater(item: Due): void {
+  later.push(item);
+  if (!turning) attend();
+}
+
+/** Draws on the turn's budget. False when it is spent: the caller proceeds in the next turn. */
+export function spend(): boolean {
+  return --budget >= 0;
+}
+
+/** Whether something may still succeed in this turn without waiting. */
+export function mayProceed(): boolean {
+  return budget > 0;
+}
+
+// -- What keeps the process alive, and `block` waiting
+
+/** Keeps the process alive until `unhold` is called as often. */
+export function hold(): void {
+  holds++;
+  if (!turning) updateBell();
+}
+
+export function unhold(): void {
+  holds--;
+  if (!turning) updateBell();
+}
+
+/** Something that comes from outside is waited for, or no longer: under `block` it can go on. */
+export function expect(change: 1 | -1): void {
+  expected += change;
+}
+
+/** A wait begins that something from outside ends: it keeps the process alive. */
+export function beginExternal(): void {
+  holds++;
+  expected++;
+  if (!turning) attend();
+}
+
+export function endExternal(): void {
+  holds--;
+  expected--;
+  wakeups++;
+  if (!turning) updateBell();
+}
+
+/** A descriptor is watched from now on for the library's own sake, and shown nowhere. */
+export function countOwnDescriptor(): void {
+  ownDescriptors++;
+}
+
+export function ownDescriptorCount(): number {
+  return ownDescriptors;
+}
+
+/** Waits that something from outside can end, and how many were ended so. */
+export function waitCounts(): { waiting: number; ended: number } {
+  return { waiting: expected, ended: wakeups };
+}
+
+// -- The attached driver
+
+/** Sees to it that a turn comes for whatever was parked or woken outside of one. */
+export function attend(): void {
+  if (turning || isReplaced) return;
+  if (later.length > 0 || sharedUint32[Shared.readyUint32] !== 0) schedule();
+  else if (!armed) arm();
+  updateBell();
+}
+
+/** As `attend`, when a deadline was set that may be the next one. */
+export function attendDeadline(): void {
+  if (turning || isReplaced) return;
+  if (armed) core.setTimer();
+  attend();
+}
+
+function arm(): void {
+  armed = true;
+  core.arm();
+}
+
+const outsideOfAll = AsyncLocalStorage.snapshot();
+
+function schedule(): void {
+  if (scheduled) return;
+  scheduled = true;
+  // Outside of the caller's asynchronous context, so that fibers of this turn do not inherit it.
+  outsideOfAll(setImmediate, scheduledTurn);
+}
+
+function scheduledTurn(): void {
+  scheduled = false;
+  turn(lingerMicroseconds);
+}
+
+function updateBell(): void {
+  const wanted = holds > 0 && !isReplaced;
+  if (wanted === bellHolds || bell === undefined) return;
+  bellHolds = wanted;
+  if (wanted) bell.ref();
+  else bell.unref();
+}
+
+/**
+ * One turn of the attached driver: polls until nothing comes or the time is up. `linger` is how many
+ * microseconds the first poll may wait.
+ */
+function turn(linger: number): void {
+  if (turning || isReplaced) return;
+  turning = true;
+  core.beginTurn();
+  let end = 0;
+  let isIdle = false;
+  try {
+    for (;;) {
+      const count = linger === 0 || later.length > 0 ? core.poll(0) : core.lingeringPoll(linger);
+      if (count === 0 && later.length === 0 && sharedUint32[Shared.tlsNoticesUint32] === 0) {
+        isIdle = true;
+        break;
+      }
+      lastWork = sharedFloat64[Shared.nowMillisecondsFloat64]!;
+      dispatch(count);
+      if (end === 0) end = lastWork + turnMilliseconds;
+      else if (lastWork >= end) break;
+      linger = lingerMicroseconds;
+    }
+  } finally {
+    turning = false;
+    const hasMore = later.length > 0 || sharedUint32[Shared.readyUint32] !== 0;
+    // Bun's loop may be busy for long: without work of its own the scheduler goes to sleep beside it.
+    const idleTime = sharedFloat64[Shared.nowMillisecondsFloat64]! - lastWork;
+    const isHostsTurn =
+      sharedUint32[Shared.hostIsReadyUint32] !== 0 && idleTime * 1000 < lingerMicroseconds;
+    if (!isIdle || hasMore || isHostsTurn) schedule();
+    else if (sharedUint32[Shared.socketsUint32]! + sharedUint32[Shared.waitersUint32]! > 0) arm();
+    updateBell();
+  }
+}
+
+// -- A turn
+
+/** What is left to be read of the ring: from `ringNext` up to `ringEnd`. */
+let ringNext = 0;
+let ringEnd = 0;
+
+/** Tries what is due and what the core has told of, and runs the code that waited. */
+function dispatch(count: number): void {
+  budget = callsPerTurn;
+  ringNext = Shared.ringInt32;
+  ringEnd = ringNext + 2 * count;
+  if (dueNext < due.length) due = [...due.slice(dueNext), ...later];
+  else due = later;
+  dueNext = 0;
+  later = [];
+  if (sharedUint32[Shared.tlsNoticesUint32] !== 0) {
+    try {
+      takeNotices();
+    } catch (error) {
+      reportError(error);
+    }
+    drainMicrotasks();
+  }
+  dispatchRest();
+}
+
+/** Code that runs between two portions may call `block`, which then goes on with the rest. */
+function dispatchRest(): void {
+  while (dueNext < due.length || ringNext < ringEnd) {
+    for (let left = entriesPerDrain; left > 0; left--) {
+      if (dueNext < due.length) guarded(due[dueNext++]!);
+      // A nested call may have read the ring to its end, and another ring after it.
+      else if (ringNext < ringEnd) {
+        const subject = sharedInt32[ringNext]!;
+        const what = sharedInt32[ringNext + 1]!;
+        ringNext += 2;
+        tell(subject, what);
+      } else break;
+    }
+    drainMicrotasks();
+  }
+}
+
+/** Whatever one wake-up throws is reported, and the others are not lost by it. */
+function guarded(item: Due): void {
+  try {
+    item.proceed();
+  } catch (error) {
+    reportError(error);
+  }
+}
+
+function tell(subject: number, what: number): void {
+  try {
+    if (subject >= 0) {
+      const subscriber = subscribers[subject & slotMask];
+      // The socket may have been closed, and its slot taken again, by what was told before it.
+      if (subscriber !== undefined && subscriber.handle === subject) subscriber.ready(what);
+      return;
+    }
+    const waiter = ~subject;
+    const sleeper = sleepers[waiter];
+    if (sleeper === undefined) return;
+    sleepers[waiter] = undefined;
+    sleeper.wake(what, waiter);
+  } catch (error) {
+    reportError(error);
+  }
+}
+
+/**
+ * The blocking driver: runs turns on this thread until `done` says so.
+ *
+ * @returns false when nothing is left that could ever wake a fiber.
+ */
+export function runUntil(start: () => void, done: () => boolean): boolean {
+  if (isReplaced) throw new Error("this instance of plait was replaced when it was loaded anew");
+  // The caller may itself run in the microtasks of an attached turn, which goes on afterwards.
+  const wasTurning = turning;
+  turning = true;
+  core.beginBlocking();
+  try {
+    start();
+    drainMicrotasks();
+    dispatchRest();
+    while (!done()) {
+      if (later.length > 0) dispatch(core.poll(0));
+      // A wait that is bounded closely keeps the processor from a sleep that is slow to end.
+      else if (expected > 0)
+        dispatch(core.lingeringPoll(lingerMicroseconds) || core.poll(sliceMicroseconds));
+      else return false;
+    }
+    return true;
+  } finally {
+    turning = wasTurning;
+    if (wasTurning) core.beginTurn();
+    attend();
+  }
+}

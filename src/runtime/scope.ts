@@ -1,0 +1,385 @@
+/**
+ * Structured concurrency: fibers that have a scope, which ends when all of them have ended. A scope's
+ * body runs on a fiber of its own, for what is cancelled is always a fiber: so the scope can be ended
+ * without ending what runs around it.
+ */
+
+import { core } from "../core/native.ts";
+import { abortReason, isAborted } from "../values/abort_signals.ts";
+import { checkedDeadline, checkedSignal, ownOptions, typeMistake } from "../values/checks.ts";
+import { CancelledError, type ErrorDetails, TimeoutError } from "../values/errors.ts";
+import { isInstance } from "../values/foreign_values.ts";
+import { type Limited, Limits } from "./cancel_triggers.ts";
+import { checkedSpawn, Fiber, type Named, nameOf, type SpawnOptions, startFiber } from "./fiber.ts";
+import { cancelAll, cancelledRunning, type Operation, Wait, type WaitOwner } from "./wait.ts";
+
+export interface ScopeOptions {
+  /** Shown by `dump()` and by errors; the body function's name if not given. */
+  name?: string | undefined;
+  /** Cancels the scope when it is aborted; its reason becomes the cancellation's. */
+  signal?: AbortSignal | undefined;
+  /** Cancels the scope at this point in time; it then rejects with a `TimeoutError`. */
+  deadline?: number | undefined;
+}
+
+/** Fibers that end together; `scope` gives one to its body. */
+export class Scope implements Limited {
+  readonly #kind: string;
+  readonly #named: Named;
+  /** @internal */
+  wait: Wait<unknown> | undefined = undefined;
+  /** Its fibers that have not ended, the body's included, the oldest first. */
+  #first: MemberFiber<unknown> | undefined = undefined;
+  #last: MemberFiber<unknown> | undefined = undefined;
+  #body: BodyFiber | undefined = undefined;
+  #limits: Limits | undefined = undefined;
+  #hasEnded = false;
+  #isCancelled = false;
+  #cancelReason: unknown = undefined;
+  /** The cancellation is not of its own making: nobody waits for its value then. */
+  #isCutShort = false;
+  #hasFailed = false;
+  #error: unknown = undefined;
+  #suppressed: Set<unknown> | undefined = undefined;
+
+  /** @internal Scopes come from `scope`. */
+  constructor(kind: string, named: Named) {
+    this.#kind = kind;
+    this.#named = named;
+  }
+
+  get name(): string {
+    return nameOf(this.#named);
+  }
+
+  /** @internal What it is called in errors and in `dump`. */
+  get title(): string {
+    return `${this.#kind} ${this.name}`.trimEnd();
+  }
+
+  /** Whether the body and all fibers have ended: then nothing can be spawned in it any more. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /** Whether it is being ended before its time, by whatever it was. */
+  get isCancelled(): boolean {
+    return this.#isCancelled;
+  }
+
+  /**
+   * Starts a fiber that the scope waits for. If it fails, or is ended by its deadline, the scope fails with
+   * that error, whether or not somebody joins the fiber. Once the scope is cancelled, its new fibers
+   * are cancelled from their start: they run up to their first wait.
+   *
+   * @throws {TypeError} {RangeError} for what `spawn` does not take
+   * @throws {Error} when the scope has ended
+   */
+  spawn<T>(body: () => T | PromiseLike<T>, options?: SpawnOptions): Fiber<T> {
+    const own = checkedSpawn(body, options);
+    if (this.#hasEnded) throw new Error(`${this.title} has ended: no fiber can start in it`);
+    const fiber = new MemberFiber<T>(own?.name ?? body, this);
+    if (this.#isCancelled) fiber.cancel(this.#cancelReason);
+    if (own !== undefined) fiber.limit(own.signal, checkedDeadline(own.deadline));
+    return startFiber(fiber, body);
+  }
+
+  /**
+   * Cancels the body and all fibers. That is no failure: `scope` returns the body's value if the body
+   * has returned one all the same, and rejects with a `CancelledError` if not.
+   */
+  cancel(reason?: unknown): void {
+    cancelAll(this.becomeCancelled(reason));
+  }
+
+  /** @internal Begins the cancellation, and returns the waits that are to be interrupted by it. */
+  becomeCancelled(reason: unknown): Wait<unknown>[] {
+    const waits: Wait<unknown>[] = [];
+    if (this.#isCancelled || this.#hasEnded) return waits;
+    this.#isCancelled = true;
+    this.#cancelReason = reason;
+    // Abort listeners may end some of them.
+    for (const member of [...this.members()]) {
+      for (const wait of member.becomeCancelledAsMember(reason)) waits.push(wait);
+    }
+    return waits;
+  }
+
+  /** @internal Runs the body, and waits until it and all that it has spawned have ended. */
+  run(
+    body: (scope: this) => unknown,
+    signal: AbortSignal | undefined,
+    deadline: number,
+    isShielded = false,
+  ): Promise<unknown> {
+    const wait = new Wait<unknown>(new ScopeEnd(this, isShielded));
+    const ended = wait.begin(0);
+    this.wait = wait;
+    this.#body = new BodyFiber(this.#named, this);
+    if (signal !== undefined || deadline !== 0) this.#limits = new Limits(this, signal, deadline);
+    startFiber(this.#body, body as (scope: unknown) => unknown, this);
+    return ended;
+  }
+
+  /** @internal */
+  becomeCancelledFromOutside(reason: unknown): Wait<unknown>[] {
+    if (!this.#isCancelled) this.#isCutShort = true;
+    return this.becomeCancelled(reason);
+  }
+
+  /** @internal */
+  limitReached(reason: unknown, isLate: boolean): void {
+    if (!isLate) cancelAll(this.becomeCancelledFromOutside(reason));
+    // The deadline of a scope that is being ended already ends nothing more.
+    else if (!this.#isCancelled) this.fail(reason);
+  }
+
+  /** @internal The first error is the scope's, and ends it. */
+  fail(error: unknown): void {
+    if (this.#hasFailed) {
+      this.#suppressed ??= new Set();
+      this.#suppressed.add(error);
+      return;
+    }
+    this.#hasFailed = true;
+    this.#error = error;
+    this.cancel(error);
+  }
+
+  /** @internal Whether it is going to reject, as far as is known. */
+  get isLost(): boolean {
+    return this.#hasFailed || this.#isCutShort;
+  }
+
+  /** @internal */
+  get hasFailed(): boolean {
+    return this.#hasFailed;
+  }
+
+  /** @internal */
+  isBody(member: MemberFiber<unknown>): boolean {
+    return member === this.#body;
+  }
+
+  /** @internal */
+  add(member: MemberFiber<unknown>): void {
+    member.previousMember = this.#last;
+    if (this.#last === undefined) this.#first = member;
+    else this.#last.nextMember = member;
+    this.#last = member;
+  }
+
+  /** @internal A fiber has ended. */
+  remove(member: MemberFiber<unknown>): void {
+    const { previousMember, nextMember } = member;
+    if (previousMember === undefined) this.#first = nextMember;
+    else previousMember.nextMember = nextMember;
+    if (nextMember === undefined) this.#last = previousMember;
+    else nextMember.previousMember = previousMember;
+    member.previousMember = undefined;
+    member.nextMember = undefined;
+    if (this.#first === undefined) this.#end();
+  }
+
+  /** @internal */
+  *members(): Generator<MemberFiber<unknown>> {
+    for (let member = this.#first; member !== undefined; member = member.nextMember) yield member;
+  }
+
+  /** @internal What becomes of a fiber that has ended. */
+  memberSettled(_member: MemberFiber<unknown>, hasFailed: boolean, error: unknown): void {
+    if (hasFailed) this.fail(error);
+  }
+
+  /** @internal Called when all have ended, for what remains to be done or to be said. */
+  protected conclude(): void {}
+
+  /** @internal What a scope that did not fail returns. */
+  protected get value(): unknown {
+    return this.#body!.value;
+  }
+
+  #end(): void {
+    this.#hasEnded = true;
+    this.#limits?.lift();
+    this.conclude();
+    if (!this.isLost && this.#body!.state === "done") {
+      this.wait!.finish(this.value);
+      return;
+    }
+    const error = this.#hasFailed
+      ? withSuppressed(this.#error, this.#suppressed, this.title)
+      : new CancelledError(this.#cancelReason, details(this));
+    this.wait!.finishWithError(error);
+  }
+}
+
+const ordinary = { configurable: true, enumerable: true, writable: true };
+
+/** The first error, which lists the others; an AggregateError of all if it cannot. */
+function withSuppressed(first: unknown, others: Set<unknown> | undefined, title: string): unknown {
+  // Those who joined a fiber that failed may have thrown the same error once more.
+  others?.delete(first);
+  if (others === undefined || others.size === 0) return first;
+  if (suppressOn(first, others)) return first;
+  return new AggregateError([first, ...others], `several fibers of ${title} have failed`);
+}
+
+/** How long a list that an error carries already may be, for more to be added. */
+const mostSuppressed = 1000;
+
+/** Lists errors on another one, if that can carry a list. */
+function suppressOn(first: unknown, others: Set<unknown>): boolean {
+  try {
+    if (!isInstance(first, Error)) return false;
+    const { suppressed = [] } = first as { suppressed?: unknown };
+    if (!Array.isArray(suppressed)) return false;
+    // One error that is thrown again and again must not gather them without an end.
+    const { length } = suppressed;
+    if (length > mostSuppressed) return false;
+    const value = Array.from({ length }, (_, index) => suppressed[index]).concat([...others]);
+    return Reflect.defineProperty(first, "suppressed", { ...ordinary, value });
+  } catch {
+    // A getter or a proxy threw. The scope has to end all the same.
+    return false;
+  }
+}
+
+/** A fiber of a scope. */
+export class MemberFiber<T> extends Fiber<T> {
+  readonly scope: Scope;
+  /** @internal The neighbours in the list of the scope's live fibers, in the order of their start. */
+  previousMember: MemberFiber<unknown> | undefined = undefined;
+  /** @internal */
+  nextMember: MemberFiber<unknown> | undefined = undefined;
+
+  constructor(named: Named, scope: Scope) {
+    super(named);
+    this.scope = scope;
+    scope.add(this as MemberFiber<unknown>);
+  }
+
+  /** @internal */
+  becomeCancelledAsMember(reason: unknown): Wait<unknown>[] {
+    return this.becomeCancelled(reason);
+  }
+
+  /** The scope takes every failure: it is the scope's own then. */
+  protected override takesFailure(): boolean {
+    return true;
+  }
+
+  protected override onSettled(hasFailed: boolean, error: unknown): void {
+    this.scope.memberSettled(this as MemberFiber<unknown>, hasFailed, error);
+    this.scope.remove(this as MemberFiber<unknown>);
+  }
+}
+
+/** Stands for the scope: whoever cancels it cancels the scope. */
+class BodyFiber extends MemberFiber<unknown> {
+  override becomeCancelled(reason: unknown): Wait<unknown>[] {
+    return this.scope.becomeCancelled(reason);
+  }
+
+  override becomeCancelledAsMember(reason: unknown): Wait<unknown>[] {
+    return super.becomeCancelled(reason);
+  }
+}
+
+/** The end of a scope, which is waited for as long as it takes, also when the fiber is cancelled. */
+export class ScopeEnd implements Operation {
+  readonly scope: Scope;
+  readonly #isShielded: boolean;
+
+  constructor(scope: Scope, isShielded: boolean) {
+    this.scope = scope;
+    this.#isShielded = isShielded;
+  }
+
+  get syscall(): string {
+    return this.scope.title;
+  }
+
+  cancelled(wait: Wait<unknown>): Wait<unknown>[] | undefined {
+    if (this.#isShielded) return undefined;
+    return this.scope.becomeCancelledFromOutside(wait.owner.cancelReason);
+  }
+}
+
+/** @internal Who waits for the scope of a fiber, if it has one. */
+export function scopeOwner(fiber: Fiber<unknown>): WaitOwner | undefined {
+  return fiber instanceof MemberFiber ? fiber.scope.wait?.owner : undefined;
+}
+
+/** @internal Checks the options and runs the body, unless a cancellation or the deadline comes before that. */
+export function runScope<S extends Scope>(
+  scope: S,
+  body: (scope: S) => unknown,
+  options: ScopeOptions | undefined,
+): Promise<unknown> {
+  const deadline = checkedDeadline(options?.deadline);
+  const signal = checkedSignal(options?.signal);
+  const cancelled = cancelledRunning();
+  if (cancelled !== undefined) throw new CancelledError(cancelled.cancelReason, details(scope));
+  if (signal !== undefined && isAborted(signal)) {
+    throw new CancelledError(abortReason(signal), details(scope));
+  }
+  if (deadline !== 0 && deadline <= core.now()) throw new TimeoutError(details(scope));
+  return scope.run(body as (scope: Scope) => unknown, signal, deadline);
+}
+
+function details(scope: Scope): ErrorDetails {
+  return { syscall: scope.title };
+}
+
+const scopeOptions: ReadonlySet<string> = new Set(["name", "signal", "deadline"]);
+
+/**
+ * Runs a body that spawns fibers with `s.spawn`, and returns its value when the body and all of these
+ * fibers have ended, however it ends. The body runs at once, up to its first `await`, on a fiber of
+ * its own: so `current()` is another one in it.
+ *
+ * What ends a scope before its time cancels all of its fibers, and the scope waits until they have
+ * ended. It then rejects with the first error, on whose `suppressed` those that came after it are
+ * listed; a `CancelledError` that the scope itself has caused is no error. Where the first cannot
+ * carry a list (it is no `Error`, is frozen, or has another `suppressed`), all of them are the list
+ * of an `AggregateError`.
+ *
+ * @throws what the body or a fiber of the scope throws first
+ * @throws {TimeoutError} when the deadline passes first, or has passed already; then nothing runs
+ * @throws {CancelledError} when the caller's fiber is cancelled, the signal is aborted, or
+ *   `s.cancel` has ended the body; the value of a body that returned in spite of the first two is lost
+ * @throws {TypeError} {RangeError} for a body that is no function, and for options that are unknown
+ *   or wrong
+ */
+export function scope<T>(
+  body: (s: Scope) => T | PromiseLike<T>,
+  options?: ScopeOptions,
+): Promise<T> {
+  try {
+    if (typeof body !== "function") throw typeMistake("scope takes a function");
+    const own = options === undefined ? undefined : ownOptions(options, scopeOptions, "scope");
+    const scope = new Scope("scope", own?.name ?? body);
+    return runScope(scope, body, own) as Promise<T>;
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+/**
+ * Runs a body that can wait although the caller's fiber is cancelled, before or meanwhile: for
+ * clean-up. It runs on a fiber of its own. A cancellation takes effect at the next wait after it.
+ *
+ * @param deadline cancels the body at this point in time; 0 for never, if it has to be
+ * @throws what the body throws
+ * @throws {TimeoutError} when the deadline passes first, or has passed already; then nothing runs
+ * @throws {TypeError} without a deadline: what cannot be cancelled should not last for ever
+ */
+export async function shield<T>(body: () => T | PromiseLike<T>, deadline: number): Promise<T> {
+  if (typeof body !== "function") throw typeMistake("shield takes a function");
+  if (deadline === undefined) throw typeMistake("shield takes a deadline, or 0 for none");
+  const until = checkedDeadline(deadline);
+  const scope = new Scope("shield", body);
+  if (until !== 0 && until <= core.now()) throw new TimeoutError(details(scope));
+  return scope.run(() => body(), undefined, until, true) as Promise<T>;
+}

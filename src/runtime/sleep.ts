@@ -1,0 +1,53 @@
+/** Suspending for a time, or for a turn. */
+
+import { Status } from "../core/abi.ts";
+import { core } from "../core/native.ts";
+import { checkedDeadline, rangeMistake, typeMistake } from "../values/checks.ts";
+import { cancellation, nextTurn, type Operation, Wait } from "./wait.ts";
+
+const sleeping: Operation = {
+  syscall: "sleep",
+  isExternal: true,
+  woken(wait, status) {
+    if (status === Status.timedOut) wait.succeed(undefined);
+    else wait.interrupt(status);
+  },
+};
+
+/**
+ * Suspends for so many milliseconds.
+ *
+ * @throws {RangeError} for NaN and negative numbers
+ */
+export function sleep(milliseconds: number): Promise<void> {
+  if (typeof milliseconds !== "number") {
+    return Promise.reject(typeMistake("sleep takes a number of milliseconds"));
+  }
+  if (!(milliseconds >= 0)) {
+    return Promise.reject(rangeMistake(`sleep takes 0 or more milliseconds, not ${milliseconds}`));
+  }
+  return pause(milliseconds === Number.POSITIVE_INFINITY ? 0 : core.now() + milliseconds);
+}
+
+/** Suspends until a point in time; one that has passed is like `yieldNow`. 0 never comes. */
+export function sleepUntil(deadline: number): Promise<void> {
+  try {
+    return pause(checkedDeadline(deadline));
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+function pause(deadline: number): Promise<void> {
+  return cancelledOr(sleeping.syscall) ?? new Wait<void>(sleeping).begin(deadline);
+}
+
+/** Lets everything else that is ready run first: the other fibers, and Bun's own events. */
+export function yieldNow(): Promise<void> {
+  return cancelledOr("yield") ?? nextTurn(undefined, "yield");
+}
+
+function cancelledOr(syscall: string): Promise<never> | undefined {
+  const error = cancellation(syscall);
+  return error && Promise.reject(error);
+}

@@ -1,0 +1,145 @@
+/** Checks of arguments. A caller's mistake is a TypeError or a RangeError, before anything happens. */
+
+import { core } from "../core/native.ts";
+import { isAbortSignal } from "./abort_signals.ts";
+
+/** An error with a code of Node's beside its class. */
+function mistake<E extends Error>(error: E, code: string): E {
+  return Object.assign(error, { code });
+}
+
+export function typeMistake(message: string): TypeError {
+  return mistake(new TypeError(message), "ERR_INVALID_ARG_TYPE");
+}
+
+export function rangeMistake(message: string): RangeError {
+  return mistake(new RangeError(message), "ERR_OUT_OF_RANGE");
+}
+
+/**
+ * No deadline is as old as a minute before the process began to use plait, in whichever thread: numbers
+ * below are durations. A machine that was just started may have a clock on which they are not.
+ */
+const oldestDeadline = core.firstOpened() - 60_000;
+
+/** A deadline for the core, where 0 means never. */
+export function checkedDeadline(deadline: number | undefined): number {
+  if (deadline === undefined || deadline === 0) return 0;
+  if (typeof deadline !== "number") {
+    throw typeMistake(
+      "a deadline is a number of milliseconds, as now() and deadline(ms) return it",
+    );
+  }
+  if (!(deadline > 0)) {
+    throw rangeMistake(
+      `a deadline is a point in time as now() returns it, or 0 for none, not ${deadline}`,
+    );
+  }
+  if (deadline < oldestDeadline) {
+    throw rangeMistake(
+      `a deadline is a point in time as now() returns it, and ${deadline} is long ago: deadline(${deadline}) is in ${deadline} ms`,
+    );
+  }
+  return deadline === Number.POSITIVE_INFINITY ? 0 : deadline;
+}
+
+/** A value as it is written, so that "80" is told from 80. */
+function shown(value: unknown): string {
+  return typeof value === "string" ? JSON.stringify(value) : String(value);
+}
+
+export function checkedPort(port: unknown): number {
+  if (typeof port !== "number" || !Number.isInteger(port)) {
+    throw typeMistake(`a port is a whole number, not ${shown(port)}`);
+  }
+  if (port < 0 || port > 65_535) throw rangeMistake(`a port is between 0 and 65535, not ${port}`);
+  return port;
+}
+
+/** A whole number of `what` between two bounds. */
+export function checkedInteger(value: unknown, what: string, least: number, most: number): number {
+  if (typeof value !== "number" || !Number.isInteger(value)) {
+    throw typeMistake(`${what} is a whole number, not ${shown(value)}`);
+  }
+  if (value < least || value > most) {
+    throw rangeMistake(`${what} is between ${least} and ${most}, not ${value}`);
+  }
+  return value;
+}
+
+/** An option that says how many there may be at a time, if it is given. */
+export function checkLimit(value: unknown, what: string): void {
+  if (value !== undefined) checkedInteger(value, what, 1, Number.MAX_SAFE_INTEGER);
+}
+
+export function checkedSignal(signal: unknown): AbortSignal | undefined {
+  if (signal === undefined || isAbortSignal(signal)) return signal;
+  throw typeMistake("signal is an AbortSignal");
+}
+
+export function checkFunction(value: unknown, what: string): void {
+  if (value !== undefined && typeof value !== "function")
+    throw typeMistake(`${what} is a function`);
+}
+
+/** Refuses options that would go without effect beside another one. */
+export function refuseOptions<Options extends object>(
+  options: Options,
+  names: readonly (keyof Options & string)[],
+  beside: string,
+): void {
+  for (const name of names) {
+    if (options[name] !== undefined) throw typeMistake(`${name} has no meaning with ${beside}`);
+  }
+}
+
+/**
+ * The options that a caller has given, as plait reads them: a copy of the object's own properties, each
+ * read once, without those that are undefined. The copy has no prototype, so that a property that
+ * something has added to `Object.prototype` is never taken for an option. Objects with optional properties
+ * that plait itself makes of options have none either.
+ *
+ * @throws {TypeError} for options that are misspelt or belong elsewhere, and for those that the object
+ *   inherits from a class or another object: they would go unnoticed
+ */
+export function ownOptions<Options extends object>(
+  options: Options,
+  known: ReadonlySet<string>,
+  what: string,
+): Options {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    throw typeMistake(`${what} takes an object of options`);
+  }
+  refuseInherited(options, known, what);
+  const own: Record<string, unknown> = Object.create(null);
+  for (const name of Object.getOwnPropertyNames(options)) {
+    if (known.has(name)) {
+      const value = (options as Record<string, unknown>)[name];
+      if (value !== undefined) own[name] = value;
+    } else if (Object.prototype.propertyIsEnumerable.call(options, name)) {
+      throw typeMistake(`${what} has no option "${name}"`);
+    }
+  }
+  return own as Options;
+}
+
+/** Options when none are given. */
+export function noOptions<Options extends object>(): Options {
+  return Object.create(null) as Options;
+}
+
+/** The options of several objects in one. Those of a later object replace those of an earlier one. */
+export function joinedOptions<Options extends object>(...parts: Partial<Options>[]): Options {
+  return Object.assign(noOptions<Options>(), ...parts) as Options;
+}
+
+function refuseInherited(options: object, known: ReadonlySet<string>, what: string): void {
+  let owner: object | null = Object.getPrototypeOf(options);
+  for (; owner !== null && owner !== Object.prototype; owner = Object.getPrototypeOf(owner)) {
+    for (const name of known) {
+      if (Object.hasOwn(owner, name)) {
+        throw typeMistake(`${what}: the option "${name}" is inherited, not the object's own`);
+      }
+    }
+  }
+}

@@ -1,0 +1,155 @@
+/** What waits and calls fail with, and how the core's status codes become errors. */
+
+import { Status } from "../core/abi.ts";
+import { core } from "../core/native.ts";
+import { isInstance, propertyOf } from "./foreign_values.ts";
+
+/** What an error tells about the call that failed, as far as it applies. */
+export interface ErrorDetails {
+  /** The system call, or the step, that failed. */
+  syscall?: string | undefined;
+  /** The address at the other end, or the one that was to be listened at. */
+  address?: string | undefined;
+  port?: number | undefined;
+  /** Bytes of the write that the kernel had taken before it failed. */
+  bytesWritten?: number | undefined;
+  /** Why, in words; what the code means if not given. */
+  reason?: string | undefined;
+  cause?: unknown;
+}
+
+/** One of the details, unless only `Object.prototype` has something under its name. */
+export function detail<Name extends keyof ErrorDetails>(
+  details: ErrorDetails,
+  name: Name,
+): ErrorDetails[Name] {
+  return Object.hasOwn(details, name) ? details[name] : undefined;
+}
+
+/** A socket operation failed. `code` has Node's name for the reason, such as `ECONNREFUSED`. */
+export class SocketError extends Error {
+  override readonly name: string = "SocketError";
+  readonly code: string;
+  readonly syscall: string | undefined;
+  readonly address: string | undefined;
+  readonly port: number | undefined;
+  readonly bytesWritten: number | undefined;
+
+  constructor(code: string, details: ErrorDetails = {}) {
+    super(describe(code, details), { cause: detail(details, "cause") });
+    this.code = code;
+    this.syscall = detail(details, "syscall");
+    this.address = detail(details, "address");
+    this.port = detail(details, "port");
+    this.bytesWritten = detail(details, "bytesWritten");
+  }
+}
+
+/** A deadline has passed. */
+export class TimeoutError extends Error {
+  override readonly name = "TimeoutError";
+  readonly code = "ETIMEDOUT";
+  readonly syscall: string | undefined;
+  readonly address: string | undefined;
+  readonly port: number | undefined;
+  readonly bytesWritten: number | undefined;
+
+  constructor(details: ErrorDetails = {}) {
+    super(describe("ETIMEDOUT", details), { cause: detail(details, "cause") });
+    this.syscall = detail(details, "syscall");
+    this.address = detail(details, "address");
+    this.port = detail(details, "port");
+    this.bytesWritten = detail(details, "bytesWritten");
+  }
+}
+
+/** The fiber was cancelled, or the operation's signal was aborted; `cause` is the reason given. */
+export class CancelledError extends Error {
+  override readonly name = "CancelledError";
+  readonly code = "ECANCELED";
+  readonly syscall: string | undefined;
+  readonly bytesWritten: number | undefined;
+
+  constructor(reason?: unknown, details: ErrorDetails = {}) {
+    super(describe("ECANCELED", { ...details, reason: cancelledBecause(reason) }), {
+      cause: reason,
+    });
+    this.syscall = detail(details, "syscall");
+    this.bytesWritten = detail(details, "bytesWritten");
+  }
+}
+
+/** A reason that has words is said with them. */
+function cancelledBecause(reason: unknown): string | undefined {
+  const words = isInstance(reason, Error) ? propertyOf(reason, "message") : reason;
+  return typeof words === "string" && words !== "" ? `cancelled: ${words}` : undefined;
+}
+
+/** An item cannot be sent: the channel is closed. */
+export class ChannelClosedError extends Error {
+  override readonly name = "ChannelClosedError";
+  readonly code = "ERR_CHANNEL_CLOSED";
+  readonly syscall: string;
+
+  constructor(syscall: string) {
+    super(describe("ERR_CHANNEL_CLOSED", { syscall }));
+    this.syscall = syscall;
+  }
+}
+
+function describe(code: string, details: ErrorDetails): string {
+  const address = detail(details, "address");
+  const bytesWritten = detail(details, "bytesWritten");
+  let text = `${detail(details, "syscall") ?? "wait"} ${code}`;
+  const meaning = detail(details, "reason") ?? meanings.get(code);
+  if (meaning) text += ` (${meaning})`;
+  if (address !== undefined && address !== "")
+    text += ` ${endpoint(address, detail(details, "port"))}`;
+  if (bytesWritten !== undefined) text += `, after ${bytesWritten} bytes`;
+  return text;
+}
+
+const meanings: ReadonlyMap<string, string> = new Map([
+  ["EADDRINUSE", "the address is in use"],
+  ["EBADF", "no such descriptor, or it is closed"],
+  ["ECANCELED", "cancelled"],
+  ["ECONNREFUSED", "nobody listens there"],
+  ["ECONNRESET", "reset by the peer"],
+  ["EMFILE", "no descriptors are left"],
+  ["ENOTFOUND", "no such host"],
+  ["EPIPE", "the connection is closed for writing"],
+  ["ERR_CHANNEL_CLOSED", "the channel is closed"],
+  ["ERR_SOCKET_CLOSED", "the socket is closed"],
+  ["ETIMEDOUT", "the deadline has passed"],
+]);
+
+/** `host:port` as it is usually written: an IPv6 address in brackets, a path alone. */
+export function endpoint(address: string, port: number | undefined): string {
+  const shown = address.startsWith("\0") ? `@${address.slice(1)}` : address;
+  if (port === undefined) return shown;
+  return shown.includes(":") ? `[${shown}]:${port}` : `${shown}:${port}`;
+}
+
+const namesByStatus: string[] = [];
+for (const [name, status] of Object.entries(Status)) namesByStatus[status] = name;
+
+/** Node's name for a status of the core that means failure. */
+export function codeOf(status: number): string {
+  switch (status) {
+    case Status.closed:
+    case Status.staleHandle:
+      return "ERR_SOCKET_CLOSED";
+    case Status.exhausted:
+      return "ERR_LIMIT_REACHED";
+    case Status.badAddress:
+      return "EINVAL";
+    case Status.timedOut:
+      return "ETIMEDOUT";
+    case Status.cancelled:
+      return "ECANCELED";
+    case Status.other:
+      return `errno ${core.lastErrno()}`;
+    default:
+      return namesByStatus[status] ?? `status ${status}`;
+  }
+}

@@ -1,0 +1,160 @@
+import { expect, test } from "bun:test";
+import { deadline, now, type Socket, spawn } from "../../index.ts";
+import { distinctBytes, hashOf } from "../support/distinct_bytes.ts";
+import { failureOf } from "../support/failure.ts";
+import { pollUntil } from "../support/poll.ts";
+import { drain, readExactly } from "../support/receiving.ts";
+import { socketPair } from "../support/socket_pair.ts";
+
+const mebibyte = 1024 * 1024;
+
+/** Waits until the kernel has taken what it takes while nobody reads. */
+async function untilFull(socket: Socket): Promise<number> {
+  let before = -1;
+  await pollUntil(
+    "the kernel takes no more",
+    async () => {
+      const { bytesWritten } = socket;
+      const isFull = bytesWritten > 0 && bytesWritten === before;
+      before = bytesWritten;
+      // Its buffers grow for a while after they are full for the first time.
+      await Bun.sleep(20);
+      return isFull;
+    },
+    10_000,
+  );
+  return socket.bytesWritten;
+}
+
+/** By way of these a write may go out. */
+const ways: [name: string, data: (source: Uint8Array) => Uint8Array | Uint8Array[]][] = [
+  ["one buffer", (source) => source],
+  [
+    "many buffers",
+    (source) =>
+      Array.from({ length: source.byteLength / 16_384 }, (_, index) =>
+        source.subarray(index * 16_384, (index + 1) * 16_384),
+      ),
+  ],
+];
+
+test.each(ways)("64 MiB to a peer that does not read suspend the writer: %s", async (_, data) => {
+  await using pair = await socketPair();
+  const { client, server } = pair;
+  const source = distinctBytes(64 * mebibyte);
+  const parts = data(source);
+  Bun.gc(true);
+  const before = process.memoryUsage.rss();
+  const writer = spawn(() => client.write(parts, deadline(60_000)));
+  const taken = await untilFull(client);
+  expect(writer.state).toBe("waiting");
+  expect(taken).toBeLessThan(source.byteLength);
+  // Nothing but the source itself is kept.
+  expect(process.memoryUsage.rss() - before).toBeLessThan(8 * mebibyte);
+  const received = drain(server);
+  expect(await writer.join()).toBe(source.byteLength);
+  await client.shutdown();
+  expect(await received).toEqual({ bytes: source.byteLength, hash: hashOf(source) });
+});
+
+test.each(ways)(
+  "a deadline ends such a write with the exact number of bytes: %s",
+  async (_, data) => {
+    await using pair = await socketPair();
+    const { client, server } = pair;
+    const source = distinctBytes(64 * mebibyte);
+    const error = await failureOf(client.write(data(source), deadline(150)));
+    expect(error).toMatchObject({ name: "TimeoutError", code: "ETIMEDOUT", syscall: "write" });
+    const { bytesWritten } = error;
+    expect(bytesWritten).toBeGreaterThan(0);
+    expect(bytesWritten).toBeLessThan(source.byteLength);
+    expect(bytesWritten).toBe(client.bytesWritten);
+    // The stream ends where the writer believes it to end.
+    const received = drain(server);
+    await client.shutdown();
+    expect(await received).toEqual({
+      bytes: bytesWritten!,
+      hash: hashOf(source.subarray(0, bytesWritten)),
+    });
+  },
+);
+
+test("a deadline ends a write in time", async () => {
+  await using pair = await socketPair();
+  const { client } = pair;
+  const source = new Uint8Array(64 * mebibyte);
+  await failureOf(client.write(source, deadline(100)));
+  let least = Number.POSITIVE_INFINITY;
+  for (let attempt = 0; attempt < 8; attempt++) {
+    const end = deadline(15);
+    const error = await failureOf(client.write(source, end));
+    const late = now() - end;
+    expect(error).toMatchObject({ name: "TimeoutError" });
+    expect(late).toBeGreaterThanOrEqual(0);
+    least = Math.min(least, late);
+  }
+  expect(least).toBeLessThan(2);
+});
+
+test("after a deadline the next write goes on where the stream is", async () => {
+  await using pair = await socketPair();
+  const { client, server } = pair;
+  const source = new Uint8Array(32 * mebibyte).fill(1);
+  const late = failureOf(client.write(source, deadline(100)));
+  const patient = client.write(new Uint8Array(1000).fill(2));
+  const { bytesWritten } = await late;
+  const received = await readExactly(server, bytesWritten! + 1000);
+  expect(await patient).toBe(1000);
+  expect(received.indexOf(2)).toBe(bytesWritten!);
+  expect(received.subarray(bytesWritten).every((byte) => byte === 2)).toBe(true);
+});
+
+test("a cancelled write tells how much was taken, and frees the turn", async () => {
+  await using pair = await socketPair();
+  const { client, server } = pair;
+  const source = distinctBytes(64 * mebibyte);
+  const writer = spawn(() => client.write(source));
+  const behind = spawn(() => client.write("behind"));
+  const taken = await untilFull(client);
+  const reason = new Error("enough");
+  writer.cancel(reason);
+  const error = await failureOf(writer.join());
+  expect(error).toMatchObject({ name: "CancelledError", bytesWritten: taken, cause: reason });
+  const received = await readExactly(server, taken + 6);
+  expect(await behind.join()).toBe(6);
+  expect(hashOf(received.subarray(0, taken))).toBe(hashOf(source.subarray(0, taken)));
+  expect(new TextDecoder().decode(received.subarray(taken))).toBe("behind");
+});
+
+test("a slow reader gets everything, in its own time", async () => {
+  await using pair = await socketPair();
+  const { client, server } = pair;
+  const source = distinctBytes(12 * mebibyte);
+  const writer = spawn(async () => {
+    await client.write(source);
+    await client.shutdown();
+  });
+  const hasher = new Bun.CryptoHasher("sha1");
+  const buffer = new Uint8Array(mebibyte);
+  let bytes = 0;
+  for (let count: number; (count = await server.read(buffer)) > 0; ) {
+    hasher.update(buffer.subarray(0, count));
+    bytes += count;
+    await Bun.sleep(1);
+  }
+  await writer.join();
+  expect(bytes).toBe(source.byteLength);
+  expect(hasher.digest("hex")).toBe(hashOf(source));
+});
+
+test("256 MiB in one write arrive whole", async () => {
+  await using pair = await socketPair();
+  const { client, server } = pair;
+  const source = distinctBytes(256 * mebibyte);
+  const received = drain(server);
+  expect(await client.write(source, deadline(20_000))).toBe(source.byteLength);
+  await client.shutdown();
+  expect(await received).toEqual({ bytes: source.byteLength, hash: hashOf(source) });
+  expect(client.bytesWritten).toBe(source.byteLength);
+  expect(server.bytesRead).toBe(source.byteLength);
+}, 25_000);

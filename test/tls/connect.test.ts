@@ -1,0 +1,537 @@
+import { describe, expect, test } from "bun:test";
+import { AsyncLocalStorage } from "node:async_hooks";
+import { X509Certificate } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+import {
+  connect,
+  current,
+  deadline,
+  listen,
+  type Socket,
+  sleep,
+  spawn,
+  stats,
+  type TlsError,
+  type TlsOptions,
+  tlsContext,
+} from "../../index.ts";
+import { certificates } from "../support/certificates.ts";
+import { distinctBytes, hashOf } from "../support/distinct_bytes.ts";
+import { failureOf } from "../support/failure.ts";
+import { isInstalled } from "../support/installed_program.ts";
+import { pollUntil } from "../support/poll.ts";
+import { runProgram } from "../support/programs.ts";
+import { drain, readExactly, readText } from "../support/receiving.ts";
+import { TemporaryFolder } from "../support/temporary_folder.ts";
+import { dialTls, echo, presenting, serveTls, tlsPair } from "../support/tls_pair.ts";
+
+const mebibyte = 1024 * 1024;
+
+describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
+  const made = isInstalled("openssl") ? certificates() : (undefined as never);
+
+  test("tell what they are", async () => {
+    await using pair = await tlsPair({ serverName: "good.example" });
+    const { client, server } = pair;
+    expect([client.secure, server.secure]).toEqual([true, true]);
+    expect(client.tls).toMatchObject({
+      protocol: "TLSv1.3",
+      cipher: expect.stringMatching(/^TLS_/),
+      group: expect.stringMatching(/X25519/i),
+      alpn: undefined,
+      serverName: "good.example",
+      verified: true,
+      verifyError: undefined,
+      resumed: false,
+    });
+    expect(client.tls?.certificate).toBeInstanceOf(X509Certificate);
+    expect(client.tls?.certificate?.checkHost("good.example")).toBe("good.example");
+    expect(client.tls?.chain.map(({ subject }) => subject)).toEqual([
+      "CN=plait test p256",
+      "CN=plait test middle",
+    ]);
+    expect(server.tls).toMatchObject({
+      protocol: "TLSv1.3",
+      serverName: "good.example",
+      verified: false,
+      verifyError: undefined,
+      certificate: undefined,
+      chain: [],
+    });
+    const { tls } = client;
+    client.close();
+    expect(client.tls).toBe(tls);
+  });
+
+  test("tell of certificates of any size, in sessions and errors as well", async () => {
+    const tls = { ...presenting(made.large), ca: made.root, clientAuth: "request" as const };
+    await using listener = await serveTls(echo, tls);
+    const { raw } = new X509Certificate(readFileSync(made.large.cert));
+    expect(raw.byteLength).toBeGreaterThan(8192);
+    let session: Uint8Array | undefined;
+    for (const resumed of [false, true]) {
+      const onSession = (bytes: Uint8Array) => {
+        session = bytes;
+      };
+      await using socket = await dialTls(listener.port, { session, onSession });
+      expect(socket.tls?.resumed).toBe(resumed);
+      expect(socket.tls?.certificate?.raw).toEqual(raw);
+      await socket.write("x");
+      await socket.next();
+    }
+    const refused = failureOf(dialTls(listener.port, { serverName: "other.example" }));
+    expect(((await refused) as TlsError).certificate?.raw).toEqual(raw);
+  });
+
+  test("plain ones are not secure", async () => {
+    await using listener = await listen({ host: "127.0.0.1", port: 0 }, echo);
+    await using client = await connect({ host: "127.0.0.1", port: listener.port, tls: false });
+    expect(client.secure).toBe(false);
+    expect(client.tls).toBeUndefined();
+  });
+
+  test("use the version and the ciphers that they are told to", async () => {
+    const combinations: [TlsOptions, object][] = [
+      [{ maxVersion: "TLSv1.2" }, { protocol: "TLSv1.2" }],
+      [
+        { maxVersion: "TLSv1.2", ciphers: "ECDHE-ECDSA-CHACHA20-POLY1305" },
+        { cipher: "ECDHE-ECDSA-CHACHA20-POLY1305" },
+      ],
+      [{ cipherSuites: "TLS_AES_128_GCM_SHA256" }, { cipher: "TLS_AES_128_GCM_SHA256" }],
+      [{ groups: "P-384" }, { group: expect.stringMatching(/384/) }],
+    ];
+    for (const [options, expected] of combinations) {
+      await using pair = await tlsPair(options);
+      expect(pair.client.tls).toMatchObject(expected);
+      expect(pair.server.tls).toMatchObject(expected);
+    }
+  });
+
+  test("agree on a protocol, the server's first, or fail", async () => {
+    const server = { ...presenting(made.p256), alpn: ["h2", "http/1.1"] };
+    await using pair = await tlsPair({ alpn: ["http/1.1", "h2"] }, server);
+    expect([pair.client.tls?.alpn, pair.server.tls?.alpn]).toEqual(["h2", "h2"]);
+    await using without = await tlsPair({}, server);
+    expect(without.client.tls?.alpn).toBeUndefined();
+    await using listener = await serveTls(echo, server);
+    expect(await failureOf(dialTls(listener.port, { alpn: ["imap"] }))).toMatchObject({
+      name: "TlsError",
+      code: expect.stringMatching(/NO_APPLICATION_PROTOCOL/),
+    });
+  });
+
+  test("carry data both ways, in any portions", async () => {
+    await using pair = await tlsPair();
+    const { client, server } = pair;
+    const bytes = distinctBytes(4 * mebibyte + 17);
+    const sending = Promise.all([client.write(bytes), server.write([bytes, "end", bytes])]);
+    const [there, back] = await Promise.all([
+      readExactly(server, bytes.byteLength),
+      readExactly(client, 2 * bytes.byteLength + 3),
+    ]);
+    expect(await sending).toEqual([bytes.byteLength, 2 * bytes.byteLength + 3]);
+    expect(hashOf(there)).toBe(hashOf(bytes));
+    expect(hashOf(back)).toBe(hashOf(Buffer.concat([bytes, Buffer.from("end"), bytes])));
+    expect([client.bytesWritten, client.bytesRead]).toEqual([bytes.length, 2 * bytes.length + 3]);
+    await client.write("");
+    for (const size of [1, 2, 16_384, 16_385, 40_000]) {
+      await client.write(bytes.subarray(0, size));
+      expect(hashOf(await readExactly(server, size))).toBe(hashOf(bytes.subarray(0, size)));
+    }
+  });
+
+  test("a reader with a small buffer gets all of a large record", async () => {
+    await using pair = await tlsPair();
+    const bytes = distinctBytes(16_384);
+    await pair.client.write(bytes);
+    const parts: Uint8Array[] = [];
+    const buffer = new Uint8Array(1000);
+    for (let total = 0; total < bytes.byteLength; ) {
+      const count = await pair.server.read(buffer, deadline(2000));
+      parts.push(buffer.slice(0, count));
+      total += count;
+    }
+    expect(hashOf(Buffer.concat(parts))).toBe(hashOf(bytes));
+  });
+
+  test("a peer that does not read suspends the writer, whose writes stay in order", async () => {
+    await using pair = await tlsPair();
+    const { client, server } = pair;
+    const chunks = [1, 2, 3].map((digit) => new Uint8Array(8 * mebibyte).fill(digit));
+    const writers = chunks.map((chunk) => spawn(() => client.write(chunk)));
+    await sleep(20);
+    expect(writers.map((writer) => writer.state)).toEqual(["waiting", "waiting", "waiting"]);
+    const received = await readExactly(server, 24 * mebibyte);
+    expect(hashOf(received)).toBe(hashOf(Buffer.concat(chunks)));
+    for (const writer of writers) expect(await writer.join()).toBe(8 * mebibyte);
+  });
+
+  test("a write that gives up leaves whole records behind it", async () => {
+    await using pair = await tlsPair();
+    const { client, server } = pair;
+    const failure = await failureOf(client.write(new Uint8Array(32 * mebibyte), deadline(30)));
+    expect(failure).toMatchObject({ code: "ETIMEDOUT", syscall: "write" });
+    const second = spawn(() => client.write("after that"));
+    let received = 0;
+    let last = "";
+    while (!last.endsWith("after that")) {
+      const chunk = await server.next(deadline(2000));
+      received += chunk!.byteLength;
+      last = new TextDecoder().decode(chunk!.subarray(-10));
+    }
+    await second.join();
+    // What was encrypted but not credited may have arrived as well.
+    expect(received - 10).toBeGreaterThanOrEqual(failure.bytesWritten!);
+  });
+
+  const breakOff: [string, (socket: Socket, bytes: Uint8Array<ArrayBuffer>) => Promise<unknown>][] =
+    [
+      ["write()", (socket, bytes) => socket.write(bytes, deadline(30))],
+      ["writeSync()", async (socket, bytes) => socket.writeSync(bytes, deadline(30))],
+      [
+        "a buffer that is taken away",
+        (socket, bytes) => {
+          const written = socket.write(bytes);
+          structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+          return written;
+        },
+      ],
+    ];
+
+  test.each(breakOff)(
+    "close announces no end after %s that was broken off",
+    async (what, write) => {
+      await using pair = await tlsPair();
+      const { client, server } = pair;
+      const failure = failureOf(write(client, new Uint8Array(32 * mebibyte)));
+      // That the buffer is gone shows when the peer has made room for more.
+      const missed = what.startsWith("a buffer") ? failureOf(drain(server)) : undefined;
+      await failure;
+      client.close();
+      expect(await (missed ?? failureOf(drain(server)))).toMatchObject({
+        code: "ERR_TLS_TRUNCATED",
+      });
+    },
+  );
+
+  test("end in one direction by shutdown, in both by close", async () => {
+    await using pair = await tlsPair();
+    const { client, server } = pair;
+    await client.write("question");
+    await client.shutdown();
+    expect(await readText(server)).toBe("question");
+    expect(server.eof).toBe(true);
+    expect(await failureOf(client.write("x"))).toMatchObject({ code: "EPIPE" });
+    await server.write("answer");
+    server.close();
+    expect(await readText(client)).toBe("answer");
+    expect(await client.next()).toBeNull();
+  });
+
+  test("what was written reaches the peer although close follows", async () => {
+    const bytes = distinctBytes(3 * mebibyte);
+    await using listener = await serveTls(async (socket) => {
+      await socket.write(bytes);
+    });
+    await using client = await dialTls(listener.port);
+    expect((await drain(client)).hash).toBe(hashOf(bytes));
+  });
+
+  test("files are sent by reading and writing", async () => {
+    using folder = new TemporaryFolder();
+    const path = folder.file("data");
+    const bytes = distinctBytes(3 * mebibyte + 5);
+    writeFileSync(path, bytes);
+    await using listener = await serveTls(async (socket) => {
+      const head = socket.write("head");
+      const first = socket.sendFile(path);
+      const second = socket.sendFile(path, { offset: 100, length: 200_000 });
+      const last = socket.sendFile(path, { offset: bytes.byteLength - 10, length: 1000 });
+      const beyond = socket.sendFile(path, { offset: bytes.byteLength + 10, length: 1000 });
+      const tail = socket.write("tail");
+      expect(await Promise.all([head, first, second, last, beyond, tail])).toEqual([
+        4,
+        bytes.byteLength,
+        200_000,
+        10,
+        0,
+        4,
+      ]);
+      await socket.sendFile("/proc/self/status");
+      const missing = await failureOf(socket.sendFile("/nowhere/file"));
+      expect(missing).toMatchObject({ code: "ENOENT", bytesWritten: 0 });
+      const directory = await failureOf(socket.sendFile(folder.path, { length: 5 }));
+      expect(directory).toMatchObject({ code: "EISDIR", syscall: "sendfile" });
+      await socket.write("end");
+    });
+    await using client = await dialTls(listener.port);
+    const expected = [
+      Buffer.from("head"),
+      bytes,
+      bytes.subarray(100, 200_100),
+      bytes.subarray(-10),
+      Buffer.from("tail"),
+    ];
+    const length = expected.reduce((total, part) => total + part.byteLength, 0);
+    expect(hashOf(await readExactly(client, length))).toBe(hashOf(Buffer.concat(expected)));
+    expect(await readText(client)).toMatch(/^Name:[\s\S]*\nend$/);
+  });
+
+  test("readSync and writeSync work before any fiber runs", async () => {
+    const { stdout } = await runProgram(
+      `
+      import { readFileSync } from "node:fs";
+      const port = Number(process.env.PORT);
+      const socket = await connect({ host: "127.0.0.1", port, tls: { ca: process.env.ROOT } });
+      const buffer = new Uint8Array(20 * 1024 * 1024);
+      let total = 0;
+      socket.writeSync("go");
+      while (total < 4 * 1024 * 1024) total += socket.readSync(buffer, now() + 3000);
+      console.log(total, socket.writeSync(buffer, now() + 3000));
+      process.exit();
+    `,
+      await (async () => {
+        const listener = await serveTls(async (socket) => {
+          expect(new TextDecoder().decode(await readExactly(socket, 2))).toBe("go");
+          await socket.write(new Uint8Array(4 * mebibyte));
+          await drain(socket).catch(() => {});
+        });
+        listener.unref();
+        return { env: { PORT: `${listener.port}`, ROOT: made.root }, bound: 8000 };
+      })(),
+    );
+    expect(stdout).toBe(`${4 * mebibyte} ${20 * mebibyte}`);
+  });
+
+  test("a deadline and a signal hold for the handshake", async () => {
+    await using silent = await listen({ host: "127.0.0.1", port: 0 });
+    const { sockets } = stats();
+    const late = await failureOf(dialTls(silent.port, {}, deadline(30)));
+    expect(late).toMatchObject({ name: "TimeoutError", syscall: "handshake", port: silent.port });
+    const controller = new AbortController();
+    const target = { host: "127.0.0.1", port: silent.port, tls: true };
+    const connecting = failureOf(connect({ ...target, signal: controller.signal }));
+    setTimeout(() => controller.abort("changed my mind"), 30);
+    expect(await connecting).toMatchObject({ name: "CancelledError", cause: "changed my mind" });
+    const fiber = spawn(() => connect(target));
+    await sleep(20);
+    fiber.cancel("enough");
+    expect(await failureOf(fiber.join())).toMatchObject({ name: "CancelledError" });
+    await pollUntil("their sockets are closed", () => stats().sockets <= sockets);
+  });
+
+  test("a server that speaks no TLS, or hangs up, is told apart", async () => {
+    await using plain = await listen({ host: "127.0.0.1", port: 0 }, (socket) =>
+      socket.write("220 smtp.example ready\r\n").then(() => sleep(200)),
+    );
+    expect(await failureOf(dialTls(plain.port))).toMatchObject({
+      name: "TlsError",
+      code: "ERR_SSL_WRONG_VERSION_NUMBER",
+      reason: expect.stringContaining("wrong version number"),
+      syscall: "handshake",
+      address: "127.0.0.1",
+      port: plain.port,
+    });
+    await using hangsUp = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
+      await socket.next();
+    });
+    const hungUp = await failureOf(dialTls(hangsUp.port));
+    expect(["ERR_TLS_TRUNCATED", "ECONNRESET"]).toContain(hungUp.code!);
+    await using resets = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
+      await socket.next();
+      socket.reset();
+    });
+    expect(await failureOf(dialTls(resets.port))).toMatchObject({ code: "ECONNRESET" });
+  });
+
+  test("the host is what is checked, unless serverName is given", async () => {
+    await using listener = await serveTls(echo, presenting(made.named));
+    const target = { port: listener.port, family: 4 as const };
+    const byHost = connect({ ...target, host: "localhost", tls: { ca: made.root } });
+    expect(await failureOf(byHost)).toMatchObject({ code: "ERR_TLS_CERT_ALTNAME_INVALID" });
+    for (const serverName of ["good.example", "GOOD.example", "good.example."]) {
+      const tls = { ca: made.root, serverName };
+      await using socket = await connect({ ...target, host: "localhost", tls });
+      expect(socket.tls?.verified).toBe(true);
+    }
+  });
+
+  test("one context serves many connections", async () => {
+    await using listener = await serveTls(echo);
+    const context = tlsContext({ ca: made.root, alpn: ["x"] });
+    const target = { host: "127.0.0.1", port: listener.port };
+    for (const tls of [context, { context }, { context, serverName: "localhost" }]) {
+      await using socket = await connect({ ...target, tls });
+      expect(socket.tls?.verified).toBe(true);
+    }
+  });
+
+  describe("sessions", () => {
+    /** Connects, and returns the sessions that the server offered. */
+    async function sessionsOf(port: number, tls: TlsOptions = {}): Promise<Uint8Array[]> {
+      const sessions: Uint8Array[] = [];
+      const onSession = (session: Uint8Array) => sessions.push(session);
+      await using socket = await dialTls(port, { ...tls, onSession });
+      await socket.write("x");
+      await socket.next();
+      await pollUntil("a session comes", () => sessions.length > 0);
+      return sessions;
+    }
+
+    test.each(["TLSv1.2", "TLSv1.3"] as const)("are resumed with %s", async (maxVersion) => {
+      await using listener = await serveTls(echo);
+      const [session] = await sessionsOf(listener.port, { maxVersion });
+      // It is what it was when `connect` was called, and as long as its memory is.
+      class Longer extends Uint8Array {
+        override get byteLength(): number {
+          return 1_000_000;
+        }
+      }
+      const longer = new Longer(session!);
+      const dialling = dialTls(listener.port, { maxVersion, session: longer });
+      longer.fill(0);
+      await using again = await dialling;
+      expect(again.tls).toMatchObject({ resumed: true, protocol: maxVersion, verified: true });
+      expect(again.tls?.certificate?.subject).toContain("p256");
+      await again.write("still works");
+      expect(new TextDecoder().decode(await readExactly(again, 11))).toBe("still works");
+    });
+
+    test("that cannot be used go unnoticed", async () => {
+      await using listener = await serveTls(echo);
+      const [session] = await sessionsOf(listener.port);
+      await using other = await serveTls(echo, presenting(made.rsa));
+      for (const [port, bytes] of [
+        [listener.port, new Uint8Array(0)],
+        [listener.port, new Uint8Array([1, 2, 3])],
+        [listener.port, session!.subarray(0, 50)],
+        [other.port, session!],
+      ] as const) {
+        await using socket = await dialTls(port, { session: bytes });
+        expect(socket.tls).toMatchObject({ resumed: false, verified: true });
+      }
+    });
+
+    test("of another name are not accepted for this one", async () => {
+      await using listener = await serveTls(echo, presenting(made.named));
+      const [session] = await sessionsOf(listener.port, { serverName: "good.example" });
+      const other = dialTls(listener.port, { serverName: "localhost", session });
+      expect(await failureOf(other)).toMatchObject({ code: "ERR_TLS_CERT_ALTNAME_INVALID" });
+    });
+
+    test("that were made under other checks are left alone", async () => {
+      await using listener = await serveTls(echo);
+      const [session] = await sessionsOf(listener.port, { verifyPeer: false });
+      const strict = dialTls(listener.port, { ca: made.otherRoot, session });
+      expect(await failureOf(strict)).toMatchObject({
+        code: "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+      });
+      await using lax = await dialTls(listener.port, { verifyPeer: false, session });
+      expect(lax.tls).toMatchObject({ resumed: true, verified: true });
+    });
+
+    test("of another certificate of the client's are left alone", async () => {
+      await using listener = await serveTls(
+        async (socket) => {
+          await socket.write(`${socket.tls?.certificate?.subject} ${socket.tls?.resumed}`);
+          await echo(socket);
+        },
+        { ...presenting(made.p256), ca: made.root, clientAuth: "request" },
+      );
+      const whoIs = async (client: TlsOptions) => {
+        await using socket = await dialTls(listener.port, client);
+        return new TextDecoder().decode((await socket.next())!);
+      };
+      const identity = presenting(made.client);
+      const [session] = await sessionsOf(listener.port, identity);
+      expect(await whoIs({ ...identity, session })).toBe("CN=plait test client true");
+      const other = presenting(made.strangeClient);
+      expect(await failureOf(whoIs({ ...other, session }))).toMatchObject({ name: "TlsError" });
+      expect(await whoIs({ session })).toBe("undefined false");
+    });
+
+    test("are told of a shared context's connections as well", async () => {
+      await using listener = await serveTls(echo);
+      const context = tlsContext({ ca: made.root });
+      const [session] = await sessionsOf(listener.port, { context });
+      await using again = await dialTls(listener.port, { context, session });
+      expect(again.tls?.resumed).toBe(true);
+    });
+  });
+
+  describe("key logs", () => {
+    test("go to onKeyLog", async () => {
+      const lines: string[] = [];
+      const others: string[] = [];
+      await using pair = await tlsPair(
+        { onKeyLog: (line) => lines.push(line) },
+        { ...presenting(made.p256), onKeyLog: (line) => others.push(line) },
+      );
+      expect(pair.client.secure).toBe(true);
+      await pollUntil("both ends have told", () => others.length >= 5 && lines.length >= 5);
+      expect(lines.toSorted()).toEqual(others.toSorted());
+      expect(lines.map((line) => line.split(" ")[0])).toContain("CLIENT_TRAFFIC_SECRET_0");
+      for (const line of lines) expect(line).toMatch(/^[A-Z0-9_]+ [0-9a-f]+ [0-9a-f]+$/);
+    });
+
+    test("go to the file that the environment names", async () => {
+      using folder = new TemporaryFolder();
+      const path = folder.file("keys");
+      await using listener = await serveTls(echo);
+      await runProgram(
+        `
+        const tls = { ca: process.env.ROOT };
+        const socket = await connect({ host: "127.0.0.1", port: ${listener.port}, tls });
+        await socket.write("x");
+        await socket.next();
+        process.exit();
+      `,
+        { env: { SSLKEYLOGFILE: path, ROOT: made.root } },
+      );
+      expect(readFileSync(path, "utf8")).toMatch(/^SERVER_TRAFFIC_SECRET_0 [0-9a-f ]+$/m);
+    });
+  });
+
+  test("functions that are told run in the context of who made the connection, in no fiber", async () => {
+    const who = new AsyncLocalStorage<string>();
+    const seen = new Set<string>();
+    const see = (what: string) => () =>
+      void seen.add(`${what} ${who.getStore()} ${current()?.name}`);
+    const server = { ...presenting(made.p256), onKeyLog: see("server's keys") };
+    await using listener = await who.run("listening", () => serveTls(echo, server));
+    const client = async () => {
+      await using socket = await dialTls(listener.port, {
+        onKeyLog: see("client's keys"),
+        onSession: see("session"),
+      });
+      await who.run("writing", () => socket.write("x"));
+      await who.run("reading", () => socket.next());
+    };
+    await who.run("connecting", () => spawn(client, { name: "client" })).join();
+    expect([...seen].toSorted()).toEqual([
+      "client's keys connecting undefined",
+      "server's keys listening undefined",
+      "session connecting undefined",
+    ]);
+  });
+
+  test("keys can be changed in the middle of a transfer", async () => {
+    await using pair = await tlsPair();
+    const { client, server } = pair;
+    const bytes = distinctBytes(8 * mebibyte);
+    const receiving = Promise.all([
+      readExactly(server, bytes.byteLength),
+      readExactly(client, bytes.byteLength),
+    ]);
+    const send = async (socket: Socket) => {
+      for (let start = 0; start < bytes.byteLength; start += mebibyte) {
+        await socket.write(bytes.subarray(start, start + mebibyte));
+        socket.updateKeys(start % (2 * mebibyte) === 0);
+      }
+    };
+    await Promise.all([send(client), send(server)]);
+    for (const received of await receiving) expect(hashOf(received)).toBe(hashOf(bytes));
+    await using old = await tlsPair({ maxVersion: "TLSv1.2" });
+    expect(() => old.client.updateKeys()).toThrow(/EOPNOTSUPP/);
+  });
+});

@@ -1,0 +1,43 @@
+/** Errors as a cluster's worker tells them to the main thread. */
+
+import { expect, test } from "bun:test";
+import { SocketError } from "../../index.ts";
+import { errorOf, reportOf } from "../../src/cluster/messages.ts";
+
+/** What arrives of an error that a worker has told. */
+const arrived = (error: unknown): unknown => errorOf(structuredClone(reportOf(error)));
+
+test("an error arrives with its class, its place, and what else it says", () => {
+  const error = new SocketError("EPIPE", { syscall: "write", bytesWritten: 7 });
+  const copy = arrived(error) as SocketError;
+  expect(copy).toBeInstanceOf(SocketError);
+  expect(copy.stack).toBe(error.stack!);
+  expect(String(copy)).toBe(String(error));
+  expect(copy).toMatchObject({ code: "EPIPE", syscall: "write", bytesWritten: 7 });
+});
+
+test("a class of the program's own arrives as an error of its name", () => {
+  class Refusal extends RangeError {
+    override readonly name = "Refusal";
+    readonly seat = 7;
+  }
+  const copy = arrived(new Refusal("no")) as Refusal;
+  expect(copy).toBeInstanceOf(Error);
+  expect([String(copy), copy.seat]).toEqual(["Refusal: no", 7]);
+});
+
+test("errors that lead back to each other arrive, and come to an end", () => {
+  const inner = new TypeError("inner");
+  const outer = new AggregateError([inner, "text", inner], "outer", { cause: inner });
+  inner.cause = outer;
+  const copy = arrived(outer) as AggregateError;
+  expect(copy).toBeInstanceOf(AggregateError);
+  expect(copy.cause).toBeInstanceOf(TypeError);
+  expect(copy.errors.map(String)).toEqual([String(inner), "text", String(inner)]);
+});
+
+test("what is no error arrives as it is, or else as text", () => {
+  expect(arrived({ code: 7 })).toEqual({ code: 7 });
+  expect(arrived(undefined)).toBeUndefined();
+  expect(arrived(Symbol("why"))).toBe("Symbol(why)");
+});

@@ -1,0 +1,351 @@
+//! The C ABI, together with `tls/exports.zig`: every public function is exported by `library.zig` under
+//! its name with `plait_` before it, for names like `close` are the C library's. Every function belongs
+//! to the calling thread's scheduler, which `open` makes. Unless it says otherwise, a function returns a
+//! value of 0 or more, or a negated `Status`.
+//!
+//! Memory: pointers into JavaScript's memory are used during the call only. The block that `shared`
+//! returns belongs to the scheduler and lives as long as its thread's VM.
+
+const std = @import("std");
+const builtin = @import("builtin");
+const abi = @import("abi.zig");
+const addresses = @import("../os/addresses.zig");
+const endpoints = @import("../core/endpoints.zig");
+const options = @import("../os/options.zig");
+const scheduler_module = @import("../core/scheduler.zig");
+const signals = @import("../thread/signals.zig");
+const streams = @import("../core/streams.zig");
+const system = @import("../os/system.zig");
+const thread = @import("../thread/thread.zig");
+const tls_transfers = @import("../tls/transfers.zig");
+const watching = @import("../core/watching.zig");
+const Status = abi.Status;
+const scheduler = thread.scheduler;
+const result = abi.result;
+
+/// Makes the thread's scheduler, or makes it anew.
+pub fn open() callconv(.c) i32 {
+    return result(thread.open());
+}
+
+/// The end of the bell that belongs into Bun's loop. The caller owns the descriptor.
+pub fn takeBell() callconv(.c) i32 {
+    return thread.bell;
+}
+
+/// The memory block that both sides read, an `abi.Shared`.
+pub fn shared() callconv(.c) [*]u8 {
+    return std.mem.asBytes(scheduler().shared);
+}
+
+/// Whether this is a build with safety checks.
+pub fn isChecked() callconv(.c) i32 {
+    return @intFromBool(builtin.mode == .Debug or builtin.mode == .ReleaseSafe);
+}
+
+/// The C library's number for the error that was last reported as `Status.other`.
+pub fn lastErrno() callconv(.c) i32 {
+    return system.last_errno;
+}
+
+/// The monotonic clock in milliseconds.
+pub fn now() callconv(.c) f64 {
+    return scheduler_module.milliseconds(system.nanoseconds());
+}
+
+/// When the first thread of the process called `open`, on the clock of `now`.
+pub fn firstOpened() callconv(.c) f64 {
+    return scheduler_module.milliseconds(thread.firstOpened());
+}
+
+/// Delivers what is ready, waiting up to so many microseconds for it; negative waits for ever.
+/// Returns the number of pairs in `Shared.ring`.
+pub fn poll(timeout_microseconds: i32) callconv(.c) i32 {
+    const timeout: ?i64 = if (timeout_microseconds < 0)
+        null
+    else
+        @as(i64, timeout_microseconds) * std.time.ns_per_us;
+    return @intCast(scheduler().poll(timeout));
+}
+
+/// Begins a turn of the attached driver, which may use `lingeringPoll`.
+pub fn beginTurn() callconv(.c) void {
+    scheduler().setLingers(.attached);
+}
+
+/// Begins the blocking driver, which may use `lingeringPoll` as well.
+pub fn beginBlocking() callconv(.c) void {
+    scheduler().setLingers(.blocking);
+}
+
+/// As `poll`, but waits until so many microseconds have passed since the last wake-up, or until Bun's
+/// loop has something to do; `Shared.host_is_ready` tells if it was that.
+pub fn lingeringPoll(linger_microseconds: i32) callconv(.c) i32 {
+    return @intCast(scheduler().lingeringPoll(@as(i64, linger_microseconds) * std.time.ns_per_us));
+}
+
+/// Has the waker ring the bell once, as soon as `poll` has something to deliver.
+pub fn arm() callconv(.c) void {
+    scheduler().setLingers(.none);
+    scheduler().setTimer();
+    thread.waker.alarm.arm();
+}
+
+/// Makes an armed waker ring in time for a deadline that was set after it was armed.
+pub fn setTimer() callconv(.c) void {
+    scheduler().setTimer();
+}
+
+/// The descriptor on which the calling thread hears of signals, to be watched; it stays the core's.
+pub fn signalLine() callconv(.c) i32 {
+    return signals.line().code();
+}
+
+/// Has a signal reach the calling thread, which has its line, until `ignoreSignal` is called as often; or
+/// for ever, also when the thread has ended.
+pub fn listenToSignal(number: i32, for_ever: i32) callconv(.c) i32 {
+    const duration: signals.Duration = if (for_ever != 0) .for_ever else .until_ignored;
+    return result(signals.listen(std.math.cast(u32, number) orelse 0, duration));
+}
+
+pub fn ignoreSignal(number: i32) callconv(.c) void {
+    signals.ignore(std.math.cast(u32, number) orelse 0);
+}
+
+/// Says that the handler which a signal had before is not wanted any more, in case that other threads
+/// listen to it still.
+pub fn forgetPreviousHandler(number: i32) callconv(.c) void {
+    signals.forgetPrevious(std.math.cast(u32, number) orelse 0);
+}
+
+/// The signals that have come since this was called last, those that nobody listens to among them: bit 0
+/// is number 1.
+pub fn takeSignals() callconv(.c) i32 {
+    return @intCast(signals.take());
+}
+
+/// Parks until the deadline. Returns a waiter.
+pub fn sleep(deadline: f64) callconv(.c) i32 {
+    const waiter = scheduler().park(.sleep, scheduler_module.deadlineFromMilliseconds(deadline)) orelse
+        return Status.exhausted.code();
+    return @intCast(waiter);
+}
+
+/// Parks until a descriptor of another library is ready. Returns a waiter.
+pub fn watch(fd: i32, direction: i32, deadline: f64) callconv(.c) i32 {
+    const wanted = std.enums.fromInt(abi.Direction, direction) orelse return Status.EINVAL.code();
+    const point = scheduler_module.deadlineFromMilliseconds(deadline);
+    return switch (watching.wait(scheduler(), fd, wanted, point)) {
+        .waiter => |waiter| @intCast(waiter),
+        .failure => |status| status.code(),
+    };
+}
+
+/// Blocks the thread until a socket is ready or so many milliseconds have passed, negative for
+/// ever. Returns 1 when it is ready.
+pub fn waitBlocking(handle: i32, direction: i32, timeout_milliseconds: i32) callconv(.c) i32 {
+    const wanted = std.enums.fromInt(abi.Direction, direction) orelse return Status.EINVAL.code();
+    const index = streams.find(scheduler(), handle, .stream) orelse return Status.stale_handle.code();
+    const socket = scheduler().sockets.at(index);
+    // No poll sends meanwhile what the peer may be waiting for.
+    if (socket.tls != tls_transfers.none) tls_transfers.flush(scheduler(), socket, tls_transfers.sessionOf(scheduler(), socket));
+    if (!system.pollOne(socket.fd, wanted == .writable, timeout_milliseconds)) return 0;
+    streams.setReady(scheduler(), socket, wanted);
+    return 1;
+}
+
+/// Frees a waiter that is not wanted any more, whatever it was made for.
+pub fn drop(waiter: i32) callconv(.c) void {
+    if (waiter >= 0) scheduler().drop(@intCast(waiter));
+}
+
+/// Receives up to `length` bytes to `buffer + offset`. 0 is the end of the stream.
+pub fn receive(handle: i32, buffer: [*]u8, length: f64) callconv(.c) i32 {
+    return streams.receive(scheduler(), handle, buffer, @trunc(length)).code();
+}
+
+/// Receives what is there by now, at most `length` bytes, although no poll has told of it yet.
+pub fn tryReceive(handle: i32, buffer: [*]u8, length: f64) callconv(.c) i32 {
+    return streams.tryReceive(scheduler(), handle, buffer, @trunc(length)).code();
+}
+
+/// Sends from `buffer + offset`. After a value short of `length` the caller goes on with the rest when the
+/// socket is writable, or calls `breakOff`.
+pub fn send(handle: i32, buffer: [*]const u8, offset: f64, length: f64) callconv(.c) i32 {
+    const start: usize = @trunc(offset);
+    const size: usize = @trunc(length);
+    return streams.send(scheduler(), handle, .{ .bytes = buffer[start..][0..size] }).code();
+}
+
+/// Sends several buffers at once. `parts` holds an address and a length for each; `total` is what
+/// the caller has to send, with what does not fit into this call.
+pub fn sendVector(handle: i32, parts: [*]const f64, count: u32, total: f64) callconv(.c) i32 {
+    var vector: [abi.Limits.vector_length]std.posix.iovec_const = undefined;
+    if (count > vector.len) return Status.EINVAL.code();
+    var used: usize = 0;
+    var room: usize = abi.Limits.transfer_bytes;
+    while (used < count and room > 0) : (used += 1) {
+        const length: usize = @min(@as(usize, @trunc(parts[2 * used + 1])), room);
+        vector[used] = .{ .base = @ptrFromInt(@as(usize, @trunc(parts[2 * used]))), .len = length };
+        room -= length;
+    }
+    return streams.send(scheduler(), handle, .{ .vector = .{ .parts = vector[0..used], .total = @trunc(total) } }).code();
+}
+
+/// Sends a part of a file. 0 is the file's end; EINVAL, ENOSYS and EOPNOTSUPP say that sendfile(2) does not
+/// take it.
+pub fn sendFile(handle: i32, fd: i32, offset: f64, length: f64) callconv(.c) i32 {
+    const source: streams.Source = .{ .file = .{
+        .fd = fd,
+        .offset = @trunc(offset),
+        .length = @trunc(length),
+    } };
+    return streams.send(scheduler(), handle, source).code();
+}
+
+/// Ends a transfer of which a part was sent: over TLS, closing does not announce the end of the stream then.
+pub fn breakOff(handle: i32) callconv(.c) void {
+    streams.breakOff(scheduler(), handle);
+}
+
+/// Copies bytes within JavaScript's memory, for less than a call of TypedArray.prototype.slice costs.
+pub fn copy(target: [*]u8, source: [*]const u8, length: u32) callconv(.c) void {
+    @memcpy(target[0..length], source[0..length]);
+}
+
+pub fn shutdown(handle: i32) callconv(.c) i32 {
+    return result(streams.shutdown(scheduler(), handle));
+}
+
+pub fn close(handle: i32) callconv(.c) i32 {
+    return result(streams.close(scheduler(), handle));
+}
+
+pub fn reset(handle: i32) callconv(.c) i32 {
+    return result(streams.reset(scheduler(), handle));
+}
+
+/// Starts to connect to a literal address, from a local one if that has a length. Returns a handle
+/// to wait for, writable, and then to give to `finishConnect`.
+pub fn connect(
+    host: [*]const u8,
+    host_length: u32,
+    port: u32,
+    local: [*]const u8,
+    local_length: u32,
+    local_port: u32,
+) callconv(.c) i32 {
+    const remote = parse(host, host_length, port) orelse return Status.bad_address.code();
+    if (local_length == 0) return endpoints.connect(scheduler(), &remote, null).code();
+    const source = parse(local, local_length, local_port) orelse return Status.bad_address.code();
+    return endpoints.connect(scheduler(), &remote, &source).code();
+}
+
+pub fn connectPath(path: [*]const u8, length: u32) callconv(.c) i32 {
+    const remote = addresses.fromPath(path[0..length]) orelse return Status.ENAMETOOLONG.code();
+    return endpoints.connect(scheduler(), &remote, null).code();
+}
+
+pub fn finishConnect(handle: i32) callconv(.c) i32 {
+    return result(endpoints.finishConnect(scheduler(), handle));
+}
+
+/// Listens at a literal address. `flags` are `ListenFlags`.
+pub fn listen(host: [*]const u8, host_length: u32, port: u32, backlog: u32, flags: u32) callconv(.c) i32 {
+    const local = parse(host, host_length, port) orelse return Status.bad_address.code();
+    return endpoints.listen(scheduler(), &local, backlog, flags).code();
+}
+
+pub fn listenPath(path: [*]const u8, length: u32, backlog: u32) callconv(.c) i32 {
+    const local = addresses.fromPath(path[0..length]) orelse return Status.ENAMETOOLONG.code();
+    return endpoints.listen(scheduler(), &local, backlog, 0).code();
+}
+
+pub fn adoptListener(fd: i32, backlog: u32) callconv(.c) i32 {
+    return endpoints.adoptListener(scheduler(), fd, backlog).code();
+}
+
+pub fn adopt(fd: i32) callconv(.c) i32 {
+    return endpoints.adopt(scheduler(), fd).code();
+}
+
+/// Takes a connection off a listener's queue.
+pub fn accept(handle: i32) callconv(.c) i32 {
+    return endpoints.accept(scheduler(), handle).code();
+}
+
+/// Whether the text is an IPv4 (4) or IPv6 (6) literal; 0 if it is neither.
+pub fn literalVersion(host: [*]const u8, length: u32) callconv(.c) i32 {
+    const literal = parse(host, length, 0) orelse return 0;
+    return if (addresses.family(&literal) == .ipv4) 4 else 6;
+}
+
+/// Looks a host name up. Returns a waiter; when it is woken with `ok`, `takeAddresses` has them.
+pub fn resolve(name: [*]const u8, length: u32, family: i32, deadline: f64) callconv(.c) i32 {
+    const point = scheduler_module.deadlineFromMilliseconds(deadline);
+    const waiter = scheduler().park(.resolve, point) orelse return Status.exhausted.code();
+    const wanted = std.enums.fromInt(abi.AddressFamily, family) orelse .unspecified;
+    if (scheduler().resolver.start(waiter, name[0..length], wanted)) |status| scheduler().wake(waiter, status);
+    return @intCast(waiter);
+}
+
+/// Writes the addresses of a look-up, one a line, and returns the length of the text. When that is
+/// more than the capacity nothing is written, and the caller asks again.
+pub fn takeAddresses(waiter: i32, text: [*]u8, capacity: u32) callconv(.c) i32 {
+    const length = scheduler().resolver.take(@intCast(waiter), text[0..capacity]) orelse
+        return Status.stale_handle.code();
+    return @intCast(length);
+}
+
+/// Writes the address of one end of a socket and returns the length of the text. The port and the
+/// family are in `Shared`. The buffer has `Limits.address_text_bytes`.
+pub fn address(handle: i32, end: i32, text: [*]u8) callconv(.c) i32 {
+    const index = scheduler().sockets.find(handle) orelse return Status.stale_handle.code();
+    const socket = scheduler().sockets.at(index);
+    const buffer = text[0..abi.Limits.address_text_bytes];
+    if (end == @intFromEnum(abi.Endpoint.remote) and socket.peer.family != .unix) {
+        scheduler().shared.address_port = socket.peer.port;
+        scheduler().shared.address_family = @intCast(@intFromEnum(socket.peer.family));
+        return @intCast(socket.peer.format(buffer));
+    }
+    const found = if (end == @intFromEnum(abi.Endpoint.remote))
+        system.remoteAddress(socket.fd)
+    else
+        system.localAddress(socket.fd);
+    const known = found orelse return system.lastStatus().code();
+    return @intCast(addresses.format(&known, scheduler().shared, buffer));
+}
+
+/// The descriptor behind a handle, which stays the scheduler's.
+pub fn descriptor(handle: i32) callconv(.c) i32 {
+    const index = scheduler().sockets.find(handle) orelse return Status.stale_handle.code();
+    const socket = scheduler().sockets.at(index);
+    socket.flags.exposed = true;
+    return socket.fd;
+}
+
+pub fn setNoDelay(handle: i32, on: i32) callconv(.c) i32 {
+    const index = streams.find(scheduler(), handle, .stream) orelse return Status.stale_handle.code();
+    const socket = scheduler().sockets.at(index);
+    if (!socket.flags.tcp) return 0;
+    return result(options.setNoDelay(socket.fd, on != 0));
+}
+
+/// Seconds or a count of 0 leave the system's default.
+pub fn setKeepAlive(handle: i32, on: i32, idle_seconds: u32, interval_seconds: u32, count: u32) callconv(.c) i32 {
+    const index = streams.find(scheduler(), handle, .stream) orelse return Status.stale_handle.code();
+    const socket = scheduler().sockets.at(index);
+    if (!socket.flags.tcp) return 0;
+    return result(options.setKeepAlive(socket.fd, on != 0, idle_seconds, interval_seconds, count));
+}
+
+/// Seconds that closing may take to deliver what is left; 0 is the default.
+pub fn setLinger(handle: i32, seconds: u32) callconv(.c) i32 {
+    const index = streams.find(scheduler(), handle, .stream) orelse return Status.stale_handle.code();
+    scheduler().sockets.at(index).linger_seconds = std.math.lossyCast(u16, seconds);
+    return 0;
+}
+
+fn parse(text: [*]const u8, length: u32, port: u32) ?system.Address {
+    return addresses.parse(text[0..length], std.math.cast(u16, port) orelse return null);
+}

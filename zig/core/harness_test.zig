@@ -1,0 +1,600 @@
+//! A scheduler under test. Its wake-ups are compared one by one, and after every poll its books are
+//! held against what its tables say.
+
+const std = @import("std");
+const c = std.c;
+const abi = @import("../boundary/abi.zig");
+const addresses = @import("../os/addresses.zig");
+const endpoints = @import("endpoints.zig");
+const openssl_memory = @import("../tls/memory_test.zig");
+const streams = @import("streams.zig");
+const system = @import("../os/system.zig");
+const handshakes = @import("../tls/handshakes.zig");
+const waiters = @import("waiters.zig");
+const Owner = @import("deadlines.zig").Owner;
+const Queue = waiters.Queue;
+const Scheduler = @import("scheduler.zig").Scheduler;
+const Socket = @import("sockets.zig").Socket;
+const Status = abi.Status;
+const Watch = @import("watching.zig").Watch;
+const expect = std.testing.expect;
+const expectEqual = std.testing.expectEqual;
+
+const none = waiters.none;
+
+/// A waiter, or a token of the harness (`park`), and with what it was woken.
+pub const Wakeup = struct { u32, Status };
+
+/// How long a test waits for a condition before it fails, in nanoseconds.
+const patience = 10 * std.time.ns_per_s;
+
+/// Tokens are numbered from here on, beyond every waiter.
+const first_token = 1 << 24;
+const tokens_at_most = 1024;
+const turns_at_most = 256;
+
+const Lane = struct {
+    handle: i32,
+    direction: abi.Direction,
+
+    fn is(lane: Lane, other: Lane) bool {
+        return lane.handle == other.handle and lane.direction == other.direction;
+    }
+};
+
+/// Somebody who waits for a socket, as TypeScript keeps them: the core knows nothing of it.
+const Token = struct {
+    number: u32,
+    lane: Lane,
+    /// The waiter that ends the wait, if there is a deadline.
+    sleeper: ?u32,
+    /// In the middle of a transfer.
+    keeps_turn: bool,
+};
+
+pub const Harness = struct {
+    scheduler: *Scheduler,
+    wakeups: [tokens_at_most + abi.Limits.sockets_per_poll + abi.Limits.waiters_per_poll]Wakeup = undefined,
+    /// Those of the next poll that the harness has decided on by itself come first.
+    wakeup_count: usize = 0,
+    /// All lanes in one list: those of one lane are in its order.
+    tokens: [tokens_at_most]Token = undefined,
+    token_count: usize = 0,
+    next_token: u32 = first_token,
+    /// Lanes whose first operation was woken, and has called nothing since.
+    turns: [turns_at_most]Lane = undefined,
+    turn_count: usize = 0,
+
+    pub fn init() !Harness {
+        return initWith(std.testing.allocator);
+    }
+
+    pub fn initWith(allocator: std.mem.Allocator) !Harness {
+        system.ignoreBrokenPipeSignal();
+        openssl_memory.startCounting();
+        return .{ .scheduler = Scheduler.create(allocator) orelse return error.NoScheduler };
+    }
+
+    pub fn deinit(harness: *Harness) void {
+        harness.scheduler.destroy();
+    }
+
+    // -- Polling
+
+    /// Delivers what is ready without waiting for more.
+    pub fn poll(harness: *Harness) ![]const Wakeup {
+        return harness.pollFor(0);
+    }
+
+    pub fn pollFor(harness: *Harness, timeout_nanoseconds: ?i64) ![]const Wakeup {
+        harness.forgetClosed();
+        const count = harness.scheduler.poll(if (harness.wakeup_count > 0) 0 else timeout_nanoseconds);
+        // Their sleepers are told of by this very poll, and come too late.
+        var late: [tokens_at_most]u32 = undefined;
+        var late_count: usize = 0;
+        var has_waiters = false;
+        for (0..count) |place| {
+            const number, const value = harness.scheduler.shared.ring[2 * place ..][0..2].*;
+            if (number >= 0) {
+                // Sockets come before waiters.
+                try expect(!has_waiters);
+                try harness.tell(number, @intCast(value), &late, &late_count);
+                continue;
+            }
+            has_waiters = true;
+            const waiter: u32 = @intCast(~number);
+            if (std.mem.indexOfScalar(u32, late[0..late_count], waiter) != null) continue;
+            harness.add(harness.numberOf(waiter), @enumFromInt(value));
+        }
+        try checkBooks(harness.scheduler);
+        try harness.checkLanes();
+        defer harness.wakeup_count = 0;
+        return harness.wakeups[0..harness.wakeup_count];
+    }
+
+    fn add(harness: *Harness, number: u32, status: Status) void {
+        harness.wakeups[harness.wakeup_count] = .{ number, status };
+        harness.wakeup_count += 1;
+    }
+
+    /// Gives the turn to the first one of each lane that a socket is ready for.
+    fn tell(harness: *Harness, handle: i32, bits: u32, late: []u32, late_count: *usize) !void {
+        switch (harness.socketOf(handle).kind) {
+            .stream, .listener => {},
+            .free, .watched, .lingering => return error.NotASocket,
+        }
+        try expect(bits != 0 and bits & ~(abi.Ready.readable | abi.Ready.writable) == 0);
+        for ([_]u32{ abi.Ready.readable, abi.Ready.writable }, std.enums.values(abi.Direction)) |bit, direction| {
+            if (bits & bit == 0) continue;
+            const lane: Lane = .{ .handle = handle, .direction = direction };
+            if (harness.turnOf(lane) != null) continue;
+            const token = harness.removeToken(harness.firstOf(lane) orelse continue);
+            if (token.sleeper) |sleeper| if (harness.scheduler.waiters.at(sleeper).state == .delivered) {
+                late[late_count.*] = sleeper;
+                late_count.* += 1;
+            };
+            harness.turns[harness.turn_count] = lane;
+            harness.turn_count += 1;
+            harness.add(token.number, .ok);
+        }
+    }
+
+    /// The token whose time is up with this waiter, which leaves its lane, or the waiter itself.
+    fn numberOf(harness: *Harness, waiter: u32) u32 {
+        for (harness.tokens[0..harness.token_count], 0..) |token, place| {
+            if (token.sleeper == waiter) return harness.giveUp(place);
+        }
+        return waiter;
+    }
+
+    /// Polls until somebody is woken, and expects that it is these, in this order.
+    pub fn expectWoken(harness: *Harness, expected: []const Wakeup) !void {
+        const end = system.nanoseconds() + patience;
+        while (system.nanoseconds() < end) {
+            const woken = try harness.pollFor(10 * std.time.ns_per_ms);
+            if (woken.len > 0) return std.testing.expectEqualSlices(Wakeup, expected, woken);
+        }
+        return error.NobodyWasWoken;
+    }
+
+    /// Polls without waiting, and expects that nobody is woken.
+    pub fn expectNobody(harness: *Harness) !void {
+        try std.testing.expectEqualSlices(Wakeup, &.{}, try harness.poll());
+    }
+
+    /// Polls until the condition holds. Nobody may be woken meanwhile.
+    pub fn pollUntil(harness: *Harness, context: anytype, comptime holds: fn (@TypeOf(context)) bool) !void {
+        const end = system.nanoseconds() + patience;
+        while (system.nanoseconds() < end) {
+            if (holds(context)) return;
+            try std.testing.expectEqualSlices(Wakeup, &.{}, try harness.pollFor(10 * std.time.ns_per_ms));
+        }
+        return error.NeverCameTrue;
+    }
+
+    // -- Waiting
+
+    pub fn sleep(harness: *Harness, deadline_nanoseconds: ?i64) u32 {
+        return harness.scheduler.park(.sleep, deadline_nanoseconds).?;
+    }
+
+    pub fn park(harness: *Harness, handle: i32, direction: abi.Direction) u32 {
+        return harness.parkUntil(handle, direction, null);
+    }
+
+    pub fn parkUntil(harness: *Harness, handle: i32, direction: abi.Direction, deadline_nanoseconds: ?i64) u32 {
+        return harness.enter(handle, direction, deadline_nanoseconds, false);
+    }
+
+    /// Parks for the rest of a transfer, or after a turn that came to nothing.
+    pub fn parkAgain(harness: *Harness, handle: i32, direction: abi.Direction) u32 {
+        return harness.enter(handle, direction, null, true);
+    }
+
+    /// Queues a token, behind all others or before them. If the socket is ready the next poll tells.
+    pub fn enter(harness: *Harness, handle: i32, direction: abi.Direction, deadline_nanoseconds: ?i64, keeps_turn: bool) u32 {
+        const lane: Lane = .{ .handle = handle, .direction = direction };
+        const token: Token = .{
+            .number = harness.next_token,
+            .lane = lane,
+            .sleeper = if (deadline_nanoseconds) |point| harness.sleep(point) else null,
+            .keeps_turn = keeps_turn,
+        };
+        harness.next_token += 1;
+        if (harness.firstOf(lane) == null) harness.takeTurn(lane);
+        const place = if (keeps_turn) 0 else harness.token_count;
+        std.mem.copyBackwards(Token, harness.tokens[place + 1 .. harness.token_count + 1], harness.tokens[place..harness.token_count]);
+        harness.tokens[place] = token;
+        harness.token_count += 1;
+        harness.scheduler.announce(harness.socketOf(handle), direction);
+        return token.number;
+    }
+
+    /// Wakes a token, or a waiter, with a status before its time. False when it was woken before.
+    pub fn cancel(harness: *Harness, number: u32, status: Status) bool {
+        if (number < first_token) {
+            if (harness.scheduler.waiters.at(number).state != .waiting) return false;
+            harness.scheduler.wake(number, status);
+            return true;
+        }
+        const place = harness.placeOf(number) orelse return false;
+        harness.add(harness.giveUp(place), status);
+        return true;
+    }
+
+    /// Whether a token still waits.
+    pub fn isParked(harness: *const Harness, number: u32) bool {
+        return harness.placeOf(number) != null;
+    }
+
+    fn placeOf(harness: *const Harness, number: u32) ?usize {
+        for (harness.tokens[0..harness.token_count], 0..) |token, place| {
+            if (token.number == number) return place;
+        }
+        return null;
+    }
+
+    fn firstOf(harness: *const Harness, lane: Lane) ?usize {
+        for (harness.tokens[0..harness.token_count], 0..) |token, place| {
+            if (token.lane.is(lane)) return place;
+        }
+        return null;
+    }
+
+    fn removeToken(harness: *Harness, place: usize) Token {
+        const token = harness.tokens[place];
+        if (token.sleeper) |sleeper| harness.scheduler.drop(sleeper);
+        std.mem.copyForwards(Token, harness.tokens[place .. harness.token_count - 1], harness.tokens[place + 1 .. harness.token_count]);
+        harness.token_count -= 1;
+        return token;
+    }
+
+    /// Somebody does not wait any longer, and leaves undone what is left.
+    fn giveUp(harness: *Harness, place: usize) u32 {
+        const token = harness.removeToken(place);
+        if (token.keeps_turn and token.lane.direction == .writable) streams.breakOff(harness.scheduler, token.lane.handle);
+        harness.proceed(token.lane);
+        return token.number;
+    }
+
+    fn turnOf(harness: *const Harness, lane: Lane) ?usize {
+        for (harness.turns[0..harness.turn_count], 0..) |turn, place| if (turn.is(lane)) return place;
+        return null;
+    }
+
+    fn takeTurn(harness: *Harness, lane: Lane) void {
+        const place = harness.turnOf(lane) orelse return;
+        harness.turn_count -= 1;
+        harness.turns[place] = harness.turns[harness.turn_count];
+    }
+
+    /// Whoever is first now has the turn, if the socket is ready.
+    fn proceed(harness: *Harness, lane: Lane) void {
+        const index = harness.scheduler.sockets.find(lane.handle) orelse return;
+        if (harness.firstOf(lane) != null) harness.scheduler.announce(harness.scheduler.sockets.at(index), lane.direction);
+    }
+
+    /// Ends the turn of whoever was woken last.
+    pub fn endTurn(harness: *Harness, handle: i32, direction: abi.Direction) void {
+        const lane: Lane = .{ .handle = handle, .direction = direction };
+        harness.takeTurn(lane);
+        harness.proceed(lane);
+    }
+
+    /// As `endTurn`, for a writer who leaves it at what was sent so far, and wants no more.
+    pub fn endTransfer(harness: *Harness, handle: i32) void {
+        if (handshakes.find(harness.scheduler, handle)) |session| session.abandonTransfer();
+        harness.endTurn(handle, .writable);
+    }
+
+    /// Those who wait for a socket that is closed have been told so by TypeScript.
+    fn forgetClosed(harness: *Harness) void {
+        var place: usize = 0;
+        while (place < harness.token_count) {
+            if (harness.isOpen(harness.tokens[place].lane.handle)) place += 1 else _ = harness.removeToken(place);
+        }
+        place = 0;
+        while (place < harness.turn_count) {
+            if (harness.isOpen(harness.turns[place].handle)) place += 1 else harness.takeTurn(harness.turns[place]);
+        }
+    }
+
+    fn isOpen(harness: *const Harness, handle: i32) bool {
+        const index = harness.scheduler.sockets.find(handle) orelse return false;
+        return harness.scheduler.sockets.at(index).kind != .lingering;
+    }
+
+    /// Nobody is forgotten: whoever waits for a socket that is ready has the turn, or will be told.
+    fn checkLanes(harness: *Harness) !void {
+        for (harness.tokens[0..harness.token_count]) |token| {
+            const socket = harness.socketOf(token.lane.handle);
+            const is_writing = token.lane.direction == .writable;
+            const is_ready = if (is_writing)
+                socket.flags.writable or socket.failure != .ok
+            else
+                socket.flags.readable or socket.flags.end_of_stream or socket.readFailure() != null;
+            if (socket.flags.handshaking or !is_ready or harness.turnOf(token.lane) != null) continue;
+            const bit: u32 = if (is_writing) abi.Ready.writable else abi.Ready.readable;
+            try expect(socket.unreported & bit != 0);
+        }
+    }
+
+    pub fn indexOf(harness: *Harness, handle: i32) u32 {
+        return harness.scheduler.sockets.find(handle).?;
+    }
+
+    pub fn socketOf(harness: *Harness, handle: i32) *Socket {
+        return harness.scheduler.sockets.at(harness.indexOf(handle));
+    }
+
+    // -- Transfers
+
+    pub fn send(harness: *Harness, handle: i32, bytes: []const u8) system.Outcome {
+        return harness.sendFrom(handle, .{ .bytes = bytes });
+    }
+
+    pub fn sendFrom(harness: *Harness, handle: i32, source: streams.Source) system.Outcome {
+        defer harness.endTurn(handle, .writable);
+        return streams.send(harness.scheduler, handle, source);
+    }
+
+    pub fn receive(harness: *Harness, handle: i32, buffer: []u8) system.Outcome {
+        defer harness.endTurn(handle, .readable);
+        return streams.receive(harness.scheduler, handle, buffer.ptr, buffer.len);
+    }
+
+    pub fn shutdown(harness: *Harness, handle: i32) ?Status {
+        defer harness.endTurn(handle, .writable);
+        return streams.shutdown(harness.scheduler, handle);
+    }
+
+    pub fn expectReceived(harness: *Harness, handle: i32, expected: []const u8) !void {
+        var buffer: [256]u8 = undefined;
+        const length = try valueOf(harness.receive(handle, &buffer));
+        try std.testing.expectEqualStrings(expected, buffer[0..length]);
+    }
+
+    // -- Sockets
+
+    /// A socket of the scheduler, and its peer as a plain descriptor.
+    pub fn unixPair(harness: *Harness) !struct { i32, system.Descriptor } {
+        const pair = system.socketPair() orelse return error.NoSocketPair;
+        return .{ try handleOf(endpoints.adopt(harness.scheduler, pair[0])), pair[1] };
+    }
+
+    pub fn listenAt(harness: *Harness, host: []const u8) !i32 {
+        return handleOf(endpoints.listen(harness.scheduler, &addresses.parse(host, 0).?, 128, 0));
+    }
+
+    /// Where a listener listens.
+    pub fn addressOf(harness: *Harness, handle: i32) !system.Address {
+        return system.localAddress(harness.socketOf(handle).fd) orelse error.NoAddress;
+    }
+
+    pub fn connectTo(harness: *Harness, address: *const system.Address) !i32 {
+        const handle = try handleOf(endpoints.connect(harness.scheduler, address, null));
+        const waiter = harness.park(handle, .writable);
+        try harness.expectWoken(&.{.{ waiter, .ok }});
+        try expectEqual(null, endpoints.finishConnect(harness.scheduler, handle));
+        return handle;
+    }
+
+    pub fn acceptFrom(harness: *Harness, listener: i32) !i32 {
+        const waiter = harness.park(listener, .readable);
+        try harness.expectWoken(&.{.{ waiter, .ok }});
+        const handle = try handleOf(endpoints.accept(harness.scheduler, listener));
+        harness.endTurn(listener, .readable);
+        return handle;
+    }
+
+    /// Both ends of a TCP connection, the accepted one first.
+    pub fn tcpPair(harness: *Harness) !struct { i32, i32 } {
+        const listener = try harness.listenAt("127.0.0.1");
+        const client = try harness.connectTo(&try harness.addressOf(listener));
+        const server = try harness.acceptFrom(listener);
+        try expectEqual(null, streams.close(harness.scheduler, listener));
+        return .{ server, client };
+    }
+
+    /// A TCP socket of the scheduler, and its peer as a plain descriptor.
+    pub fn tcpPeer(harness: *Harness) !struct { i32, system.Descriptor } {
+        const server, const client = try harness.tcpPair();
+        return .{ server, @intCast(try valueOf(releaseDescriptor(harness.scheduler, client))) };
+    }
+};
+
+pub fn valueOf(outcome: system.Outcome) !usize {
+    switch (outcome) {
+        .value => |value| return value,
+        .failure => |status| {
+            std.debug.print("a call failed: {t}\n", .{status});
+            return error.CallFailed;
+        },
+    }
+}
+
+pub fn handleOf(outcome: system.Outcome) !i32 {
+    return @intCast(try valueOf(outcome));
+}
+
+pub fn expectFailure(expected: Status, outcome: system.Outcome) !void {
+    try expectEqual(system.Outcome{ .failure = expected }, outcome);
+}
+
+/// Blocks until the peer, a plain descriptor, has all of this to read.
+pub fn expectAtPeer(peer: system.Descriptor, expected: []const u8) !void {
+    var buffer: [4096]u8 = undefined;
+    var taken: usize = 0;
+    while (taken < expected.len) {
+        try expect(system.pollOne(peer, false, 5000));
+        const count = try valueOf(system.receive(peer, &buffer, @min(buffer.len, expected.len - taken)));
+        try expect(count > 0);
+        try std.testing.expectEqualStrings(expected[taken..][0..count], buffer[0..count]);
+        taken += count;
+    }
+}
+
+pub fn sendFromPeer(peer: system.Descriptor, bytes: []const u8) !void {
+    try expectEqual(bytes.len, try valueOf(system.send(peer, bytes.ptr, bytes.len)));
+}
+
+/// Reads what the peer, a plain descriptor, has got so far; the count of bytes.
+pub fn drainPeer(peer: system.Descriptor) usize {
+    var buffer: [16 * 1024]u8 = undefined;
+    var total: usize = 0;
+    while (true) switch (system.receive(peer, &buffer, buffer.len)) {
+        .value => |count| if (count == 0) return total else {
+            total += count;
+        },
+        .failure => return total,
+    };
+}
+
+/// Shrinks a socket's buffers, so that a few kilobytes fill it.
+pub fn shrinkBuffers(fd: system.Descriptor) void {
+    _ = system.setOption(fd, c.SOL.SOCKET, c.SO.SNDBUF, @as(c_int, 4096));
+    _ = system.setOption(fd, c.SOL.SOCKET, c.SO.RCVBUF, @as(c_int, 4096));
+}
+
+extern "c" fn mkstemp(template: [*:0]u8) c_int;
+
+/// A file without a name, with this in it.
+pub fn temporaryFile(content: []const u8) !system.Descriptor {
+    var path = "/tmp/plait-core-XXXXXX".*;
+    const fd = mkstemp(&path);
+    if (fd < 0) return error.NoFile;
+    _ = c.unlink(&path);
+    errdefer system.close(fd);
+    try expectEqual(@as(isize, @intCast(content.len)), c.write(fd, content.ptr, content.len));
+    return fd;
+}
+
+// -- The books
+
+/// Whether every waiter and every socket is where its state says, each queue is whole, and the counts in
+/// the shared block are right.
+pub fn checkBooks(scheduler: *Scheduler) !void {
+    const State = waiters.Waiter.State;
+    var in_state: [@typeInfo(State).@"enum".fields.len]u32 = @splat(0);
+    var watching: u32 = 0;
+    var with_deadline: usize = 0;
+    for (0..scheduler.waiters.length) |number| {
+        const index: u32 = @intCast(number);
+        const waiter = scheduler.waiters.at(index);
+        in_state[@intFromEnum(waiter.state)] += 1;
+        if (waiter.deadline_index != none) {
+            try expectEqual(.waiting, waiter.state);
+            try checkDeadline(scheduler, &waiter.deadline_index, .{ .waiter = index });
+            with_deadline += 1;
+        }
+        if (waiter.state != .waiting) continue;
+        switch (waiter.kind) {
+            .sleep, .resolve => {},
+            .handshake => {
+                const session = scheduler.tls.sessions.at(scheduler.sockets.at(waiter.socket).tls);
+                try expectEqual(index, session.waiter);
+            },
+            .watch_readable, .watch_writable => watching += 1,
+        }
+    }
+    const waiting = in_state[@intFromEnum(State.waiting)];
+    const ready = in_state[@intFromEnum(State.ready)];
+    const delivered = in_state[@intFromEnum(State.delivered)];
+    try expectEqual(scheduler.shared.ready, scheduler.changed.length + ready);
+    try expectEqual(scheduler.shared.waiters, waiting + ready);
+    try expectEqual(scheduler.waiters.in_use, waiting + ready + delivered);
+    try expectEqual(ready, try lengthOf(scheduler, scheduler.ready, .ready));
+    try expectEqual(delivered, try lengthOf(scheduler, scheduler.delivered, .delivered));
+    with_deadline += try checkSockets(scheduler, watching);
+    try expectEqual(scheduler.deadlines.heap.items.len, with_deadline);
+}
+
+fn checkDeadline(scheduler: *Scheduler, place: *u32, owner: Owner) !void {
+    const entry = scheduler.deadlines.heap.items[place.*];
+    try expectEqual(owner, entry.owner);
+    try expectEqual(place, entry.place);
+}
+
+/// Returns the number of deadlines that sockets have.
+fn checkSockets(scheduler: *Scheduler, waiters_watching: u32) !u32 {
+    var open: u32 = 0;
+    var lingering: u32 = 0;
+    var watched: u32 = 0;
+    var queued: u32 = 0;
+    var changed: u32 = 0;
+    for (0..scheduler.sockets.pool.length) |number| {
+        const index: u32 = @intCast(number);
+        const socket = scheduler.sockets.at(index);
+        const is_changed = scheduler.changed.contains(&scheduler.sockets, index);
+        try expectEqual(is_changed, socket.unreported != 0);
+        try expectEqual(socket.kind == .lingering, socket.deadline_index != none);
+        if (is_changed) {
+            changed += 1;
+            try expect(socket.kind == .stream or socket.kind == .listener);
+        }
+        if (socket.kind == .free) continue;
+        open += 1;
+        try expectEqual(index, socket.index);
+        switch (socket.kind) {
+            .free => unreachable,
+            .stream, .listener => {},
+            .lingering => {
+                lingering += 1;
+                try checkDeadline(scheduler, &socket.deadline_index, .{ .socket = index });
+            },
+            .watched => {
+                watched += 1;
+                queued += try checkWatch(scheduler, scheduler.watched.get(socket.fd).?, index);
+            },
+        }
+    }
+    try expectEqual(scheduler.changed.length, changed);
+    try expectEqual(scheduler.shared.sockets, open);
+    try expectEqual(scheduler.sockets.pool.in_use, open);
+    try expectEqual(scheduler.shared.lingering, lingering);
+    try expectEqual(scheduler.watched.count(), watched);
+    try expectEqual(waiters_watching, queued);
+    return lingering;
+}
+
+fn checkWatch(scheduler: *Scheduler, watch: Watch, slot: u32) !u32 {
+    try expectEqual(slot, watch.slot);
+    var count: u32 = 0;
+    for ([_]Queue{ watch.readers, watch.writers }, [_]waiters.Waiter.Kind{ .watch_readable, .watch_writable }) |queue, kind| {
+        count += try lengthOf(scheduler, queue, .waiting);
+        var next = queue.head;
+        while (next != none) : (next = scheduler.waiters.at(next).links.next) {
+            try expectEqual(kind, scheduler.waiters.at(next).kind);
+            try expectEqual(slot, scheduler.waiters.at(next).socket);
+        }
+    }
+    // The last one to leave takes the record along.
+    try expect(count > 0);
+    return count;
+}
+
+fn lengthOf(scheduler: *Scheduler, queue: Queue, state: waiters.Waiter.State) !u32 {
+    var length: u32 = 0;
+    var previous: u32 = none;
+    var next = queue.head;
+    while (next != none) : (next = scheduler.waiters.at(next).links.next) {
+        try expectEqual(previous, scheduler.waiters.at(next).links.previous);
+        try expectEqual(state, scheduler.waiters.at(next).state);
+        previous = next;
+        length += 1;
+        try expect(length <= scheduler.waiters.length);
+    }
+    try expectEqual(queue.tail, previous);
+    try expectEqual(queue.length, length);
+    return length;
+}
+
+/// Takes a descriptor out of the scheduler without closing it, for a test to use by itself.
+pub fn releaseDescriptor(scheduler: *Scheduler, handle: i32) system.Outcome {
+    const index = streams.find(scheduler, handle, .stream) orelse return .{ .failure = .stale_handle };
+    const fd = scheduler.sockets.at(index).fd;
+    scheduler.backend.unregister(fd);
+    scheduler.sockets.release(index);
+    scheduler.shared.sockets -= 1;
+    return .{ .value = @intCast(fd) };
+}

@@ -1,0 +1,337 @@
+//! Host names to addresses by getaddrinfo(3), which blocks: each look-up runs on one of a few
+//! threads that live only while there is work. A caller that gives up leaves its look-up to end by
+//! itself, unheard.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const c = std.c;
+const abi = @import("../boundary/abi.zig");
+const addresses = @import("../os/addresses.zig");
+const backend = @import("../os/backend.zig");
+const system = @import("../os/system.zig");
+const Scheduler = @import("scheduler.zig").Scheduler;
+const Status = abi.Status;
+
+/// getaddrinfo may load modules of the name service switch, which need some stack.
+const stack_bytes = 512 * 1024;
+/// Threads for look-ups that somebody waits for.
+pub const threads_at_most = 4;
+/// With those whose callers have given up: a name server that does not answer holds a thread for
+/// longer than its callers wait, and the others must not have to.
+const all_threads_at_most = 32;
+/// The longest host name in text form (RFC 1035, section 2.3.4).
+pub const name_bytes = 255;
+
+const none = @import("pool.zig").none;
+
+pub const Request = struct {
+    next: ?*Request = null,
+    previous: ?*Request = null,
+    /// `none` when nobody waits any more.
+    waiter: u32,
+    state: enum {
+        queued,
+        running,
+        /// To be collected.
+        finished,
+        /// Its waiter was woken, and its caller takes the addresses.
+        answered,
+    } = .queued,
+    family: abi.AddressFamily,
+    name: [name_bytes + 1]u8,
+    status: Status = .ok,
+    found: []addresses.Peer = &.{},
+
+    fn destroy(request: *Request, allocator: std.mem.Allocator) void {
+        allocator.free(request.found);
+        allocator.destroy(request);
+    }
+};
+
+const List = struct {
+    head: ?*Request = null,
+    tail: ?*Request = null,
+
+    fn push(list: *List, request: *Request) void {
+        request.next = null;
+        request.previous = list.tail;
+        if (list.tail) |tail| tail.next = request else list.head = request;
+        list.tail = request;
+    }
+
+    fn remove(list: *List, request: *Request) void {
+        if (request.previous) |before| before.next = request.next else list.head = request.next;
+        if (request.next) |after| after.previous = request.previous else list.tail = request.previous;
+        request.next = null;
+        request.previous = null;
+    }
+
+    fn pop(list: *List) ?*Request {
+        const request = list.head orelse return null;
+        list.remove(request);
+        return request;
+    }
+};
+
+pub const Resolver = struct {
+    allocator: std.mem.Allocator,
+    backend: backend.Backend,
+    mutex: c.pthread_mutex_t = .{},
+    queued: List = .{},
+    finished: List = .{},
+    threads: u32 = 0,
+    /// Of these, the ones that look up what nobody waits for any more.
+    stray_threads: u32 = 0,
+    /// Set when the scheduler is gone: the last thread frees the resolver.
+    abandoned: bool = false,
+    /// Whether `finished` is worth a look; read without the lock.
+    has_finished: std.atomic.Value(bool) = .init(false),
+    /// The requests that somebody waits for or whose addresses are still to be taken, by their waiters.
+    /// Touched by the scheduler's thread alone.
+    wanted: std.AutoHashMapUnmanaged(u32, *Request) = .empty,
+
+    pub fn create(allocator: std.mem.Allocator, notified: backend.Backend) ?*Resolver {
+        const resolver = allocator.create(Resolver) catch return null;
+        resolver.* = .{ .allocator = allocator, .backend = notified };
+        return resolver;
+    }
+
+    /// Called by the scheduler when it ends. Threads that still look something up finish alone.
+    pub fn abandon(resolver: *Resolver) void {
+        resolver.lock();
+        var iterator = resolver.wanted.valueIterator();
+        while (iterator.next()) |request| if (request.*.state == .answered) request.*.destroy(resolver.allocator);
+        resolver.wanted.deinit(resolver.allocator);
+        while (resolver.queued.pop()) |request| request.destroy(resolver.allocator);
+        while (resolver.finished.pop()) |request| request.destroy(resolver.allocator);
+        resolver.abandoned = true;
+        const is_last = resolver.threads == 0;
+        resolver.unlock();
+        if (is_last) resolver.allocator.destroy(resolver);
+    }
+
+    fn lock(resolver: *Resolver) void {
+        const result = c.pthread_mutex_lock(&resolver.mutex);
+        assert(result == .SUCCESS);
+    }
+
+    fn unlock(resolver: *Resolver) void {
+        const result = c.pthread_mutex_unlock(&resolver.mutex);
+        assert(result == .SUCCESS);
+    }
+
+    /// Looks a name up for a waiter, which is woken with the outcome.
+    pub fn start(resolver: *Resolver, waiter: u32, name: []const u8, family: abi.AddressFamily) ?Status {
+        if (name.len == 0 or name.len > name_bytes) return .ENOTFOUND;
+        if (std.mem.indexOfScalar(u8, name, 0) != null) return .ENOTFOUND;
+        const request = resolver.allocator.create(Request) catch return .ENOMEM;
+        request.* = .{ .waiter = waiter, .family = family, .name = @splat(0) };
+        @memcpy(request.name[0..name.len], name);
+        resolver.wanted.put(resolver.allocator, waiter, request) catch {
+            request.destroy(resolver.allocator);
+            return .ENOMEM;
+        };
+
+        resolver.lock();
+        defer resolver.unlock();
+        if (!resolver.addThread() and resolver.threads == 0) {
+            _ = resolver.wanted.remove(waiter);
+            request.destroy(resolver.allocator);
+            return .EAI_AGAIN;
+        }
+        resolver.queued.push(request);
+        return null;
+    }
+
+    /// Starts a further thread, with the lock held. False when there are enough, or can be no more.
+    fn addThread(resolver: *Resolver) bool {
+        if (resolver.threads - resolver.stray_threads >= threads_at_most) return false;
+        if (resolver.threads == all_threads_at_most) return false;
+        if (!system.startThread(stack_bytes, run, .{resolver})) return false;
+        resolver.threads += 1;
+        return true;
+    }
+
+    /// The waiter's number is about to have another owner: its look-up must not wake that one. A
+    /// look-up that has not begun is dropped, or it would keep the others waiting for nobody.
+    pub fn forget(resolver: *Resolver, waiter: u32) void {
+        const request = (resolver.wanted.fetchRemove(waiter) orelse return).value;
+        resolver.lock();
+        defer resolver.unlock();
+        switch (request.state) {
+            .queued => {
+                resolver.queued.remove(request);
+                request.destroy(resolver.allocator);
+                return;
+            },
+            .running => {
+                resolver.stray_threads += 1;
+                if (resolver.queued.head != null) _ = resolver.addThread();
+            },
+            .finished => {},
+            // Its waiter was woken, and nobody takes the addresses any more.
+            .answered => return request.destroy(resolver.allocator),
+        }
+        request.waiter = none;
+    }
+
+    fn run(resolver: *Resolver) void {
+        resolver.lock();
+        while (resolver.queued.pop()) |request| {
+            request.state = .running;
+            resolver.unlock();
+            lookUp(request, resolver.allocator);
+            resolver.lock();
+            if (request.waiter == none) resolver.stray_threads -= 1;
+            if (resolver.abandoned) {
+                request.destroy(resolver.allocator);
+                continue;
+            }
+            request.state = .finished;
+            resolver.finished.push(request);
+            resolver.has_finished.store(true, .release);
+            // Under the lock, for the backend is closed right after `abandon` has had it.
+            resolver.backend.notify();
+            // Others were started while this one was astray.
+            if (resolver.threads - resolver.stray_threads > threads_at_most) break;
+        }
+        resolver.threads -= 1;
+        const is_last = resolver.abandoned and resolver.threads == 0;
+        resolver.unlock();
+        if (is_last) resolver.allocator.destroy(resolver);
+    }
+
+    /// Wakes the waiters of the look-ups that have ended.
+    pub fn collect(resolver: *Resolver, scheduler: *Scheduler) void {
+        if (!resolver.has_finished.load(.acquire)) return;
+        resolver.lock();
+        resolver.has_finished.store(false, .release);
+        var finished = resolver.finished;
+        resolver.finished = .{};
+        resolver.unlock();
+        while (finished.pop()) |request| {
+            const waiter = request.waiter;
+            const status = request.status;
+            if (waiter == none) {
+                request.destroy(resolver.allocator);
+            } else if (status == .ok) {
+                request.state = .answered;
+                scheduler.wake(waiter, .ok);
+            } else {
+                _ = resolver.wanted.remove(waiter);
+                request.destroy(resolver.allocator);
+                scheduler.wake(waiter, status);
+            }
+        }
+    }
+
+    /// Writes the addresses that a waiter was woken for, one a line, and frees them. Returns the
+    /// length of the text; when that is more than there is room for, nothing is written or freed.
+    pub fn take(resolver: *Resolver, waiter: u32, text: []u8) ?usize {
+        const request = resolver.wanted.get(waiter) orelse return null;
+        if (request.state != .answered) return null;
+        var line: [abi.Limits.address_text_bytes]u8 = undefined;
+        var length: usize = 0;
+        for (request.found) |*peer| {
+            const line_length = peer.format(&line);
+            if (length + line_length + 1 <= text.len) {
+                @memcpy(text[length..][0..line_length], line[0..line_length]);
+                text[length + line_length] = '\n';
+            }
+            length += line_length + 1;
+        }
+        if (length > text.len) return length;
+        _ = resolver.wanted.remove(waiter);
+        request.destroy(resolver.allocator);
+        return length;
+    }
+};
+
+fn lookUp(request: *Request, allocator: std.mem.Allocator) void {
+    var hints = std.mem.zeroes(c.addrinfo);
+    hints.family = switch (request.family) {
+        .ipv4 => c.AF.INET,
+        .ipv6 => c.AF.INET6,
+        else => c.AF.UNSPEC,
+    };
+    hints.socktype = c.SOCK.STREAM;
+    var list: ?*c.addrinfo = null;
+    const result = c.getaddrinfo(@ptrCast(&request.name), null, &hints, &list);
+    if (@intFromEnum(result) != 0) {
+        request.status = statusOf(@intFromEnum(result));
+        return;
+    }
+    defer if (list) |first| c.freeaddrinfo(first);
+    request.found = peersOf(allocator, list) catch {
+        request.status = .ENOMEM;
+        return;
+    };
+    if (request.found.len == 0) request.status = .ENOTFOUND;
+}
+
+/// The addresses of a list, in its order.
+fn peersOf(allocator: std.mem.Allocator, list: ?*c.addrinfo) ![]addresses.Peer {
+    var peers: std.ArrayList(addresses.Peer) = .empty;
+    defer peers.deinit(allocator);
+    var next = list;
+    while (next) |entry| : (next = entry.next) {
+        const raw = entry.addr orelse continue;
+        var address: system.Address = .{ .length = entry.addrlen };
+        const bytes: [*]const u8 = @ptrCast(raw);
+        const size: usize = @min(entry.addrlen, @sizeOf(@TypeOf(address.storage)));
+        @memcpy(std.mem.asBytes(&address.storage)[0..size], bytes[0..size]);
+        const peer: addresses.Peer = .of(&address);
+        if (peer.family != .unspecified) try peers.append(allocator, peer);
+    }
+    return peers.toOwnedSlice(allocator);
+}
+
+/// Node gives the same names to most of these failures.
+fn statusOf(failure: i32) Status {
+    const EAI = c.EAI;
+    inline for (.{ "NONAME", "NODATA", "ADDRFAMILY" }) |name| {
+        if (@hasField(EAI, name) and failure == @intFromEnum(@field(EAI, name))) return .ENOTFOUND;
+    }
+    if (failure == @intFromEnum(EAI.AGAIN)) return .EAI_AGAIN;
+    if (failure == @intFromEnum(EAI.MEMORY)) return .ENOMEM;
+    if (failure == @intFromEnum(EAI.FAMILY)) return .EAFNOSUPPORT;
+    if (failure == @intFromEnum(EAI.SYSTEM)) {
+        // Such as EMFILE. The number of one without a name would stay with this thread.
+        const status = system.lastStatus();
+        return switch (status) {
+            .other => .EAI_FAIL,
+            .would_block => .EAI_AGAIN,
+            else => status,
+        };
+    }
+    return .EAI_FAIL;
+}
+
+fn expectLookedUp(threads: u32, queued: usize, looked_up: usize) !void {
+    const allocator = std.testing.allocator;
+    const notified = backend.Backend.open().?;
+    defer notified.close();
+    const resolver = Resolver.create(allocator, notified).?;
+    defer resolver.abandon();
+    for (0..queued) |number| {
+        const request = try allocator.create(Request);
+        request.* = .{ .waiter = @intCast(number), .family = .ipv4, .name = @splat(0) };
+        @memcpy(request.name[0..9], "127.0.0.1");
+        resolver.queued.push(request);
+    }
+    // This thread is one of so many.
+    resolver.threads = threads;
+    resolver.run();
+    try std.testing.expectEqual(threads - 1, resolver.threads);
+    resolver.threads = 0;
+    var count: usize = 0;
+    var next = resolver.finished.head;
+    while (next) |request| : (next = request.next) count += 1;
+    try std.testing.expectEqual(looked_up, count);
+}
+
+test "a thread ends when there is no work left, or when others have taken its place meanwhile" {
+    try expectLookedUp(1, 3, 3);
+    try expectLookedUp(threads_at_most, 3, 3);
+    try expectLookedUp(threads_at_most + 1, 3, 1);
+}

@@ -1,0 +1,256 @@
+//! Looking host names up, and giving that up at any moment.
+
+const std = @import("std");
+const c = std.c;
+const abi = @import("../boundary/abi.zig");
+const CountingAllocator = @import("counting_test.zig").CountingAllocator;
+const harness_module = @import("harness_test.zig");
+const Harness = harness_module.Harness;
+const Resolver = @import("resolver.zig").Resolver;
+const Scheduler = @import("scheduler.zig").Scheduler;
+const resolver_module = @import("resolver.zig");
+const Status = abi.Status;
+const system = @import("../os/system.zig");
+const expect = std.testing.expect;
+const expectEqual = std.testing.expectEqual;
+
+const text_bytes = 32 * (abi.Limits.address_text_bytes + 1);
+
+/// A name that no server is asked for: a label has 63 bytes at the most (RFC 1035, section 2.3.4).
+const impossible_name = "x" ** 64 ++ ".invalid";
+
+fn start(harness: *Harness, name: []const u8, family: abi.AddressFamily) !u32 {
+    const waiter = harness.scheduler.park(.resolve, null).?;
+    try expectEqual(null, harness.scheduler.resolver.start(waiter, name, family));
+    return waiter;
+}
+
+/// The status of the one waiter that is woken next.
+fn statusOf(harness: *Harness, waiter: u32) !Status {
+    for (0..1000) |_| {
+        const woken = try harness.pollFor(10 * std.time.ns_per_ms);
+        if (woken.len == 0) continue;
+        try expectEqual(1, woken.len);
+        try expectEqual(waiter, woken[0][0]);
+        return woken[0][1];
+    }
+    return error.NobodyWasWoken;
+}
+
+fn isIdle(resolver: *Resolver) bool {
+    // Both are the threads' as well.
+    const result = c.pthread_mutex_lock(&resolver.mutex);
+    std.debug.assert(result == .SUCCESS);
+    defer _ = c.pthread_mutex_unlock(&resolver.mutex);
+    return resolver.threads == 0 and resolver.finished.head == null;
+}
+
+test "localhost is this machine" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const waiter = try start(&harness, "localhost", .ipv4);
+    try expectEqual(.ok, try statusOf(&harness, waiter));
+    var text: [text_bytes]u8 = undefined;
+    const length = harness.scheduler.resolver.take(waiter, &text).?;
+    try expect(std.mem.startsWith(u8, text[0..length], "127."));
+    try expect(std.mem.endsWith(u8, text[0..length], "\n"));
+    // The answer is taken once.
+    try expectEqual(null, harness.scheduler.resolver.take(waiter, &text));
+    try harness.pollUntil(harness.scheduler.resolver, isIdle);
+}
+
+test "an answer that there is no room for stays until there is" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const waiter = try start(&harness, "127.0.0.1", .unspecified);
+    try expectEqual(.ok, try statusOf(&harness, waiter));
+    var text: [9]u8 = undefined;
+    try expectEqual(10, harness.scheduler.resolver.take(waiter, &text).?);
+    var exact: [10]u8 = undefined;
+    try expectEqual(10, harness.scheduler.resolver.take(waiter, &exact).?);
+    try std.testing.expectEqualStrings("127.0.0.1\n", &exact);
+    try expectEqual(null, harness.scheduler.resolver.take(waiter, &exact));
+}
+
+test "a name of the other family is not found" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const waiter = try start(&harness, "127.0.0.1", .ipv6);
+    try expectEqual(.ENOTFOUND, try statusOf(&harness, waiter));
+}
+
+test "a name that cannot be says so" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const waiter = try start(&harness, impossible_name, .unspecified);
+    const status = try statusOf(&harness, waiter);
+    try expect(status == .ENOTFOUND or status == .EAI_AGAIN);
+    var text: [text_bytes]u8 = undefined;
+    try expectEqual(null, harness.scheduler.resolver.take(waiter, &text));
+}
+
+test "what is no name is refused without a look-up" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const resolver = harness.scheduler.resolver;
+    for ([_][]const u8{ "", "a\x00b", "x" ** (resolver_module.name_bytes + 1) }) |name| {
+        try expectEqual(.ENOTFOUND, resolver.start(0, name, .unspecified).?);
+    }
+    try expectEqual(0, resolver.wanted.count());
+    try expectEqual(0, resolver.threads);
+}
+
+test "look-ups beyond the number of threads wait for one, and each has its answer" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    var waiters: [64]u32 = undefined;
+    for (&waiters) |*waiter| waiter.* = try start(&harness, "localhost", .ipv4);
+    var answered: usize = 0;
+    var text: [text_bytes]u8 = undefined;
+    for (0..1000) |_| {
+        for (try harness.pollFor(10 * std.time.ns_per_ms)) |wakeup| {
+            try expectEqual(.ok, wakeup[1]);
+            try expect(std.mem.indexOfScalar(u32, &waiters, wakeup[0]) != null);
+            try expect(harness.scheduler.resolver.take(wakeup[0], &text).? > 0);
+            answered += 1;
+        }
+        if (answered == waiters.len) break;
+    }
+    try expectEqual(waiters.len, answered);
+    try expectEqual(0, harness.scheduler.resolver.wanted.count());
+    try harness.pollUntil(harness.scheduler.resolver, isIdle);
+}
+
+test "a look-up that was given up wakes nobody, not even the number's next owner" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const scheduler = harness.scheduler;
+    for (0..50) |_| {
+        const waiter = try start(&harness, "localhost", .ipv4);
+        scheduler.drop(waiter);
+        try harness.expectNobody();
+        // Every free number has a new owner by now, which nothing wakes.
+        var owners: [256]u32 = undefined;
+        for (&owners) |*owner| owner.* = harness.sleep(null);
+        try harness.pollUntil(scheduler.resolver, isIdle);
+        try harness.expectNobody();
+        for (owners) |owner| scheduler.drop(owner);
+    }
+    try expectEqual(0, scheduler.resolver.wanted.count());
+}
+
+test "a look-up is dropped when its answer is there already, told or not" {
+    for ([_]bool{ false, true }) |is_told| {
+        var counting: CountingAllocator = .{};
+        {
+            var harness = try Harness.initWith(counting.allocator());
+            defer harness.deinit();
+            const scheduler = harness.scheduler;
+            const waiter = try start(&harness, "127.0.0.1", .ipv4);
+            // The thread has put its answer down.
+            const end = system.nanoseconds() + 10 * std.time.ns_per_s;
+            while (!scheduler.resolver.has_finished.load(.acquire)) try expect(system.nanoseconds() < end);
+            if (is_told) {
+                try expectEqual(.ok, try statusOf(&harness, waiter));
+            } else {
+                scheduler.resolver.collect(scheduler);
+                try expectEqual(.ready, scheduler.waiters.at(waiter).state);
+            }
+            const allocated = counting.live.load(.acquire);
+            scheduler.drop(waiter);
+            try expect(counting.live.load(.acquire) < allocated);
+            var text: [text_bytes]u8 = undefined;
+            try expectEqual(null, scheduler.resolver.take(waiter, &text));
+            try harness.expectNobody();
+            try expectEqual(0, scheduler.resolver.wanted.count());
+            try expectEqual(0, scheduler.waiters.in_use);
+        }
+        try counting.expectLeft(0);
+    }
+}
+
+/// Makes the resolver believe that its threads are busy: nobody takes what is queued.
+fn occupy(resolver: *Resolver, busy: bool) void {
+    _ = c.pthread_mutex_lock(&resolver.mutex);
+    defer _ = c.pthread_mutex_unlock(&resolver.mutex);
+    const count = resolver_module.threads_at_most;
+    if (busy) resolver.threads += count else resolver.threads -= count;
+}
+
+test "threads that look up for nobody any more make room for others" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const resolver = harness.scheduler.resolver;
+    // Four look-ups are with a name server that does not answer.
+    occupy(resolver, true);
+    var requests: [resolver_module.threads_at_most]resolver_module.Request = undefined;
+    var waiters: [requests.len]u32 = undefined;
+    for (&requests, &waiters) |*request, *waiter| {
+        waiter.* = harness.scheduler.park(.resolve, null).?;
+        request.* = .{ .waiter = waiter.*, .state = .running, .family = .unspecified, .name = @splat(0) };
+        try resolver.wanted.put(resolver.allocator, waiter.*, request);
+    }
+    const wanted = try start(&harness, "localhost", .ipv4);
+    try expectEqual(requests.len, resolver.threads);
+    try harness.expectNobody();
+    harness.scheduler.drop(waiters[0]);
+    try expectEqual(.ok, try statusOf(&harness, wanted));
+    var text: [text_bytes]u8 = undefined;
+    try expect(resolver.take(wanted, &text).? > 0);
+
+    for (waiters[1..]) |waiter| harness.scheduler.drop(waiter);
+    try harness.expectNobody();
+    try expectEqual(requests.len, resolver.stray_threads);
+    resolver.stray_threads = 0;
+    occupy(resolver, false);
+    try harness.pollUntil(resolver, isIdle);
+}
+
+test "look-ups that were given up do not keep the others waiting" {
+    var harness = try Harness.init();
+    defer harness.deinit();
+    const resolver = harness.scheduler.resolver;
+    occupy(resolver, true);
+    var waiters: [100]u32 = undefined;
+    for (&waiters) |*waiter| waiter.* = try start(&harness, "given-up.invalid", .unspecified);
+    const wanted = try start(&harness, "localhost", .ipv4);
+    const late = harness.scheduler.park(.resolve, 1).?;
+    try expectEqual(null, resolver.start(late, "late.invalid", .unspecified));
+    for (waiters) |waiter| harness.scheduler.drop(waiter);
+    try harness.expectWoken(&.{.{ late, .timed_out }});
+    occupy(resolver, false);
+    try expectEqual(1, resolver.wanted.count());
+    try expectEqual(wanted, resolver.queued.head.?.waiter);
+    try expectEqual(resolver.queued.head, resolver.queued.tail);
+
+    // The next one to come starts a thread, which finds both.
+    const next = try start(&harness, "localhost", .ipv4);
+    var answered: usize = 0;
+    var text: [text_bytes]u8 = undefined;
+    while (answered < 2) {
+        const woken = try harness.pollFor(5 * std.time.ns_per_s);
+        try expect(woken.len > 0);
+        for (woken) |wakeup| {
+            try expect(wakeup[0] == wanted or wakeup[0] == next);
+            try expect(resolver.take(wakeup[0], &text).? > 0);
+        }
+        answered += woken.len;
+    }
+    try harness.pollUntil(resolver, isIdle);
+}
+
+test "a scheduler may end while names are looked up: the threads free the rest" {
+    for (0..50) |turn| {
+        var counting: CountingAllocator = .{};
+        var harness = try Harness.initWith(counting.allocator());
+        const scheduler = harness.scheduler;
+        for (0..turn % 10) |_| {
+            const waiter = scheduler.park(.resolve, null).?;
+            try expectEqual(null, scheduler.resolver.start(waiter, "localhost", .unspecified));
+        }
+        // Some have their answers, some are under way, some have not begun.
+        if (turn % 3 == 0) _ = scheduler.poll(50 * std.time.ns_per_us);
+        harness.deinit();
+        try counting.expectLeft(0);
+    }
+}

@@ -1,0 +1,213 @@
+//! The socket table. JavaScript holds a handle, slot and generation in one small integer; the kernel
+//! holds the same pair as its token. Neither can reach a slot that has changed hands.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const abi = @import("../boundary/abi.zig");
+const system = @import("../os/system.zig");
+const addresses = @import("../os/addresses.zig");
+const Pool = @import("pool.zig").Pool;
+const Links = @import("queue.zig").Links;
+
+pub const none = @import("pool.zig").none;
+
+pub const Socket = struct {
+    pub const Kind = enum(u8) {
+        free,
+        stream,
+        listener,
+        /// A descriptor of another library that somebody waits for.
+        watched,
+        /// Closed by its owner; its last bytes are still on their way.
+        lingering,
+    };
+
+    pub const Flags = packed struct(u16) {
+        /// What the last event or transfer told: whether a call is worth its while.
+        readable: bool = false,
+        writable: bool = false,
+        /// As `backend.Event.special`: a short read does not mean that nothing is left.
+        special: bool = false,
+        end_of_stream: bool = false,
+        connecting: bool = false,
+        tcp: bool = false,
+        sent: bool = false,
+        half_closed: bool = false,
+        /// A TLS handshake is under way: no data is transferred.
+        handshaking: bool = false,
+        /// The descriptor's number is known outside of the core.
+        exposed: bool = false,
+        _: u6 = 0,
+    };
+
+    /// Belongs to the pool.
+    next: u32 = none,
+    /// Its own number in the pool.
+    index: u32 = none,
+    fd: system.Descriptor = -1,
+    /// The number of its TLS session, or none.
+    tls: u32 = none,
+    generation: u16 = 1,
+    kind: Kind = .free,
+    flags: Flags = .{},
+    /// The error that ended the connection. The kernel reports it once; every later call repeats it.
+    failure: abi.Status = .ok,
+    /// Seconds that closing may take to deliver what is left (`setLinger`); 0 means the default.
+    linger_seconds: u16 = 0,
+    /// What `poll` is to report (`abi.Ready`). The socket is in the queue of changed ones while it is not 0.
+    unreported: u8 = 0,
+    changed: Links = .{},
+    /// The place of a lingering socket's limit in the deadline heap, or none.
+    deadline_index: u32 = none,
+    peer: addresses.Peer = .{},
+
+    /// The failure that ends reading. EPIPE is a failure to send: what the peer has sent before is
+    /// still there to be received.
+    pub fn readFailure(socket: *const Socket) ?abi.Status {
+        return switch (socket.failure) {
+            .ok, .EPIPE => null,
+            else => |status| status,
+        };
+    }
+};
+
+comptime {
+    // Every transfer touches the slot: it takes one cache line.
+    assert(@sizeOf(Socket) <= 64);
+}
+
+const slot_bits = 20;
+const generation_bits = 11;
+const last_generation = (1 << generation_bits) - 1;
+
+comptime {
+    assert(1 << slot_bits == abi.Limits.sockets);
+    assert(slot_bits + generation_bits == 31); // a handle is a non-negative i32
+}
+
+pub const Sockets = struct {
+    pool: Pool(Socket, abi.Limits.sockets) = .{},
+    /// The generation of slots that were never in use. It differs between the schedulers that follow
+    /// each other in one thread, so that none takes a handle of the last one for its own.
+    first_generation: u16 = 1,
+    /// The descriptors of streams and listeners, which nobody else may have in the backend.
+    owned: std.DynamicBitSetUnmanaged = .{},
+
+    pub fn deinit(sockets: *Sockets, allocator: std.mem.Allocator) void {
+        for (0..sockets.pool.length) |index| {
+            const socket = sockets.pool.at(@intCast(index));
+            // A watched descriptor belongs to whoever asked for the wait.
+            if (socket.kind != .free and socket.kind != .watched) system.close(socket.fd);
+        }
+        sockets.pool.deinit(allocator);
+        sockets.owned.deinit(allocator);
+    }
+
+    /// Makes room for a descriptor in the set of those that are owned. False when memory is out.
+    fn own(sockets: *Sockets, allocator: std.mem.Allocator, fd: system.Descriptor) bool {
+        const index: usize = @intCast(fd);
+        const length = sockets.owned.bit_length;
+        if (index >= length) {
+            sockets.owned.resize(allocator, @max(index + 1, 2 * length), false) catch return false;
+        }
+        sockets.owned.set(index);
+        return true;
+    }
+
+    pub fn owns(sockets: *const Sockets, fd: system.Descriptor) bool {
+        const index: usize = @intCast(fd);
+        return index < sockets.owned.bit_length and sockets.owned.isSet(index);
+    }
+
+    pub fn at(sockets: *const Sockets, index: u32) *Socket {
+        return sockets.pool.at(index);
+    }
+
+    /// A fresh slot for `fd`, or null when the table is full.
+    pub fn take(sockets: *Sockets, allocator: std.mem.Allocator, fd: system.Descriptor, kind: Socket.Kind) ?u32 {
+        if (kind != .watched and !sockets.own(allocator, fd)) return null;
+        const index = sockets.pool.take(allocator, .{ .generation = sockets.first_generation }) orelse {
+            if (kind != .watched) sockets.owned.unset(@intCast(fd));
+            return null;
+        };
+        const socket = sockets.at(index);
+        assert(socket.kind == .free);
+        socket.* = .{ .index = index, .fd = fd, .kind = kind, .generation = socket.generation };
+        return index;
+    }
+
+    /// Gives the slot back. Its handle and token are stale from here on.
+    pub fn release(sockets: *Sockets, index: u32) void {
+        const socket = sockets.at(index);
+        assert(socket.kind != .free and socket.unreported == 0 and socket.deadline_index == none);
+        if (socket.kind != .watched) sockets.owned.unset(@intCast(socket.fd));
+        socket.kind = .free;
+        socket.fd = -1;
+        socket.generation = if (socket.generation == last_generation) 1 else socket.generation + 1;
+        sockets.pool.release(index);
+    }
+
+    pub fn handle(sockets: *const Sockets, index: u32) i32 {
+        const generation: i32 = sockets.at(index).generation;
+        return generation << slot_bits | @as(i32, @intCast(index));
+    }
+
+    pub fn token(sockets: *const Sockets, index: u32) u64 {
+        return @intCast(sockets.handle(index));
+    }
+
+    /// The slot that a handle names, or null when it is stale or was never one.
+    pub fn find(sockets: *const Sockets, candidate: i32) ?u32 {
+        if (candidate < 0) return null;
+        const index: u32 = @intCast(candidate & (abi.Limits.sockets - 1));
+        if (index >= sockets.pool.length) return null;
+        const socket = sockets.at(index);
+        if (socket.kind == .free or socket.generation != candidate >> slot_bits) return null;
+        return index;
+    }
+
+    pub fn findToken(sockets: *const Sockets, candidate: u64) ?u32 {
+        return sockets.find(std.math.cast(i32, candidate) orelse return null);
+    }
+};
+
+test "a stale handle never reaches the slot's next owner" {
+    const allocator = std.testing.allocator;
+    var sockets: Sockets = .{};
+    defer sockets.deinit(allocator);
+    var stale: i32 = -1;
+    // Far more often than there are generations, and through every slot of the first chunk.
+    for (0..256 * (last_generation + 10)) |turn| {
+        const index = sockets.take(allocator, -1, .watched).?;
+        const handle = sockets.handle(index);
+        try std.testing.expect(handle >= 0);
+        try std.testing.expectEqual(index, sockets.find(handle).?);
+        try std.testing.expectEqual(index, sockets.findToken(sockets.token(index)).?);
+        if (turn > 0) try std.testing.expectEqual(null, sockets.find(stale));
+        sockets.release(index);
+        stale = handle;
+    }
+    for ([_]i32{ -1, std.math.minInt(i32), std.math.maxInt(i32), 0, 300 }) |candidate| {
+        try std.testing.expectEqual(null, sockets.find(candidate));
+    }
+    try std.testing.expectEqual(null, sockets.findToken(std.math.maxInt(u64)));
+}
+
+test "a slot that is in use again is not found by what named its last owner" {
+    const allocator = std.testing.allocator;
+    var sockets: Sockets = .{};
+    defer sockets.deinit(allocator);
+    // With all other slots in use there is only one to be had, again and again.
+    const index = sockets.take(allocator, -1, .watched).?;
+    while (sockets.pool.in_use < sockets.pool.length) _ = sockets.take(allocator, -1, .watched).?;
+    for (0..2 * last_generation) |_| {
+        const handle = sockets.handle(index);
+        const token = sockets.token(index);
+        sockets.release(index);
+        try std.testing.expectEqual(index, sockets.take(allocator, -1, .watched).?);
+        try std.testing.expectEqual(null, sockets.find(handle));
+        try std.testing.expectEqual(null, sockets.findToken(token));
+        try std.testing.expectEqual(index, sockets.find(sockets.handle(index)).?);
+        try std.testing.expectEqual(index, sockets.findToken(sockets.token(index)).?);
+    }
+}

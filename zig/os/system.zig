@@ -1,0 +1,399 @@
+//! The C library's calls with their errors as status codes: interrupted calls are repeated, and
+//! EAGAIN is `would_block`.
+
+const std = @import("std");
+const builtin = @import("builtin");
+const c = std.c;
+const linux = std.os.linux;
+const Status = @import("../boundary/abi.zig").Status;
+
+pub const Descriptor = c.fd_t;
+pub const is_linux = builtin.os.tag == .linux;
+pub const is_darwin = builtin.os.tag.isDarwin();
+
+/// Whether a TCP socket has nothing left after a read that was short of what was asked for. A read also
+/// stops at urgent data, of which only Linux has an event.
+pub const short_read_empties = is_linux;
+
+/// What a call did: its value, or why it failed.
+pub const Outcome = union(enum) {
+    value: usize,
+    failure: Status,
+
+    /// The outcome as a call of the ABI returns it.
+    pub fn code(outcome: Outcome) i32 {
+        return switch (outcome) {
+            .value => |value| @intCast(value),
+            .failure => |status| status.code(),
+        };
+    }
+};
+
+/// The number of the last error that has no status of its own.
+pub threadlocal var last_errno: i32 = 0;
+
+/// Every status that stands for an error of the C library, by that error's number.
+const status_by_errno = table: {
+    @setEvalBranchQuota(200_000);
+    var table: [256]Status = @splat(.other);
+    for (@typeInfo(c.E).@"enum".fields) |field| {
+        if (field.value >= table.len) continue;
+        for (@typeInfo(Status).@"enum".fields) |candidate| {
+            if (candidate.name[0] != 'E') continue;
+            if (std.mem.eql(u8, candidate.name[1..], field.name)) {
+                table[field.value] = @enumFromInt(candidate.value);
+            }
+        }
+    }
+    table[@intFromEnum(c.E.AGAIN)] = .would_block;
+    break :table table;
+};
+
+pub fn statusOfErrno(number: i32) Status {
+    const status = if (number > 0 and number < status_by_errno.len)
+        status_by_errno[@intCast(number)]
+    else
+        Status.other;
+    if (status == .other) last_errno = number;
+    return status;
+}
+
+/// The status of the C library call that has just failed on this thread.
+pub fn lastStatus() Status {
+    return statusOfErrno(c._errno().*);
+}
+
+fn interrupted() bool {
+    return c._errno().* == @intFromEnum(c.E.INTR);
+}
+
+/// Turns what a call returned into an outcome, or null when a signal interrupted it.
+fn settle(result: anytype) ?Outcome {
+    if (result >= 0) return .{ .value = @intCast(result) };
+    if (interrupted()) return null;
+    return .{ .failure = lastStatus() };
+}
+
+/// The outcome of a bare system call of Linux, or null when a signal interrupted it. The two calls
+/// that every request makes go past the C library, whose wrappers are cancellation points: with
+/// more than one thread these cost two atomic operations each.
+fn settleBare(result: usize) ?Outcome {
+    return switch (linux.errno(result)) {
+        .SUCCESS => .{ .value = result },
+        .INTR => null,
+        else => |number| .{ .failure = statusOfErrno(@intFromEnum(number)) },
+    };
+}
+
+pub fn receive(fd: Descriptor, buffer: [*]u8, length: usize) Outcome {
+    while (true) {
+        if (is_linux) return settleBare(linux.recvfrom(fd, buffer, length, 0, null, null)) orelse continue;
+        return settle(c.recv(fd, buffer, length, 0)) orelse continue;
+    }
+}
+
+/// Sends without SIGPIPE: by flag where the system has one, else by the socket's SO_NOSIGPIPE.
+pub fn send(fd: Descriptor, buffer: [*]const u8, length: usize) Outcome {
+    while (true) {
+        if (is_linux) return settleBare(linux.sendto(fd, buffer, length, no_signal, null, 0)) orelse continue;
+        return settle(c.send(fd, buffer, length, no_signal)) orelse continue;
+    }
+}
+
+pub fn sendVector(fd: Descriptor, vector: []const std.posix.iovec_const) Outcome {
+    const message: c.msghdr_const = .{
+        .name = null,
+        .namelen = 0,
+        .iov = vector.ptr,
+        .iovlen = @intCast(vector.len),
+        .control = null,
+        .controllen = 0,
+        .flags = 0,
+    };
+    while (true) return settle(c.sendmsg(fd, &message, no_signal)) orelse continue;
+}
+
+pub const no_signal: u32 = if (is_darwin) 0 else c.MSG.NOSIGNAL;
+
+/// Sends `length` bytes of `file` from `offset` on. A value of 0 is the file's end.
+pub fn sendFile(fd: Descriptor, file: Descriptor, offset: i64, length: usize) Outcome {
+    while (true) {
+        if (is_linux) {
+            var position: c.off_t = offset;
+            return settle(c.sendfile(fd, file, &position, length)) orelse continue;
+        } else if (is_darwin) {
+            // Darwin and FreeBSD report what went out before the socket was full beside EAGAIN.
+            var sent: c.off_t = @intCast(length);
+            const result = c.sendfile(file, fd, offset, &sent, null, 0);
+            if (result == 0 or sent > 0) return .{ .value = @intCast(sent) };
+        } else {
+            var sent: c.off_t = 0;
+            const result = c.sendfile(file, fd, offset, length, null, &sent, 0);
+            if (result == 0 or sent > 0) return .{ .value = @intCast(sent) };
+        }
+        if (!interrupted()) return .{ .failure = lastStatus() };
+    }
+}
+
+/// Throws away what has arrived on a TCP socket, up to `length` bytes.
+pub fn discard(fd: Descriptor, length: usize) Outcome {
+    // On Linux MSG_TRUNC drops a TCP socket's bytes without touching the buffer (tcp(7)); any other
+    // socket answers EFAULT for this one.
+    if (is_linux) {
+        while (true) return settleBare(linux.recvfrom(fd, @ptrFromInt(std.heap.page_size_min), length, linux.MSG.TRUNC, null, null)) orelse continue;
+    }
+    var scratch: [16 * 1024]u8 = undefined;
+    while (true) return settle(c.recv(fd, &scratch, @min(length, scratch.len), 0)) orelse continue;
+}
+
+/// Bytes that were sent and that the peer has not acknowledged yet; null where unknown.
+pub fn unacknowledged(fd: Descriptor) ?usize {
+    var bytes: c_int = 0;
+    if (is_darwin) {
+        const so_nwrite = 0x1024;
+        var length: c.socklen_t = @sizeOf(c_int);
+        if (c.getsockopt(fd, c.SOL.SOCKET, so_nwrite, &bytes, &length) != 0) return null;
+    } else {
+        const siocoutq = 0x5411;
+        const fionwrite = 0x4004_6677; // _IOR('f', 119, int)
+        if (c.ioctl(fd, if (is_linux) siocoutq else fionwrite, &bytes) != 0) return null;
+    }
+    return @intCast(@max(bytes, 0));
+}
+
+/// Whether something has arrived: 1 byte, 0 for the end of the stream, `would_block` for neither.
+pub fn peek(fd: Descriptor) Outcome {
+    var byte: [1]u8 = undefined;
+    while (true) return settle(c.recv(fd, &byte, byte.len, c.MSG.PEEK)) orelse continue;
+}
+
+/// A new socket that neither blocks nor survives an exec.
+pub fn socket(family: u32, kind: u32) Outcome {
+    const flags: u32 = if (is_darwin) 0 else c.SOCK.NONBLOCK | c.SOCK.CLOEXEC;
+    const fd = c.socket(family, kind | flags, 0);
+    if (fd < 0) return .{ .failure = lastStatus() };
+    if (is_darwin) prepare(fd);
+    return .{ .value = @intCast(fd) };
+}
+
+pub const Address = extern struct {
+    storage: c.sockaddr.storage = std.mem.zeroes(c.sockaddr.storage),
+    length: c.socklen_t = @sizeOf(c.sockaddr.storage),
+
+    pub fn pointer(address: *const Address) *const c.sockaddr {
+        return @ptrCast(&address.storage);
+    }
+
+    fn target(address: *Address) *c.sockaddr {
+        return @ptrCast(&address.storage);
+    }
+};
+
+pub fn accept(listener: Descriptor, peer: *Address) Outcome {
+    peer.length = @sizeOf(c.sockaddr.storage);
+    while (true) {
+        if (is_darwin) {
+            const result = settle(c.accept(listener, peer.target(), &peer.length)) orelse continue;
+            if (result == .value) prepare(@intCast(result.value));
+            return result;
+        }
+        const flags = c.SOCK.NONBLOCK | c.SOCK.CLOEXEC;
+        return settle(c.accept4(listener, peer.target(), &peer.length, flags)) orelse continue;
+    }
+}
+
+/// Starts to connect. `would_block` says that the attempt is under way.
+pub fn connect(fd: Descriptor, address: *const Address) ?Status {
+    if (c.connect(fd, address.pointer(), address.length) == 0) return null;
+    const number = c._errno().*;
+    if (number == @intFromEnum(c.E.INPROGRESS) or number == @intFromEnum(c.E.INTR)) {
+        return .would_block;
+    }
+    return addressFailure(number, is_linux);
+}
+
+/// Gives a socket an address of this machine; null means done.
+pub fn bind(fd: Descriptor, address: *const Address) ?Status {
+    if (c.bind(fd, address.pointer(), address.length) == 0) return null;
+    return addressFailure(c._errno().*, false);
+}
+
+/// Why connect(2) or bind(2) failed. No event ever follows their EAGAIN: it says that no port is free, on
+/// macOS and FreeBSD, or that a Unix listener's backlog is full, where Linux connects.
+fn addressFailure(number: i32, is_full_backlog: bool) Status {
+    if (number != @intFromEnum(c.E.AGAIN)) return statusOfErrno(number);
+    return if (is_full_backlog) .ECONNREFUSED else .EADDRNOTAVAIL;
+}
+
+pub fn localAddress(fd: Descriptor) ?Address {
+    var address: Address = .{};
+    if (c.getsockname(fd, address.target(), &address.length) != 0) return null;
+    return address;
+}
+
+pub fn remoteAddress(fd: Descriptor) ?Address {
+    var address: Address = .{};
+    if (c.getpeername(fd, address.target(), &address.length) != 0) return null;
+    return address;
+}
+
+/// Sets a socket option; null means done.
+pub fn setOption(fd: Descriptor, level: i32, name: u32, value: anytype) ?Status {
+    const copy = value;
+    if (c.setsockopt(fd, level, name, &copy, @sizeOf(@TypeOf(copy))) == 0) return null;
+    return lastStatus();
+}
+
+pub fn getOption(fd: Descriptor, level: i32, name: u32) ?c_int {
+    var value: c_int = 0;
+    var length: c.socklen_t = @sizeOf(c_int);
+    if (c.getsockopt(fd, level, name, &value, &length) != 0) return null;
+    return value;
+}
+
+/// The error that a socket has pending, which this takes off it; null when there is none.
+pub fn pendingError(fd: Descriptor) ?Status {
+    const number = getOption(fd, c.SOL.SOCKET, c.SO.ERROR) orelse return lastStatus();
+    if (number == 0) return null;
+    return statusOfErrno(number);
+}
+
+pub fn close(fd: Descriptor) void {
+    // The descriptor is gone whatever close returns (close(2), "Dealing with error returns").
+    _ = c.close(fd);
+}
+
+/// Makes a descriptor non-blocking and closed on exec; null means done.
+pub fn setNonBlocking(fd: Descriptor) ?Status {
+    const flags = c.fcntl(fd, c.F.GETFL);
+    if (flags < 0) return lastStatus();
+    const non_blocking: c_int = @bitCast(c.O{ .NONBLOCK = true });
+    if (flags & non_blocking == 0) {
+        if (c.fcntl(fd, c.F.SETFL, flags | non_blocking) < 0) return lastStatus();
+    }
+    if (c.fcntl(fd, c.F.SETFD, @as(c_int, c.FD_CLOEXEC)) < 0) return lastStatus();
+    return null;
+}
+
+/// What tells a socket from all others, whichever descriptor it has; null when it is closed.
+pub fn inode(fd: Descriptor) ?u64 {
+    if (is_linux) {
+        var status: linux.Statx = undefined;
+        const result = linux.statx(fd, "", linux.AT.EMPTY_PATH, .{ .INO = true }, &status);
+        return if (linux.errno(result) == .SUCCESS) status.ino else null;
+    }
+    var status: c.Stat = undefined;
+    return if (c.fstat(fd, &status) == 0) @intCast(status.ino) else null;
+}
+
+pub fn isOpen(fd: Descriptor) bool {
+    return c.fcntl(fd, c.F.GETFD) >= 0;
+}
+
+fn prepare(fd: Descriptor) void {
+    _ = setNonBlocking(fd);
+    if (is_darwin) _ = setOption(fd, c.SOL.SOCKET, c.SO.NOSIGPIPE, @as(c_int, 1));
+}
+
+/// A connected pair of stream sockets, neither blocking nor surviving an exec.
+pub fn socketPair() ?[2]Descriptor {
+    var pair: [2]Descriptor = undefined;
+    const flags: u32 = if (is_darwin) 0 else c.SOCK.NONBLOCK | c.SOCK.CLOEXEC;
+    if (c.socketpair(c.AF.UNIX, c.SOCK.STREAM | flags, 0, &pair) != 0) return null;
+    if (is_darwin) for (pair) |fd| prepare(fd);
+    return pair;
+}
+
+/// Blocks the thread until `fd` is ready or `timeout` milliseconds have passed; -1 is for ever.
+pub fn pollOne(fd: Descriptor, for_write: bool, timeout: i32) bool {
+    const mask: i16 = if (for_write) c.POLL.OUT else c.POLL.IN;
+    var entry = [1]c.pollfd{.{ .fd = fd, .events = mask, .revents = 0 }};
+    return c.poll(&entry, 1, timeout) > 0;
+}
+
+/// The monotonic clock in nanoseconds. It is the one of the system's timers: as they do, it rests while the
+/// machine sleeps, which macOS's CLOCK_MONOTONIC does not.
+pub fn nanoseconds() i64 {
+    var time: c.timespec = undefined;
+    const result = c.clock_gettime(if (is_darwin) .UPTIME_RAW else .MONOTONIC, &time);
+    std.debug.assert(result == 0);
+    return @as(i64, time.sec) * std.time.ns_per_s + @as(i64, time.nsec);
+}
+
+/// Starts a thread that ends by itself and that no signal is ever handled on: the process's handlers
+/// expect the threads of the VM. False when there can be none.
+pub fn startThread(stack_bytes: usize, comptime function: anytype, arguments: anytype) bool {
+    var all: c.sigset_t = undefined;
+    _ = c.sigfillset(&all);
+    var previous: c.sigset_t = undefined;
+    // A new thread has its creator's mask from the start.
+    _ = c.pthread_sigmask(c.SIG.BLOCK, &all, &previous);
+    defer {
+        var blocked: c.sigset_t = undefined;
+        _ = c.pthread_sigmask(c.SIG.SETMASK, &previous, &blocked);
+    }
+    const thread = std.Thread.spawn(.{ .stack_size = stack_bytes }, function, arguments) catch return false;
+    thread.detach();
+    return true;
+}
+
+const ThreadKey = if (is_darwin) c_ulong else c_uint;
+extern "c" fn pthread_key_create(key: *ThreadKey, destructor: *const fn (*anyopaque) callconv(.c) void) c_int;
+extern "c" fn pthread_setspecific(key: ThreadKey, value: ?*const anyopaque) c_int;
+
+var thread_end_key: ThreadKey = undefined;
+var has_thread_end_key: std.atomic.Value(u32) = .init(0);
+
+/// Has `destructor` called when the calling thread ends. It is the same one for all threads.
+pub fn onThreadEnd(destructor: *const fn (*anyopaque) callconv(.c) void) void {
+    // 0 is no key, 1 one in the making, 2 one that is ready.
+    if (has_thread_end_key.cmpxchgStrong(0, 1, .acquire, .acquire) == null) {
+        const created = pthread_key_create(&thread_end_key, destructor) == 0;
+        has_thread_end_key.store(if (created) 2 else 0, .release);
+    }
+    while (has_thread_end_key.load(.acquire) == 1) std.atomic.spinLoopHint();
+    // A key's destructor is called for values other than null.
+    if (has_thread_end_key.load(.acquire) == 2) _ = pthread_setspecific(thread_end_key, &thread_end_key);
+}
+
+const LibraryInfo = extern struct { path: ?[*:0]const u8, base: ?*anyopaque, symbol: ?[*:0]const u8, address: ?*anyopaque };
+extern "c" fn dladdr(address: *const anyopaque, info: *LibraryInfo) c_int;
+
+/// Keeps this library mapped until the process ends: its threads outlive the VM that loaded it.
+pub fn keepLoaded() void {
+    var info: LibraryInfo = undefined;
+    if (dladdr(@ptrCast(&keepLoaded), &info) == 0) return;
+    _ = c.dlopen(info.path, .{ .LAZY = true, .NODELETE = true });
+}
+
+/// `sendfile` raises SIGPIPE where `send` can be told not to: a process that left the signal at its
+/// deadly default has it ignored from here on, as Bun and Node do themselves.
+pub fn ignoreBrokenPipeSignal() void {
+    var action: c.Sigaction = undefined;
+    if (c.sigaction(.PIPE, null, &action) != 0) return;
+    if (action.handler.handler != c.SIG.DFL) return;
+    action = .{ .handler = .{ .handler = c.SIG.IGN }, .mask = std.mem.zeroes(c.sigset_t), .flags = 0 };
+    _ = c.sigaction(.PIPE, &action, null);
+}
+
+test "errors of the C library keep their names" {
+    try std.testing.expectEqual(Status.ECONNREFUSED, statusOfErrno(@intFromEnum(c.E.CONNREFUSED)));
+    try std.testing.expectEqual(Status.would_block, statusOfErrno(@intFromEnum(c.E.AGAIN)));
+    try std.testing.expectEqual(Status.other, statusOfErrno(250));
+    try std.testing.expectEqual(@as(i32, 250), last_errno);
+}
+
+test "connecting and binding never say that there is something to wait for" {
+    const again: i32 = @intFromEnum(c.E.AGAIN);
+    try std.testing.expectEqual(Status.ECONNREFUSED, addressFailure(again, true));
+    try std.testing.expectEqual(Status.EADDRNOTAVAIL, addressFailure(again, false));
+    const unreachable_network: i32 = @intFromEnum(c.E.NETUNREACH);
+    try std.testing.expectEqual(Status.ENETUNREACH, addressFailure(unreachable_network, true));
+}
+
+test "every system tells how much of what was sent is unacknowledged" {
+    const pair = socketPair().?;
+    defer for (pair) |fd| close(fd);
+    // Every system has such a count, or each `close` would have to wait for the peer.
+    try std.testing.expectEqual(0, unacknowledged(pair[0]).?);
+}

@@ -1,0 +1,276 @@
+//! Signals of the process, for every thread that listens to them. The kernel runs a handler on whichever
+//! thread it likes, at any moment; this one does nothing but note the signal for every thread that
+//! listens, and send it a byte. Each has the other end of a socket pair in its scheduler's set, and so
+//! hears of signals under both drivers.
+//!
+//! What the handler reads is global: a thread-local variable of a library may be allocated when a thread
+//! first touches it, which no handler may do.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const c = std.c;
+const system = @import("../os/system.zig");
+const Status = @import("../boundary/abi.zig").Status;
+
+/// Numbers are from 1 on; those from 32 on have no names, and are the C library's.
+const last_number = 31;
+
+const Line = struct {
+    /// The end that the handler sends to, and the one that the thread watches. They are never closed, for
+    /// a handler may be about to use the number: the next thread has them.
+    ends: [2]system.Descriptor,
+    in_use: std.atomic.Value(bool),
+    /// Signals that have come and were not taken yet: bit 0 is number 1.
+    pending: std.atomic.Value(u32) = .init(0),
+    /// How often the thread listens to each signal. Guarded by `lock`.
+    listening: [last_number]u32 = @splat(0),
+};
+
+const line_capacity = 1024;
+var lines: [line_capacity]Line = undefined;
+/// Lines that were made, from the first on.
+var line_count: std.atomic.Value(u32) = .init(0);
+
+/// Guards everything here against other threads, but not against the handler.
+var lock: c.pthread_mutex_t = .{};
+
+const Installed = struct {
+    /// How often threads listen to the signal. Guarded by `lock`.
+    listeners: u32 = 0,
+    /// What the handler was before, and will be again.
+    before: c.Sigaction = undefined,
+    /// What of that is a function, which is called as well.
+    function: std.atomic.Value(?c.Sigaction.sigaction_fn) = .init(null),
+    takes_information: bool = false,
+};
+
+var installed: [last_number]Installed = @splat(.{});
+
+pub const Duration = enum { until_ignored, for_ever };
+
+threadlocal var own_line: ?*Line = null;
+
+/// The calling thread's line, on which it hears of the signals that it listens to: a descriptor to watch.
+pub fn line() system.Outcome {
+    if (own_line == null) {
+        _ = c.pthread_mutex_lock(&lock);
+        defer _ = c.pthread_mutex_unlock(&lock);
+        own_line = takeLine() orelse return .{ .failure = .EMFILE };
+    }
+    return .{ .value = @intCast(own_line.?.ends[1]) };
+}
+
+/// Has a signal reach the calling thread, besides whatever was its handler before. What it does by
+/// default, which is to end the process for most, it does not meanwhile: that is until `ignore` was called
+/// as often, or never again.
+pub fn listen(number: u32, duration: Duration) ?Status {
+    if (number == 0 or number > last_number) return .EINVAL;
+    const listener = own_line orelse return .EINVAL;
+    _ = c.pthread_mutex_lock(&lock);
+    defer _ = c.pthread_mutex_unlock(&lock);
+    if (installHandler(number)) |status| return status;
+    installed[number - 1].listeners += 1;
+    if (duration == .until_ignored) listener.listening[number - 1] += 1;
+    return null;
+}
+
+/// Takes one `listen` back. With the last one of all threads the signal does what it did before.
+pub fn ignore(number: u32) void {
+    const listener = own_line orelse return;
+    _ = c.pthread_mutex_lock(&lock);
+    defer _ = c.pthread_mutex_unlock(&lock);
+    if (number == 0 or number > last_number or listener.listening[number - 1] == 0) return;
+    listener.listening[number - 1] -= 1;
+    drop(number, 1);
+}
+
+/// The handler of before is wanted no more, while this one stays in its place for other threads: with the
+/// last of them the signal does what it does by default.
+pub fn forgetPrevious(number: u32) void {
+    if (number == 0 or number > last_number) return;
+    _ = c.pthread_mutex_lock(&lock);
+    defer _ = c.pthread_mutex_unlock(&lock);
+    const signal = &installed[number - 1];
+    signal.before = std.mem.zeroes(c.Sigaction);
+    signal.before.handler = .{ .handler = c.SIG.DFL };
+    signal.function.store(null, .release);
+}
+
+fn drop(number: u32, count: u32) void {
+    const signal = &installed[number - 1];
+    signal.listeners -= count;
+    if (signal.listeners > 0) return;
+    const number_of_system: c.SIG = @enumFromInt(number);
+    var now: c.Sigaction = undefined;
+    // Somebody may have put another handler in its place.
+    if (c.sigaction(number_of_system, null, &now) != 0 or now.handler.sigaction != &handle) return;
+    _ = c.sigaction(number_of_system, &signal.before, null);
+}
+
+fn takeLine() ?*Line {
+    const count = line_count.load(.monotonic);
+    for (lines[0..count]) |*free| {
+        if (free.in_use.load(.monotonic)) continue;
+        _ = drain(free);
+        free.in_use.store(true, .release);
+        return free;
+    }
+    if (count == lines.len) return null;
+    lines[count] = .{ .ends = system.socketPair() orelse return null, .in_use = .init(true) };
+    line_count.store(count + 1, .release);
+    return &lines[count];
+}
+
+/// Puts the handler in, unless it is there.
+fn installHandler(number: u32) ?Status {
+    const number_of_system: c.SIG = @enumFromInt(number);
+    const signal = &installed[number - 1];
+    var before: c.Sigaction = undefined;
+    if (c.sigaction(number_of_system, null, &before) != 0) return system.lastStatus();
+    if (before.handler.sigaction == &handle) return null;
+    // Written before the handler can run.
+    signal.before = before;
+    signal.takes_information = before.flags & c.SA.SIGINFO != 0;
+    const is_function = before.handler.handler != c.SIG.DFL and before.handler.handler != c.SIG.IGN;
+    signal.function.store(if (is_function) before.handler.sigaction else null, .release);
+    const action: c.Sigaction = .{
+        .handler = .{ .sigaction = &handle },
+        .mask = std.mem.zeroes(c.sigset_t),
+        .flags = c.SA.SIGINFO | c.SA.RESTART,
+    };
+    return if (c.sigaction(number_of_system, &action, null) == 0) null else system.lastStatus();
+}
+
+fn handle(signal: c.SIG, information: *const c.siginfo_t, context: ?*anyopaque) callconv(.c) void {
+    const number = c._errno().*;
+    const index: u5 = @intCast(@intFromEnum(signal) - 1);
+    for (lines[0..line_count.load(.acquire)]) |*listener| {
+        if (!listener.in_use.load(.acquire)) continue;
+        _ = listener.pending.fetchOr(@as(u32, 1) << index, .acq_rel);
+        // A line that is full has bytes in it that were not heard yet.
+        _ = c.send(listener.ends[0], "!", 1, system.no_signal);
+    }
+    const before = &installed[index];
+    if (before.function.load(.acquire)) |function| {
+        if (before.takes_information) {
+            function(signal, information, context);
+        } else {
+            const call: c.Sigaction.handler_fn = @ptrCast(function);
+            call(signal);
+        }
+    }
+    c._errno().* = number;
+}
+
+/// The signals that have come since this was called last, whether or not the thread listens to them.
+pub fn take() u32 {
+    return drain(own_line orelse return 0);
+}
+
+fn drain(listener: *Line) u32 {
+    var bytes: [64]u8 = undefined;
+    while (system.receive(listener.ends[1], &bytes, bytes.len) == .value) {}
+    return listener.pending.swap(0, .acq_rel);
+}
+
+/// The calling thread ends, or its program is loaded anew: it listens to nothing any more. Its line is
+/// another one's from here on.
+pub fn threadEnded() void {
+    const listener = own_line orelse return;
+    own_line = null;
+    _ = c.pthread_mutex_lock(&lock);
+    defer _ = c.pthread_mutex_unlock(&lock);
+    for (&listener.listening, 1..) |*count, number| {
+        if (count.* > 0) drop(@intCast(number), count.*);
+        count.* = 0;
+    }
+    listener.in_use.store(false, .release);
+}
+
+extern "c" fn pthread_kill(thread: c.pthread_t, signal: c.SIG) c_int;
+
+var test_handler_calls: u32 = 0;
+
+fn countCall(_: c.SIG) callconv(.c) void {
+    test_handler_calls += 1;
+}
+
+fn handlerOf(signal: c.SIG) ?c.Sigaction.handler_fn {
+    var action: c.Sigaction = undefined;
+    assert(c.sigaction(signal, null, &action) == 0);
+    return action.handler.handler;
+}
+
+test "a signal reaches the thread that listens, and the handler of before" {
+    const signal: c.SIG = .USR2;
+    const number: u32 = @intFromEnum(signal);
+    const bit = @as(u32, 1) << @intCast(number - 1);
+    const action: c.Sigaction = .{ .handler = .{ .handler = &countCall }, .mask = std.mem.zeroes(c.sigset_t), .flags = 0 };
+    try std.testing.expectEqual(0, c.sigaction(signal, &action, null));
+
+    const first = line();
+    try std.testing.expect(first == .value);
+    try std.testing.expectEqual(first, line());
+    try std.testing.expectEqual(0, take());
+    for (1..4) |round| {
+        // A second time it must not become its own predecessor.
+        try std.testing.expectEqual(null, listen(number, .until_ignored));
+        try std.testing.expectEqual(0, pthread_kill(c.pthread_self(), signal));
+        try std.testing.expect(system.pollOne(@intCast(first.value), false, 0));
+        try std.testing.expectEqual(bit, take());
+        try std.testing.expectEqual(0, take());
+        try std.testing.expectEqual(round, test_handler_calls);
+    }
+
+    // With the last that listens the handler of before is alone.
+    for (0..3) |_| {
+        try std.testing.expect(handlerOf(signal) != &countCall);
+        ignore(number);
+    }
+    try std.testing.expectEqual(&countCall, handlerOf(signal).?);
+    ignore(number);
+    try std.testing.expectEqual(0, pthread_kill(c.pthread_self(), signal));
+    try std.testing.expectEqual(4, test_handler_calls);
+    try std.testing.expectEqual(0, take());
+
+    // Whoever has the line next has the same descriptor, without what was said to its predecessor.
+    try std.testing.expectEqual(null, listen(number, .until_ignored));
+    try std.testing.expectEqual(0, pthread_kill(c.pthread_self(), signal));
+    threadEnded();
+    try std.testing.expectEqual(0, take());
+    try std.testing.expectEqual(&countCall, handlerOf(signal).?);
+    try std.testing.expectEqual(first, line());
+    try std.testing.expectEqual(0, take());
+
+    // One that is forgotten meanwhile is neither called nor put back.
+    try std.testing.expectEqual(null, listen(number, .until_ignored));
+    forgetPrevious(number);
+    try std.testing.expectEqual(0, pthread_kill(c.pthread_self(), signal));
+    try std.testing.expectEqual(bit, take());
+    try std.testing.expectEqual(5, test_handler_calls);
+    threadEnded();
+    try std.testing.expectEqual(c.SIG.DFL, handlerOf(signal));
+}
+
+test "two signals between two looks are two, however often each has come" {
+    const first = line();
+    defer threadEnded();
+    try std.testing.expect(first == .value);
+    for ([_]c.SIG{ .USR1, .WINCH }) |signal| try std.testing.expectEqual(null, listen(@intFromEnum(signal), .until_ignored));
+    for (0..1000) |_| {
+        try std.testing.expectEqual(0, pthread_kill(c.pthread_self(), .USR1));
+    }
+    try std.testing.expectEqual(0, pthread_kill(c.pthread_self(), .WINCH));
+    const both = (@as(u32, 1) << (@intFromEnum(c.SIG.USR1) - 1)) | (@as(u32, 1) << (@intFromEnum(c.SIG.WINCH) - 1));
+    try std.testing.expectEqual(both, take());
+    try std.testing.expect(!system.pollOne(@intCast(first.value), false, 0));
+}
+
+test "numbers that are no signal are refused" {
+    try std.testing.expect(line() == .value);
+    defer threadEnded();
+    try std.testing.expectEqual(Status.EINVAL, listen(0, .until_ignored));
+    try std.testing.expectEqual(Status.EINVAL, listen(32, .until_ignored));
+    // Nobody can handle this one.
+    try std.testing.expectEqual(Status.EINVAL, listen(@intFromEnum(c.SIG.KILL), .for_ever));
+}

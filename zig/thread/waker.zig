@@ -1,0 +1,117 @@
+//! The attached driver's thread. It sleeps until the backend has something to report and then rings
+//! a bell: a byte through a socket pair whose other end lives in Bun's loop. It never calls into
+//! the VM. When that other end is gone, because its Worker was terminated, nobody will ever call
+//! the scheduler again, and the thread takes it apart, as soon as what was closed has arrived.
+//!
+//! A thread may also load plait anew while its loop goes on, as `bun --hot` does. The scheduler that
+//! was there before is retired: the same happens to it as if its Worker had been terminated.
+
+const std = @import("std");
+const c = std.c;
+const backend = @import("../os/backend.zig");
+const lingering = @import("../core/lingering.zig");
+const system = @import("../os/system.zig");
+const Scheduler = @import("../core/scheduler.zig").Scheduler;
+
+/// Reserved, not touched: room for the thread-local storage of whatever else is loaded.
+const stack_bytes = 512 * 1024;
+
+/// Guards `living`, the one thing that the threads of several schedulers share.
+var lock: c.pthread_mutex_t = .{};
+var living: ?*Waker = null;
+var last_number: u64 = 0;
+
+pub const Waker = struct {
+    /// Never used twice: a retired waker's memory may serve the next one.
+    number: u64,
+    alarm: backend.Alarm,
+    /// The core's end.
+    bell: system.Descriptor,
+    scheduler: *Scheduler,
+    next: ?*Waker = null,
+
+    /// Starts the thread. Returns the waker, which belongs to that thread, and the end of the bell
+    /// that belongs into Bun's loop.
+    pub fn start(scheduler: *Scheduler) ?struct { *Waker, system.Descriptor } {
+        const bell = system.socketPair() orelse return null;
+        const waker = create(scheduler, bell[0]) orelse {
+            for (bell) |fd| system.close(fd);
+            return null;
+        };
+        enlist(waker);
+        if (!system.startThread(stack_bytes, run, .{waker})) {
+            delist(waker);
+            waker.alarm.close();
+            scheduler.allocator.destroy(waker);
+            for (bell) |fd| system.close(fd);
+            return null;
+        }
+        return .{ waker, bell[1] };
+    }
+
+    fn create(scheduler: *Scheduler, bell: system.Descriptor) ?*Waker {
+        const alarm = backend.Alarm.open(scheduler.backend, bell) orelse return null;
+        const waker = scheduler.allocator.create(Waker) catch {
+            alarm.close();
+            return null;
+        };
+        waker.* = .{ .number = 0, .alarm = alarm, .bell = bell, .scheduler = scheduler };
+        return waker;
+    }
+
+    fn run(waker: *Waker) void {
+        while (waker.alarm.wait() == .ready and waker.ring()) {}
+        // From here on `retire` does not find it.
+        delist(waker);
+        const scheduler = waker.scheduler;
+        waker.alarm.close();
+        system.close(waker.bell);
+        scheduler.allocator.destroy(waker);
+        lingering.outlive(scheduler);
+        scheduler.destroy();
+    }
+
+    /// False when nobody is left to hear it.
+    fn ring(waker: *Waker) bool {
+        return switch (system.send(waker.bell, "!", 1)) {
+            .value => true,
+            // A full socket has rings in it that were not heard yet.
+            .failure => |status| status == .would_block,
+        };
+    }
+};
+
+/// Has the waker with this number take its scheduler apart, if it has not done so already. With
+/// `keep_shared`, code that still holds the scheduler's shared block may go on to write to it.
+pub fn retire(number: u64, mode: enum { forget, keep_shared }) void {
+    _ = c.pthread_mutex_lock(&lock);
+    defer _ = c.pthread_mutex_unlock(&lock);
+    var next = living;
+    while (next) |waker| : (next = waker.next) {
+        if (waker.number != number) continue;
+        waker.scheduler.keeps_shared = mode == .keep_shared;
+        _ = c.shutdown(waker.bell, c.SHUT.RDWR);
+    }
+}
+
+fn enlist(waker: *Waker) void {
+    _ = c.pthread_mutex_lock(&lock);
+    defer _ = c.pthread_mutex_unlock(&lock);
+    last_number += 1;
+    waker.number = last_number;
+    waker.next = living;
+    living = waker;
+}
+
+fn delist(waker: *Waker) void {
+    _ = c.pthread_mutex_lock(&lock);
+    defer _ = c.pthread_mutex_unlock(&lock);
+    var place = &living;
+    while (place.*) |other| {
+        if (other == waker) {
+            place.* = waker.next;
+            return;
+        }
+        place = &other.next;
+    }
+}
