@@ -2,9 +2,9 @@
 
 import { isAbsolute } from "node:path";
 import { checkedNames } from "../tls/checks.ts";
-import { serverContext, TlsContext } from "../tls/context.ts";
+import { serverContext } from "../tls/context.ts";
 import { materialBytes, materialList } from "../tls/material.ts";
-import { optionNames, type TlsOptions } from "../tls/options.ts";
+import { optionNames, TlsContext, type TlsOptions } from "../tls/options.ts";
 import {
   checkedInteger,
   checkedPort,

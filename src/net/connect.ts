@@ -2,9 +2,9 @@
 
 import { core } from "../core/native.ts";
 import { Attempt } from "../runtime/attempt.ts";
-import type { TlsContext } from "../tls/context.ts";
 import { handshake } from "../tls/handshake.ts";
-import type { TlsOptions } from "../tls/options.ts";
+import type { TlsContext, TlsOptions } from "../tls/options.ts";
+import { clientSetup } from "../tls/start.ts";
 import {
   checkedDeadline,
   checkedInteger,
@@ -20,7 +20,6 @@ import { ConnectRace, type RaceTarget } from "./connect_race.ts";
 import { checkedKeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
 import { addressesOf, checkedFamily, checkHost, type Family, literalVersion } from "./names.ts";
 import { Socket } from "./socket.ts";
-import { clientSetup } from "./start_tls.ts";
 
 export interface ConnectOptions {
   /** An IPv4 or IPv6 literal or a host name; `localhost` if not given. */

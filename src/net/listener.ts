@@ -7,11 +7,12 @@ import { current, Fiber, type Named, startFiber } from "../runtime/fiber.ts";
 import { attend, hold, unhold } from "../runtime/scheduler.ts";
 import { scopeOwner, shield } from "../runtime/scope.ts";
 import { immediate, refusal } from "../runtime/wait.ts";
-import { serverContext, type TlsContext } from "../tls/context.ts";
+import { serverContext } from "../tls/context.ts";
 import { TlsError } from "../tls/errors.ts";
 import { handshake } from "../tls/handshake.ts";
 import { countDropped, defaultHandshakes, HandshakePlaces } from "../tls/handshake_places.ts";
-import type { TlsOptions } from "../tls/options.ts";
+import type { TlsContext, TlsOptions } from "../tls/options.ts";
+import { serverSetup } from "../tls/start.ts";
 import {
   checkedDeadline,
   checkedInteger,
@@ -32,7 +33,6 @@ import { checkPath } from "./connect.ts";
 import { addressesOf, checkName, literalVersion } from "./names.ts";
 import { Socket, type SocketKeeper } from "./socket.ts";
 import { SocketFile } from "./socket_file.ts";
-import { serverSetup } from "./start_tls.ts";
 
 /**
  * Serves one connection. The socket is closed when it returns or throws: one whose peer takes the end of
@@ -393,7 +393,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
       socket.close();
       return;
     }
-    const timeout = context.handshakeTimeout;
+    const timeout = context.settings.handshakeTimeout;
     const until = timeout === 0 ? 0 : core.now() + timeout;
     const fiber = new HandshakeFiber("handshake", socket, this);
     this.#handshakes.add(fiber);

@@ -29,63 +29,42 @@ import {
   optionNames,
   parsedNames,
   type Role,
-  type ServerNameChoice,
+  TlsContext,
   type TlsDefaults,
   type TlsOptions,
 } from "./options.ts";
-import { ContextPlan, type ParsedContext, passable } from "./parsed.ts";
+import { ContextPlan, passable } from "./parsed.ts";
 
-/**
- * Certificates, keys, trust and settings, parsed: made by `tlsContext`, for any number of connections
- * and listeners, on both ends. It is freed when neither the program nor a connection has it any more.
- */
-export class TlsContext {
-  /** @internal */
-  readonly parsed: ParsedContext;
-  /** @internal */
-  readonly hasCertificate: boolean;
-  /** @internal */
-  readonly verifiesPeer: boolean;
-  /** @internal */
-  readonly chooseByName: ServerNameChoice | undefined;
-  /** @internal What an `sni` function's choice means. */
-  readonly chosen: (choice: unknown) => TlsContext | null | undefined;
-  /** @internal */
-  readonly onKeyLog: TlsOptions["onKeyLog"];
-  /** @internal Whether it chooses another one by name, in either way. */
-  readonly hasNames: boolean;
-  /** @internal In milliseconds; 0 is none. */
-  readonly handshakeTimeout: number;
-
-  /** @internal Contexts come from `tlsContext`. The options have no prototype. */
-  constructor(own: TlsOptions) {
-    const options = joinedOptions<TlsOptions>(defaults, own);
-    checkUnparsed(options);
-    const { sni } = options;
-    const common = sni === undefined ? noOptions<TlsOptions>() : withoutIdentity(options);
-    this.chosen = (choice) => chosenContext(choice, common);
-    const plan = new ContextPlan();
-    this.hasCertificate = planIdentity(plan, options);
-    planTrust(plan, options);
-    planSettings(plan, options);
-    this.verifiesPeer = planVerification(plan, options);
-    if (typeof sni === "function") {
-      plan.add("ask", [1], (id) => core.tlsContextAskServerName(id, 1));
-      this.chooseByName = sni;
-    } else if (sni !== undefined) planServerNames(plan, sni, common);
-    this.hasNames = sni !== undefined;
-    this.handshakeTimeout = checkedTimeout(options.handshakeTimeout);
-    this.onKeyLog = options.onKeyLog;
-    const notices = noticesFor(options);
-    if (notices !== 0) plan.add("notices", [notices], () => 0);
-    this.parsed = plan.carryOut();
-    this.parsed.notify(notices);
-  }
-
-  /** @internal The core's number for it. */
-  get id(): number {
-    return this.parsed.id;
-  }
+/** Parses options, which have no prototype. */
+function parse(own: TlsOptions): TlsContext {
+  const options = joinedOptions<TlsOptions>(defaults, own);
+  checkUnparsed(options);
+  const { sni } = options;
+  const common = sni === undefined ? noOptions<TlsOptions>() : withoutIdentity(options);
+  const plan = new ContextPlan();
+  const hasCertificate = planIdentity(plan, options);
+  planTrust(plan, options);
+  planSettings(plan, options);
+  const verifiesPeer = planVerification(plan, options);
+  const chooseByName = typeof sni === "function" ? sni : undefined;
+  if (chooseByName !== undefined) {
+    plan.add("ask", [1], (id) => core.tlsContextAskServerName(id, 1));
+  } else if (sni !== undefined) planServerNames(plan, sni, common);
+  const handshakeTimeout = checkedTimeout(options.handshakeTimeout);
+  const notices = noticesFor(options);
+  if (notices !== 0) plan.add("notices", [notices], () => 0);
+  const parsed = plan.carryOut();
+  parsed.notify(notices);
+  return new TlsContext({
+    parsed,
+    hasCertificate,
+    verifiesPeer,
+    chooseByName,
+    chosen: (choice) => chosenContext(choice, common),
+    onKeyLog: options.onKeyLog,
+    hasNames: sni !== undefined,
+    handshakeTimeout,
+  });
 }
 
 let defaults = noOptions<TlsDefaults>();
@@ -102,7 +81,7 @@ export function setTlsDefaults(options: TlsDefaults): void {
   const before = defaults;
   defaults = ownOptions(options, defaultOptionNames, "setTlsDefaults");
   try {
-    plain = new TlsContext(noOptions());
+    plain = parse(noOptions());
   } catch (error) {
     defaults = before;
     throw error;
@@ -127,10 +106,10 @@ export function contextOf(
   what: string,
 ): TlsContext {
   if (options instanceof TlsContext) return options;
-  if (options === true) return (plain ??= new TlsContext(noOptions()));
+  if (options === true) return (plain ??= parse(noOptions()));
   const own = ownOptions(options, optionNames[role], what);
   const { context } = own;
-  if (context === undefined) return new TlsContext(own);
+  if (context === undefined) return parse(own);
   if (!(context instanceof TlsContext)) throw typeMistake("context is what tlsContext returned");
   refuseOptions(own, parsedNames, "context");
   checkUnparsed(own);
@@ -143,7 +122,7 @@ export function serverContext(options: TlsOptions | TlsContext, what: string): T
     throw typeMistake(`${what} takes options or a context`);
   }
   const context = contextOf(options, "server", what);
-  if (!context.hasCertificate && context.chooseByName === undefined) {
+  if (!context.settings.hasCertificate && context.settings.chooseByName === undefined) {
     throw typeMistake(`${what} needs a certificate: cert and key, or pfx`);
   }
   return context;
@@ -265,7 +244,7 @@ function planVerification(plan: ContextPlan, options: TlsOptions): boolean {
 function planServerNames(plan: ContextPlan, sni: unknown, common: TlsOptions): void {
   for (const { name, pattern, value } of checkedNames(sni)) {
     const other = namedContext(value as TlsOptions | TlsContext, common, `sni["${name}"]`);
-    plan.add("sni", [pattern, other.parsed.identity], (id) =>
+    plan.add("sni", [pattern, other.settings.parsed.identity], (id) =>
       core.tlsContextServerName(id, pattern, byteLengthOf(pattern), other.id),
     );
   }
@@ -279,7 +258,7 @@ export function clientName(
 ): string | undefined {
   if (option !== undefined) return checkedServerName(option, "serverName");
   if (host !== undefined) return checkedServerName(host, "host");
-  if (!context.verifiesPeer) return undefined;
+  if (!context.settings.verifiesPeer) return undefined;
   throw typeMistake("TLS needs a serverName here, to check the peer's certificate against");
 }
 
@@ -299,8 +278,8 @@ function namedContext(
     options instanceof TlsContext ? options : namedOptions(options, common, what),
     what,
   );
-  if (context.hasNames) throw typeMistake(`${what} has an sni of its own`);
-  context.parsed.notify(noticesFor(common));
+  if (context.settings.hasNames) throw typeMistake(`${what} has an sni of its own`);
+  context.settings.parsed.notify(noticesFor(common));
   return context;
 }
 

@@ -2,18 +2,28 @@
 
 import { Status, TlsText } from "../core/abi.ts";
 import { core } from "../core/native.ts";
-import type { Socket } from "../net/socket.ts";
 import { cancellation, endWith, type Operation, Wait } from "../runtime/wait.ts";
 import { codeOf, type ErrorDetails, SocketError } from "../values/errors.ts";
 import { follow, isInstance } from "../values/foreign_values.ts";
 import { byteLengthOf } from "../values/views.ts";
-import type { TlsContext } from "./context.ts";
 import { isTlsStatus, TlsError, tlsFailure } from "./errors.ts";
 import { noticesFor, type Told, takeTlsNotices, tellOf } from "./notices.ts";
-import type { ServerNameChoice } from "./options.ts";
+import type { ServerNameChoice, TlsContext } from "./options.ts";
 import { passable } from "./parsed.ts";
 import { sealSession, unsealSession } from "./sessions.ts";
 import { tlsText } from "./text.ts";
+
+/** What a handshake needs of its socket. */
+export interface HandshakeSocket {
+  readonly handle: number;
+  readonly closed: boolean;
+  readonly remoteAddress: string | undefined;
+  readonly remotePort: number | undefined;
+  /** Keeps the peer's address, which errors show when the socket is closed. */
+  rememberRemote(): void;
+  becomeSecure(): void;
+  close(): void;
+}
 
 /** One connection's part of the options, beside its context. */
 export interface HandshakeSetup {
@@ -28,12 +38,12 @@ export interface HandshakeSetup {
 const encoder = new TextEncoder();
 const noBytes = new Uint8Array(0);
 
-function detailsOf(socket: Socket): ErrorDetails {
+function detailsOf(socket: HandshakeSocket): ErrorDetails {
   const { remoteAddress: address, remotePort: port } = socket;
   return { syscall: "handshake", address, port };
 }
 
-function failureOf(socket: Socket, status: number): Error {
+function failureOf(socket: HandshakeSocket, status: number): Error {
   const details = detailsOf(socket);
   return isTlsStatus(status)
     ? tlsFailure(socket.handle, status, details)
@@ -43,9 +53,9 @@ function failureOf(socket: Socket, status: number): Error {
 /** A step of a handshake that is waited for: its end, its pause, or what the `sni` function chooses. */
 class Handshake implements Operation {
   readonly syscall = "handshake";
-  readonly #socket: Socket;
+  readonly #socket: HandshakeSocket;
 
-  constructor(socket: Socket) {
+  constructor(socket: HandshakeSocket) {
     this.#socket = socket;
   }
 
@@ -69,7 +79,7 @@ class HandshakeStep extends Handshake {
  * @throws {TlsError} {SocketError} {TimeoutError} {CancelledError}
  */
 export async function handshake(
-  socket: Socket,
+  socket: HandshakeSocket,
   setup: HandshakeSetup,
   deadline: number,
   onWait?: (giveUp: () => void) => void,
@@ -98,22 +108,22 @@ export async function handshake(
 }
 
 /** A socket may be closed, or its fiber cancelled, between a wake-up and what goes on then. */
-function checkOpen(socket: Socket): void {
+function checkOpen(socket: HandshakeSocket): void {
   if (socket.closed) throw new SocketError("ERR_SOCKET_CLOSED", detailsOf(socket));
   const cancelled = cancellation("handshake");
   if (cancelled) throw cancelled;
 }
 
 /** Begins it. When this throws nothing has happened to the connection. */
-function start(socket: Socket, setup: HandshakeSetup): void {
+function start(socket: HandshakeSocket, setup: HandshakeSetup): void {
   const { context, isServer, serverName = "", onSession } = setup;
-  const { parsed } = context;
+  const { parsed, onKeyLog } = context.settings;
   if (!isServer) parsed.loadTrust();
   const { handle } = socket;
   const session = setup.session ? unsealSession(setup.session, parsed, serverName) : noBytes;
   const who: Told = {
     onSession: onSession && ((bytes) => onSession(sealSession(bytes, parsed, serverName))),
-    onKeyLog: context.onKeyLog,
+    onKeyLog,
   };
   parsed.notify(noticesFor(who));
   const name = encoder.encode(serverName);
@@ -134,12 +144,16 @@ function start(socket: Socket, setup: HandshakeSetup): void {
 type Choice = Awaited<ReturnType<ServerNameChoice>>;
 
 /** Has the listener's `sni` function choose, for no longer than until the deadline. */
-async function choose(socket: Socket, context: TlsContext, deadline: number): Promise<void> {
+async function choose(
+  socket: HandshakeSocket,
+  context: TlsContext,
+  deadline: number,
+): Promise<void> {
   const { handle } = socket;
   const name = tlsText(handle, TlsText.serverName) ?? "";
   let id = 0;
   try {
-    let choice = context.chooseByName?.(name);
+    let choice = context.settings.chooseByName?.(name);
     if (isInstance(choice, Promise)) {
       // As a function: a rejected promise would be unhandled when the wait is over, or ends in a later turn.
       const wait = new Wait<() => Choice>(new Handshake(socket));
@@ -154,7 +168,7 @@ async function choose(socket: Socket, context: TlsContext, deadline: number): Pr
       );
       choice = (await chosen)();
     }
-    const chosen = context.chosen(choice);
+    const chosen = context.settings.chosen(choice);
     if (chosen === null) {
       const reason = `sni refused the name "${name}"`;
       throw new TlsError("ERR_TLS_UNKNOWN_SERVER_NAME", { ...detailsOf(socket), reason });

@@ -1,7 +1,7 @@
 /** The options of TLS. */
 
-import type { TlsContext } from "./context.ts";
 import type { TlsMaterial } from "./material.ts";
+import type { ParsedContext } from "./parsed.ts";
 
 export type TlsVersion = "TLSv1.2" | "TLSv1.3";
 
@@ -135,6 +135,40 @@ export interface TlsOptions {
    * Clients have the `deadline` of `connect` or `startTls`.
    */
   handshakeTimeout?: number | undefined;
+}
+
+/** What the options of a context mean, parsed. */
+export interface TlsSettings {
+  readonly parsed: ParsedContext;
+  readonly hasCertificate: boolean;
+  readonly verifiesPeer: boolean;
+  readonly chooseByName: ServerNameChoice | undefined;
+  /** The context that a choice of an `sni` function means. */
+  readonly chosen: (choice: unknown) => TlsContext | null | undefined;
+  readonly onKeyLog: TlsOptions["onKeyLog"];
+  /** Whether it has an `sni`, a table or a function. */
+  readonly hasNames: boolean;
+  /** In milliseconds; 0 is none. */
+  readonly handshakeTimeout: number;
+}
+
+/**
+ * Certificates, keys, trust and settings, parsed: made by `tlsContext`, for any number of connections
+ * and listeners, on both ends. It is freed when neither the program nor a connection has it any more.
+ */
+export class TlsContext {
+  /** @internal */
+  readonly settings: TlsSettings;
+
+  /** @internal Contexts come from `tlsContext`. */
+  constructor(settings: TlsSettings) {
+    this.settings = settings;
+  }
+
+  /** @internal The core's number for it. */
+  get id(): number {
+    return this.settings.parsed.id;
+  }
 }
 
 /** What `setTlsDefaults` sets. */
