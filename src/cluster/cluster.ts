@@ -10,6 +10,7 @@ import { cancellation, refusal } from "../runtime/wait.ts";
 import type { TlsOptions } from "../tls/options.ts";
 import { checkedDeadline, ownOptions } from "../values/checks.ts";
 import { SocketError } from "../values/errors.ts";
+import { callProgram } from "../values/foreign_values.ts";
 import { Member, type MemberHost } from "./member.ts";
 import { type Assignment, type Question, type Request, reportOf } from "./messages.ts";
 import { type CheckedOptions, type ClusterOptions, checkedCluster, checkedTls } from "./options.ts";
@@ -266,13 +267,7 @@ export class Cluster implements AsyncDisposable, MemberHost {
     callback: ((...given: Arguments) => void) | undefined,
     ...given: Arguments
   ): void {
-    if (callback === undefined) return;
-    try {
-      this.#inContext(callback, ...given);
-    } catch (thrown) {
-      // A mistake of the callback's own is nobody's here: it becomes an unhandled rejection.
-      void Promise.reject(thrown);
-    }
+    if (callback !== undefined) callProgram(() => this.#inContext(callback, ...given));
   }
 }
 

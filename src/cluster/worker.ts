@@ -1,6 +1,9 @@
 /**
- * A cluster's worker, from within. This file is the script of one; in a bundle, where there is no such
- * file, the handler's module is, and has this one among what it imports.
+ * A worker of a cluster, as its own thread has it. To import this file starts the worker, in a thread
+ * whose `workerData` has an assignment, and does nothing in any other: see the end of the file.
+ *
+ * From the source, this file is the script of the thread (`workerScript` in member.ts). A bundle has no
+ * file of this name: there the handler's module is the script, and imports this file with `import "plait"`.
  */
 
 import { core } from "../core/native.ts";
@@ -48,12 +51,10 @@ function foundAssignment(): Assignment | undefined {
   return (workerData as { [assignmentKey]: Assignment })[assignmentKey];
 }
 
-if (assignment !== undefined && !assignment.isTaken) {
-  assignment.isTaken = true;
-  void start(assignment);
-}
-
-async function start(given: Assignment): Promise<void> {
+/** Serves as the thread's assignment says. The first instance of plait in the thread does it. */
+async function serveAssignment(given: Assignment): Promise<void> {
+  if (given.isTaken) return;
+  given.isTaken = true;
   const { port, worker, workers, data } = given;
   const tell = (report: Report): void => port.postMessage(report);
   nameThread(`worker ${worker} (thread ${workerThreads().threadId})`);
@@ -158,3 +159,5 @@ class Served {
     }
   }
 }
+
+if (assignment !== undefined) void serveAssignment(assignment);

@@ -6,10 +6,10 @@ import { handshake } from "../tls/handshake.ts";
 import type { TlsContext, TlsOptions } from "../tls/options.ts";
 import { clientSetup } from "../tls/start.ts";
 import {
+  checkedAbortSignal,
   checkedDeadline,
   checkedInteger,
   checkedPort,
-  checkedSignal,
   ownOptions,
   rangeMistake,
   refuseOptions,
@@ -93,7 +93,7 @@ export async function connect(options: ConnectOptions): Promise<Socket> {
   const host = typeof target === "string" ? undefined : target.host;
   const setup = tls === false ? undefined : clientSetup(tls, host, "tls");
   const { deadline, signal } = own;
-  using attempt = new Attempt("connect", checkedDeadline(deadline), checkedSignal(signal));
+  using attempt = new Attempt("connect", checkedDeadline(deadline), checkedAbortSignal(signal));
   try {
     attempt.check();
     const handle = await handleOf(

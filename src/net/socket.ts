@@ -13,7 +13,7 @@ import {
 import { immediate } from "../runtime/wait.ts";
 import { handshake } from "../tls/handshake.ts";
 import { TlsInfo } from "../tls/info.ts";
-import { stopTelling, takeTlsNotices } from "../tls/notices.ts";
+import { endTlsNotices, takeTlsNotices } from "../tls/notices.ts";
 import type { TlsContext } from "../tls/options.ts";
 import { type StartTlsOptions, startSetup } from "../tls/start.ts";
 import { checkedDeadline, checkedInteger, typeMistake } from "../values/checks.ts";
@@ -466,8 +466,8 @@ export class Socket
   #end(call: (handle: number) => number): void {
     const handle = this.#handle;
     if (handle === closedHandle) return;
-    stopTelling(handle);
-    // Telling may have closed it.
+    endTlsNotices(handle);
+    // A function that was called for them may have closed it.
     if (this.closed) return;
     this.#reads?.close();
     this.#writes?.close();

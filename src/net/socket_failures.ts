@@ -2,8 +2,8 @@
 
 import { core } from "../core/native.ts";
 import { cancellation } from "../runtime/wait.ts";
-import { isTlsStatus, tlsFailure } from "../tls/errors.ts";
-import { codeOf, type ErrorDetails, SocketError, TimeoutError } from "../values/errors.ts";
+import { failureOf } from "../tls/errors.ts";
+import { type ErrorDetails, SocketError, TimeoutError } from "../values/errors.ts";
 import type { Stream } from "./stream.ts";
 
 /** What every call looks at before it does anything. */
@@ -30,9 +30,7 @@ export function socketFailure(
   syscall: string,
   bytesWritten?: number,
 ): SocketError {
-  const details = callDetails(socket, syscall, bytesWritten);
-  if (isTlsStatus(status)) return tlsFailure(socket.handle, status, details);
-  return new SocketError(codeOf(status), details);
+  return failureOf(socket.handle, status, callDetails(socket, syscall, bytesWritten));
 }
 
 /** What an error tells of a call and of the other end. */

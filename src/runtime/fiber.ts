@@ -1,7 +1,7 @@
 /** Fibers: async functions that can be named, joined, cancelled and looked at. */
 
 import { core } from "../core/native.ts";
-import { checkedDeadline, checkedSignal, ownOptions, typeMistake } from "../values/checks.ts";
+import { checkedAbortSignal, checkedDeadline, ownOptions, typeMistake } from "../values/checks.ts";
 import { CancelledError, TimeoutError } from "../values/errors.ts";
 import { follow, isInstance } from "../values/foreign_values.ts";
 import { CancelTriggers, type Triggered } from "./cancel_triggers.ts";
@@ -359,7 +359,7 @@ export function checkedSpawn(
   if (options === undefined) return undefined;
   const own = ownOptions(options, spawnOptions, "spawn");
   checkedDeadline(own.deadline);
-  checkedSignal(own.signal);
+  checkedAbortSignal(own.signal);
   return own;
 }
 

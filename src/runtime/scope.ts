@@ -6,7 +6,7 @@
 
 import { core } from "../core/native.ts";
 import { abortReason, isAborted } from "../values/abort_signals.ts";
-import { checkedDeadline, checkedSignal, ownOptions, typeMistake } from "../values/checks.ts";
+import { checkedAbortSignal, checkedDeadline, ownOptions, typeMistake } from "../values/checks.ts";
 import { CancelledError, type ErrorDetails, TimeoutError } from "../values/errors.ts";
 import { isInstance } from "../values/foreign_values.ts";
 import { CancelTriggers, type Triggered } from "./cancel_triggers.ts";
@@ -319,7 +319,7 @@ export function runScope<S extends Scope>(
   options: ScopeOptions | undefined,
 ): Promise<unknown> {
   const deadline = checkedDeadline(options?.deadline);
-  const signal = checkedSignal(options?.signal);
+  const signal = checkedAbortSignal(options?.signal);
   const cancelled = cancelledRunning();
   if (cancelled !== undefined) throw new CancelledError(cancelled.cancelReason, details(scope));
   if (signal !== undefined && isAborted(signal)) {

@@ -33,7 +33,7 @@ import {
   type TlsDefaults,
   type TlsOptions,
 } from "./options.ts";
-import { ContextPlan, passable } from "./parsed.ts";
+import { addressable, ContextPlan } from "./parsed.ts";
 
 /** Parses options, which have no prototype. */
 function parse(own: TlsOptions): TlsContext {
@@ -132,7 +132,7 @@ export function serverContext(options: TlsOptions | TlsContext, what: string): T
 function planIdentity(plan: ContextPlan, options: TlsOptions): boolean {
   const { cert, key, pfx } = options;
   const passphrase = checkedPassphrase(options.passphrase);
-  const phrase = passable(passphrase);
+  const phrase = addressable(passphrase);
   const phraseLength = byteLengthOf(passphrase);
   if (pfx !== undefined) {
     refuseOptions(options, ["cert", "key"], "pfx");

@@ -43,13 +43,8 @@ export class TlsError extends SocketError {
   }
 }
 
-/** Whether a status of the core is about TLS, so that `tlsFailure` makes its error. */
-export function isTlsStatus(status: number): boolean {
-  return status === Status.tlsFailed || status === Status.tlsTruncated;
-}
-
-/** The error of a connection that failed with such a status. Its handle must still be open. */
-export function tlsFailure(handle: number, status: number, details: ErrorDetails): TlsError {
+/** The error of a connection that failed with a status of the core. Its handle must still be open. */
+export function failureOf(handle: number, status: number, details: ErrorDetails): SocketError {
   if (status === Status.tlsTruncated) {
     const reason =
       details.syscall === "handshake"
@@ -57,6 +52,7 @@ export function tlsFailure(handle: number, status: number, details: ErrorDetails
         : "the connection ended without close_notify";
     return new TlsError("ERR_TLS_TRUNCATED", { ...details, reason });
   }
+  if (status !== Status.tlsFailed) return new SocketError(codeOf(status), details);
   const reason = tlsText(handle, TlsText.reason);
   const result = core.tlsVerifyResult(handle);
   // A client that accepts any certificate may fail for another reason than what is wrong with it.

@@ -3,13 +3,13 @@
 import { Status, TlsText } from "../core/abi.ts";
 import { core } from "../core/native.ts";
 import { cancellation, endWith, type Operation, Wait } from "../runtime/wait.ts";
-import { codeOf, type ErrorDetails, SocketError } from "../values/errors.ts";
+import { type ErrorDetails, SocketError } from "../values/errors.ts";
 import { follow, isInstance } from "../values/foreign_values.ts";
 import { byteLengthOf } from "../values/views.ts";
-import { isTlsStatus, TlsError, tlsFailure } from "./errors.ts";
-import { noticesFor, type Told, takeTlsNotices, tellOf } from "./notices.ts";
+import { failureOf, TlsError } from "./errors.ts";
+import { listenToNotices, type NoticeListeners, noticesFor, takeTlsNotices } from "./notices.ts";
 import type { ServerNameChoice, TlsContext } from "./options.ts";
-import { passable } from "./parsed.ts";
+import { addressable } from "./parsed.ts";
 import { sealSession, unsealSession } from "./sessions.ts";
 import { tlsText } from "./text.ts";
 
@@ -32,7 +32,7 @@ export interface HandshakeSetup {
   /** What a client asks for and checks. */
   readonly serverName: string | undefined;
   readonly session: Uint8Array | undefined;
-  readonly onSession: Told["onSession"];
+  readonly onSession: NoticeListeners["onSession"];
 }
 
 const encoder = new TextEncoder();
@@ -41,13 +41,6 @@ const noBytes = new Uint8Array(0);
 function detailsOf(socket: HandshakeSocket): ErrorDetails {
   const { remoteAddress: address, remotePort: port } = socket;
   return { syscall: "handshake", address, port };
-}
-
-function failureOf(socket: HandshakeSocket, status: number): Error {
-  const details = detailsOf(socket);
-  return isTlsStatus(status)
-    ? tlsFailure(socket.handle, status, details)
-    : new SocketError(codeOf(status), details);
 }
 
 /** A step of a handshake that is waited for: its end, its pause, or what the `sni` function chooses. */
@@ -91,7 +84,8 @@ export async function handshake(
       const status = -core.tlsHandshake(socket.handle);
       if (status === Status.ok) break;
       if (status === Status.tlsServerName) await choose(socket, setup.context, deadline);
-      else if (status !== Status.wouldBlock) throw failureOf(socket, status);
+      else if (status !== Status.wouldBlock)
+        throw failureOf(socket.handle, status, detailsOf(socket));
       else {
         const wait = new Wait<void>(new HandshakeStep(socket));
         onWait?.(() => wait.interrupt(Status.cancelled));
@@ -121,24 +115,24 @@ function start(socket: HandshakeSocket, setup: HandshakeSetup): void {
   if (!isServer) parsed.loadTrust();
   const { handle } = socket;
   const session = setup.session ? unsealSession(setup.session, parsed, serverName) : noBytes;
-  const who: Told = {
+  const listeners: NoticeListeners = {
     onSession: onSession && ((bytes) => onSession(sealSession(bytes, parsed, serverName))),
     onKeyLog,
   };
-  parsed.notify(noticesFor(who));
+  parsed.notify(noticesFor(listeners));
   const name = encoder.encode(serverName);
   // A session of another version of plait's, or a broken one, costs a full handshake and no more.
   const outcome = core.tlsStart(
     handle,
     context.id,
     isServer ? 1 : 0,
-    passable(name),
+    addressable(name),
     byteLengthOf(name),
-    passable(session),
+    addressable(session),
     byteLengthOf(session),
   );
-  if (outcome < 0) throw failureOf(socket, -outcome);
-  tellOf(handle, who);
+  if (outcome < 0) throw failureOf(handle, -outcome, detailsOf(socket));
+  listenToNotices(handle, listeners);
 }
 
 type Choice = Awaited<ReturnType<ServerNameChoice>>;

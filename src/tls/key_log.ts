@@ -3,9 +3,6 @@
 import { closeSync, constants, openSync, writeFileSync } from "node:fs";
 import { environmentVariable } from "../core/environment.ts";
 
-/** What the core is to tell of, as bits. */
-export const Notice = { session: 1, keyLog: 2 } as const;
-
 /** The file that the environment names, if any. */
 export function keyLogFile(): string | undefined {
   return environmentVariable("SSLKEYLOGFILE") || undefined;

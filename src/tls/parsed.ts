@@ -21,11 +21,10 @@ interface Step {
   readonly failure: Failure;
 }
 
-/** bun:ffi has no address for an empty array. */
 const nothing = new Uint8Array(1);
 
-/** What the core gets for bytes that may be none. */
-export function passable(bytes: Uint8Array): Uint8Array {
+/** The bytes, or an array of one byte in place of none: bun:ffi has no address for an empty array. */
+export function addressable(bytes: Uint8Array): Uint8Array {
   return byteLengthOf(bytes) === 0 ? nothing : bytes;
 }
 

@@ -72,7 +72,7 @@ export function checkLimit(value: unknown, what: string): void {
   if (value !== undefined) checkedInteger(value, what, 1, Number.MAX_SAFE_INTEGER);
 }
 
-export function checkedSignal(signal: unknown): AbortSignal | undefined {
+export function checkedAbortSignal(signal: unknown): AbortSignal | undefined {
   if (signal === undefined || isAbortSignal(signal)) return signal;
   throw typeMistake("signal is an AbortSignal");
 }

@@ -43,6 +43,15 @@ export function textOf(value: unknown): string {
   }
 }
 
+/** Calls a function of the program. What it throws is an unhandled rejection: no caller can handle it. */
+export function callProgram(call: () => void): void {
+  try {
+    call();
+  } catch (thrown) {
+    void Promise.reject(thrown);
+  }
+}
+
 // Not what a promise has for its own `then`: `await` does not ask for that either.
 const { then } = Promise.prototype;
 
