@@ -1,8 +1,10 @@
-/** Asserts of the library's own, which only its tests check. */
+/** Assertions of plait's own invariants, which are checked under its tests only. */
 
 const isChecked = (process.env.PLAIT_CHECKS ?? "") !== "";
 
-/** Throws, under the tests, when something does not hold that nothing outside of the library can change. */
+/**
+ * Throws under the tests when an invariant does not hold. No program that uses plait can break one.
+ */
 export function assert(holds: boolean, what: string): void {
   if (isChecked && !holds) throw new Error(`plait: ${what}`);
 }
