@@ -23,16 +23,16 @@ import {
   reportOf,
 } from "./messages.ts";
 
-/** What a module's `setup` is given. */
+/** What the `setup` of a cluster's module gets. */
 export interface WorkerContext {
-  /** Which one it is, from 1 on; a restarted one has the number of the one before it. */
+  /** The number of the worker, from 1 on. A restarted worker keeps its number. */
   readonly worker: number;
   readonly workers: number;
-  /** The cluster's option of that name. */
+  /** The option `data` of the cluster. */
   readonly data: unknown;
 }
 
-/** What a cluster's module exports. */
+/** The exports of a cluster's module. */
 export interface ClusterModule {
   default: Handler;
   setup?: (context: WorkerContext) => unknown;
@@ -63,7 +63,7 @@ async function serveAssignment(given: Assignment): Promise<void> {
     try {
       installDumpSignal(signal);
     } catch (error) {
-      // A worker serves without it as well.
+      // A worker serves without a dump signal as well.
       onError(error);
     }
   };
@@ -88,7 +88,8 @@ async function serveAssignment(given: Assignment): Promise<void> {
 }
 
 async function loadModule(path: string | undefined): Promise<ClusterModule> {
-  // As the script of this thread it is being loaded already; this waits for its end.
+  // If the module is the script of this thread, it is still being loaded, and this waits for the
+  // end of that.
   const loaded = (await import(path ?? Bun.main)) as Partial<ClusterModule>;
   if (typeof loaded.default !== "function") {
     throw typeMistake(
@@ -99,14 +100,14 @@ async function loadModule(path: string | undefined): Promise<ClusterModule> {
   return loaded as ClusterModule;
 }
 
-/** Milliseconds between two looks whether the last bytes have arrived. */
+/** Milliseconds between two checks whether closed sockets have delivered their last bytes. */
 const lingerInterval = 10;
 
 class Served {
   readonly #listener: Listener;
   readonly #onError: (error: unknown) => void;
   readonly #cleanUp: (() => unknown) | undefined;
-  /** The clean-up, once it has begun: for every `close` there is the one. */
+  /** The clean-up once it has begun. Several calls of `close` share it. */
   #cleaning: Promise<void> | undefined;
 
   constructor(
@@ -143,7 +144,8 @@ class Served {
 
   async #close(deadline: number, cancel: unknown): Promise<void> {
     await this.#listener.close({ deadline, cancel });
-    // The process may end behind this, and the kernel would cut off what a closed socket has not sent yet.
+    // The process may end after this, and the kernel would drop what closed sockets have not sent
+    // yet.
     while (stats().lingering > 0 && (deadline === 0 || core.now() < deadline)) {
       await sleep(lingerInterval);
     }

@@ -1,4 +1,4 @@
-/** What is parsed once of the options, and shared by connections. */
+/** Parsing options into contexts, which connections share. */
 
 import { core } from "../core/native.ts";
 import {
@@ -68,12 +68,12 @@ function parse(own: TlsOptions): TlsContext {
 }
 
 let defaults = noOptions<TlsDefaults>();
-/** The context of `tls: true`, once somebody has needed it. */
+/** The context of `tls: true`, made on first use. */
 let plain: TlsContext | undefined;
 
 /**
- * Sets options for all contexts that are made from now on and do not have them: those of `tls: true`,
- * too. What was set before is forgotten.
+ * Sets options for all contexts that are made from now on, also for `tls: true`. They hold where a
+ * context's own options say nothing. Each call replaces what the one before has set.
  *
  * @throws {TypeError} {RangeError} {TlsError} for options that are unknown or cannot be used
  */
@@ -89,17 +89,18 @@ export function setTlsDefaults(options: TlsDefaults): void {
 }
 
 /**
- * Parses options once, for connections and listeners to share. Files are read at once.
+ * Parses options once, for any number of connections and listeners. Files are read before it
+ * returns.
  *
  * @throws {TypeError} {RangeError} for options that are unknown or wrong
- * @throws {TlsError} for files that cannot be read, and for keys and certificates that are broken, do
- *   not belong together, or are too weak
+ * @throws {TlsError} for files that cannot be read, and for keys and certificates that are broken,
+ *   do not belong together, or are too weak
  */
 export function tlsContext(options: TlsOptions = {}): TlsContext {
   return contextOf(options, "either", "tlsContext");
 }
 
-/** The context that options mean, or are. */
+/** The context that the options stand for. */
 export function contextOf(
   options: TlsOptions | TlsContext | true,
   role: Role,
@@ -116,7 +117,7 @@ export function contextOf(
   return context;
 }
 
-/** A context for a listener's side, which cannot do without a certificate. */
+/** A context for the server's side, which needs a certificate. */
 export function serverContext(options: TlsOptions | TlsContext, what: string): TlsContext {
   if (typeof options !== "object" || options === null) {
     throw typeMistake(`${what} takes options or a context`);
@@ -128,7 +129,7 @@ export function serverContext(options: TlsOptions | TlsContext, what: string): T
   return context;
 }
 
-/** Plans certificates and keys; whether there are any. */
+/** Plans certificates and keys. Returns whether there are any. */
 function planIdentity(plan: ContextPlan, options: TlsOptions): boolean {
   const { cert, key, pfx } = options;
   const passphrase = checkedPassphrase(options.passphrase);
@@ -224,7 +225,7 @@ function planSettings(plan: ContextPlan, options: TlsOptions): void {
   }
 }
 
-/** Plans what is checked of the peer; whether anything is. */
+/** Plans the checks of the peer. Returns whether its certificate is checked. */
 function planVerification(plan: ContextPlan, options: TlsOptions): boolean {
   const verifiesPeer = checkedSwitch(options.verifyPeer, "verifyPeer");
   const verifiesIssuer = checkedSwitch(options.verifyIssuer, "verifyIssuer");
@@ -240,7 +241,7 @@ function planVerification(plan: ContextPlan, options: TlsOptions): boolean {
   return verifiesPeer;
 }
 
-/** Plans what a listener has by name. */
+/** Plans the contexts that a listener has by name. */
 function planServerNames(plan: ContextPlan, sni: unknown, common: TlsOptions): void {
   for (const { name, pattern, value } of checkedNames(sni)) {
     const other = namedContext(value as TlsOptions | TlsContext, common, `sni["${name}"]`);
@@ -250,7 +251,7 @@ function planServerNames(plan: ContextPlan, sni: unknown, common: TlsOptions): v
   }
 }
 
-/** The name that a client asks for and checks: the option's, or the host's. */
+/** The name that a client sends and checks: the option's, or else the host's. */
 export function clientName(
   context: TlsContext,
   option: string | undefined,
@@ -262,13 +263,16 @@ export function clientName(
   throw typeMistake("TLS needs a serverName here, to check the peer's certificate against");
 }
 
-/** The context that an `sni` function has chosen, if it has. */
+/** The context that an `sni` function has chosen. Null and undefined keep their meaning. */
 function chosenContext(choice: unknown, common: TlsOptions): TlsContext | null | undefined {
   if (choice === null || choice === undefined) return choice;
   return namedContext(choice as TlsOptions | TlsContext, common, "what sni returned");
 }
 
-/** A context for one name, which has no names of its own. Options add to those of the listener. */
+/**
+ * A context for one name, which has no names of its own. Its options replace those of the listener
+ * one by one.
+ */
 function namedContext(
   options: TlsOptions | TlsContext,
   common: TlsOptions,
@@ -290,7 +294,7 @@ function namedOptions(options: TlsOptions, common: TlsOptions, what: string): Tl
   return joinedOptions<TlsOptions>(common, own);
 }
 
-/** What a listener's options say of all its names. */
+/** The options of a listener that hold for all its names. */
 function withoutIdentity(options: TlsOptions): TlsOptions {
   const { cert, key, pfx, passphrase, sni, ...rest } = options;
   return joinedOptions<TlsOptions>(rest);

@@ -1,4 +1,4 @@
-/** Handshakes. The core does them; what is awaited here is their end, or a listener's choice by name. */
+/** Handshakes. The core does them. Here their end is awaited, and a listener's choice by name. */
 
 import { Status, TlsText } from "../core/abi.ts";
 import { core } from "../core/native.ts";
@@ -19,17 +19,17 @@ export interface HandshakeSocket {
   readonly closed: boolean;
   readonly remoteAddress: string | undefined;
   readonly remotePort: number | undefined;
-  /** Keeps the peer's address, which errors show when the socket is closed. */
+  /** Looks the peer's address up, so that errors can show it when the socket is closed. */
   rememberRemote(): void;
   becomeSecure(): void;
   close(): void;
 }
 
-/** One connection's part of the options, beside its context. */
+/** The options of one connection, beside those of its context. */
 export interface HandshakeSetup {
   readonly context: TlsContext;
   readonly isServer: boolean;
-  /** What a client asks for and checks. */
+  /** The name that a client sends and checks. */
   readonly serverName: string | undefined;
   readonly session: Uint8Array | undefined;
   readonly onSession: NoticeListeners["onSession"];
@@ -43,7 +43,7 @@ function detailsOf(socket: HandshakeSocket): ErrorDetails {
   return { syscall: "handshake", address, port };
 }
 
-/** A step of a handshake that is waited for: its end, its pause, or what the `sni` function chooses. */
+/** A step of a handshake that is awaited: its end, or the promise of an `sni` function. */
 class Handshake implements Operation {
   readonly syscall = "handshake";
   readonly #socket: HandshakeSocket;
@@ -57,7 +57,7 @@ class Handshake implements Operation {
   }
 }
 
-/** The core goes on with the handshake until it has ended or has to ask. */
+/** The core works on the handshake until it has ended or needs a choice by name. */
 class HandshakeStep extends Handshake {
   get woken(): typeof endWith {
     return endWith;
@@ -65,8 +65,8 @@ class HandshakeStep extends Handshake {
 }
 
 /**
- * Turns a plain connection into TLS. When that fails the socket is closed: neither side could make
- * sense of the other any more.
+ * Turns a plain connection into TLS. When that fails the socket is closed, since neither side can
+ * read what the other sends.
  *
  * @param onWait gets a function that gives the handshake up
  * @throws {TlsError} {SocketError} {TimeoutError} {CancelledError}
@@ -101,14 +101,14 @@ export async function handshake(
   takeTlsNotices();
 }
 
-/** A socket may be closed, or its fiber cancelled, between a wake-up and what goes on then. */
+/** Between a wake-up and this code, the socket may have been closed or the fiber cancelled. */
 function checkOpen(socket: HandshakeSocket): void {
   if (socket.closed) throw new SocketError("ERR_SOCKET_CLOSED", detailsOf(socket));
   const cancelled = cancellation("handshake");
   if (cancelled) throw cancelled;
 }
 
-/** Begins it. When this throws nothing has happened to the connection. */
+/** Begins the handshake. When this throws, the connection is as it was. */
 function start(socket: HandshakeSocket, setup: HandshakeSetup): void {
   const { context, isServer, serverName = "", onSession } = setup;
   const { parsed, onKeyLog } = context.settings;
@@ -121,7 +121,7 @@ function start(socket: HandshakeSocket, setup: HandshakeSetup): void {
   };
   parsed.notify(noticesFor(listeners));
   const name = encoder.encode(serverName);
-  // A session of another version of plait's, or a broken one, costs a full handshake and no more.
+  // OpenSSL ignores a session that is broken or of another version, and does a full handshake.
   const outcome = core.tlsStart(
     handle,
     context.id,
@@ -137,7 +137,7 @@ function start(socket: HandshakeSocket, setup: HandshakeSetup): void {
 
 type Choice = Awaited<ReturnType<ServerNameChoice>>;
 
-/** Has the listener's `sni` function choose, for no longer than until the deadline. */
+/** Lets the listener's `sni` function choose. The deadline bounds the wait for its promise. */
 async function choose(
   socket: HandshakeSocket,
   context: TlsContext,
@@ -149,7 +149,8 @@ async function choose(
   try {
     let choice = context.settings.chooseByName?.(name);
     if (isInstance(choice, Promise)) {
-      // As a function: a rejected promise would be unhandled when the wait is over, or ends in a later turn.
+      // The wait gets a function, not a rejected promise: that would be unhandled if the wait has
+      // ended before, or ends in a later turn.
       const wait = new Wait<() => Choice>(new Handshake(socket));
       const chosen = wait.begin(deadline);
       follow(
@@ -169,7 +170,7 @@ async function choose(
     }
     id = (chosen ?? context).id;
   } finally {
-    // Whatever went wrong, the client learns that there is nothing for this name.
+    // If anything failed, the client learns that there is nothing for this name.
     if (!socket.closed) core.tlsChooseContext(handle, id);
   }
   checkOpen(socket);

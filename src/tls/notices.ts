@@ -23,7 +23,7 @@ interface ConnectionListeners extends NoticeListeners {
 /** By the connection's handle. */
 const connections = new Map<number, ConnectionListeners>();
 
-/** The notices that somebody listens to, as bits of `TlsNotices`. The core makes no others. */
+/** The notices that have a listener, as bits of `TlsNotices`. The core makes no others. */
 export function noticesFor({ onSession, onKeyLog }: Partial<NoticeListeners>): number {
   const wantsKeys = onKeyLog !== undefined || keyLogFile() !== undefined;
   return (onSession ? TlsNotices.session : 0) | (wantsKeys ? TlsNotices.keyLog : 0);

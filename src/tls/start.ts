@@ -1,4 +1,7 @@
-/** Beginning TLS: which end, which name, with which options. All checks come before anything happens. */
+/**
+ * What a handshake is begun with: the side, the name, the options. All of it is checked before TLS
+ * begins.
+ */
 
 import { noOptions, ownOptions, rangeMistake, refuseOptions } from "../values/checks.ts";
 import { clientName, contextOf, serverContext } from "./context.ts";
@@ -6,11 +9,17 @@ import type { HandshakeSetup } from "./handshake.ts";
 import { optionNames, TlsContext, type TlsOptions } from "./options.ts";
 
 export interface StartTlsOptions extends TlsOptions {
-  /** Which end this is; the server's for a socket that a listener accepted, if not given. */
+  /**
+   * Which end this is; if not given, the server for a socket that a listener accepted, else the
+   * client.
+   */
   side?: "client" | "server" | undefined;
 }
 
-/** What a client's handshake needs. `host` is what the connection was made to, if it has a name. */
+/**
+ * What a client's handshake is begun with. `host` is the name that the connection was made to, if
+ * any.
+ */
 export function clientSetup(
   options: true | TlsOptions | TlsContext,
   host: string | undefined,
@@ -21,7 +30,7 @@ export function clientSetup(
   const context = contextOf(isWhole ? options : own, "client", what);
   const serverName = clientName(context, own.serverName, host);
   const { onSession } = own;
-  // A copy: the handshake begins later, and the class of the caller's view may lie about its length.
+  // A copy: the handshake begins later, and the class of the view may give a wrong length.
   const session = own.session && new Uint8Array(own.session);
   return { context, isServer: false, serverName, session, onSession };
 }
@@ -36,7 +45,7 @@ export function serverSetup(context: TlsContext): HandshakeSetup {
   };
 }
 
-/** Checks what `startTls` was given. `host` is what the connection was made to, if it has a name. */
+/** Checks what `startTls` was given. `host` is the name that the connection was made to, if any. */
 export function startSetup(
   options: StartTlsOptions | TlsContext,
   isAccepted: boolean,

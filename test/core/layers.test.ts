@@ -79,6 +79,13 @@ describe("the layers of src", () => {
     expect(wrong).toEqual([]);
   });
 
+  test("every file is imported by the public API or by another file", () => {
+    const used = new Set([...importsOf.keys()].flatMap(sourcesBelow));
+    for (const [, path] of textOf("index.ts").matchAll(/ from "\.\/src\/([^"]+)"/g))
+      used.add(path!);
+    expect([...importsOf.keys()].filter((file) => !used.has(file))).toEqual(["core/library.d.ts"]);
+  });
+
   test("no files import each other in a circle, types included", () => {
     const finished = new Set<string>();
     for (const file of importsOf.keys()) expect(circleFrom(file, [], finished)).toBeUndefined();
