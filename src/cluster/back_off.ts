@@ -10,9 +10,7 @@ const goodLife = 30_000;
 export class BackOff {
   #pause = shortestPause;
 
-  /**
-   * Milliseconds to wait before a worker is restarted that had listened for `life` milliseconds.
-   */
+  /** Milliseconds to wait before a worker is restarted that had listened for `life` milliseconds. */
   pauseAfter(life: number): number {
     if (life >= goodLife) this.#pause = shortestPause;
     const pause = this.#pause;

@@ -89,8 +89,7 @@ export class Cluster implements AsyncDisposable, MemberHost {
   }
 
   /**
-   * The `stats()` of all workers that listen, added up. The counters of a worker are lost when it
-   * dies.
+   * The `stats()` of all workers that listen, added up. The counters of a worker are lost when it dies.
    *
    * @throws {SocketError} `ERR_SOCKET_CLOSED` when `close` was called
    * @throws {TimeoutError} when the deadline passes first: a worker that computes does not answer
@@ -117,11 +116,10 @@ export class Cluster implements AsyncDisposable, MemberHost {
   }
 
   /**
-   * Gives other certificates and settings to later handshakes in all workers, as `Listener.setTls`
-   * does. Resolves when all workers use them.
+   * Gives other certificates and settings to later handshakes in all workers, as `Listener.setTls` does.
+   * Resolves when all workers use them.
    *
-   * @throws {TypeError} {RangeError} {TlsError} for options that cannot be used; then nothing
-   *   changes
+   * @throws {TypeError} {RangeError} {TlsError} for options that cannot be used; then nothing changes
    * @throws {Error} for a cluster without `tls`
    * @throws {SocketError} `ERR_SOCKET_CLOSED` when `close` was called
    * @throws {CancelledError}

@@ -1,6 +1,4 @@
-/**
- * A worker of a cluster, as the main thread has it: it is started, asked, restarted and ended here.
- */
+/** A worker of a cluster, as the main thread has it: it is started, asked, restarted and ended here. */
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";

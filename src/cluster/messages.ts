@@ -49,8 +49,7 @@ export type Report =
   | { kind: "refusal"; id: number; error: ErrorReport };
 
 /**
- * An error in a form that can be cloned. Structured cloning would lose its class and its own
- * properties.
+ * An error in a form that can be cloned. Structured cloning would lose its class and its own properties.
  */
 export type ErrorReport =
   | { isError: false; value: unknown }

@@ -17,16 +17,14 @@ import {
 
 export interface ClusterOptions {
   /**
-   * The module that every worker loads: a `file:` URL or an absolute path. Its default export is
-   * the handler, which serves a connection as that of `listen` does. It may export a function
-   * `setup`, which gets a `WorkerContext` and runs before the worker listens. `setup` may return a
-   * clean-up function, which runs when the worker has drained; after the deadline of `close` it has
-   * a second or two.
+   * The module that every worker loads: a `file:` URL or an absolute path. Its default export is the
+   * handler, which serves a connection as that of `listen` does. It may export a function `setup`, which
+   * gets a `WorkerContext` and runs before the worker listens. `setup` may return a clean-up function,
+   * which runs when the worker has drained; after the deadline of `close` it has a second or two.
    *
-   * `new URL("./handler.js", import.meta.url)` finds handler.ts when the program runs from source,
-   * and in a bundle, compiled or not, the output for handler.ts if that was an entry point of its
-   * own. In a bundle the module itself must load plait: `import "plait"` does if it uses nothing of
-   * it.
+   * `new URL("./handler.js", import.meta.url)` finds handler.ts when the program runs from source, and in
+   * a bundle, compiled or not, the output for handler.ts if that was an entry point of its own. In a
+   * bundle the module itself must load plait: `import "plait"` does if it uses nothing of it.
    */
   module: string | URL;
   /** How many workers; as many as there are processors if not given. */

@@ -144,8 +144,7 @@ class Served {
 
   async #close(deadline: number, cancel: unknown): Promise<void> {
     await this.#listener.close({ deadline, cancel });
-    // The process may end after this, and the kernel would drop what closed sockets have not sent
-    // yet.
+    // The process may end after this, and the kernel would drop what closed sockets have not sent yet.
     while (stats().lingering > 0 && (deadline === 0 || core.now() < deadline)) {
       await sleep(lingerInterval);
     }

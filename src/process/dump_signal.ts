@@ -50,8 +50,7 @@ export function dumpSignals(): readonly DumpSignal[] {
 }
 
 /**
- * Sets a function that is called for each signal that is installed later, so that workers have it
- * too.
+ * Sets a function that is called for each signal that is installed later, so that workers have it too.
  */
 export function onDumpSignal(pass: (signal: DumpSignal) => void): void {
   passOn = pass;
@@ -75,8 +74,7 @@ function describeThread(): string {
 }
 
 /**
- * How often a write to a full pipe is attempted again, each time after 5 ms, before the rest is
- * given up.
+ * How often a write to a full pipe is attempted again, each time after 5 ms, before the rest is given up.
  */
 const mostAttempts = 200;
 

@@ -58,12 +58,11 @@ export function stats(): Stats {
 }
 
 /**
- * Describes each live fiber in a line, the oldest first: its id and name, the peer if it is the
- * handler of a listener, its state, and for each of its waits the call, the peer, and the seconds
- * so far. Below a fiber that waits for a scope stand the fibers of that scope, indented. Waits
- * outside of all fibers come last, with their scopes. In a process that was started with
- * `PLAIT_STACKS=1` each wait also shows its line in the program, and errors of waits have the
- * program's stack. Both cost more than most waits do.
+ * Describes each live fiber in a line, the oldest first: its id and name, the peer if it is the handler
+ * of a listener, its state, and for each of its waits the call, the peer, and the seconds so far. Below a
+ * fiber that waits for a scope stand the fibers of that scope, indented. Waits outside of all fibers come
+ * last, with their scopes. In a process that was started with `PLAIT_STACKS=1` each wait also shows its
+ * line in the program, and errors of waits have the program's stack. Both cost more than most waits do.
  *
  *     #2 echo 127.0.0.1:40112 waiting: read 127.0.0.1:40112, 3.250 s
  *     #3 crawler waiting: scope crawl, 1.500 s

@@ -128,10 +128,7 @@ export function listenToSignal(
   if (forEver) kept.add(signal);
 }
 
-/**
- * Stops calling `listener`. After the last listener of a signal, the signal does what it did
- * before.
- */
+/** Stops calling `listener`. After the last listener of a signal, the signal does what it did before. */
 export function ignoreSignal(signal: SignalName, listener: SignalListener): void {
   const set = listeners.get(signal);
   if (isRetired || set === undefined) return;

@@ -18,9 +18,7 @@ export class Event {
     return this.#isSet;
   }
 
-  /**
-   * Wakes all that wait, in the order in which they came. Until `clear`, `wait` returns at once.
-   */
+  /** Wakes all that wait, in the order in which they came. Until `clear`, `wait` returns at once. */
   set(): void {
     this.#isSet = true;
     for (let wait = this.#waiting.shift(); wait !== undefined; wait = this.#waiting.shift()) {

@@ -1,6 +1,4 @@
-/**
- * A queue in a ring buffer. Unlike the `shift` of an array, to take the first item moves no other.
- */
+/** A queue in a ring buffer. Unlike the `shift` of an array, to take the first item moves no other. */
 
 const leastRoom = 8;
 

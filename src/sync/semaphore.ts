@@ -41,9 +41,8 @@ export class SemaphorePermit implements Disposable {
 }
 
 /**
- * A fixed number of permits. Fibers that wait are served in the order in which they came. A request
- * for many permits does not starve: neither a later request for few nor `tryAcquire` is served
- * before it.
+ * A fixed number of permits. Fibers that wait are served in the order in which they came. A request for
+ * many permits does not starve: neither a later request for few nor `tryAcquire` is served before it.
  *
  *     using permit = await semaphore.acquire();
  */

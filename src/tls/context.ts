@@ -89,12 +89,11 @@ export function setTlsDefaults(options: TlsDefaults): void {
 }
 
 /**
- * Parses options once, for any number of connections and listeners. Files are read before it
- * returns.
+ * Parses options once, for any number of connections and listeners. Files are read before it returns.
  *
  * @throws {TypeError} {RangeError} for options that are unknown or wrong
- * @throws {TlsError} for files that cannot be read, and for keys and certificates that are broken,
- *   do not belong together, or are too weak
+ * @throws {TlsError} for files that cannot be read, and for keys and certificates that are broken, do not
+ *   belong together, or are too weak
  */
 export function tlsContext(options: TlsOptions = {}): TlsContext {
   return contextOf(options, "either", "tlsContext");

@@ -13,15 +13,14 @@ import { verificationName } from "./verification.ts";
  * - for a certificate that was refused, Node's name for the reason: `CERT_HAS_EXPIRED`,
  *   `DEPTH_ZERO_SELF_SIGNED_CERT`, `UNABLE_TO_GET_ISSUER_CERT_LOCALLY`, `CERT_REVOKED`, and
  *   `ERR_TLS_CERT_ALTNAME_INVALID` for the certificate of another host. `certificate` shows it
- * - `ERR_TLS_TRUNCATED` when the stream ended without close_notify: the data that was read may lack
- *   its end. Also when the peer ended the connection during the handshake
+ * - `ERR_TLS_TRUNCATED` when the stream ended without close_notify: the data that was read may lack its
+ *   end. Also when the peer ended the connection during the handshake
  * - `ERR_TLS_UNKNOWN_SERVER_NAME` when the `sni` function of a listener refused a name
- * - `ERR_SSL_CLIENT_HELLO_CHANGED` when a client answered a HelloRetryRequest with a ClientHello
- *   that differs in more than RFC 8446, section 4.1.2 allows
- * - `ERR_TLS_TOO_MANY_HANDSHAKES` when a listener gave a handshake up for a newer one
- *   (`maxHandshakes`)
- * - `ERR_SSL_` and OpenSSL's reason for every other failure of a connection, alerts of the peer
- *   included: `ERR_SSL_WRONG_VERSION_NUMBER`, `ERR_SSL_TLSV1_ALERT_UNKNOWN_CA`
+ * - `ERR_SSL_CLIENT_HELLO_CHANGED` when a client answered a HelloRetryRequest with a ClientHello that
+ *   differs in more than RFC 8446, section 4.1.2 allows
+ * - `ERR_TLS_TOO_MANY_HANDSHAKES` when a listener gave a handshake up for a newer one (`maxHandshakes`)
+ * - `ERR_SSL_` and OpenSSL's reason for every other failure of a connection, alerts of the peer included:
+ *   `ERR_SSL_WRONG_VERSION_NUMBER`, `ERR_SSL_TLSV1_ALERT_UNKNOWN_CA`
  * - `ERR_OSSL_` and OpenSSL's reason for a key or a certificate that cannot be used
  * - the system's name, such as `ENOENT`, for a file that cannot be read
  */

@@ -1,6 +1,4 @@
-/**
- * The places for the handshakes of a listener, and which one is given up when there are not enough.
- */
+/** The places for the handshakes of a listener, and which one is given up when there are not enough. */
 
 import { TlsProgress } from "../core/abi.ts";
 import { core } from "../core/native.ts";

@@ -1,7 +1,4 @@
-/**
- * Key logs in the format of NSS: the file that the environment names, and the function of a
- * context.
- */
+/** Key logs in the format of NSS: the file that the environment names, and the function of a context. */
 
 import { closeSync, constants, openSync, writeFileSync } from "node:fs";
 import { environmentVariable } from "../core/environment.ts";

@@ -54,10 +54,7 @@ type Chosen = TlsOptions | TlsContext | null | undefined;
  * the certificate is part of it.
  */
 export interface TlsOptions {
-  /**
-   * Options that `tlsContext` has parsed. Beside it only options of a single connection are
-   * allowed.
-   */
+  /** Options that `tlsContext` has parsed. Beside it only options of a single connection are allowed. */
   context?: TlsContext | undefined;
   /**
    * The certificate and its chain up to the root, the certificate itself first. A list has one for
@@ -112,9 +109,8 @@ export interface TlsOptions {
   /** Listeners: whether clients need a certificate; `"none"` if not given. */
   clientAuth?: "none" | "request" | "require" | undefined;
   /**
-   * Clients: a session from `onSession` to resume. One that cannot be used, or that was made for
-   * another name, under other checks or with another `cert`, is ignored, and the handshake is a
-   * full one.
+   * Clients: a session from `onSession` to resume. One that cannot be used, or that was made for another
+   * name, under other checks or with another `cert`, is ignored, and the handshake is a full one.
    */
   session?: Uint8Array | undefined;
   /**
@@ -161,9 +157,8 @@ export interface TlsSettings {
 }
 
 /**
- * Certificates, keys, trust and settings, parsed: made by `tlsContext`, for any number of
- * connections and listeners, on both ends. It is freed when neither the program nor a connection
- * uses it any more.
+ * Certificates, keys, trust and settings, parsed: made by `tlsContext`, for any number of connections and
+ * listeners, on both ends. It is freed when neither the program nor a connection uses it any more.
  */
 export class TlsContext {
   /** @internal */

@@ -1,7 +1,6 @@
 /**
- * Contexts of the core. Each is made by a plan, which is a list of calls. Two plans with the same
- * calls share a context, so that a client that gives its options anew for each connection parses
- * them once.
+ * Contexts of the core. Each is made by a plan, which is a list of calls. Two plans with the same calls
+ * share a context, so that a client that gives its options anew for each connection parses them once.
  */
 
 import { core } from "../core/native.ts";

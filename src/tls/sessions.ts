@@ -1,8 +1,7 @@
 /**
- * Sessions for resumption, as callers keep them. When OpenSSL resumes a session it checks no
- * certificate: each side takes the other for the peer of the first handshake. So a session is
- * sealed with the checks that were made, the name, and the client's own certificate. One whose seal
- * does not match is not used.
+ * Sessions for resumption, as callers keep them. When OpenSSL resumes a session it checks no certificate:
+ * each side takes the other for the peer of the first handshake. So a session is sealed with the checks
+ * that were made, the name, and the client's own certificate. One whose seal does not match is not used.
  */
 
 import { bytesOfView } from "../values/views.ts";

@@ -10,15 +10,13 @@ import { optionNames, TlsContext, type TlsOptions } from "./options.ts";
 
 export interface StartTlsOptions extends TlsOptions {
   /**
-   * Which end this is; if not given, the server for a socket that a listener accepted, else the
-   * client.
+   * Which end this is; if not given, the server for a socket that a listener accepted, else the client.
    */
   side?: "client" | "server" | undefined;
 }
 
 /**
- * What a client's handshake is begun with. `host` is the name that the connection was made to, if
- * any.
+ * What a client's handshake is begun with. `host` is the name that the connection was made to, if any.
  */
 export function clientSetup(
   options: true | TlsOptions | TlsContext,

@@ -1,6 +1,4 @@
-/**
- * Text and bytes from the core: about a TLS connection, and about the last failure of a context.
- */
+/** Text and bytes from the core: about a TLS connection, and about the last failure of a context. */
 
 import { TlsText } from "../core/abi.ts";
 import { core } from "../core/native.ts";

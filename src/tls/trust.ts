@@ -1,7 +1,4 @@
-/**
- * The certificates that clients without `ca` trust: the system's store, or the roots that Bun
- * ships.
- */
+/** The certificates that clients without `ca` trust: the system's store, or the roots that Bun ships. */
 
 import { readdirSync, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
@@ -16,9 +13,7 @@ import { contextReason } from "./text.ts";
 interface TrustSource {
   readonly certificates: Uint8Array;
   readonly place: string;
-  /**
-   * Whether it is one file of many in a folder. Such a file is skipped if it is not a certificate.
-   */
+  /** Whether it is one file of many in a folder. Such a file is skipped if it is not a certificate. */
   readonly isOneOfMany?: boolean;
 }
 

@@ -17,8 +17,7 @@ export interface AbortListener {
 }
 
 /**
- * Whether a value is an AbortSignal of the runtime. An object that only looks like one has no
- * listeners.
+ * Whether a value is an AbortSignal of the runtime. An object that only looks like one has no listeners.
  */
 export function isAbortSignal(value: unknown): value is AbortSignal {
   try {
