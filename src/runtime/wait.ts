@@ -138,8 +138,11 @@ const capture = (resolve: (value: unknown) => void): void => {
 
 const noWaiter = -1;
 
+/** The operation of a wait that has ended and is kept for the next one. */
+const resting: Operation = { syscall: "wait" };
+
 export class Wait<T> implements Sleeper {
-  readonly operation: Operation;
+  operation: Operation;
   owner: WaitOwner = outside;
   /** The queue that it stands in, and its neighbours there; both belong to the queue. */
   queue: WaitPlace | undefined = undefined;
@@ -153,6 +156,12 @@ export class Wait<T> implements Sleeper {
 
   constructor(operation: Operation) {
     this.operation = operation;
+  }
+
+  /** Ready for another operation when it has ended. Keeps nothing of the one before. */
+  rest(): void {
+    this.operation = resting;
+    this.owner = outside;
   }
 
   /** Whether it has not been settled yet, by success or by failure. */
@@ -296,7 +305,8 @@ export class Wait<T> implements Sleeper {
 
   /** Its fiber is cancelled. Returns waits that are to be cancelled in its place, if any. */
   cancel(): Wait<unknown>[] | undefined {
-    if (!this.isOpen) return undefined;
+    // What was cancelled before it may have ended it, and its queue may have begun another wait with it.
+    if (!this.isOpen || this.owner.cancellation === undefined) return undefined;
     if (this.operation.cancelled !== undefined) return this.operation.cancelled(this);
     this.interrupt(Status.cancelled);
     return undefined;
