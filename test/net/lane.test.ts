@@ -14,7 +14,7 @@ beforeAll(() => void certificates(), 60_000);
 
 type Answer = string | typeof blocked | typeof unfinished;
 
-/** Answers each attempt as the test says, and notes in the log what happens to it. */
+/** Answers each attempt as the test says, and writes what happens to it into a log. */
 class FakeTransfer implements Transfer<string> {
   readonly syscall: string;
   readonly isExternal = true;
@@ -168,7 +168,7 @@ describe("an operation that ends before it is done", () => {
     const names = transfers.map(({ syscall }) => syscall);
     const left = names.filter((_, index) => index !== place);
     log.length = 0;
-    // Nothing has been ready since: the socket decides when the next one is attempted.
+    // The socket was not ready since: only that causes the next attempt.
     await yieldNow();
     expect(log).toEqual([]);
     queue.succeed();

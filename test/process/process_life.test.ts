@@ -3,7 +3,10 @@
 import { describe, expect, test } from "bun:test";
 import { Program, runProgram } from "../support/programs.ts";
 
-/** More than a start of Bun takes on a busy machine, and less than what the programs would wait for. */
+/**
+ * Longer than a start of Bun takes on a busy machine, and shorter than what the programs would wait
+ * for.
+ */
 const bound = 4000;
 
 const listening = `
@@ -171,7 +174,7 @@ describe("a process exits, with what it did before,", () => {
     expect(exitCode).toBe(0);
   });
 
-  test("by process.exit while everything is under way", async () => {
+  test("by process.exit in the middle of everything", async () => {
     const { exitCode, stderr } = await runProgram(
       `
         ${listening}
@@ -207,7 +210,8 @@ describe("a process stays alive", () => {
   };
 
   test.concurrent.each(Object.entries(staying))("%s", async (_name, source) => {
-    // Bun exits once nothing holds it: an unref'd timer runs only while something does.
+    // Bun exits once nothing keeps the process alive: a timer with unref runs only while something
+    // does.
     await using program = new Program(`
       ${source}
       setTimeout(() => console.log("alive"), 200).unref();

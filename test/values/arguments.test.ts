@@ -22,10 +22,10 @@ import { quietStats } from "../support/quiet_stats.ts";
 import { RawSocket } from "../support/raw_socket.ts";
 import { socketPair } from "../support/socket_pair.ts";
 
-/** Every option of a kind, not given. */
+/** All options of a call, each undefined. */
 type NotGiven<Options> = { [Name in keyof Required<Options>]: undefined };
 
-test("an option that is undefined is one that is not given", async () => {
+test("an option that is undefined counts as not given", async () => {
   const unsaid = {
     host: undefined,
     path: undefined,
@@ -163,7 +163,7 @@ test.each(listenMistakes)("listen refuses %s", async (_name, options, kind, abou
   expect(stats().sockets).toBe(sockets);
 });
 
-test("other calls refuse what they do not know", async () => {
+test("other calls refuse unknown options", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 });
   await using pair = await socketPair();
   const { client } = pair;
@@ -237,7 +237,7 @@ test.each(sendFileMistakes)("sendFile refuses %s", async (_name, options, kind, 
   expect(pair.client.bytesWritten).toBe(0);
 });
 
-test("Socket.fromFd takes connected stream sockets only, and leaves others open", async () => {
+test("Socket.fromFd takes only connected stream sockets, and leaves others open", async () => {
   const { sockets } = await quietStats();
   expectMistake(
     thrownBy(() => Socket.fromFd(-1)),
