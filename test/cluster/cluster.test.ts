@@ -48,7 +48,7 @@ describe("a cluster", () => {
   });
 
   test.each(hasIpv6 ? ["::1", "localhost"] : ["localhost"])(
-    "listens at one address, as that of %s, with all workers",
+    "listens with all workers at one address, such as that of %s",
     async (host) => {
       await using subject = await Subject.start({ host });
       expect(subject.cluster.address).toBe(host === "::1" ? host : "127.0.0.1");
@@ -169,7 +169,7 @@ describe("closing a cluster", () => {
       isClosed = true;
     });
     expect(subject.cluster.closed).toBe(true);
-    await pollUntil("nobody listens", async () => {
+    await pollUntil("no worker listens", async () => {
       const attempt = await connect({ host: "127.0.0.1", port }).catch((error: Error) => error);
       if (!(attempt instanceof Error)) attempt.close();
       return attempt instanceof SocketError && attempt.code === "ECONNREFUSED";
@@ -335,7 +335,7 @@ describe.skipIf(!isInstalled("openssl"))("a cluster with TLS", () => {
   });
 
   test.each(["TLSv1.2", "TLSv1.3"] as const)(
-    "resumes %s sessions in whichever worker a client comes to",
+    "resumes %s sessions in any worker",
     async (maxVersion) => {
       const named = { "a.wild.example": presenting(made.wildcard) };
       await using subject = await Subject.start({

@@ -139,7 +139,7 @@ describe("a cluster that cannot start", () => {
       TypeError as never,
     ],
     [
-      "with a setup that is none",
+      "with a setup that is not a function",
       `export default () => {}; export const setup = 1;`,
       /setup is a function/,
       TypeError as never,

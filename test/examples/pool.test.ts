@@ -135,7 +135,7 @@ test("a connection whose exchange was broken off is closed, and frees its place"
 const endings: [string, (socket: Socket) => unknown][] = [
   ["has ended", (socket) => socket.close()],
   ["was reset", (socket) => socket.reset()],
-  ["has brought what nobody asked for", (socket) => socket.write("goodbye: too long idle")],
+  ["has brought unrequested data", (socket) => socket.write("goodbye: too long idle")],
 ];
 for (const [what, end] of endings) {
   test(`an idle connection that ${what} is not handed out`, async () => {

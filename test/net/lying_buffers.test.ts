@@ -220,7 +220,7 @@ test.each([
   ],
   ["a Proxy of a Uint8Array", new Proxy(new Uint8Array(16), {})],
   [
-    "a Proxy that answers whatever it is asked",
+    "a Proxy that has every property",
     new Proxy(new Uint8Array(16), { get: (_target, name) => (name === "byteLength" ? 4096 : 0) }),
   ],
   ["an object that passes for an ArrayBuffer", Object.create(ArrayBuffer.prototype)],

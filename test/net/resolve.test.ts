@@ -166,9 +166,9 @@ describe("a mistake is reported before anything happens", () => {
     ["a zone of IPv4", ["127.0.0.1%lo", { family: 6 }], TypeError, /IPv6|neither/],
     ["another family", ["localhost", { family: 5 }], RangeError, /family/],
     ["an unknown option", ["localhost", { timeout: 5 }], TypeError, /timeout/],
-    ["options that are none", ["localhost", 4], TypeError, /options/],
+    ["options that are not an object", ["localhost", 4], TypeError, /options/],
     ["a negative deadline", ["localhost", { deadline: -1 }], RangeError, /deadline/],
-    ["a signal that is none", ["localhost", { signal: {} }], TypeError, /signal/],
+    ["a signal that is not an AbortSignal", ["localhost", { signal: {} }], TypeError, /signal/],
   ];
   test.each(cases)("%s", async (_name, given, kind, about) => {
     const call = resolve as (...given: unknown[]) => Promise<string[]>;

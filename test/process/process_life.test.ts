@@ -52,7 +52,7 @@ const exiting: Record<string, string> = {
     const listener = await listen({ host: "127.0.0.1", port: 0 });
     void listener.unref().accept();
   `,
-  "a connected socket is open and nobody waits on it": `
+  "a connected socket is open without a wait": `
     ${listening}
     await connect(target);
     listener.unref();
@@ -66,7 +66,7 @@ const exiting: Record<string, string> = {
     spawn(() => park(), { deadline: deadline(60_000) });
     spawn(() => new Promise(() => {}), { deadline: deadline(60_000) });
   `,
-  "what was waited for was cancelled": `
+  "the last wait was cancelled": `
     const fiber = spawn(() => sleep(60_000));
     fiber.cancel();
     await fiber.join().catch(() => {});

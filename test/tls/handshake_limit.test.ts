@@ -233,7 +233,7 @@ test.skipIf(!hasOpenssl).each([1, 3, 4, 2048])(
 );
 
 test.skipIf(!hasOpenssl).each([true, false])(
-  "a second one as well, at once: %p",
+  "and so is a second one: %p",
   async (isAtOnce) => {
     const tls: TlsOptions = { groups: "P-256", minVersion: "TLSv1.3" };
     const first = await clientHello({ groups: "X25519:P-256", minVersion: "TLSv1.3" });
@@ -260,7 +260,7 @@ function protocols(bytes: number): string[] {
 }
 
 test.skipIf(!hasOpenssl).each(["TLSv1.2", "TLSv1.3"] as const)(
-  "of %s one of 20 KB is taken, and one of 30 KB is not",
+  "of %s one of 20 KB is accepted, and one of 30 KB is not",
   async (version) => {
     await using listener = await serveTls(echo, usual);
     const options = { minVersion: version, maxVersion: version };

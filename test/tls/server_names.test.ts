@@ -52,7 +52,7 @@ describe.skipIf(!isInstalled("openssl"))("listeners with sni", () => {
   });
 
   describe.each(["TLSv1.2", "TLSv1.3"] as const)(
-    "tell the name by which they chose (%s)",
+    "show the name by which they chose (%s)",
     (version) => {
       const client = (port: number, name: string, ...argv: string[]) =>
         runCommand(
@@ -87,14 +87,14 @@ describe.skipIf(!isInstalled("openssl"))("listeners with sni", () => {
         expect(asked).toEqual(serverName === undefined ? [] : [serverName]);
       });
 
-      test("to a client as well", async () => {
+      test("also to a client", async () => {
         const options = { serverName: "Good.Example.", maxVersion: version };
         await using pair = await tlsPair(options, presenting(made.named));
         expect(pair.client.tls?.serverName).toBe("good.example");
         expect(pair.server.tls?.serverName).toBe("good.example");
       });
 
-      test("and do not take that of an earlier session for it", async () => {
+      test("and not the name of an earlier session", async () => {
         using folder = new TemporaryFolder();
         const session = folder.file("session");
         const seen: unknown[] = [];

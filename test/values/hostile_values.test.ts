@@ -324,7 +324,7 @@ describe("an AbortSignal", () => {
 });
 
 test.each(["throw new Error('stack')", "return sites", "return undefined"])(
-  "waits that keep where they were waited end although prepareStackTrace would %s",
+  "waits that record their place end although prepareStackTrace would %s",
   async (body) => {
     const { stdout, stderr } = await runProgram(
       `
