@@ -47,7 +47,8 @@ export class Lane extends WaitQueue implements Due {
 
   /** Does an operation, now or when its turn has come. A deadline of 0 never comes. */
   run<T>(transfer: Transfer<T>, deadline: number): Promise<T> {
-    let isReady = true;
+    // Behind another operation it waits for that one, not for the next turn.
+    let isReady = this.first === undefined;
     if (this.first === undefined && mayProceed()) {
       try {
         const result = transfer.attempt();

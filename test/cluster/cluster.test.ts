@@ -40,7 +40,7 @@ describe("a cluster", () => {
     for (const client of clients.values()) expect(await client.ask("hello")).toBe("hello");
   });
 
-  test("has as many workers as there are processors, at all addresses, if nothing else is said", async () => {
+  test("has as many workers as there are processors, at all addresses, by default", async () => {
     await using subject = await Subject.start({ workers: undefined, host: undefined });
     expect(subject.cluster.workers).toBe(navigator.hardwareConcurrency);
     expect(["::", "0.0.0.0"]).toContain(subject.cluster.address);
@@ -48,7 +48,7 @@ describe("a cluster", () => {
   });
 
   test.each(hasIpv6 ? ["::1", "localhost"] : ["localhost"])(
-    "listens at one address, as that of %s, with all workers",
+    "listens with all workers at one address, such as that of %s",
     async (host) => {
       await using subject = await Subject.start({ host });
       expect(subject.cluster.address).toBe(host === "::1" ? host : "127.0.0.1");
@@ -87,7 +87,7 @@ describe("a cluster", () => {
     for (const place of local) expect(text).toContain(place);
   });
 
-  test("waits no longer for a worker that computes than it is told to", async () => {
+  test("does not wait for a worker that computes beyond the deadline", async () => {
     await using subject = await Subject.start({ workers: 1 });
     const client = await subject.client();
     expect(await client.ask("compute")).toBe("computing");
@@ -96,7 +96,7 @@ describe("a cluster", () => {
     const fiber = spawn(() => subject.cluster.dump());
     fiber.cancel("enough");
     expect((await failureOf(fiber.join())).name).toBe("CancelledError");
-    // It is ended at last, although it never hears that it is to close.
+    // It is terminated in the end, although it never hears that it is to close.
     await subject.cluster.close({ deadline: deadline(1) });
   });
 
@@ -115,7 +115,7 @@ describe("a cluster", () => {
   });
 });
 
-test("what handlers throw is told in the main thread, with its class and all that it says", async () => {
+test("exceptions of handlers reach the main thread, with their class and details", async () => {
   await using subject = await Subject.start({ workers: 1 });
   await (await subject.client()).askForTheEnd("throw");
   await (await subject.client()).askForTheEnd("refused");
@@ -128,7 +128,7 @@ test("what handlers throw is told in the main thread, with its class and all tha
   expect(subject.cluster.restarts).toBe(0);
 });
 
-test("errors with names that every object has are told as errors", async () => {
+test("errors named like a property of every object arrive as errors", async () => {
   await using subject = await Subject.start({ workers: 1 });
   await (await subject.client()).askForTheEnd("throw strange names");
   await pollUntil("they are reported", () => subject.errors.length === 1);
@@ -137,7 +137,7 @@ test("errors with names that every object has are told as errors", async () => {
   for (const error of errors) expect(error).toBeInstanceOf(Error);
 });
 
-test("errors with others on them are told with these", async () => {
+test("errors that have other errors arrive with them", async () => {
   await using subject = await Subject.start({ workers: 1 });
   await (await subject.client()).askForTheEnd("refused twice");
   await (await subject.client()).askForTheEnd("suppressed");
@@ -169,7 +169,7 @@ describe("closing a cluster", () => {
       isClosed = true;
     });
     expect(subject.cluster.closed).toBe(true);
-    await pollUntil("nobody listens", async () => {
+    await pollUntil("no worker listens", async () => {
       const attempt = await connect({ host: "127.0.0.1", port }).catch((error: Error) => error);
       if (!(attempt instanceof Error)) attempt.close();
       return attempt instanceof SocketError && attempt.code === "ECONNREFUSED";
@@ -189,7 +189,7 @@ describe("closing a cluster", () => {
     await using _next = await listen({ host: "127.0.0.1", port });
   });
 
-  test("cleans up once, and to the end, however often it is called", async () => {
+  test("cleans up once, and to the end, however often close is called", async () => {
     using folder = new TemporaryFolder();
     const drained = folder.file("drained");
     const data: ModuleData = { drained, drainedAfter: 50 };
@@ -199,7 +199,7 @@ describe("closing a cluster", () => {
     expect(existsSync(`${drained}.1`)).toBe(true);
   });
 
-  test("cancels what runs at the deadline", async () => {
+  test("cancels handlers at the deadline", async () => {
     await using subject = await Subject.start();
     const clients = await subject.clients();
     for (const client of clients.values()) expect(await client.ask("sleep")).toBe("asleep");
@@ -219,7 +219,7 @@ describe("closing a cluster", () => {
     expect(subject.errors).toEqual([]);
   });
 
-  test("ends the workers at once when whoever waits for it is cancelled", async () => {
+  test("ends the workers at once when its caller is cancelled", async () => {
     await using subject = await Subject.start();
     const clients = await subject.clients();
     const fiber = spawn(() => subject.cluster.close());
@@ -230,7 +230,7 @@ describe("closing a cluster", () => {
     expect(subject.cluster.listening).toBe(0);
   });
 
-  test("ends them at once as well when whoever calls it was cancelled before", async () => {
+  test("ends them at once when its caller was cancelled before", async () => {
     await using subject = await Subject.start();
     const clients = await subject.clients();
     const fiber = spawn(async () => {
@@ -243,7 +243,7 @@ describe("closing a cluster", () => {
     expect(subject.cluster.listening).toBe(0);
   });
 
-  test("at the end of a block throws nothing, though the fiber is cancelled", async () => {
+  test("at the end of a block throws nothing, although the fiber is cancelled", async () => {
     const fiber = spawn(async () => {
       await using subject = await Subject.start({ workers: 1 });
       const client = await subject.client();
@@ -257,7 +257,7 @@ describe("closing a cluster", () => {
     expect(await readText(client.socket)).toBe("");
   });
 
-  test("delivers what was written before", async () => {
+  test("delivers data that was written before", async () => {
     await using subject = await Subject.start({ workers: 1 });
     const client = await subject.client();
     await client.socket.write("much\n");
@@ -268,7 +268,7 @@ describe("closing a cluster", () => {
     await closing;
   });
 
-  test("waits for what sockets that are closed already have still to deliver", async () => {
+  test("waits until sockets that are closed already have delivered their data", async () => {
     await using subject = await Subject.start({ workers: 1 });
     const { socket } = await subject.client();
     await socket.write("leave\n");
@@ -277,17 +277,17 @@ describe("closing a cluster", () => {
     const closing = subject.cluster.close().then(() => {
       hasEnded = true;
     });
-    // A worker that does not wait has ended by then.
+    // A worker that did not wait would have ended by now.
     await Promise.race([closing, sleep(500)]);
     expect(hasEnded).toBe(false);
-    // The kernel answers it with a reset when nobody has the socket any more.
+    // The kernel answers with a reset when no process has the socket any more.
     await socket.write("unread");
     expect((await drain(socket)).bytes).toBe(500_000 - 1);
     socket.close();
     await closing;
   });
 
-  test("ends workers that are dead or starting as well", async () => {
+  test("ends workers that are dead or starting", async () => {
     using folder = new TemporaryFolder();
     const data: ModuleData = { obstacle: folder.file("obstacle") };
     await using subject = await Subject.start({ data });
@@ -311,7 +311,7 @@ describe.skipIf(!isInstalled("openssl"))("a cluster with TLS", () => {
     return socket.tls?.certificate?.subject.replace("CN=plait test ", "");
   }
 
-  test("serves it from every worker, and renews it in all, those that come later included", async () => {
+  test("is served by every worker, and renewed in all, also in those that start later", async () => {
     await using subject = await Subject.start({ tls: presenting(made.p256) });
     const { port } = subject.cluster;
     const first = await subjectFor(port);
@@ -335,7 +335,7 @@ describe.skipIf(!isInstalled("openssl"))("a cluster with TLS", () => {
   });
 
   test.each(["TLSv1.2", "TLSv1.3"] as const)(
-    "resumes %s sessions in whichever worker a client comes to",
+    "resumes %s sessions in any worker",
     async (maxVersion) => {
       const named = { "a.wild.example": presenting(made.wildcard) };
       await using subject = await Subject.start({
@@ -343,7 +343,7 @@ describe.skipIf(!isInstalled("openssl"))("a cluster with TLS", () => {
       });
       let session: Uint8Array | undefined;
       const workers = new Map<string, number>();
-      // With two workers it would take bad luck of 2^-100 to meet one alone.
+      // With two workers the chance to meet only one is 2^-100.
       for (let attempt = 0; workers.size < 2 && attempt < 100; attempt++) {
         const tls = {
           ...{ maxVersion, session, onSession: (latest: Uint8Array) => (session = latest) },
@@ -360,7 +360,7 @@ describe.skipIf(!isInstalled("openssl"))("a cluster with TLS", () => {
     },
   );
 
-  test("renews it in a worker that starts meanwhile", async () => {
+  test("is renewed in a worker that starts meanwhile", async () => {
     using folder = new TemporaryFolder();
     const data: ModuleData = { gate: folder.file("gate") };
     await using subject = await Subject.start({ workers: 1, tls: presenting(made.p256), data });
@@ -372,12 +372,12 @@ describe.skipIf(!isInstalled("openssl"))("a cluster with TLS", () => {
     await subject.cluster.setTls(presenting(made.rsa));
     rmSync(data.gate!);
     await pollUntil("it listens", () => subject.restarts.length === 1);
-    // It was started with the other certificate, and is told of the new one when it listens.
+    // It was started with the old certificate, and gets the new one when it listens.
     await pollUntil("it is renewed", async () => (await subjectFor(port)) !== first);
     expect(await subjectFor(port)).toBe("rsa");
   });
 
-  test("is not renewed by a cancelled fiber, not even in a worker that comes later", async () => {
+  test("is not renewed by a cancelled fiber, not even in a worker that starts later", async () => {
     await using subject = await Subject.start({ workers: 1, tls: presenting(made.p256) });
     const { port } = subject.cluster;
     const first = await subjectFor(port);
@@ -393,7 +393,7 @@ describe.skipIf(!isInstalled("openssl"))("a cluster with TLS", () => {
     expect(await subjectFor(port)).toBe(first!);
   });
 
-  test("tells of a client's certificate that was refused, and shows it", async () => {
+  test("reports a client's certificate that was refused, and shows it", async () => {
     const tls = { ...presenting(made.p256), clientAuth: "require", ca: made.root } as const;
     await using subject = await Subject.start({ workers: 1, tls });
     const { chain, key } = made.expiredClient;
@@ -408,7 +408,7 @@ describe.skipIf(!isInstalled("openssl"))("a cluster with TLS", () => {
     expect(Bun.inspect(error)).toContain("CERT_HAS_EXPIRED");
   });
 
-  test("is renewed only if it is one", async () => {
+  test("is renewed only if it was made with tls", async () => {
     await using plain = await Subject.start({ workers: 1 });
     const error = await failureOf(plain.cluster.setTls(presenting(made.rsa)));
     expect(error.message).toContain("without tls");
@@ -443,7 +443,7 @@ describe("a process with a cluster", () => {
     expect(await program.process.exited).toBe(0);
   });
 
-  test("has none of its workers when it is loaded anew by bun --hot", async () => {
+  test("ends its workers when it is loaded anew by bun --hot", async () => {
     await using program = new Program(
       `
         ${start}
@@ -473,7 +473,7 @@ describe("a process with a cluster", () => {
     }
   });
 
-  test("ends while the cluster is unref'd, or failed to start", async () => {
+  test("ends when the cluster is unref'd, or could not start", async () => {
     const { stdout, stderr, exitCode } = await runProgram(
       `
       ${start}

@@ -97,7 +97,7 @@ describe("a worker that dies", () => {
     expect(subject.restarts).toEqual([]);
   });
 
-  test("is restarted again and again until it can be", async () => {
+  test("is restarted until it can be", async () => {
     using folder = new TemporaryFolder();
     const data: ModuleData = { obstacle: folder.file("obstacle") };
     await using subject = await Subject.start({ data });
@@ -139,7 +139,7 @@ describe("a cluster that cannot start", () => {
       TypeError as never,
     ],
     [
-      "with a setup that is none",
+      "with a setup that is not a function",
       `export default () => {}; export const setup = 1;`,
       /setup is a function/,
       TypeError as never,
@@ -163,7 +163,7 @@ describe("a cluster that cannot start", () => {
   ];
 
   test.each(failing)(
-    "%s, rejects with its error and leaves nothing",
+    "%s, rejects with that error and leaves nothing behind",
     async (_name, source, expected, kind) => {
       using folder = new TemporaryFolder();
       const module = folder.file("module.ts");
@@ -178,7 +178,7 @@ describe("a cluster that cannot start", () => {
     },
   );
 
-  test("whose module is not there, says so", async () => {
+  test("whose module is missing, says so", async () => {
     const error = await failureOf(Subject.start({ module: "/nonexistent/module.ts" }));
     expect(error.message).toContain("/nonexistent/module.ts");
   });
@@ -198,7 +198,7 @@ describe("a cluster that cannot start", () => {
     expect(stats().sockets).toBe(before);
   });
 
-  test("for its thread is in block(), says so and leaves nothing", async () => {
+  test("since its thread is in block(), says so and leaves nothing behind", async () => {
     const { stdout, stderr, exitCode } = await runProgram(
       `
       const options = {
@@ -249,7 +249,7 @@ describe("a cluster that cannot start", () => {
     );
   });
 
-  test("for the context of another thread, says what to give instead", async () => {
+  test("because it was given a context of this thread, says what to give instead", async () => {
     const context = tlsContext({});
     for (const options of [context, { context }, { sni: { "a.example": context } }]) {
       const error = await mistakeIn(() => cluster(tls(options) as never));

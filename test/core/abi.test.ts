@@ -11,7 +11,7 @@ import { exportedSymbols } from "../support/elf.ts";
 const isLinux = process.platform === "linux";
 if (!isLinux) console.warn("skipped: the exported symbols are read from ELF files only");
 
-/** The compiler's cache makes this short unless the core has changed. */
+/** Milliseconds. The compiler's cache makes it short unless the core has changed. */
 const compilerBound = 120_000;
 
 function textOf(...path: string[]): string {

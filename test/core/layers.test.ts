@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../../scripts/build.ts";
 
-/** The folders of src, and those that each may import from beside itself. */
+/** The folders of src, each with those that it may import from. */
 const layers: Readonly<Record<string, readonly string[]>> = {
   core: [],
   values: ["core"],
@@ -21,12 +21,12 @@ function textOf(...path: string[]): string {
   return readFileSync(join(root, ...path), "utf8");
 }
 
-/** What each file of src imports. */
+/** The imports of each file of src. */
 const importsOf = new Map<string, string[]>();
 const transpiler = new Bun.Transpiler({ loader: "ts" });
 const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" });
 for (const file of sources.filter((path) => path.endsWith(".ts"))) {
-  // The transpiler leaves out imports of types; they count here as well.
+  // The transpiler leaves out imports of types, which count here too.
   const source = textOf("src", file);
   const typed = [...source.matchAll(/\bfrom "([^"]+)"/g)].map(([, path]) => path!);
   const found = transpiler.scanImports(source).map(({ path }) => path);
@@ -49,7 +49,10 @@ function layerOf(file: string): string {
   return file.split("/", 1)[0]!;
 }
 
-/** The files of a circle of imports that can be reached from a file; undefined when there is none. */
+/**
+ * A circle of imports that can be reached from a file, as its files in order; undefined when there
+ * is none.
+ */
 function circleFrom(file: string, above: string[], finished: Set<string>): string[] | undefined {
   if (above.includes(file)) return [...above.slice(above.indexOf(file)), file];
   if (finished.has(file)) return undefined;

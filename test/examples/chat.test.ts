@@ -8,7 +8,7 @@ import { linesOf } from "../support/lines.ts";
 
 const decoder = new TextDecoder();
 
-/** Somebody in the room, whose lines can be waited for. */
+/** A client in the room, whose lines can be waited for. */
 class Guest implements AsyncDisposable {
   readonly socket: Socket;
   readonly #lines: AsyncGenerator<string>;
@@ -44,7 +44,7 @@ class Guest implements AsyncDisposable {
   }
 }
 
-test("everybody hears what is said, and who comes and goes", async () => {
+test("every client gets the lines of the others, and who comes and goes", async () => {
   await using chat = await startExample("chat.ts");
   await using ann = await Guest.enter(chat.port, "ann");
   await ann.hears("* ann is here");
@@ -56,7 +56,7 @@ test("everybody hears what is said, and who comes and goes", async () => {
   await bob.hears("ann: hello[2J, bob");
   await bob.says(`${"x".repeat(3000)}`);
   await ann.hears(`bob: ${"x".repeat(1000)}`);
-  // What was said before the end is still told, to the one that has ended as well.
+  // Lines from before the end are still delivered, also to the client that has ended.
   await bob.says("bye");
   await bob.socket.shutdown();
   await ann.hears("bob: bye", "* bob has left");
@@ -65,7 +65,7 @@ test("everybody hears what is said, and who comes and goes", async () => {
   ann.socket.reset();
 }, 20_000);
 
-test("a name is nobody else's, until its owner has left", async () => {
+test("a name cannot be taken twice, until its owner has left", async () => {
   await using chat = await startExample("chat.ts");
   await using ann = await Guest.enter(chat.port, "ann");
   await ann.hears("* ann is here");
@@ -81,7 +81,7 @@ test("a name is nobody else's, until its owner has left", async () => {
   await again.hears("* ann is here");
 }, 20_000);
 
-test("many lines in one chunk reach those who read, and none of them is dropped", async () => {
+test("many lines in one chunk reach clients that read, none of which is dropped", async () => {
   await using chat = await startExample("chat.ts");
   await using ann = await Guest.enter(chat.port, "ann");
   await using bob = await Guest.enter(chat.port, "bob");
@@ -93,13 +93,13 @@ test("many lines in one chunk reach those who read, and none of them is dropped"
   await Promise.all([ann.hears(...told), bob.hears(...told)]);
 }, 20_000);
 
-test("one that does not read is dropped, and delays nobody", async () => {
+test("a client that does not read is dropped, and does not delay the others", async () => {
   await using chat = await startExample("chat.ts");
   await using slow = await Guest.enter(chat.port, "slow");
   await slow.hears("* slow is here");
   await using ann = await Guest.enter(chat.port, "ann");
   await ann.hears("* ann is here");
-  // It takes what the kernel holds for a connection, which is megabytes, to find out.
+  // The server finds out when the buffers of the kernel are full, which takes megabytes.
   const line = "x".repeat(990);
   let hasLeft = false;
   let heard = 0;
@@ -119,7 +119,7 @@ test("one that does not read is dropped, and delays nobody", async () => {
   expect(await failureOf(readToEnd(slow.socket))).toMatchObject({ code: "ECONNRESET" });
 }, 30_000);
 
-test("one that has ended and does not read its rest harms nobody", async () => {
+test("a client that has ended and does not read the rest does not disturb the others", async () => {
   await using chat = await startExample("chat.ts", manyLines);
   await using slow = await Guest.enter(chat.port, "slow");
   await slow.hears("* slow is here");
@@ -135,7 +135,7 @@ test("one that has ended and does not read its rest harms nobody", async () => {
   expect(await slow.next()).toBeUndefined();
 }, 30_000);
 
-test("SIGINT says goodbye to everybody, named or not, and ends the server well", async () => {
+test("SIGINT says goodbye to all clients, named or not, and ends the server", async () => {
   await using chat = await startExample("chat.ts", 2);
   await using stack = new AsyncDisposableStack();
   const guests: Guest[] = [];
@@ -157,7 +157,7 @@ test("SIGINT says goodbye to everybody, named or not, and ends the server well",
   expect(chat.program.output).toMatch(/^chat at .*\n$/);
 }, 20_000);
 
-test("SIGINT ends the server also when one does not read", async () => {
+test("SIGINT ends the server also when a client does not read", async () => {
   await using chat = await startExample("chat.ts", manyLines);
   await using slow = await Guest.enter(chat.port, "slow");
   await slow.hears("* slow is here");
@@ -169,10 +169,13 @@ test("SIGINT ends the server also when one does not read", async () => {
   expect(await chat.program.child.exited).toBe(0);
 }, 30_000);
 
-/** More lines behind than `flood` has, so that nobody is dropped. */
+/** More lines behind than `flood` has, so that no client is dropped. */
 const manyLines = 30_000;
 
-/** Says more than the kernel holds for one that does not read, and returns what was told. */
+/**
+ * Sends more than the kernel's buffers hold for a client that does not read, and returns the lines
+ * that arrive.
+ */
 async function flood(guest: Guest): Promise<readonly string[]> {
   const line = "x".repeat(990);
   const told = Array.from({ length: 12_000 }, () => `ann: ${line}`);

@@ -1,4 +1,4 @@
-/** The examples that stand at the beginning. */
+/** The first examples: echo, HTTP, and the demo. */
 
 import { expect, test } from "bun:test";
 import { connect, deadline } from "../../index.ts";

@@ -18,10 +18,10 @@ import { freePort } from "../support/free_port.ts";
 import { pollUntil } from "../support/poll.ts";
 import { runCommand } from "../support/run_command.ts";
 
-/** An echo server with all connections that it has had. */
+/** An echo server, with a list of all its connections. */
 class EchoServer implements AsyncDisposable {
   readonly sockets: Socket[] = [];
-  /** How many of them were open at a time. */
+  /** The largest number that were open at a time. */
   most = 0;
   readonly #listener: Listener;
 
@@ -77,7 +77,7 @@ test("one connection serves one exchange after the other", async () => {
   expect(server.sockets).toHaveLength(1);
 });
 
-test("there are never more connections than it may have, and they are all used", async () => {
+test("it never has more connections than its limit, and uses all of them", async () => {
   await using server = await EchoServer.start();
   await using pool = server.pool(3);
   let exchanges = 0;
@@ -94,7 +94,7 @@ test("there are never more connections than it may have, and they are all used",
   expect(server.sockets).toHaveLength(3);
 });
 
-test("those that wait are served in their order; a deadline ends the wait, and nothing is lost", async () => {
+test("fibers that wait are served in their order; a deadline ends the wait, and nothing is lost", async () => {
   await using server = await EchoServer.start();
   await using pool = server.pool(1);
   const order: number[] = [];
@@ -119,7 +119,7 @@ test("those that wait are served in their order; a deadline ends the wait, and n
   expect(server.sockets).toHaveLength(1);
 });
 
-test("a connection whose exchange was broken off is closed, and its place is free", async () => {
+test("a connection whose exchange was broken off is closed, and frees its place", async () => {
   await using server = await EchoServer.start();
   await using pool = server.pool(1);
   const broken = async (): Promise<void> => {
@@ -135,7 +135,7 @@ test("a connection whose exchange was broken off is closed, and its place is fre
 const endings: [string, (socket: Socket) => unknown][] = [
   ["has ended", (socket) => socket.close()],
   ["was reset", (socket) => socket.reset()],
-  ["has brought what nobody asked for", (socket) => socket.write("goodbye: too long idle")],
+  ["has brought unrequested data", (socket) => socket.write("goodbye: too long idle")],
 ];
 for (const [what, end] of endings) {
   test(`an idle connection that ${what} is not handed out`, async () => {
@@ -154,7 +154,7 @@ for (const [what, end] of endings) {
   });
 }
 
-test("a cancelled user leaves its connection's place free", async () => {
+test("a cancelled user frees the place of its connection", async () => {
   await using server = await EchoServer.start();
   await using pool = server.pool(1);
   await exchange(pool);
@@ -170,7 +170,7 @@ test("a cancelled user leaves its connection's place free", async () => {
   await pollUntil("the server has one connection left", () => server.open === 1);
 });
 
-test("a connection that cannot be made gives its place back", async () => {
+test("a connection that cannot be made frees its place", async () => {
   await using pool = new Pool({ host: "127.0.0.1", port: await freePort() }, 1);
   for (let count = 0; count < 3; count++) {
     expect(await failureOf(pool.take(deadline(5000)))).toMatchObject({ code: "ECONNREFUSED" });

@@ -1,4 +1,4 @@
-/** The proxy of the examples, between peers of other makes. */
+/** The proxy of the examples, between other programs. */
 
 import { describe, expect, test } from "bun:test";
 import { connect, deadline, type Handler, listen } from "../../index.ts";
@@ -24,7 +24,10 @@ async function startProxy(handler: Handler) {
   };
 }
 
-/** Answers only when the request has ended: so the end must come through while the way back is open. */
+/**
+ * A server that answers when the request has ended: so the end must pass while the way back stays
+ * open.
+ */
 const countsLate: Handler = async (socket) => {
   let count = 0;
   for await (const chunk of socket) count += chunk.byteLength;
@@ -41,7 +44,7 @@ describe.skipIf(!isInstalled("socat"))("the proxy, with socat", () => {
     expect(text).toBe("1000000 bytes\n");
   }, 15_000);
 
-  test("socat as the server echoes through it", async () => {
+  test("socat as the server echoes through the proxy", async () => {
     const port = await freePort();
     const address = `TCP-LISTEN:${port},bind=127.0.0.1,reuseaddr`;
     const server = [socat(), "-dd", "-t", "8", address, "EXEC:cat"];
@@ -102,10 +105,10 @@ test("a reset on one side resets the other one", async () => {
   expect(await failureOf(other.next(until))).toMatchObject({ code: "ECONNRESET" });
 }, 15_000);
 
-test("a client hears at once when the server cannot be reached", async () => {
+test("a client is reset at once when the server cannot be reached", async () => {
   await using proxy = await startExample("proxy.ts", "127.0.0.1", await freePort());
   const until = deadline(8000);
-  // The reset may come before the client has seen that it is connected.
+  // The reset may come before the client knows that it is connected.
   const visit = async (): Promise<void> => {
     await using client = await connect({ host: "127.0.0.1", port: proxy.port, deadline: until });
     await client.next(until);

@@ -1,4 +1,4 @@
-/** The port scanner of the examples, with ports that are opened and closed here. */
+/** The port scanner of the examples, with ports that the test opens and closes. */
 
 import { expect, test } from "bun:test";
 import { type Listener, listen } from "../../index.ts";
@@ -15,14 +15,14 @@ async function scan(...options: unknown[]) {
   return { open, text, stderr, exitCode };
 }
 
-/** Listens at two ports that are close to each other, with ports between them. */
+/** Listens at two ports that are close to each other, with other ports between them. */
 async function listenTwice(): Promise<[Listener, Listener]> {
   for (;;) {
     const low = await listen({ host: "127.0.0.1", port: 0 });
     try {
       return [low, await listen({ host: "127.0.0.1", port: low.port + 300 })];
     } catch {
-      // Taken, or no port at all.
+      // The port is taken, or out of range.
       await low.close();
     }
   }
@@ -45,7 +45,7 @@ test("the scanner finds the ports that are open, and no longer those that were c
   expect(open).not.toContain(high.port);
 }, 20_000);
 
-test("one attempt at a time finds them as well, in their order, and names are resolved", async () => {
+test("one attempt at a time finds them too, in their order, and names are resolved", async () => {
   const [low, high] = await listenTwice();
   await using _low = low;
   await using _high = high;
@@ -58,7 +58,7 @@ test("one attempt at a time finds them as well, in their order, and names are re
   );
 }, 20_000);
 
-test("what is no answer ends the scan", async () => {
+test("an error that is not an answer ends the scan", async () => {
   const { stderr, exitCode } = await scan("1-10", "no.such.host.invalid");
   expect(stderr).toContain("no.such.host.invalid");
   expect(exitCode).toBe(1);
@@ -82,11 +82,13 @@ test.each([
   expect(exitCode).toBe(2);
 });
 
-test.skipIf(!hasPrivateNetworks)("a port that an attempt comes from is not open", async () => {
-  const path = JSON.stringify(exampleCommand("scan.ts")[1]);
-  const { stdout, stderr } = await runInPrivateNetwork(
-    [],
-    `
+test.skipIf(!hasPrivateNetworks)(
+  "the port that an attempt comes from is not reported as open",
+  async () => {
+    const path = JSON.stringify(exampleCommand("scan.ts")[1]);
+    const { stdout, stderr } = await runInPrivateNetwork(
+      [],
+      `
       import { writeFileSync } from "node:fs";
       try {
         // The only port to connect from is the one to connect to.
@@ -97,10 +99,11 @@ test.skipIf(!hasPrivateNetworks)("a port that an attempt comes from is not open"
         console.log("skipped:", String(error));
       }
     `,
-  );
-  if (/^skipped: .*(EROFS|EACCES|EPERM)/.test(stdout)) console.warn(stdout);
-  else expect([stdout, stderr]).toEqual(["0 of 1 ports of 127.0.0.1 are open", ""]);
-});
+    );
+    if (/^skipped: .*(EROFS|EACCES|EPERM)/.test(stdout)) console.warn(stdout);
+    else expect([stdout, stderr]).toEqual(["0 of 1 ports of 127.0.0.1 are open", ""]);
+  },
+);
 
 test("attempts are limited in number and in time", async () => {
   await using stack = new AsyncDisposableStack();
@@ -119,7 +122,7 @@ test("attempts are limited in number and in time", async () => {
   await program.printed(/^1 of 6 ports of 127\.0\.0\.1 are open$/m);
 }, 20_000);
 
-/** Listens at a port behind which there are others where nobody is refused, and nobody gets in. */
+/** Listens at a port behind which are others that neither refuse nor accept. */
 async function listenBeforeSilence(
   count: number,
   stack: AsyncDisposableStack,

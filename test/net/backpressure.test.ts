@@ -8,7 +8,7 @@ import { socketPair } from "../support/socket_pair.ts";
 
 const mebibyte = 1024 * 1024;
 
-/** Waits until the kernel has taken what it takes while nobody reads. */
+/** Waits until the kernel takes no more, while the peer does not read. */
 async function untilFull(socket: Socket): Promise<number> {
   let before = -1;
   await pollUntil(
@@ -17,7 +17,7 @@ async function untilFull(socket: Socket): Promise<number> {
       const { bytesWritten } = socket;
       const isFull = bytesWritten > 0 && bytesWritten === before;
       before = bytesWritten;
-      // Its buffers grow for a while after they are full for the first time.
+      // The buffers grow for a while after they are full for the first time.
       await Bun.sleep(20);
       return isFull;
     },
@@ -26,7 +26,7 @@ async function untilFull(socket: Socket): Promise<number> {
   return socket.bytesWritten;
 }
 
-/** By way of these a write may go out. */
+/** The forms of data in which a write can go out. */
 const ways: [name: string, data: (source: Uint8Array) => Uint8Array | Uint8Array[]][] = [
   ["one buffer", (source) => source],
   [
@@ -38,24 +38,27 @@ const ways: [name: string, data: (source: Uint8Array) => Uint8Array | Uint8Array
   ],
 ];
 
-test.each(ways)("64 MiB to a peer that does not read suspend the writer: %s", async (_, data) => {
-  await using pair = await socketPair();
-  const { client, server } = pair;
-  const source = distinctBytes(64 * mebibyte);
-  const parts = data(source);
-  Bun.gc(true);
-  const before = process.memoryUsage.rss();
-  const writer = spawn(() => client.write(parts, deadline(60_000)));
-  const taken = await untilFull(client);
-  expect(writer.state).toBe("waiting");
-  expect(taken).toBeLessThan(source.byteLength);
-  // Nothing but the source itself is kept.
-  expect(process.memoryUsage.rss() - before).toBeLessThan(8 * mebibyte);
-  const received = drain(server);
-  expect(await writer.join()).toBe(source.byteLength);
-  await client.shutdown();
-  expect(await received).toEqual({ bytes: source.byteLength, hash: hashOf(source) });
-});
+test.each(ways)(
+  "a write of 64 MiB to a peer that does not read suspends the writer: %s",
+  async (_, data) => {
+    await using pair = await socketPair();
+    const { client, server } = pair;
+    const source = distinctBytes(64 * mebibyte);
+    const parts = data(source);
+    Bun.gc(true);
+    const before = process.memoryUsage.rss();
+    const writer = spawn(() => client.write(parts, deadline(60_000)));
+    const taken = await untilFull(client);
+    expect(writer.state).toBe("waiting");
+    expect(taken).toBeLessThan(source.byteLength);
+    // plait keeps no memory for it beside the source.
+    expect(process.memoryUsage.rss() - before).toBeLessThan(8 * mebibyte);
+    const received = drain(server);
+    expect(await writer.join()).toBe(source.byteLength);
+    await client.shutdown();
+    expect(await received).toEqual({ bytes: source.byteLength, hash: hashOf(source) });
+  },
+);
 
 test.each(ways)(
   "a deadline ends such a write with the exact number of bytes: %s",
@@ -69,7 +72,7 @@ test.each(ways)(
     expect(bytesWritten).toBeGreaterThan(0);
     expect(bytesWritten).toBeLessThan(source.byteLength);
     expect(bytesWritten).toBe(client.bytesWritten);
-    // The stream ends where the writer believes it to end.
+    // The stream ends at the byte that the writer was told.
     const received = drain(server);
     await client.shutdown();
     expect(await received).toEqual({
@@ -109,7 +112,7 @@ test("after a deadline the next write goes on where the stream is", async () => 
   expect(received.subarray(bytesWritten).every((byte) => byte === 2)).toBe(true);
 });
 
-test("a cancelled write tells how much was taken, and frees the turn", async () => {
+test("a cancelled write reports how much was taken, and the next one goes on", async () => {
   await using pair = await socketPair();
   const { client, server } = pair;
   const source = distinctBytes(64 * mebibyte);
@@ -147,7 +150,7 @@ test("a slow reader gets everything, in its own time", async () => {
   expect(hasher.digest("hex")).toBe(hashOf(source));
 });
 
-test("256 MiB in one write arrive whole", async () => {
+test("a write of 256 MiB arrives whole", async () => {
   await using pair = await socketPair();
   const { client, server } = pair;
   const source = distinctBytes(256 * mebibyte);

@@ -5,7 +5,7 @@ import { runProgram } from "../support/programs.ts";
 import { drain, readText } from "../support/receiving.ts";
 
 /**
- * Runs a client in a process of its own, for its thread blocks; the server is this process. The
+ * Runs a client in a process of its own, since its thread blocks; the server is this process. The
  * program has `client`, and its last value is its result.
  */
 async function resultOf(handler: Handler, program: string): Promise<unknown> {
@@ -69,7 +69,7 @@ test("writeSync waits for a peer that reads slowly, and sends everything", async
   expect(result).toEqual({ sent: length, eof: true, again: 0, bytes: length, hash });
 });
 
-test("readSync gives up at its deadline, and takes nothing away", async () => {
+test("readSync gives up at its deadline, and loses no data", async () => {
   const result = await resultOf(
     async (socket) => {
       await socket.next();
@@ -91,7 +91,7 @@ test("readSync gives up at its deadline, and takes nothing away", async () => {
 
 test("writeSync gives up at its deadline with the exact number of bytes", async () => {
   const { promise: isOver, resolve: end } = Promise.withResolvers<void>();
-  // By a connection here the client says that it has given up: nothing is read before.
+  // The client connects here to say that it has given up: nothing is read before.
   await using signal = await listen({ host: "127.0.0.1", port: 0 }, () => end());
   const result = await resultOf(
     async (socket) => {
@@ -102,7 +102,7 @@ test("writeSync gives up at its deadline with the exact number of bytes", async 
     const failure = failureOf(() => client.writeSync(new Uint8Array(64 << 20), deadline(100)));
     const { bytesWritten } = client;
     await connect({ host: "127.0.0.1", port: ${signal.port} });
-    // Whoever comes next goes on where the stream is.
+    // The next read goes on at the right byte.
     const more = await client.write("more");
     await client.shutdown();
     tell({ failure, bytesWritten, more, received: Number(text((await client.next())!)) });
@@ -118,7 +118,7 @@ test("writeSync gives up at its deadline with the exact number of bytes", async 
   expect(bytesWritten).toBeGreaterThan(0);
 });
 
-test("both report a reset, and repeat it", async () => {
+test("both report a reset, and do so again", async () => {
   const result = await resultOf(
     async (socket) => {
       await socket.next();
@@ -136,7 +136,7 @@ test("both report a reset, and repeat it", async () => {
   expect(result).toEqual([reset, reset, broken]);
 });
 
-test("waiting calls and blocking calls may take turns", async () => {
+test("waiting calls and blocking calls may alternate", async () => {
   const result = await resultOf(
     echo,
     `
@@ -177,7 +177,7 @@ test("they do not use the processor while they wait", async () => {
   expect(result).toBe(true);
 });
 
-test("more than a turn's budget of calls succeeds without waiting", async () => {
+test("more calls than a turn's budget succeed without waiting", async () => {
   const text = "0123456789".repeat(2000);
   const result = await resultOf(
     async (socket) => {

@@ -9,7 +9,7 @@ import { readExactly } from "../support/receiving.ts";
 import { socketPair } from "../support/socket_pair.ts";
 import { tlsPair } from "../support/tls_pair.ts";
 
-/** More than the kernel's buffers take, so that a write of it waits. */
+/** More than the kernel's buffers hold, so that a write of it waits. */
 const bulk = new Uint8Array(64 * 1024 * 1024);
 
 test("a reset ends a read that waits, and is repeated to every later one", async () => {
@@ -30,7 +30,7 @@ test("a reset ends a read that waits, and is repeated to every later one", async
     });
   }
   expect(client.eof).toBe(false);
-  // The socket stays the caller's, who closes it.
+  // The caller still owns the socket, and closes it.
   expect(client.connected).toBe(true);
 });
 
@@ -41,7 +41,7 @@ test.each([
 ] as const)("over %s a shutdown after a reset tells of the reset", async (_name, makePair) => {
   const reset = { name: "SocketError", code: "ECONNRESET" };
   {
-    // No poll has told of it yet, and the kernel tells of it once.
+    // No poll has reported it yet, and the kernel reports it once.
     await using pair = await makePair();
     pair.server.reset();
     expect(await failureOf(pair.client.shutdown())).toMatchObject({
@@ -95,7 +95,7 @@ test("a reset ends a write that waits, with the number of bytes", async () => {
   expect(await failureOf(client.read(new Uint8Array(1)))).toMatchObject({ code: "ECONNRESET" });
 });
 
-test("a reset ends a write of several buffers likewise", async () => {
+test("a reset ends a write of several buffers in the same way", async () => {
   await using pair = await socketPair();
   const { client, server } = pair;
   const writing = failureOf(client.write(["head", bulk, "tail"]));
@@ -113,7 +113,7 @@ test("a reset ends a reader and a writer that wait at the same time", async () =
   const writing = failureOf(client.write(bulk));
   await pollUntil("the kernel takes no more", () => client.bytesWritten > 100_000);
   server.reset();
-  // The kernel tells it to one of the two calls only.
+  // The kernel reports it to one of the two calls only.
   expect(await reading).toMatchObject({ code: "ECONNRESET", syscall: "read" });
   expect(["ECONNRESET", "EPIPE"]).toContain((await writing).code!);
 });
@@ -138,7 +138,7 @@ test.skipIf(process.platform !== "linux")("what came before a reset is read firs
   await using socket = await listener.accept();
   peer.send("last words");
   peer.reset();
-  // The loss is noticed by a write, which must not take it away from the reader.
+  // A write finds the loss, and must not hide it from the reader.
   await pollUntil("the reset has come", async () => {
     const outcome = await socket.write("x").catch((error: unknown) => error);
     return outcome instanceof Error;
@@ -148,7 +148,7 @@ test.skipIf(process.platform !== "linux")("what came before a reset is read firs
   expect(await failureOf(socket.next())).toMatchObject({ code: "ECONNRESET" });
 });
 
-test("a connection that was reset in the backlog is accepted, and tells of it", async () => {
+test("a connection that was reset in the backlog is accepted, and reports the reset", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 });
   const client = await connect({ host: "127.0.0.1", port: listener.port });
   const { localPort } = client;
@@ -192,7 +192,7 @@ test("writing to a peer that has closed fails in the end, and its last bytes can
   expect(hashOf(await readExactly(client, answer.byteLength))).toBe(hashOf(answer));
 });
 
-test("reset closes at once, also twice, and whoever waits learns of it", async () => {
+test("reset closes at once, also twice, and ends the calls that wait", async () => {
   await using pair = await socketPair();
   const { client } = pair;
   const { sockets } = await quietStats();

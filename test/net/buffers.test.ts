@@ -94,7 +94,7 @@ test.each([false, true])(
     let received = 0;
     for await (const chunk of server) received += chunk.byteLength;
     const error = await writing;
-    // Part of it may have gone out in one piece with what the kernel had room for.
+    // A part of it may have gone out with the buffer before it.
     expect(error.bytesWritten).toBeGreaterThanOrEqual(bytesWritten);
     await behind;
     expect(received).toBe(error.bytesWritten! + 6);
@@ -164,12 +164,12 @@ describe.each([
   });
 });
 
-test("a text that waits is the text that was written, whatever is written meanwhile", async () => {
+test("a text that waits arrives unchanged although others are written meanwhile", async () => {
   await using first = await socketPair();
   await using second = await socketPair();
   const head = new Uint8Array(12 * 1024 * 1024);
   const writes = [first.client.write(head), first.client.write("a".repeat(5000))];
-  // Another connection's text, which leaves at once.
+  // A text for another connection, which leaves at once.
   await second.client.write("b".repeat(5000));
   writes.push(first.client.write("c".repeat(5000)));
   await second.client.write("d".repeat(5000));

@@ -54,14 +54,14 @@ test("close ends the writes that wait, each with its number of bytes", async () 
   expect(await first).toMatchObject({ code: "ERR_SOCKET_CLOSED", bytesWritten });
   expect(await second).toMatchObject({ code: "ERR_SOCKET_CLOSED", bytesWritten: 0 });
   expect(await ending).toMatchObject({ code: "ERR_SOCKET_CLOSED", syscall: "shutdown" });
-  // What the kernel had taken arrives all the same.
+  // The bytes that the kernel has taken still arrive.
   expect(await drain(server)).toEqual({
     bytes: bytesWritten,
     hash: hashOf(source.subarray(0, bytesWritten)),
   });
 });
 
-test("a socket may be closed by the fiber that another one's data wakes", async () => {
+test("a fiber that one socket's data wakes may close another socket", async () => {
   await using pair = await socketPair();
   const { client, server } = pair;
   const closer = spawn(async () => {
@@ -71,11 +71,11 @@ test("a socket may be closed by the fiber that another one's data wakes", async 
   const other = failureOf(client.read(new Uint8Array(1)));
   await server.write("ab");
   await closer.join();
-  // It may have been woken in the same turn: then the byte was there, but the socket is not.
+  // It may have been woken in the same turn: then the byte is there, but the socket is closed.
   expect(await other).toMatchObject({ code: "ERR_SOCKET_CLOSED" });
 });
 
-test("closing twice does nothing, not even to the handle's next owner", async () => {
+test("closing twice does nothing, also to the next owner of the handle", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 });
   const [client, server] = await pairAt(listener);
   client.close();
@@ -104,7 +104,7 @@ test("await using closes", async () => {
   expect(stats().sockets).toBe(sockets);
 });
 
-test("the peer's address outlives the socket once it was asked for", async () => {
+test("the peer's address remains after close once it was read", async () => {
   await using pair = await socketPair();
   const { client, server } = pair;
   const { remotePort } = client;
@@ -145,7 +145,7 @@ test("an answer is whole although the server closes while the client uploads", a
   await pollUntil("nothing lingers", () => stats().lingering === 0);
 }, 15_000);
 
-test("what was written to a peer that reads later arrives after the close", async () => {
+test("data for a peer that reads later arrives after the close", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 });
   const [client, server] = await pairAt(listener);
   await using _client = client;
@@ -155,7 +155,7 @@ test("what was written to a peer that reads later arrives after the close", asyn
   const { bytesWritten } = await failureOf(server.write(answer, deadline(100)));
   server.close();
   expect(server.closed).toBe(true);
-  // The core keeps it until the peer has taken what is on its way.
+  // The core keeps the connection until the peer has taken the rest.
   expect(stats()).toMatchObject({ lingering: 1, sockets });
   expect(await drain(client)).toEqual({
     bytes: bytesWritten!,
@@ -190,7 +190,7 @@ test("a peer that goes on sending after the close is cut off", async () => {
   await failureOf(server.write(new Uint8Array(64 * mebibyte), deadline(50)));
   server.close();
   expect(stats().lingering).toBe(1);
-  // What it sends is thrown away, without end: nobody may be kept busy so for ever.
+  // The core throws away what the peer sends, but not for ever.
   const error = await failureOf(
     (async () => {
       const chunk = new Uint8Array(mebibyte);
@@ -202,7 +202,7 @@ test("a peer that goes on sending after the close is cut off", async () => {
   expect(stats().lingering).toBe(0);
 });
 
-test("a process does not stay alive for what lingers", async () => {
+test("sockets that linger do not keep the process alive", async () => {
   const program = `
     import { connect, deadline, listen, stats } from ${JSON.stringify(`${import.meta.dir}/../../index.ts`)};
     const listener = await listen({ host: "127.0.0.1", port: 0 });
@@ -217,11 +217,11 @@ test("a process does not stay alive for what lingers", async () => {
   const start = performance.now();
   expect(await new Response(child.stdout).text()).toBe("1 true\n");
   expect(await child.exited).toBe(0);
-  // The peer had five seconds.
+  // The peer would have five seconds.
   expect(performance.now() - start).toBeLessThan(4000);
 });
 
-test("10,000 connections leave as many descriptors as before", async () => {
+test("10,000 connections leave no descriptor behind", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
     const chunk = await socket.next();
     if (chunk !== null) await socket.write(chunk);

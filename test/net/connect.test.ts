@@ -44,7 +44,7 @@ test.skipIf(!hasIpv6)("both ends agree on the addresses of an IPv6 connection", 
   expect(server.remotePort).toBe(client.localPort!);
 });
 
-test("localhost is the default, and reaches a listener of either family", async () => {
+test("localhost is the default host, and reaches a listener of either family", async () => {
   for (const host of hasIpv6 ? ["127.0.0.1", "::1"] : ["127.0.0.1"]) {
     await using listener = await listen({ host, port: 0 });
     await using client = await connect({ port: listener.port });
@@ -62,7 +62,7 @@ test("a name of this machine is looked up", async () => {
 });
 
 test("a name that does not exist is ENOTFOUND", async () => {
-  // A name with an empty label is no name: no name server is asked, whether there is one or not.
+  // A name with an empty label is invalid: no name server is asked, whether there is one or not.
   const error = await failureOf(connect({ host: "no..such.host", port: 80 }));
   expect(error).toMatchObject({
     name: "SocketError",
@@ -73,7 +73,7 @@ test("a name that does not exist is ENOTFOUND", async () => {
   expect(error.message).toContain("no..such.host");
 });
 
-test("a refused connection tells where", async () => {
+test("the error of a refused connection has its address", async () => {
   using reserved = new RawSocket();
   const port = reserved.bind();
   const error = await failureOf(connect({ host: "127.0.0.1", port }));
@@ -88,16 +88,19 @@ test("a refused connection tells where", async () => {
   expect(error.message).toContain(`127.0.0.1:${port}`);
 });
 
-test.skipIf(!hasIpv6)("when several addresses refuse, the cause tells of each", async () => {
-  using reserved = new RawSocket(6);
-  const port = reserved.bind();
-  const error = await failureOf(connect({ host: "localhost", port }));
-  expect(error).toMatchObject({ code: "ECONNREFUSED", address: "localhost", port });
-  const { cause } = error;
-  if (!(cause instanceof AggregateError)) throw new Error(`the cause is ${String(cause)}`);
-  const tried = cause.errors.map(({ code, address }) => `${address} ${code}`);
-  expect(tried.toSorted()).toEqual(["127.0.0.1 ECONNREFUSED", "::1 ECONNREFUSED"]);
-});
+test.skipIf(!hasIpv6)(
+  "when several addresses refuse, the cause has an error for each",
+  async () => {
+    using reserved = new RawSocket(6);
+    const port = reserved.bind();
+    const error = await failureOf(connect({ host: "localhost", port }));
+    expect(error).toMatchObject({ code: "ECONNREFUSED", address: "localhost", port });
+    const { cause } = error;
+    if (!(cause instanceof AggregateError)) throw new Error(`the cause is ${String(cause)}`);
+    const tried = cause.errors.map(({ code, address }) => `${address} ${code}`);
+    expect(tried.toSorted()).toEqual(["127.0.0.1 ECONNREFUSED", "::1 ECONNREFUSED"]);
+  },
+);
 
 test("a failed attempt leaves no socket behind", async () => {
   using reserved = new RawSocket();
@@ -109,7 +112,7 @@ test("a failed attempt leaves no socket behind", async () => {
   expect(stats()).toMatchObject({ sockets, waiters });
 });
 
-test.skipIf(!hasIpv6)("family chooses among the addresses of a name", async () => {
+test.skipIf(!hasIpv6)("family selects among the addresses of a name", async () => {
   await using listener = await listen({ port: 0 });
   const { port } = listener;
   await using older = await connect({ host: "localhost", port, family: 4 });
@@ -133,7 +136,7 @@ test.skipIf(process.platform !== "linux")("localAddress is where it comes from",
   expect(server.remoteAddress).toBe("127.0.0.77");
 });
 
-test("localAddress passes over addresses of the other family", async () => {
+test("localAddress skips addresses of the other family", async () => {
   await using listener = await listen({ port: 0 });
   const options = { host: "localhost", port: listener.port, localAddress: "127.0.0.1" };
   await using client = await connect(options);
@@ -148,7 +151,7 @@ test("a localAddress that is not this machine's is refused by the system", async
   expect(error).toMatchObject({ name: "SocketError", code: "EADDRNOTAVAIL" });
 });
 
-test("a signal that is aborted already ends it before any attempt", async () => {
+test("a signal that is aborted already ends connect before any attempt", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 });
   const { connected, sockets } = await quietStats();
   const reason = new Error("not wanted");
@@ -174,7 +177,7 @@ test("a signal ends an attempt that hangs", async () => {
   expect(stats().sockets).toBe(sockets);
 });
 
-test("a signal that is aborted right after the call ends it as well", async () => {
+test("a signal that is aborted right after the call ends it too", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 });
   const { sockets } = await quietStats();
   const controller = new AbortController();
@@ -196,7 +199,7 @@ test("a signal ends the look-up of a name", async () => {
   expect(await failure).toMatchObject({ name: "CancelledError", cause: "not needed" });
 });
 
-test("a signal that is aborted later does not touch the socket", async () => {
+test("a signal that is aborted later leaves the socket alone", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 });
   const controller = new AbortController();
   const { signal } = controller;
@@ -237,7 +240,7 @@ test("a deadline ends an attempt that hangs, in time", async () => {
   expect(stats().sockets).toBe(sockets);
 });
 
-test("every option is taken", async () => {
+test("every option has its effect", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 }, (socket) =>
     socket.write("hi"),
   );

@@ -34,19 +34,19 @@ test.each(["handler", "accept"])(
           await client.write("x");
           expect(await client.read(new Uint8Array(8), deadline(8000))).toBe(1);
           answered++;
-          // A connection more becomes possible for every one that ends.
+          // Each connection that ends makes room for another one.
           await isOver;
           client.close();
         }),
       );
-      // When the test fails before they are awaited, so do they.
+      // They also end when the test fails before it awaits them.
       answers.catch(() => {});
       expect(await news()).toEqual({ code: "EMFILE", syscall: "accept", hasSocket: false });
       const { refused, cpu, connections } = await news();
       expect(refused).toBe("EMFILE");
-      // A listener that tries again and again without a pause takes a whole processor.
+      // A listener that tried again without a pause would take a whole processor.
       expect(cpu).toBeLessThan(0.25);
-      // Those that it has are served all the while.
+      // The connections that it has are served all the time.
       expect(answered).toBe(Number(connections));
       expect(answered).toBeGreaterThan(0);
       expect(answered).toBeLessThan(64);

@@ -25,10 +25,10 @@ if (!isLinux) console.warn("skipped: the raw sockets of the tests are Linux's");
 
 const byte = new Uint8Array([42]);
 
-/** Reads until nothing is left. */
+/** Reads until a descriptor is empty. */
 function empty(fd: number): void {
   for (let bytes = readFrom(fd); bytes !== null && bytes.byteLength > 0; bytes = readFrom(fd)) {
-    // Each read takes a part.
+    // Each read takes a part of the data.
   }
 }
 
@@ -43,7 +43,7 @@ describe("waitReadable", () => {
     expect(readFrom(pipe.first)).toEqual(byte);
   });
 
-  test("ends when data is there already, again and again until it is read", async () => {
+  test("ends at once while data is there, until it is read", async () => {
     using pipe = DescriptorPair.pipe();
     writeTo(pipe.second, byte);
     for (let round = 0; round < 3; round++) await waitReadable(pipe.first);
@@ -77,7 +77,7 @@ describe("waitReadable", () => {
     await child.exited;
   });
 
-  test.skipIf(!isLinux)("tells that a listener of another library has a connection", async () => {
+  test.skipIf(!isLinux)("ends when a listener of another library has a connection", async () => {
     using listener = new RawSocket();
     const port = listener.bind();
     listener.listen(1);
@@ -115,7 +115,7 @@ describe("waitWritable", () => {
     expect(writeTo(pipe.second, byte)).toBe(1);
   });
 
-  test("ends when nobody reads any more", async () => {
+  test("ends when the reader is gone", async () => {
     using pair = DescriptorPair.sockets();
     fill(pair.first);
     const fiber = spawn(() => waitWritable(pair.first));
@@ -125,7 +125,7 @@ describe("waitWritable", () => {
 });
 
 describe("one descriptor", () => {
-  test("is waited for in both directions, by a fiber each", async () => {
+  test("can be waited for in both directions, by a fiber each", async () => {
     using pair = DescriptorPair.sockets();
     fill(pair.first);
     const reader = spawn(() => waitReadable(pair.first));
@@ -142,7 +142,7 @@ describe("one descriptor", () => {
     expect(readFrom(pair.first)).toEqual(byte);
   });
 
-  test("wakes all who wait for the same direction", async () => {
+  test("wakes all fibers that wait for the same direction", async () => {
     using pipe = DescriptorPair.pipe();
     const readers = Array.from({ length: 5 }, () => spawn(() => waitReadable(pipe.first)));
     await sleep(1);
@@ -183,7 +183,7 @@ describe("one descriptor", () => {
     expect(stats().sockets).toBe(before);
   });
 
-  test("that was closed after a wait can be another file's number", async () => {
+  test("that was closed after a wait may become the number of another file", async () => {
     const first = DescriptorPair.pipe();
     writeTo(first.second, byte);
     await waitReadable(first.first);
@@ -199,7 +199,7 @@ describe("one descriptor", () => {
   });
 });
 
-describe("what is no pipe or socket", () => {
+describe("other kinds of descriptors", () => {
   test("a closed descriptor is EBADF", async () => {
     const pipe = DescriptorPair.pipe();
     pipe[Symbol.dispose]();
@@ -221,7 +221,7 @@ describe("what is no pipe or socket", () => {
     }
   });
 
-  test("a number that no descriptor has is a mistake", async () => {
+  test("a number that no descriptor can have is refused", async () => {
     for (const wrong of [-1, 2 ** 31, Number.POSITIVE_INFINITY]) {
       const error = await failureOf(waitReadable(wrong));
       expect(error instanceof RangeError || error instanceof TypeError).toBe(true);
@@ -245,7 +245,7 @@ describe("plait's own descriptors", () => {
     expect(new TextDecoder().decode(bytes)).toBe("ping");
   });
 
-  test("are refused while data is there as well", async () => {
+  test("are refused, also while data is there", async () => {
     await using pair = await socketPair();
     await pair.server.write("data");
     await pair.client.read(new Uint8Array(1));

@@ -1,6 +1,6 @@
 /**
- * Transfers to a peer that keeps up: the socket takes each part at once, so that nothing is ever waited for.
- * Deadlines and cancellations end them all the same.
+ * Transfers to a peer that keeps up: the socket takes each part at once, so that the transfer never
+ * waits. Deadlines and cancellations end them all the same.
  */
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
@@ -24,7 +24,7 @@ import { TemporaryFolder } from "../support/temporary_folder.ts";
 import { dialTls, presenting, serveTls, tlsPair } from "../support/tls_pair.ts";
 import { WorkerProgram } from "../support/worker_program.ts";
 
-/** Far more than is sent before it is ended, and far longer than a busy machine needs to end it. */
+/** Far more than is sent until the end, and than a busy machine could send before it. */
 const endlessBytes = 64 * 2 ** 30;
 const inTimeMilliseconds = 4000;
 
@@ -35,7 +35,7 @@ const endlessList = Array.from({ length: 1024 }, () => portion);
 
 let folder: TemporaryFolder;
 let endlessFile: string;
-/** Another thread, which reads whatever it is sent, and tells how each stream ended. */
+/** Another thread, which reads all that it receives, and reports how each stream has ended. */
 let sink: WorkerProgram;
 let places: { tcp: number; tls: number; unix: string };
 
@@ -78,7 +78,7 @@ const pairs: [name: string, make: () => Promise<SocketPair>, cutOff: string][] =
   ["TLS 1.2", () => tlsPair({ maxVersion: "TLSv1.2" }), "ERR_TLS_TRUNCATED"],
 ];
 
-/** Reads on the same thread, more for each time than is sent, so that there is always room. */
+/** Reads on the same thread, each time more than is sent, so that there is always room. */
 async function readToEnd(socket: Socket): Promise<string> {
   const buffer = new Uint8Array(4 * 2 ** 20);
   try {
@@ -96,7 +96,7 @@ const transfers: [name: string, transfer: Transfer][] = [
   ["sendFile", (socket, until) => socket.sendFile(endlessFile, { deadline: until })],
 ];
 
-/** Cancels it when some of it was sent. */
+/** Cancels a transfer when some of it was sent. */
 async function cancelled(socket: Socket, transfer: Transfer): Promise<never> {
   const fiber = spawn(() => transfer(socket));
   while (socket.bytesWritten === 0) await sleep(10);
@@ -134,7 +134,7 @@ describe.each(drivers)("%s", (_driver, run) => {
           expect(error.name).toBe(name);
           expect(client.bytesWritten).toBeGreaterThan(0);
           if (error.syscall !== "scope") expect(error.bytesWritten).toBe(client.bytesWritten);
-          // Nobody has the turn any more.
+          // The next write has its turn.
           expect(await client.write("more", deadline(inTimeMilliseconds))).toBe(4);
           client.close();
           expect(await reading.join()).toBe(cutOff);
@@ -179,7 +179,7 @@ function listenPlain(handler: (socket: Socket) => Promise<void>) {
 }
 
 describe.each(listeners)("over %s", (_transport, serve, dial) => {
-  test.each(transfers)("%s is ended by the listener that is closed", async (_name, transfer) => {
+  test.each(transfers)("%s ends when the listener is closed", async (_name, transfer) => {
     let failure: Failure | undefined;
     const listener = await serve(async (socket: Socket) => {
       failure = await failureOf(transfer(socket));
@@ -230,7 +230,7 @@ test.each([
   }
 });
 
-describe("one call moves a bounded amount, so that others have their turn", () => {
+describe("one call moves a bounded amount, so that others get their turn", () => {
   const most = 2 ** 20;
 
   test.each([
@@ -251,7 +251,7 @@ describe("one call moves a bounded amount, so that others have their turn", () =
     expect(server.bytesRead).toBe(count);
   });
 
-  test("a read, after which the next one has the rest", async () => {
+  test("a read, and the next one gets the rest", async () => {
     await using pair = await socketPair();
     const { client, server } = pair;
     const data = distinctBytes(8 * most);

@@ -117,8 +117,8 @@ describe.skipIf(!isInstalled("nginx"))("nginx", () => {
 
 describe.skipIf(!isInstalled("socat"))("socat", () => {
   /**
-   * A socat that serves one connection by sending back what it gets. It writes to a pipe that only
-   * itself reads: more than 4 KiB at a time may block it for ever (pipe(7), PIPE_BUF).
+   * A socat that serves one connection and sends back what it gets. It writes to a pipe that it
+   * also reads: a write of more than 4 KiB may block it for ever (pipe(7), PIPE_BUF).
    */
   async function echoServer(address: string) {
     const command = [installedProgram("socat"), "-d", "-d", "-b", "4096", address, "PIPE"];

@@ -9,7 +9,7 @@ import { SlowNames } from "../support/slow_names.ts";
 const isLinux = process.platform === "linux";
 if (!isLinux) console.warn("skipped: a name service of the test's own is made for Linux only");
 
-/** IPv6 addresses that this machine has although there is only one loopback address of that kind. */
+/** IPv6 addresses of this machine, although it has only one loopback address of that family. */
 const mapped = (address: string): string => `::ffff:${address}`;
 
 const hosts = {
@@ -38,7 +38,7 @@ afterAll(() => names?.[Symbol.dispose]());
 const waits = JSON.stringify(join(import.meta.dir, "..", "support", "waits.ts"));
 const poll = JSON.stringify(join(import.meta.dir, "..", "support", "poll.ts"));
 
-/** What the programs have in common. */
+/** The code that the programs share. */
 const prelude = `
   import { readdirSync } from "node:fs";
   import { FullListener } from ${waits};
@@ -62,14 +62,15 @@ async function linesOf(source: string, bound = 8000): Promise<string[]> {
 }
 
 describe.skipIf(!isLinux)("the addresses of a host", () => {
-  test.skipIf(!hasIpv6)("are tried by families in turns, as resolve has them", async () => {
+  test.skipIf(!hasIpv6)("are tried by families in turns, in the order of resolve", async () => {
     const order = [2, 4, 3, 5, 6];
     const lines = await linesOf(`
       await silent[Symbol.asyncDispose]();
       console.log((await resolve("mixed.test")).join(" "));
       console.log((await resolve("mixed.test", { family: 4 })).join(" "));
       console.log((await resolve("mixed.test", { family: 6 })).join(" "));
-      // Each time one more address refuses: the next one is taken, though all behind it answer.
+      // Each round has one more address that refuses, and all behind it answer: the next one is
+      // taken.
       for (const last of ${JSON.stringify(order)}) {
         const live = ${JSON.stringify(order)};
         live.splice(0, live.indexOf(last));
@@ -114,12 +115,12 @@ describe.skipIf(!isLinux)("the addresses of a host", () => {
     expect(lines).toEqual(["127.0.0.4 true", "true true", "1 1 0"]);
   });
 
-  test("go on being tried: an earlier one may still win", async () => {
+  test("stay in the race: an earlier one may still win", async () => {
     const lines = await linesOf(`
       const second = await FullListener.open("127.0.0.3", port);
       const connecting = connect({ host: "two.test", port });
       await pollUntil("both are tried", () => tried() === "127.0.0.2, 127.0.0.3");
-      // The kernel asks again, a second after it has asked first.
+      // The kernel sends the SYN again a second after the first.
       await silent.makeRoom();
       const socket = await connecting;
       console.log(socket.remoteAddress);
@@ -130,14 +131,14 @@ describe.skipIf(!isLinux)("the addresses of a host", () => {
     expect(lines).toEqual(["127.0.0.2"]);
   });
 
-  test("are tried once each, the next one at once when one fails", async () => {
+  test("are tried once each, and when one fails the next one at once", async () => {
     const lines = await linesOf(`
       await silent[Symbol.asyncDispose]();
       console.log(...(await resolve("twice.test")));
       const begin = now();
       const error = await connect({ host: "many.test", port, deadline: deadline(5000) }).catch((e) => e);
       const { errors } = error.cause;
-      // With a head start for each it would take 62 s.
+      // With a head start for each, it would take 62 s.
       console.log(error.name, error.code, error.syscall, error.address, error.port === port);
       console.log(errors.length, errors.every(({ code, port: at }) => code === "ECONNREFUSED" && at === port));
       console.log(errors.every(({ address }, index) => address === "127.0.1." + (index + 1)));
@@ -158,7 +159,7 @@ describe.skipIf(!isLinux)("the addresses of a host", () => {
     const lines = await linesOf(`
       const host = "mixed.test";
       const inner = await listen({ host: "127.0.0.3", port });
-      // 127.0.0.2 is silent, and 127.0.0.4 of the other family would answer before the next one.
+      // 127.0.0.2 is silent, and 127.0.0.4 of the other family would answer first.
       const outer = await listen({ host: "127.0.0.4", port });
       const socket = await connect({ host, port, localAddress: "127.0.0.9" });
       console.log(socket.remoteAddress, socket.localAddress);
@@ -225,7 +226,7 @@ describe.skipIf(!isLinux).each([
 });
 
 describe.skipIf(!isLinux)("a connect", () => {
-  test("whose deadline passes tells which addresses have failed before", async () => {
+  test("whose deadline passes has the errors of the addresses that failed before", async () => {
     const lines = await linesOf(`
       // 127.0.0.3 refuses; 127.0.0.2 is silent.
       const late = { host: "backwards.test", port, deadline: deadline(100) };
@@ -263,7 +264,7 @@ describe.skipIf(!isLinux)("a connect", () => {
       const worker = new Worker(path);
       const closed = new Promise((resolve) => worker.addEventListener("close", resolve));
       console.log(...(await new Promise((resolve) => { worker.onmessage = ({ data }) => resolve(data); })));
-      // Nothing is left in it that would keep it alive.
+      // Nothing keeps the Worker alive.
       await closed;
       process.exit();
     `);
@@ -296,7 +297,7 @@ describe.skipIf(!isLinux)("a connect", () => {
           worker.terminate();
           await closed;
         }
-        // The first one's descriptors stay, some of them: the runtime's own.
+        // Some descriptors of the first Worker stay: they are the runtime's.
         await one();
         await pollUntil("they are gone", () => descriptors() < 80);
         const before = descriptors();

@@ -1,4 +1,4 @@
-/** Happy Eyeballs where an address is really silent, or has no route: in networks of their own. */
+/** Happy Eyeballs with addresses that are truly silent, or have no route: in private networks. */
 
 import { describe, expect, test } from "bun:test";
 import {
@@ -32,7 +32,7 @@ describe.skipIf(!hasPrivateNetworks)("a host", () => {
           const listener = await listen({ host: "127.0.0.1", port: 0 }, (socket) => socket.write("here"));
           const target = { host: "half-dead.test", port: listener.port };
           console.log((await resolve(target.host)).join(" "));
-          // Other programs of the machine may spoil a try, not all of them.
+          // Other programs of the machine may spoil one try, but not all of them.
           let best = Infinity;
           let text = "";
           for (let attempt = 0; attempt < 5 && best >= 400; attempt++) {
@@ -62,7 +62,7 @@ describe.skipIf(!hasPrivateNetworks)("a host", () => {
     const [line] = await linesOf(
       [...addresses, "198.51.100.1"].map((address) => `${address} nowhere.test`),
       `
-        // With a head start for each address it would take 75 s.
+        // With a head start for each address, it would take 75 s.
         const late = { host: "nowhere.test", port: 80, deadline: deadline(5000) };
         const error = await connect(late).catch((error) => error);
         const codes = new Set(error.cause.errors.map(({ code }) => code));
@@ -72,7 +72,7 @@ describe.skipIf(!hasPrivateNetworks)("a host", () => {
     expect(line).toBe("ENETUNREACH nowhere.test 301 ENETUNREACH");
   });
 
-  test("of which one address has a route has that one's error", async () => {
+  test("with one address that has a route fails with the error of that address", async () => {
     const [line] = await linesOf(
       ["2001:db8:1::1 mixed.test", "127.0.0.1 mixed.test", "198.51.100.1 mixed.test"],
       `
@@ -86,7 +86,7 @@ describe.skipIf(!hasPrivateNetworks)("a host", () => {
     );
   });
 
-  test("that is named twice with an address is tried there once", async () => {
+  test("that has an address twice is tried there once", async () => {
     const lines = await linesOf(
       [...halfDead, ...halfDead, `${silentIpv4} half-dead.test`],
       `
@@ -102,7 +102,7 @@ describe.skipIf(!hasPrivateNetworks)("a host", () => {
     ]);
   });
 
-  test("that is a literal with a zone is connected to, and a zone may be gone", async () => {
+  test("that is a literal with a zone is connected to; a missing zone is an error", async () => {
     const lines = await linesOf(
       [],
       `

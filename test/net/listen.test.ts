@@ -13,7 +13,7 @@ async function answerFrom(host: string, listener: Listener): Promise<string> {
   return await readText(client);
 }
 
-test("port 0 is a free port, which the listener tells", async () => {
+test("port 0 picks a free port, which the listener shows", async () => {
   await using first = await listen({ host: "127.0.0.1", port: 0 }, (socket) => socket.write("1"));
   await using second = await listen({ host: "127.0.0.1", port: 0 }, (socket) => socket.write("2"));
   expect(first.port).toBeGreaterThan(0);
@@ -23,14 +23,14 @@ test("port 0 is a free port, which the listener tells", async () => {
   expect(await answerFrom("127.0.0.1", second)).toBe("2");
 });
 
-test.skipIf(!hasIpv6)("without a host clients of both kinds arrive", async () => {
+test.skipIf(!hasIpv6)("without a host clients of both families arrive", async () => {
   await using listener = await listen({ port: 0 }, (socket) => socket.write(socket.remoteAddress!));
   expect(listener.address).toBe("::");
   expect(await answerFrom("::1", listener)).toBe("::1");
   expect(await answerFrom("127.0.0.1", listener)).toMatch(/^(::ffff:)?127\.0\.0\.1$/);
 });
 
-test.skipIf(!hasIpv6)("a host restricts it to one kind", async () => {
+test.skipIf(!hasIpv6)("a host restricts it to one family", async () => {
   await using older = await listen({ host: "127.0.0.1", port: 0 }, (socket) => socket.write("4"));
   expect(await answerFrom("127.0.0.1", older)).toBe("4");
   expect(await failureOf(answerFrom("::1", older))).toMatchObject({ code: "ECONNREFUSED" });
@@ -39,14 +39,14 @@ test.skipIf(!hasIpv6)("a host restricts it to one kind", async () => {
   expect(await failureOf(answerFrom("127.0.0.1", newer))).toMatchObject({ code: "ECONNREFUSED" });
 });
 
-test.skipIf(!hasIpv6)("an IPv4 address in IPv6's form is listened at", async () => {
+test.skipIf(!hasIpv6)("an IPv4-mapped IPv6 address can be listened at", async () => {
   for (const host of ["::ffff:127.0.0.1", "::FFFF:7f00:1", "0:0:0:0:0:ffff:127.0.0.1"]) {
     await using listener = await listen({ host, port: 0 }, (socket) => socket.write("mapped"));
     expect(listener.address).toBe("::ffff:127.0.0.1");
     expect(await answerFrom("127.0.0.1", listener)).toBe("mapped");
     expect(await answerFrom(host, listener)).toBe("mapped");
     expect(await answerFrom(listener.address, listener)).toBe("mapped");
-    // It is not all of this machine.
+    // That address alone, not all of the machine.
     expect(await failureOf(answerFrom("::1", listener))).toMatchObject({ code: "ECONNREFUSED" });
     expect(await failureOf(answerFrom("127.0.0.2", listener))).toMatchObject({
       code: "ECONNREFUSED",
@@ -55,7 +55,7 @@ test.skipIf(!hasIpv6)("an IPv4 address in IPv6's form is listened at", async () 
 });
 
 test.skipIf(!hasIpv6)(
-  "the unspecified address is all of the machine's, however it is written",
+  "the unspecified address means all of the machine's, in every spelling",
   async () => {
     for (const host of ["::", "::0", "0:0:0:0:0:0:0:0"]) {
       await using listener = await listen({ host, port: 0 }, (socket) => socket.write("any"));
@@ -136,7 +136,7 @@ test.skipIf(process.platform !== "linux")(
     const port = raw.bind();
     raw.listen(16);
     await using listener = await listen({ fd: raw.fd }, (socket) => socket.write("handed over"));
-    // It is plait's from here on, and closed with the listener.
+    // plait owns it from here on, and closes it with the listener.
     raw.release();
     expect(listener.port).toBe(port);
     expect(listener.address).toBe("127.0.0.1");
@@ -159,7 +159,7 @@ test.skipIf(process.platform !== "linux")(
     } finally {
       closeSync(file);
     }
-    // A socket that nobody has told to listen must not begin to do so here.
+    // A socket that does not listen yet must not begin to do so here.
     using raw = new RawSocket();
     const port = raw.bind();
     expect(await failureOf(listen({ fd: raw.fd }))).toMatchObject({ code: "EINVAL" });
@@ -169,7 +169,7 @@ test.skipIf(process.platform !== "linux")(
   },
 );
 
-test("without a handler, accept has the connections in their order", async () => {
+test("without a handler, accept returns the connections in their order", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 });
   await using held = new AsyncDisposableStack();
   const ports: number[] = [];
@@ -201,11 +201,11 @@ test("callers of accept are served in the order of their calls", async () => {
   expect(order).toEqual([0, 1, 2, 3]);
 });
 
-test("connections that come all at once are not all accepted before anybody is served", async () => {
+test("connections that come all at once are not all accepted before the first is served", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 });
   const target = { host: "127.0.0.1", port: listener.port };
   const clients = await Promise.all(Array.from({ length: 300 }, () => connect(target)));
-  // They are in the backlog until somebody accepts. How many have been when one goes on?
+  // They are in the backlog until accept takes them. How many were taken when one goes on?
   const accepted: number[] = [];
   const servers = await Promise.all(
     clients.map(async () => {
@@ -219,7 +219,7 @@ test("connections that come all at once are not all accepted before anybody is s
   expect(accepted.at(-1)).toBe(300);
 });
 
-test("a deadline ends accept in time, and takes no connection away", async () => {
+test("a deadline ends accept in time, and loses no connection", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 });
   let least = Number.POSITIVE_INFINITY;
   for (let attempt = 0; attempt < 8; attempt++) {
@@ -236,7 +236,7 @@ test("a deadline ends accept in time, and takes no connection away", async () =>
   expect(server.remotePort).toBe(client.localPort!);
 });
 
-test("for await has the connections until the listener is closed", async () => {
+test("for await yields the connections until the listener is closed", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 });
   const served = (async () => {
     let count = 0;
@@ -253,7 +253,7 @@ test("for await has the connections until the listener is closed", async () => {
   expect(await served).toBe(3);
 });
 
-test("close ends accept, and accept fails ever after", async () => {
+test("close ends accept, and every later accept fails", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 });
   const waiting = [failureOf(listener.accept()), failureOf(listener.accept(deadline(5000)))];
   await listener.close();
@@ -268,7 +268,7 @@ test("close ends accept, and accept fails ever after", async () => {
   for await (const _ of listener) throw new Error("a closed listener has no connections");
 });
 
-test("accept is refused where a handler has the connections", async () => {
+test("accept is refused if there is a handler", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 }, () => {});
   expect((await failureOf(listener.accept())).message).toContain("handler");
 });

@@ -1,4 +1,4 @@
-/** Waiting for a host name's addresses: cancellation, deadlines, and the end of a process or Worker. */
+/** Looking up host names: cancellation, deadlines, and the end of a process or Worker. */
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
@@ -32,7 +32,7 @@ const listening = `
 `;
 
 describe.skipIf(!isLinux)("a look-up", () => {
-  test("takes its time while others go on, and then there is a connection", async () => {
+  test("takes its time while other fibers go on, and then the connection is made", async () => {
     const lines = await linesOf(`
       ${listening}
       const fiber = spawn(() => connect({ host: "wait-100.test", port }), { name: "client" });
@@ -49,7 +49,7 @@ describe.skipIf(!isLinux)("a look-up", () => {
     expect(lines).toEqual(["true", "127.0.0.1 true"]);
   });
 
-  test("is cancelled with its fiber or by a signal, and goes unheard", async () => {
+  test("is cancelled with its fiber or by a signal, and its result is ignored", async () => {
     const lines = await linesOf(`
       ${listening}
       const tell = (error) => console.log(error.name, error.syscall, error.cause);
@@ -105,7 +105,7 @@ describe.skipIf(!isLinux)("a look-up", () => {
     expect(lines).toEqual(["TimeoutError"]);
   });
 
-  test("of which there are more than threads is served in its turn, or given up", async () => {
+  test("waits for its turn or is given up when there are more than threads", async () => {
     const lines = await linesOf(`
       ${listening}
       const target = { host: "wait-20.test", port };
@@ -128,14 +128,14 @@ describe.skipIf(!isLinux)("a look-up", () => {
     expect(lines).toEqual(["10 true true", "40"]);
   });
 
-  test("is one of as many thousands as there are callers", async () => {
+  test("can be one of thousands at a time", async () => {
     const lines = await linesOf(`
       const count = 10_000;
       const found = Array.from({ length: count }, () => resolve("wait-0.test"));
       console.log(...new Set((await Promise.all(found)).flat()));
       const fibers = Array.from({ length: count }, () => spawn(() => resolve("wait-60000.test")));
       console.log(stats().waiters);
-      // The last ones first.
+      // The last ones are cancelled first.
       for (const fiber of fibers.reverse()) fiber.cancel();
       await Promise.allSettled(fibers.map((fiber) => fiber.join()));
       console.log(stats().waiters, (await resolve("wait-1.test")).join());
@@ -144,9 +144,9 @@ describe.skipIf(!isLinux)("a look-up", () => {
     expect(lines).toEqual(["127.0.0.1", "10000", "0 127.0.0.1"]);
   });
 
-  test("that nobody waits for any more does not hold others up", async () => {
+  test("that was given up does not delay others", async () => {
     const lines = await linesOf(`
-      // As many as there are threads, and more than could ever be done in time.
+      // One for each thread, and more than could ever be done in time.
       const late = Array.from({ length: 20 }, () =>
         resolve("wait-60000.test", { deadline: deadline(5) }).catch((error) => error.name),
       );
@@ -157,7 +157,7 @@ describe.skipIf(!isLinux)("a look-up", () => {
     expect(lines).toEqual(["TimeoutError", "127.0.0.1"]);
   });
 
-  test("that nobody waits for any more does not keep the process alive", async () => {
+  test("that was given up does not keep the process alive", async () => {
     const lines = await linesOf(`
       const waiting = connect({ host: "wait-60000.test", port: 1, deadline: deadline(20) });
       console.log((await waiting.catch((error) => error)).name);

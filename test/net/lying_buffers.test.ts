@@ -1,6 +1,6 @@
 /**
- * Views and buffers that say something else of themselves than what they are: subclasses that override the
- * getters, and properties of their own. The memory that plait reads and writes is what the engine says.
+ * Views and buffers that give a wrong length or place: subclasses that override the getters, and
+ * own properties. plait must read and write only the memory that the engine says.
  */
 
 import { describe, expect, test } from "bun:test";
@@ -43,7 +43,7 @@ class LyingFloats extends Float64Array {
   }
 }
 
-/** What there is of the types to extend. */
+/** The types to extend. */
 type ViewClass = new (buffer: ArrayBufferLike, offset?: number, length?: number) => DataView;
 
 class LyingView extends (DataView as ViewClass) {
@@ -58,14 +58,14 @@ class LyingView extends (DataView as ViewClass) {
   }
 }
 
-/** Gives an object properties of its own that lie. */
+/** Gives an object own properties with wrong values. */
 function withLies<T extends object>(object: T): T {
   const lies = { byteLength: 4096, length: 4096, byteOffset: 0, buffer: elsewhere };
   for (const [name, value] of Object.entries(lies)) Object.defineProperty(object, name, { value });
   return object;
 }
 
-/** What views of 16 bytes from the 64th on can be. */
+/** The kinds of views of 16 bytes, from byte 64 on. */
 const liars: [name: string, viewOf: (buffer: ArrayBuffer) => ArrayBufferView][] = [
   ["a subclass of Uint8Array", (buffer) => new LyingBytes(buffer, 64, 16)],
   ["a subclass of Float64Array", (buffer) => new LyingFloats(buffer, 64, 2)],
@@ -85,14 +85,14 @@ const liars: [name: string, viewOf: (buffer: ArrayBuffer) => ArrayBufferView][] 
 
 const text = "sixteen of bytes";
 
-/** A buffer of 256 bytes with the text where the liars' views are. */
+/** A buffer of 256 bytes with the text where these views are. */
 function bufferWithText(): ArrayBuffer {
   const buffer = new ArrayBuffer(256);
   new Uint8Array(buffer).fill(0xee).set(new TextEncoder().encode(text), 64);
   return buffer;
 }
 
-/** Checks that nothing but the view of 16 bytes was written to. */
+/** Checks that only the view of 16 bytes was written to. */
 function expectUntouchedAround(buffer: ArrayBuffer): void {
   const bytes = new Uint8Array(buffer);
   expect(bytes.subarray(0, 64).every((byte) => byte === 0xee)).toBe(true);
@@ -147,7 +147,7 @@ describe.each([
     });
   });
 
-  test("writes that wait take what the engine says", async () => {
+  test("writes that wait have the length that the engine says", async () => {
     await using pair = await makePair();
     const { client, server } = pair;
     const head = new Uint8Array(12 * 1024 * 1024);
@@ -202,7 +202,7 @@ const buffers: [name: string, make: () => WriteData][] = [
   ],
 ];
 
-test.each(buffers)("%s is written as long as it is", async (_name, make) => {
+test.each(buffers)("%s is written with its true length", async (_name, make) => {
   await using pair = await socketPair();
   const { client, server } = pair;
   expect(await client.write(make())).toBe(16);
@@ -220,7 +220,7 @@ test.each([
   ],
   ["a Proxy of a Uint8Array", new Proxy(new Uint8Array(16), {})],
   [
-    "a Proxy that answers whatever it is asked",
+    "a Proxy that has every property",
     new Proxy(new Uint8Array(16), { get: (_target, name) => (name === "byteLength" ? 4096 : 0) }),
   ],
   ["an object that passes for an ArrayBuffer", Object.create(ArrayBuffer.prototype)],
@@ -238,7 +238,7 @@ test.each([
   expect(client.bytesWritten).toBe(0);
 });
 
-test("the class's own getters may be replaced when plait is loaded already", async () => {
+test("the getters of the class may be replaced when plait is loaded already", async () => {
   const prototypes = [Uint8Array.prototype, Buffer.prototype, DataView.prototype] as object[];
   await using pair = await socketPair();
   const { client, server } = pair;
@@ -267,7 +267,7 @@ test("the class's own getters may be replaced when plait is loaded already", asy
 });
 
 describe("material of TLS", () => {
-  /** The bytes of a file, in views that say that there are fewer, or more. */
+  /** The bytes of a file, in views that claim fewer or more of them. */
   const viewsOf: [name: string, viewOf: (path: string) => ArrayBufferView][] = [
     ["a Buffer with properties", (path) => withLies(readFileSync(path))],
     [
@@ -287,7 +287,7 @@ describe("material of TLS", () => {
     ],
   ];
 
-  test.each(viewsOf)("is what the engine says: %s", async (_name, viewOf) => {
+  test.each(viewsOf)("has the length that the engine says: %s", async (_name, viewOf) => {
     const { p256, root, revocations, intermediate } = certificates();
     const server = { cert: viewOf(p256.chain), key: viewOf(p256.key) };
     await using listener = await serveTls((socket) => void socket.write("well"), server);
@@ -299,7 +299,7 @@ describe("material of TLS", () => {
     expect(await readText(socket)).toBe("well");
   });
 
-  test("a list's own methods say nothing of what is in it", async () => {
+  test("own methods of a list do not change what plait reads of it", async () => {
     class LyingList extends Array<string> {
       override map<T>(): T[] {
         return [0x1000 as T];
@@ -314,7 +314,7 @@ describe("material of TLS", () => {
     expect(await readText(socket)).toBe("well");
   });
 
-  test("a session is as long as it is", async () => {
+  test("a session is used with its true length", async () => {
     await using listener = await serveTls(
       (socket) => void socket.write("well"),
       presenting(certificates().p256),

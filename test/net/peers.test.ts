@@ -18,7 +18,7 @@ const echo: Handler = async (socket) => {
 describe.skipIf(!isInstalled("nc"))("netcat", () => {
   const nc = () => installedProgram("nc");
 
-  /** Kinds of netcat differ in how they are told to end the stream with their input. */
+  /** Kinds of netcat have different options to end the stream with their input. */
   const halfClose = () =>
     Bun.spawnSync([nc(), "-h"]).stderr.includes("-N") ? ["-N"] : ["-q", "5"];
 
@@ -113,7 +113,7 @@ describe.skipIf(!isInstalled("socat"))("socat", () => {
 describe.skipIf(!isInstalled("curl"))("curl", () => {
   const curl = () => [installedProgram("curl"), "--silent", "--show-error", "--max-time", "6"];
 
-  /** A responder with a file of so many bytes. */
+  /** An HTTP responder with a file of so many bytes. */
   async function respond(bytes: number) {
     const folder = new TemporaryFolder();
     const contents = distinctBytes(bytes);
@@ -167,7 +167,7 @@ describe.skipIf(!isInstalled("curl"))("curl", () => {
     }
   });
 
-  test("asks for sixteen things at once", async () => {
+  test("makes sixteen requests at once", async () => {
     await using server = await respond(100_000);
     const { stdout, exitCode } = await runCommand([
       ...curl(),
@@ -183,7 +183,7 @@ describe.skipIf(!isInstalled("curl"))("curl", () => {
   });
 });
 
-test("Bun's fetch, which shares the thread, is served as well", async () => {
+test("Bun's fetch in the same thread is served", async () => {
   using folder = new TemporaryFolder();
   const file = folder.file("file");
   const contents = distinctBytes(mebibyte);

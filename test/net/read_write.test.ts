@@ -14,7 +14,7 @@ function sharedBytes(): SharedArrayBuffer {
 const memory = new Uint8Array([9, 1, 2, 3, 4, 5, 6, 7, 8, 9]).buffer;
 const big = "€".repeat(100_000);
 
-/** What is written, and the bytes that must arrive. */
+/** Data to write, and the bytes that must arrive. */
 const kinds: [name: string, data: WriteData, expected: Uint8Array | number[]][] = [
   ["text", "grüße €😀", new TextEncoder().encode("grüße €😀")],
   ["a lone surrogate", "\ud800", [0xef, 0xbf, 0xbd]],
@@ -55,13 +55,13 @@ describe("write sends", () => {
     expect(Buffer.from(received).equals(bytes)).toBe(true);
     expect(client.bytesWritten).toBe(bytes.byteLength);
     expect(server.bytesRead).toBe(bytes.byteLength);
-    // Nothing follows.
+    // No more data follows.
     await client.shutdown();
     expect(await server.read(new Uint8Array(1))).toBe(0);
   });
 });
 
-test("3000 buffers in one write, more than one system call takes", async () => {
+test("a write of 3000 buffers, more than one system call takes", async () => {
   await using pair = await socketPair();
   const parts = Array.from({ length: 3000 }, (_, index) => `part ${index};`);
   const sending = pair.client.write(parts);
@@ -71,7 +71,7 @@ test("3000 buffers in one write, more than one system call takes", async () => {
   expect(await sending).toBe(expected.length);
 });
 
-test("3000 large buffers, for which the writer has to wait", async () => {
+test("a write of 3000 large buffers, which has to wait", async () => {
   await using pair = await socketPair();
   const source = distinctBytes(3000 * 8192);
   const parts = Array.from({ length: 3000 }, (_, index) =>
@@ -93,7 +93,7 @@ test("twenty fibers' writes never interleave, and keep their order", async () =>
     spawn(async () => {
       for (const round of [0, 20]) {
         const letter = index + round;
-        // By turns one buffer and several.
+        // One buffer and several, alternately.
         const whole = new Uint8Array(size).fill(letter);
         const data = index % 2 === 0 ? whole : [whole.subarray(0, 1000), [whole.subarray(1000)]];
         expect(await client.write(data)).toBe(size);
@@ -104,12 +104,12 @@ test("twenty fibers' writes never interleave, and keep their order", async () =>
   const runs = await received;
   for (const fiber of fibers) await fiber.join();
   expect(runs.map(({ length }) => length)).toEqual(Array(40).fill(size));
-  // The first round was called in the order of the fibers.
+  // The first writes were called in the order of the fibers.
   expect(runs.slice(0, 20).map(({ byte }) => byte)).toEqual([...Array(20).keys()]);
   expect(runs.map(({ byte }) => byte)).toEqual(order);
 });
 
-/** Receives so many bytes, as runs of equal ones. */
+/** Receives so many bytes, and returns the runs of equal ones. */
 async function readInRuns(socket: Socket, total: number) {
   const runs: { byte: number; length: number }[] = [];
   const buffer = new Uint8Array(65_536);
@@ -153,7 +153,7 @@ test("reads of several fibers are served in their order", async () => {
   expect(order).toEqual([..."abcdefghij"].map((letter, index) => `${index}${letter}`));
 });
 
-test("a read takes what is there, at least one byte", async () => {
+test("a read returns what is there, at least one byte", async () => {
   await using pair = await socketPair();
   const { client, server } = pair;
   const buffer = new Uint8Array(100);
@@ -200,7 +200,7 @@ test("leaving a for await early does not close the socket", async () => {
   for await (const _ of server) throw new Error("the stream has ended");
 });
 
-test("the end of the stream is told for ever after", async () => {
+test("after the end of the stream every read returns it", async () => {
   await using pair = await socketPair();
   const { client, server } = pair;
   await client.write("last words");
@@ -217,7 +217,7 @@ test("the end of the stream is told for ever after", async () => {
   expect(server.bytesRead).toBe(10);
 });
 
-test("every reader that waits learns of the end", async () => {
+test("the end of the stream ends every read that waits", async () => {
   await using pair = await socketPair();
   const { client, server } = pair;
   const readers = [server.read(new Uint8Array(1)), server.next(), server.read(new Uint8Array(1))];
@@ -239,12 +239,12 @@ test.each(["client", "server"] as const)(
     const writing = second.write(answer).then(() => second.shutdown());
     expect(await drain(first)).toEqual({ bytes: answer.byteLength, hash: hashOf(answer) });
     await writing;
-    // Ending a stream that has ended is nothing new.
+    // To end a stream again does nothing.
     await first.shutdown();
   },
 );
 
-test("both directions at once do not hinder each other", async () => {
+test("both directions work at the same time", async () => {
   await using pair = await socketPair();
   const source = distinctBytes(16 * 1024 * 1024);
   const sends = async (socket: Socket) => {
@@ -263,7 +263,7 @@ test("both directions at once do not hinder each other", async () => {
   expect([client.bytesRead, client.bytesWritten]).toEqual([source.byteLength, source.byteLength]);
 });
 
-test("a deadline ends a read in time, and takes no data away", async () => {
+test("a deadline ends a read in time, and loses no data", async () => {
   await using pair = await socketPair();
   const { client, server } = pair;
   let least = Number.POSITIVE_INFINITY;
@@ -294,7 +294,7 @@ test("a fiber that always has data does not starve the others", async () => {
     const one = new Uint8Array(1);
     for (;;) await busy.server.read(one);
   });
-  // Other connections, sleeps and Bun's own timers all have their turn.
+  // Other connections, sleeps and Bun's own timers all get their turn.
   for (let turn = 0; turn < 20; turn++) {
     await quiet.client.write("ping");
     expect(await readExactly(quiet.server, 4)).toHaveLength(4);

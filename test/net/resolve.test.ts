@@ -30,7 +30,7 @@ test("a literal is its own address", async () => {
   expect(await resolve("::1", { family: 6 })).toEqual(["::1"]);
 });
 
-test("localhost is this machine, however it is written", async () => {
+test("localhost is this machine, in every spelling", async () => {
   for (const name of ["localhost", "localhost.", "LocalHost"]) {
     expect(await resolve(name)).toEqual(["::1", "127.0.0.1"]);
   }
@@ -42,7 +42,8 @@ test("names below localhost are this machine without a look-up", async () => {
   const { waiters } = stats();
   for (const name of ["a.localhost", "A.B.LocalHost", "x-1.localhost.", "_a.localhost"]) {
     const resolved = resolve(name);
-    // A look-up would have a waiter; what is known has one that yields, under no name.
+    // A look-up would have a waiter. A known address has only a wait for the next turn, without a
+    // name.
     expect(dump()).not.toContain("getaddrinfo");
     expect(await resolved).toEqual(["::1", "127.0.0.1"]);
     expect(await resolve(name, { family: 4 })).toEqual(["127.0.0.1"]);
@@ -57,7 +58,7 @@ test("names below localhost are this machine without a look-up", async () => {
   }
 });
 
-test("a connection to a name below localhost is one to this machine", async () => {
+test("a connection to a name below localhost goes to this machine", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 });
   const target = { host: "api.LOCALHOST.", port: listener.port, deadline: deadline(5000) };
   for (const family of [undefined, 4] as const) {
@@ -77,7 +78,7 @@ test("a name of this machine is looked up, and each address is there once", asyn
   expect(addresses).toEqual(expect.arrayContaining(ipv4));
 });
 
-test("a name without addresses fails with the call and the name", async () => {
+test("the error of a name without addresses has the call and the name", async () => {
   const error = await failureOf(resolve(impossible));
   expect(error).toMatchObject({
     name: "SocketError",
@@ -95,7 +96,7 @@ test("works under the blocking driver and in a Worker", async () => {
   expect(await worker.message()).toEqual(await resolve(hostname()));
 });
 
-test("a signal ends it, before and after it has begun", async () => {
+test("a signal ends a look-up, before and after its start", async () => {
   const reason = new Error("not needed");
   const { waiters } = stats();
   const aborted = failureOf(resolve(impossible, { signal: AbortSignal.abort(reason) }));
@@ -137,7 +138,7 @@ test("a deadline that has passed fails at once", async () => {
   expect(await resolve("localhost", { deadline: deadline(5000) })).toHaveLength(2);
 });
 
-test("what needs no look-up draws on the turn's budget", async () => {
+test("an answer without a look-up draws on the turn's budget", async () => {
   let others = 0;
   const fiber = spawn(async () => {
     for (;;) {
@@ -151,7 +152,7 @@ test("what needs no look-up draws on the turn's budget", async () => {
   await failureOf(fiber.join());
 });
 
-describe("a mistake is told before anything happens", () => {
+describe("a mistake is reported before anything happens", () => {
   const cases: [string, unknown[], MistakeKind, RegExp][] = [
     ["no host", [], TypeError, /host/],
     ["an empty host", [""], TypeError, /host/],
@@ -165,9 +166,9 @@ describe("a mistake is told before anything happens", () => {
     ["a zone of IPv4", ["127.0.0.1%lo", { family: 6 }], TypeError, /IPv6|neither/],
     ["another family", ["localhost", { family: 5 }], RangeError, /family/],
     ["an unknown option", ["localhost", { timeout: 5 }], TypeError, /timeout/],
-    ["options that are none", ["localhost", 4], TypeError, /options/],
+    ["options that are not an object", ["localhost", 4], TypeError, /options/],
     ["a negative deadline", ["localhost", { deadline: -1 }], RangeError, /deadline/],
-    ["a signal that is none", ["localhost", { signal: {} }], TypeError, /signal/],
+    ["a signal that is not an AbortSignal", ["localhost", { signal: {} }], TypeError, /signal/],
   ];
   test.each(cases)("%s", async (_name, given, kind, about) => {
     const call = resolve as (...given: unknown[]) => Promise<string[]>;

@@ -34,7 +34,7 @@ test("a file by its path, whole", async () => {
   expect(await readText(server)).toBe("all of it");
 });
 
-test("a file by its descriptor, which stays open and where it is", async () => {
+test("a file by its descriptor, which stays open and keeps its position", async () => {
   using folder = folderWith("0123456789");
   await using pair = await socketPair();
   const { client, server } = pair;
@@ -66,7 +66,7 @@ test.each([
   await using pair = await socketPair();
   const { client, server } = pair;
   expect(await client.sendFile(folder.contents, options)).toBe(expected.length);
-  // What follows comes right behind it.
+  // The next write comes right behind it.
   await client.write("!");
   await client.shutdown();
   expect(await readText(server)).toBe(`${expected}!`);
@@ -146,7 +146,7 @@ describe.skipIf(!isLinux).each([
   ["TCP", socketPair],
   ["TLS 1.3", () => tlsPair()],
 ] as const)("over %s a file that sendfile(2) refuses", (_name, makePair) => {
-  // Its contents stay as they are, and it says that it has none.
+  // A file whose size is 0 although it has contents.
   const path = "/proc/self/limits";
   const contents = isLinux ? readFileSync(path, "latin1") : "";
 
@@ -166,7 +166,7 @@ describe.skipIf(!isLinux).each([
     expect(await readText(server)).toBe(`${expected}!`);
   });
 
-  test("comes in the order of the calls", async () => {
+  test("is sent in the order of the calls", async () => {
     await using pair = await makePair();
     const { client, server } = pair;
     const head = "h".repeat(8 * mebibyte);
@@ -183,7 +183,7 @@ describe.skipIf(!isLinux).each([
     expect(received.slice(head.length)).toBe(`${contents}between${contents}tail`);
   });
 
-  test("does not hold up what is behind it when it cannot be read either", async () => {
+  test("does not stop the writes behind it when it cannot be read", async () => {
     await using pair = await makePair();
     const { client, server } = pair;
     const head = "h".repeat(8 * mebibyte);
@@ -198,7 +198,7 @@ describe.skipIf(!isLinux).each([
   });
 });
 
-test("a pipe is no file", async () => {
+test("a pipe is refused", async () => {
   await using pair = await socketPair();
   using pipe = DescriptorPair.pipe();
   const error = await failureOf(pair.client.sendFile(pipe.first));
@@ -206,7 +206,7 @@ test("a pipe is no file", async () => {
   expect(["ESPIPE", "EINVAL"]).toContain(error.code!);
 });
 
-test("100 MiB are sent whole", async () => {
+test("a file of 100 MiB is sent whole", async () => {
   const contents = distinctBytes(100 * mebibyte);
   using folder = folderWith(contents);
   await using pair = await socketPair();
@@ -218,7 +218,7 @@ test("100 MiB are sent whole", async () => {
   expect(await received).toEqual({ bytes: contents.byteLength, hash: hashOf(contents) });
 }, 20_000);
 
-test("a peer that does not read suspends it; a deadline ends it with the exact number", async () => {
+test("a peer that does not read suspends it; a deadline ends it with the exact number of bytes", async () => {
   const contents = distinctBytes(32 * mebibyte);
   using folder = folderWith(contents);
   await using pair = await socketPair();
@@ -232,7 +232,7 @@ test("a peer that does not read suspends it; a deadline ends it with the exact n
   expect(bytesWritten).toBeLessThan(contents.byteLength);
   expect(bytesWritten).toBe(client.bytesWritten);
   expect(timesOpen(folder.contents)).toBe(0);
-  // What is missing can be sent later, when the peer reads.
+  // The rest can be sent later, when the peer reads.
   const received = drain(server);
   const rest = await client.sendFile(folder.contents, { offset: bytesWritten! });
   expect(rest).toBe(contents.byteLength - bytesWritten!);

@@ -33,7 +33,7 @@ async function dial(listener: Listener): Promise<Socket> {
   return await connect({ host: "127.0.0.1", port: listener.port });
 }
 
-/** Ends with its peer's stream. */
+/** A handler that ends with its peer's stream. */
 const untilEnd: Handler = async (socket) => {
   for await (const _ of socket);
 };
@@ -49,7 +49,7 @@ test("a handler's socket is closed when the handler returns", async () => {
   expect(served?.closed).toBe(true);
 });
 
-test("a handler's socket is closed when the handler throws, and onError is told", async () => {
+test("a handler's socket is closed when the handler throws, and onError is called", async () => {
   const problems: { error: unknown; socket: Socket | undefined }[] = [];
   const onError = (error: unknown, socket?: Socket) => problems.push({ error, socket });
   const early = new Error("before the first wait");
@@ -77,7 +77,7 @@ test("a handler's socket is closed when the handler throws, and onError is told"
   expect(listener.connections).toBe(0);
 });
 
-test("a handler that throws while the listener waits for its end is reported as well", async () => {
+test("a handler that throws while the listener waits for its end is reported too", async () => {
   const errors: unknown[] = [];
   const broken = new Error("broken");
   const throwing: Handler = async (socket) => {
@@ -111,7 +111,7 @@ test("a handler that throws while the listener waits for its end is reported as 
   expect(stdout).toBe("unhandled: broken");
 });
 
-test("onError is told of errors of the network as well", async () => {
+test("onError gets network errors too", async () => {
   const errors: unknown[] = [];
   const onError = (error: unknown) => errors.push(error);
   await using listener = await serve((socket) => socket.read(new Uint8Array(10)), { onError });
@@ -122,7 +122,7 @@ test("onError is told of errors of the network as well", async () => {
   expect(errors[0]).toMatchObject({ name: "SocketError", code: "ECONNRESET", syscall: "read" });
 });
 
-test("without onError the network's errors are ignored, and others are unhandled", async () => {
+test("without onError network errors are ignored, and others are unhandled rejections", async () => {
   const { stdout, exitCode } = await runProgram(`
     process.on("unhandledRejection", (error) => {
       console.log("unhandled", error.message);
@@ -145,7 +145,7 @@ test("without onError the network's errors are ignored, and others are unhandled
   expect(exitCode).toBe(3);
 });
 
-test("the listener goes on whatever its handlers do", async () => {
+test("the listener goes on after any failure of its handlers", async () => {
   let count = 0;
   await using listener = await serve(
     async (socket) => {
@@ -162,7 +162,7 @@ test("the listener goes on whatever its handlers do", async () => {
   expect(answers).toEqual(["served", "", "served", "", "served", ""]);
 });
 
-test("connections counts those that are open", async () => {
+test("connections counts the open ones", async () => {
   await using listener = await serve(untilEnd);
   const clients: Socket[] = [];
   for (let count = 1; count <= 4; count++) {
@@ -175,7 +175,7 @@ test("connections counts those that are open", async () => {
   await pollUntil("all are closed", () => listener.connections === 0);
 });
 
-test("over maxConnections the next ones wait, and are served later", async () => {
+test("connections beyond maxConnections wait, and are served later", async () => {
   let most = 0;
   const order: string[] = [];
   await using listener = await serve(
@@ -208,7 +208,7 @@ test("over maxConnections the next ones wait, and are served later", async () =>
   expect(most).toBe(2);
 });
 
-test("maxConnections counts what accept returned until that is closed", async () => {
+test("maxConnections counts a socket from accept until it is closed", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0, maxConnections: 1 });
   await using _first = await dial(listener);
   await using _second = await dial(listener);
@@ -220,7 +220,7 @@ test("maxConnections counts what accept returned until that is closed", async ()
   expect(next.connected).toBe(true);
 });
 
-test("close waits for the handlers, and takes no further connection", async () => {
+test("close waits for the handlers, and accepts no further connection", async () => {
   const handlers: unknown[] = [];
   const listener = await serve(async (socket) => {
     const fiber = current();
@@ -241,11 +241,11 @@ test("close waits for the handlers, and takes no further connection", async () =
   await closing;
   expect(isClosed).toBe(true);
   expect(await readText(client)).toBe("finished");
-  // Closing once more is done at once.
+  // To close once more takes no time.
   await listener.close();
 });
 
-test("close with a deadline ends what is left", async () => {
+test("close with a deadline ends the handlers that are left", async () => {
   const errors: unknown[] = [];
   const onError = (error: unknown) => errors.push(error);
   let isCleanedUp = false;
@@ -291,7 +291,7 @@ test("close with a reason cancels the handlers, which can still say goodbye", as
   expect(listener.connections).toBe(0);
 });
 
-test("close with a reason and a deadline ends goodbyes that take too long", async () => {
+test("close with a reason and a deadline ends handlers whose goodbye takes too long", async () => {
   const goodbye = new Event();
   const listener = await serve(async (socket) => {
     try {
@@ -337,7 +337,7 @@ test("disposing of a listener closes the connections of its handlers at once", a
   await pollUntil("no socket is left", () => stats().sockets === sockets);
 });
 
-test("a fiber that is cancelled can close its listener at once, and dispose of it", async () => {
+test("a cancelled fiber can close its listener at once, and dispose of it", async () => {
   const { sockets, fibers } = await quietStats();
   const bodies: ((listener: Listener) => Promise<void>)[] = [
     async (listener) => {
@@ -362,7 +362,7 @@ test("a fiber that is cancelled can close its listener at once, and dispose of i
   });
 });
 
-test("what accept returned outlives the listener", async () => {
+test("a socket from accept outlives the listener", async () => {
   const listener = await listen({ host: "127.0.0.1", port: 0 });
   await using client = await dial(listener);
   await using server = await listener.accept();
@@ -437,7 +437,7 @@ test("close returns when the handlers have cleaned up, also at the deadline", as
   }
 });
 
-test("close does not wait for ever for a handler that awaits something else", async () => {
+test("close does not wait for ever for a handler that awaits a foreign promise", async () => {
   const gate = Promise.withResolvers<void>();
   const listener = await serve(() => gate.promise);
   await using client = await dial(listener);
@@ -501,7 +501,7 @@ test("two hundred clients at once are each served by a fiber of its own", async 
   expect(fibers.size).toBe(200);
 });
 
-test("a listener keeps the process alive unless it is told not to", async () => {
+test("a listener keeps the process alive unless unref was called", async () => {
   const open = await runProgram(
     `await listen({ host: "127.0.0.1", port: 0 }); console.log("open");`,
     { bound: 700 },

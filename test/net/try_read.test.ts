@@ -7,7 +7,7 @@ import { tlsPair } from "../support/tls_pair.ts";
 
 const room = 16;
 
-/** What has come, as text; null at the end, undefined when there is nothing. */
+/** The data that has come, as text; null at the end, undefined when there is none. */
 function tryText(socket: Socket): string | null | undefined {
   const buffer = new Uint8Array(room);
   const count = socket.tryRead(buffer);
@@ -20,23 +20,23 @@ describe.each([
   ["TLS 1.3", () => tlsPair()],
   ["TLS 1.2", () => tlsPair({ maxVersion: "TLSv1.2" })],
 ] as const)("over %s tryRead", (_name, makePair) => {
-  test("returns what has come, before any poll has told of it", async () => {
+  test("returns data that has come, before any poll has reported it", async () => {
     await using pair = await makePair();
     const { client, server } = pair;
-    // Both have waited before, and so know that nothing is left.
+    // Both sockets have waited before, and so are known to be empty.
     await client.write("a");
     await readExactly(server, 1);
     await server.write("b");
     await readExactly(client, 1);
     expect(tryText(server)).toBeUndefined();
-    // A write that does not wait returns without a turn of the scheduler in between.
+    // A write that does not wait returns without a turn of the scheduler.
     void client.write("hello");
     expect(tryText(server)).toBe("hello");
     expect(tryText(server)).toBeUndefined();
     expect(server.bytesRead).toBe(6);
   });
 
-  test("returns 0 at the end of the stream, and ever after", async () => {
+  test("returns 0 at the end of the stream, every time", async () => {
     await using pair = await makePair();
     const { client, server } = pair;
     void client.write("last");
@@ -54,7 +54,7 @@ describe.each([
     expect(() => tryText(server)).toThrow(expect.objectContaining({ code: "ECONNRESET" }));
   });
 
-  test("takes nothing from a reader that waits", async () => {
+  test("takes no data from a reader that waits", async () => {
     await using pair = await makePair();
     const { client, server } = pair;
     const buffer = new Uint8Array(room);
@@ -65,7 +65,7 @@ describe.each([
     expect(tryText(server)).toBeUndefined();
   });
 
-  test("leaves the socket as it was for those that wait afterwards", async () => {
+  test("does not disturb reads that wait afterwards", async () => {
     await using pair = await makePair();
     const { client, server } = pair;
     expect(tryText(server)).toBeUndefined();
@@ -76,7 +76,7 @@ describe.each([
     expect(tryText(server)).toBeUndefined();
   });
 
-  test("can be repeated until all is read, whatever a turn's budget is", async () => {
+  test("can be repeated until all is read, beyond a turn's budget", async () => {
     await using pair = await makePair();
     const { client, server } = pair;
     const source = distinctBytes(10_000);
@@ -88,7 +88,7 @@ describe.each([
   });
 });
 
-test("tryRead works in a fiber that is cancelled, for it does not wait", async () => {
+test("tryRead works in a cancelled fiber, since it does not wait", async () => {
   await using pair = await socketPair();
   const { client, server } = pair;
   await client.write("x");

@@ -20,7 +20,7 @@ async function pairAt(listener: Listener): Promise<[Socket, Socket]> {
   return await Promise.all([connect({ path: listener.address }), listener.accept()]);
 }
 
-test("a path has a file while it is listened at, and no longer", async () => {
+test("the file of a path exists while a listener is open", async () => {
   using folder = new TemporaryFolder();
   const path = folder.file("socket");
   await using listener = await listen({ path });
@@ -29,12 +29,12 @@ test("a path has a file while it is listened at, and no longer", async () => {
   expect(statSync(path).isSocket()).toBe(true);
   await listener.close();
   expect(existsSync(path)).toBe(false);
-  // What was removed can be listened at again.
+  // The path can be listened at again.
   await using again = await listen({ path });
   expect(statSync(again.address).isSocket()).toBe(true);
 });
 
-/** Runs a function in another current folder of the process, and comes back. */
+/** Runs a function in another current folder of the process. */
 async function inFolder<T>(path: string, run: () => T | Promise<T>): Promise<T> {
   const before = process.cwd();
   process.chdir(path);
@@ -45,7 +45,7 @@ async function inFolder<T>(path: string, run: () => T | Promise<T>): Promise<T> 
   }
 }
 
-test("a relative path's file is removed wherever the process is by then", async () => {
+test("a relative path's file is removed although the current folder has changed", async () => {
   using folder = new TemporaryFolder();
   const listener = await inFolder(folder.path, async () => await listen({ path: "rel.sock" }));
   expect(listener.address).toBe("rel.sock");
@@ -54,7 +54,7 @@ test("a relative path's file is removed wherever the process is by then", async 
   expect(existsSync(folder.file("rel.sock"))).toBe(false);
 });
 
-test("a relative path is that of the moment when listen was called", async () => {
+test("a relative path begins at the current folder of the call of listen", async () => {
   using folder = new TemporaryFolder();
   const listening = await inFolder(folder.path, () => ({ at: listen({ path: "rel.sock" }) }));
   const listener = await listening.at;
@@ -63,10 +63,11 @@ test("a relative path is that of the moment when listen was called", async () =>
   expect(existsSync(folder.file("rel.sock"))).toBe(false);
 });
 
-test("a Worker's relative path is one of the folder that the process is in by then", async () => {
+test("a Worker's relative path begins at the folder of the process at the time of the call", async () => {
   using folder = new TemporaryFolder();
   await using worker = new WorkerProgram(`
-    // From here on a Worker takes this for the current folder, whatever the main thread does.
+    // From here on the Worker takes this for the current folder, even when the main thread changes
+    // it.
     process.cwd();
     addEventListener("message", async () => {
       const listener = await listen({ path: "rel.sock" });
@@ -85,7 +86,7 @@ test("a Worker's relative path is one of the folder that the process is in by th
   expect(existsSync(folder.file("rel.sock"))).toBe(false);
 });
 
-test("a short relative path may stand for one that is longer than an address", async () => {
+test("a short relative path may stand for one that is too long for an address", async () => {
   using folder = new TemporaryFolder();
   const deep = folder.file(`${"d".repeat(100)}/${"e".repeat(100)}`);
   mkdirSync(deep, { recursive: true });
@@ -100,11 +101,11 @@ test("a short relative path may stand for one that is longer than an address", a
   expect(existsSync(`${deep}/s`)).toBe(false);
 });
 
-test("a path through a link names the file that the system makes, and no other", async () => {
+test("a path through a link removes only the file that the system has made", async () => {
   using folder = new TemporaryFolder();
   mkdirSync(folder.file("target/inner"), { recursive: true });
   symlinkSync("target/inner", folder.file("link"));
-  // By its text alone this would be the path below.
+  // By its text alone the path would be the one below.
   const [made, other] = [folder.file("target/s"), folder.file("s")];
   await using bystander = await listen({ path: other });
   const listener = await inFolder(folder.path, async () => await listen({ path: "link/../s" }));
@@ -114,7 +115,7 @@ test("a path through a link names the file that the system makes, and no other",
   expect(existsSync(bystander.address)).toBe(true);
 });
 
-test("both ends tell their addresses: a path where there is one", async () => {
+test("both ends have addresses: a path, or an empty one", async () => {
   using folder = new TemporaryFolder();
   await using listener = await listen({ path: folder.file("socket") });
   const [client, server] = await pairAt(listener);
@@ -131,7 +132,7 @@ test("both ends tell their addresses: a path where there is one", async () => {
   }
 });
 
-test("settings for TCP do no harm", async () => {
+test("settings for TCP have no effect", async () => {
   using folder = new TemporaryFolder();
   await using listener = await listen({ path: folder.file("socket") }, (socket) => {
     socket.setNoDelay().setKeepAlive({ idle: 5 }).setLinger(1);
@@ -156,7 +157,7 @@ test("a stream is whole in both directions, with half closes", async () => {
   expect(answer).toEqual({ bytes: upload.byteLength, hash: hashOf(upload) });
 });
 
-test("what was written arrives although close follows and input is unread", async () => {
+test("written data arrives although close follows and input is unread", async () => {
   using folder = new TemporaryFolder();
   await using listener = await listen({ path: folder.file("socket") });
   const [client, server] = await pairAt(listener);
@@ -178,13 +179,13 @@ test.skipIf(process.platform !== "linux")("an abstract name has no file", async 
   expect(await readText(client)).toBe("abstract");
   const taken = await failureOf(listen({ path }));
   expect(taken).toMatchObject({ code: "EADDRINUSE" });
-  // Errors show it the way ss(8) and netstat(8) do.
+  // Errors show it as ss(8) and netstat(8) do.
   expect(taken.message).toContain(`@plait-test-${process.pid}`);
   await listener.close();
   expect(await failureOf(connect({ path }))).toMatchObject({ code: "ECONNREFUSED" });
 });
 
-test("a path may be as long as the system's address, and no longer", async () => {
+test("a path may be as long as the system's address allows", async () => {
   using folder = new TemporaryFolder();
   const longest = folder.file("s".repeat(107 - folder.path.length - 1));
   expect(longest).toHaveLength(107);
@@ -208,7 +209,7 @@ test.skipIf(process.platform !== "linux")("an abstract name may be one byte long
   await using client = await connect({ path: longest });
   expect(client.remoteAddress).toBe(longest);
   expect(await readText(client)).toBe("abstract");
-  // A shorter one is another one: no NUL is added or taken off.
+  // A shorter name is another one: no NUL is added or removed.
   const shorter = longest.slice(0, -1);
   expect(await failureOf(connect({ path: shorter }))).toMatchObject({ code: "ECONNREFUSED" });
   for (const path of [`${longest}x`, `\0${"ü".repeat(54)}`]) {
@@ -218,7 +219,7 @@ test.skipIf(process.platform !== "linux")("an abstract name may be one byte long
 });
 
 test.skipIf(process.platform !== "linux")("an abstract name may hold any bytes", async () => {
-  // unix(7): a NUL has no special meaning there.
+  // A NUL has no special meaning there (unix(7)).
   const path = `\0plait-test-${process.pid}\0größe\0`;
   await using listener = await listen({ path }, (socket) => socket.write("abstract"));
   expect(listener.address).toBe(path);
@@ -229,7 +230,7 @@ test.skipIf(process.platform !== "linux")("an abstract name may hold any bytes",
   expect(await failureOf(connect({ path: other }))).toMatchObject({ code: "ECONNREFUSED" });
 });
 
-test("a path may hold any characters of UTF-8", async () => {
+test("a path may have any characters of UTF-8", async () => {
   using folder = new TemporaryFolder();
   const path = folder.file("größe 日本 😀");
   await using _listener = await listen({ path }, (socket) => socket.write("found"));
@@ -239,7 +240,7 @@ test("a path may hold any characters of UTF-8", async () => {
   expect(await readText(client)).toBe("found");
 });
 
-test("a path where nothing listens is an error that names it", async () => {
+test("the error of a path without a listener has the path", async () => {
   using folder = new TemporaryFolder();
   const missing = folder.file("missing");
   expect(await failureOf(connect({ path: missing }))).toMatchObject({
@@ -270,7 +271,7 @@ test("a second listener at a path does not disturb the first", async () => {
   expect(await readText(client)).toBe("first");
 });
 
-test("a full backlog is an error at once, where the kernel offers nothing to wait for", async () => {
+test("a full backlog is an error at once, since the kernel has no event for it", async () => {
   using folder = new TemporaryFolder();
   const path = folder.file("socket");
   await using _listener = await listen({ path, backlog: 1 });
@@ -286,7 +287,7 @@ test("a full backlog is an error at once, where the kernel offers nothing to wai
   expect(refused).toMatchObject({ name: "SocketError", code: "ECONNREFUSED" });
 });
 
-test("a reset peer is noticed by both calls", async () => {
+test("a reset of the peer fails reads and writes", async () => {
   using folder = new TemporaryFolder();
   await using listener = await listen({ path: folder.file("socket") });
   const [client, server] = await pairAt(listener);
@@ -298,7 +299,7 @@ test("a reset peer is noticed by both calls", async () => {
   expect(await failureOf(client.write("more"))).toMatchObject({ code: "EPIPE", bytesWritten: 0 });
 });
 
-test("closing leaves a successor's file alone", async () => {
+test("closing does not remove a successor's file", async () => {
   using folder = new TemporaryFolder();
   const path = folder.file("socket");
   const first = await listen({ path });

@@ -1,4 +1,4 @@
-/** Programs that are shipped: compiled to one file, bundled, and installed from a package. */
+/** Programs as they are shipped: compiled to one file, bundled, and installed from a package. */
 
 import { describe, expect, test } from "bun:test";
 import { cpSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
@@ -8,7 +8,7 @@ import { failureOf } from "../support/failure.ts";
 import { withImports } from "../support/programs.ts";
 import { TemporaryFolder } from "../support/temporary_folder.ts";
 
-/** Copying Bun's executable takes most of it. */
+/** Most of the time is spent on copying Bun's executable. */
 const bound = 30_000;
 
 const echo = `
@@ -22,13 +22,13 @@ const echo = `
   await listener.close();
 `;
 
-/** Says which files it has mapped, so that it can be seen whose library it runs with. */
+/** Prints the files that it has mapped, which show the library that it runs with. */
 const echoAndMaps = `
   ${echo}
   console.error(await Bun.file("/proc/self/maps").text().catch(() => ""));
 `;
 
-/** As a user's shell has it, without what points the tests to the checked core. */
+/** The environment of a user, without the variables that point the tests to the checked core. */
 const { PLAIT_LIBRARY: _, ...environment } = process.env;
 
 async function run(command: string[], cwd: string): Promise<{ stdout: string; stderr: string }> {
@@ -193,7 +193,7 @@ describe("a program", () => {
 
 describe("the package", () => {
   test(
-    "has what a program needs, and nothing else, and can be installed and type-checked",
+    "has only what a program needs, and can be installed and type-checked",
     async () => {
       using workshop = new Workshop(`
         import { connect, type Fiber, listen, spawn } from "plait";
@@ -261,9 +261,9 @@ describe("the package", () => {
         await run([compiler, "--project", project], project);
       };
       await check(usual, "program.ts");
-      // Whoever is stricter is so with code of one's own only.
+      // Stricter settings of a user apply to the user's own code.
       await check(strict, "program.ts");
-      // What is internal is not there for a user's editor.
+      // Internal members are hidden from a user's editor.
       const misuse = `import { spawn } from "plait"; spawn(() => 1).finish(2);`;
       writeFileSync(join(project, "misuse.ts"), misuse);
       expect((await failureOf(check(usual, "misuse.ts"))).message).toMatch(

@@ -1,4 +1,4 @@
-/** The signal at which a live process tells what it does. */
+/** The signal at which a live process prints its state. */
 
 import { describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
@@ -10,7 +10,7 @@ import { runProgram, withImports } from "../support/programs.ts";
 import { RunningProgram } from "../support/running_program.ts";
 import { TemporaryFolder } from "../support/temporary_folder.ts";
 
-/** A program that prints "ready" when it is, and its process. */
+/** A program that prints "ready", and its process. */
 class Subject extends TemporaryFolder implements AsyncDisposable {
   program!: RunningProgram;
 
@@ -62,12 +62,12 @@ describe("a dump at a signal", () => {
     expect(child.exitCode).toBeNull();
   });
 
-  test("comes while a thread runs on, as soon as it waits", async () => {
+  test("comes as soon as a busy thread waits", async () => {
     await using subject = await Subject.start(`
       installDumpSignal();
       spawn(async function busy() {
         console.log("ready");
-        // When this returns the signal has been handled, and the thread has not waited since.
+        // When this returns, the signal was handled, and the thread has not waited since.
         Bun.spawnSync(["kill", "-USR1", String(process.pid)]);
         console.log("printed nothing yet");
         await sleep(60_000);
@@ -77,7 +77,7 @@ describe("a dump at a signal", () => {
     await subject.program.printed(/#1 busy waiting: sleep/);
   });
 
-  test("comes of any of several signals, once for each, however often they are installed", async () => {
+  test("comes at each of several signals, once, however often they are installed", async () => {
     await using subject = await Subject.start(`
       installDumpSignal();
       installDumpSignal("SIGUSR2");
@@ -94,7 +94,7 @@ describe("a dump at a signal", () => {
     expect(program.child.exitCode).toBeNull();
   });
 
-  test("that cannot be had leaves the signal what it was", async () => {
+  test("that cannot be installed leaves the signal as it was", async () => {
     const { stdout, exitCode } = await runProgram(
       `
       import { closeSync, openSync } from "node:fs";
@@ -127,7 +127,7 @@ describe("a dump at a signal", () => {
     await subject.program.printed(/#1 sleeper waiting: sleep/);
   });
 
-  test("is as long as it has to be", async () => {
+  test("is printed whole, whatever its length", async () => {
     await using subject = await Subject.start(`
       installDumpSignal("SIGQUIT");
       for (let index = 0; index < 10_000; index++) spawn(() => sleep(60_000), { name: "sleeper" });
@@ -138,7 +138,7 @@ describe("a dump at a signal", () => {
     expect(subject.program.output.match(/sleeper waiting/g)).toHaveLength(10_000);
   });
 
-  test("has every thread that asked for it, whichever driver it runs, and none that has ended", async () => {
+  test("has every thread that has installed it, under either driver, and none that has ended", async () => {
     const source = `
       import { installDumpSignal, sleep, spawn, block } from ${JSON.stringify(`${import.meta.dir}/../../index.ts`)};
       installDumpSignal();
@@ -176,7 +176,7 @@ describe("a dump at a signal", () => {
     ]);
   });
 
-  test("comes of a cluster's workers too, of those that are started later as well", async () => {
+  test("comes from a cluster's workers too, also from those that start later", async () => {
     const module = join(import.meta.dir, "..", "support", "cluster_module.ts");
     await using subject = await Subject.start(`
       const served = await cluster({
@@ -208,7 +208,7 @@ describe("a dump at a signal", () => {
     await program.printed(new RegExp(`(?:plait: worker ${served} [\\s\\S]*){2}`));
   }, 20_000);
 
-  test("that cannot be had in a cluster's worker does it no harm", async () => {
+  test("that cannot be installed in a cluster's worker does not stop it", async () => {
     const module = join(import.meta.dir, "..", "support", "cluster_module.ts");
     const { stdout, stderr } = await runProgram(
       `
@@ -238,7 +238,7 @@ describe("a dump at a signal", () => {
     expect(stdout.split("\n").toSorted()).toEqual(["SocketError EMFILE signal", "still there"]);
   }, 20_000);
 
-  test("leaves the listeners of process.on as they were, and theirs it", async () => {
+  test("does not disturb listeners of process.on, nor they it", async () => {
     await using subject = await Subject.start(`
       const early = () => console.log("early listener");
       const late = () => console.log("late listener");
@@ -264,7 +264,7 @@ describe("a dump at a signal", () => {
     expect(program.output.match(/ listener$/gm)).toHaveLength(2);
   });
 
-  test("keeps nothing alive, and block still sees that nothing can wake it", async () => {
+  test("does not keep the process alive, and block still finds a deadlock", async () => {
     const { stdout, stderr, exitCode } = await runProgram(`
       installDumpSignal();
       console.log(stats().waiters, stats().sockets, dump() === "");
@@ -279,7 +279,7 @@ describe("a dump at a signal", () => {
     expect(exitCode).toBe(0);
   });
 
-  test("is refused for what is no signal, and for signals with another use", async () => {
+  test("is refused for values that are not signals, and for signals with another use", async () => {
     expectMistake(
       thrownBy(() => installDumpSignal(10 as never)),
       TypeError,

@@ -26,7 +26,7 @@ import { socketPair } from "../support/socket_pair.ts";
 import { TemporaryFolder } from "../support/temporary_folder.ts";
 import { FullListener, waitKinds } from "../support/waits.ts";
 
-/** The line that dump has for a fiber. */
+/** The line of a fiber in dump(). */
 function lineOf(fiber: Fiber): string {
   const line = dump()
     .split("\n")
@@ -48,7 +48,7 @@ describe("dump", () => {
     for (const { id } of fibers) expect(dump()).not.toContain(`#${id} `);
   });
 
-  test("tells id, name, state, what it waits for, which peer, and for how long", async () => {
+  test("shows id, name, state, what the fiber waits for, the peer, and for how long", async () => {
     await using pair = await socketPair();
     const { remotePort } = pair.client;
     await using fiber = spawn(() => pair.client.next(), { name: "reader" });
@@ -62,14 +62,14 @@ describe("dump", () => {
     expect(seconds).toBeLessThan(3);
   });
 
-  test.each(waitKinds)("names the wait of $name", async ({ syscall, prepare }) => {
+  test.each(waitKinds)("shows the wait of $name", async ({ syscall, prepare }) => {
     await using situation = await prepare();
     await using fiber = spawn(() => situation.wait(), { name: "waits" });
     await pollUntil("it waits", () => fiber.state === "waiting");
     expect(lineOf(fiber)).toStartWith(`#${fiber.id} waits waiting: ${syscall}`);
   });
 
-  test("names the port that is connected to, the descriptor and the path", async () => {
+  test("shows the port that is connected to, the descriptor and the path", async () => {
     await using full = await FullListener.open();
     using pipe = DescriptorPair.pipe();
     using folder = new TemporaryFolder();
@@ -106,7 +106,7 @@ describe("dump", () => {
     await failureOf(both.join());
   });
 
-  test("shows the waits that are left of many, in whichever order they end", async () => {
+  test("shows the remaining ones of many waits, which end in any order", async () => {
     const random = new Random();
     const targets = Array.from({ length: 50 }, () => spawn(() => park()));
     const fiber = spawn(() => Promise.all(targets.map((target) => target.join())));
@@ -137,7 +137,7 @@ describe("dump", () => {
     expect(order).toHaveLength(100_000);
   });
 
-  test("tells a cancelled fiber that goes on", async () => {
+  test("shows that a running fiber was cancelled", async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const stubborn = spawn(() => promise, { name: "stubborn" });
     stubborn.cancel();
@@ -197,7 +197,7 @@ describe("stats", () => {
     expect(stats().sockets).toBe(before.sockets);
   });
 
-  test("counts a listener, and a descriptor while somebody waits for it", async () => {
+  test("counts a listener, and a descriptor while it is waited for", async () => {
     const before = stats();
     const listener = await listen({ host: "127.0.0.1", port: 0 }, () => {});
     expect(stats().sockets).toBe(before.sockets + 1);
@@ -221,7 +221,7 @@ describe("stats", () => {
     expect(stats().wakeups).toBeGreaterThanOrEqual(before.wakeups + 2);
   });
 
-  test("counts closed sockets whose last bytes are on their way", async () => {
+  test("counts closed sockets that still deliver their last bytes", async () => {
     const before = stats();
     const { client, server } = await socketPair();
     await failureOf(client.write(new Uint8Array(16_000_000), deadline(3)));
@@ -231,7 +231,7 @@ describe("stats", () => {
     await pollUntil("it is gone", () => stats().lingering <= before.lingering);
   });
 
-  test("costs no fiber of its own: fibers are counted from spawn to end", async () => {
+  test("counts fibers from spawn to their end", async () => {
     const before = stats();
     const sockets: Socket[] = [];
     await using listener = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
@@ -259,7 +259,7 @@ describe("PLAIT_STACKS", () => {
     console.log((await fiber.join().catch((error) => error)).stack);
   `;
 
-  test("says in dumps and errors where in the program they wait", async () => {
+  test("shows in dumps and errors the place in the program that waits", async () => {
     const { stdout, stderr } = await runProgram(source, { env: { PLAIT_STACKS: "1" } });
     expect(stderr).toBe("");
     const at = String.raw`at (?:async )?%s \(.*/program\.ts:\d+:\d+\)`;
@@ -274,7 +274,7 @@ describe("PLAIT_STACKS", () => {
     expect(stdout).not.toContain("/src/");
   });
 
-  test("is off if nothing is said", async () => {
+  test("is off by default", async () => {
     const { stdout } = await runProgram(source, { env: { PLAIT_STACKS: "" } });
     expect(stdout).toMatch(/^#1 waiter waiting: event, \d\.\d{3} s$/m);
   });

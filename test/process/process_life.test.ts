@@ -3,7 +3,10 @@
 import { describe, expect, test } from "bun:test";
 import { Program, runProgram } from "../support/programs.ts";
 
-/** More than a start of Bun takes on a busy machine, and less than what the programs would wait for. */
+/**
+ * Longer than a start of Bun takes on a busy machine, and shorter than what the programs would wait
+ * for.
+ */
 const bound = 4000;
 
 const listening = `
@@ -49,7 +52,7 @@ const exiting: Record<string, string> = {
     const listener = await listen({ host: "127.0.0.1", port: 0 });
     void listener.unref().accept();
   `,
-  "a connected socket is open and nobody waits on it": `
+  "a connected socket is open without a wait": `
     ${listening}
     await connect(target);
     listener.unref();
@@ -63,7 +66,7 @@ const exiting: Record<string, string> = {
     spawn(() => park(), { deadline: deadline(60_000) });
     spawn(() => new Promise(() => {}), { deadline: deadline(60_000) });
   `,
-  "what was waited for was cancelled": `
+  "the last wait was cancelled": `
     const fiber = spawn(() => sleep(60_000));
     fiber.cancel();
     await fiber.join().catch(() => {});
@@ -171,7 +174,7 @@ describe("a process exits, with what it did before,", () => {
     expect(exitCode).toBe(0);
   });
 
-  test("by process.exit while everything is under way", async () => {
+  test("by process.exit in the middle of everything", async () => {
     const { exitCode, stderr } = await runProgram(
       `
         ${listening}
@@ -207,7 +210,8 @@ describe("a process stays alive", () => {
   };
 
   test.concurrent.each(Object.entries(staying))("%s", async (_name, source) => {
-    // Bun exits once nothing holds it: an unref'd timer runs only while something does.
+    // Bun exits once nothing keeps the process alive: a timer with unref runs only while something
+    // does.
     await using program = new Program(`
       ${source}
       setTimeout(() => console.log("alive"), 200).unref();

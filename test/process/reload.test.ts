@@ -1,11 +1,11 @@
-/** The modules evaluated again in the same thread, as Bun's development tools do it. */
+/** The modules are evaluated again in the same thread, as Bun's development tools do it. */
 
 import { describe, expect, test } from "bun:test";
 import { appendFileSync, writeFileSync } from "node:fs";
 import { Program, withImports } from "../support/programs.ts";
 import { TemporaryFolder } from "../support/temporary_folder.ts";
 
-/** Enough to meet what the evaluation before has left behind in each state that it may be in. */
+/** Enough to find the remains of the evaluation before in each of their states. */
 const evaluations = 20;
 
 const echo = `
@@ -19,7 +19,10 @@ const echo = `
 
 const change = ({ path }: Program): void => appendFileSync(path, "//\n");
 
-/** Waits until the program is evaluated. Bun may overlook a change that comes while it reads the file. */
+/**
+ * Waits until the program is evaluated. Bun may overlook a change that comes while it reads the
+ * file.
+ */
 async function begun(program: Program): Promise<void> {
   const timer = setInterval(change, 500, program);
   expect(await program.line()).toBe("begun");
@@ -27,7 +30,7 @@ async function begun(program: Program): Promise<void> {
 }
 
 describe("evaluated again in the same thread", () => {
-  test("by bun --hot, plait works each time and holds no more than before", async () => {
+  test("by bun --hot, plait works each time and keeps no more than before", async () => {
     await using program = new Program(
       `
         import { readdirSync } from "node:fs";
@@ -36,12 +39,12 @@ describe("evaluated again in the same thread", () => {
         ${echo}
         await sleep(1);
         spawn(() => sleep(60_000));
-        // Bun's own timers outlive the evaluation, so this goes on to call what has been replaced.
+        // Bun's own timers outlive the evaluation, so this goes on to call the replaced instance.
         const stale = spawn(async () => { for (;;) { await Bun.sleep(0); await yieldNow(); } });
         stale.join().catch(() => {});
         block(() => sleep(1));
         const held = () => readdirSync("/dev/fd").length;
-        // What belonged to the last evaluation goes when the waker has noticed.
+        // The things of the last evaluation go when the waker has noticed.
         const end = now() + 2000;
         globalThis.most ??= held() + 1;
         while (held() > globalThis.most && now() < end) await sleep(5);
@@ -56,7 +59,7 @@ describe("evaluated again in the same thread", () => {
     }
   });
 
-  test("by bun --hot, scopes of before, that end or go on, disturb nothing", async () => {
+  test("by bun --hot, earlier scopes that end or go on disturb nothing", async () => {
     await using program = new Program(
       `
         globalThis.evaluations = (globalThis.evaluations ?? 0) + 1;
@@ -65,7 +68,7 @@ describe("evaluated again in the same thread", () => {
           for (let count = 0; count < 20; count++) s.spawn(() => sleep(20));
           return "slept";
         });
-        // What is left of the evaluation before has waiters with the same numbers as these.
+        // The rest of the evaluation before has waiters with the same numbers.
         globalThis.endStale?.();
         const lost = Bun.sleep(2000).then(() => "lost");
         const outcome = await Promise.race([sleepers, lost]).catch(String);
@@ -94,7 +97,7 @@ describe("evaluated again in the same thread", () => {
     }
   });
 
-  test("by bun --hot, a signal that is caught no more does what it did before", async () => {
+  test("by bun --hot, a signal that is no longer caught does what it did before", async () => {
     await using program = new Program(
       `
         globalThis.evaluations = (globalThis.evaluations ?? 0) + 1;

@@ -12,7 +12,7 @@ import { WorkerProgram } from "../support/worker_program.ts";
 const send = (name: NodeJS.Signals): void => void process.kill(process.pid, name);
 
 describe("signals", () => {
-  test("come to whoever waits, in the order of waiting", async () => {
+  test("come to the fibers that wait, in their order", async () => {
     using caught = signals("SIGUSR2", "SIGWINCH");
     const heard: string[] = [];
     await scope(async (s) => {
@@ -28,7 +28,7 @@ describe("signals", () => {
     expect(heard).toEqual(["first SIGWINCH", "second SIGUSR2"]);
   });
 
-  test("that come while nobody waits are kept", async () => {
+  test("that come while no fiber waits are kept", async () => {
     using caught = signals("SIGUSR2", "SIGWINCH");
     using all = signals("SIGUSR2", "SIGWINCH");
     for (const name of ["SIGUSR2", "SIGWINCH"] as const) {
@@ -42,7 +42,7 @@ describe("signals", () => {
     });
   });
 
-  test("a wait that is cancelled or late takes none", async () => {
+  test("a wait that is cancelled or late takes no signal", async () => {
     using caught = signals("SIGUSR2");
     const cancelled = spawn(() => caught.next());
     const late = spawn(() => caught.next(deadline(1)));
@@ -163,7 +163,7 @@ describe("signals", () => {
     }
   });
 
-  test("come to Workers as well, of which each has its own", async () => {
+  test("come to Workers too, each with its own", async () => {
     using own = signals("SIGUSR2");
     const source = `
       const caught = signals("SIGUSR2");
@@ -185,7 +185,7 @@ describe("signals", () => {
     expect(await own.next(deadline(5000))).toBe("SIGUSR2");
   });
 
-  test("do what they do by default when a Worker was the last to catch them", async () => {
+  test("get their default action back when the last Worker stops catching them", async () => {
     await using program = new Program(
       `
       const source = \`
@@ -215,7 +215,7 @@ describe("signals", () => {
     expect(program.process.signalCode).toBe("SIGUSR2");
   });
 
-  test("that are none, or that nobody can catch, are refused", () => {
+  test("that do not exist, or cannot be caught, are refused", () => {
     expectMistake(
       thrownBy(() => signals()),
       TypeError,

@@ -1,4 +1,4 @@
-/** Workers: a scheduler each, and ends at any moment. */
+/** Workers: each has a scheduler, and may end at any moment. */
 
 import { describe, expect, test } from "bun:test";
 import { connect, deadline, listen, stats } from "../../index.ts";
@@ -107,8 +107,9 @@ describe("a Worker", () => {
     await worker.ended();
   });
 
-  test("is late for a deadline that had passed long before it began", async () => {
-    // The Worker begins later, and would take this one for a duration if its own beginning counted.
+  test("fails with a deadline that had passed long before its start", async () => {
+    // The Worker begins later, and must not take this deadline for a duration because of its own
+    // beginning.
     const { stdout, stderr } = await runProgram(`
       const late = (passed: number): Promise<void> =>
         waitFor(new Promise<void>(() => {}), passed).catch(({ name }) => console.log(name));
@@ -121,13 +122,13 @@ describe("a Worker", () => {
     expect({ stdout, stderr }).toEqual({ stdout: "TimeoutError\nTimeoutError", stderr: "" });
   });
 
-  test("that ends has what it closed arrive, and resets what it left open with unread input", async () => {
+  test("that ends delivers what it has closed, and resets what it left open with unread input", async () => {
     await using listener = await listen({ host: "127.0.0.1", port: 0 });
     await using worker = new WorkerProgram(`
       const target = { host: "127.0.0.1", port: ${listener.port} };
       const closed = await connect(target);
       const open = await connect(target);
-      // As much as finds room while nobody reads.
+      // As much as the buffers hold while the peer does not read.
       const bytes = new Uint8Array(64_000_000);
       const error = await closed.write(bytes, deadline(100)).catch((error) => error);
       closed.close();
@@ -146,7 +147,7 @@ describe("a Worker", () => {
     expect((await drain(first)).bytes).toBe(written);
   });
 
-  test("ends by itself when nothing is outstanding, and stays while something is", async () => {
+  test("ends by itself when nothing is pending, and stays while something is", async () => {
     await using brief = new WorkerProgram(`
       await sleep(1);
       spawn(() => park());
@@ -169,7 +170,7 @@ describe("a Worker", () => {
   });
 });
 
-/** What the Workers of the programs below do until they are ended. */
+/** The work of the Workers in the programs below until they are ended. */
 const traffic = `
   async function echoes(port, host) {
     for (;;) {
@@ -192,7 +193,7 @@ const traffic = `
       spawn(async () => { for (;;) await park(deadline(1)).catch(() => {}); });
       spawn(async () => { for (;;) await race([() => sleep(index), () => park()]); });
     }
-    // Their last bytes are on their way for as long as the peer does not read.
+    // Their last bytes are not delivered for as long as the peer does not read.
     const idle = await listen({ host: "127.0.0.1", port: 0 });
     const full = await connect({ host: "127.0.0.1", port: idle.port });
     full.write(new Uint8Array(10_000_000), deadline(2)).catch(() => {}).finally(() => full.close());
@@ -203,7 +204,7 @@ const traffic = `
   }
 `;
 
-/** Starts Workers and ends them, and tells what the process holds before and after. */
+/** Starts Workers and ends them, and reports what the process holds before and after. */
 function endingProgram(worker: string, end: string, count: number): string {
   return `
     import { readdirSync, writeFileSync } from "node:fs";
@@ -233,7 +234,7 @@ function endingProgram(worker: string, end: string, count: number): string {
       descriptors: readdirSync("/proc/self/fd").length,
       threads: readdirSync("/proc/self/task").length,
     });
-    // What Bun keeps for later Workers is there after the first ones.
+    // After the first Workers Bun keeps some things for later ones.
     await some(6);
     await Bun.sleep(200);
     const before = held();
@@ -284,7 +285,7 @@ describe("many Workers", () => {
       const result = JSON.parse(stdout) as { before: Held; after: Held; connections: number };
       expect(result.connections).toBe(0);
       expect(result.after.descriptors).toBeLessThanOrEqual(result.before.descriptors);
-      // Bun starts a thread of its own now and then.
+      // Bun sometimes starts a thread of its own.
       expect(result.after.threads).toBeLessThanOrEqual(result.before.threads + 3);
     },
     25_000,

@@ -1,4 +1,4 @@
-/** The attached driver beside Bun's own events: no wake-up is lost between the two loops. */
+/** The attached driver beside Bun's own events: neither loop loses a wake-up. */
 
 import { describe, expect, test } from "bun:test";
 import {
@@ -16,10 +16,10 @@ import { Program } from "../support/programs.ts";
 import { readExactly } from "../support/receiving.ts";
 import { socketPair } from "../support/socket_pair.ts";
 
-/** How long each test goes on, in milliseconds. */
+/** How long each test runs, in milliseconds. */
 const duration = 300;
 
-/** Begins code in every way in which Bun does. */
+/** Each way in which Bun starts code. */
 const beginnings: readonly (() => Promise<void>)[] = [
   () => new Promise((resolve) => setTimeout(resolve, 0)),
   () => new Promise((resolve) => setImmediate(resolve)),
@@ -31,7 +31,7 @@ const beginnings: readonly (() => Promise<void>)[] = [
   () => Promise.resolve(),
 ];
 
-describe("whatever began the code that waits", () => {
+describe("code that waits, started by any of Bun's events", () => {
   test("an answer arrives", async () => {
     await using pair = await socketPair();
     await using _echo = spawn(async () => {
@@ -107,7 +107,7 @@ test("an idle process uses next to no processor time", async () => {
 });
 
 describe("signals", () => {
-  test("neither end waits early nor are lost, in both drivers", async () => {
+  test("signals end no wait early and lose none, in both drivers", async () => {
     await using program = new Program(`
       let signals = 0;
       process.on("SIGUSR2", () => signals++);
@@ -155,7 +155,7 @@ test("a burst of thousands of wake-ups is delivered whole", async () => {
   expect(values).toEqual(fibers.map((_, index) => index));
 });
 
-test("reads of one byte from many sockets at once all end", async () => {
+test("one-byte reads from many sockets at once all end", async () => {
   await using stack = new AsyncDisposableStack();
   const pairs = await Promise.all(Array.from({ length: 100 }, () => socketPair()));
   for (const pair of pairs) stack.use(pair);

@@ -23,7 +23,7 @@ import { runProgram } from "../support/programs.ts";
 import { readExactly } from "../support/receiving.ts";
 
 describe("block", () => {
-  test("returns what main returns, be it a value, a promise or a thenable", () => {
+  test("returns main's value, promise or thenable", () => {
     const thenable = {
       // biome-ignore lint/suspicious/noThenProperty: a thenable is what is tested.
       then(resolve: (value: string) => void): void {
@@ -57,11 +57,11 @@ describe("block", () => {
     expect(() => block(() => Promise.reject(undefined))).toThrow();
   });
 
-  test("takes nothing but a function", () => {
+  test("takes only a function", () => {
     expect(thrownBy(() => block(1 as unknown as () => void))).toBeInstanceOf(TypeError);
   });
 
-  test("runs main as a fiber, which can be named, cancelled and looked at", () => {
+  test("runs main as a fiber, which has a name, can be cancelled and is in dump()", () => {
     block(async function supervisor() {
       const fiber = current();
       expect(fiber?.name).toBe("supervisor");
@@ -77,7 +77,7 @@ describe("block", () => {
     expect(error.cause).toBe("by itself");
   });
 
-  test("refuses inside a fiber, in a handler, and in itself", async () => {
+  test("is refused inside a fiber, in a handler, and inside block", async () => {
     const inside = spawn(() => block(() => 1));
     expect((await failureOf(inside.join())).message).toContain("block()");
     const later = spawn(async () => {
@@ -102,7 +102,7 @@ describe("block", () => {
         for await (const chunk of socket) await socket.write(chunk);
       });
       const replies: string[] = [];
-      // In capitals the name is looked up; in small letters it is this machine without a look-up.
+      // A name in capitals is looked up; in small letters it means this machine without a look-up.
       for (const host of ["127.0.0.1", "localhost", "LOCALHOST"]) {
         await using client = await connect({
           host,
@@ -119,7 +119,7 @@ describe("block", () => {
 });
 
 describe("other fibers", () => {
-  test("run meanwhile, those of before too", async () => {
+  test("run meanwhile, also those started before", async () => {
     const steps: string[] = [];
     const before = spawn(async () => {
       await sleep(1);
@@ -138,7 +138,7 @@ describe("other fibers", () => {
     await before.join();
   });
 
-  test("that are left over go on under the attached driver", async () => {
+  test("that have not ended go on under the attached driver", async () => {
     const left = block((): { fiber: Fiber<string>; sleeper: Fiber<string> } => {
       const fiber = spawn(() => park<string>());
       const sleeper = spawn(async () => {
@@ -153,7 +153,7 @@ describe("other fibers", () => {
     expect(await left.fiber.join()).toBe("unparked");
   });
 
-  test("that listen and serve go on as well", async () => {
+  test("that listen and serve go on too", async () => {
     await using listener: Listener = block(() =>
       listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
         for await (const chunk of socket) await socket.write(chunk);
@@ -171,7 +171,7 @@ describe("other fibers", () => {
 });
 
 describe("a deadlock", () => {
-  test("is an error, and main is cancelled", async () => {
+  test("throws an error, and main is cancelled", async () => {
     const ended = Promise.withResolvers<string>();
     const error = thrownBy(() =>
       block(async () => {
@@ -187,7 +187,7 @@ describe("a deadlock", () => {
     expect(block(() => "still works")).toBe("still works");
   });
 
-  test("of fibers that join each other is one", async () => {
+  test("of fibers that join each other is found", async () => {
     const fibers: Fiber<void>[] = [];
     const error = thrownBy(() =>
       block(async () => {
@@ -201,17 +201,17 @@ describe("a deadlock", () => {
     await Promise.allSettled(fibers.map((fiber) => fiber.join()));
   });
 
-  test("of main with a promise that is not plait's is one", () => {
+  test("of main with a promise that is not plait's is found", () => {
     expect(thrownBy(() => block(() => Bun.sleep(1))).message).toContain("nothing is left");
   });
 
-  test("does not include waiting for a deadline", () => {
+  test("is not reported while a deadline is awaited", () => {
     expect(thrownBy(() => block(() => park(deadline(2)))).name).toBe("TimeoutError");
   });
 });
 
 describe("Bun's own events", () => {
-  test("do not run meanwhile, and do afterwards", async () => {
+  test("do not run during block, but after it", async () => {
     const steps: string[] = [];
     const { promise, resolve } = Promise.withResolvers<void>();
     setTimeout(() => {
@@ -227,7 +227,7 @@ describe("Bun's own events", () => {
     expect(await (await fetch("data:text/plain,fetched")).text()).toBe("fetched");
   });
 
-  test("can call it: timers, immediates, microtasks", async () => {
+  test("can call block: timers, immediates, microtasks", async () => {
     const results = await Promise.all([
       new Promise((resolve) => setTimeout(() => resolve(block(() => "timer")), 1)),
       new Promise((resolve) => setImmediate(() => resolve(block(() => "immediate")))),
@@ -238,7 +238,7 @@ describe("Bun's own events", () => {
   });
 });
 
-test("code that a turn has woken can block, and the rest of that turn is not lost", async () => {
+test("code woken by a turn can call block, and the rest of that turn is not lost", async () => {
   const until = deadline(3);
   const woken: number[] = [];
   const inner: string[] = [];
@@ -289,7 +289,7 @@ describe("at the top level of a module", () => {
     expect(exitCode).toBe(0);
   });
 
-  test("an unhandled rejection within is reported, and ends the process", async () => {
+  test("an unhandled rejection inside block is reported and ends the process", async () => {
     const { stdout, stderr, exitCode } = await runProgram(`
       block(async () => {
         spawn(async () => { await sleep(1); throw new Error("nobody joins"); });
@@ -303,7 +303,7 @@ describe("at the top level of a module", () => {
     expect(exitCode).toBe(1);
   });
 
-  test("a rejection within that is handled in time is none", async () => {
+  test("a rejection inside block that is handled in time is not reported", async () => {
     const { stdout, stderr, exitCode } = await runProgram(`
       process.on("unhandledRejection", (error) => console.log("unhandled", error.message));
       block(async () => {
@@ -321,7 +321,7 @@ describe("at the top level of a module", () => {
     expect(exitCode).toBe(0);
   });
 
-  test("an error of main's ends the process as any error does", async () => {
+  test("an error of main ends the process as any error does", async () => {
     const { stderr, exitCode } = await runProgram(`
       block(async () => { await sleep(1); throw new TypeError("of main"); });
     `);

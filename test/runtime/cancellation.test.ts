@@ -27,7 +27,7 @@ import { waitKinds } from "../support/waits.ts";
 
 const text = (bytes: Uint8Array | null): string => new TextDecoder().decode(bytes ?? undefined);
 
-/** More than the buffers of a connection take. */
+/** More than the buffers of a connection hold. */
 const bulk = new Uint8Array(16 * 1024 * 1024);
 
 let fibersBefore = 0;
@@ -95,7 +95,7 @@ describe.each(waitKinds)("cancelled in $name", ({ syscall, prepare }) => {
 });
 
 describe("a cancelled fiber", () => {
-  test("can do what needs no waiting, and every later wait of it is rejected", async () => {
+  test("can make calls that need no wait, and each of its later waits is rejected", async () => {
     const situations = await Promise.all(waitKinds.map((kind) => kind.prepare()));
     await using listener = await listen({ host: "127.0.0.1", port: 0 });
     await using pair = await socketPair();
@@ -140,7 +140,7 @@ describe("a cancelled fiber", () => {
     }
   });
 
-  test("may go on and return, and is done then", async () => {
+  test("may go on and return, and is then done", async () => {
     const fiber = spawn(async () => {
       await failureOf(park());
       return current()?.isCancelled;
@@ -150,7 +150,7 @@ describe("a cancelled fiber", () => {
     expect(fiber.state).toBe("done");
   });
 
-  test("that throws an error of its own has failed with it", async () => {
+  test("that throws another error has failed with it", async () => {
     const fiber = spawn(async () => {
       await park().catch((error: unknown) => {
         throw new Error("clean-up failed", { cause: error });
@@ -161,7 +161,7 @@ describe("a cancelled fiber", () => {
     expect(fiber.state).toBe("failed");
   });
 
-  test("keeps its first reason, and after its end nothing changes", async () => {
+  test("keeps its first reason, and does not change after its end", async () => {
     const fiber = spawn(() => park());
     fiber.cancel("first");
     fiber.cancel("second");
@@ -172,7 +172,7 @@ describe("a cancelled fiber", () => {
     expect(done.state).toBe("done");
   });
 
-  test("can have cancelled itself", async () => {
+  test("may be one that has cancelled itself", async () => {
     const fiber = spawn(async () => {
       current()?.cancel("enough");
       await sleep(60_000);
@@ -181,7 +181,7 @@ describe("a cancelled fiber", () => {
     expect(fiber.state).toBe("cancelled");
   });
 
-  test("that awaits something of Bun's learns of it at its next wait", async () => {
+  test("that awaits something of Bun's fails at its next wait of plait's", async () => {
     const steps: string[] = [];
     const fiber = spawn(async () => {
       await Bun.sleep(2);
@@ -244,7 +244,7 @@ describe("a wait that is ready when its fiber is cancelled", () => {
     expect(steps).not.toContain("unreached");
   });
 
-  test("does not lose the value of an unpark that returned true", async () => {
+  test("does not lose the value of an unpark that has returned true", async () => {
     const received: string[] = [];
     const fiber = spawn(async () => {
       received.push(await park<string>());
@@ -256,7 +256,7 @@ describe("a wait that is ready when its fiber is cancelled", () => {
     expect(received).toEqual(["value"]);
   });
 
-  test("a writer whose turn has come is rejected although the peer stops reading", async () => {
+  test("a writer that has become the first is rejected although the peer stops reading", async () => {
     await using pair = await socketPair();
     const first = spawn(() => pair.client.write(bulk));
     const second = spawn(() => pair.client.write(bulk));
@@ -283,7 +283,7 @@ describe("cancelling on a shared socket", () => {
         received.push(text(await pair.client.next()));
       });
       await pair.server.write(`round ${round}`);
-      // Some rounds cancel before the data can have been seen, some after.
+      // Some rounds cancel before the core can have seen the data, some after.
       if (round % 2 === 1) await yieldNow();
       cancelled.cancel();
       await Promise.allSettled([cancelled.join()]);
@@ -308,7 +308,7 @@ describe("cancelling on a shared socket", () => {
     expect(await Promise.all(served.map((reader) => reader.join()))).toEqual(["a", "b", "c"]);
   });
 
-  test("a writer says how much was taken; the peer gets that, then the next writer's data", async () => {
+  test("a cancelled writer reports the bytes taken; the peer gets those, then the next writer's data", async () => {
     await using pair = await socketPair();
     const cancelled = spawn(() => pair.client.write(bulk));
     const next = spawn(() => pair.client.write("END"));
@@ -357,7 +357,7 @@ test.each([false, true])(
     let leftover: Promise<string> | undefined;
     const fiber = spawn(async () => {
       leftover = (async () => {
-        // Not plait's: so it is not ended by the cancellation.
+        // A promise that is not plait's: the cancellation does not end it.
         await Promise.resolve();
         await sleep(60_000).catch(() => {});
         while (!fiber.hasEnded) await Promise.resolve();

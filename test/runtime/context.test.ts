@@ -1,4 +1,4 @@
-/** AsyncLocalStorage of the caller's own beside plait's. */
+/** The program's own AsyncLocalStorage beside plait's. */
 
 import { expect, test } from "bun:test";
 import { AsyncLocalStorage } from "node:async_hooks";
@@ -16,7 +16,7 @@ import {
 
 const storage = new AsyncLocalStorage<string>();
 
-test("a fiber has the context of whoever spawned it, through every kind of wait", async () => {
+test("a fiber has the context of the code that spawned it, through every kind of wait", async () => {
   const seen = await storage.run("outer", () =>
     spawn(async () => {
       const stores = [storage.getStore()];
@@ -33,7 +33,7 @@ test("a fiber has the context of whoever spawned it, through every kind of wait"
   expect(storage.getStore()).toBeUndefined();
 });
 
-test("handlers have the context of listen's caller, not that of whoever's turn accepts", async () => {
+test("handlers have the context of listen's caller, not of the code whose turn accepts", async () => {
   const stores: (string | undefined)[] = [];
   await using listener = await storage.run("listener", () =>
     listen({ host: "127.0.0.1", port: 0, onError: () => stores.push(storage.getStore()) }, () => {
@@ -43,7 +43,7 @@ test("handlers have the context of listen's caller, not that of whoever's turn a
   );
   await storage.run("client", () =>
     spawn(async () => {
-      // After one of Bun's own events it is this fiber that makes the next turn come.
+      // After an event of Bun's, this fiber is the one that schedules the next turn.
       await Bun.sleep(1);
       await using socket = await connect({ host: "127.0.0.1", port: listener.port });
       await yieldNow();
@@ -53,16 +53,16 @@ test("handlers have the context of listen's caller, not that of whoever's turn a
   expect(stores).toEqual(["listener", "listener"]);
 });
 
-test("what a turn does has not the context of the code for which the turn has come", async () => {
+test("the work of a turn does not have the context of the code that scheduled the turn", async () => {
   const seen: unknown[] = [];
-  // Long enough for the turns of earlier tests to be over: this one has to be brought about.
+  // Long enough for the turns of earlier tests to end: this turn must be scheduled by the test.
   await Bun.sleep(50);
   const until = deadline(100);
   const late = spawn(() => park(), { deadline: until });
   late.signal.addEventListener("abort", () => seen.push(storage.getStore(), current()));
   await storage.run("whoever yields", () =>
     spawn(async () => {
-      // The deadline has passed when the turn comes that the yield brings about.
+      // The deadline has passed when the turn comes that the yield schedules.
       Bun.sleepSync(Math.max(until - now(), 0) + 5);
       await yieldNow();
     }).join(),

@@ -1,4 +1,7 @@
-/** AsyncLocalStorage in each kind of wait: it follows the code that waits, and reaches nobody else. */
+/**
+ * AsyncLocalStorage in each kind of wait: it follows the code that waits, and reaches no other
+ * code.
+ */
 
 import { describe, expect, test } from "bun:test";
 import { AsyncLocalStorage } from "node:async_hooks";
@@ -21,7 +24,7 @@ import { waitKinds } from "../support/waits.ts";
 
 const storage = new AsyncLocalStorage<string>();
 
-test("it survives every kind of wait, whether it ends well or not", async () => {
+test("the context survives every kind of wait, by success and by failure", async () => {
   const stores: (string | undefined)[] = [];
   const expected: string[] = [];
   for (const { name, prepare, failsByDeadline } of waitKinds) {
@@ -49,7 +52,7 @@ test("it survives every kind of wait, whether it ends well or not", async () => 
   expect(stores).toEqual(expected);
 });
 
-test("a fiber has that of the code that spawned it, not of the code that wakes it", async () => {
+test("a fiber has the context of the code that spawned it, not of the code that wakes it", async () => {
   const fiber = storage.run("spawner", () =>
     spawn(async () => {
       await park();
@@ -62,7 +65,7 @@ test("a fiber has that of the code that spawned it, not of the code that wakes i
 });
 
 describe("a handler", () => {
-  /** Makes turns begin from within a fiber, whose context they must not hand on. */
+  /** Lets turns begin inside a fiber, whose context they must not pass on. */
   async function keepBusy(name: string, until: number): Promise<void> {
     await storage.run(name, async () => {
       while (now() < until) {
@@ -90,7 +93,7 @@ describe("a handler", () => {
     expect(stores).toEqual(Array(60).fill(undefined));
   });
 
-  test("runs in a fiber of its own, and onError in none that is a stranger's", async () => {
+  test("runs in a fiber of its own, and onError runs in no unrelated fiber", async () => {
     const fibers = new Set<number | undefined>();
     const reported: (number | undefined)[] = [];
     const onError = (): void => void reported.push(current()?.id);
@@ -112,7 +115,7 @@ describe("a handler", () => {
   });
 });
 
-test("a wait that is shared by fibers leaves each its own", async () => {
+test("fibers that share a wait each keep their context", async () => {
   await using pair = await socketPair();
   const readers = ["a", "b", "c"].map((name) =>
     storage.run(name, () =>

@@ -17,7 +17,7 @@ import { quietStats } from "../support/quiet_stats.ts";
 import { readText } from "../support/receiving.ts";
 import { socketPair } from "../support/socket_pair.ts";
 
-/** Every call that takes a deadline. Each could go on at once. */
+/** Every call that takes a deadline, in a situation in which it could succeed at once. */
 type Calls = Record<string, (deadline: number) => Promise<unknown>>;
 
 function callsWithDeadline(socket: Socket, listener: Listener): Calls {
@@ -72,7 +72,7 @@ test.each([Number.NaN, -1, Number.NEGATIVE_INFINITY])(
 );
 
 test.each([0, 0.001, 1, 50_000])(
-  "a deadline that has passed, %p ms ago: nothing is done",
+  "with a deadline that has passed %p ms ago, a call does nothing",
   async (ago) => {
     const passed = now() - ago;
     await using listener = await listen({ host: "127.0.0.1", port: 0 });
@@ -87,7 +87,7 @@ test.each([0, 0.001, 1, 50_000])(
     }
     expect(client).toMatchObject({ bytesWritten: 0, bytesRead: 0 });
     expect(stats()).toMatchObject({ sockets, waiters });
-    // Everything is still there to be done.
+    // The refused calls have used nothing up: each still succeeds.
     await using accepted = await listener.accept(deadline(2000));
     expect(accepted.remotePort).toBe(waiting.localPort!);
     expect(new TextDecoder().decode((await client.next(deadline(2000)))!)).toBe("unread");
@@ -97,7 +97,7 @@ test.each([0, 0.001, 1, 50_000])(
   },
 );
 
-test("every call of a closed socket says so", async () => {
+test("every call on a closed socket fails with ERR_SOCKET_CLOSED", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 });
   await using pair = await socketPair();
   const { client } = pair;
@@ -127,7 +127,7 @@ test("every call of a closed socket says so", async () => {
   expect(open.connected).toBe(true);
 });
 
-test("a duration in a deadline's place is refused, with the deadline that it means", async () => {
+test("a duration in place of a deadline is refused, and the error names the deadline to use", async () => {
   if (now() < 70_000) {
     console.log("not tested: this machine has just started, and its clock is near its zero");
     return;

@@ -1,4 +1,4 @@
-/** Deadlines of each kind of wait: neither early nor late, and before anything else. */
+/** Deadlines of each kind of wait: neither early nor late, and checked before anything else. */
 
 import { describe, expect, test } from "bun:test";
 import {
@@ -22,7 +22,7 @@ import { pollUntil } from "../support/poll.ts";
 import { socketPair } from "../support/socket_pair.ts";
 import { waitKinds } from "../support/waits.ts";
 
-/** What the issue grants on an idle loop, in milliseconds. */
+/** The lateness that is allowed on an idle loop, in milliseconds. */
 const allowedLateness = 2;
 
 const kindsWithDeadline = waitKinds.filter((kind) => kind.failsByDeadline);
@@ -65,7 +65,7 @@ describe.each(kindsWithDeadline)("the deadline of $name", ({ syscall, prepare })
   });
 
   test.each([0, undefined, Number.POSITIVE_INFINITY, Number.MAX_VALUE])(
-    "of %p never comes",
+    "of %p never passes",
     async (never) => {
       await using situation = await prepare();
       await using fiber = spawn(() => situation.wait(never));
@@ -93,12 +93,13 @@ describe("sleeping", () => {
     ["sleep", (until: number) => sleep(until - now())],
   ])("%s ends not early and not late", async (_name, wait) => {
     const { least, median } = await latenessOf(wait, allowedLateness);
-    // `sleep` reads the clock again, so it may end after the point by that, but never before.
+    // `sleep` reads the clock again. So it may end that much after the point in time, but never
+    // before.
     expect(least).toBeGreaterThanOrEqual(0);
     expect(median).toBeLessThanOrEqual(allowedLateness);
   });
 
-  test("for longer than any clock runs leaves the earlier deadlines alone", async () => {
+  test("for longer than any clock runs does not disturb earlier deadlines", async () => {
     const endless = [Number.MAX_SAFE_INTEGER, Number.MAX_VALUE, Number.POSITIVE_INFINITY];
     const fibers = endless.map((milliseconds) => spawn(() => sleep(milliseconds)));
     await sleep(2);
@@ -107,7 +108,7 @@ describe("sleeping", () => {
     await Promise.allSettled(fibers.map((fiber) => fiber.join()));
   });
 
-  test("until a time that has passed, or for no time, lets others run and ends", async () => {
+  test("until a time that has passed, or for no time, ends after others have run", async () => {
     const order: string[] = [];
     const first = spawn(async () => {
       await sleepUntil(now() - 1000);
@@ -120,14 +121,14 @@ describe("sleeping", () => {
     expect(order).toEqual(["other", "late", "none"]);
   });
 
-  test("for NaN, a negative time or text is a mistake", async () => {
+  test("for NaN, a negative time or text is refused", async () => {
     expect(await failureOf(sleep(Number.NaN))).toBeInstanceOf(RangeError);
     expect(await failureOf(sleep(-1))).toBeInstanceOf(RangeError);
     expect(await failureOf(sleep("1" as unknown as number))).toBeInstanceOf(TypeError);
     expect(await failureOf(sleepUntil(-1))).toBeInstanceOf(RangeError);
   });
 
-  test("fibers wake in the order of their deadlines, equal ones in that of their calls", async () => {
+  test("fibers wake in the order of their deadlines, and for equal ones in the order of their calls", async () => {
     const base = deadline(5);
     const order: number[] = [];
     const steps = Array.from({ length: 300 }, (_, index) => ((index * 7919) % 100) / 20);
@@ -144,7 +145,7 @@ describe("sleeping", () => {
     expect(order).toEqual(expected);
   });
 
-  test("a deadline that is set after a later one is met in time", async () => {
+  test("a deadline is met in time although a later one was set before it", async () => {
     await using _later = spawn(() => sleep(60_000));
     const { median } = await latenessOf((until) => sleepUntil(until), allowedLateness);
     expect(median).toBeLessThanOrEqual(allowedLateness);
@@ -162,8 +163,8 @@ describe("sleeping", () => {
   });
 });
 
-describe("deadlines of what consists of several waits", () => {
-  test("spawn's is neither early nor late", async () => {
+describe("deadlines of calls with several waits", () => {
+  test("spawn's deadline is neither early nor late", async () => {
     const { least, median } = await latenessOf(async (until) => {
       const fiber = spawn(
         async () => {
@@ -177,7 +178,7 @@ describe("deadlines of what consists of several waits", () => {
     expect(median).toBeLessThanOrEqual(allowedLateness);
   });
 
-  test("a listener's close cancels its handlers then, neither early nor late", async () => {
+  test("a listener's close cancels its handlers at its deadline, neither early nor late", async () => {
     const prepare = async () => {
       const served: Socket[] = [];
       const listener = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
@@ -203,7 +204,7 @@ describe("deadlines of what consists of several waits", () => {
 });
 
 describe("a deadline that has passed prevents", () => {
-  test("a read of data that are there; the next read gets them", async () => {
+  test("a read of data that is there; the next read gets it", async () => {
     await using pair = await socketPair();
     await pair.server.write("kept");
     await pair.client.read(new Uint8Array(1));
@@ -213,7 +214,7 @@ describe("a deadline that has passed prevents", () => {
     expect(new TextDecoder().decode((await pair.client.next()) ?? undefined)).toBe("ept");
   });
 
-  test("a write into a socket with room, which says that nothing was taken", async () => {
+  test("a write to a socket with room; its error says that nothing was taken", async () => {
     await using pair = await socketPair();
     const error = await failureOf(pair.client.write("never", now() - 1));
     expect(error).toBeInstanceOf(TimeoutError);
@@ -223,7 +224,7 @@ describe("a deadline that has passed prevents", () => {
     expect(new TextDecoder().decode((await pair.server.next()) ?? undefined)).toBe("sent");
   });
 
-  test("a connection, and the taking of one that is there", async () => {
+  test("connect, and accept of a connection that is there", async () => {
     await using listener = await listen({ host: "127.0.0.1", port: 0 });
     const target = { host: "127.0.0.1", port: listener.port! };
     expect(await failureOf(connect({ ...target, deadline: now() - 1 }))).toBeInstanceOf(
@@ -237,7 +238,7 @@ describe("a deadline that has passed prevents", () => {
 });
 
 describe("the clock", () => {
-  test("runs forward, with fractions, as deadline() has it", () => {
+  test("runs forward, with fractions, and deadline() uses it", () => {
     const first = now();
     let second = first;
     while (second === first) second = now();
@@ -249,7 +250,7 @@ describe("the clock", () => {
     expect(deadline(Number.POSITIVE_INFINITY)).toBe(Number.POSITIVE_INFINITY);
   });
 
-  test("deadline() refuses what is no duration", () => {
+  test("deadline() refuses a value that is not a duration", () => {
     expect(thrownBy(() => deadline(Number.NaN))).toBeInstanceOf(RangeError);
     expect(thrownBy(() => deadline(-1))).toBeInstanceOf(RangeError);
     expect(thrownBy(() => deadline("1" as unknown as number))).toBeInstanceOf(TypeError);

@@ -1,4 +1,7 @@
-/** Code that always could go on must not keep others from going on: fibers, sockets, Bun's own. */
+/**
+ * Code that could always go on must not keep others from going on: fibers, sockets, Bun's own
+ * events.
+ */
 
 import { describe, expect, test } from "bun:test";
 import {
@@ -23,10 +26,10 @@ import { type SocketPair, socketPair } from "../support/socket_pair.ts";
 
 /** How long each busy program runs, in milliseconds. */
 const duration = 150;
-/** Of each kind of progress: a fair share would be some ten times as much. */
+/** The least progress of each other kind of work. A fair share is about ten times as much. */
 const leastProgress = 4;
 
-/** Does something without a pause until the time has come. */
+/** Works without a pause until a point in time. */
 type Busy = (until: number) => Promise<void>;
 
 async function flood(socket: Socket, until: number): Promise<void> {
@@ -190,13 +193,13 @@ const busyPrograms: Record<string, Busy> = {
   },
 };
 
-/** Goes on beside a busy program, and counts. */
+/** Runs beside a busy program, and counts its rounds. */
 class Bystander {
   echoes = 0;
   sleeps = 0;
   yields = 0;
 
-  /** Starts fibers that go on until the time has come. */
+  /** Starts fibers that run until a point in time. */
   start({ client, server }: SocketPair, until: number): Fiber<void>[] {
     return [
       spawn(async () => {

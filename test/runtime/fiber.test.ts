@@ -1,4 +1,4 @@
-/** Fibers: how they start, end and are joined, and what is known of them. */
+/** Fibers: how they start, end and are joined, and what they show of themselves. */
 
 import { describe, expect, test } from "bun:test";
 import {
@@ -37,7 +37,7 @@ describe("spawn", () => {
     expect(steps).toEqual(["begun", "spawned", "resumed"]);
   });
 
-  test("of a body that does not suspend returns a fiber that has ended, unless it failed", async () => {
+  test("of a body that does not suspend returns a fiber that has ended, unless the body failed", async () => {
     const value = { any: "thing" };
     const synchronous = spawn(() => value);
     const asynchronous = spawn(async () => value);
@@ -52,7 +52,7 @@ describe("spawn", () => {
     expect(failing.state).toBe("failed");
   });
 
-  test("refuses a body that is no function, and options that are unknown or wrong", () => {
+  test("refuses a body that is not a function, and options that are unknown or wrong", () => {
     const before = stats().fibers;
     expect(thrownBy(() => spawn("body" as unknown as () => void))).toBeInstanceOf(TypeError);
     const misspelt = { nmae: "x" } as SpawnOptions;
@@ -62,7 +62,7 @@ describe("spawn", () => {
     expect(stats().fibers).toBe(before);
   });
 
-  test("goes without a name when that cannot be had, wherever it is asked for", async () => {
+  test("has no name if reading the name throws, wherever it is read", async () => {
     const unreadable = (value: PropertyDescriptor): (() => Promise<void>) =>
       Object.defineProperty(() => park(), "name", value);
     const bodies = [
@@ -77,7 +77,7 @@ describe("spawn", () => {
     for (const body of bodies) {
       const fiber = spawn(body, { deadline: deadline(1) });
       expect(dump()).toContain("(anonymous) waiting: park");
-      // The deadline comes in a turn that has others to wake as well.
+      // The deadline passes in a turn that also wakes others.
       const others = Array.from({ length: 10 }, () => spawn(() => sleep(1)));
       const inScope = scope(body, { deadline: deadline(1) });
       expect(await failureOf(fiber.join())).toMatchObject({ syscall: "fiber" });
@@ -86,7 +86,7 @@ describe("spawn", () => {
     }
   });
 
-  test("gives ids that count up, and names by option or by the body", async () => {
+  test("gives ids that count up, and a name from the option or the body", async () => {
     const first = spawn(function fetcher() {});
     const second = spawn(() => {}, { name: "writer" });
     const third = spawn(() => {});
@@ -111,7 +111,7 @@ describe("join", () => {
     expect(await spawn(() => null).join()).toBeNull();
   });
 
-  test("throws what a thenable's getter throws, and the fiber has ended", async () => {
+  test("throws the exception of a thenable's getter, and the fiber has ended", async () => {
     const before = stats().fibers;
     const fiber = spawn(() => ({
       // biome-ignore lint/suspicious/noThenProperty: a thenable is what is tested.
@@ -124,7 +124,7 @@ describe("join", () => {
     expect(stats().fibers).toBe(before);
   });
 
-  test("throws what the body threw, whatever it is", async () => {
+  test("throws any value that the body has thrown", async () => {
     const error = new Error("broken");
     const throwing = spawn(() => {
       throw error;
@@ -145,7 +145,7 @@ describe("join", () => {
     expect(reason).toBe("text");
   });
 
-  test("serves several joiners in the order in which they came, late ones too", async () => {
+  test("serves several joiners in the order in which they came, also late ones", async () => {
     const target = spawn(async () => {
       await sleep(2);
       return "value";
@@ -165,7 +165,7 @@ describe("join", () => {
     expect(await target.join()).toBe("value");
   });
 
-  test("with a deadline gives up, and the fiber goes on", async () => {
+  test("gives up at its deadline, and the fiber goes on", async () => {
     const target = spawn(() => park<string>());
     const error = await failureOf(target.join(deadline(2)));
     expect(error).toBeInstanceOf(TimeoutError);
@@ -176,7 +176,7 @@ describe("join", () => {
     expect(await patient).toBe("late");
   });
 
-  test("gives up one of several joiners without touching the others", async () => {
+  test("lets one of several joiners give up without disturbing the others", async () => {
     const target = spawn(() => park<number>());
     const joiners = [0, 1, 2, 3].map(() => spawn(() => target.join()));
     for (const index of [1, 3, 0]) {
@@ -187,7 +187,7 @@ describe("join", () => {
     expect(await joiners[2]!.join()).toBe(7);
   });
 
-  test("ends for a thousand, cancelled and late and served", async () => {
+  test("ends for a thousand joiners, by a cancellation, a deadline or the value", async () => {
     const before = stats();
     const target = spawn(() => park<string>());
     const until = deadline(5);
@@ -222,7 +222,7 @@ describe("join", () => {
     expect(await spawn(() => 3).join(now() - 1)).toBe(3);
   });
 
-  test("of a fiber by itself can be cancelled", async () => {
+  test("of the running fiber itself can be cancelled", async () => {
     const fiber: Fiber = spawn(async () => {
       await yieldNow();
       await fiber.join();
@@ -235,7 +235,7 @@ describe("join", () => {
 });
 
 describe("a failed fiber", () => {
-  test("that nobody joins is an unhandled rejection", async () => {
+  test("that is never joined is an unhandled rejection", async () => {
     const { exitCode, stderr } = await runProgram(`
       spawn(async () => { await sleep(1); throw new Error("nobody looks"); });
       spawn(async () => { await sleep(60_000); console.log("unreached"); });
@@ -244,7 +244,7 @@ describe("a failed fiber", () => {
     expect(stderr).toContain("nobody looks");
   });
 
-  test("that is joined is none, nor is one that was cancelled", async () => {
+  test("that is joined is not, nor is one that was cancelled", async () => {
     const { exitCode, stdout, stderr } = await runProgram(`
       const failing = spawn(async () => { await sleep(1); throw new Error("joined"); });
       const joined = await failing.join().catch((error) => error.message);
@@ -260,7 +260,7 @@ describe("a failed fiber", () => {
     expect(stdout).toBe("joined cancelled failed");
   });
 
-  test("whose joiners have all given up, in whichever order, is one again", async () => {
+  test("whose joiners have all given up, in any order, is an unhandled rejection again", async () => {
     const { exitCode, stderr } = await runProgram(`
       const failing = spawn(async () => { await park(); throw new Error("joiners are gone"); });
       const joiners = [0, 1, 2, 3].map(() => spawn(() => failing.join()));
@@ -275,7 +275,7 @@ describe("a failed fiber", () => {
 });
 
 describe("state", () => {
-  test("tells how far a fiber is", async () => {
+  test("follows a fiber from its start to its end", async () => {
     const running = spawn(() => Bun.sleep(5));
     const waiting = spawn(() => park());
     expect([running.state, waiting.state]).toEqual(["running", "waiting"]);
@@ -288,7 +288,7 @@ describe("state", () => {
     expect([running.isCancelled, waiting.isCancelled]).toEqual([false, true]);
   });
 
-  test("counts live fibers and those that were started", async () => {
+  test("is counted in stats(): live fibers and those that were started", async () => {
     const before = stats();
     const fibers = Array.from({ length: 10 }, () => spawn(() => park()));
     expect(stats().fibers).toBe(before.fibers + 10);
@@ -300,7 +300,7 @@ describe("state", () => {
 });
 
 describe("current", () => {
-  test("survives plait's waits and everything else that is awaited", async () => {
+  test("survives plait's waits and everything else that a fiber awaits", async () => {
     await using server = Bun.serve({ port: 0, fetch: () => new Response("fetched") });
     const url = `http://127.0.0.1:${server.port}/`;
     const waits: Record<string, () => PromiseLike<unknown>> = {
@@ -346,7 +346,7 @@ describe("current", () => {
   });
 });
 
-describe("spawn's limits", () => {
+describe("spawn's signal and deadline", () => {
   test("an aborted signal cancels, with its reason as the cause", async () => {
     const controller = new AbortController();
     const fiber = spawn(() => park(), { signal: controller.signal });
@@ -358,7 +358,7 @@ describe("spawn's limits", () => {
     expect(fiber.state).toBe("cancelled");
   });
 
-  test("a signal that was aborted before cancels the first wait", async () => {
+  test("a signal that is aborted already cancels the first wait", async () => {
     let hasBegun = false;
     const fiber = spawn(
       async () => {
@@ -388,7 +388,7 @@ describe("spawn's limits", () => {
     expect(await failureOf(fiber.join())).toBe(error);
   });
 
-  test("the body of a fiber past its deadline sees a CancelledError and can end otherwise", async () => {
+  test("the body of a fiber past its deadline gets a CancelledError and may return a value all the same", async () => {
     const fiber = spawn(
       async () => {
         const error = await failureOf(park());
@@ -400,7 +400,7 @@ describe("spawn's limits", () => {
     expect(fiber.state).toBe("done");
   });
 
-  test("a deadline that has passed cancels the first wait, even one that need not wait", async () => {
+  test("a deadline that has passed cancels the first wait, even one that could end at once", async () => {
     const fiber = spawn(() => sleep(60_000), { deadline: now() - 5 });
     expect(await failureOf(fiber.join())).toBeInstanceOf(TimeoutError);
     const mutex = new Mutex();
@@ -414,7 +414,7 @@ describe("spawn's limits", () => {
     expect((await failureOf(aborted.join())).cause).toBe("early");
   });
 
-  test("a deadline that is not reached leaves nothing behind", async () => {
+  test("a deadline that is not reached leaves no waiter behind", async () => {
     const before = stats().waiters;
     expect(await spawn(() => 1, { deadline: deadline(60_000) }).join()).toBe(1);
     expect(await spawn(() => sleep(1), { deadline: Number.POSITIVE_INFINITY }).join()).toBe(
@@ -424,8 +424,8 @@ describe("spawn's limits", () => {
   });
 });
 
-describe("a cancelled fiber with something to dispose of", () => {
-  /** Waits when it is disposed of, and may then fail by itself. */
+describe("a cancelled fiber that disposes of a resource", () => {
+  /** A resource whose disposal waits, and may then fail by itself. */
   function disposable(error?: Error): AsyncDisposable {
     return {
       async [Symbol.asyncDispose]() {
@@ -436,7 +436,7 @@ describe("a cancelled fiber with something to dispose of", () => {
     };
   }
 
-  test("is cancelled if only its cancellation has disturbed that", async () => {
+  test("is cancelled if only its cancellation has disturbed the disposal", async () => {
     const fiber = spawn(async () => {
       await using _first = disposable();
       await using _second = disposable();
@@ -450,7 +450,7 @@ describe("a cancelled fiber with something to dispose of", () => {
     expect(fiber.state).toBe("cancelled");
   });
 
-  test("has failed if something else did", async () => {
+  test("has failed if the disposal failed by itself", async () => {
     const failure = new Error("not disposed of");
     const fiber = spawn(async () => {
       await using _first = disposable();
@@ -481,7 +481,7 @@ describe("disposal", () => {
     expect(steps).toEqual(["waiting", "cleaned up"]);
   });
 
-  test("waits although the caller is cancelled, who then ends by that cancellation", async () => {
+  test("waits although its caller is cancelled, and the caller then ends by that cancellation", async () => {
     const steps: string[] = [];
     const caller = spawn(async () => {
       await using _child = spawn(async () => {
@@ -500,7 +500,7 @@ describe("disposal", () => {
     expect(steps).toEqual(["cleaned up"]);
   });
 
-  test("of a fiber that has ended well does nothing, of one that has failed throws", async () => {
+  test("does nothing for a fiber that has succeeded, and throws for one that has failed", async () => {
     const done = spawn(() => 1);
     await done[Symbol.asyncDispose]();
     expect(done.isCancelled).toBe(false);

@@ -26,7 +26,7 @@ test("Bun's servers answer while plait's traffic never stops", async () => {
   await client[Symbol.asyncDispose]();
 }, 20_000);
 
-test("a handler of Bun's may wait for a peer of plait's for every request", async () => {
+test("a handler of Bun's may wait for one of plait's servers in every request", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
     for await (const chunk of socket) await socket.write(chunk);
   });
@@ -52,7 +52,7 @@ test("a handler of Bun's may wait for a peer of plait's for every request", asyn
   expect(answers).toEqual(paths);
 }, 20_000);
 
-test("timers of Bun's and sleeps of plait's go on side by side", async () => {
+test("Bun's timers and plait's sleeps go on side by side", async () => {
   const order: string[] = [];
   await Promise.all([
     (async () => {
@@ -69,7 +69,7 @@ test("timers of Bun's and sleeps of plait's go on side by side", async () => {
     })(),
   ]);
   expect(order.filter((name) => name === "Bun")).toHaveLength(5);
-  // Neither has to wait for the other to be through.
+  // Neither waits for the other to be done.
   expect(order.indexOf("plait")).toBeLessThan(order.lastIndexOf("Bun"));
   expect(order.indexOf("Bun")).toBeLessThan(order.lastIndexOf("plait"));
 }, 10_000);

@@ -21,7 +21,7 @@ import { readExactly } from "../support/receiving.ts";
 import { socketPair } from "../support/socket_pair.ts";
 
 describe("park", () => {
-  test("suspends until unpark, and returns the value that it was given", async () => {
+  test("suspends until unpark, and returns the value passed to it", async () => {
     const value = { any: "thing" };
     const fiber = spawn(() => park<typeof value>());
     expect(unpark(fiber, value)).toBe(true);
@@ -32,7 +32,7 @@ describe("park", () => {
     expect((await failureOf(park())).message).toContain("fiber");
   });
 
-  test("twice at a time in one fiber is a mistake that leaves the first park alone", async () => {
+  test("a second time in one fiber at the same time fails, and leaves the first park alone", async () => {
     const fiber = spawn(() => Promise.all([park<string>(), failureOf(park())]));
     expect(unpark(fiber, "first")).toBe(true);
     const [value, error] = await fiber.join();
@@ -40,7 +40,7 @@ describe("park", () => {
     expect(error.message).toContain("parked already");
   });
 
-  test("makes no waiter in the core, and with a deadline one that goes", async () => {
+  test("makes no waiter in the core; with a deadline it makes one, which does not remain", async () => {
     const before = stats().waiters;
     const endless = spawn(() => park());
     expect(stats().waiters).toBe(before);
@@ -87,7 +87,7 @@ describe("unpark", () => {
     expect(await failureOf(cancelled.join())).toBeInstanceOf(CancelledError);
   });
 
-  test("wakes fibers in the order of the calls, however many there are", async () => {
+  test("wakes any number of fibers in the order of the calls", async () => {
     const order: number[] = [];
     const fibers = Array.from({ length: 1000 }, (_, index) =>
       spawn(async () => {
@@ -157,7 +157,7 @@ describe("a queue built on them", () => {
   });
 });
 
-/** Five hundred pairs of fibers that unpark each other until they are told to stop. */
+/** Five hundred pairs of fibers that unpark each other until they are stopped. */
 class PingPong {
   readonly #fibers: Fiber<void>[] = [];
   #isOver = false;
@@ -172,7 +172,7 @@ class PingPong {
   }
 
   async #play(pair: Fiber<void>[], side: number): Promise<void> {
-    // The first to begin has nobody to unpark yet.
+    // The first fiber has no other to unpark yet.
     if (side === 0) await park();
     while (!this.#isOver) {
       this.exchanges++;

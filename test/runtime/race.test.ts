@@ -1,4 +1,4 @@
-/** all, race and any: what they return, and that nobody is left running. */
+/** all, race and any: what they return, and that no fiber is left running. */
 
 import { describe, expect, test } from "bun:test";
 import {
@@ -26,7 +26,7 @@ import { failureOf } from "../support/failure.ts";
 import { expectMistake, mistakeIn } from "../support/mistakes.ts";
 import { quietStats } from "../support/quiet_stats.ts";
 
-/** A body that waits until it is cancelled, and takes a while to end then. */
+/** A body that waits until it is cancelled, and then takes a while to end. */
 function loser(ended: string[], name: string): () => Promise<never> {
   return async () => {
     try {
@@ -49,7 +49,7 @@ describe.each([
   ["race", race],
   ["any", any],
 ] as const)("%s", (name, gather) => {
-  test("refuses what are no functions, and unknown options, before anything runs", async () => {
+  test("refuses values that are not functions, and unknown options, before anything runs", async () => {
     const before = stats().fibersStarted;
     const body = (): void => {};
     const call = (bodies: unknown, options?: object): Promise<unknown> =>
@@ -68,7 +68,7 @@ describe.each([
     expect(stats().fibersStarted).toBe(before);
   });
 
-  test("ends all when its caller is cancelled, its signal aborted, or its deadline passed", async () => {
+  test("ends all bodies when its caller is cancelled, its signal is aborted, or its deadline passes", async () => {
     const before = stats();
     const ended: string[] = [];
     const bodies = [loser(ended, "first"), loser(ended, "second")];
@@ -100,7 +100,7 @@ describe.each([
     expect(value).toEqual(name === "all" ? ["value"] : "value");
   });
 
-  test("takes a body that has cancelled itself for one that has failed", async () => {
+  test("counts a body that has cancelled itself as one that has failed", async () => {
     const error = await failureOf(
       gather([
         async () => {
@@ -138,7 +138,7 @@ describe("all", () => {
     expect(await all([])).toEqual([]);
   });
 
-  test("throws the first error when the others have ended, and starts no more", async () => {
+  test("throws the first error when the others have ended, and starts no further body", async () => {
     const ended: string[] = [];
     const error = new Error("broken");
     expect(await failureOf(all([loser(ended, "waits"), failing(error)]))).toBe(error);
@@ -165,7 +165,7 @@ describe("all", () => {
     expect((error as unknown as { suppressed: unknown }).suppressed).toEqual([second]);
   });
 
-  test("discards the values of those that were done when another one failed", async () => {
+  test("discards the values of bodies that had succeeded before another one failed", async () => {
     const discarded: number[] = [];
     const discard = (value: number): void => {
       discarded.push(value);
@@ -180,7 +180,7 @@ describe("all", () => {
 });
 
 describe("race", () => {
-  test("returns the value of the first that ends, when the others have ended", async () => {
+  test("returns the value of the first body to end, when the others have ended", async () => {
     const ended: string[] = [];
     const value = await race([
       loser(ended, "first"),
@@ -191,14 +191,14 @@ describe("race", () => {
     expect(ended).toEqual(["first", "last"]);
   });
 
-  test("throws the error of the first that ends, if that has failed", async () => {
+  test("throws the error of the first body to end, if that has failed", async () => {
     const ended: string[] = [];
     const error = new Error("broken");
     expect(await failureOf(race([loser(ended, "waits"), failing(error)]))).toBe(error);
     expect(ended).toEqual(["waits"]);
   });
 
-  test("does not start what comes after one that has ended at once", async () => {
+  test("does not start the bodies after one that has ended at once", async () => {
     let started = false;
     const value = await race([
       () => 1,
@@ -211,7 +211,7 @@ describe("race", () => {
     expect(started).toBe(false);
   });
 
-  test("does not mind how the losers end, and discards their values", async () => {
+  test("ignores how the losers end, and discards their values", async () => {
     const discarded: unknown[] = [];
     const discard = (value: unknown): void => {
       discarded.push(value);
@@ -237,7 +237,7 @@ describe("race", () => {
     expect((await quietStats()).sockets).toBe(before);
   });
 
-  test("passes on what discard throws, and the winner's value goes there as well", async () => {
+  test("throws the exception of discard, and then discards the winner's value as well", async () => {
     const discarded: unknown[] = [];
     const discard = (value: unknown): void => {
       discarded.push(value);
@@ -260,7 +260,7 @@ describe("race", () => {
     expect(discarded).toEqual(["late"]);
   });
 
-  test("keeps all errors of clean-up when its caller is cancelled", async () => {
+  test("keeps all errors of clean-ups when its caller is cancelled", async () => {
     const errors = [new Error("first"), new Error("second"), new Error("third")];
     const bodies = errors.map((error) => () => park().catch(() => Promise.reject(error)));
     for (const gather of [race, any]) {
@@ -274,7 +274,7 @@ describe("race", () => {
     }
   });
 
-  test("of none is a mistake", async () => {
+  test("of no bodies is refused", async () => {
     expectMistake(await mistakeIn(() => race([])), RangeError, /at least one/);
     expectMistake(await mistakeIn(() => any([])), RangeError, /at least one/);
   });
@@ -303,7 +303,7 @@ describe("any", () => {
     expect(error.message).toBe("every body of any crawl has failed");
   });
 
-  test("past its deadline lists the errors there were", async () => {
+  test("past its deadline lists the errors so far", async () => {
     const error = await failureOf(
       any([failing(new Error("broken")), () => park()], { deadline: deadline(50) }),
     );

@@ -23,22 +23,25 @@ import { type SocketPair, socketPair } from "../support/socket_pair.ts";
 
 const connections = 10;
 const players = 120;
-/** How long the fibers go on, in milliseconds. */
+/** How long the fibers run, in milliseconds. */
 const duration = 400;
 
-/** What may go wrong in a game where anybody may be cancelled and any deadline may pass. */
+/** The errors that a game allows, in which any fiber may be cancelled and any deadline may pass. */
 function isExpected(error: unknown): boolean {
   return (
     error instanceof CancelledError || error instanceof TimeoutError || error instanceof SocketError
   );
 }
 
-/** Fibers at random work on a few connections, each direction of which carries the numbers 0 to 255. */
+/**
+ * Fibers that do random things on a few connections, each direction of which carries the numbers 0
+ * to 255 in turn.
+ */
 class Game {
   readonly #random: Random;
   readonly #pairs: SocketPair[];
   readonly #fibers: Fiber[] = [];
-  /** By socket: what the next byte that is written to it, or read from it, has to be. */
+  /** The next byte to be written to each socket, and to be read from it. */
   readonly #written = new Map<Socket, number>();
   readonly #read = new Map<Socket, number>();
   readonly #writers = new Map<Socket, Fiber[]>();
@@ -68,7 +71,7 @@ class Game {
     }
   }
 
-  /** Often none, sometimes one that is close, sometimes one that has passed. */
+  /** Often no deadline, sometimes a close one, sometimes one that has passed. */
   #deadline(): number | undefined {
     const kind = this.#random.below(4);
     if (kind < 2) return deadline(this.#random.fraction() * 5);
@@ -111,7 +114,10 @@ class Game {
     }
   }
 
-  /** Each write has a fiber that nobody cancels: one that stopped half-way would spoil the numbers. */
+  /**
+   * Each write has a fiber that is never cancelled: a write that stopped half-way would break the
+   * sequence.
+   */
   #write(socket: Socket, peer: Socket): Promise<number> {
     const from = this.#written.get(peer) ?? 0;
     const length = 1 + this.#random.below(2000);
@@ -145,7 +151,7 @@ class Game {
     const bytes = new Uint8Array(1 + this.#random.below(3000));
     const count = await socket.read(bytes, this.#deadline() ?? deadline(5));
     if (count === 0) throw new Error("an end of stream that nobody sent");
-    // Reads that were woken in one turn go on in the order in which they received.
+    // Reads that were woken in one turn go on in the order in which they have received.
     let expected = this.#read.get(socket) ?? 0;
     for (const byte of bytes.subarray(0, count)) {
       if (byte !== expected) this.mistakes.push(`${byte} instead of ${expected}`);
@@ -155,7 +161,7 @@ class Game {
   }
 }
 
-/** To repeat a game, give it the seed that a failed one has printed; its timing is never quite the same. */
+/** A failed game prints its seed. The seed repeats the game, except for its exact timing. */
 async function play(seed?: number): Promise<void> {
   const random = new Random(seed);
   const before = stats();
@@ -164,7 +170,7 @@ async function play(seed?: number): Promise<void> {
   const game = new Game(random, pairs);
   try {
     const fibers = game.start(deadline(duration));
-    // A fiber that waits for room or for an unpark when the others have ended is one that is stuck.
+    // A fiber that still waits for room or for an unpark when the others have ended is stuck.
     const results = await Promise.allSettled(fibers.map((fiber) => fiber.join(deadline(3000))));
     for (const [index, result] of results.entries()) {
       if (result.status === "fulfilled" || fibers[index]!.state === "cancelled") continue;
@@ -183,14 +189,14 @@ async function play(seed?: number): Promise<void> {
   expect(stats().sockets).toBe(before.sockets);
 }
 
-describe("fibers at random work", () => {
+describe("fibers that do random things", () => {
   test("all end, and no byte is lost, doubled or out of order", async () => {
     const { waiters } = stats();
     await play();
     await pollUntil("no waiter is left", () => stats().waiters <= waiters);
   });
 
-  test("in the blocking driver as well", () => {
+  test("do so in the blocking driver as well", () => {
     block(() => play());
   });
 });

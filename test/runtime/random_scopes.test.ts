@@ -1,4 +1,4 @@
-/** Scopes nested ten deep, with all that can be waited for in them, that are cancelled at random points. */
+/** Scopes nested ten deep, with every kind of wait in them, that are cancelled at random points. */
 
 import { describe, expect, test } from "bun:test";
 import {
@@ -34,7 +34,7 @@ const depth = 10;
 const rounds = 15;
 const permits = 5;
 
-/** What a fiber fails with for no reason but that the game wants it. */
+/** The error of a fiber that the game lets fail. */
 class Mishap extends Error {
   override readonly name = "Mishap";
 }
@@ -60,7 +60,7 @@ class Game {
   readonly #channels = [new Channel<number>(), new Channel<number>(2)];
   #sent = 0;
   #received = 0;
-  /** All that may be cancelled: scopes and fibers, ended ones too. */
+  /** Everything that may be cancelled: scopes and fibers, also ended ones. */
   readonly #victims: (Scope | Fiber)[] = [];
   readonly #scopes: Scope[] = [];
   readonly mistakes: string[] = [];
@@ -72,7 +72,7 @@ class Game {
     this.#listener = listener;
   }
 
-  /** One tree of scopes from its start to its end, which comes by itself unless it is disturbed. */
+  /** One tree of scopes. It ends by itself unless it is disturbed. */
   async play(isDisturbed: boolean): Promise<void> {
     const random = this.#random;
     const top = spawn(() => this.#nest(1));
@@ -133,7 +133,7 @@ class Game {
     try {
       for (let moves = random.below(20); moves > 0; moves--) await this.#move(s, fibers);
     } finally {
-      // Some clean-up waits, and some starts a fiber in a scope that may be cancelled.
+      // Some clean-ups wait, and some start a fiber in a scope that may be cancelled.
       if (random.below(4) === 0) await shield(() => sleep(random.fraction()), deadline(1000));
       if (random.below(8) === 0) fibers.push(s.spawn(() => yieldNow()));
     }
@@ -205,7 +205,7 @@ class Game {
   }
 }
 
-/** To repeat a game, give it the seed that a failed one has printed; its timing is never quite the same. */
+/** A failed game prints its seed. The seed repeats the game, except for its exact timing. */
 async function play(seed?: number): Promise<Game> {
   const random = new Random(seed);
   const before = stats();
@@ -216,7 +216,7 @@ async function play(seed?: number): Promise<Game> {
   try {
     for (let round = 0; round < rounds; round++) {
       await game.play(round % 3 !== 0);
-      // Handlers go on until their client's end has arrived; all else has ended already.
+      // Handlers run until their client's end has arrived. Everything else has ended already.
       expect(stats().fibers).toBeLessThanOrEqual(before.fibers + listener.connections);
     }
     await listener.close({ deadline: deadline(4000) });
@@ -240,7 +240,7 @@ describe("scopes nested ten deep, cancelled at random", () => {
     const before = await quietStats();
     const descriptors = openDescriptors();
     const { outcomes } = await run();
-    // A game in which everything ends in the same way tells little.
+    // A game in which everything ends in the same way tests little.
     expect(outcomes.size).toBeGreaterThan(1);
     await pollUntil("nothing is left", () => {
       const { fibers, waiters, sockets, lingering } = stats();

@@ -1,4 +1,7 @@
-/** Code of the program's that runs in the middle of a cancellation, and ends what is about to be cancelled. */
+/**
+ * Code of the program that runs in the middle of a cancellation, and ends waits that are about to
+ * be cancelled.
+ */
 
 import { describe, expect, test } from "bun:test";
 import {
@@ -22,11 +25,11 @@ import {
 import { failureOf } from "../support/failure.ts";
 import { socketPair } from "../support/socket_pair.ts";
 
-/** Something that several fibers wait for, one after the other. */
+/** An object that several fibers wait for, one behind the other. */
 interface Contest {
-  /** Waits, and has done with it. */
+  /** Waits once. */
   take(): Promise<unknown>;
-  /** Ends the wait of the one that has waited longest. */
+  /** Ends the wait of the fiber that has waited longest. */
   serve(): void;
 }
 
@@ -74,7 +77,7 @@ const contests: Record<string, () => Contest> = {
       serve: () => {
         event.set();
         event.clear();
-        // The queue is empty, and so is lost whoever comes now.
+        // The queue is empty, so a fiber that comes now is not served.
         late.push(spawn(() => event.wait(deadline(2000))));
         queueMicrotask(() => event.set());
       },
@@ -82,11 +85,11 @@ const contests: Record<string, () => Contest> = {
   },
 };
 
-/** Fibers that have begun to wait in the middle of a cancellation. */
+/** Fibers that begin to wait in the middle of a cancellation. */
 const late: Fiber[] = [];
 
 /**
- * Waits for one thing, and then in a scope as well. When the scope is cancelled, which comes first, it
+ * Waits for one object, and then in a scope as well. The cancellation of the scope comes first, and
  * does something that may end the other wait.
  */
 async function waitTwice<T>(wait: () => Promise<T>, disturb: () => void): Promise<T> {
@@ -99,18 +102,18 @@ async function waitTwice<T>(wait: () => Promise<T>, disturb: () => void): Promis
 }
 
 describe.each(Object.entries(contests))("%s", (_name, begin) => {
-  test("that serves a fiber while that is cancelled goes on to serve the others", async () => {
+  test("that serves a fiber during its cancellation goes on to serve the others", async () => {
     const { take, serve } = begin();
     const cancelled = spawn(() => waitTwice(take, serve));
     const others = Array.from({ length: 3 }, () => spawn(take));
     cancelled.cancel();
-    // It was served before its turn to be cancelled had come.
+    // It was served before it was to be cancelled.
     await cancelled.join(deadline(2000));
     for (const fiber of [...others, ...late.splice(0)]) await fiber.join(deadline(2000));
   });
 });
 
-test("a park that ends while its fiber is cancelled keeps what it was given", async () => {
+test("a park that ends while its fiber is cancelled keeps its value", async () => {
   const fiber: Fiber<string> = spawn(() =>
     waitTwice(
       () => park<string>(),
@@ -139,7 +142,7 @@ test("a channel that is closed while a sender is cancelled ends all of them once
   }
 });
 
-test("signals that are closed while the one that waits for them is cancelled are counted once", async () => {
+test("signals that are closed while the fiber that waits for them is cancelled end its wait once", async () => {
   const caught = signals("SIGWINCH");
   const before = stats();
   const fiber = spawn(() =>
@@ -213,7 +216,7 @@ test("a scope whose fiber ends in the middle of its cancellation cancels the oth
   ]);
 });
 
-test("a reason whose words end the wait is still what cancels it", async () => {
+test("a reason whose message getter ends the wait still cancels it", async () => {
   const mutex = new Mutex();
   const lock = mutex.tryLock()!;
   class Reason extends Error {
@@ -229,12 +232,12 @@ test("a reason whose words end the wait is still what cancels it", async () => {
   for (const fiber of others) await fiber.join(deadline(2000));
 });
 
-test("scopes nested very deep are all cancelled", async () => {
+test("scopes that are nested very deep are all cancelled", async () => {
   const depth = 20_000;
   let [begun, ended] = [0, 0];
   const nest = async (level: number): Promise<void> => {
     begun++;
-    // A stack has an end as well.
+    // Deep enough to exceed a stack.
     await null;
     try {
       if (level === depth) await park();

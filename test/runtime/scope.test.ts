@@ -1,4 +1,4 @@
-/** Scopes: when they end, what they return, which errors they take, and how dump shows them. */
+/** Scopes: when they end, what they return, which errors they throw, and how dump shows them. */
 
 import { describe, expect, test } from "bun:test";
 import {
@@ -26,7 +26,7 @@ import { expectMistake, mistakeIn } from "../support/mistakes.ts";
 import { runProgram } from "../support/programs.ts";
 
 describe("scope", () => {
-  test("returns what the body returns, be it a value, a promise or a thenable", async () => {
+  test("returns the body's value, promise or thenable", async () => {
     const thenable = {
       // biome-ignore lint/suspicious/noThenProperty: a thenable is what is tested.
       then(resolve: (value: string) => void): void {
@@ -56,7 +56,7 @@ describe("scope", () => {
     expect(steps).toEqual(["crawl crawl false", "called", "resumed"]);
   });
 
-  test("returns only when every fiber has ended, those that fibers spawn too", async () => {
+  test("returns only when every fiber has ended, also those that its fibers spawn", async () => {
     const ended: string[] = [];
     await scope((s) => {
       s.spawn(async () => {
@@ -72,7 +72,7 @@ describe("scope", () => {
     expect(ended).toEqual(["first", "second", "third"]);
   });
 
-  test("waits for fibers that somebody outside of it has spawned in it", async () => {
+  test("waits for fibers that code outside of it has spawned in it", async () => {
     let inner: Scope | undefined;
     const gate = spawn(() => park());
     const ended = scope((s) => {
@@ -89,7 +89,7 @@ describe("scope", () => {
     expect(inner?.hasEnded).toBe(true);
   });
 
-  test("gives fibers that can be joined, in it and after it", async () => {
+  test("spawns fibers that can be joined, inside the scope and after it", async () => {
     let fiber: Fiber<number> | undefined;
     const sum = await scope(async (s) => {
       fiber = s.spawn(() => yieldNow().then(() => 1), { name: "adder" });
@@ -128,7 +128,7 @@ describe("scope", () => {
           count++;
         });
       }
-      // The body's fiber is one as well.
+      // The body has a fiber as well.
       expect(stats().fibers).toBe(before.fibers + 1001);
     });
     expect(count).toBe(1000);
@@ -147,7 +147,7 @@ describe("scope", () => {
     expect({ stdout, stderr, exitCode }).toEqual({ stdout: "child", stderr: "", exitCode: 0 });
   });
 
-  test("refuses a body that is no function, and options that are unknown or wrong", async () => {
+  test("refuses a body that is not a function, and options that are unknown or wrong", async () => {
     const before = stats().fibersStarted;
     const body = (): never => {
       throw new Error("it ran");
@@ -207,7 +207,7 @@ describe("a fiber that fails", () => {
     expect(seen).toEqual(Array(4).fill(error));
   });
 
-  test("has the scope wait for clean-up, however long that takes", async () => {
+  test("lets the scope wait for clean-ups, for as long as they take", async () => {
     const steps: string[] = [];
     await failureOf(
       scope((s) => {
@@ -226,7 +226,7 @@ describe("a fiber that fails", () => {
     expect(steps).toEqual(["cleaned up", "returned"]);
   });
 
-  test("fails those who join it with its error, and the scope as well, once", async () => {
+  test("fails its joiners with its error, and the scope too, once", async () => {
     const error = new Error("broken");
     const joined: unknown[] = [];
     const failure = await failureOf(
@@ -244,7 +244,7 @@ describe("a fiber that fails", () => {
     expect((joined[1] as Error).cause).toBe(error);
   });
 
-  test("is no unhandled rejection, whoever joins it; a scope that nobody awaits is one", async () => {
+  test("is not an unhandled rejection, joined or not; a scope that is never awaited is one", async () => {
     const taken = await runProgram(`
       const failing: any[] = [];
       const error = await scope((s) => {
@@ -266,7 +266,7 @@ describe("a fiber that fails", () => {
     expect(untaken.stderr).toContain("nobody looks");
   });
 
-  test("by its own deadline fails the scope with a TimeoutError; one that is cancelled does not", async () => {
+  test("by its own deadline fails the scope with a TimeoutError; one that is cancelled does not fail it", async () => {
     const failure = await failureOf(
       scope((s) => {
         s.spawn(() => park(), { name: "slow", deadline: deadline(2) });
@@ -289,7 +289,7 @@ describe("a fiber that fails", () => {
 });
 
 describe("dump", () => {
-  /** The lines with the waits' times cut off, without those of earlier tests. */
+  /** The lines of dump without the times of waits, and without lines of earlier tests. */
   const linesFrom = (id: number): string[] =>
     dump()
       .split("\n")
@@ -330,7 +330,7 @@ describe("dump", () => {
     expect(linesFrom(id)).toEqual([`#${other.id} other waiting: park`]);
   });
 
-  test("shows the fibers of a scope that is outside of all fibers, and of one that nobody awaits", async () => {
+  test("shows the fibers of a scope that is outside of all fibers, and of one that is never awaited", async () => {
     const kept: Fiber<void>[] = [];
     const outer = scope(
       (s) => {

@@ -1,4 +1,4 @@
-/** Scopes that are ended before their time: by their caller, a signal, a deadline, or themselves. */
+/** Scopes that end early: by their caller, a signal, a deadline, or themselves. */
 
 import { describe, expect, test } from "bun:test";
 import {
@@ -44,7 +44,7 @@ describe("a scope that is cancelled", () => {
     expect(failure.syscall).toBe("scope");
   });
 
-  test("is so when the body's fiber is", async () => {
+  test("is cancelled when the fiber of its body is", async () => {
     let child: Fiber<void> | undefined;
     const failure = await failureOf(
       scope(async (s) => {
@@ -58,7 +58,7 @@ describe("a scope that is cancelled", () => {
     expect(child?.state).toBe("cancelled");
   });
 
-  test("by its caller's cancellation waits for all, and the caller has that reason", async () => {
+  test("by its caller's cancellation waits for all fibers, and the caller fails with that reason", async () => {
     const reason = new Error("shutting down");
     const steps: string[] = [];
     const caller = spawn(async () => {
@@ -84,7 +84,7 @@ describe("a scope that is cancelled", () => {
     expect(steps).toEqual(["child", "after the scope"]);
   });
 
-  test("through all the scopes within it", async () => {
+  test("cancels all the scopes within it", async () => {
     const before = stats();
     let ended = 0;
     const nest = (depth: number): Promise<void> =>
@@ -103,7 +103,7 @@ describe("a scope that is cancelled", () => {
     expect(stats().fibers).toBe(before.fibers);
   });
 
-  test("through thousands of scopes, which dump shows without drowning in blanks", async () => {
+  test("cancels thousands of nested scopes, which dump shows with bounded indents", async () => {
     const before = stats().fibers;
     const depth = 3000;
     const nest = async (level: number): Promise<void> => {
@@ -123,7 +123,7 @@ describe("a scope that is cancelled", () => {
     expect(stats().fibers).toBe(before);
   });
 
-  test("by a signal has the signal's reason; aborted already, it runs nothing", async () => {
+  test("by a signal has the signal's reason; a signal that is aborted already keeps it from running", async () => {
     const abort = new AbortController();
     const reason = new Error("stop");
     const ended = failureOf(
@@ -147,7 +147,7 @@ describe("a scope that is cancelled", () => {
     expect(ran).toBe(false);
   });
 
-  test("cancels from their start the fibers that are spawned in it meanwhile", async () => {
+  test("cancels fibers that are spawned in it meanwhile, from their start", async () => {
     const steps: string[] = [];
     await scope(async (s) => {
       s.spawn(async () => {
@@ -170,7 +170,7 @@ describe("a scope that is cancelled", () => {
     expect(steps).toEqual(["begun", "cleaned up"]);
   });
 
-  test("with a thousand fibers ends them all", async () => {
+  test("ends all of a thousand fibers", async () => {
     const before = stats();
     const fibers: Fiber<void>[] = [];
     const caller = spawn(() =>
@@ -201,7 +201,7 @@ describe("a scope that is cancelled", () => {
 });
 
 describe("a scope's deadline", () => {
-  test("cancels all, and the scope rejects with a TimeoutError when they have ended", async () => {
+  test("cancels all fibers, and the scope rejects with a TimeoutError when they have ended", async () => {
     const before = stats().waiters;
     const seen: unknown[] = [];
     let returned = false;
@@ -226,7 +226,7 @@ describe("a scope's deadline", () => {
     expect(stats().waiters).toBe(before);
   });
 
-  test("that has passed runs nothing, one that is not reached leaves nothing behind", async () => {
+  test("that has passed runs nothing; one that is not reached leaves nothing behind", async () => {
     const before = stats();
     const body = (): never => {
       throw new Error("it ran");
@@ -253,7 +253,7 @@ describe("a scope's deadline", () => {
   });
 });
 
-test("block finds a scope whose fibers nobody can wake, and cancels it", async () => {
+test("block finds a scope whose fibers can never be woken, and cancels it", async () => {
   const child = Promise.withResolvers<Error>();
   const error = thrownBy(() =>
     block(() =>

@@ -1,4 +1,4 @@
-/** Which of several errors a scope rejects with, and what becomes of the others. */
+/** Which of several errors a scope rejects with, and where the others are. */
 
 import { describe, expect, test } from "bun:test";
 import {
@@ -22,7 +22,7 @@ async function suppressing(promise: Promise<unknown>): Promise<WithSuppressed> {
   return await failureOf(promise);
 }
 
-/** Spawns a fiber that throws an error of its own when it is cancelled. */
+/** Spawns a fiber that throws another error when it is cancelled. */
 function spawnUnclean(s: Scope, error: unknown): void {
   s.spawn(async () => {
     await park().catch(() => {
@@ -32,7 +32,7 @@ function spawnUnclean(s: Scope, error: unknown): void {
 }
 
 describe("the first error of a scope", () => {
-  test("is what it rejects with; the others are listed in their order", async () => {
+  test("is the one that it rejects with; the others are listed in their order", async () => {
     const first = new Error("first");
     const others = [new Error("second"), "third", undefined];
     const error = await suppressing(
@@ -45,7 +45,7 @@ describe("the first error of a scope", () => {
     expect(error.suppressed).toEqual(others);
   });
 
-  test("may be the body's", async () => {
+  test("may be that of the body", async () => {
     const second = new Error("second");
     const error = await suppressing(
       scope(async (s) => {
@@ -58,7 +58,7 @@ describe("the first error of a scope", () => {
     expect(error.suppressed).toEqual([second]);
   });
 
-  test("gathers those of the scopes around the one that it came from", async () => {
+  test("collects the errors of the scopes around its own", async () => {
     const error = await suppressing(
       scope((outer) => {
         spawnUnclean(outer, "outer");
@@ -74,7 +74,7 @@ describe("the first error of a scope", () => {
     expect(error.suppressed).toEqual(["inner", "outer"]);
   });
 
-  test("is the first of an AggregateError when it cannot carry a list", async () => {
+  test("is the first of an AggregateError if a list cannot be added to it", async () => {
     const frozen = Object.freeze(new Error("frozen"));
     const disposal = new SuppressedError(new Error("newer"), new Error("older"), "disposal");
     class Odd extends Error {
@@ -109,14 +109,14 @@ describe("the first error of a scope", () => {
 });
 
 describe("when several things end a scope", () => {
-  test("errors of clean-up count more than the caller's cancellation", async () => {
+  test("errors of clean-ups go before the caller's cancellation", async () => {
     const caller = spawn(() => scope((s) => spawnUnclean(s, new Error("clean-up failed"))));
     caller.cancel("shutting down");
     expect((await failureOf(caller.join())).message).toBe("clean-up failed");
     expect(caller.state).toBe("failed");
   });
 
-  test("the deadline comes first if it has passed first, a fiber's error if that was", async () => {
+  test("the deadline wins if it has passed first, a fiber's error if that came first", async () => {
     const cleanUp = new Error("clean-up failed");
     const late = await suppressing(
       scope((s) => spawnUnclean(s, cleanUp), { deadline: deadline(30) }),
@@ -138,7 +138,7 @@ describe("when several things end a scope", () => {
     expect(early).not.toHaveProperty("suppressed");
   });
 
-  test("a cancellation that comes after the error leaves the error", async () => {
+  test("a cancellation that comes after the error does not replace the error", async () => {
     const caller = spawn(() =>
       scope((s) => {
         s.spawn(() => park().catch(() => shield(() => sleep(2), 0)));
@@ -163,7 +163,7 @@ describe("when several things end a scope", () => {
     expect(caller.state).toBe("cancelled");
   });
 
-  test("fibers that swallow their cancellation do not hide why", async () => {
+  test("fibers that swallow their cancellation do not hide the reason", async () => {
     const tolerant = (s: Scope): void => {
       s.spawn(() => park().catch(() => {}));
     };

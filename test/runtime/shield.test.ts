@@ -1,4 +1,4 @@
-/** Clean-up that waits although its fiber is being cancelled. */
+/** Clean-ups that wait although their fiber is being cancelled. */
 
 import { describe, expect, test } from "bun:test";
 import {
@@ -25,7 +25,7 @@ import { readExactly } from "../support/receiving.ts";
 import { socketPair } from "../support/socket_pair.ts";
 
 describe("shield", () => {
-  test("lets a cancelled fiber wait, and afterwards it is as cancelled as before", async () => {
+  test("lets a cancelled fiber wait, which is cancelled again afterwards", async () => {
     await using pair = await socketPair();
     let after: Error | undefined;
     const fiber = spawn(async () => {
@@ -44,7 +44,7 @@ describe("shield", () => {
     expect(new TextDecoder().decode(await readExactly(pair.server, 7))).toBe("goodbye");
   });
 
-  test("holds off a cancellation that comes meanwhile", async () => {
+  test("delays a cancellation that comes meanwhile", async () => {
     const steps: string[] = [];
     let inner: Fiber | undefined;
     const fiber = spawn(async () => {
@@ -100,7 +100,7 @@ describe("shield", () => {
     expect(ran).toBe(false);
   });
 
-  test("returns and throws what the body does, outside of fibers and under block as well", async () => {
+  test("returns and throws as the body does, also outside of fibers and under block", async () => {
     expect(await shield(() => 1, 0)).toBe(1);
     expect(await shield(() => sleep(1).then(() => 2), Number.POSITIVE_INFINITY)).toBe(2);
     const error = new Error("broken");
@@ -121,7 +121,7 @@ describe("shield", () => {
     expect(steps).toEqual(["slept"]);
   });
 
-  test("has scopes in it that the cancellation does not reach", async () => {
+  test("keeps the cancellation from scopes inside it", async () => {
     const fiber = spawn(async () => {
       await park().catch(() => {});
       return shield(
@@ -137,7 +137,7 @@ describe("shield", () => {
     expect(await fiber.join()).toBe(3);
   });
 
-  test("serves a thousand fibers that are cancelled together, in time and late", async () => {
+  test("serves a thousand fibers that are cancelled together, before and after its deadline", async () => {
     const before = stats();
     const endings: (string | undefined)[] = [];
     const fibers = Array.from({ length: 1000 }, (_, index) =>
@@ -160,7 +160,7 @@ describe("shield", () => {
     expect(stats()).toMatchObject({ fibers: before.fibers, waiters: before.waiters });
   });
 
-  test("demands a deadline", async () => {
+  test("needs a deadline", async () => {
     const body = (): void => {};
     expectMistake(await mistakeIn(() => shield(body, undefined as never)), TypeError, /deadline/);
     expectMistake(await mistakeIn(() => shield(body, null as never)), TypeError, /deadline/);

@@ -1,4 +1,7 @@
-/** Waiting for promises that are not plait's, and passing a cancellation on to what makes them. */
+/**
+ * Waiting for promises that are not plait's, and passing a cancellation on to the code that made
+ * them.
+ */
 
 import { describe, expect, test } from "bun:test";
 import {
@@ -19,7 +22,7 @@ import { failureOf } from "../support/failure.ts";
 const never = new Promise<never>(() => {});
 
 describe("waitFor", () => {
-  test("returns what the promise is fulfilled with, before and after the call", async () => {
+  test("returns the value of a promise that is fulfilled before or after the call", async () => {
     expect(await waitFor(Promise.resolve(7))).toBe(7);
     const later = Promise.withResolvers<string>();
     const fiber = spawn(() => waitFor(later.promise));
@@ -28,7 +31,7 @@ describe("waitFor", () => {
     expect(await fiber.join()).toBe("done");
   });
 
-  test("throws what the promise is rejected with", async () => {
+  test("throws the error of a promise that is rejected", async () => {
     const error = new Error("a mistake of the other library");
     expect(await failureOf(waitFor(Promise.reject(error)))).toBe(error);
     const later = Promise.withResolvers<never>();
@@ -37,7 +40,7 @@ describe("waitFor", () => {
     expect(await failureOf(fiber.join())).toBe(error);
   });
 
-  test("ends at the deadline, before it has passed and after", async () => {
+  test("ends at a deadline that is still to come, and at once for one that has passed", async () => {
     const until = deadline(20);
     expect(await failureOf(waitFor(never, until))).toMatchObject({
       code: "ETIMEDOUT",
@@ -49,7 +52,7 @@ describe("waitFor", () => {
     });
   });
 
-  test("ends when its fiber is cancelled, before it has begun and after", async () => {
+  test("ends when its fiber is cancelled, before the call or after it", async () => {
     let second: unknown;
     const fiber = spawn(async () => {
       try {
@@ -64,7 +67,7 @@ describe("waitFor", () => {
     expect(second).toMatchObject({ code: "ECANCELED", cause: "enough" });
   });
 
-  test("a promise that is settled too late is nobody's, whichever way", async () => {
+  test("ignores a promise that is settled too late, fulfilled or rejected", async () => {
     const unhandled: unknown[] = [];
     const note = (error: unknown): unknown => unhandled.push(error);
     process.on("unhandledRejection", note);
@@ -79,7 +82,7 @@ describe("waitFor", () => {
       expect(await failureOf(waitFor(Promise.reject(new Error("unheard")), passed))).toMatchObject({
         code: "ETIMEDOUT",
       });
-      // Rejections are reported in a turn of Bun's loop.
+      // Bun reports rejections in a turn of its loop.
       await Bun.sleep(1);
       await sleep(1);
       expect(unhandled).toEqual([]);
@@ -88,7 +91,7 @@ describe("waitFor", () => {
     }
   });
 
-  test("does not begin what begins when somebody listens, if it is refused", async () => {
+  test("calls no `then` of a lazy thenable when it is refused", async () => {
     let begun = 0;
     const lazy = Object.create(null, {
       // biome-ignore lint/suspicious/noThenProperty: a lazy thenable is what the test is about
@@ -105,13 +108,13 @@ describe("waitFor", () => {
     expect(begun).toBe(1);
   });
 
-  test("lets a race go on without what is slow elsewhere", async () => {
+  test("lets a race end although a foreign promise is slow", async () => {
     expect(await race([() => waitFor(never), () => sleep(1).then(() => "in time")])).toBe(
       "in time",
     );
   });
 
-  test("refuses what is no promise", async () => {
+  test("refuses a value that is not a promise", async () => {
     for (const value of [undefined, null, 3, {}, () => {}]) {
       expect(await failureOf(waitFor(value as unknown as Promise<void>))).toBeInstanceOf(TypeError);
     }
@@ -133,14 +136,14 @@ describe("a fiber's signal", () => {
     await failureOf(fiber.join());
   });
 
-  test("is aborted from the start where somebody asks for it later", async () => {
+  test("is aborted already when it is first read after the cancellation", async () => {
     const fiber = spawn(() => waitFor(never));
     fiber.cancel("enough");
     expect((fiber.signal.reason as CancelledError).cause).toBe("enough");
     expect(await failureOf(fiber.join())).toMatchObject({ code: "ECANCELED" });
   });
 
-  test("ends a fetch with its scope, and that is a cancellation like any other", async () => {
+  test("ends a fetch with its scope, as any cancellation", async () => {
     const asked = Promise.withResolvers<void>();
     using server = Bun.serve({
       hostname: "127.0.0.1",
@@ -167,7 +170,7 @@ describe("a fiber's signal", () => {
     server.stop(true);
   });
 
-  test("is not aborted by the fiber's end", async () => {
+  test("is not aborted when the fiber ends by itself", async () => {
     const fiber = spawn(() => sleep(1));
     const { signal } = fiber;
     await fiber.join();

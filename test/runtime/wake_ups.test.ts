@@ -1,4 +1,4 @@
-/** What goes wrong with one of the wake-ups of a poll is nothing to the others. */
+/** A failure in one wake-up of a poll does not disturb the others. */
 
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
@@ -34,7 +34,7 @@ import { dialTls, presenting } from "../support/tls_pair.ts";
 const bystanders = 20;
 const soon = (): number => deadline(4000);
 
-/** Connects again and again, each time together with reads that are ready in the same poll. */
+/** Connects repeatedly, each time together with reads that become ready in the same poll. */
 async function disturb(listener: Listener, dial: () => Promise<Socket>): Promise<void> {
   const pairs: SocketPair[] = [];
   for (let count = 0; count < bystanders; count++) pairs.push(await socketPair());
@@ -54,7 +54,7 @@ async function disturb(listener: Listener, dial: () => Promise<Socket>): Promise
 }
 
 describe.each(hostileHandlers)("a handler that %s", (_name, handler) => {
-  /** Counts its calls, under a name of its own. */
+  /** A function that counts its calls, with a name of its own. */
   function counted(): { handler: Handler; calls: () => number } {
     let calls = 0;
     const counting: Handler = (socket) => {
@@ -65,7 +65,7 @@ describe.each(hostileHandlers)("a handler that %s", (_name, handler) => {
     return { handler: Object.defineProperty(counting, "name", name), calls: () => calls };
   }
 
-  test("keeps nobody from what is ready in the same poll", async () => {
+  test("does not keep others from what is ready in the same poll", async () => {
     const { fibers } = stats();
     const { handler: each, calls } = counted();
     const onError = (): void => {};
@@ -75,7 +75,7 @@ describe.each(hostileHandlers)("a handler that %s", (_name, handler) => {
     expect(stats().fibers).toBe(fibers);
   });
 
-  test.skipIf(!isInstalled("openssl"))("over TLS neither", async () => {
+  test.skipIf(!isInstalled("openssl"))("does not do so over TLS either", async () => {
     const { handler: each, calls } = counted();
     const options = { host: "127.0.0.1", port: 0, onError: () => {}, tls };
     await using listener = await listen(options, each);
@@ -86,7 +86,7 @@ describe.each(hostileHandlers)("a handler that %s", (_name, handler) => {
 
 const tls = isInstalled("openssl") ? presenting(certificates().p256) : {};
 
-test("a handler without a name of any use is called connection by dump", async () => {
+test("dump calls a handler without a usable name connection", async () => {
   const [, handler] = hostileHandlers[0]!;
   const waiting = Object.defineProperty(
     (socket: Socket) => socket.next(),
@@ -99,7 +99,7 @@ test("a handler without a name of any use is called connection by dump", async (
 });
 
 describe.each(["await run();", "block(run);"])("a wake-up that throws (%s)", (start) => {
-  test("is an uncaught exception, and all others of that poll come", async () => {
+  test("is an uncaught exception, and all other wake-ups of that poll happen", async () => {
     const folder = join(import.meta.dir, "..", "..", "src");
     const { stdout, stderr } = await runProgram(`
       import { core } from ${JSON.stringify(join(folder, "core", "native.ts"))};
@@ -126,17 +126,17 @@ describe.each(["await run();", "block(run);"])("a wake-up that throws (%s)", (st
 });
 
 describe("code that calls block in the middle of a poll's wake-ups", () => {
-  test("has it go on with the others, each of which is woken once", async () => {
+  test("lets the other wake-ups go on, each of them once", async () => {
     const count = 200;
     const until = deadline(400);
     const goOn = new Event();
     let [woken, asleep, wokenAgain] = [0, 0, 0];
-    // The first to be woken: its listener is called between two wake-ups, not by a microtask.
+    // The first one to be woken. Its listener is called between two wake-ups, not by a microtask.
     const first = spawn(() => park(), { deadline: until - 1 });
     first.signal.addEventListener("abort", () => {
       block(async () => {
         while (woken < count) await sleep(1);
-        // From the second poll on, waiters have the numbers of those that were woken by the first.
+        // From the second poll on, waiters reuse the numbers of those that the first has woken.
         await sleep(1);
         goOn.set();
         while (asleep < count) await yieldNow();
@@ -146,7 +146,7 @@ describe("code that calls block in the middle of a poll's wake-ups", () => {
       spawn(async () => {
         await sleepUntil(until);
         woken++;
-        // What waits for no more than another fiber has no number.
+        // A wait for another fiber has no waiter, and so no number.
         await goOn.wait();
         asleep++;
         await sleep(10_000).finally(() => wokenAgain++);
@@ -168,7 +168,7 @@ const hostileResults = hostileHandlers.filter(([name]) => name.startsWith("retur
 describe.each(hostileResults)("a function that %s", (_name, make) => {
   const result = (): PromiseLike<unknown> => make(undefined as never) as PromiseLike<unknown>;
 
-  test("is the body of a fiber that ends", async () => {
+  test("may be the body of a fiber, which ends", async () => {
     const { fibers } = stats();
     await spawn(() => result())
       .join(soon())
@@ -184,20 +184,20 @@ describe.each(hostileResults)("a function that %s", (_name, make) => {
     expect(await fiber.join(soon())).toBe(false);
   });
 
-  test("can be sent through a channel, from which all that comes is received", async () => {
+  test("can be sent through a channel, from which every item is received", async () => {
     const channel = new Channel<object>(2);
     channel.trySend(result());
     channel.trySend(["next"]);
     try {
       await channel.receive();
     } catch {
-      // It is the receiver's, to see to.
+      // The receiver must handle it.
     }
     expect(await channel.receive()).toEqual(["next"]);
   });
 });
 
-test("what waitFor waits for may fail when the budget of the turn is spent", async () => {
+test("the promise of waitFor may be rejected when the turn's budget is spent", async () => {
   const unhandled: unknown[] = [];
   const note = (error: unknown): void => void unhandled.push(error);
   process.on("unhandledRejection", note);

@@ -1,6 +1,6 @@
 /**
- * The C library's heap, in which the core and OpenSSL have their memory and Bun has none: it brings
- * allocators of its own. Linux with glibc only.
+ * The heap of the C library, in which the core and OpenSSL have their memory. Bun has allocators of
+ * its own. Linux with glibc only.
  */
 
 import { dlopen, type Pointer, ptr, toBuffer } from "bun:ffi";
@@ -12,10 +12,10 @@ const { symbols: libc } = dlopen("libc.so.6", {
   free: { args: ["ptr"], returns: "void" },
 });
 
-/** Bytes that are allocated and not freed, with what each thread keeps for its next calls. */
+/** Bytes that are allocated and not freed, and those that each thread caches. */
 export function heapInUse(): number {
   const text = report();
-  // The totals stand behind those of each arena.
+  // The totals come after those of each arena.
   const totals = text.slice(text.lastIndexOf("</heap>"));
   const size = (element: RegExp): number => Number(element.exec(totals)![1]);
   const free =
@@ -25,7 +25,7 @@ export function heapInUse(): number {
   return size(/<system type="current" size="(\d+)"\/>/) - free + mapped;
 }
 
-/** What malloc_info(3) writes. */
+/** The output of malloc_info(3). */
 function report(): string {
   const address = new BigUint64Array(1);
   const length = new BigUint64Array(1);

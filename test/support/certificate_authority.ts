@@ -21,11 +21,11 @@ export interface Issuing {
   readonly from?: number;
   readonly to?: number;
   readonly digest?: string;
-  /** The subject's common name; made of the name if not given. */
+  /** The subject's common name; derived from the name if not given. */
   readonly subject?: string;
 }
 
-/** An authority that may issue certificates, but none for further authorities. */
+/** An authority that may issue certificates, but not for further authorities. */
 export const ofAuthority = [
   "basicConstraints=critical,CA:true,pathlen:0",
   "keyUsage=critical,keyCertSign,cRLSign",
@@ -35,12 +35,12 @@ export const ofAuthority = [
 export interface Issued {
   /** The certificate alone. */
   readonly cert: string;
-  /** The certificate and those of the authorities up to the root, without the root. */
+  /** The certificate and those of the authorities above it, without the root. */
   readonly chain: string;
   readonly key: string;
 }
 
-/** Runs `openssl` in a folder; what it prints. */
+/** Runs `openssl` in a folder, and returns its output. */
 export function openssl(folder: string, ...argv: string[]): string {
   const { exitCode, stdout, stderr } = Bun.spawnSync([installedProgram("openssl"), ...argv], {
     cwd: folder,
@@ -84,7 +84,7 @@ export class CertificateAuthority {
     return new CertificateAuthority(folder, name, { cert, chain: cert, key }, "");
   }
 
-  /** An authority below this one, which lasts longer than what it issues. */
+  /** An authority below this one, which is valid for longer than what it issues. */
   intermediate(name: string, { extensions, ...rest }: Partial<Issuing> = {}): CertificateAuthority {
     const issued = this.issue(name, {
       extensions: extensions ?? ofAuthority,
@@ -126,7 +126,7 @@ export class CertificateAuthority {
     this.#run("-revoke", cert);
   }
 
-  /** A revocation list of now, good for so many seconds. */
+  /** A revocation list, valid from now for so many seconds. */
   revocations(name: string, seconds = 86_400): string {
     const path = join(this.folder, `${name}.crl`);
     this.#run("-gencrl", "-crlsec", `${seconds}`, "-out", path);
@@ -179,7 +179,7 @@ ${extensions.join("\n")}
   return path;
 }
 
-/** A time as ASN.1 has it, so many days from now. */
+/** A time in the form of ASN.1, so many days from now. */
 function timeText(days: number): string {
   const time = new Date(Date.now() + days * 86_400_000);
   return `${time.toISOString().slice(0, 19).replaceAll(/[-:T]/g, "")}Z`;

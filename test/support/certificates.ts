@@ -1,4 +1,4 @@
-/** Certificates of all kinds, good and bad, that the `openssl` program makes once per test run. */
+/** Certificates of all kinds, good and bad, which the `openssl` program makes once per test run. */
 
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,28 +11,30 @@ import {
   openssl,
 } from "./certificate_authority.ts";
 
-/** The names that good certificates are for. */
+/** The names in good certificates. */
 const names = "subjectAltName=DNS:localhost,DNS:good.example,IP:127.0.0.1,IP:::1";
 const manyNames = Array.from({ length: 400 }, (_, index) => `DNS:host-${index}.good.example`);
 const ofServer = ["basicConstraints=CA:false", "extendedKeyUsage=serverAuth"];
 const ofClient = ["basicConstraints=CA:false", "extendedKeyUsage=clientAuth"];
 
 export interface Certificates {
-  /** The root that is to be trusted, and one that nobody trusts, as paths. */
+  /** The root to trust, and one that is not trusted, as paths. */
   readonly root: string;
   readonly otherRoot: string;
-  /** Between `root` and most of the others. */
+  /** The authority between `root` and most of the others. */
   readonly intermediate: string;
-  /** Revocation lists of the root and of the intermediate, which lists `revoked` and `revokedClient`. */
+  /**
+   * The root's revocation list, and the intermediate's, which has `revoked` and `revokedClient`.
+   */
   readonly revocations: readonly string[];
-  /** The same, of which the intermediate's is out of date. */
+  /** The same lists, with an expired one of the intermediate. */
   readonly staleRevocations: readonly string[];
   readonly p256: Issued;
   readonly rsa: Issued;
   readonly ed25519: Issued;
-  /** Of 12 KiB, for it is for many names. */
+  /** A certificate of 12 KiB, with many names. */
   readonly large: Issued;
-  /** For good.example alone, and for *.wild.example. */
+  /** A certificate for good.example alone, and one for *.wild.example. */
   readonly named: Issued;
   readonly wildcard: Issued;
   readonly client: Issued;
@@ -42,35 +44,38 @@ export interface Certificates {
   readonly expired: Issued;
   readonly notYetValid: Issued;
   readonly wrongName: Issued;
-  /** Names localhost in its subject alone. */
+  /** Has localhost as its common name alone. */
   readonly subjectOnly: Issued;
   readonly wrongIp: Issued;
   readonly selfSigned: Issued;
   readonly unknownIssuer: Issued;
   readonly revoked: Issued;
   readonly wrongUsage: Issued;
-  /** Its signature is not its issuer's. */
+  /** Its signature does not match its issuer. */
   readonly forged: Issued;
   readonly weakSignature: Issued;
   readonly weakKey: Issued;
   readonly wrongKeyUsage: Issued;
-  /** Issued by what may not issue: a certificate of a server, one below the last, an expired one. */
+  /**
+   * Issued by certificates that may not issue: that of a server, one below the last authority, an
+   * expired one.
+   */
   readonly byServer: Issued;
   readonly tooDeep: Issued;
   readonly byExpired: Issued;
   /** Its intermediate may issue for permitted.example only. */
   readonly outOfBounds: Issued;
-  /** `p256` as PKCS#12 under `passphrase`, and its key encrypted with that. */
+  /** `p256` as PKCS#12 under `passphrase`, and its key encrypted with it. */
   readonly pfx: string;
   readonly encryptedKey: string;
   readonly passphrase: string;
 }
 
-// Each test file has modules of its own, but all share the process.
+// Each test file has its own modules, but all share the process.
 const key = "PLAIT_TEST_CERTIFICATES";
 let made: Certificates | undefined;
 
-/** The certificates, made when they are asked for first. */
+/** The certificates, made on first use. */
 export function certificates(): Certificates {
   if (made !== undefined) return made;
   let folder = process.env[key];
@@ -164,7 +169,7 @@ function make(folder: string): Certificates {
     passphrase,
   };
 
-  /** Changes the last byte of a certificate, which belongs to the signature. */
+  /** Changes the last byte of a certificate, which is part of the signature. */
   function forge(issued: Issued): Issued {
     const [own = "", ...others] = readFileSync(issued.chain, "latin1").split(/^(?=-----BEGIN)/m);
     const der = Uint8Array.fromBase64(own.replaceAll(/-----[^-]+-----|\s/g, ""));

@@ -1,4 +1,4 @@
-/** What the workers of the cluster tests serve: a line is a command. */
+/** The module that the workers of the cluster tests run. Each line is a command. */
 
 import { existsSync, writeFileSync } from "node:fs";
 import { threadId } from "node:worker_threads";
@@ -14,13 +14,15 @@ import {
 import { linesOf } from "./lines.ts";
 
 export interface ModuleData {
-  /** While there is a file of this name, workers cannot start. */
+  /** While a file of this name exists, workers cannot start. */
   obstacle?: string;
-  /** While there is a file of this name, a worker that starts waits, and says so by `${gate}.reached`. */
+  /**
+   * While a file of this name exists, a worker that starts waits, and creates `${gate}.reached`.
+   */
   gate?: string;
-  /** Where a worker that has drained leaves its number. */
+  /** A worker that has drained writes its number here. */
   drained?: string;
-  /** Milliseconds that it takes to do so. */
+  /** Milliseconds that this takes. */
   drainedAfter?: number;
 }
 
@@ -39,7 +41,7 @@ export async function setup(given: WorkerContext): Promise<() => Promise<void>> 
 }
 
 async function fail(error: Error): Promise<never> {
-  // The other one has not ended either then.
+  // The other one has not ended by then either.
   await sleep(1).catch(() => {});
   throw error;
 }
@@ -73,7 +75,7 @@ async function obey(command: string, socket: Socket): Promise<void> {
     case "throw strange names":
       throw new AggregateError([named("constructor"), named("__proto__"), named("toString")]);
     case "refused":
-      // Nobody listens at port 1, and the error says so.
+      // Port 1 has no listener, and the error has the port.
       await connect({ host: "127.0.0.1", port: 1 });
       return;
     case "refused twice":

@@ -1,4 +1,4 @@
-/** Clusters to be tested, and their clients. */
+/** Clusters under test, and their clients. */
 
 import { expect } from "bun:test";
 import {
@@ -11,11 +11,11 @@ import {
 } from "../../index.ts";
 import { linesOf } from "./lines.ts";
 
-/** Each worker is a VM, which takes a busy machine a second to start. */
+/** Each worker is a VM, which takes a second to start on a busy machine. */
 export const bound = 30_000;
 export const modulePath = `${import.meta.dir}/cluster_module.ts`;
 
-/** What a cluster has told, and the cluster. */
+/** A cluster, and what it has reported. */
 export class Subject implements AsyncDisposable {
   readonly errors: { error: Error; worker: number }[] = [];
   readonly restarts: [worker: number, restarts: number][] = [];
@@ -43,7 +43,8 @@ export class Subject implements AsyncDisposable {
   /** A client of each worker, by the worker's number. */
   async clients(): Promise<Map<number, Client>> {
     const clients = new Map<number, Client>();
-    // The kernel chooses by a hash of the ports: with two workers it would take bad luck of 2^-200.
+    // The kernel chooses by a hash of the ports: with two workers the chance to meet only one is
+    // 2^-200.
     for (let attempt = 0; clients.size < this.cluster.workers && attempt < 200; attempt++) {
       const client = await this.client();
       const worker = Number.parseInt(await client.ask("who"), 10);
@@ -79,7 +80,7 @@ export class Client {
     return (await this.#lines.next()).value;
   }
 
-  /** Sends what ends the connection, and waits until it has. */
+  /** Sends the command that ends the connection, and waits for its end. */
   async askForTheEnd(command: string): Promise<void> {
     await this.socket.write(`${command}\n`);
     await this.#lines.next().catch(() => {});

@@ -1,4 +1,4 @@
-/** Fibers in one wait each, held against a model that says how each has to end. */
+/** Fibers in one wait each, compared with a model that says how each must end. */
 
 import {
   CancelledError,
@@ -12,13 +12,13 @@ import type { Random } from "./random.ts";
 
 export type Ending = "served" | "cancelled" | "late" | "closed";
 
-/** Yields until all have ended that have to: each spends the budget of one turn at most. */
+/** Yields until all have ended that must: each uses up the budget of at most one turn. */
 const roundsAtMost = 1000;
 
-/** More than it takes a call that has failed to be told to the model. */
+/** More turns than the model needs to learn of a call that has failed. */
 const hops = 12;
 
-/** Lets some microtasks run, and no turn of the scheduler. */
+/** Runs some microtasks, but no turn of the scheduler. */
 export async function microtasks(): Promise<void> {
   for (let hop = 0; hop < hops; hop++) await null;
 }
@@ -34,11 +34,11 @@ export class Contender<T> {
   readonly fiber: Fiber<void>;
   value: T | undefined;
   ending: Ending | undefined;
-  /** Whether the model knows of it, or could. */
+  /** Whether the model knows of its end, or could. */
   hasBegun = false;
-  /** How it has to end; undefined while it has to wait. */
+  /** How it must end; undefined while it must wait. */
   expected: Ending | undefined;
-  /** What it has to be served with, if that is known. */
+  /** The value that it must be served with, if that is known. */
   expectedValue: unknown;
 
   constructor(contest: Contest, call: () => Promise<T>, onLate: (contender: Contender<T>) => void) {
@@ -48,7 +48,7 @@ export class Contender<T> {
         this.ending = "served";
       } catch (error) {
         this.ending = endingBy(error);
-        // Nobody knows beforehand which deadlines pass; one that was served does not end so.
+        // It is not known beforehand which deadlines pass. A fiber that was served does not end so.
         if (this.ending === "late" && this.hasBegun && this.expected === undefined) {
           contest.expect(this, "late");
           onLate(this);
@@ -66,14 +66,14 @@ export class Contest {
   #surprises: Contender<unknown>[] = [];
   #mistake: string | undefined;
 
-  /** The model says how a contender ends. */
+  /** The model decides how a contender must end. */
   expect<T>(contender: Contender<T>, ending: Ending, value?: unknown): void {
     contender.expected = ending;
     contender.expectedValue = value;
     this.#due.push(contender as Contender<unknown>);
   }
 
-  /** One has ended of whom the model has to say so yet. */
+  /** A contender has ended, for which the model must have decided that. */
   surprise<T>(contender: Contender<T>): void {
     this.#surprises.push(contender as Contender<unknown>);
   }
@@ -82,7 +82,7 @@ export class Contest {
     this.#mistake ??= description;
   }
 
-  /** Cancels somebody who has been served, and may not know it yet. */
+  /** Cancels a fiber that was served, and may not know it yet. */
   cancelServed(random: Random): boolean {
     if (this.#due.length === 0) return false;
     const { expected, fiber } = random.pick(this.#due);
@@ -91,7 +91,7 @@ export class Contest {
     return true;
   }
 
-  /** Fails unless all have ended that have to, as they have to. */
+  /** Fails unless all contenders that must end have ended, in the right way. */
   async settle(): Promise<void> {
     for (let round = 0; ; round++) {
       await yieldNow();

@@ -1,11 +1,11 @@
 /**
- * A program for test/descriptor_shortage.test.ts: an echo server that is to run out of descriptors,
- * and that tells of it by lines of JSON. With the argument `accept` it has no handler.
+ * A program for test/net/descriptor_shortage.test.ts: an echo server that runs out of descriptors,
+ * and prints lines of JSON. With the argument `accept` it has no handler.
  */
 
 import { connect, listen, type Socket, sleep, spawn } from "../../index.ts";
 
-// The test has given up long before, and cannot end this process if it was ended itself.
+// By then the test has given up, and could not end this process if it was ended itself.
 setTimeout(() => process.exit(1), 20_000);
 
 let reports = 0;

@@ -1,6 +1,6 @@
 /**
- * Bytes of which every eight are a different number, so that nothing can be lost, doubled or
- * exchanged without changing them.
+ * Bytes of which every eight are a different number, so that any loss, duplication or exchange
+ * changes them.
  */
 export function distinctBytes(length: number): Uint8Array {
   const numbers = new Float64Array(Math.ceil(length / 8));
@@ -8,7 +8,7 @@ export function distinctBytes(length: number): Uint8Array {
   return new Uint8Array(numbers.buffer, 0, length);
 }
 
-/** The same as text: lines of seven letters, each line a different one. */
+/** The same as text: lines of seven letters, each of them different. */
 export function distinctLines(length: number): Uint8Array {
   const text = new Uint8Array(length).fill(0x0a);
   for (let start = 0; start < length; start += 8) {

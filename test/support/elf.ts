@@ -1,10 +1,10 @@
-/** What a shared library of the ELF kind exports (64 bits, little-endian). */
+/** The exports of a shared library in the ELF format (64 bits, little-endian). */
 
 import { readFileSync } from "node:fs";
 
 const dynamicSymbols = 11;
 
-/** The names of the functions and objects that a program which loads the library can see. */
+/** The names of the functions and objects that a program can use which loads the library. */
 export function exportedSymbols(path: string): string[] {
   const bytes = readFileSync(path);
   const file = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -34,7 +34,7 @@ function symbolsIn(
   const names: string[] = [];
   for (let entry = offset; entry < offset + length; entry += entryBytes) {
     const section = file.getUint16(entry + 6, true);
-    // What has no section is imported; a local symbol is nobody else's.
+    // A symbol without a section is imported; a local one is not visible outside.
     const isLocal = file.getUint8(entry + 4) >> 4 === 0;
     if (section === 0 || isLocal) continue;
     const start = strings + file.getUint32(entry, true);

@@ -1,4 +1,4 @@
-/** What plait's errors tell, besides what every error does. */
+/** The properties of plait's errors beside those of all errors. */
 export interface Failure extends Error {
   readonly code?: string;
   readonly syscall?: string;
@@ -8,8 +8,8 @@ export interface Failure extends Error {
 }
 
 /**
- * The error that a promise is rejected with. `expect().rejects` runs Bun's event loop in a nested
- * fashion, which a test of an event loop had better not do.
+ * The error that a promise is rejected with. `expect().rejects` runs Bun's event loop nested, which
+ * a test of an event loop must not do.
  */
 export async function failureOf(promise: PromiseLike<unknown>): Promise<Failure> {
   let value: unknown;

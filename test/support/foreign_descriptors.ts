@@ -24,7 +24,7 @@ const c = library();
 const setFlags = 4;
 const nonBlocking = process.platform === "darwin" ? 0x4 : 0x800;
 
-/** A pair of descriptors, neither of which blocks. Closing one twice does nothing. */
+/** A pair of descriptors that do not block. Closing one twice does nothing. */
 export class DescriptorPair implements Disposable {
   readonly first: number;
   readonly second: number;
@@ -37,14 +37,14 @@ export class DescriptorPair implements Disposable {
     for (const fd of this.#open) c.fcntl(fd, setFlags, nonBlocking);
   }
 
-  /** `first` reads what was written to `second`. */
+  /** `first` reads what is written to `second`. */
   static pipe(): DescriptorPair {
     const pair = new Int32Array(2);
     if (c.pipe(ptr(pair)) !== 0) throw new Error("pipe failed");
     return new DescriptorPair(pair);
   }
 
-  /** Either reads what was written to the other. */
+  /** Each reads what is written to the other. */
   static sockets(): DescriptorPair {
     const pair = new Int32Array(2);
     const unix = 1;
@@ -62,12 +62,12 @@ export class DescriptorPair implements Disposable {
   }
 }
 
-/** Writes once; the number of bytes, or -1. */
+/** Writes once, and returns the number of bytes, or -1. */
 export function writeTo(fd: number, bytes: Uint8Array): number {
   return Number(c.write(fd, ptr(bytes), bytes.byteLength));
 }
 
-/** Reads once; the bytes, or null when there are none. */
+/** Reads once, and returns the bytes, or null when there are none. */
 export function readFrom(fd: number): Uint8Array | null {
   const buffer = new Uint8Array(65_536);
   const count = Number(c.read(fd, ptr(buffer), buffer.byteLength));
@@ -78,6 +78,6 @@ export function readFrom(fd: number): Uint8Array | null {
 export function fill(fd: number): void {
   const chunk = new Uint8Array(65_536);
   while (writeTo(fd, chunk) > 0) {
-    // Each write takes a part of what is left.
+    // Each write takes a part of the rest.
   }
 }

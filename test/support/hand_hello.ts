@@ -1,4 +1,7 @@
-/** A TLS 1.3 client's first messages made by hand, and what a server answers them with (RFC 8446, 4.1). */
+/**
+ * The first messages of a TLS 1.3 client, made by hand, and a server's answers (RFC 8446, section
+ * 4.1).
+ */
 
 import { connect, type Socket } from "../../index.ts";
 import { readExactly } from "./receiving.ts";
@@ -16,7 +19,7 @@ export const ExtensionType = {
   cookie: 44,
   pskKeyExchangeModes: 45,
   keyShare: 51,
-  /** Reserved, so that no server knows it (RFC 8701). */
+  /** A reserved number, which no server knows (RFC 8701). */
   grease: 0x1a1a,
 } as const;
 
@@ -30,7 +33,7 @@ export interface HandHello {
   readonly extensions: readonly (readonly [type: number, content: Uint8Array])[];
 }
 
-/** What a server says to a hello, and the alert's number if it is one. */
+/** The answer of a server to a hello, and the number of the alert if it is one. */
 export type Answer = "HelloRetryRequest" | "ServerHello" | number;
 
 const x25519 = 0x001d;
@@ -45,7 +48,7 @@ function bytes(...parts: (Uint8Array | number)[]): Uint8Array {
   );
 }
 
-/** Content behind two bytes of its length. */
+/** Content behind its length in two bytes. */
 function vector16(...parts: (Uint8Array | number)[]): Uint8Array {
   const content = bytes(...parts);
   return bytes(number16(content.byteLength), content);
@@ -59,7 +62,7 @@ export function alpnOf(name: string): Uint8Array {
   return vector16(name.length, new TextEncoder().encode(name));
 }
 
-/** Offers tickets that no server has made, so that it passes them over with their binders. */
+/** Offers tickets that no server has made, so that it ignores them and their binders. */
 export function preSharedKeysOf(...identities: string[]): Uint8Array {
   const encoder = new TextEncoder();
   const age = new Uint8Array(4);
@@ -69,7 +72,10 @@ export function preSharedKeysOf(...identities: string[]): Uint8Array {
   );
 }
 
-/** The share of a client whose secret nobody needs: the curve's base point (RFC 7748, 4.1). */
+/**
+ * The key share of a client whose secret is not needed: the curve's base point (RFC 7748, section
+ * 4.1).
+ */
 export function keyShareOf(group = x25519): Uint8Array {
   const point = new Uint8Array(32);
   point[0] = 9;
@@ -78,7 +84,7 @@ export function keyShareOf(group = x25519): Uint8Array {
 
 export const noKeyShare = vector16();
 
-/** A hello that has nothing to say but the name, and no share of a key: it is asked to try again. */
+/** A hello with a name and without a key share: the server asks for another one. */
 export function firstHello(serverName: string | undefined): HandHello {
   return {
     legacyVersion: 0x0303,
@@ -103,7 +109,9 @@ export function firstHello(serverName: string | undefined): HandHello {
   };
 }
 
-/** The same hello with other content for an extension, or without it. One that it lacks is put last. */
+/**
+ * The same hello with other content of an extension, or without it. A new extension is put last.
+ */
 export function withExtension(
   hello: HandHello,
   type: number,
@@ -137,7 +145,7 @@ function recordOf(hello: HandHello): Uint8Array {
   return bytes(22, number16(0x0301), vector16(1, 0, number16(body.byteLength), body));
 }
 
-/** SHA-256 of "HelloRetryRequest", a ServerHello's random number that makes it one. */
+/** SHA-256 of "HelloRetryRequest": the random number that makes a ServerHello such a request. */
 const retryRandom = new Bun.CryptoHasher("sha256").update("HelloRetryRequest").digest();
 
 async function answerOf(socket: Socket): Promise<Answer> {
@@ -146,7 +154,7 @@ async function answerOf(socket: Socket): Promise<Answer> {
     if (header.byteLength < 5) throw new Error("the server ended the connection without an alert");
     const content = await readExactly(socket, header[3]! * 256 + header[4]!);
     if (header[0] === 21) return content[1]!;
-    // It changes ciphers for the sake of middleboxes (RFC 8446, D.4).
+    // change_cipher_spec comes for the sake of middleboxes (RFC 8446, appendix D.4).
     if (header[0] === 20) continue;
     if (header[0] !== 22 || content[0] !== 2) throw new Error(`a record of type ${header[0]}`);
     const random = content.subarray(6, 38);
@@ -154,7 +162,7 @@ async function answerOf(socket: Socket): Promise<Answer> {
   }
 }
 
-/** Sends hellos, each when the one before it has its answer; the answers. */
+/** Sends hellos, each after the answer to the one before, and returns the answers. */
 export async function sayHellos(port: number, ...hellos: HandHello[]): Promise<Answer[]> {
   await using socket = await connect({ host: "127.0.0.1", port });
   const answers: Answer[] = [];

@@ -30,7 +30,7 @@ async function good(port: number, tls?: TlsOptions): Promise<void> {
   await talk(socket);
 }
 
-/** Resumes the session of an earlier one, if there is one. */
+/** Resumes an earlier session, if there is one. */
 async function again(version: keyof typeof sessions): Promise<void> {
   const kept = sessions[version];
   await good(ports.plain, {
@@ -46,7 +46,7 @@ async function again(version: keyof typeof sessions): Promise<void> {
 async function bad(port: number, tls?: TlsOptions): Promise<void> {
   try {
     await using socket = await dialTls(port, tls, deadline(10_000));
-    // In TLS 1.3 a client hears later that it was refused.
+    // In TLS 1.3 a client learns of the refusal later.
     await socket.next(deadline(10_000));
   } catch {
     tally.failed++;
@@ -64,7 +64,7 @@ async function plain(bytes: Uint8Array, end: (socket: Socket) => unknown): Promi
   tally.failed++;
 }
 
-/** One that is cancelled in its midst, if it is not too fast for that. */
+/** A connect that is cancelled during its handshake, unless that is too fast. */
 async function givenUp(): Promise<void> {
   const dialling = spawn(async () => (await dialTls(ports.plain)).close());
   await sleep(isEvenRound() ? 0 : 1);
@@ -77,7 +77,7 @@ function isEvenRound(): boolean {
   return Math.floor(count / kinds.length) % 2 === 0;
 }
 
-/** The beginning of a ClientHello, whose end never comes. */
+/** The beginning of a ClientHello without its end. */
 const beginning = new Uint8Array([22, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3, ...new Uint8Array(60)]);
 
 const kinds: readonly (() => Promise<void>)[] = [
@@ -95,7 +95,7 @@ const kinds: readonly (() => Promise<void>)[] = [
   () => bad(ports.guarded, isEvenRound() ? {} : presenting(made.expiredClient)),
   () => again("TLSv1.3"),
   () => good(ports.named, { serverName: "good.example" }),
-  // Options that nobody had before make a context of their own.
+  // New options make a context of their own.
   () => good(ports.plain, { alpn: [`number ${count}`] }),
   () => bad(ports.named, { serverName: "nobody.example", verifyPeer: false }),
   () => again("TLSv1.2"),
@@ -110,7 +110,7 @@ const kinds: readonly (() => Promise<void>)[] = [
   },
 ];
 
-/** What has come of them. */
+/** The outcomes of the handshakes. */
 export type Tally = typeof tally;
 
 async function work(end: number): Promise<void> {

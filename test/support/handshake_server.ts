@@ -44,7 +44,7 @@ export type Ports = { readonly [Name in keyof typeof listeners]: number };
 await answer({
   ports: () =>
     Object.fromEntries(Object.entries(listeners).map(([name, { port }]) => [name, port])),
-  // A name that nobody asks for makes it another context.
+  // A name that no client sends makes it another context.
   renew: (text) => listeners.plain.setTls({ ...usual, sni: { [`${text}.example`]: named } }),
   failures: () => failures,
   async measure() {

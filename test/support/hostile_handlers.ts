@@ -1,4 +1,4 @@
-/** Handlers whose name, or whose result, does not like to be looked at. */
+/** Handlers whose name, or whose result, throws when plait looks at it. */
 
 import type { Handler } from "../../index.ts";
 import { hostileProxy, throwing, withoutLastPrototype } from "./hostile_values.ts";
@@ -14,7 +14,7 @@ function having(object: object, name: string, property: PropertyDescriptor): obj
   return Object.defineProperty(object, name, property);
 }
 
-/** What a handler returns that has done its work. */
+/** The result of a handler that has done its work. */
 const results: Record<string, () => unknown> = {
   "a promise of a class whose then throws": () => new StubbornPromise(() => {}),
   "a promise whose own then throws": () => having(Promise.resolve(), "then", { get: throwing }),

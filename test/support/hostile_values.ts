@@ -1,16 +1,19 @@
-/** What a program may throw, return or name as a reason, and that does not like to be looked at. */
+/**
+ * Values that a program may throw, return or give as a reason, and that throw when plait looks at
+ * them.
+ */
 
 export function throwing(): never {
   throw new Error("nobody may look");
 }
 
-/** Whatever is asked of it throws. */
+/** Throws at every access. */
 export function hostileProxy(target: object = new Error("hidden")): object {
   const traps = Object.getOwnPropertyNames(Reflect).map((name) => [name, throwing]);
   return new Proxy(target, Object.fromEntries(traps));
 }
 
-/** Its prototype is another one of its kind, and so on. */
+/** Its prototype is another such object, and so on without end. */
 export function withoutLastPrototype(): object {
   return new Proxy({}, { getPrototypeOf: withoutLastPrototype });
 }
@@ -21,7 +24,7 @@ function revoked(): object {
   return proxy;
 }
 
-/** An error some of whose properties throw when they are read. */
+/** An error with properties that throw when they are read. */
 export function withThrowingGetters(error: Error, ...names: string[]): Error {
   for (const name of names) Object.defineProperty(error, name, { get: throwing });
   return error;
@@ -67,7 +70,7 @@ export const hostileValues: readonly (readonly [name: string, value: unknown])[]
   ["a function", () => {}],
 ];
 
-/** What a promise is rejected with, in a box: to return it would look for its `then`. */
+/** The error of a rejected promise, in a box: to return it would read its `then`. */
 export async function rejectionOf(promise: PromiseLike<unknown>): Promise<{ error: unknown }> {
   try {
     await promise;

@@ -2,10 +2,10 @@ import { type Listener, listen, type Socket, type TlsOptions } from "../../index
 import { contentLength, type Head, HttpStream } from "./http_stream.ts";
 
 /**
- * A small HTTP/1.1 server, over TLS if it is given options for that.
+ * A small HTTP/1.1 server, over TLS if it has options for that.
  *
- * - `GET /file` sends the file, kept alive
- * - `POST /hash` answers with the number of bytes and the hash of what was uploaded
+ * - `GET /file` sends the file, and keeps the connection
+ * - `POST /hash` answers with the number of bytes and the hash of the upload
  * - `POST /refuse` answers with 413 before the upload is read, and closes
  * - anything else is 404
  */

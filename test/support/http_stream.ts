@@ -6,7 +6,7 @@ export interface Head {
   readonly fields: ReadonlyMap<string, string>;
 }
 
-/** Just enough of HTTP/1.1 over a socket to talk to other people's programs. */
+/** Enough of HTTP/1.1 over a socket to talk to other programs. */
 export class HttpStream {
   readonly socket: Socket;
   #rest: Uint8Array = new Uint8Array(0);
@@ -34,7 +34,7 @@ export class HttpStream {
     }
   }
 
-  /** Takes a body of so many bytes and returns their number and hash. */
+  /** Reads a body of so many bytes and returns their number and hash. */
   async body(length: number): Promise<{ bytes: number; hash: string }> {
     const hasher = new Bun.CryptoHasher("sha1");
     let left = length;

@@ -1,7 +1,7 @@
 /**
- * A program for test/inherited_options.test.ts: something adds properties to `Object.prototype` under the
- * names of plait's options, each alone and then all together. For each it prints as JSON what a course of
- * plait's calls comes to. The arguments are the paths of certificates, as JSON.
+ * A program for test/values/inherited_options.test.ts. It adds properties to `Object.prototype`
+ * under the names of plait's options, each alone and then all together. For each it prints as JSON
+ * the results of a course of calls of plait. The arguments are the paths of certificates, as JSON.
  */
 
 import { writeSync } from "node:fs";
@@ -23,7 +23,7 @@ import {
 } from "../../index.ts";
 import type { Certificates } from "./certificates.ts";
 
-// The test has given up long before, and cannot end this process if it was ended itself.
+// By then the test has given up, and could not end this process if it was ended itself.
 setTimeout(() => process.exit(1), 60_000);
 
 const made = JSON.parse(process.argv[2]!) as Certificates;
@@ -87,7 +87,7 @@ const values: Record<string, unknown> = {
   workers: 0.5,
   data: "inherited",
   onRestart: tell,
-  // Names in a table of server names, and of what errors tell.
+  // Names in a table of server names, and of the details of errors.
   "good.example": { cert: made.rsa.chain, key: made.rsa.key },
   localhost: null,
   syscall: "inherited",
@@ -126,7 +126,7 @@ async function outcomeOf(promise: Promise<unknown>): Promise<string> {
   }
 }
 
-/** Tells the client what the server knows of it. */
+/** Sends the client what the server knows of it. */
 async function tellServersView(socket: Socket): Promise<void> {
   const { serverName, certificate } = socket.tls!;
   await socket.write(`${serverName},${certificate?.subject}`, deadline(8000));
@@ -142,7 +142,7 @@ async function bothViews(client: Socket): Promise<string> {
   return `${own.join()} ${others}`;
 }
 
-/** A client against a listener. */
+/** A client with a listener. */
 async function encrypted(server: TlsOptions, client: true | TlsOptions): Promise<string> {
   await using listener = await listen({ host: "localhost", port: 0, tls: server }, tellServersView);
   return await outcomeOf(
@@ -183,7 +183,7 @@ async function plain(): Promise<string> {
   parts.push(String(bytes), socket.localAddress!);
   socket.close();
   await listener.close({});
-  // What an error tells is what has happened.
+  // The details of an error are those of the failure.
   parts.push(await outcomeOf(connect({ host: "127.0.0.1", port })));
   parts.push(await outcomeOf(connect({} as never)), await outcomeOf(listen({} as never)));
   return parts.join(" ");
@@ -268,7 +268,8 @@ for (const name of process.argv.slice(3)) {
   const outcome: Record<string, unknown> = await behaviour().catch((error) => ({
     error: String(error),
   }));
-  // Bun's own streams, of which a Worker has three, take an inherited signal for one of their options.
+  // Bun's own streams, of which a Worker has three, take an inherited signal for one of their
+  // options.
   delete prototype.signal;
   if (name === "everything") outcome.clustered = await clustered().catch(String);
   clean();

@@ -1,4 +1,4 @@
-/** Whether a program is installed. A test that is skipped for lack of it says why. */
+/** Whether a program is installed. A test that is skipped without it prints the reason. */
 export function isInstalled(program: string): boolean {
   const found = Bun.which(program, { PATH: searchPath }) !== null;
   if (!found) console.warn(`skipped: ${program} is not installed`);

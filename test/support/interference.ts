@@ -1,7 +1,7 @@
 /**
- * Fibers that wait for all that fibers can wait for, mostly for two things at once, and are cancelled at
- * random. Their abort listeners interfere with what is about to be cancelled as well: they hand over what
- * others hold, close, unpark, cancel. What is conserved is all that is known of them.
+ * Fibers in every kind of wait, mostly in two at once, that are cancelled at random. Their abort
+ * listeners interfere with the waits that are about to be cancelled: they hand over, close, unpark,
+ * cancel. Only what is conserved is known of them.
  */
 
 import {
@@ -34,9 +34,9 @@ export class Interference {
   readonly #event = new Event();
   readonly #channels = capacities.map((capacity) => new Channel<number>(capacity));
   readonly #fibers: Fiber[] = [];
-  /** Those that anybody may cancel. If the others lose a wake-up, nothing else ends their wait. */
+  /** Fibers that may be cancelled. If the others lose a wake-up, nothing else ends their wait. */
   readonly #victims: Fiber[] = [];
-  /** What is held, and lies about for anybody to release. */
+  /** Locks and permits that any fiber may release. */
   readonly #locks: MutexLock[] = [];
   readonly #permits: SemaphorePermit[] = [];
   #sent = 0;
@@ -50,7 +50,7 @@ export class Interference {
     this.#random = random;
   }
 
-  /** Lets so many fibers do so many things each, until all have ended. */
+  /** Runs so many fibers that do so many things each, until all have ended. */
   async play(players: number, movesOfEach: number): Promise<void> {
     for (let count = 0; count < players; count++) {
       const fiber = spawn(() => this.#player(movesOfEach));
@@ -94,7 +94,7 @@ export class Interference {
     return this.#waitTwice();
   }
 
-  /** Two waits of one fiber, and a scope whose cancellation comes before that of the two. */
+  /** Two waits of one fiber, and a scope that is cancelled before them. */
   async #waitTwice(): Promise<void> {
     const waits = Promise.allSettled([this.#wait(), this.#wait()]);
     try {
@@ -106,7 +106,7 @@ export class Interference {
         { deadline: deadline(this.#random.fraction() * 4) },
       );
     } finally {
-      // What they get they keep, be the fiber cancelled or not.
+      // What they get they keep, cancelled or not.
       await waits;
     }
   }
@@ -131,7 +131,7 @@ export class Interference {
       case 2:
         return await this.#event.wait(soon);
       case 3:
-        // One that parks already, or whose channel is closed, has to try something else.
+        // A fiber that is parked already, or whose channel is closed, must try something else.
         return await park(soon).catch(unlessLate);
       case 4:
         return await this.#channel()
@@ -206,7 +206,7 @@ export class Interference {
   }
 }
 
-/** The fiber parks already, or the channel was closed. */
+/** The fiber is parked already, or the channel was closed. */
 function unlessLate(error: Error): void {
   if (error instanceof TimeoutError || error.name === "CancelledError") throw error;
 }

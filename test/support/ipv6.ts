@@ -1,6 +1,8 @@
 import { networkInterfaces } from "node:os";
 
-/** Whether this machine has the address ::1. A test that is skipped for lack of it says why. */
+/**
+ * Whether this machine has the address ::1. A test that is skipped without it prints the reason.
+ */
 export const hasIpv6 = Object.values(networkInterfaces()).some((addresses) =>
   addresses?.some(({ address }) => address === "::1"),
 );

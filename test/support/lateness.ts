@@ -1,4 +1,4 @@
-/** How long after its deadline a wait ends. */
+/** Measuring how long after its deadline a wait ends. */
 
 import { deadline, now } from "../../index.ts";
 
@@ -13,8 +13,8 @@ export interface Lateness {
 }
 
 /**
- * Tries a wait until one round's median is good enough, or the rounds are used up. What `prepare`
- * makes is ready before the time of a try begins to run.
+ * Tries a wait until the median of a round is good enough, or all rounds are done. `prepare` runs
+ * before the time of a try begins.
  */
 export async function latenessOf<T = void>(
   wait: (until: number, prepared: T) => Promise<unknown>,

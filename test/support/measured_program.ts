@@ -1,4 +1,4 @@
-/** Programs that do what they are asked for, and tell how much memory they have afterwards. */
+/** Programs that do what their input says, and report how much memory they have afterwards. */
 
 import { heapStats } from "bun:jsc";
 import { readFileSync } from "node:fs";
@@ -11,14 +11,14 @@ import { RunningProgram } from "./running_program.ts";
 /** How long an answer may take, in milliseconds. */
 const answerBound = 60_000;
 
-/** Memory in bytes, when nothing is under way. */
+/** Memory in bytes, while nothing is under way. */
 export interface Memory {
-  /** What the core and OpenSSL have. */
+  /** The memory of the core and OpenSSL. */
   readonly native: number;
-  /** What JavaScript has after a collection, and in how many objects. */
+  /** The memory of JavaScript after a collection, and its number of objects. */
   readonly collected: number;
   readonly objects: number;
-  /** What the kernel has given: also what Bun's allocators keep for later. */
+  /** The memory from the kernel, with what Bun's allocators keep for later. */
   readonly resident: number;
 }
 
@@ -32,10 +32,10 @@ export async function answer(commands: Record<string, (text: string) => unknown>
   }
 }
 
-/** In the program: what it has when nothing is under way. */
+/** In the program: its memory while nothing is under way. */
 export async function measure(): Promise<Memory> {
   await pollUntil("nothing lingers", () => stats().lingering === 0, 8000);
-  // Finalizers run after the collection, and what they free may hold something else.
+  // Finalizers run after the collection, and what they free may refer to something else.
   for (let round = 0; round < 4; round++) {
     Bun.gc(true);
     await Bun.sleep(5);
@@ -61,7 +61,7 @@ export class MeasuredProgram implements AsyncDisposable {
 
   static async start(file: string, bound: number): Promise<MeasuredProgram> {
     const command = [process.execPath, join(import.meta.dir, file)];
-    // Threads keep nothing of what was freed, so that the heap is exact (mallopt(3)).
+    // Threads cache nothing that was freed, so that the heap is exact (mallopt(3)).
     const env = { GLIBC_TUNABLES: "glibc.malloc.tcache_count=0" };
     return new MeasuredProgram(await RunningProgram.start(command, /^ready$/m, { env, bound }));
   }

@@ -10,8 +10,8 @@ export interface Nginx extends AsyncDisposable {
 }
 
 /**
- * Runs an nginx of its own on the loopback interface, which serves these files. With lines that
- * configure `ssl_certificate` and so on it serves them over TLS.
+ * Runs an nginx on the loopback interface, which serves these files; over TLS with lines for
+ * `ssl_certificate` and so on.
  */
 export async function startNginx(
   files: Record<string, string | Uint8Array>,

@@ -4,7 +4,7 @@ import { join } from "node:path";
 const folder = process.platform === "linux" ? "/proc/self/fd" : "/dev/fd";
 
 /**
- * The number of descriptors that this process has open. It may shrink at any time, when the garbage
+ * The number of descriptors that this process has open. It may fall at any time, when the garbage
  * collector finds one that an earlier test has left behind.
  */
 export function openDescriptors(): number {
@@ -17,7 +17,7 @@ export function timesOpen(path: string): number {
     try {
       return readlinkSync(join(folder, descriptor)) === path;
     } catch {
-      // The descriptor that the folder itself was read by is closed by now.
+      // The descriptor by which the folder was read is closed by now.
       return false;
     }
   }).length;

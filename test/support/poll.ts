@@ -1,5 +1,5 @@
 /**
- * Waits until a condition holds, by looking again and again. Fails when it does not hold within the
+ * Waits until a condition holds, by checking it repeatedly. Fails when it does not hold within the
  * limit.
  */
 export async function pollUntil(

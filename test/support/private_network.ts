@@ -1,14 +1,14 @@
 /**
- * Programs in a network of their own: a loopback interface, and a cable to nowhere whose addresses
- * are silent. Nothing leaves it. They have a hosts file and a name server's address of their own as
- * well. Linux only, and only where namespaces can be made.
+ * Programs in a private network: a loopback interface, and a cable to nowhere whose addresses are
+ * silent. Nothing leaves it. It has its own hosts file and address of a name server. Linux only,
+ * and only where namespaces can be made.
  */
 
 import { writeFileSync } from "node:fs";
 import { type ProgramOptions, type ProgramResult, runProgram } from "./programs.ts";
 import { TemporaryFolder } from "./temporary_folder.ts";
 
-/** Addresses that swallow whatever is sent to them; others of these networks have no route. */
+/** Addresses that drop all that is sent to them; others of these networks have no route. */
 export const silentIpv6 = "2001:db8::2";
 export const silentIpv4 = "192.0.2.2";
 
@@ -64,7 +64,7 @@ export const hasPrivateNetworks = ((): boolean => {
   return false;
 })();
 
-/** Runs a program to its end in such a network, with a hosts file of these lines. */
+/** Runs a program to its end in such a network, with these lines in its hosts file. */
 export async function runInPrivateNetwork(
   hosts: readonly string[],
   source: string,

@@ -1,18 +1,20 @@
-/** Looking for bytes in the memory of another process. Linux only; the process must be a child of ours. */
+/**
+ * Looking for bytes in the memory of another process. Linux only; it must be a child of this one.
+ */
 
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 
 const pageBytes = 4096;
 const chunkPages = 1024;
 
-/** A place where something was found: the mapping's name, or what stands for it. */
+/** A place where bytes were found: the name of the mapping, or a description of it. */
 export interface Found {
   readonly name: string;
   readonly mapping: string;
   readonly address: number;
 }
 
-/** Where the process has these bytes. What lies across the boundary of two chunks is found as well. */
+/** The places where the process has these bytes, also across the boundary of two chunks. */
 export function findInMemory(pid: number, patterns: ReadonlyMap<string, Uint8Array>): Found[] {
   const memory = openSync(`/proc/${pid}/mem`, "r");
   const pageMap = openSync(`/proc/${pid}/pagemap`, "r");
@@ -24,7 +26,7 @@ export function findInMemory(pid: number, patterns: ReadonlyMap<string, Uint8Arr
   }
 }
 
-/** Pages one after another that the process has really got. */
+/** A run of pages that the process really has. */
 interface Run {
   readonly mapping: string;
   readonly start: number;
@@ -34,7 +36,7 @@ interface Run {
 function* runs(pid: number, pageMap: number): Generator<Run> {
   for (const line of readFileSync(`/proc/${pid}/maps`, "latin1").trim().split("\n")) {
     const [range, access, , , , mapping = "anonymous"] = line.split(/\s+/);
-    // What cannot be written to holds no secrets of a connection.
+    // Memory that cannot be written to has no secrets of a connection.
     if (!access!.startsWith("rw")) continue;
     const [start, end] = range!.split("-").map((digits) => Number.parseInt(digits, 16));
     yield* runsOf(pageMap, mapping, start!, end!);

@@ -1,4 +1,4 @@
-/** Programs of a few lines that run in a process of their own. */
+/** Programs of a few lines that run in processes of their own. */
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,22 +9,25 @@ const root = join(import.meta.dir, "..", "..");
 export interface ProgramResult {
   readonly stdout: string;
   readonly stderr: string;
-  /** null when it was ended by a signal, as it is when its time is up. */
+  /** null when a signal ended it, as at the end of its time. */
   readonly exitCode: number | null;
   readonly milliseconds: number;
 }
 
 export interface ProgramOptions {
   readonly env?: Readonly<Record<string, string>>;
-  /** A command that runs Bun with what follows. */
+  /** A command that runs Bun with these arguments. */
   readonly within?: readonly string[];
-  /** Bun's own, before the program's path. */
+  /** Bun's own arguments, before the path of the program. */
   readonly arguments?: readonly string[];
   /** It is ended after so many milliseconds. */
   readonly bound?: number;
 }
 
-/** A program in a folder of its own, running; the process and the folder go when it is disposed of. */
+/**
+ * A running program in a folder of its own. Disposing of it ends the process and removes the
+ * folder.
+ */
 export class Program implements AsyncDisposable {
   readonly process: Bun.Subprocess<"pipe", "pipe", "pipe">;
   readonly #folder = new TemporaryFolder();
@@ -33,7 +36,7 @@ export class Program implements AsyncDisposable {
   readonly #stderr: Promise<string>;
   #read = "";
 
-  /** `source` is TypeScript that finds the API's names in scope. */
+  /** `source` is TypeScript with the names of the API in scope. */
   constructor(source: string, options: ProgramOptions = {}) {
     writeFileSync(this.path, withImports(source));
     const command = [...(options.within ?? []), process.execPath, ...(options.arguments ?? [])];
@@ -96,7 +99,7 @@ export async function runProgram(
   return await program.end();
 }
 
-/** Puts an import of those names of the API before a program that it mentions. */
+/** Puts an import of those names of the API before a program that it uses. */
 export function withImports(source: string): string {
   const api = Object.keys(require(join(root, "index.ts")));
   const used = api.filter((name) => new RegExp(`\\b${name}\\b`).test(source));

@@ -1,6 +1,6 @@
 /**
- * Sockets made by the C library itself, with which plait has nothing to do: peers that misbehave,
- * and descriptors that another library passes on. Linux only, as the numbers are Linux's.
+ * Sockets of the C library, which plait does not know: peers that misbehave, and descriptors that
+ * another library passes on. Linux only, since the numbers are those of Linux.
  */
 
 import { dlopen, ptr } from "bun:ffi";
@@ -39,7 +39,10 @@ export class RawSocket implements Disposable {
     this.fd = checked("socket", libc.socket(version === 4 ? AF_INET : AF_INET6, SOCK_STREAM, 0));
   }
 
-  /** Binds to the loopback address, or with IPv6 to all addresses of both kinds; the port is told. */
+  /**
+   * Binds to the loopback address, or with IPv6 to all addresses of both families, and returns the
+   * port.
+   */
   bind(): number {
     const address = new DataView(new ArrayBuffer(28));
     address.setUint16(0, this.#version === 4 ? AF_INET : AF_INET6, true);
@@ -69,7 +72,7 @@ export class RawSocket implements Disposable {
     checked("send", Number(libc.send(this.fd, ptr(bytes), bytes.byteLength, MSG_NOSIGNAL)));
   }
 
-  /** Receives what is there, blocking the thread until something is. */
+  /** Receives what is there, and blocks the thread until there is something. */
   receive(length: number): Uint8Array {
     const buffer = new Uint8Array(length);
     const count = checked("recv", Number(libc.recv(this.fd, ptr(buffer), length, 0)));
@@ -89,7 +92,7 @@ export class RawSocket implements Disposable {
     checked("close", libc.close(this.fd));
   }
 
-  /** The value of an option of any TCP socket, as the kernel has it. */
+  /** The value of an option of any TCP socket, from the kernel. */
   static tcpOption(fd: number, name: keyof typeof tcpOptions): number {
     return option(fd, IPPROTO_TCP, tcpOptions[name]);
   }
@@ -98,7 +101,7 @@ export class RawSocket implements Disposable {
     return option(fd, SOL_SOCKET, SO_KEEPALIVE) !== 0;
   }
 
-  /** The descriptor belongs to somebody else from here on. */
+  /** Passes the ownership of the descriptor on. */
   release(): number {
     this.#isOpen = false;
     return this.fd;

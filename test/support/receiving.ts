@@ -12,7 +12,7 @@ export async function readText(socket: Socket): Promise<string> {
   return new TextDecoder().decode(await readAll(socket));
 }
 
-/** Exactly so many bytes, or what there is before the stream ends. */
+/** Exactly so many bytes, or all before the end of the stream. */
 export async function readExactly(socket: Socket, length: number): Promise<Uint8Array> {
   const buffer = new Uint8Array(length);
   let filled = 0;
@@ -24,7 +24,7 @@ export async function readExactly(socket: Socket, length: number): Promise<Uint8
   return buffer.subarray(0, filled);
 }
 
-/** Reads to the end of the stream and keeps nothing but the number of bytes and their hash. */
+/** Reads to the end of the stream, and keeps only the number of bytes and their hash. */
 export async function drain(socket: Socket): Promise<{ bytes: number; hash: string }> {
   const hasher = new Bun.CryptoHasher("sha1");
   const buffer = new Uint8Array(256 * 1024);

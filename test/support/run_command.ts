@@ -1,9 +1,9 @@
-/** What a program has printed, and how it has ended. */
+/** The output of a program, and how it ended. */
 export interface CommandResult {
   readonly stdout: Uint8Array;
   readonly text: string;
   readonly stderr: string;
-  /** null when it was ended because its time was up. */
+  /** null when it was ended at the end of its time. */
   readonly exitCode: number | null;
 }
 

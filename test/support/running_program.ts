@@ -6,14 +6,14 @@ interface RunningOptions {
   readonly bound?: number;
 }
 
-/** A program that runs beside the test, with all that it prints. */
+/** A program that runs beside the test, with all its output. */
 export class RunningProgram implements AsyncDisposable {
   readonly child: Bun.Subprocess<"pipe", "pipe", "pipe">;
   #output = "";
 
   private constructor(command: readonly string[], { env, bound = 60_000 }: RunningOptions) {
     this.child = Bun.spawn([...command], {
-      // As it is now, not as it was when this process began.
+      // The environment of now, not of the start of this process.
       env: { ...process.env, ...env },
       stdin: "pipe",
       stdout: "pipe",
@@ -35,12 +35,12 @@ export class RunningProgram implements AsyncDisposable {
     return program;
   }
 
-  /** All that it has printed so far, errors included. */
+  /** All its output so far, errors included. */
   get output(): string {
     return this.#output;
   }
 
-  /** Waits until it has printed something, and returns what matched. */
+  /** Waits for output that matches, and returns the match. */
   async printed(pattern: RegExp, milliseconds = 8000): Promise<RegExpExecArray> {
     await pollUntil(
       `the program prints ${pattern}`,

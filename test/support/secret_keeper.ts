@@ -1,4 +1,7 @@
-/** A program with both ends of a TLS connection, which tells of its secrets in hexadecimal and closes it. */
+/**
+ * A program with both ends of a TLS connection, which prints its secrets in hexadecimal and closes
+ * it.
+ */
 
 import { type Socket, stats, type TlsOptions } from "../../index.ts";
 import { certificates } from "./certificates.ts";
@@ -7,12 +10,12 @@ import { pollUntil } from "./poll.ts";
 import { receive } from "./tls_exchange.ts";
 import { presenting, type TlsPair, tlsPair } from "./tls_pair.ts";
 
-/** Which connection there is to be. */
+/** The connection to make. */
 export interface Wish {
   readonly protocol: "TLSv1.2" | "TLSv1.3";
   /** The cipher suite, by the name of its protocol. */
   readonly suite: string;
-  /** OpenSSL keeps the connection of a client that wants to know of sessions. */
+  /** OpenSSL keeps the connection of a client with `onSession`. */
   readonly hasOnSession?: boolean;
   readonly updatesKeys?: boolean;
 }

@@ -1,6 +1,6 @@
 /**
- * A name service that takes its time, or has the addresses that a test wants, for programs of their
- * own: a library that is loaded before the C library and answers in place of its getaddrinfo. Linux
+ * A name service that is slow, or has the addresses that a test wants, for programs in other
+ * processes: a library that is loaded before the C library and replaces its getaddrinfo. Linux
  * only.
  */
 
@@ -9,8 +9,9 @@ import { zigExecutable } from "../../scripts/build.ts";
 import { TemporaryFolder } from "./temporary_folder.ts";
 
 /**
- * `wait-<milliseconds>.test` is this machine, after so long. Names in NAMES ("a.test=::1,127.0.0.1;b.test=...")
- * have these addresses, in this order. Other names are left alone.
+ * `wait-<milliseconds>.test` is this machine, after that time. Names in NAMES
+ * ("a.test=::1,127.0.0.1;b.test=...") have these addresses, in this order. Other names are resolved
+ * as usual.
  */
 const source = `
 #define _GNU_SOURCE
@@ -46,7 +47,7 @@ static int find_all(lookup *real, const char *list, const char *service,
     memcpy(address, list, length);
     address[length] = 0;
     list += length + (list[length] == ',');
-    // An IPv4 address in IPv6's clothes is one of IPv6's here.
+    // An IPv4-mapped IPv6 address counts as IPv6 here.
     if (strchr(address, ':') && hints->ai_family == AF_INET) continue;
     if (real(address, service, hints, end) != 0) continue;
     while (*end) end = &(*end)->ai_next;
@@ -71,7 +72,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 
 export class SlowNames implements Disposable {
   readonly #folder = new TemporaryFolder();
-  /** What a program's environment needs. */
+  /** The environment of such a program. */
   readonly env: Readonly<Record<string, string>>;
 
   constructor(names: Readonly<Record<string, readonly string[]>> = {}) {

@@ -1,4 +1,4 @@
-/** Two plait sockets that are connected to each other over the loopback interface, or a path. */
+/** Two plait sockets that are connected to each other over the loopback interface or a path. */
 
 import { type ConnectOptions, connect, type Listener, listen, type Socket } from "../../index.ts";
 

@@ -1,4 +1,4 @@
-/** The primitives beside models of a few lines, on which one does random things to both. */
+/** The primitives with models of a few lines. Random operations are done to both. */
 
 import { expect } from "bun:test";
 import {
@@ -14,14 +14,14 @@ import {
 import { Contender, Contest, microtasks } from "./contenders.ts";
 import type { Random } from "./random.ts";
 
-/** Operations between two looks at what has come of them, at most: some spend the budget of a turn. */
+/** Operations between two comparisons at most: some use up the budget of a turn. */
 const batches = [4, 24, 24, 24, 1500];
 
-/** A primitive with its model, on which one does random things. */
+/** A primitive with its model, for random operations. */
 export abstract class Game {
   readonly contest = new Contest();
   readonly random: Random;
-  /** Those that wait, as the model has it. */
+  /** The fibers that wait, in the model. */
   protected waiting: Contender<unknown>[] = [];
   operations = 0;
 
@@ -29,9 +29,9 @@ export abstract class Game {
     this.random = random;
   }
 
-  /** Does something, if that is possible now, and has the model do the same. */
+  /** Does one operation, if it is possible now, on the primitive and on the model. */
   protected abstract move(): boolean | Promise<boolean>;
-  /** Ends whatever still waits. */
+  /** Ends all that still wait. */
   protected abstract finish(): Promise<void>;
 
   async play(operations: number): Promise<void> {
@@ -48,17 +48,17 @@ export abstract class Game {
     expect(this.waiting).toHaveLength(0);
   }
 
-  /** Holds what can be seen of the primitive against the model. */
+  /** Compares the visible state of the primitive with the model. */
   protected abstract compare(): void;
 
-  /** Mostly none, sometimes one that is close, seldom one that has passed. */
+  /** Mostly no deadline, sometimes a close one, rarely one that has passed. */
   protected deadline(): number | undefined {
     const kind = this.random.below(20);
     if (kind < 14) return undefined;
     return kind < 19 ? deadline(this.random.fraction()) : now() - 1;
   }
 
-  /** Starts a wait, and returns it unless it has failed at once because its deadline has passed. */
+  /** Starts a wait, and returns it unless it has failed at once by a deadline that has passed. */
   protected async start<T>(
     call: () => Promise<T>,
     until: number | undefined,
@@ -89,7 +89,7 @@ export abstract class Game {
   }
 }
 
-/** What somebody holds: the result of a `try`, or of a wait that has ended. */
+/** A lock or permit that is held: the result of a `try`, or of a wait that has ended. */
 type Held<T> = T | Contender<T>;
 
 function valueIn<T>(held: Held<T> | undefined): T | undefined {
@@ -280,7 +280,7 @@ export class ChannelGame extends Game {
   #channel: Channel<number>;
   #items: number[] = [];
   #isClosed = false;
-  /** Those that wait are all of one kind; if they send, these are their items. */
+  /** All that wait are of one kind; if they send, these are their items. */
   readonly #sent = new Map<Contender<unknown>, number>();
   #next = 1;
 
@@ -301,7 +301,7 @@ export class ChannelGame extends Game {
     return !this.#isClosed && this.#close();
   }
 
-  /** Those that have been served by the old one may not know it yet; the model does. */
+  /** Fibers that the old channel has served may not know it yet; the model does. */
   #replace(): boolean {
     this.#channel = new Channel(this.#capacity);
     this.#items = [];

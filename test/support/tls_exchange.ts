@@ -11,7 +11,7 @@ export interface Received {
   readonly hash: string;
 }
 
-/** Takes what comes until all is there, and tells what it was. */
+/** Reads until all bytes are there, and returns their number and hash. */
 export async function receive(
   length: number,
   next: () => Promise<Uint8Array | null | undefined>,
@@ -28,8 +28,8 @@ export async function receive(
 }
 
 /**
- * Has a program that sends its standard input and prints what it receives send these bytes, and tells
- * what it has received of as many. It runs until `end`.
+ * Lets a program send these bytes, which sends its standard input and prints what it receives, and
+ * returns what it has received of as many. It runs until `end`.
  */
 export async function exchangeByPipes(
   command: readonly string[],
@@ -54,7 +54,7 @@ export async function exchangeByPipes(
   }
 }
 
-/** Connects to a program that has only just been started. */
+/** Connects to a program that was just started. */
 export async function dialWhenUp(port: number, tls: TlsOptions): Promise<Socket> {
   let socket: Socket | undefined;
   await pollUntil("it listens", async () => {

@@ -1,4 +1,7 @@
-/** What the tests with other programs share: versions, kinds of keys, and a handler that tells. */
+/**
+ * Parts that the tests with other programs share: versions, kinds of keys, and a handler that
+ * describes its connection.
+ */
 
 import { deadline, type Handler, type Socket, type TlsOptions } from "../../index.ts";
 import type { Issued } from "./certificate_authority.ts";
@@ -17,7 +20,7 @@ export function only(version: Version, issued: Issued): TlsOptions {
   return { ...presenting(issued), minVersion: version, maxVersion: version };
 }
 
-/** Reads a line and answers with what is known of the connection. */
+/** Reads a line, and answers with what is known of the connection. */
 export const describeLine: Handler = async (socket) => {
   const line = await readLine(socket);
   const { protocol, alpn, serverName, certificate, verified } = socket.tls!;

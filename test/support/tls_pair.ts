@@ -63,7 +63,7 @@ export async function tlsPair(client: TlsOptions = {}, server?: TlsOptions): Pro
   };
 }
 
-/** A client's first message, as it is on the wire. */
+/** A client's first message, as it is sent. */
 export async function clientHello(tls: TlsOptions = {}): Promise<Uint8Array> {
   await using listener = await listen({ host: "127.0.0.1", port: 0 });
   const dialling = dialTls(listener.port, tls).catch(() => {});
@@ -72,11 +72,11 @@ export async function clientHello(tls: TlsOptions = {}): Promise<Uint8Array> {
   const rest = await readExactly(server, head[3]! * 256 + head[4]!);
   server.reset();
   await dialling;
-  // No Buffer: its `slice` would be the same memory.
+  // Not a Buffer: its `slice` would be the same memory.
   return new Uint8Array(Buffer.concat([head, rest]));
 }
 
-/** Sends back whatever comes. */
+/** Sends back all that it receives. */
 export const echo: Handler = async (socket) => {
   for await (const chunk of socket) await socket.write(chunk);
 };

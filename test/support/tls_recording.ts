@@ -1,9 +1,9 @@
-/** What goes over the wire in a handshake, as somebody in the middle sees it. */
+/** The data of a handshake on the wire, as a relay in the middle sees it. */
 
 import { connect, type Listener, listen, type Socket, type TlsOptions } from "../../index.ts";
 import { dialTls } from "./tls_pair.ts";
 
-/** A relay to a listener, which may change what it passes on. */
+/** A relay to a listener, which may change the data. */
 export function relayTo(
   target: Listener,
   pass: (from: Socket, to: Socket, isClient: boolean) => Promise<void>,
@@ -11,13 +11,13 @@ export function relayTo(
   return listen({ host: "127.0.0.1", port: 0 }, async (client) => {
     const server = await connect({ host: "127.0.0.1", port: target.port });
     await Promise.all([pass(client, server, true), pass(server, client, false)]).catch(() => {});
-    // Both have said all they had to; thousands of these need not be remembered by the kernel.
+    // Both ends have sent everything. The kernel need not remember thousands of these connections.
     for (const socket of [client, server]) socket.reset();
   });
 }
 
 export interface Recording {
-  /** What the client sends, and what the server sends before the client's handshake is over. */
+  /** The client's data, and the server's data before the end of the client's handshake. */
   readonly client: Uint8Array;
   readonly server: Uint8Array;
 }

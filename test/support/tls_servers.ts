@@ -1,4 +1,4 @@
-/** Servers of other people's that speak TLS. */
+/** Servers of other programs that speak TLS. */
 
 import type { Issued } from "./certificate_authority.ts";
 import { freePort } from "./free_port.ts";

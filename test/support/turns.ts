@@ -1,12 +1,12 @@
-/** Bringing about what happens to code within one turn of the scheduler, without chance. */
+/** Ways to reach a state of code within one turn of the scheduler, without chance. */
 
 import type { Fiber } from "../../index.ts";
 
 const hopsAtMost = 100_000;
 
 /**
- * Lets a fiber go on that always finds what it waits for, until it is held up all the same, because
- * the budget of the turn is spent.
+ * Runs a fiber that always finds what it waits for, until it must wait because the turn's budget is
+ * spent.
  */
 export async function untilHeldUp(fiber: Fiber): Promise<void> {
   for (let hop = 0; fiber.state !== "waiting"; hop++) {

@@ -1,4 +1,4 @@
-/** Every kind of wait that plait has, each in a situation in which it cannot end by itself. */
+/** Every kind of wait of plait, each in a situation in which it cannot end by itself. */
 
 import { truncateSync, writeFileSync } from "node:fs";
 import {
@@ -21,7 +21,7 @@ import { DescriptorPair, fill } from "./foreign_descriptors.ts";
 import { socketPair } from "./socket_pair.ts";
 import { TemporaryFolder } from "./temporary_folder.ts";
 
-/** A situation that is set up, with the call that waits in it. */
+/** A situation, with the call that waits in it. */
 export interface Situation extends AsyncDisposable {
   /** Waits: for ever, or until the deadline. */
   wait(deadline?: number): Promise<unknown>;
@@ -29,14 +29,14 @@ export interface Situation extends AsyncDisposable {
 
 export interface WaitKind {
   readonly name: string;
-  /** What its errors call it. */
+  /** The `syscall` of its errors. */
   readonly syscall: string;
   /** Whether a deadline ends it with an error. */
   readonly failsByDeadline: boolean;
   prepare(): Promise<Situation>;
 }
 
-/** More than any socket buffers take. */
+/** More than any socket buffers hold. */
 const bulk = new Uint8Array(64 * 1024 * 1024);
 
 function situation(wait: Situation["wait"], ...owned: (AsyncDisposable | Disposable)[]): Situation {
@@ -75,7 +75,7 @@ export class FullListener implements AsyncDisposable {
     return new FullListener(listener, port, stack);
   }
 
-  /** Takes a connection off the queue: the kernel answers the next attempt again. */
+  /** Takes a connection off the queue: then the kernel answers the next attempt. */
   async makeRoom(): Promise<void> {
     this.#stack.use(await this.#listener.accept());
   }

@@ -4,7 +4,9 @@ import { writeFileSync } from "node:fs";
 import { withImports } from "./programs.ts";
 import { TemporaryFolder } from "./temporary_folder.ts";
 
-/** A Worker, terminated when it is disposed of. What it posts can be awaited. */
+/**
+ * A Worker, which is terminated when it is disposed of. The messages that it posts can be awaited.
+ */
 export class WorkerProgram implements AsyncDisposable {
   readonly #folder = new TemporaryFolder();
   readonly #worker: Worker;
@@ -13,7 +15,7 @@ export class WorkerProgram implements AsyncDisposable {
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
 
-  /** `source` is TypeScript that finds the API's names, and `post(message)`, in scope. */
+  /** `source` is TypeScript with the names of the API and `post(message)` in scope. */
   constructor(source: string) {
     const path = this.#folder.file("worker.ts");
     const post = "const post = (message: unknown): void => postMessage(message);";

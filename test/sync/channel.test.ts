@@ -21,7 +21,7 @@ import { untilHeldUp } from "../support/turns.ts";
 const numbers = (length: number, first = 0): number[] =>
   Array.from({ length }, (_, index) => first + index);
 
-/** Five hundred senders and as many receivers, with a yield now and then. */
+/** Five hundred senders and as many receivers, which sometimes yield. */
 async function contend(capacity: number): Promise<void> {
   const channel = new Channel<[sender: number, item: number]>(capacity);
   const received = Array.from({ length: 500 }, (): number[] => []);
@@ -48,13 +48,13 @@ async function contend(capacity: number): Promise<void> {
 }
 
 describe.each([0, 1, 2, 100])("a channel of capacity %i", (capacity) => {
-  test("brings every item to one of a thousand fibers", () => contend(capacity));
+  test("delivers every item to one of a thousand fibers", () => contend(capacity));
 
   test("does so in the blocking driver", () => {
     block(() => contend(capacity));
   });
 
-  test("keeps the order of the items, and of those who wait on either side", async () => {
+  test("keeps the order of the items, and of the fibers that wait on either side", async () => {
     const channel = new Channel<number>(capacity);
     const sent: number[] = [];
     const senders = numbers(10 + capacity).map((item) =>
@@ -78,7 +78,7 @@ describe.each([0, 1, 2, 100])("a channel of capacity %i", (capacity) => {
     expect(channel.length).toBe(0);
   });
 
-  test("sends and receives without waiting where that is possible, and passes nobody", async () => {
+  test("trySend and tryReceive do not wait, and do not overtake fibers that wait", async () => {
     const channel = new Channel<number>(capacity);
     expect(channel.tryReceive()).toBeUndefined();
     for (const item of numbers(capacity)) expect(channel.trySend(item)).toBe(true);
@@ -96,7 +96,7 @@ describe.each([0, 1, 2, 100])("a channel of capacity %i", (capacity) => {
     expect(await receiver.join()).toBe(7);
   });
 
-  test("ends after what lies in it when it is closed, for ever", async () => {
+  test("ends after its items when it is closed, for ever", async () => {
     const channel = new Channel<number>(capacity);
     for (const item of numbers(capacity)) await channel.send(item);
     channel.close();
@@ -110,7 +110,7 @@ describe.each([0, 1, 2, 100])("a channel of capacity %i", (capacity) => {
     for await (const item of channel) throw new Error(`an item after the end: ${item}`);
   });
 
-  test("refuses the items of those who wait to send when it is closed", async () => {
+  test("refuses the items of senders that wait when it is closed", async () => {
     const channel = new Channel<number>(capacity);
     for (const item of numbers(capacity)) await channel.send(item);
     const senders = numbers(1000).map((item) => spawn(() => channel.send(item)));
@@ -129,7 +129,7 @@ describe.each([0, 1, 2, 100])("a channel of capacity %i", (capacity) => {
     expect(thrownBy(() => channel.trySend(1))).toBeInstanceOf(ChannelClosedError);
   });
 
-  test("tells a thousand who wait to receive of its end", async () => {
+  test("ends the wait of a thousand receivers when it is closed", async () => {
     const channel = new Channel<number>(capacity);
     const receivers = numbers(1000).map((index) =>
       spawn(async () => {
@@ -143,7 +143,7 @@ describe.each([0, 1, 2, 100])("a channel of capacity %i", (capacity) => {
     expect(ends.every((end) => end === null)).toBe(true);
   });
 
-  test("keeps its items from those who are cancelled or late", async () => {
+  test("gives no item to receivers that are cancelled or late", async () => {
     const before = stats();
     const channel = new Channel<number>(capacity);
     const until = deadline(5);
@@ -164,7 +164,7 @@ describe.each([0, 1, 2, 100])("a channel of capacity %i", (capacity) => {
     expect(stats().fibers).toBe(before.fibers);
   });
 
-  test("takes nothing from senders who are cancelled or late", async () => {
+  test("takes no item from senders that are cancelled or late", async () => {
     const before = stats();
     const channel = new Channel<number>(capacity);
     for (const item of numbers(capacity)) await channel.send(item);
@@ -197,7 +197,7 @@ describe("a channel", () => {
     const until = deadline(1);
     const receiver = spawn(() => channel.receive(until));
     while (now() < until + 1) {
-      // The scheduler has no turn in which it could notice.
+      // The scheduler has no turn in which it could notice the deadline.
     }
     expect(channel.trySend("item")).toBe(true);
     expect(await receiver.join()).toBe("item");
@@ -208,13 +208,13 @@ describe("a channel", () => {
     const until = deadline(1);
     const sender = spawn(() => channel.send("item", until));
     while (now() < until + 1) {
-      // The scheduler has no turn in which it could notice.
+      // The scheduler has no turn in which it could notice the deadline.
     }
     expect(channel.tryReceive()).toBe("item");
     await sender.join();
   });
 
-  test("has sent what a sender sent that is cancelled when its turn is spent", async () => {
+  test("has sent the item of a sender that is cancelled when the turn's budget is spent", async () => {
     const channel = new Channel<number>(10_000);
     let sent = 0;
     const sender = spawn(async () => {
@@ -229,7 +229,7 @@ describe("a channel", () => {
     expect(channel.length).toBe(sent);
   });
 
-  test("loses no item to a receiver that is cancelled when its turn is spent", async () => {
+  test("loses no item to a receiver that is cancelled when the turn's budget is spent", async () => {
     const channel = new Channel<number>(10_000);
     for (const item of numbers(10_000)) await channel.send(item);
     const received: number[] = [];
@@ -251,7 +251,7 @@ describe("a channel", () => {
     expect(await channel.receive()).toBe(received.length);
   });
 
-  test("with room, or with somebody at its other end, needs no turn and no waiter", async () => {
+  test("with room, or with a fiber at its other end, needs no turn and no waiter", async () => {
     const { polls, waiters } = stats();
     const channel = new Channel<number>(1);
     await channel.send(1, deadline(1000));
@@ -262,7 +262,7 @@ describe("a channel", () => {
     expect(stats().polls).toBe(polls);
   });
 
-  test("is closed by using, and left as it is by a loop that is left", async () => {
+  test("is closed by using, and not by leaving a loop", async () => {
     const channel = new Channel<number>(3);
     {
       using sending = channel;
@@ -278,7 +278,7 @@ describe("a channel", () => {
     expect(rest).toEqual([1, 2]);
   });
 
-  test("carries items that are false, and an endless number of them in turn", async () => {
+  test("carries falsy items, and any number of items in order", async () => {
     const channel = new Channel<NonNullable<unknown>>(3);
     for (const item of [0, "", false, Number.NaN]) {
       const sender = spawn(() => channel.send(item));
@@ -293,14 +293,14 @@ describe("a channel", () => {
     }
   });
 
-  test("is used outside of fibers as well", async () => {
+  test("works outside of fibers", async () => {
     const channel = new Channel<string>();
     const receiving = channel.receive();
     await channel.send("item");
     expect(await receiving).toBe("item");
   });
 
-  test("tells mistakes before anything happens", async () => {
+  test("reports mistakes before anything happens", async () => {
     expectMistake(
       thrownBy(() => new Channel(-1)),
       RangeError,

@@ -32,13 +32,13 @@ async function wakeAll(): Promise<void> {
 }
 
 describe("an event", () => {
-  test("wakes all that wait, a thousand of them, in their order", wakeAll);
+  test("wakes a thousand fibers that wait, in their order", wakeAll);
 
   test("does so in the blocking driver", () => {
     block(wakeAll);
   });
 
-  test("that is set is waited for without a turn, until it is cleared", async () => {
+  test("that is set needs no turn to wait for, until it is cleared", async () => {
     const event = new Event();
     expect(event.isSet).toBe(false);
     event.set();
@@ -54,7 +54,7 @@ describe("an event", () => {
     expect(await failureOf(event.wait(deadline(1)))).toBeInstanceOf(TimeoutError);
   });
 
-  test("that is set and cleared at once wakes those that waited, and nobody else", async () => {
+  test("that is set and cleared at once wakes only the fibers that waited", async () => {
     const event = new Event();
     const woken = Array.from({ length: 600 }, () => spawn(() => event.wait()));
     event.set();
@@ -67,7 +67,7 @@ describe("an event", () => {
     await later.join();
   });
 
-  test("wakes the others when some are cancelled or late", async () => {
+  test("wakes the others when some fibers are cancelled or late", async () => {
     const before = stats();
     const event = new Event();
     const until = deadline(5);
@@ -94,18 +94,18 @@ describe("an event", () => {
     expect(stats().fibers).toBe(before.fibers);
   });
 
-  test("has woken those whose deadline was not noticed before", async () => {
+  test("has woken fibers whose deadline was not noticed before", async () => {
     const event = new Event();
     const until = deadline(1);
     const waiting = spawn(() => event.wait(until));
     while (now() < until + 1) {
-      // The scheduler has no turn in which it could notice.
+      // The scheduler has no turn in which it could notice the deadline.
     }
     event.set();
     await waiting.join();
   });
 
-  test("does not keep a cancelled fiber, although it is set", async () => {
+  test("that is set does not let a cancelled fiber pass", async () => {
     const event = new Event();
     event.set();
     const fiber = spawn(async () => {
@@ -116,14 +116,14 @@ describe("an event", () => {
     expect(await failureOf(fiber.join())).toBeInstanceOf(CancelledError);
   });
 
-  test("fails at once with a deadline that has passed, although it is set", async () => {
+  test("that is set still fails a wait whose deadline has passed", async () => {
     const event = new Event();
     event.set();
     expect(await failureOf(event.wait(now() - 1))).toBeInstanceOf(TimeoutError);
     expectMistake(await mistakeIn(() => event.wait(Number.NaN)), RangeError, /deadline/);
   });
 
-  test("is waited for outside of fibers as well", async () => {
+  test("can be waited for outside of fibers", async () => {
     const event = new Event();
     const waiting = event.wait();
     event.set();

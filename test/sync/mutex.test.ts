@@ -21,7 +21,7 @@ import { expectMistake, mistakeIn } from "../support/mistakes.ts";
 import { pollUntil } from "../support/poll.ts";
 import { untilHeldUp } from "../support/turns.ts";
 
-/** Fibers that wait for the mutex, and that write their names down as they get it. */
+/** Fibers that wait for the mutex, and write down their names when they get it. */
 function queue(mutex: Mutex, names: Iterable<string>, order: string[]): Map<string, Fiber<void>> {
   const fibers = new Map<string, Fiber<void>>();
   for (const name of names) {
@@ -35,7 +35,7 @@ function queue(mutex: Mutex, names: Iterable<string>, order: string[]): Map<stri
   return fibers;
 }
 
-/** A thousand fibers that lock and unlock some times each. */
+/** A thousand fibers that each lock and unlock several times. */
 async function contend(): Promise<void> {
   const mutex = new Mutex();
   let inside = 0;
@@ -53,18 +53,18 @@ async function contend(): Promise<void> {
   );
   for (const contender of contenders) await contender.join();
   expect(mutex.isLocked).toBe(false);
-  // Whoever has had it goes to the end of the line.
+  // A fiber that has had it goes to the end of the queue.
   expect(order).toEqual(Array.from({ length: 5000 }, (_, index) => index % 1000));
 }
 
 describe("a mutex", () => {
-  test("has one holder at a time, of a thousand that want it, in their order", contend);
+  test("has one holder at a time among a thousand fibers, in their order", contend);
 
   test("does so in the blocking driver", () => {
     block(contend);
   });
 
-  test("that is free is locked without a turn of the scheduler or a waiter in the core", async () => {
+  test("that is free is locked without a turn of the scheduler and without a waiter in the core", async () => {
     const mutex = new Mutex();
     const { polls, waiters } = stats();
     const lock = await mutex.lock(deadline(1000));
@@ -77,7 +77,7 @@ describe("a mutex", () => {
     expect(stats().polls).toBe(polls);
   });
 
-  test("is handed over: neither tryLock nor lock passes the one that waits", async () => {
+  test("is handed over: neither tryLock nor lock overtakes a fiber that waits", async () => {
     const mutex = new Mutex();
     const order: string[] = [];
     const lock = mutex.tryLock()!;
@@ -90,7 +90,7 @@ describe("a mutex", () => {
     await waiters.get("waits")!.join();
   });
 
-  test("is unlocked at the end of the block, and not twice if that was done within", async () => {
+  test("is unlocked at the end of the block, unless it was unlocked inside", async () => {
     const mutex = new Mutex();
     {
       using lock = await mutex.lock();
@@ -117,7 +117,7 @@ describe("a mutex", () => {
     expect(mutex.isLocked).toBe(true);
   });
 
-  test("can be unlocked by another fiber, and by none", async () => {
+  test("can be unlocked by another fiber, and outside of fibers", async () => {
     const mutex = new Mutex();
     const lock = await spawn(() => mutex.lock()).join();
     await spawn(() => lock.unlock()).join();
@@ -126,7 +126,7 @@ describe("a mutex", () => {
     expect(mutex.isLocked).toBe(false);
   });
 
-  test("stays locked when its holder ends, and dump tells", async () => {
+  test("stays locked when its holder ends, and dump shows that", async () => {
     const mutex = new Mutex();
     const holder = spawn(() => mutex.lock(), { name: "careless" });
     const lock = await holder.join();
@@ -142,7 +142,7 @@ describe("a mutex", () => {
     (await waiting.join()).unlock();
   });
 
-  test("tells who holds it, outside of fibers as well", async () => {
+  test("shows its holder, also outside of fibers", async () => {
     const mutex = new Mutex();
     const lock = await mutex.lock();
     const fiber = spawn(() => mutex.lock(), { name: "second" });
@@ -155,8 +155,8 @@ describe("a mutex", () => {
   });
 });
 
-describe("those that wait for a mutex", () => {
-  test("may be cancelled anywhere in the line, and the others keep their order", async () => {
+describe("fibers that wait for a mutex", () => {
+  test("may be cancelled anywhere in the queue, and the others keep their order", async () => {
     const mutex = new Mutex();
     const order: string[] = [];
     const lock = mutex.tryLock()!;
@@ -185,20 +185,20 @@ describe("those that wait for a mutex", () => {
     expect(mutex.isLocked).toBe(false);
   });
 
-  test("have it when it was handed to them before their deadline was noticed", async () => {
+  test("get it when it was handed over before their deadline was noticed", async () => {
     const mutex = new Mutex();
     const lock = mutex.tryLock()!;
     const until = deadline(1);
     const waiting = spawn(() => mutex.lock(until));
     while (now() < until + 1) {
-      // The scheduler has no turn in which it could notice.
+      // The scheduler has no turn in which it could notice the deadline.
     }
     lock.unlock();
     (await waiting.join()).unlock();
     expect(mutex.isLocked).toBe(false);
   });
 
-  test("have it when they are cancelled after it was handed to them", async () => {
+  test("keep it when they are cancelled after it was handed over", async () => {
     const mutex = new Mutex();
     const lock = mutex.tryLock()!;
     const waiting = spawn(async () => {
@@ -211,7 +211,7 @@ describe("those that wait for a mutex", () => {
     expect(mutex.isLocked).toBe(false);
   });
 
-  test("lose none when a cancellation meets a lock whose turn is spent", async () => {
+  test("lose no lock to a cancellation when the turn's budget is spent", async () => {
     const mutex = new Mutex();
     const fiber = spawn(async () => {
       for (;;) {
@@ -225,7 +225,7 @@ describe("those that wait for a mutex", () => {
     expect(mutex.isLocked).toBe(false);
   });
 
-  test("fail at once with a deadline that has passed, although nobody holds it", async () => {
+  test("fail at once with a deadline that has passed, although it is free", async () => {
     const mutex = new Mutex();
     expect(await failureOf(mutex.lock(now() - 1))).toBeInstanceOf(TimeoutError);
     expect(mutex.isLocked).toBe(false);
@@ -238,7 +238,7 @@ describe("those that wait for a mutex", () => {
     expect(mutex.isLocked).toBe(false);
   });
 
-  test("end all, a thousand of them, cancelled and late and served in any mixture", async () => {
+  test("all end, a thousand of them, by a cancellation, a deadline or the lock", async () => {
     const before = stats();
     const mutex = new Mutex();
     const lock = mutex.tryLock()!;

@@ -1,4 +1,4 @@
-/** A million random operations, each held against a model of a few lines. */
+/** A million random operations, each compared with a model of a few lines. */
 
 import { describe, expect, test } from "bun:test";
 import {
@@ -33,7 +33,10 @@ const games: Record<string, (random: Random) => Game> = {
   "a channel of capacity 7": (random) => new ChannelGame(random, 7),
 };
 
-/** To repeat a game, give it the seed that a failed one has printed; its deadlines never pass quite as before. */
+/**
+ * A failed game prints its seed. The seed repeats the game, except for the exact time of its
+ * deadlines.
+ */
 async function withSeed(play: (random: Random) => Promise<void>, seed?: number): Promise<void> {
   const random = new Random(seed);
   const before = stats();
@@ -47,7 +50,7 @@ async function withSeed(play: (random: Random) => Promise<void>, seed?: number):
   }
 }
 
-describe.each(Object.entries(games))("%s does what its model does", (_name, start) => {
+describe.each(Object.entries(games))("%s behaves as its model", (_name, start) => {
   test(
     `in ${operationsOfEach} random operations`,
     () =>
@@ -66,7 +69,7 @@ const players = 1000;
 const permits = 5;
 const movesOfEach = 60;
 
-/** A thousand fibers that go on by themselves. What is conserved is all that is known of them. */
+/** A thousand fibers that run by themselves. Only what is conserved is known of them. */
 async function free(random: Random): Promise<void> {
   const mutex = new Mutex();
   const semaphore = new Semaphore(permits);
@@ -117,7 +120,7 @@ async function free(random: Random): Promise<void> {
       }
     }),
   );
-  // A wake-up that is lost leaves somebody waiting who has no deadline.
+  // A lost wake-up leaves a fiber waiting without a deadline.
   for (const fiber of fibers) {
     await fiber.join(deadline(15_000)).catch((error) => {
       if (fiber.state !== "cancelled") throw error;
@@ -128,15 +131,15 @@ async function free(random: Random): Promise<void> {
   expect(moves).toBeGreaterThan(players * (movesOfEach / 3));
 }
 
-describe("a thousand fibers at random work with all of them", () => {
+describe("a thousand fibers that do random things with all of them", () => {
   test("lose nothing and all end", () => withSeed(free), 20_000);
 
-  test("in the blocking driver as well", () => block(() => withSeed(free)), 20_000);
+  test("do so in the blocking driver too", () => block(() => withSeed(free)), 20_000);
 });
 
 /**
- * Few at a time, so that what a listener hands over is often for the fiber that is being cancelled. The
- * rounds go on beside each other.
+ * Few fibers at a time, so that a listener often serves the fiber that is being cancelled. The
+ * rounds run beside each other.
  */
 async function interfered(random: Random): Promise<void> {
   const games = Array.from({ length: players / 10 }, () => new Interference(random));
@@ -148,5 +151,5 @@ async function interfered(random: Random): Promise<void> {
 describe("a thousand fibers whose abort listeners interfere with each other", () => {
   test("lose nothing and all end", () => withSeed(interfered), 20_000);
 
-  test("in the blocking driver as well", () => block(() => withSeed(interfered)), 20_000);
+  test("do so in the blocking driver too", () => block(() => withSeed(interfered)), 20_000);
 });

@@ -18,7 +18,7 @@ import { expectMistake, mistakeIn } from "../support/mistakes.ts";
 import { pollUntil } from "../support/poll.ts";
 import { untilHeldUp } from "../support/turns.ts";
 
-/** A thousand fibers that want one to seven of seven permits, some times each. */
+/** A thousand fibers that each acquire one to seven of seven permits, several times. */
 async function contend(): Promise<void> {
   const semaphore = new Semaphore(7);
   let held = 0;
@@ -43,7 +43,7 @@ async function contend(): Promise<void> {
   expect(order).toEqual(Array.from({ length: 1000 }, (_, index) => index));
 }
 
-/** A fiber that takes permits, writes its name down, and keeps them until it is told. */
+/** A fiber that acquires permits, writes down its name, and keeps them until it is released. */
 class Taker {
   readonly fiber: Fiber<void>;
   readonly #done = Promise.withResolvers<void>();
@@ -63,13 +63,13 @@ class Taker {
 }
 
 describe("a semaphore", () => {
-  test("lets so many in, of a thousand, in their order", contend);
+  test("admits a fixed number of a thousand fibers at a time, in their order", contend);
 
   test("does so in the blocking driver", () => {
     block(contend);
   });
 
-  test("is not passed by those that want less than the one in front", async () => {
+  test("serves no small request before a large one in front of it", async () => {
     const semaphore = new Semaphore(5);
     const order: string[] = [];
     const first = new Taker(semaphore, "first", 3, order);
@@ -87,7 +87,7 @@ describe("a semaphore", () => {
     expect(semaphore.available).toBe(5);
   });
 
-  test("serves those behind when the one in front gives up, cancelled or late", async () => {
+  test("serves the next requests when the first one is cancelled or late", async () => {
     for (const until of [undefined, deadline(2)]) {
       const semaphore = new Semaphore(5);
       const order: string[] = [];
@@ -106,7 +106,7 @@ describe("a semaphore", () => {
     }
   });
 
-  test("serves the line when a fiber is cancelled that stands in it twice", async () => {
+  test("serves the queue when a fiber is cancelled that waits twice", async () => {
     const semaphore = new Semaphore(5);
     const first = semaphore.tryAcquire(3)!;
     const twice = spawn(async () => {
@@ -120,7 +120,8 @@ describe("a semaphore", () => {
       return new Taker(semaphore, name, 4 - 3 * index, order);
     });
     twice.cancel();
-    // A fiber gives up its places from the last to the first: no place serves the next one of the same fiber.
+    // A fiber leaves its places from the last to the first: no place serves the next one of the
+    // same fiber.
     expect(await twice.join()).toEqual(["rejected", "rejected"]);
     first.release();
     await pollUntil("the others are served", () => order.length === 2);
@@ -139,7 +140,7 @@ describe("a semaphore", () => {
     expect(semaphore.available).toBe(1);
   });
 
-  test("that has permits gives them without a turn or a waiter in the core", async () => {
+  test("with free permits gives them without a turn or a waiter in the core", async () => {
     const semaphore = new Semaphore(2);
     const { polls, waiters } = stats();
     const permit = await semaphore.acquire(2, deadline(1000));
@@ -151,7 +152,7 @@ describe("a semaphore", () => {
     expect(semaphore.available).toBe(2);
   });
 
-  test("keeps its permits when a cancellation meets one whose turn is spent", async () => {
+  test("loses no permit to a cancellation when the turn's budget is spent", async () => {
     const semaphore = new Semaphore(3);
     const fiber = spawn(async () => {
       for (;;) {
@@ -165,20 +166,20 @@ describe("a semaphore", () => {
     expect(semaphore.available).toBe(3);
   });
 
-  test("gives what was released before a deadline was noticed", async () => {
+  test("gives permits that were released before a deadline was noticed", async () => {
     const semaphore = new Semaphore(1);
     const permit = semaphore.tryAcquire()!;
     const until = deadline(1);
     const waiting = spawn(() => semaphore.acquire(1, until));
     while (now() < until + 1) {
-      // The scheduler has no turn in which it could notice.
+      // The scheduler has no turn in which it could notice the deadline.
     }
     permit.release();
     (await waiting.join()).release();
     expect(semaphore.available).toBe(1);
   });
 
-  test("ends all waits, a thousand of them, cancelled and late and served", async () => {
+  test("ends a thousand waits, by a cancellation, a deadline or a permit", async () => {
     const before = stats();
     const semaphore = new Semaphore(10);
     const all = semaphore.tryAcquire(10)!;
@@ -208,7 +209,7 @@ describe("a semaphore", () => {
     expect(stats().fibers).toBe(before.fibers);
   });
 
-  test("tells mistakes", async () => {
+  test("reports mistakes", async () => {
     for (const permits of [0, -1]) {
       expectMistake(
         thrownBy(() => new Semaphore(permits)),
@@ -230,7 +231,7 @@ describe("a semaphore", () => {
         /permits/,
       );
     }
-    // A deadline in the place of the number.
+    // A deadline in the place of the count.
     expectMistake(await mistakeIn(() => semaphore.acquire(1234.5)), TypeError, /permits/);
     expectMistake(await mistakeIn(() => semaphore.acquire(1, Number.NaN)), RangeError, /deadline/);
     expect(await failureOf(semaphore.acquire(1, now() - 1))).toBeInstanceOf(TimeoutError);

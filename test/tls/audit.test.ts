@@ -1,10 +1,9 @@
 /**
- * What testssl.sh finds about a listener with the defaults: nothing of medium severity or above.
- *
- * Three of its sections are left out. `--headers` is about a web server's fields, which here would be
- * this test's own; `--each-cipher` lists by name what `--standard`, `--fs` and `--server-preference`
- * judge; `--client-simulation` judges nothing, and takes ten seconds of computing. It looks no name up
- * and calls nobody, so that revocation is not followed.
+ * testssl.sh finds nothing of medium severity or above about a listener with the defaults. Three of
+ * its sections are left out. `--headers` is about the fields of a web server, which here belong to
+ * the test; `--each-cipher` only lists what `--standard`, `--fs` and `--server-preference` judge;
+ * `--client-simulation` judges nothing, and computes for ten seconds. It may not look up names nor
+ * connect elsewhere, so it does not check revocation.
  */
 
 import { afterAll, describe, expect, test } from "bun:test";
@@ -24,24 +23,24 @@ interface Finding {
 
 const isPossible = [isInstalled("testssl"), isInstalled("openssl")].every((found) => found);
 
-/** Severities that are no objection. Its warnings say that something could not be tested. */
+/** Severities that are no objection. A warning says that something could not be tested. */
 const harmless = ["OK", "INFO", "LOW"];
 
 /**
- * The `openssl` of the machine need not know GOST's algorithms, which nothing here offers. The client
- * for resumption hangs up when its handshake is over, mostly before a ticket of TLS 1.3 can have come;
- * tls_peers.test.ts has `openssl s_client` resume in both versions.
+ * The machine's `openssl` may not know the algorithms of GOST, which no test offers. The client for
+ * resumption hangs up after its handshake, mostly before a ticket of TLS 1.3 has come;
+ * peers.test.ts lets `openssl s_client` resume in both versions.
  */
 const expectedWarnings = ["engine_problem", "sessionresumption_ticket"];
 
-/** It sleeps more than it computes, so these run beside each other. */
+/** It sleeps more than it computes, so the runs go on beside each other. */
 const sections = [
   ["--vulnerable"],
   ["--protocols", "--standard", "--grease"],
   ["--fs", "--server-preference", "--server-defaults"],
 ];
 
-/** What must have been tested, and found well. */
+/** The findings that must be there, and be good. */
 const tested = [
   ...["SSLv2", "SSLv3", "TLS1_2", "TLS1_3", "cipherlist_NULL", "cipherlist_aNULL"],
   ...["cipherlist_EXPORT", "cipherlist_LOW", "cipher_order", "cipher_negotiated"],
@@ -52,7 +51,9 @@ const tested = [
   ...["LOGJAM", "BEAST", "LUCKY13", "RC4"],
 ];
 
-/** Milliseconds in which testssl.sh, thousands of small processes, ends on a slow and busy machine as well. */
+/**
+ * Milliseconds for testssl.sh, which is thousands of small processes, on a slow and busy machine.
+ */
 const longestRun = 400_000;
 
 describe.skipIf(!isPossible)("testssl.sh", () => {
@@ -66,7 +67,7 @@ describe.skipIf(!isPossible)("testssl.sh", () => {
     const extensions = [
       ...["basicConstraints=CA:false", "keyUsage=critical,digitalSignature"],
       ...["extendedKeyUsage=serverAuth", "subjectAltName=DNS:localhost"],
-      // Without a place for revocations it objects to the certificate.
+      // It objects to a certificate that names no place for revocations.
       "crlDistributionPoints=URI:http://localhost/revoked.crl",
     ];
     return authority.issue(kind, { kind, extensions });

@@ -1,4 +1,4 @@
-/** 256 MiB each way, byte for byte, with every other program from both sides. */
+/** 256 MiB each way, byte for byte, with every other program, from both sides. */
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
@@ -36,8 +36,8 @@ describe.skipIf(!hasOpenssl)("256 MiB each way", () => {
   afterAll(() => folder[Symbol.dispose]());
 
   /**
-   * Sends all, with new keys on the way where there are such. GnuTLS takes 8 a second from its peer
-   * and no more.
+   * Sends everything, with key updates in between where the version has them. GnuTLS takes at most
+   * 8 a second.
    */
   async function send(socket: Socket, data = bytes): Promise<void> {
     const step = 64 * mebibyte;
@@ -47,7 +47,7 @@ describe.skipIf(!hasOpenssl)("256 MiB each way", () => {
     }
   }
 
-  /** Both at once. */
+  /** Sends and receives at once. */
   async function exchange(socket: Socket, data = bytes): Promise<Received> {
     const buffer = new Uint8Array(256 * 1024);
     const [received] = await Promise.all([
@@ -57,7 +57,7 @@ describe.skipIf(!hasOpenssl)("256 MiB each way", () => {
     return received;
   }
 
-  /** A listener that does its part with one connection. */
+  /** A listener that does so with one connection. */
   async function exchangingListener(tls: TlsOptions) {
     const outcome = Promise.withResolvers<Received>();
     const listener = await serveTls((socket) => exchange(socket).then(outcome.resolve), tls, {
@@ -107,7 +107,7 @@ describe.skipIf(!hasOpenssl)("256 MiB each way", () => {
 
   describe.skipIf(!isInstalled("gnutls-cli"))("with GnuTLS:", () => {
     test(
-      "gnutls-cli, one way, for it prints byte by byte",
+      "gnutls-cli, one way, since it prints byte by byte",
       async () => {
         const received = Promise.withResolvers<Received>();
         await using listener = await serveTls(async (socket) => {
@@ -165,7 +165,7 @@ describe.skipIf(!hasOpenssl)("256 MiB each way", () => {
   );
 
   test.skipIf(!isInstalled("nginx"))(
-    "with nginx, which passes what comes to a plain server",
+    "with nginx, which forwards to a plain server",
     async () => {
       await using plain = await httpResponder(path);
       const { chain, key } = made.p256;

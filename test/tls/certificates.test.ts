@@ -1,4 +1,4 @@
-/** What a client checks of a server's certificate, against a server that is not ours. */
+/** A client's checks of a server's certificate. The server is OpenSSL's. */
 
 import { describe, expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
@@ -24,7 +24,7 @@ describe.skipIf(!isInstalled("openssl"))("certificates", () => {
     readonly code: string;
     readonly host?: string;
     readonly tls?: () => TlsOptions;
-    /** Whether `verifyIssuer: false` is enough to accept it. */
+    /** Whether it is accepted with `verifyIssuer: false`. */
     readonly isIssuerOnly?: boolean;
   }
 
@@ -128,7 +128,7 @@ describe.skipIf(!isInstalled("openssl"))("certificates", () => {
 
   const x509 = ({ cert }: Issued) => new X509Certificate(readFileSync(cert));
 
-  /** Weak ones are not to be refused by the server that presents them. */
+  /** The server itself must present weak ones too. */
   const serve = (issued: Issued) => opensslServer(issued, "-cipher", "ALL:@SECLEVEL=0");
 
   test.each(bad)(

@@ -1,4 +1,4 @@
-/** Bounds of what a listener asks of its clients' certificates, and of what they send. */
+/** The bounds of a listener's request for client certificates, and of the clients' answers. */
 
 import { afterAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
@@ -23,13 +23,13 @@ describe.skipIf(!isInstalled("openssl"))("clientAuth", () => {
     : (undefined as never);
   const trusted = () => ({ ...presenting(made.p256), ca: [authority.cert, made.root] });
 
-  /** A certificate of so many bytes, and some hundreds more. */
+  /** A certificate of so many bytes and some hundreds more. */
   const large = (name: string, size: number): Issued =>
     authority.issue(name, {
       extensions: ["extendedKeyUsage=clientAuth", `nsComment=${"c".repeat(size)}`],
     });
 
-  /** What the listener says to a client, and how many sessions that had before it was told. */
+  /** The answer of the listener to a client, and how many sessions the client had before it. */
   async function talk(port: number, tls: TlsOptions): Promise<[unknown, number]> {
     let sessions = 0;
     await using socket = await dialTls(port, { ...tls, onSession: () => sessions++ });
@@ -38,7 +38,7 @@ describe.skipIf(!isInstalled("openssl"))("clientAuth", () => {
   }
 
   describe.each(versions)("with %s", (maxVersion) => {
-    test("names no authorities when a request has no room for all", async () => {
+    test("names no authorities when a request has no room for all of them", async () => {
       const client = [
         ...[installedProgram("openssl"), "s_client", "-ign_eof", "-CAfile", made.root],
         ...["-cert", made.client.cert, "-cert_chain", made.client.chain],
@@ -60,7 +60,7 @@ describe.skipIf(!isInstalled("openssl"))("clientAuth", () => {
       }
     });
 
-    test("refuses more certificates than 80 KiB, and says why", async () => {
+    test("refuses more than 80 KiB of certificates, and reports the reason", async () => {
       const tls: TlsOptions = { ...trusted(), maxVersion, clientAuth: "require" };
       const failure = Promise.withResolvers<unknown>();
       await using listener = await serveTls(describeLine, tls, { onError: failure.resolve });
@@ -95,7 +95,7 @@ describe.skipIf(!isInstalled("openssl"))("clientAuth", () => {
       ]);
     }, 30_000);
 
-    test("checks no signature with verifyPeer: false where nobody trusts the issuer", async () => {
+    test("checks no signature with verifyPeer: false if the issuer is not trusted", async () => {
       for (const clientAuth of ["request", "require"] as const) {
         const tls: TlsOptions = {
           ...presenting(made.p256),
@@ -111,7 +111,7 @@ describe.skipIf(!isInstalled("openssl"))("clientAuth", () => {
         }, tls);
         const [line] = await talk(listener.port, presenting(made.forged));
         expect(line).toMatchObject({ subject: "forged", verified: false });
-        // Had the signature been looked at, that would be what is wrong with it.
+        // If the signature were checked, it would be the fault that is reported.
         expect(await seen.promise).toMatchObject({
           verified: false,
           verifyError: "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
@@ -120,7 +120,7 @@ describe.skipIf(!isInstalled("openssl"))("clientAuth", () => {
     });
   });
 
-  test("takes certificates that no ticket has room for, and gives none then", async () => {
+  test("accepts certificates that are too long for a ticket, and sends no ticket then", async () => {
     const tls: TlsOptions = { ...trusted(), maxVersion: "TLSv1.3", clientAuth: "require" };
     await using listener = await serveTls(describeLine, tls);
     for (const [size, tickets] of [
@@ -135,7 +135,7 @@ describe.skipIf(!isInstalled("openssl"))("clientAuth", () => {
     }
   });
 
-  test("refuses in TLS 1.2 what the ticket that it has promised has no room for", async () => {
+  test("refuses in TLS 1.2 certificates that are too long for the ticket that it has promised", async () => {
     const tls: TlsOptions = { ...trusted(), maxVersion: "TLSv1.2", clientAuth: "require" };
     const failure = Promise.withResolvers<unknown>();
     await using listener = await serveTls(describeLine, tls, { onError: failure.resolve });

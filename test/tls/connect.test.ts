@@ -30,7 +30,7 @@ const mebibyte = 1024 * 1024;
 describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
   const made = isInstalled("openssl") ? certificates() : (undefined as never);
 
-  test("tell what they are", async () => {
+  test("show their properties in socket.tls", async () => {
     await using pair = await tlsPair({ serverName: "good.example" });
     const { client, server } = pair;
     expect([client.secure, server.secure]).toEqual([true, true]);
@@ -63,7 +63,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
     expect(client.tls).toBe(tls);
   });
 
-  test("tell of certificates of any size, in sessions and errors as well", async () => {
+  test("show certificates of any size, also of resumed sessions and in errors", async () => {
     const tls = { ...presenting(made.large), ca: made.root, clientAuth: "request" as const };
     await using listener = await serveTls(echo, tls);
     const { raw } = new X509Certificate(readFileSync(made.large.cert));
@@ -83,14 +83,14 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
     expect(((await refused) as TlsError).certificate?.raw).toEqual(raw);
   });
 
-  test("plain ones are not secure", async () => {
+  test("are secure, and plain ones are not", async () => {
     await using listener = await listen({ host: "127.0.0.1", port: 0 }, echo);
     await using client = await connect({ host: "127.0.0.1", port: listener.port, tls: false });
     expect(client.secure).toBe(false);
     expect(client.tls).toBeUndefined();
   });
 
-  test("use the version and the ciphers that they are told to", async () => {
+  test("use the version and the ciphers of their options", async () => {
     const combinations: [TlsOptions, object][] = [
       [{ maxVersion: "TLSv1.2" }, { protocol: "TLSv1.2" }],
       [
@@ -107,7 +107,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
     }
   });
 
-  test("agree on a protocol, the server's first, or fail", async () => {
+  test("agree on a protocol, in the server's order, or fail", async () => {
     const server = { ...presenting(made.p256), alpn: ["h2", "http/1.1"] };
     await using pair = await tlsPair({ alpn: ["http/1.1", "h2"] }, server);
     expect([pair.client.tls?.alpn, pair.server.tls?.alpn]).toEqual(["h2", "h2"]);
@@ -120,7 +120,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
     });
   });
 
-  test("carry data both ways, in any portions", async () => {
+  test("carry data both ways, in portions of any size", async () => {
     await using pair = await tlsPair();
     const { client, server } = pair;
     const bytes = distinctBytes(4 * mebibyte + 17);
@@ -140,7 +140,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
     }
   });
 
-  test("a reader with a small buffer gets all of a large record", async () => {
+  test("a reader with a small buffer gets a large record whole", async () => {
     await using pair = await tlsPair();
     const bytes = distinctBytes(16_384);
     await pair.client.write(bytes);
@@ -180,7 +180,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
       last = new TextDecoder().decode(chunk!.subarray(-10));
     }
     await second.join();
-    // What was encrypted but not credited may have arrived as well.
+    // Data that was encrypted but not counted may have arrived as well.
     expect(received - 10).toBeGreaterThanOrEqual(failure.bytesWritten!);
   });
 
@@ -204,7 +204,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
       await using pair = await tlsPair();
       const { client, server } = pair;
       const failure = failureOf(write(client, new Uint8Array(32 * mebibyte)));
-      // That the buffer is gone shows when the peer has made room for more.
+      // The missing buffer is found when the peer has made room for more.
       const missed = what.startsWith("a buffer") ? failureOf(drain(server)) : undefined;
       await failure;
       client.close();
@@ -228,7 +228,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
     expect(await client.next()).toBeNull();
   });
 
-  test("what was written reaches the peer although close follows", async () => {
+  test("written data reaches the peer although close follows", async () => {
     const bytes = distinctBytes(3 * mebibyte);
     await using listener = await serveTls(async (socket) => {
       await socket.write(bytes);
@@ -303,7 +303,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
     expect(stdout).toBe(`${4 * mebibyte} ${20 * mebibyte}`);
   });
 
-  test("a deadline and a signal hold for the handshake", async () => {
+  test("a deadline and a signal bound the handshake", async () => {
     await using silent = await listen({ host: "127.0.0.1", port: 0 });
     const { sockets } = stats();
     const late = await failureOf(dialTls(silent.port, {}, deadline(30)));
@@ -320,7 +320,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
     await pollUntil("their sockets are closed", () => stats().sockets <= sockets);
   });
 
-  test("a server that speaks no TLS, or hangs up, is told apart", async () => {
+  test("a server without TLS and one that hangs up have different errors", async () => {
     await using plain = await listen({ host: "127.0.0.1", port: 0 }, (socket) =>
       socket.write("220 smtp.example ready\r\n").then(() => sleep(200)),
     );
@@ -344,7 +344,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
     expect(await failureOf(dialTls(resets.port))).toMatchObject({ code: "ECONNRESET" });
   });
 
-  test("the host is what is checked, unless serverName is given", async () => {
+  test("the host is checked, unless serverName is given", async () => {
     await using listener = await serveTls(echo, presenting(made.named));
     const target = { port: listener.port, family: 4 as const };
     const byHost = connect({ ...target, host: "localhost", tls: { ca: made.root } });
@@ -367,7 +367,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
   });
 
   describe("sessions", () => {
-    /** Connects, and returns the sessions that the server offered. */
+    /** Connects, and returns the sessions that the server has offered. */
     async function sessionsOf(port: number, tls: TlsOptions = {}): Promise<Uint8Array[]> {
       const sessions: Uint8Array[] = [];
       const onSession = (session: Uint8Array) => sessions.push(session);
@@ -381,7 +381,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
     test.each(["TLSv1.2", "TLSv1.3"] as const)("are resumed with %s", async (maxVersion) => {
       await using listener = await serveTls(echo);
       const [session] = await sessionsOf(listener.port, { maxVersion });
-      // It is what it was when `connect` was called, and as long as its memory is.
+      // The session is a copy, made at the call of `connect`, with its true length.
       class Longer extends Uint8Array {
         override get byteLength(): number {
           return 1_000_000;
@@ -397,7 +397,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
       expect(new TextDecoder().decode(await readExactly(again, 11))).toBe("still works");
     });
 
-    test("that cannot be used go unnoticed", async () => {
+    test("that cannot be used are ignored", async () => {
       await using listener = await serveTls(echo);
       const [session] = await sessionsOf(listener.port);
       await using other = await serveTls(echo, presenting(made.rsa));
@@ -419,7 +419,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
       expect(await failureOf(other)).toMatchObject({ code: "ERR_TLS_CERT_ALTNAME_INVALID" });
     });
 
-    test("that were made under other checks are left alone", async () => {
+    test("that were made under other checks are not resumed", async () => {
       await using listener = await serveTls(echo);
       const [session] = await sessionsOf(listener.port, { verifyPeer: false });
       const strict = dialTls(listener.port, { ca: made.otherRoot, session });
@@ -430,7 +430,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
       expect(lax.tls).toMatchObject({ resumed: true, verified: true });
     });
 
-    test("of another certificate of the client's are left alone", async () => {
+    test("of another client certificate are not resumed", async () => {
       await using listener = await serveTls(
         async (socket) => {
           await socket.write(`${socket.tls?.certificate?.subject} ${socket.tls?.resumed}`);
@@ -450,7 +450,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
       expect(await whoIs({ session })).toBe("undefined false");
     });
 
-    test("are told of a shared context's connections as well", async () => {
+    test("are offered for connections of a shared context too", async () => {
       await using listener = await serveTls(echo);
       const context = tlsContext({ ca: made.root });
       const [session] = await sessionsOf(listener.port, { context });
@@ -492,7 +492,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
     });
   });
 
-  test("functions that are told run in the context of who made the connection, in no fiber", async () => {
+  test("callbacks run in the asynchronous context of connect's caller, in no fiber", async () => {
     const who = new AsyncLocalStorage<string>();
     const seen = new Set<string>();
     const see = (what: string) => () =>

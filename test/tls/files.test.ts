@@ -1,4 +1,4 @@
-/** The files of keys and certificates: what is read of them, and when there is none to be had. */
+/** The files of keys and certificates: which are read, and what happens without descriptors. */
 
 import { describe, expect, test } from "bun:test";
 import { truncateSync, writeFileSync } from "node:fs";
@@ -13,7 +13,7 @@ import { echo, serveTls } from "../support/tls_pair.ts";
 describe.skipIf(!isInstalled("openssl"))("the files of TLS", () => {
   const made = isInstalled("openssl") ? certificates() : (undefined as never);
 
-  /** A folder with a FIFO that nobody writes to or reads from. */
+  /** A folder with a FIFO that has no writer and no reader. */
   function folderWithFifo(): TemporaryFolder & { readonly fifo: string } {
     const folder = new TemporaryFolder();
     const fifo = folder.file("fifo");
@@ -21,7 +21,7 @@ describe.skipIf(!isInstalled("openssl"))("the files of TLS", () => {
     return Object.assign(folder, { fifo });
   }
 
-  test("are no FIFOs, which would stop the thread for ever", async () => {
+  test("cannot be FIFOs, which would block the thread for ever", async () => {
     using folder = folderWithFifo();
     const { stdout, exitCode } = await runProgram(
       `
@@ -49,7 +49,7 @@ describe.skipIf(!isInstalled("openssl"))("the files of TLS", () => {
     expect(exitCode).toBe(7);
   });
 
-  test("are no FIFOs when the environment names them", async () => {
+  test("cannot be FIFOs when the environment names them", async () => {
     using folder = folderWithFifo();
     await using listener = await serveTls(echo);
     const program = (tls: string) => `
@@ -60,7 +60,7 @@ describe.skipIf(!isInstalled("openssl"))("the files of TLS", () => {
     `;
     const trust = await runProgram(program("true"), { env: { SSL_CERT_FILE: folder.fifo } });
     expect(trust.stdout).toBe(`EINVAL${folder.fifo}`);
-    // A log that nobody reads is no reason to end connections.
+    // Connections go on without a reader of the log.
     const ca = JSON.stringify(made.root);
     const logging = await runProgram(program(`{ ca: ${ca} }`), {
       env: { SSLKEYLOGFILE: folder.fifo },
@@ -68,7 +68,7 @@ describe.skipIf(!isInstalled("openssl"))("the files of TLS", () => {
     expect(logging.stdout).toBe("connected");
   });
 
-  test("are no devices, pipes and directories, and no longer than 64 MiB", () => {
+  test("cannot be devices, pipes or directories, nor longer than 64 MiB", () => {
     using folder = new TemporaryFolder();
     const long = folder.file("long");
     writeFileSync(long, "");
@@ -90,7 +90,7 @@ describe.skipIf(!isInstalled("openssl"))("the files of TLS", () => {
     }
   });
 
-  test("are no pipes, such as the shell's <(command) names", async () => {
+  test("cannot be pipes, such as the shell's <(command) names", async () => {
     const { stdout } = await runProgram(
       `
       try {
@@ -108,12 +108,12 @@ describe.skipIf(!isInstalled("openssl"))("the files of TLS", () => {
   });
 
   test("are read although their size is unknown", () => {
-    // It says that it is empty, and is not.
+    // Its size is 0, but it is not empty.
     const error = thrownBy(() => tlsContext({ ca: "/proc/self/cmdline" }));
     expect(error.code).toMatch(/^ERR_OSSL_(?!NO_DATA)/);
   });
 
-  test("that cannot be opened since no descriptors are left say so, and are read later", async () => {
+  test("that cannot be opened without descriptors report that, and can be read later", async () => {
     await using listener = await serveTls(echo);
     const program = `
       import { closeSync, openSync } from "node:fs";
@@ -141,7 +141,7 @@ describe.skipIf(!isInstalled("openssl"))("the files of TLS", () => {
         console.log(told(error));
       }
       console.log(await plain.startTls({ serverName: "localhost" }).catch(told), plain.closed);
-      // With one left there is a connection, and no file.
+      // One descriptor is left: for the connection, not for a file.
       closeSync(taken.pop());
       console.log(await dial(true));
       console.log(await dial({ crl: process.env.CRL }));

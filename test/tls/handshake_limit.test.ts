@@ -1,4 +1,7 @@
-/** Handshakes that do not end: how many there are, who is given up for others, and what each may send. */
+/**
+ * Handshakes that do not end: how many there may be, which is given up for others, and what a
+ * client may send.
+ */
 
 import { expect, test } from "bun:test";
 import {
@@ -31,7 +34,7 @@ async function limited(options: Partial<ListenOptions> = { maxHandshakes }) {
   return { listener, errors, [Symbol.asyncDispose]: () => listener[Symbol.asyncDispose]() };
 }
 
-/** A client that says nothing, when it has been accepted. */
+/** A client that is accepted and sends nothing. */
 async function silent(port: number): Promise<Socket> {
   const { accepted } = stats();
   const socket = await connect({ host: "127.0.0.1", port });
@@ -39,7 +42,7 @@ async function silent(port: number): Promise<Socket> {
   return socket;
 }
 
-/** A client that has been answered and says nothing any more. */
+/** A client that was answered and sends nothing more. */
 async function stopped(port: number): Promise<Socket> {
   const socket = await connect({ host: "127.0.0.1", port });
   await socket.write(hello);
@@ -53,7 +56,7 @@ async function expectServed(port: number): Promise<void> {
   expect(Buffer.from(await readExactly(socket, 5)).toString()).toBe("hello");
 }
 
-/** It was given up: what its server has answered may come before. */
+/** The listener has given it up. The answer of the server may come before that. */
 async function expectReset(socket: Socket): Promise<void> {
   const failure = await failureOf(
     (async () => {
@@ -95,7 +98,7 @@ test.skipIf(!hasOpenssl).each(clients)(
 );
 
 test.skipIf(!hasOpenssl)(
-  "who has been answered outlasts those that are silent",
+  "a client that was answered outlasts those that are silent",
   async () => {
     await using server = await limited();
     const { port } = server.listener;
@@ -112,7 +115,7 @@ test.skipIf(!hasOpenssl)(
 );
 
 test.skipIf(!hasOpenssl)(
-  "a byte now and then does not count",
+  "a byte now and then does not keep a place",
   async () => {
     await using server = await limited();
     const { port } = server.listener;
@@ -129,7 +132,7 @@ test.skipIf(!hasOpenssl)(
 );
 
 test.skipIf(!hasOpenssl)(
-  "without a limit of their own they leave half of the connections to others",
+  "without maxHandshakes, handshakes take at most half of maxConnections",
   async () => {
     await using server = await limited({ maxConnections: 4 });
     const { port } = server.listener;
@@ -139,7 +142,7 @@ test.skipIf(!hasOpenssl)(
     expect(server.errors.length).toBe(1);
     for (const socket of sockets) socket.reset();
     await pollUntil("all are closed", () => server.listener.connections === 0);
-    // It is told of again when there were few in between.
+    // It is reported again when there were few in between.
     for (let count = 0; count < 3; count++) sockets.push(await silent(port));
     await pollUntil("it is told of", () => server.errors.length > 1);
     for (const socket of sockets) socket.reset();
@@ -148,7 +151,7 @@ test.skipIf(!hasOpenssl)(
 );
 
 test.skipIf(!hasOpenssl)(
-  "all that come at once are served, however few may be under way",
+  "clients that come all at once are all served, with any limit",
   async () => {
     await using server = await limited({ maxHandshakes: 2 });
     await Promise.all(
@@ -162,7 +165,7 @@ test.skipIf(!hasOpenssl)(
 );
 
 test.skipIf(!hasOpenssl)(
-  "all ClientHellos that one poll finds are answered, though nothing else happens",
+  "all ClientHellos that one poll finds are answered, without another event",
   async () => {
     const count = 60;
     const options = { ...usual, handshakeTimeout: 0 };
@@ -179,7 +182,7 @@ test.skipIf(!hasOpenssl)(
     const dialling = Array.from({ length: count }, () => connect({ host: "127.0.0.1", port }));
     const sockets = await Promise.all(dialling);
     expect(await program.line()).toBe("accepted");
-    // What comes while it is stopped is there at once for it.
+    // All that arrives while it is stopped is there at once when it goes on.
     program.process.kill("SIGSTOP");
     for (const socket of sockets) await socket.write(hello);
     program.process.kill("SIGCONT");
@@ -207,7 +210,7 @@ function inRecords(message: Uint8Array, size: number): Uint8Array {
 const longHeader = new Uint8Array([1, 0, 0x60, 1]);
 const illegalParameter = new Uint8Array([21, 3, 3, 0, 2, 2, 47]);
 
-/** What the listener has answered, to the end, and why it has refused. */
+/** The answer of the listener up to its end, and its reason to refuse. */
 async function answerTo(bytes: Uint8Array, tls: TlsOptions = {}): Promise<[Uint8Array, unknown]> {
   const refused = Promise.withResolvers<unknown>();
   await using listener = await serveTls(echo, { ...usual, ...tls }, { onError: refused.resolve });
@@ -230,7 +233,7 @@ test.skipIf(!hasOpenssl).each([1, 3, 4, 2048])(
 );
 
 test.skipIf(!hasOpenssl).each([true, false])(
-  "a second one as well, at once: %p",
+  "and so is a second one: %p",
   async (isAtOnce) => {
     const tls: TlsOptions = { groups: "P-256", minVersion: "TLSv1.3" };
     const first = await clientHello({ groups: "X25519:P-256", minVersion: "TLSv1.3" });
@@ -239,7 +242,7 @@ test.skipIf(!hasOpenssl).each([true, false])(
     await using listener = await serveTls(echo, { ...usual, ...tls }, { onError: refused.resolve });
     await using socket = await connect({ host: "127.0.0.1", port: listener.port });
     await socket.write(isAtOnce ? [first, second] : first);
-    // HelloRetryRequest is a ServerHello, and may have change_cipher_spec behind it.
+    // HelloRetryRequest is a ServerHello, and change_cipher_spec may follow it.
     const head = await readExactly(socket, 5);
     await readExactly(socket, head[3]! * 256 + head[4]!);
     if (!isAtOnce) await socket.write(second);
@@ -251,13 +254,13 @@ test.skipIf(!hasOpenssl).each([true, false])(
   bound,
 );
 
-/** So many bytes of protocols, of 200 each. */
+/** A list of protocols of so many bytes, each of 200. */
 function protocols(bytes: number): string[] {
   return Array.from({ length: bytes / 200 }, (_, index) => `${index}`.padStart(199, "p"));
 }
 
 test.skipIf(!hasOpenssl).each(["TLSv1.2", "TLSv1.3"] as const)(
-  "of %s one of 20 KB is taken, and one of 30 KB is not",
+  "of %s one of 20 KB is accepted, and one of 30 KB is not",
   async (version) => {
     await using listener = await serveTls(echo, usual);
     const options = { minVersion: version, maxVersion: version };

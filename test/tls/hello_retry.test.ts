@@ -1,6 +1,7 @@
 /**
- * A client that is asked for another ClientHello (RFC 8446, 4.1.2) sends the same again, but for what
- * it was asked to change. The choice by name stands on the first one; the second must not differ.
+ * A client that gets a HelloRetryRequest sends its ClientHello again, with only the changes that it
+ * was asked for (RFC 8446, section 4.1.2). The listener chooses by the name in the first one; the
+ * second must not differ.
  */
 
 import { describe, expect, test } from "bun:test";
@@ -33,7 +34,9 @@ describe.skipIf(!isInstalled("openssl"))("a second ClientHello", () => {
   const made = isInstalled("openssl") ? certificates() : (undefined as never);
   const asked: string[] = [];
 
-  /** `secret.example` is for clients with a certificate, `public.example` and no name for all. */
+  /**
+   * `secret.example` is for clients with a certificate, `public.example` and no name are for all.
+   */
   function guarded(way: string): TlsOptions {
     const contexts: Record<string, TlsContext> = {
       "public.example": tlsContext(presenting(made.named)),
@@ -80,7 +83,7 @@ describe.skipIf(!isInstalled("openssl"))("a second ClientHello", () => {
       expect(errors).toMatchObject([{ name: "TlsError", code: "ERR_SSL_CLIENT_HELLO_CHANGED" }]);
     });
 
-    test.each(names)("that still names %s goes on", async (name) => {
+    test.each(names)("that still names %s is accepted", async (name) => {
       await using listener = await serveTls(echo, guarded(way));
       asked.length = 0;
       const hello = helloFor(name);
@@ -104,7 +107,7 @@ describe.skipIf(!isInstalled("openssl"))("a second ClientHello", () => {
     (hello, [type, content]) => withExtension(hello, type as number, content as Uint8Array),
     plain,
   );
-  /** What a client sends again: its early data is refused by the very request. */
+  /** The second ClientHello of a client: the request has refused its early data. */
   const again = withExtension(retried(full), earlyData, undefined);
   const swapped = [...again.extensions];
   swapped.splice(0, 2, swapped[1]!, swapped[0]!);
@@ -179,12 +182,12 @@ describe.skipIf(!isInstalled("openssl"))("a second ClientHello", () => {
 });
 
 describe.skipIf(!isInstalled("openssl"))(
-  "clients whose first share the listener has no use for",
+  "clients whose first key share the listener cannot use",
   () => {
     const made = isInstalled("openssl") ? certificates() : (undefined as never);
     const resumed: (boolean | undefined)[] = [];
 
-    /** A listener that takes X25519 alone. */
+    /** A listener that accepts only X25519. */
     const serve = (rest: TlsOptions = {}) =>
       serveTls(
         async (socket) => {

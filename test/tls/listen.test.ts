@@ -21,7 +21,7 @@ import { dialTls, echo, presenting, serveTls } from "../support/tls_pair.ts";
 describe.skipIf(!isInstalled("openssl"))("listeners with TLS", () => {
   const made = isInstalled("openssl") ? certificates() : (undefined as never);
 
-  /** The subject that a client with this name sees. */
+  /** The subject of the certificate that a client with this name gets. */
   async function subjectFor(port: number, tls: TlsOptions): Promise<string | undefined> {
     await using socket = await dialTls(port, tls);
     return socket.tls?.certificate?.subject.replace("CN=plait test ", "");
@@ -36,7 +36,7 @@ describe.skipIf(!isInstalled("openssl"))("listeners with TLS", () => {
     expect(await readText(client)).toBe(`TLSv1.3 ${client.localPort}`);
   });
 
-  test("without a handler give connections to accept, in the order of their handshakes", async () => {
+  test("without a handler pass connections to accept, in the order in which their handshakes end", async () => {
     await using listener = await serveTls();
     await using silent = await connect({ host: "127.0.0.1", port: listener.port });
     const accepting = listener.accept(deadline(4000));
@@ -110,7 +110,7 @@ describe.skipIf(!isInstalled("openssl"))("listeners with TLS", () => {
     expect(handled).toBe(1);
   });
 
-  test("take new certificates while they serve", async () => {
+  test("can change certificates while they serve", async () => {
     await using listener = await serveTls(echo, presenting(made.p256));
     await using before = await dialTls(listener.port);
     await using during = await connect({ host: "127.0.0.1", port: listener.port });
@@ -133,7 +133,7 @@ describe.skipIf(!isInstalled("openssl"))("listeners with TLS", () => {
       | { verified?: boolean; verifyError?: string; subject?: string }
       | { code: string };
 
-    /** What the listener sees of a client with these options. */
+    /** The listener's view of a client with these options. */
     async function seen(server: TlsOptions, client: TlsOptions): Promise<Outcome> {
       const outcome = Promise.withResolvers<Outcome>();
       await using listener = await serveTls(
@@ -146,7 +146,7 @@ describe.skipIf(!isInstalled("openssl"))("listeners with TLS", () => {
         { ...presenting(made.p256), ca: made.root, ...server },
         { onError: (error) => outcome.resolve({ code: (error as { code: string }).code }) },
       );
-      // With TLS 1.3 a client learns that it is refused only when it reads.
+      // With TLS 1.3 a client finds out by reading that it is refused.
       const text = await dialTls(listener.port, client)
         .then(
           (socket) => readText(socket).finally(() => socket.close()),
@@ -189,7 +189,7 @@ describe.skipIf(!isInstalled("openssl"))("listeners with TLS", () => {
       expect(await seen(server, presenting(made.named))).toEqual({ code: "INVALID_PURPOSE" });
     });
 
-    test("accept what they are told to accept, and say what is wrong with it", async () => {
+    test("accept what their options allow, and report its faults", async () => {
       const lax = { clientAuth: "require" as const, verifyIssuer: false };
       expect(await seen(lax, presenting(made.strangeClient))).toEqual({
         verified: false,
@@ -208,7 +208,7 @@ describe.skipIf(!isInstalled("openssl"))("listeners with TLS", () => {
     });
   });
 
-  test("close what nobody has accepted when they are closed", async () => {
+  test("close connections that were not accepted when they are closed", async () => {
     const { sockets } = stats();
     const listener = await serveTls();
     const callers = Array.from({ length: 3 }, () => spawn(() => listener.accept()));
@@ -228,7 +228,7 @@ describe.skipIf(!isInstalled("openssl"))("listeners with TLS", () => {
     await pollUntil("nothing is left", () => stats().sockets <= sockets);
   });
 
-  test("close what has not ended its handshake when they are closed", async () => {
+  test("close connections in their handshake when they are closed", async () => {
     const errors: unknown[] = [];
     const options = { onError: (error: unknown) => errors.push(error) };
     const { sockets } = stats();

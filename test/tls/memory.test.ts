@@ -1,4 +1,4 @@
-/** Nothing grows with the number of handshakes, at either end. */
+/** Memory does not grow with the number of handshakes, at either end. */
 
 import { describe, expect, test } from "bun:test";
 import { certificates } from "../support/certificates.ts";
@@ -7,22 +7,23 @@ import type { Ports } from "../support/handshake_server.ts";
 import { isInstalled } from "../support/installed_program.ts";
 import { MeasuredProgram, type Memory } from "../support/measured_program.ts";
 
-/** Handshakes before the first measurement, and all. */
+/** Handshakes before the first measurement, and in total. */
 const warmUp = 1000;
 const total = 20_000;
 
-/** The server has new options after so many. */
+/** The server gets new options after so many handshakes. */
 const renewEvery = 500;
 
 /**
- * What may come and go: less than a byte of native memory for each handshake. On a busy machine code is
- * compiled late, which is no object: of the collected memory 50 bytes are less than any object of a connection.
+ * The tolerance: less than a byte of native memory for each handshake. On a busy machine code is
+ * compiled late, and is not an object: 50 bytes of collected memory are less than any object of a
+ * connection.
  */
 const tolerance = { native: 8 * 1024, collected: 512 * 1024, objects: 300 };
 
 /**
- * Bun's allocators keep what they have had for some time, and code is compiled. But a connection that is
- * kept has more than 20 KiB, so nothing like that stays.
+ * Bun's allocators keep memory for some time, and code is compiled. But a connection that is kept
+ * has more than 20 KiB.
  */
 const residentPerHandshake = 2048;
 
@@ -30,7 +31,7 @@ const bound = 150_000;
 
 describe.skipIf(!isInstalled("openssl") || process.platform !== "linux")("TLS", () => {
   test(
-    "memory is back to where it was after 20,000 handshakes",
+    "memory after 20,000 handshakes is what it was before",
     async () => {
       // The programs find them by the environment.
       certificates();
@@ -52,7 +53,7 @@ describe.skipIf(!isInstalled("openssl") || process.platform !== "linux")("TLS", 
       const last = await run(total);
       for (const side of ["clients", "server"] as const) {
         expect(last[side].native - first[side].native).toBeLessThan(tolerance.native);
-        // Programs have more code the longer they run, up to a limit.
+        // The code of a program grows with its time, up to a limit.
         const growth = (what: keyof Memory) => last[side][what] - middle[side][what];
         expect(growth("collected")).toBeLessThan(tolerance.collected);
         expect(growth("objects")).toBeLessThan(tolerance.objects);

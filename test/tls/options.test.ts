@@ -22,7 +22,7 @@ import { socketPair } from "../support/socket_pair.ts";
 import { TemporaryFolder } from "../support/temporary_folder.ts";
 import { dialTls, echo, presenting, serveTls } from "../support/tls_pair.ts";
 
-test("versions() tells plait's own and OpenSSL's", () => {
+test("versions() returns plait's version and OpenSSL's", () => {
   expect(versions()).toMatchObject({ plait: "0.1.0" });
   expect(versions().openssl).toMatch(/^3\.\d+\.\d+/);
 });
@@ -49,12 +49,12 @@ describe.skipIf(!isInstalled("openssl"))("options", () => {
     ["an empty name in alpn", () => ({ alpn: [""] }), TypeError, /alpn/],
     ["a long name in alpn", () => ({ alpn: ["x".repeat(256)] }), RangeError, /alpn/],
     ["a cipher list that matches nothing", () => ({ ciphers: "NONESUCH" }), TypeError, /ciphers/],
-    ["a cipher suite that is none", () => ({ cipherSuites: "TLS_X" }), TypeError, /cipherSuites/],
-    ["a group that is none", () => ({ groups: "P-1" }), TypeError, /groups.*P-1/],
+    ["an unknown cipher suite", () => ({ cipherSuites: "TLS_X" }), TypeError, /cipherSuites/],
+    ["an unknown group", () => ({ groups: "P-1" }), TypeError, /groups.*P-1/],
     ["ciphers with a NUL", () => ({ ciphers: "AES\0" }), TypeError, /NUL/],
     ["verifyPeer as a number", () => ({ verifyPeer: 0 as never }), TypeError, /verifyPeer/],
     ["verifyIssuer as text", () => ({ verifyIssuer: "no" as never }), TypeError, /verifyIssuer/],
-    ["an onKeyLog that is none", () => ({ onKeyLog: 5 as never }), TypeError, /onKeyLog/],
+    ["an onKeyLog that is not a function", () => ({ onKeyLog: 5 as never }), TypeError, /onKeyLog/],
     ["a key without its certificate", () => ({ key: made.p256.key }), TypeError, /cert/],
     ["a certificate without its key", () => ({ cert: made.p256.chain }), TypeError, /key/],
     [
@@ -81,7 +81,7 @@ describe.skipIf(!isInstalled("openssl"))("options", () => {
       /passphrase/,
     ],
     [
-      "a passphrase that is none",
+      "a passphrase that is not text",
       () => ({ ...identity(), passphrase: 5 as never }),
       TypeError,
       /pass/,
@@ -117,7 +117,7 @@ describe.skipIf(!isInstalled("openssl"))("options", () => {
     },
   );
 
-  test("what belongs to the other end is refused", async () => {
+  test("options of the other end are refused", async () => {
     const port = 1;
     for (const tls of [{ sni: {} }, { handshakeTimeout: 5 }, { clientAuth: "none" as const }]) {
       expectMistake(await mistakeIn(() => connect({ port, tls })), TypeError, /no option/);
@@ -128,7 +128,7 @@ describe.skipIf(!isInstalled("openssl"))("options", () => {
     }
   });
 
-  test("a listener needs a certificate, and one that asks for others' needs to know whose", async () => {
+  test("a listener needs a certificate, and with clientAuth also ca", async () => {
     expectMistake(await mistakeIn(() => listen({ port: 0, tls: {} })), TypeError, /certificate/);
     const tls = { ...identity(), clientAuth: "require" as const };
     expectMistake(await mistakeIn(() => listen({ port: 0, tls })), TypeError, /clientAuth.*ca/);
@@ -170,7 +170,7 @@ describe.skipIf(!isInstalled("openssl"))("options", () => {
     expectMistake(await mistakeIn(() => connect({ port: 1, tls: 1 as never })), TypeError, /tls/);
   });
 
-  test("beside a context only what belongs to one connection is taken", async () => {
+  test("beside a context only options of one connection are allowed", async () => {
     const context = tlsContext({ ca: made.root });
     const both = () => connect({ port: 1, tls: { context, ca: made.root } });
     expectMistake(await mistakeIn(both), TypeError, /ca.*context/);
@@ -206,7 +206,7 @@ describe.skipIf(!isInstalled("openssl"))("options", () => {
     expect(await readText(server)).toBe("still plain");
   });
 
-  test("what is wrong with a key or a certificate is told in OpenSSL's words", () => {
+  test("the error of a key or a certificate has OpenSSL's words", () => {
     const { encryptedKey, p256, rsa, pfx, weakKey } = made;
     const cert = p256.cert;
     const failures: [TlsOptions, RegExp][] = [
@@ -227,7 +227,7 @@ describe.skipIf(!isInstalled("openssl"))("options", () => {
     }
   });
 
-  test("a file that is not there is told by its path, and no key by its text", () => {
+  test("the error of a missing file has its path, and no error has a key", () => {
     const error = thrownBy(() => tlsContext({ ca: "/nowhere/ca.pem" }));
     expect(error).toMatchObject({ name: "TlsError", code: "ENOENT", address: "/nowhere/ca.pem" });
     const secret = readFileSync(made.p256.key, "utf8").split("\n").slice(1).join("\n");
@@ -245,7 +245,7 @@ describe.skipIf(!isInstalled("openssl"))("options", () => {
     return tls?.certificate?.subject;
   }
 
-  test("keys and certificates come as text, bytes, views, files and paths, as PEM and DER", async () => {
+  test("keys and certificates may be text, bytes, views, files and paths, PEM and DER", async () => {
     using folder = new TemporaryFolder();
     const { cert, chain, key } = made.p256;
     const text = { cert: readFileSync(chain, "utf8"), key: readFileSync(key, "utf8") };
@@ -275,7 +275,7 @@ describe.skipIf(!isInstalled("openssl"))("options", () => {
     expect(await works(der, { ca: [rootDer, middle] })).toBe(subject);
   });
 
-  test("a listener with an RSA and an ECDSA certificate has each client's kind", async () => {
+  test("a listener with an RSA and an ECDSA certificate uses the kind that the client supports", async () => {
     const server = {
       cert: [made.rsa.chain, made.p256.chain],
       key: [made.rsa.key, made.p256.key],
@@ -285,7 +285,7 @@ describe.skipIf(!isInstalled("openssl"))("options", () => {
     expect(await works(server, { ciphers: "ECDHE-ECDSA-AES128-GCM-SHA256" })).toContain("p256");
   });
 
-  test("defaults hold for what does not say otherwise", async () => {
+  test("defaults hold where options say nothing", async () => {
     try {
       expectMistake(
         thrownBy(() => setTlsDefaults({ cert: "x" } as never)),
@@ -330,7 +330,7 @@ describe.skipIf(!isInstalled("openssl"))("options", () => {
     expect(await works(presenting(made.p256), { ca: made.root })).toContain("p256");
   });
 
-  test("works under block as well, where Bun's loop rests", () => {
+  test("TLS works under block, while Bun's loop rests", () => {
     const text = block(async () => {
       await using listener = await serveTls((socket) => socket.write("blocked"), {
         cert: Bun.file(made.p256.chain),
@@ -342,7 +342,7 @@ describe.skipIf(!isInstalled("openssl"))("options", () => {
     expect(text).toBe("blocked");
   });
 
-  describe("whom clients trust when they are not told", () => {
+  describe("trust of clients without ca", () => {
     const client = (port: number) => `
       const socket = await connect({ host: "127.0.0.1", port: ${port}, tls: true })
         .catch((error) => console.log(error.code, error.address));
@@ -386,11 +386,11 @@ describe.skipIf(!isInstalled("openssl"))("options", () => {
       expect(await outcome({ SSL_CERT_DIR })).toBe("connected true");
     });
 
-    test("what is no certificate in such a folder is passed over", async () => {
+    test("other files in such a folder are skipped", async () => {
       using folder = new TemporaryFolder();
       const command = ["openssl", "x509", "-hash", "-noout", "-in", made.root];
       const hash = Bun.spawnSync(command).stdout.toString().trim();
-      // A FIFO would stop the thread when it is opened.
+      // To open a FIFO would block the thread.
       Bun.spawnSync(["mkfifo", folder.file(`${hash}.0`)]);
       symlinkSync("nowhere", folder.file(`${hash}.1`));
       mkdirSync(folder.file(`${hash}.2`));
@@ -401,20 +401,20 @@ describe.skipIf(!isInstalled("openssl"))("options", () => {
       expect(await outcome(env)).toBe("connected true");
     });
 
-    test("a variable that names nothing is an error, not trust in others", async () => {
+    test("a variable that names a missing file is an error, and no other store is used", async () => {
       const nothing = "/nowhere/bundle.pem";
       expect(await outcome({ SSL_CERT_FILE: nothing })).toBe(`ENOENT ${nothing}`);
       expect(await outcome({ SSL_CERT_DIR: nothing })).toBe(`ENOENT ${nothing}`);
     });
 
-    test("a bundle without certificates is an error as well", async () => {
+    test("a bundle without certificates is an error", async () => {
       using folder = new TemporaryFolder();
       writeFileSync(folder.file("bundle.pem"), "no certificates here\n");
       const env = { SSL_CERT_FILE: folder.file("bundle.pem") };
       expect(await outcome(env)).toMatch(/^ERR_OSSL_/);
     });
 
-    test("else it is the system's store, or Bun's roots, which have not heard of the test's", async () => {
+    test("otherwise clients use the system's store, or Bun's roots, which do not have the test's root", async () => {
       const env = { SSL_CERT_FILE: "", SSL_CERT_DIR: "" };
       expect(await outcome(env)).toMatch(
         /^(UNABLE_TO_GET_ISSUER_CERT_LOCALLY|SELF_SIGNED_CERT_IN_CHAIN) 127\.0\.0\.1$/,

@@ -117,7 +117,7 @@ describe.skipIf(!hasOpenssl)("openssl", () => {
     for (const round of [1, 2, 3]) {
       await running.type(`line ${round}\n`);
       await running.printed(new RegExp(`got line ${round}\n`));
-      // K changes its own keys and asks us to change ours.
+      // K changes its own keys and asks the peer to change its keys.
       await running.type("K\n");
       await running.printed(new RegExp(`(KEYUPDATE[\\s\\S]*){${round}}`));
     }
@@ -158,7 +158,7 @@ describe.skipIf(!hasOpenssl)("openssl", () => {
     expect(await failureOf(without)).toMatchObject({
       code: expect.stringMatching(/^ERR_SSL_.*ALERT_HANDSHAKE_FAILURE$/),
     });
-    // With TLS 1.3 the server says so after the client's handshake has ended.
+    // With TLS 1.3 the server refuses after the client's handshake has ended.
     await using late = await dialTls(server.port);
     expect(await failureOf(late.next(deadline(4000)))).toMatchObject({
       name: "TlsError",
@@ -180,7 +180,7 @@ describe.skipIf(!hasOpenssl)("openssl", () => {
     }
   });
 
-  test("s_server changes its keys in the middle, and we ours", async () => {
+  test("s_server changes its keys in the middle, and so does plait", async () => {
     await using server = await opensslServer(made.p256, "-tls1_3");
     await using socket = await dialTls(server.port);
     for (const round of [1, 2, 3]) {

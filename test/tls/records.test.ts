@@ -1,6 +1,6 @@
 /**
- * Records of TLS 1.3 as other programs write them and read ours: every suite, padding, new keys, records
- * that may not be long, and a suite that the core leaves to OpenSSL.
+ * Records of TLS 1.3 as other programs write and read them: every suite, padding, key updates,
+ * short records, and a suite that the core leaves to OpenSSL.
  */
 
 import { describe, expect, test } from "bun:test";
@@ -25,7 +25,7 @@ const bytes = distinctBytes(4 * mebibyte);
 
 const whole: Received = { bytes: bytes.length, hash: hashOf(bytes) };
 
-/** Sends and receives at once, with new keys on the way: our own, and often the peer's. */
+/** Sends and receives at once, with key updates in between: plait's own, and often the peer's. */
 async function exchange(socket: Socket, data: Uint8Array, updates = 8): Promise<Received> {
   const send = async () => {
     const step = Math.ceil(data.length / (updates + 1));
@@ -34,7 +34,7 @@ async function exchange(socket: Socket, data: Uint8Array, updates = 8): Promise<
       await socket.write(data.subarray(start, start + step));
     }
   };
-  // Buffers that records do not fit into, and others that they do.
+  // Buffers smaller than a record, and larger ones.
   const buffer = new Uint8Array(100_000);
   let size = 0;
   const next = async () => {
@@ -45,7 +45,7 @@ async function exchange(socket: Socket, data: Uint8Array, updates = 8): Promise<
   return received;
 }
 
-/** A listener that does its part with one connection. */
+/** A listener that does so with one connection. */
 async function exchangingListener(tls: TlsOptions) {
   const outcome = Promise.withResolvers<Received & { cipher: string | undefined }>();
   const listener = await serveTls(
@@ -67,11 +67,11 @@ const suites = [
   "TLS_AES_128_GCM_SHA256",
   "TLS_AES_256_GCM_SHA384",
   "TLS_CHACHA20_POLY1305_SHA256",
-  // This one stays with OpenSSL.
+  // This suite stays with OpenSSL.
   "TLS_AES_128_CCM_SHA256",
 ];
 
-/** How a program of OpenSSL's writes its records. */
+/** The options with which OpenSSL's programs write their records. */
 const manners: readonly (readonly string[])[] = [
   [],
   ["-record_padding", "512"],
@@ -142,7 +142,7 @@ describe.skipIf(!hasOpenssl)("openssl", () => {
 });
 
 describe.skipIf(!hasGnutls)("gnutls", () => {
-  // GnuTLS takes 8 key updates a second from its peer and no more.
+  // GnuTLS takes at most 8 key updates a second.
   const updates = 3;
 
   const gnutlsClient = (port: number) => [
@@ -190,7 +190,7 @@ describe.skipIf(!hasGnutls)("gnutls", () => {
     bound,
   );
 
-  // It asks with both of max_fragment_length and record_size_limit (RFC 8449).
+  // It asks by max_fragment_length and by record_size_limit (RFC 8449).
   test.each(["512", "4096"])(
     "gnutls-cli that takes %s bytes a record at most",
     async (length) => {
@@ -212,7 +212,7 @@ describe.skipIf(!hasGnutls)("gnutls", () => {
 });
 
 describe.skipIf(!hasOpenssl)("the end of a handshake", () => {
-  test("has left when block() returns, though nothing was written", async () => {
+  test("is sent when block() returns, although nothing was written", async () => {
     await using listener = await serveTls(async (socket) => {
       await socket.write("hello\n");
       await socket.next();
@@ -225,7 +225,7 @@ describe.skipIf(!hasOpenssl)("the end of a handshake", () => {
     }
   });
 
-  test("comes before whatever the handler does", async () => {
+  test("is sent before the first act of the handler", async () => {
     const deeds: ((socket: Socket) => unknown)[] = [
       () => {},
       (socket) => socket.close(),
@@ -236,7 +236,7 @@ describe.skipIf(!hasOpenssl)("the end of a handshake", () => {
     for (const deed of deeds) {
       await using listener = await serveTls((socket) => deed(socket));
       await using socket = await dialTls(listener.port, {}, deadline(4000));
-      // A clean end, with a ticket before it or without.
+      // A clean end, with a ticket before it or without one.
       const text: string[] = [];
       for await (const chunk of socket) text.push(new TextDecoder().decode(chunk));
       expect(text.join("")).toBe(deed === deeds.at(-1) ? "ab" : "");

@@ -1,4 +1,7 @@
-/** Records that bring no data: as many as a peer may have reason to send, and no more at a time. */
+/**
+ * Records without data: a peer may send a number that it can have a reason for, and no more at a
+ * time.
+ */
 
 import { describe, expect, test } from "bun:test";
 import { deadline, sleep, type TlsOptions } from "../../index.ts";
@@ -16,7 +19,7 @@ const bound = 30_000;
 /** More than a peer may send at once. */
 const updates = 40;
 
-// OpenSSL keeps the connections of a client that wants to know of sessions.
+// OpenSSL keeps the connections of a client with `onSession`.
 const clients: [string, TlsOptions][] = [
   ["a plain client", {}],
   ["a client with onSession", { onSession: () => {} }],
@@ -39,7 +42,7 @@ describe.skipIf(!hasOpenssl).each(clients)("%s", (_, options) => {
   );
 
   test(
-    "tells of tickets when there are too many",
+    "fails by too many tickets at once",
     async () => {
       await using server = await opensslServer(made.p256, "-rev", "-num_tickets", "1000");
       await using socket = await dialServer(server.port);
@@ -52,7 +55,7 @@ describe.skipIf(!hasOpenssl).each(clients)("%s", (_, options) => {
   );
 
   test(
-    "takes new keys every now and then, without any data between them",
+    "accepts key updates now and then, without data in between",
     async () => {
       await using pair = await tlsPair({ ...options, minVersion: "TLSv1.3" });
       const received = pair.client.next(deadline(bound));
@@ -70,7 +73,7 @@ describe.skipIf(!hasOpenssl).each(clients)("%s", (_, options) => {
   );
 
   test(
-    "refuses many new keys at once",
+    "refuses many key updates at once",
     async () => {
       await using pair = await tlsPair({ ...options, minVersion: "TLSv1.3" });
       for (let count = 0; count < updates; count++) pair.server.updateKeys();

@@ -1,4 +1,4 @@
-/** TLS with `node:tls`, as Node and Bun have it, from both sides. */
+/** TLS with `node:tls` of Node and of Bun, from both sides. */
 
 import { describe, expect, test } from "bun:test";
 import { deadline, type TlsOptions } from "../../index.ts";
@@ -29,7 +29,7 @@ describe.each(runtimes)("$name", ({ isMissing, program }) => {
     import { readFileSync as read } from "node:fs";
   `;
 
-  /** A server that tells what it knows of each connection, and then echoes. */
+  /** A server that sends what it knows of each connection, and then echoes. */
   const serve = (source: string): Promise<TlsServer> =>
     scriptServer(
       program(),
@@ -132,7 +132,7 @@ describe.each(runtimes)("$name", ({ isMissing, program }) => {
           const data = new Promise((taken) => socket.once("data", taken));
           socket.on("error", reject);
           socket.on("end", () => resolve(sessions));
-          // There may be no further session for one that was resumed.
+          // A resumed session need not get another one.
           Promise.all([data, session ?? sessions]).then(([chunk]) => {
             console.log(socket.authorized, socket.isSessionReused(), String(chunk));
             socket.end();
@@ -157,7 +157,7 @@ describe.each(runtimes)("$name", ({ isMissing, program }) => {
       ]);
     });
 
-    test("a stream that ends without close_notify is truncated", async () => {
+    test("a stream that ends without close_notify is reported as truncated", async () => {
       await using server = await serve(`
         const inner = tls.createServer({
           cert: read(${text(made.p256.chain)}), key: read(${text(made.p256.key)}),

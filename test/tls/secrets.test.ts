@@ -1,4 +1,4 @@
-/** What is left of a connection's secrets in the memory of its process. */
+/** The secrets of a connection that remain in the memory of its process. */
 
 import { describe, expect, test } from "bun:test";
 import { createHmac } from "node:crypto";
@@ -10,14 +10,14 @@ import type { Wish } from "../support/secret_keeper.ts";
 
 const bound = 60_000;
 
-/** HKDF-Expand-Label without a context (RFC 8446, 7.1), of one block at most. */
+/** HKDF-Expand-Label without a context (RFC 8446, section 7.1), of one block at most. */
 function expandLabel(hash: string, secret: Uint8Array, label: string, length: number): Uint8Array {
   const full = Buffer.from(`tls13 ${label}`);
   const info = Buffer.from([length >> 8, length & 255, full.length, ...full, 0, 1]);
   return createHmac(hash, secret).update(info).digest().subarray(0, length);
 }
 
-/** Everything secret that follows from the lines of a key log. */
+/** All secrets that can be derived from the lines of a key log. */
 function secretsOf(lines: readonly string[], { protocol, suite }: Wish): Map<string, Uint8Array> {
   const secrets = new Map<string, Uint8Array>();
   const hash = suite.includes("SHA384") ? "sha384" : "sha256";
@@ -59,7 +59,7 @@ describe.skipIf(!isPossible)("of a connection that is closed", () => {
       const lines = await program.ask<string[]>(`open ${JSON.stringify(wish)}`);
       const secrets = secretsOf(lines, wish);
       expect(secrets.size).toBeGreaterThan(0);
-      // While it is open, they are there: the search would find them.
+      // While the connection is open, the search finds them.
       const before = findInMemory(program.pid, secrets);
       expect(before.length).toBeGreaterThan(0);
       await program.ask("close");

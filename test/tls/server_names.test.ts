@@ -1,4 +1,4 @@
-/** Certificates by the name that a client asks for. */
+/** Certificates by the name that a client sends. */
 
 import { describe, expect, test } from "bun:test";
 import {
@@ -25,7 +25,7 @@ import { clientHello, dialTls, echo, presenting, serveTls, tlsPair } from "../su
 describe.skipIf(!isInstalled("openssl"))("listeners with sni", () => {
   const made = isInstalled("openssl") ? certificates() : (undefined as never);
 
-  /** The subject that a client with this name sees. */
+  /** The subject of the certificate that a client with this name gets. */
   async function subjectFor(port: number, tls: TlsOptions): Promise<string | undefined> {
     await using socket = await dialTls(port, tls);
     return socket.tls?.certificate?.subject.replace("CN=plait test ", "");
@@ -52,7 +52,7 @@ describe.skipIf(!isInstalled("openssl"))("listeners with sni", () => {
   });
 
   describe.each(["TLSv1.2", "TLSv1.3"] as const)(
-    "tell the name by which they chose (%s)",
+    "show the name by which they chose (%s)",
     (version) => {
       const client = (port: number, name: string, ...argv: string[]) =>
         runCommand(
@@ -67,7 +67,7 @@ describe.skipIf(!isInstalled("openssl"))("listeners with sni", () => {
         ["GOOD.Example.", "good.example", "named"],
         ["Good.example", "good.example", "named"],
         ["LOCALHOST.", "localhost", "p256"],
-        // No name of a host, so that it chooses nothing.
+        // Not the name of a host, so that it selects nothing.
         ["good .example", undefined, "p256"],
       ])("%j", async (sent, serverName, subject) => {
         const asked: string[] = [];
@@ -87,14 +87,14 @@ describe.skipIf(!isInstalled("openssl"))("listeners with sni", () => {
         expect(asked).toEqual(serverName === undefined ? [] : [serverName]);
       });
 
-      test("to a client as well", async () => {
+      test("also to a client", async () => {
         const options = { serverName: "Good.Example.", maxVersion: version };
         await using pair = await tlsPair(options, presenting(made.named));
         expect(pair.client.tls?.serverName).toBe("good.example");
         expect(pair.server.tls?.serverName).toBe("good.example");
       });
 
-      test("and do not take that of an earlier session for it", async () => {
+      test("and not the name of an earlier session", async () => {
         using folder = new TemporaryFolder();
         const session = folder.file("session");
         const seen: unknown[] = [];
@@ -108,7 +108,7 @@ describe.skipIf(!isInstalled("openssl"))("listeners with sni", () => {
         await client(listener.port, "localhost", "-sess_out", session);
         await client(listener.port, "LOCALHOST", "-sess_in", session);
         await client(listener.port, "good.example", "-sess_in", session);
-        // In TLS 1.2 a session belongs to a name (RFC 6066, 3).
+        // In TLS 1.2 a session belongs to a name (RFC 6066, section 3).
         expect(seen).toEqual([
           ["localhost", false],
           ["localhost", true],
@@ -118,7 +118,7 @@ describe.skipIf(!isInstalled("openssl"))("listeners with sni", () => {
     },
   );
 
-  test("choose by a function, which may take its time", async () => {
+  test("choose by a function that returns a promise", async () => {
     const contexts = {
       "good.example": tlsContext(presenting(made.named)),
       "slow.wild.example": tlsContext(presenting(made.wildcard)),
@@ -160,7 +160,7 @@ describe.skipIf(!isInstalled("openssl"))("listeners with sni", () => {
     ]);
   });
 
-  test("choose by a function that answers at once", async () => {
+  test("choose by a function that returns at once", async () => {
     const named = tlsContext(presenting(made.named));
     const sni = (name: string) => (name === "good.example" ? named : undefined);
     await using listener = await serveTls(echo, { ...presenting(made.p256), sni });
@@ -171,7 +171,7 @@ describe.skipIf(!isInstalled("openssl"))("listeners with sni", () => {
     expect(await failureOf(subjectFor(only.port, {}))).toMatchObject({ name: "TlsError" });
   });
 
-  test("have each name's own settings", async () => {
+  test("use the settings of each name", async () => {
     const own: TlsOptions = {
       ...presenting(made.named),
       groups: "P-384:P-256",
@@ -198,7 +198,7 @@ describe.skipIf(!isInstalled("openssl"))("listeners with sni", () => {
       expect(await settings("localhost")).toBe("x25519 false usual");
       expect(await settings("a.wild.example")).toMatch(/^(x25519|secp384r1) false undefined$/);
     }
-    // A context that says nothing of groups has the usual ones, not the listener's.
+    // A context without `groups` has the default ones, not the listener's.
     await using socket = await dialTls(listener.port, {
       serverName: "a.wild.example",
       groups: "P-384",
@@ -229,7 +229,7 @@ describe.skipIf(!isInstalled("openssl"))("listeners with sni", () => {
     }
   });
 
-  test("take any mistake of the function's for a refusal, and report it with the address", async () => {
+  test("refuse the client for any failure of the function, and report it with the address", async () => {
     const mistakes: [() => unknown, object][] = [
       [
         () => {
@@ -256,7 +256,7 @@ describe.skipIf(!isInstalled("openssl"))("listeners with sni", () => {
     }
   });
 
-  test("ask for nothing when they are closed in the same turn", async () => {
+  test("do not call the function when they are closed in the same turn", async () => {
     const asked: string[] = [];
     const sni = (name: string) => {
       asked.push(name);
@@ -277,7 +277,7 @@ describe.skipIf(!isInstalled("openssl"))("listeners with sni", () => {
     expect(stats().fibers).toBe(fibers);
   });
 
-  test("do not mind a choice that fails when its handshake is over", async () => {
+  test("ignore a choice that fails after the end of its handshake", async () => {
     const { stdout } = await runProgram(
       `
       process.on("unhandledRejection", (error) => console.log("unhandled", error.message));

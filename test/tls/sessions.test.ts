@@ -1,4 +1,4 @@
-/** When a session must not be resumed although both ends could. */
+/** Sessions that must not be resumed although both ends could. */
 
 import { describe, expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
@@ -30,24 +30,27 @@ describe.skipIf(!isInstalled("openssl"))("a session is not resumed", () => {
   const made = isInstalled("openssl") ? certificates() : (undefined as never);
   const server = () => presenting(made.p256);
 
-  test.each(versions)("for another name, be its certificate the same (%s)", async (maxVersion) => {
-    await using listener = await serveTls(echo, server());
-    const options = { maxVersion, serverName: "good.example" };
-    const session = await sessionOf(listener.port, options);
-    await using same = await dialTls(listener.port, { ...options, session });
-    expect(same.tls).toMatchObject({ resumed: true, verified: true });
-    await using other = await dialTls(listener.port, {
-      ...options,
-      serverName: "localhost",
-      session,
-    });
-    expect(other.tls).toMatchObject({ resumed: false, verified: true });
-  });
+  test.each(versions)(
+    "for another name, even with the same certificate (%s)",
+    async (maxVersion) => {
+      await using listener = await serveTls(echo, server());
+      const options = { maxVersion, serverName: "good.example" };
+      const session = await sessionOf(listener.port, options);
+      await using same = await dialTls(listener.port, { ...options, session });
+      expect(same.tls).toMatchObject({ resumed: true, verified: true });
+      await using other = await dialTls(listener.port, {
+        ...options,
+        serverName: "localhost",
+        session,
+      });
+      expect(other.tls).toMatchObject({ resumed: false, verified: true });
+    },
+  );
 
   test("when a certificate has expired since", async () => {
     using folder = new TemporaryFolder();
     const authority = CertificateAuthority.root(folder.path, "brief");
-    // Good for a few seconds more.
+    // Valid for a few more seconds.
     const brief = (name: string, usage: string, seconds: number): Issued =>
       authority.issue(name, {
         extensions: [`extendedKeyUsage=${usage}`, "subjectAltName=IP:127.0.0.1"],
@@ -75,7 +78,7 @@ describe.skipIf(!isInstalled("openssl"))("a session is not resumed", () => {
     const ends = [expiring, client].map(({ cert }) =>
       Date.parse(new X509Certificate(readFileSync(cert)).validTo),
     );
-    // The second of its end is still good.
+    // It is still valid in its last second.
     await pollUntil("both have expired", () => Date.now() > Math.max(...ends) + 1000, 12_000);
     for (const { port, tls } of kept) {
       const talking = dialTls(port, tls).then((socket) =>

@@ -36,13 +36,13 @@ describe.skipIf(!isInstalled("openssl"))("startTls", () => {
     expect(client.closed).toBe(false);
   });
 
-  test("takes what has arrived already for the peer's part of the handshake", async () => {
+  test("takes data that has arrived already for the peer's part of the handshake", async () => {
     await using listener = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
       expect(new TextDecoder().decode(await readExactly(socket, 9))).toBe("STARTTLS\n");
       await socket.startTls(presenting(made.p256));
       await echo(socket);
     });
-    // Puts the line before the client's hello, so that both come in one segment.
+    // Sends the line before the client's hello, so that both come in one segment.
     await using relay = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
       await using target = await connect({ host: "127.0.0.1", port: listener.port });
       const hello = await socket.next();
@@ -59,7 +59,7 @@ describe.skipIf(!isInstalled("openssl"))("startTls", () => {
     expect(await readText(client)).toBe("secret");
   });
 
-  test("on the side that it is told", async () => {
+  test("on the given side", async () => {
     await using listener = await listen({ host: "127.0.0.1", port: 0 });
     await using client = await connect({ host: "127.0.0.1", port: listener.port });
     await using server = await listener.accept();
@@ -70,7 +70,7 @@ describe.skipIf(!isInstalled("openssl"))("startTls", () => {
     expect(server.tls).toMatchObject({ verified: true });
   });
 
-  test("lets calls wait that come in the handshake", async () => {
+  test("lets calls during the handshake wait", async () => {
     using folder = new TemporaryFolder();
     const path = folder.file("data");
     writeFileSync(path, "from a file");
@@ -109,7 +109,7 @@ describe.skipIf(!isInstalled("openssl"))("startTls", () => {
     expect(server.program.output).not.toContain("a secret");
   });
 
-  test("is refused while reads or writes wait, and fails for good otherwise", async () => {
+  test("is refused while reads or writes wait; any other failure closes the socket", async () => {
     await using listener = await listen({ host: "127.0.0.1", port: 0 });
     await using client = await connect({ host: "127.0.0.1", port: listener.port });
     await using server = await listener.accept();

@@ -1,5 +1,5 @@
 /**
- * Handshakes that were recorded and come again, cut at every place and with every bit flipped. The
+ * Recorded handshakes that are sent again, cut at every place and with every bit flipped. The
  * core's own tests do the same to live ones (zig/tls/tampering_test.zig).
  */
 
@@ -14,15 +14,15 @@ import { readExactly } from "../support/receiving.ts";
 import { dialTls, echo, presenting, serveTls } from "../support/tls_pair.ts";
 import { recordHandshake, relayTo } from "../support/tls_recording.ts";
 
-/** Connections at a time: many, so that little is slept. */
+/** Connections at a time: many, so that little time is slept. */
 const width = 128;
 
-/** Good clients come after so many of the others. */
+/** A good client comes after so many of the others. */
 const goodEvery = 500;
 
 type Version = "TLSv1.2" | "TLSv1.3";
 
-/** A byte of the server's, and the bits of it that are flipped; without any the stream ends there. */
+/** A byte of the server's, and the bits to flip; without bits the stream ends there. */
 interface Place {
   readonly offset: number;
   readonly mask: number;
@@ -47,7 +47,7 @@ class TamperingRelays implements AsyncDisposable {
     return relays;
   }
 
-  /** The port of one that tampers with this place until it is released. */
+  /** The port of a relay that tampers with this place until it is released. */
   borrow(place: Place): { port: number; release: () => void } {
     const state = this.#free.pop()!;
     state.place = place;
@@ -64,7 +64,7 @@ async function pass(from: Socket, to: Socket): Promise<void> {
   await to.shutdown();
 }
 
-/** Passes on what comes with the place, and nothing more: nobody shall wait for ever. */
+/** Passes on the data up to the place and ends there, so that no end waits for ever. */
 async function tamper(from: Socket, to: Socket, { offset, mask }: Place): Promise<void> {
   let passed = 0;
   for await (const chunk of from) {
@@ -81,7 +81,7 @@ async function tamper(from: Socket, to: Socket, { offset, mask }: Place): Promis
   await to.shutdown();
 }
 
-describe.skipIf(!isInstalled("openssl"))("TLS with somebody in the middle", () => {
+describe.skipIf(!isInstalled("openssl"))("TLS with a relay in the middle", () => {
   const made = isInstalled("openssl") ? certificates() : (undefined as never);
   const versions: Version[] = ["TLSv1.2", "TLSv1.3"];
 
@@ -112,7 +112,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS with somebody in the middle", () =
   }
 
   function* mutants(bytes: Uint8Array): Generator<Uint8Array> {
-    // The last one is whole, but of another time: not even that may be good enough.
+    // The last one is whole, but of another connection: it may still have to be refused.
     for (let length = 0; length <= bytes.byteLength; length++) yield bytes.subarray(0, length);
     for (let bit = 0; bit < 8 * bytes.byteLength; bit++) {
       const flipped = new Uint8Array(bytes);
@@ -122,12 +122,12 @@ describe.skipIf(!isInstalled("openssl"))("TLS with somebody in the middle", () =
   }
 
   test.each(versions)(
-    "a listener reports what is not quite %s, each of it",
+    "a listener reports every change of %s",
     async (version) => {
       // An overflow or an access out of bounds would end the process.
       expect(process.env.PLAIT_LIBRARY).toEndWith("libplait-checked.so");
       const before = await quietStats();
-      // One that is waited for in vain fails as a TimeoutError.
+      // A wait in vain fails with a TimeoutError.
       const tls = { ...presenting(made.p256), handshakeTimeout: 60_000 };
       const { client: bytes } = await recording(tls, { maxVersion: version });
       const reports = new Map<number, (error: Failure) => void>();
@@ -166,12 +166,12 @@ describe.skipIf(!isInstalled("openssl"))("TLS with somebody in the middle", () =
   );
 
   test.each(versions)(
-    "a client refuses what is not quite %s, each of it",
+    "a client refuses every change of %s",
     async (version) => {
       const before = await quietStats();
-      // Its signatures are all of one length.
+      // Its signatures all have the same length.
       const tls = { ...presenting(made.ed25519), handshakeTimeout: 60_000 };
-      // The answer to the default's first key is a kilobyte of random bits.
+      // The answer to the first key share of the defaults has a kilobyte of random bits.
       const wanted: TlsOptions = { maxVersion: version, groups: "X25519" };
       const { server: bytes } = await recording(tls, wanted);
       let problems = 0;
@@ -200,11 +200,13 @@ describe.skipIf(!isInstalled("openssl"))("TLS with somebody in the middle", () =
     60_000,
   );
 
-  /** Each place once with a flipped bit and once as the end; what nobody may look at is left out. */
+  /**
+   * Each place once with a flipped bit and once as the end, without bytes that a peer must ignore.
+   */
   function* places(length: number): Generator<Place> {
     for (let offset = 0; offset < length; offset++) {
       yield { offset, mask: 0 };
-      // The lower half of the first record's version (RFC 8446, 5.1).
+      // The lower half of the first record's version (RFC 8446, section 5.1).
       if (offset !== 2) yield { offset, mask: 1 << (offset % 8) };
     }
   }

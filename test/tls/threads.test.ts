@@ -27,7 +27,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS", () => {
     };
   `;
 
-  test("whose thread blocks for the server's greeting has told the server all it waits for", async () => {
+  test("has sent the last words of the handshake before its thread blocks for a greeting", async () => {
     const tls = { cert: made.p256.chain, key: made.p256.key };
     await using listener = await listen({ host: "127.0.0.1", port: 0, tls }, async (socket) => {
       await socket.write("220 ready");
@@ -45,7 +45,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS", () => {
     expect({ stdout, stderr, exitCode }).toEqual({ stdout: "220 ready", stderr: "", exitCode: 0 });
   });
 
-  test("goes on in one thread while a Worker is terminated in the midst of it", async () => {
+  test("goes on in one thread while a Worker is terminated during its own", async () => {
     using folder = new TemporaryFolder();
     const worker = folder.file("worker.ts");
     writeFileSync(
@@ -117,7 +117,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS", () => {
         const first = await dial(listener.port, { onSession });
         await ask(first, "x");
         const second = await dial(listener.port, { session: sessions[0] });
-        // The contexts of the evaluation before are collected while this one's are in use.
+        // The contexts of the evaluation before are collected while those of this one are in use.
         Bun.gc(true);
         await Bun.sleep(1);
         console.log(globalThis.evaluations, await ask(second, "echo"), second.tls.resumed);
@@ -136,7 +136,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS", () => {
     }
   });
 
-  test("takes certificates that are embedded in an executable", async () => {
+  test("reads certificates that are embedded in an executable", async () => {
     using folder = new TemporaryFolder();
     for (const [name, path] of Object.entries({ ...made.p256, root: made.root })) {
       copyFileSync(path, folder.file(`${name}.pem`));
@@ -161,7 +161,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS", () => {
     const program = folder.file("program.ts");
     const build = [process.execPath, "build", "--compile", program, "--outfile", executable];
     expect((await runCommand(build, undefined, 30_000)).exitCode).toBe(0);
-    // What it was made of is no longer there.
+    // The files that it was made of are gone.
     folder[Symbol.dispose]();
     const { text, stderr } = await runCommand([executable]);
     expect(stderr).toBe("");

@@ -67,7 +67,7 @@ describe.skipIf(!hasOpenssl || !isInstalled("curl"))("curl", () => {
         subject: "CN=plait test client",
         verified: true,
       };
-      // curl takes no tickets with TLS 1.2, and a listener keeps no sessions itself.
+      // curl takes no tickets with TLS 1.2, and a listener keeps no sessions.
       const resumed = version === "TLSv1.3";
       expect(seen).toEqual([
         { ...same, resumed: false },

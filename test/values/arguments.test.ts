@@ -22,10 +22,10 @@ import { quietStats } from "../support/quiet_stats.ts";
 import { RawSocket } from "../support/raw_socket.ts";
 import { socketPair } from "../support/socket_pair.ts";
 
-/** Every option of a kind, not given. */
+/** All options of a call, each undefined. */
 type NotGiven<Options> = { [Name in keyof Required<Options>]: undefined };
 
-test("an option that is undefined is one that is not given", async () => {
+test("an option that is undefined counts as not given", async () => {
   const unsaid = {
     host: undefined,
     path: undefined,
@@ -98,7 +98,7 @@ const connectMistakes: Mistake<ConnectOptions>[] = [
   ["a host with a space", { host: "local host", port: 80 }, TypeError, /local host/],
   ["a host with a NUL", { host: "local\0host", port: 80 }, TypeError, /address/],
   ["a host that is too long", { host: "a".repeat(256), port: 80 }, TypeError, /name/],
-  ["a family that is none", { port: 80, family: 5 as never }, RangeError, /family/],
+  ["an unknown family", { port: 80, family: 5 as never }, RangeError, /family/],
   ["a host of another family", { host: "::1", port: 80, family: 4 }, TypeError, /::1.*IPv4/],
   ["a name to connect from", { port: 80, localAddress: "localhost" }, TypeError, /localAddress/],
   ["a list to connect from", { port: 80, localAddress: ["::1"] as never }, TypeError, /local/],
@@ -111,7 +111,12 @@ const connectMistakes: Mistake<ConnectOptions>[] = [
   ["a path with a NUL in it", { path: "/tmp/a\0b" }, TypeError, /path/],
   ["a path that is too long", { path: `/${"x".repeat(107)}` }, RangeError, /path.*107/],
   ["a negative linger", { port: 80, linger: -1 }, RangeError, /linger/],
-  ["a signal that is none", { port: 80, signal: {} as never }, TypeError, /AbortSignal/],
+  [
+    "a signal that is not an AbortSignal",
+    { port: 80, signal: {} as never },
+    TypeError,
+    /AbortSignal/,
+  ],
 ];
 
 test.each(connectMistakes)("connect refuses %s", async (_name, options, kind, about) => {
@@ -154,7 +159,7 @@ const listenMistakes: Mistake<ListenOptions>[] = [
   ["half a connection", { port: 0, maxConnections: 1.5 }, TypeError, /maxConnections/],
   ["no handshakes at all", { port: 0, maxHandshakes: 0 }, RangeError, /maxHandshakes/],
   ["half a handshake", { port: 0, maxHandshakes: 0.5 }, TypeError, /maxHandshakes/],
-  ["an onError that is none", { port: 0, onError: 5 as never }, TypeError, /onError/],
+  ["an onError that is not a function", { port: 0, onError: 5 as never }, TypeError, /onError/],
 ];
 
 test.each(listenMistakes)("listen refuses %s", async (_name, options, kind, about) => {
@@ -163,7 +168,7 @@ test.each(listenMistakes)("listen refuses %s", async (_name, options, kind, abou
   expect(stats().sockets).toBe(sockets);
 });
 
-test("other calls refuse what they do not know", async () => {
+test("other calls refuse unknown options", async () => {
   await using listener = await listen({ host: "127.0.0.1", port: 0 });
   await using pair = await socketPair();
   const { client } = pair;
@@ -237,7 +242,7 @@ test.each(sendFileMistakes)("sendFile refuses %s", async (_name, options, kind, 
   expect(pair.client.bytesWritten).toBe(0);
 });
 
-test("Socket.fromFd takes connected stream sockets only, and leaves others open", async () => {
+test("Socket.fromFd takes only connected stream sockets, and leaves others open", async () => {
   const { sockets } = await quietStats();
   expectMistake(
     thrownBy(() => Socket.fromFd(-1)),

@@ -1,4 +1,4 @@
-/** Errors, reasons and signals that throw when they are looked at, or have no end. */
+/** Errors, reasons and signals that throw when plait looks at them, or that have no end. */
 
 import { describe, expect, test } from "bun:test";
 import {
@@ -42,7 +42,7 @@ describe.each(hostileValues)("%s", (_name, value) => {
   const fail = async (): Promise<never> => {
     throw value;
   };
-  /** Throws it when it is cancelled. */
+  /** A body that throws the value when it is cancelled. */
   const failLate = async (): Promise<never> => {
     try {
       return (await park()) as never;
@@ -51,7 +51,7 @@ describe.each(hostileValues)("%s", (_name, value) => {
     }
   };
 
-  test("is what a fiber fails with", async () => {
+  test("can be the error of a fiber", async () => {
     const fibers = [
       spawn(fail),
       spawn(() => {
@@ -64,7 +64,7 @@ describe.each(hostileValues)("%s", (_name, value) => {
     }
   });
 
-  test("is what a fiber fails with that is cancelled", async () => {
+  test("can be the error of a cancelled fiber", async () => {
     const { fibers } = stats();
     const fiber = spawn(failLate);
     fiber.cancel("reason");
@@ -73,7 +73,7 @@ describe.each(hostileValues)("%s", (_name, value) => {
     expect(stats().fibers).toBe(fibers);
   });
 
-  test("is a reason to cancel a fiber, and a scope", async () => {
+  test("can be a reason to cancel a fiber, and a scope", async () => {
     const fiber = spawn(() => park());
     fiber.cancel(value);
     const error = (await rejectionOf(fiber.join(soon()))).error as Error;
@@ -87,7 +87,7 @@ describe.each(hostileValues)("%s", (_name, value) => {
     expect(caller.state).toBe("cancelled");
   });
 
-  test("is a reason to abort a signal", async () => {
+  test("can be a reason to abort a signal", async () => {
     const abort = new AbortController();
     const { signal } = abort;
     const fibers = [
@@ -99,12 +99,12 @@ describe.each(hostileValues)("%s", (_name, value) => {
     for (const fiber of fibers) {
       const { error } = await rejectionOf(fiber.join(soon()));
       expect(error).toBeInstanceOf(CancelledError);
-      // For undefined the runtime has a reason of its own.
+      // For undefined the runtime uses a reason of its own.
       expect(Object.is((error as Error).cause, signal.reason)).toBe(true);
     }
   });
 
-  test("is what a scope rejects with, all, race, any and shield too", async () => {
+  test("can be the error of a scope, and of all, race, any and shield", async () => {
     for (const failing of [
       scope((s) => void s.spawn(fail)),
       scope(fail),
@@ -118,7 +118,7 @@ describe.each(hostileValues)("%s", (_name, value) => {
     expect((error as AggregateError).errors.map(isIt)).toEqual([true]);
   });
 
-  test("is beside the other errors of a scope", async () => {
+  test("can be one of several errors of a scope", async () => {
     const second = async (): Promise<never> => {
       await park().catch(() => {});
       throw "second";
@@ -133,7 +133,7 @@ describe.each(hostileValues)("%s", (_name, value) => {
       const { error } = await rejectionOf(failing);
       if (isIt(error)) expect((error as { suppressed?: unknown }).suppressed).toEqual(["second"]);
       else expect((error as AggregateError).errors.map(isIt)).toEqual([true, false]);
-      // It carries a list from now on.
+      // It has a list from here on.
       if (isIt(error)) delete (error as { suppressed?: unknown }).suppressed;
     }
   });
@@ -150,7 +150,7 @@ describe.each(hostileValues)("%s", (_name, value) => {
     expect(isIt((await rejectionOf(fiber.join(soon()))).error)).toBe(true);
   });
 
-  test("is thrown by block", () => {
+  test("can be thrown by block", () => {
     let thrown: unknown = "nothing";
     try {
       block(fail);
@@ -178,14 +178,14 @@ describe.each(hostileValues)("%s", (_name, value) => {
     expect(String(Buffer.from((await client.next(soon()))!))).toBe("served");
   });
 
-  test("comes to an end on its way out of a cluster's worker", () => {
+  test("is cut to a bounded size on its way out of a cluster's worker", () => {
     const report = structuredClone(reportOf(value));
     expect(JSON.stringify(report, (_key, each) => each ?? null).length).toBeLessThan(1_000_000);
     errorOf(report);
   });
 });
 
-describe.skipIf(!isInstalled("openssl"))("what an sni function throws", () => {
+describe.skipIf(!isInstalled("openssl"))("an exception of an sni function", () => {
   const served = isInstalled("openssl") ? presenting(certificates().p256) : {};
 
   test.each(hostileValues)("reaches onError: %s", async (_name, value) => {
@@ -210,8 +210,8 @@ describe.skipIf(!isInstalled("openssl"))("what an sni function throws", () => {
   });
 });
 
-describe("a fiber that is cancelled", () => {
-  /** The state of a fiber that ends by what is made of its cancellation. */
+describe("a cancelled fiber", () => {
+  /** The state of a fiber that ends by an error made of its cancellation. */
   async function stateAfter(change: (error: CancelledError) => unknown): Promise<string> {
     const fiber: Fiber = spawn(async () => {
       try {
@@ -225,14 +225,14 @@ describe("a fiber that is cancelled", () => {
     return fiber.state;
   }
 
-  test("has ended by that, however often it was suppressed by itself", async () => {
+  test("has ended by its cancellation, however often the error suppresses itself", async () => {
     expect(await stateAfter((error) => suppressedChain(error, longChain))).toBe("cancelled");
     expect(await stateAfter((error) => new SuppressedError(suppressedChain(error, 3), error))).toBe(
       "cancelled",
     );
   });
 
-  test("has failed if there is another error, be it at the end of the chain", async () => {
+  test("has failed if there is another error, even at the end of the chain", async () => {
     const other = new Error("other");
     const chain = (error: unknown, bottom: unknown): unknown => {
       let suppressed = bottom;
@@ -246,7 +246,7 @@ describe("a fiber that is cancelled", () => {
   });
 });
 
-test("an error that is thrown again and again does not gather errors without an end", async () => {
+test("an error that is thrown repeatedly does not collect errors without end", async () => {
   const first = new Error("the same each time");
   let most = 0;
   for (let count = 0; count < 2000; count++) {
@@ -257,7 +257,7 @@ test("an error that is thrown again and again does not gather errors without an 
     const { error } = await rejectionOf(failing);
     const { suppressed } = first as { suppressed?: unknown[] };
     most = Math.max(most, suppressed?.length ?? 0);
-    // None is lost all the same.
+    // Still none is lost.
     if (error !== first) expect((error as AggregateError).errors).toEqual([first, count]);
     else expect(suppressed?.at(-1)).toBe(count);
   }
@@ -280,7 +280,7 @@ describe("an AbortSignal", () => {
     return abort;
   }
 
-  test("whose properties throw ends what it was given to", async () => {
+  test("whose properties throw ends the call that it was given to", async () => {
     const abort = overridden();
     const { signal } = abort;
     const { fibers } = stats();
@@ -304,7 +304,7 @@ describe("an AbortSignal", () => {
     });
   });
 
-  test("is none that only looks like one", async () => {
+  test("is refused if it only looks like one", async () => {
     const signal: AbortSignal = Object.create(AbortSignal.prototype);
     const { fibers } = stats();
     expect(() => spawn(() => park(), { signal })).toThrow("signal is an AbortSignal");
@@ -312,7 +312,7 @@ describe("an AbortSignal", () => {
     expect(stats().fibers).toBe(fibers);
   });
 
-  test("ends nothing by an event that somebody has made", async () => {
+  test("ends nothing by an event that the program has dispatched", async () => {
     const abort = new AbortController();
     const fiber = spawn(() => park(), { signal: abort.signal });
     abort.signal.dispatchEvent(new globalThis.Event("abort"));
@@ -324,7 +324,7 @@ describe("an AbortSignal", () => {
 });
 
 test.each(["throw new Error('stack')", "return sites", "return undefined"])(
-  "waits that keep where they were waited end although prepareStackTrace would %s",
+  "waits that record their place end although prepareStackTrace would %s",
   async (body) => {
     const { stdout, stderr } = await runProgram(
       `

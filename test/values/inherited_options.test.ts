@@ -1,4 +1,4 @@
-/** Options are the own properties of the object that was given, each read once. */
+/** Options are the own properties of an object, each read once. */
 
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
@@ -59,7 +59,7 @@ describe.skipIf(!isInstalled("openssl"))("options that an object inherits", () =
     bound,
   );
 
-  test("are no variables of the environment either", async () => {
+  test("do not count as variables of the environment", async () => {
     await using listener = await serveTls(echo);
     const { stdout } = await runProgram(`
       delete process.env.SSL_CERT_FILE;
@@ -72,7 +72,7 @@ describe.skipIf(!isInstalled("openssl"))("options that an object inherits", () =
     expect(stdout).toMatch(/^(UNABLE_TO_GET_ISSUER_CERT_LOCALLY|SELF_SIGNED_CERT_IN_CHAIN)$/);
   });
 
-  test("from a class or another object are refused: they would go unnoticed", async () => {
+  test("from a class or another object are refused, since they would have no effect", async () => {
     class Settings {
       readonly port = 1;
       get ca(): string {
@@ -107,7 +107,7 @@ describe.skipIf(!isInstalled("openssl"))("options that an object inherits", () =
     }
   });
 
-  test("of no interest are left alone, as are those of symbols; own ones count, hidden or not", async () => {
+  test("that are unknown are ignored, and so are symbols; own ones count, enumerable or not", async () => {
     class Settings {
       readonly cert = made.p256.chain;
       readonly key = made.p256.key;
@@ -129,7 +129,7 @@ describe.skipIf(!isInstalled("openssl"))("options that an object inherits", () =
     );
   });
 
-  test("are not what a table of server names has", async () => {
+  test("do not count in a table of server names", async () => {
     const named = presenting(made.named);
     class Table {
       get "good.example"(): TlsOptions {
@@ -156,7 +156,7 @@ describe.skipIf(!isInstalled("openssl"))("options that an object inherits", () =
     }
   });
 
-  test("a name that a table of server names has twice is refused", async () => {
+  test("a name that is twice in a table of server names is refused", async () => {
     const [named, usual] = [presenting(made.named), presenting(made.p256)];
     for (const name of ["GOOD.example", "good.example."]) {
       const sni = { "good.example": named, [name]: usual };
@@ -169,7 +169,7 @@ describe.skipIf(!isInstalled("openssl"))("options that an object inherits", () =
     "each option is read once",
     async () => {
       const reads: string[] = [];
-      /** An object that says something else when it is asked again. */
+      /** An object with another value at the second read. */
       const once = <Options extends object>(options: Options, second: object = {}): Options => {
         const asked = new Set<string | symbol>();
         return new Proxy(options, {

@@ -1,13 +1,13 @@
-/** Errors as a cluster's worker tells them to the main thread. */
+/** Errors on their way from a worker to the main thread. */
 
 import { expect, test } from "bun:test";
 import { SocketError } from "../../index.ts";
 import { errorOf, reportOf } from "../../src/cluster/messages.ts";
 
-/** What arrives of an error that a worker has told. */
+/** What the main thread gets of an error in a worker. */
 const arrived = (error: unknown): unknown => errorOf(structuredClone(reportOf(error)));
 
-test("an error arrives with its class, its place, and what else it says", () => {
+test("an error arrives with its class, its stack and its details", () => {
   const error = new SocketError("EPIPE", { syscall: "write", bytesWritten: 7 });
   const copy = arrived(error) as SocketError;
   expect(copy).toBeInstanceOf(SocketError);
@@ -16,7 +16,7 @@ test("an error arrives with its class, its place, and what else it says", () => 
   expect(copy).toMatchObject({ code: "EPIPE", syscall: "write", bytesWritten: 7 });
 });
 
-test("a class of the program's own arrives as an error of its name", () => {
+test("an error of the program's own class arrives as an error with its name", () => {
   class Refusal extends RangeError {
     override readonly name = "Refusal";
     readonly seat = 7;
@@ -26,7 +26,7 @@ test("a class of the program's own arrives as an error of its name", () => {
   expect([String(copy), copy.seat]).toEqual(["Refusal: no", 7]);
 });
 
-test("errors that lead back to each other arrive, and come to an end", () => {
+test("errors that lead back to each other arrive, cut to a bounded depth", () => {
   const inner = new TypeError("inner");
   const outer = new AggregateError([inner, "text", inner], "outer", { cause: inner });
   inner.cause = outer;
@@ -36,7 +36,7 @@ test("errors that lead back to each other arrive, and come to an end", () => {
   expect(copy.errors.map(String)).toEqual([String(inner), "text", String(inner)]);
 });
 
-test("what is no error arrives as it is, or else as text", () => {
+test("a value that is not an error arrives as a clone, or else as text", () => {
   expect(arrived({ code: 7 })).toEqual({ code: 7 });
   expect(arrived(undefined)).toBeUndefined();
   expect(arrived(Symbol("why"))).toBe("Symbol(why)");

@@ -24,10 +24,10 @@ interface Problem {
   readonly port?: number;
 }
 
-describe.skipIf(!isInstalled("openssl"))("TLS in bad weather", () => {
+describe.skipIf(!isInstalled("openssl"))("TLS on bad connections", () => {
   const made = isInstalled("openssl") ? certificates() : (undefined as never);
 
-  /** An echo listener, and what it reports. */
+  /** An echo listener, and the errors that it reports. */
   async function observed(handshakeTimeout: number) {
     const problems: Problem[] = [];
     const tls = { ...presenting(made.p256), handshakeTimeout };
@@ -46,7 +46,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS in bad weather", () => {
     expect(new TextDecoder().decode(await readExactly(client, 5))).toBe("alive");
   }
 
-  test("a client that says nothing costs a waiter until its time is up", async () => {
+  test("a client that sends nothing takes a waiter until its time is up", async () => {
     await using server = await observed(200);
     const { listener, problems } = server;
     const { waiters } = stats();
@@ -69,7 +69,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS in bad weather", () => {
     }
   });
 
-  test("a client that sends a byte at a time has no more time than that", async () => {
+  test("a client that sends a byte at a time has no more time", async () => {
     await using server = await observed(250);
     const { listener, problems } = server;
     const hello = await clientHello();
@@ -107,7 +107,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS in bad weather", () => {
     expect(problems).toEqual([]);
   });
 
-  test("garbage is an error of that connection, and nobody else's", async () => {
+  test("garbage is an error of that connection alone", async () => {
     await using server = await observed(10_000);
     const { listener, problems } = server;
     const hello = await clientHello();
@@ -136,7 +136,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS in bad weather", () => {
     expect(listener.connections).toBeLessThanOrEqual(1);
   });
 
-  test("a client that hangs up in its handshake is reported", async () => {
+  test("a client that hangs up during its handshake is reported", async () => {
     await using server = await observed(10_000);
     const { listener, problems } = server;
     const hello = await clientHello();
@@ -162,7 +162,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS in bad weather", () => {
     await expectService(listener);
   });
 
-  /** A relay that cuts connections to a listener when it is told to. */
+  /** A relay to a listener, which can cut its connections. */
   async function cuttingRelay(listener: Listener) {
     const ends: Socket[] = [];
     const relay = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
@@ -180,7 +180,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS in bad weather", () => {
     };
   }
 
-  test("an end without close_notify is an error, and stays one", async () => {
+  test("an end without close_notify is an error of every read", async () => {
     const problems: Problem[] = [];
     const onError = (error: unknown) => problems.push(error as Problem);
     await using listener = await serveTls(echo, presenting(made.p256), { onError });
@@ -199,7 +199,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS in bad weather", () => {
     expect(problems[0]).toMatchObject(truncated);
   });
 
-  test("bytes that are changed on their way are an error", async () => {
+  test("bytes that were changed on their way are an error", async () => {
     const problems: Problem[] = [];
     const onError = (error: unknown) => problems.push(error as Problem);
     await using listener = await serveTls(echo, presenting(made.p256), { onError });
@@ -227,7 +227,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS in bad weather", () => {
     expect(await failureOf(client.next())).toMatchObject({ name: "TlsError" });
   });
 
-  test("a call that waits when the connection breaks is told why, whichever it is", async () => {
+  test("every call that waits when the connection breaks fails with the reason", async () => {
     await using listener = await serveTls((socket) => socket.next().then(() => sleep(5000)));
     let isEvil = false;
     await using relay = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
@@ -239,7 +239,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS in bad weather", () => {
         if (isEvil) break;
         await target.write(chunk);
       }
-      // Nothing more is read from here on, so that the client's writer has to wait.
+      // The peer reads no more from here on, so that the client's writer has to wait.
       await socket.write("this is no record");
       await answering;
     });
@@ -261,7 +261,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS in bad weather", () => {
     ]);
   });
 
-  test("STARTTLS over Unix sockets and a descriptor of somebody else's works as well", async () => {
+  test("STARTTLS works over Unix sockets and over a foreign descriptor", async () => {
     const path = `\0plait-tls-${process.pid}`;
     await using listener = await listen({ path }, async (socket) => {
       await socket.startTls(presenting(made.p256));
@@ -273,7 +273,7 @@ describe.skipIf(!isInstalled("openssl"))("TLS in bad weather", () => {
     expect(new TextDecoder().decode(await readExactly(client, 5))).toBe("local");
   });
 
-  test("a thousand handshakes leave no sockets and no waiters behind", async () => {
+  test("a thousand handshakes leave neither sockets nor waiters behind", async () => {
     const { sockets, waiters, fibers } = stats();
     {
       await using listener = await serveTls(echo);
