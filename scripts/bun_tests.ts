@@ -39,7 +39,7 @@ export function runBunTests(root: string, filter = ""): Counts {
   return sum(runs);
 }
 
-/** Bun takes an argument for a path, not for a part of one, when it begins in this way. */
+/** With `./` in front, Bun takes the argument as a path and not as a part of one. */
 function asArgument(path: string): string {
   return `./${join("test", path)}`;
 }
@@ -57,7 +57,7 @@ function runBun(root: string, options: string[], name?: string): Counts {
     });
     if (!existsSync(report)) return { passed: 0, failed: 1, skipped: 0 };
     const counts = countsOf(readFileSync(report, "utf8"), name);
-    // Bun also fails when the pattern matches no test. That is for the caller to judge.
+    // Bun also fails when the pattern matches no test. Here that is no failure: the caller counts.
     const isEmpty = name !== undefined && counts.passed + counts.failed + counts.skipped === 0;
     if (exitCode === 0 || isEmpty) return counts;
     return { ...counts, failed: Math.max(counts.failed, 1) };
