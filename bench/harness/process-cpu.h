@@ -30,7 +30,7 @@ static inline bool process_cpu_read(pid_t pid, struct process_cpu *result) {
   bool has_line = fgets(line, sizeof line, file) != NULL;
   fclose(file);
   if (!has_line) return false;
-/* The command's name may contain spaces and parentheses: fields are counted from the last parenthesis. */
+  /* The name may contain spaces and parentheses, so fields are counted from the last parenthesis. */
   const char *fields = strrchr(line, ')');
   unsigned long long user, system;
   if (fields == NULL || sscanf(fields + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu",
