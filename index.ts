@@ -10,7 +10,6 @@ export type { ClusterModule, WorkerContext } from "./src/cluster/worker.ts";
 export type { WriteData } from "./src/net/buffers.ts";
 export { type ConnectOptions, connect } from "./src/net/connect.ts";
 export { waitReadable, waitWritable } from "./src/net/descriptors.ts";
-export type { SendFileOptions } from "./src/net/files.ts";
 export type { KeepAliveOptions } from "./src/net/keep_alive.ts";
 export {
   type CloseOptions,
@@ -20,8 +19,8 @@ export {
   listen,
 } from "./src/net/listener.ts";
 export { type ResolveOptions, resolve } from "./src/net/names.ts";
+export type { SendFileOptions } from "./src/net/sendfile.ts";
 export { Socket } from "./src/net/socket.ts";
-export type { StartTlsOptions } from "./src/net/start_tls.ts";
 export { type DumpSignal, installDumpSignal } from "./src/process/dump_signal.ts";
 export { dump, type Stats, stats } from "./src/process/observe.ts";
 export type { SignalName } from "./src/process/signal_line.ts";
@@ -45,11 +44,18 @@ export { Channel } from "./src/sync/channel.ts";
 export { Event } from "./src/sync/event.ts";
 export { Mutex, type MutexLock } from "./src/sync/mutex.ts";
 export { Semaphore, type SemaphorePermit } from "./src/sync/semaphore.ts";
-export { setTlsDefaults, TlsContext, tlsContext } from "./src/tls/context.ts";
+export { setTlsDefaults, tlsContext } from "./src/tls/context.ts";
 export { TlsError } from "./src/tls/errors.ts";
 export { TlsInfo } from "./src/tls/info.ts";
 export type { TlsMaterial } from "./src/tls/material.ts";
-export type { ServerNameChoice, TlsDefaults, TlsOptions, TlsVersion } from "./src/tls/options.ts";
+export {
+  type ServerNameChoice,
+  TlsContext,
+  type TlsDefaults,
+  type TlsOptions,
+  type TlsVersion,
+} from "./src/tls/options.ts";
+export type { StartTlsOptions } from "./src/tls/start.ts";
 export {
   CancelledError,
   ChannelClosedError,

@@ -1,16 +1,16 @@
-/** How long a worker that has died stays dead. */
+/** The pause between the death of a worker and its restart. */
 
-/** Milliseconds before a worker is restarted, doubling from death to death. */
+/** Milliseconds before a restart. Each further death doubles them. */
 const shortestPause = 100;
 const longestPause = 10_000;
 
-/** A worker that has listened for so many milliseconds starts over with the shortest pause. */
+/** A worker that has listened for so many milliseconds begins with the shortest pause again. */
 const goodLife = 30_000;
 
 export class BackOff {
   #pause = shortestPause;
 
-  /** Milliseconds until the restart of a worker that has listened for so many and has died. */
+  /** Milliseconds to wait before a worker is restarted that had listened for `life` milliseconds. */
   pauseAfter(life: number): number {
     if (life >= goodLife) this.#pause = shortestPause;
     const pause = this.#pause;

@@ -1,4 +1,4 @@
-/** Many cores: one scheduler in each of several Workers, all of which listen at the same port. */
+/** Many cores: several Workers, each with a scheduler of its own, listen at the same port. */
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { core } from "../core/native.ts";
@@ -10,6 +10,7 @@ import { cancellation, refusal } from "../runtime/wait.ts";
 import type { TlsOptions } from "../tls/options.ts";
 import { checkedDeadline, ownOptions } from "../values/checks.ts";
 import { SocketError } from "../values/errors.ts";
+import { callProgram } from "../values/foreign_values.ts";
 import { Member, type MemberHost } from "./member.ts";
 import { type Assignment, type Question, type Request, reportOf } from "./messages.ts";
 import { type CheckedOptions, type ClusterOptions, checkedCluster, checkedTls } from "./options.ts";
@@ -17,25 +18,25 @@ import { isClusterWorker } from "./worker.ts";
 
 type Reservation = Awaited<ReturnType<typeof reserve>>;
 
-/** The clusters of this thread that are open. */
+/** The open clusters of this thread. */
 const clusters = new Set<Cluster>();
 
 onDumpSignal((signal) => {
   for (const cluster of clusters) cluster.passOn({ what: "dumpSignal", signal });
 });
 
-/** Workers that listen at one port. */
+/** Several Workers that listen at one port. */
 export class Cluster implements AsyncDisposable, MemberHost {
-  /** The address listened at: an IP literal. */
+  /** The address that the workers listen at: an IP literal. */
   readonly address: string;
   readonly port: number;
-  /** How many workers there are to be. */
+  /** How many workers the cluster keeps running. */
   readonly workers: number;
   /** @internal */
   readonly module: string;
   readonly #options: CheckedOptions;
   #tls: TlsOptions | undefined;
-  /** What `#tls` was when each member was given it. */
+  /** The value of `#tls` that each member was last given. */
   readonly #tlsGiven = new Map<number, TlsOptions | undefined>();
   readonly #reserved: number;
   readonly #members: Member[] = [];
@@ -62,7 +63,7 @@ export class Cluster implements AsyncDisposable, MemberHost {
     this.#stayRetired = onRetired(() => void this.#kill());
   }
 
-  /** @internal Starts all workers, and ends them all when one of them cannot be started. */
+  /** @internal Starts all workers. Ends them all if one of them cannot be started. */
   async start(): Promise<void> {
     try {
       await Promise.all(this.#members.map((member) => member.start()));
@@ -77,19 +78,18 @@ export class Cluster implements AsyncDisposable, MemberHost {
     return this.#isClosed;
   }
 
-  /** Workers that listen now: fewer than `workers` while some are restarted. */
+  /** How many workers listen now: fewer than `workers` while some are restarted. */
   get listening(): number {
     return this.#members.filter(({ state }) => state === "listening").length;
   }
 
-  /** How often workers were restarted. */
+  /** How often workers were restarted, all together. */
   get restarts(): number {
     return this.#members.reduce((sum, { restarts }) => sum + Math.max(restarts, 0), 0);
   }
 
   /**
-   * The `stats()` of all workers that listen, added up. What a worker has counted goes with it when
-   * it dies.
+   * The `stats()` of all workers that listen, added up. The counters of a worker are lost when it dies.
    *
    * @throws {SocketError} `ERR_SOCKET_CLOSED` when `close` was called
    * @throws {TimeoutError} when the deadline passes first: a worker that computes does not answer
@@ -104,7 +104,10 @@ export class Cluster implements AsyncDisposable, MemberHost {
     return sum;
   }
 
-  /** The `dump()` of all workers that listen, each below a line `worker 1`. Throws as `stats` does. */
+  /**
+   * The `dump()` of all workers that listen, each below a line such as `worker 1`. Throws as
+   * `stats` does.
+   */
   async dump(deadline?: number): Promise<string> {
     const all = await this.#ask<string>({ what: "dump" }, checkedDeadline(deadline));
     return all
@@ -113,8 +116,8 @@ export class Cluster implements AsyncDisposable, MemberHost {
   }
 
   /**
-   * Has later handshakes of all workers use other certificates and settings, as `Listener.setTls` does.
-   * Resolves when they do.
+   * Gives other certificates and settings to later handshakes in all workers, as `Listener.setTls` does.
+   * Resolves when all workers use them.
    *
    * @throws {TypeError} {RangeError} {TlsError} for options that cannot be used; then nothing changes
    * @throws {Error} for a cluster without `tls`
@@ -133,10 +136,11 @@ export class Cluster implements AsyncDisposable, MemberHost {
   }
 
   /**
-   * Stops listening in all workers, waits for the handlers that still run, for what they have written to
-   * arrive and for what `setup` returned, and ends the workers. At the deadline handlers are cancelled,
-   * and a worker that then takes more than two seconds is ended as it is. Without a deadline it waits for as
-   * long as they take; `cancel` has them end. What waits in a backlog is lost.
+   * Stops listening in all workers. Waits for the handlers that still run, for the arrival of what
+   * they have written, and for the clean-up that `setup` has returned. Then it ends the workers. At
+   * the deadline handlers are cancelled, and a worker that takes more than two seconds after that
+   * is terminated. Without a deadline it waits for as long as they take; `cancel` cancels the
+   * handlers at once. Connections in a backlog are lost.
    *
    * @throws {CancelledError} when the caller is cancelled; then the workers are ended at once
    */
@@ -149,7 +153,7 @@ export class Cluster implements AsyncDisposable, MemberHost {
     throw cancelled;
   }
 
-  /** Closes at once, without waiting for the handlers to end by themselves. */
+  /** Closes at once: handlers are cancelled, not waited for. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#drain(core.now());
   }
@@ -163,7 +167,7 @@ export class Cluster implements AsyncDisposable, MemberHost {
     for (const end of ends) if (end.status === "rejected") throw end.reason;
   }
 
-  /** Keeps the process alive while the cluster is open; so it is from the start. */
+  /** Keeps the process alive while the cluster is open, as it does from the start. */
   ref(): this {
     if (!this.#isReferenced && !this.#hasEnded) hold();
     this.#isReferenced = true;
@@ -177,7 +181,7 @@ export class Cluster implements AsyncDisposable, MemberHost {
     return this;
   }
 
-  /** Throws when nobody can be asked, or must not be. */
+  /** Throws when the cluster is closed, the caller is cancelled, or the deadline has passed. */
   #checkOpen(syscall: string, deadline: number): void {
     if (this.#isClosed) throw new SocketError("ERR_SOCKET_CLOSED", { syscall });
     const refused = refusal(syscall, deadline);
@@ -194,7 +198,7 @@ export class Cluster implements AsyncDisposable, MemberHost {
     });
   }
 
-  /** Nobody is restarted, and the port is free when the last worker has left it. */
+  /** From here on no worker is restarted. The port is free when the last worker has left it. */
   #stop(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -215,7 +219,7 @@ export class Cluster implements AsyncDisposable, MemberHost {
     this.#end();
   }
 
-  /** @internal Says something to all workers that listen. */
+  /** @internal Sends a request to all workers that listen. */
   passOn(request: Request): void {
     for (const member of this.#members) if (member.state === "listening") member.post(request);
   }
@@ -229,7 +233,7 @@ export class Cluster implements AsyncDisposable, MemberHost {
       workers: this.workers,
       data,
       listen: {
-        // A name was looked up once, so that all listen at the same address.
+        // The name was resolved once, so that all workers listen at the same address.
         host: host === undefined ? undefined : this.address,
         port: this.port,
         backlog,
@@ -247,7 +251,7 @@ export class Cluster implements AsyncDisposable, MemberHost {
   listens(member: Member): void {
     const { worker, restarts } = member;
     const tls = this.#tls;
-    // What has changed while it started.
+    // `setTls` was called while the worker started.
     if (tls !== undefined && this.#tlsGiven.get(worker) !== tls) {
       this.#tlsGiven.set(worker, tls);
       member.ask({ what: "setTls", tls }, 0).catch((error) => this.failed(member, error));
@@ -266,25 +270,20 @@ export class Cluster implements AsyncDisposable, MemberHost {
     callback: ((...given: Arguments) => void) | undefined,
     ...given: Arguments
   ): void {
-    if (callback === undefined) return;
-    try {
-      this.#inContext(callback, ...given);
-    } catch (thrown) {
-      // A mistake of the callback's own is nobody's here: it becomes an unhandled rejection.
-      void Promise.reject(thrown);
-    }
+    if (callback !== undefined) callProgram(() => this.#inContext(callback, ...given));
   }
 }
 
 /**
- * Serves a port with several Workers, each with a scheduler of its own. The kernel spreads connections
- * over them (SO_REUSEPORT). Resolves when all listen.
+ * Serves a port with several Workers, each with a scheduler of its own. The kernel distributes the
+ * connections among them (SO_REUSEPORT). Resolves when all workers listen.
  *
- * A worker that dies, by what it throws, an unhandled rejection or `process.exit`, takes its connections
- * with it and leaves the others alone. It is restarted after 100 ms, twice as long after each further
- * death, 10 s at most; one that has listened for 30 s starts over.
+ * A worker that dies, by an exception, an unhandled rejection or `process.exit`, loses its own
+ * connections and leaves the other workers alone. It is restarted after 100 ms. Each further death
+ * doubles this pause, up to 10 s; after a worker has listened for 30 s it is 100 ms again.
  *
- * Workers speak through Bun's event loop: this is not for `block`.
+ * The main thread and the workers exchange messages through Bun's event loop: a cluster does not
+ * work under `block`.
  *
  * @throws {TypeError} {RangeError} for options that are unknown or wrong, or cannot be cloned
  * @throws {TlsError} for certificates and keys that cannot be used

@@ -1,4 +1,4 @@
-/** One of a cluster's workers, as the main thread has it: started, asked, restarted, ended. */
+/** A worker of a cluster, as the main thread has it: it is started, asked, restarted and ended here. */
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -19,10 +19,10 @@ import {
   type Request,
 } from "./messages.ts";
 
-/** A worker has died. `cause` is what it threw, if it did. */
+/** A worker has died. `cause` is the exception that ended it, if there was one. */
 export class WorkerError extends Error {
   override readonly name = "WorkerError";
-  /** Which one, from 1 on. */
+  /** The number of the worker, from 1 on. */
   readonly worker: number;
   readonly exitCode: number;
 
@@ -42,12 +42,12 @@ export class WorkerError extends Error {
 }
 
 /**
- * Milliseconds beyond the deadline of `close` in which a worker may say that it is done: its handlers have
+ * Milliseconds after the deadline of `close` in which a worker may still finish. Its handlers have
  * half of them.
  */
 const grace = 2000;
 
-/** What a member needs of its cluster. */
+/** What a member needs from its cluster. */
 export interface MemberHost {
   readonly module: string;
   assignment(worker: number): Omit<Assignment, "port" | "module">;
@@ -55,7 +55,7 @@ export interface MemberHost {
   failed(member: Member, error: unknown): void;
 }
 
-/** What a worker says, or its end. */
+/** The wait for a worker's answer, or for its end. */
 class Answer implements Operation {
   readonly syscall: string;
   readonly abandoned: () => void;
@@ -67,8 +67,8 @@ class Answer implements Operation {
 }
 
 /**
- * The script that workers run. In a bundle there is no file of this one's name, and no such script: the
- * handler's module is it.
+ * The script of the workers. A bundle has no file of this name: there the module of the handler is
+ * the script.
  */
 function workerScript(): URL | undefined {
   const path = join(import.meta.dir, "worker.ts");
@@ -78,7 +78,7 @@ function workerScript(): URL | undefined {
 type State = "starting" | "listening" | "pausing" | "ended";
 
 export class Member {
-  /** From 1 on. */
+  /** The number of the worker, from 1 on. */
   readonly worker: number;
   restarts = -1;
   state: State = "pausing";
@@ -87,7 +87,7 @@ export class Member {
   #port: MessagePort | undefined;
   #failure: { error: unknown } | undefined;
   #isClosing = false;
-  /** Whether it was ended here, so that its end is nothing to report. */
+  /** Whether it was ended from here, so that its end is not reported. */
   #isKilled = false;
   #starting: Wait<void> | undefined;
   readonly #questions = new Map<number, Wait<unknown>>();
@@ -102,7 +102,7 @@ export class Member {
     this.#host = host;
   }
 
-  /** Starts it for the first time; fails with what it fails with. */
+  /** Starts the worker for the first time. Fails with the error that keeps it from listening. */
   start(): Promise<void> {
     const answer = new Answer("cluster", () => {
       this.#starting = undefined;
@@ -119,7 +119,7 @@ export class Member {
     try {
       this.#startThread();
     } catch (error) {
-      // No thread is to be had now.
+      // No thread can be started now. It counts as a death.
       this.#failure = { error };
       this.#exited(1);
     }
@@ -149,7 +149,7 @@ export class Member {
       this.#failure ??= { error };
     });
     thread.on("exit", (code: number) => this.#exited(code));
-    // The cluster itself decides whether the process stays alive.
+    // The cluster decides whether the process stays alive.
     port1.unref();
     thread.unref();
   }
@@ -213,7 +213,7 @@ export class Member {
   #startError(code: number, failure: { error: unknown } | undefined): unknown {
     const path = Bun.fileURLToPath(this.#host.module);
     const isBundle = workerScript() === undefined;
-    // The module's own error says all there is to say, unless there is no module.
+    // The module's own error says enough, unless the module was not found.
     const isMissing = isBundle && textOf(failure?.error).includes(`Cannot find module '${path}'`);
     if (failure !== undefined && !isMissing) return failure.error;
     const hint = isBundle
@@ -223,7 +223,7 @@ export class Member {
   }
 
   /**
-   * Asks the worker something. The answer is undefined when it does not listen, or dies meanwhile.
+   * Asks the worker a question. The answer is undefined if it does not listen, or dies meanwhile.
    *
    * @throws {TimeoutError} {CancelledError}
    */
@@ -242,21 +242,24 @@ export class Member {
     this.#port?.postMessage(request);
   }
 
-  /** Has it drain, and ends it when it is done, or soon after the deadline, or when nobody waits. */
+  /**
+   * Lets the worker drain, and ends it when it is done, shortly after the deadline, or when the
+   * caller is cancelled.
+   */
   async close(deadline: number, cancel: ErrorReport | undefined): Promise<void> {
     this.#isClosing = true;
     const until = deadline === 0 ? 0 : Math.max(deadline, core.now()) + grace;
     try {
       await this.ask({ what: "close", deadline, cancel }, until);
     } catch (error) {
-      // One that computes without a wait does not answer.
+      // A worker that computes without a wait does not answer.
       if (!(error instanceof TimeoutError)) throw error;
     } finally {
       await this.kill();
     }
   }
 
-  /** Ends it at once. */
+  /** Ends the worker at once. */
   async kill(): Promise<void> {
     this.#isClosing = true;
     this.#isKilled = true;

@@ -1,4 +1,7 @@
-/** What the main thread and the workers of a cluster say to each other, and how errors are told. */
+/**
+ * The messages between the main thread and the workers of a cluster, and errors in a form that can
+ * be cloned.
+ */
 
 import type { MessagePort } from "node:worker_threads";
 import type { ListenOptions } from "../net/listener.ts";
@@ -8,12 +11,12 @@ import type { TlsOptions } from "../tls/options.ts";
 import { CancelledError, SocketError, TimeoutError } from "../values/errors.ts";
 import { isInstance, propertyOf, textOf } from "../values/foreign_values.ts";
 
-/** What a worker is given at its start, under this name in `workerData`. */
+/** The name in `workerData` under which a worker finds its assignment. */
 export const assignmentKey = "plaitCluster";
 
 export interface Assignment {
   port: MessagePort;
-  /** The handler's module; undefined when it is the worker's own script. */
+  /** The handler's module; undefined when that is the script of the worker itself. */
   module: string | undefined;
   worker: number;
   workers: number;
@@ -21,10 +24,10 @@ export interface Assignment {
   listen: Pick<ListenOptions, "host" | "port" | "backlog" | "maxConnections" | "maxHandshakes"> & {
     tls?: TlsOptions | undefined;
   };
-  /** Whether the main thread wants to be told of handlers' errors. */
+  /** Whether the main thread has an `onError` for the errors of handlers. */
   forwardsErrors: boolean;
   dumpSignals: readonly DumpSignal[];
-  /** Set by the first instance of plait in the thread that sees it. */
+  /** Set by the first instance of plait in the thread that finds the assignment. */
   isTaken: boolean;
 }
 
@@ -34,10 +37,10 @@ export type Question =
   | { what: "setTls"; tls: TlsOptions }
   | { what: "close"; deadline: number; cancel: ErrorReport | undefined };
 
-/** To a worker. A question has a number, by which its answer is known. */
+/** A message to a worker. A question has a number, which its answer repeats. */
 export type Request = (Question & { id: number }) | { what: "dumpSignal"; signal: DumpSignal };
 
-/** From a worker. */
+/** A message from a worker. */
 export type Report =
   | { kind: "listening" }
   | { kind: "failed"; error: ErrorReport }
@@ -45,7 +48,9 @@ export type Report =
   | { kind: "answer"; id: number; value: unknown }
   | { kind: "refusal"; id: number; error: ErrorReport };
 
-/** An error as it can be cloned: cloning alone would lose its class and what it has beside a message. */
+/**
+ * An error in a form that can be cloned. Structured cloning would lose its class and its own properties.
+ */
 export type ErrorReport =
   | { isError: false; value: unknown }
   | {
@@ -56,13 +61,13 @@ export type ErrorReport =
       details: Record<string, unknown>;
       /** Its cause, and lists of further errors. */
       others: Record<string, ErrorReport | ErrorReport[]>;
-      /** The certificate that a `TlsError` shows, in DER. */
+      /** The certificate of a `TlsError`, in DER. */
       certificate: Uint8Array | undefined;
     };
 
 const namesOfOthers = ["cause", "error", "errors", "suppressed"] as const;
 
-/** As many errors are told of one, and so deep: what it leads to may have no end. */
+/** Bounds for the errors that one error leads to, and for their depth: there may be no end. */
 const mostErrors = 1000;
 const deepest = 50;
 
@@ -76,7 +81,7 @@ class Reporter {
 
   report(error: unknown, depth: number): ErrorReport {
     this.#left--;
-    // A chain of causes may lead back to its start.
+    // A chain of causes may lead back to its beginning.
     if (!isInstance(error, Error) || this.#seen.has(error)) {
       return { isError: false, value: cloneOf(error) };
     }
@@ -106,7 +111,7 @@ class Reporter {
   }
 }
 
-/** The first items of an array; undefined if it is none. */
+/** The first items of an array; undefined for another value. */
 function listIn(value: unknown, most: number): unknown[] | undefined {
   try {
     if (!Array.isArray(value)) return undefined;
@@ -117,7 +122,7 @@ function listIn(value: unknown, most: number): unknown[] | undefined {
   }
 }
 
-/** What an error has beside what all errors have, as far as it is no object. */
+/** The own properties of an error that are not objects. */
 function detailsOf(error: Error): Record<string, unknown> {
   const details: Record<string, unknown> = {};
   try {
@@ -126,7 +131,7 @@ function detailsOf(error: Error): Record<string, unknown> {
       if (!["function", "object", "symbol"].includes(typeof value)) details[name] = value;
     }
   } catch {
-    // A proxy does not tell.
+    // A proxy may throw.
   }
   return details;
 }
@@ -149,7 +154,7 @@ function cloneOf(value: unknown): unknown {
   }
 }
 
-/** By the class's name: a Map, since an error may call itself `constructor`. */
+/** By the name of the class. It is a Map, since an error may be named `constructor`. */
 const prototypes: ReadonlyMap<string, Error> = new Map(
   Object.entries({
     AggregateError,

@@ -1,10 +1,10 @@
-/** The options of a cluster, and what of them a Worker can have. */
+/** The options of a cluster, and the part of them that is cloned to its workers. */
 
 import { isAbsolute } from "node:path";
 import { checkedNames } from "../tls/checks.ts";
-import { serverContext, TlsContext } from "../tls/context.ts";
+import { serverContext } from "../tls/context.ts";
 import { materialBytes, materialList } from "../tls/material.ts";
-import { optionNames, type TlsOptions } from "../tls/options.ts";
+import { optionNames, TlsContext, type TlsOptions } from "../tls/options.ts";
 import {
   checkedInteger,
   checkedPort,
@@ -19,40 +19,41 @@ export interface ClusterOptions {
   /**
    * The module that every worker loads: a `file:` URL or an absolute path. Its default export is the
    * handler, which serves a connection as that of `listen` does. It may export a function `setup`, which
-   * runs before the worker listens, is given a `WorkerContext`, and may return another one, which runs
-   * when the worker has drained, for a second or two if that was by the deadline of `close`.
+   * gets a `WorkerContext` and runs before the worker listens. `setup` may return a clean-up function,
+   * which runs when the worker has drained; after the deadline of `close` it has a second or two.
    *
-   * `new URL("./handler.js", import.meta.url)` finds handler.ts from the source, and what `bun build`
-   * has made of it, compiled or not, if handler.ts is named there as an entry point of its own. In a
-   * bundle it must load plait itself: `import "plait"` does if it needs nothing else of it.
+   * `new URL("./handler.js", import.meta.url)` finds handler.ts when the program runs from source, and in
+   * a bundle, compiled or not, the output for handler.ts if that was an entry point of its own. In a
+   * bundle the module itself must load plait: `import "plait"` does if it uses nothing of it.
    */
   module: string | URL;
-  /** How many; as many as there are processors if not given. */
+  /** How many workers; as many as there are processors if not given. */
   workers?: number | undefined;
   /** The address or name to listen at, as for `listen`. */
   host?: string | undefined;
-  /** 0 picks a free one, the same for all workers, which `Cluster.port` tells. */
+  /** 0 picks a free port, the same for all workers. `Cluster.port` is its number. */
   port: number;
-  /** Of each worker: connections that the kernel completes ahead of `accept`. */
+  /** Connections that the kernel completes ahead of `accept`, for each worker. */
   backlog?: number | undefined;
-  /** Of each worker: connections at a time. */
+  /** Connections at a time, for each worker. */
   maxConnections?: number | undefined;
-  /** Of each worker: TLS handshakes at a time, as for `listen`. */
+  /** TLS handshakes at a time, for each worker, as for `listen`. */
   maxHandshakes?: number | undefined;
   /**
-   * As for `listen`, with what can be cloned: neither functions nor a `TlsContext`. Files are read here,
-   * once, and not again for a worker that is restarted; `setTls` renews.
+   * As for `listen`, except for functions and a `TlsContext`, which cannot be cloned. Files are
+   * read once, by `cluster`, and not again for a worker that is restarted; `setTls` replaces them.
    */
   tls?: TlsOptions | undefined;
-  /** Given to each worker's `setup`: anything that structuredClone takes. */
+  /** Passed to each worker's `setup`: any value that structuredClone takes. */
   data?: unknown;
   /**
-   * Told, in this thread, of what `onError` of `listen` would be told of in a worker, and of each
-   * worker that dies, by a `WorkerError`. Without it a handler that throws anything but the weather of
-   * the network is an unhandled rejection and ends its worker, and deaths are printed to stderr.
+   * Called in this thread for every error that `onError` of `listen` gets in a worker, and with a
+   * `WorkerError` for each worker that dies. Without it, an exception of a handler is an unhandled
+   * rejection and ends its worker, unless it is an expected network error (see `listen`), and
+   * deaths are printed to stderr.
    */
   onError?: ((error: unknown, worker: number) => void) | undefined;
-  /** Told when a worker listens again, and how often it was restarted so far. */
+  /** Called when a restarted worker listens, with the number of its restarts so far. */
   onRestart?: ((worker: number, restarts: number) => void) | undefined;
 }
 
@@ -79,7 +80,7 @@ export interface CheckedOptions extends ClusterOptions {
   workers: number;
 }
 
-/** Checks everything but the host, which `listen` does, and makes it fit for a Worker. */
+/** Checks everything but the host, which `listen` checks, and makes the options fit for cloning. */
 export function checkedCluster(given: ClusterOptions): CheckedOptions {
   const options = ownOptions(given, clusterOptions, "cluster");
   checkFunction(options.onError, "onError");
@@ -120,9 +121,10 @@ function checkedData(data: unknown): unknown {
 const materials: ReadonlySet<string> = new Set(["cert", "key", "pfx", "ca", "crl"]);
 
 /**
- * Options of TLS that can be cloned, the files read.
+ * Options of TLS that can be cloned, with the contents of files in place of their paths.
  *
- * @throws {TypeError} {RangeError} {TlsError} for those that cannot be, and for all that a listener refuses
+ * @throws {TypeError} {RangeError} {TlsError} for options that cannot be cloned, or that a listener
+ *   refuses
  */
 export function checkedTls(options: TlsOptions, what: string): TlsOptions {
   const cloneable = cloneableTls(options, what);

@@ -1,6 +1,9 @@
 /**
- * A cluster's worker, from within. This file is the script of one; in a bundle, where there is no such
- * file, the handler's module is, and has this one among what it imports.
+ * A worker of a cluster, as its own thread has it. To import this file starts the worker, in a thread
+ * whose `workerData` has an assignment, and does nothing in any other: see the end of the file.
+ *
+ * From the source, this file is the script of the thread (`workerScript` in member.ts). A bundle has no
+ * file of this name: there the handler's module is the script, and imports this file with `import "plait"`.
  */
 
 import { core } from "../core/native.ts";
@@ -20,16 +23,16 @@ import {
   reportOf,
 } from "./messages.ts";
 
-/** What a module's `setup` is given. */
+/** What the `setup` of a cluster's module gets. */
 export interface WorkerContext {
-  /** Which one it is, from 1 on; a restarted one has the number of the one before it. */
+  /** The number of the worker, from 1 on. A restarted worker keeps its number. */
   readonly worker: number;
   readonly workers: number;
-  /** The cluster's option of that name. */
+  /** The option `data` of the cluster. */
   readonly data: unknown;
 }
 
-/** What a cluster's module exports. */
+/** The exports of a cluster's module. */
 export interface ClusterModule {
   default: Handler;
   setup?: (context: WorkerContext) => unknown;
@@ -48,12 +51,10 @@ function foundAssignment(): Assignment | undefined {
   return (workerData as { [assignmentKey]: Assignment })[assignmentKey];
 }
 
-if (assignment !== undefined && !assignment.isTaken) {
-  assignment.isTaken = true;
-  void start(assignment);
-}
-
-async function start(given: Assignment): Promise<void> {
+/** Serves as the thread's assignment says. The first instance of plait in the thread does it. */
+async function serveAssignment(given: Assignment): Promise<void> {
+  if (given.isTaken) return;
+  given.isTaken = true;
   const { port, worker, workers, data } = given;
   const tell = (report: Report): void => port.postMessage(report);
   nameThread(`worker ${worker} (thread ${workerThreads().threadId})`);
@@ -62,7 +63,7 @@ async function start(given: Assignment): Promise<void> {
     try {
       installDumpSignal(signal);
     } catch (error) {
-      // A worker serves without it as well.
+      // A worker serves without a dump signal as well.
       onError(error);
     }
   };
@@ -87,7 +88,8 @@ async function start(given: Assignment): Promise<void> {
 }
 
 async function loadModule(path: string | undefined): Promise<ClusterModule> {
-  // As the script of this thread it is being loaded already; this waits for its end.
+  // If the module is the script of this thread, it is still being loaded, and this waits for the
+  // end of that.
   const loaded = (await import(path ?? Bun.main)) as Partial<ClusterModule>;
   if (typeof loaded.default !== "function") {
     throw typeMistake(
@@ -98,14 +100,14 @@ async function loadModule(path: string | undefined): Promise<ClusterModule> {
   return loaded as ClusterModule;
 }
 
-/** Milliseconds between two looks whether the last bytes have arrived. */
+/** Milliseconds between two checks whether closed sockets have delivered their last bytes. */
 const lingerInterval = 10;
 
 class Served {
   readonly #listener: Listener;
   readonly #onError: (error: unknown) => void;
   readonly #cleanUp: (() => unknown) | undefined;
-  /** The clean-up, once it has begun: for every `close` there is the one. */
+  /** The clean-up once it has begun. Several calls of `close` share it. */
   #cleaning: Promise<void> | undefined;
 
   constructor(
@@ -142,7 +144,7 @@ class Served {
 
   async #close(deadline: number, cancel: unknown): Promise<void> {
     await this.#listener.close({ deadline, cancel });
-    // The process may end behind this, and the kernel would cut off what a closed socket has not sent yet.
+    // The process may end after this, and the kernel would drop what closed sockets have not sent yet.
     while (stats().lingering > 0 && (deadline === 0 || core.now() < deadline)) {
       await sleep(lingerInterval);
     }
@@ -158,3 +160,5 @@ class Served {
     }
   }
 }
+
+if (assignment !== undefined) void serveAssignment(assignment);

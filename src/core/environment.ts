@@ -1,6 +1,9 @@
-/** The environment's variables. */
+/** The variables of the environment. */
 
-/** A variable's value, or undefined. `process.env` inherits what `Object.prototype` has. */
+/**
+ * The value of a variable; undefined if it is not set. `process.env` inherits from
+ * `Object.prototype`, so only its own properties count.
+ */
 export function environmentVariable(name: string): string | undefined {
   return Object.hasOwn(process.env, name) ? process.env[name] : undefined;
 }

@@ -68,13 +68,13 @@ function traced(
 
 export const core: Core = load();
 
-// Each thread has a scheduler of its own, and each Worker evaluates this module anew. So does
-// `bun --hot` in one and the same thread, whose scheduler then takes the place of the last one's.
+// Each thread has a scheduler of its own, because each Worker evaluates this module anew. `bun
+// --hot` evaluates it again in the same thread: then the new scheduler replaces the old one.
 const replaceable: { [key: symbol]: (() => void) | undefined } = globalThis;
 const retireKey = Symbol.for("plait.retire");
 replaceable[retireKey]?.();
 
-/** Sets what is to be done when this instance of the module is replaced by a newer one. */
+/** Sets a function that is called when a newer instance of this module replaces this one. */
 export function onReplaced(retire: () => void): void {
   replaceable[retireKey] = retire;
 }
@@ -92,8 +92,8 @@ export const sharedInt32 = new Int32Array(sharedMemory);
 export const sharedUint32 = new Uint32Array(sharedMemory);
 export const sharedFloat64 = new Float64Array(sharedMemory);
 
-/** The address of a view's memory, good until the view can be collected or detached. */
+/** The address of a view's memory. It is valid until the view is detached or collected. */
 export const addressOf = ptr as (view: Uint8Array) => number;
 
-/** Runs every promise continuation that is due, and those which they make due in turn. */
+/** Runs all microtasks, and those that they add. */
 export const drainMicrotasks: () => void = drain;

@@ -6,12 +6,12 @@ import { checkedDeadline, typeMistake } from "../values/checks.ts";
 import { TimeoutError } from "../values/errors.ts";
 import { byteLengthOf, isDetached } from "../values/views.ts";
 import { bytesOf, emptyBuffer, viewOf } from "./buffers.ts";
-import type { Socket } from "./socket.ts";
 import { callDetails, checkSocket, socketFailure } from "./socket_failures.ts";
+import type { Stream } from "./stream.ts";
 
 const encoder = new TextEncoder();
 
-export function readBlocking(socket: Socket, buffer: ArrayBufferView, deadline?: number): number {
+export function readBlocking(socket: Stream, buffer: ArrayBufferView, deadline?: number): number {
   const bytes = viewOf(buffer, "read");
   const length = byteLengthOf(bytes);
   if (length === 0) throw emptyBuffer(bytes);
@@ -28,7 +28,7 @@ export function readBlocking(socket: Socket, buffer: ArrayBufferView, deadline?:
 }
 
 export function writeBlocking(
-  socket: Socket,
+  socket: Stream,
   data: string | ArrayBufferView | ArrayBufferLike,
   deadline?: number,
 ): number {
@@ -64,7 +64,7 @@ function isLate(until: number): boolean {
 }
 
 function blockThread(
-  socket: Socket,
+  socket: Stream,
   direction: number,
   until: number,
   syscall: string,

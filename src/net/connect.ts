@@ -2,14 +2,14 @@
 
 import { core } from "../core/native.ts";
 import { Attempt } from "../runtime/attempt.ts";
-import type { TlsContext } from "../tls/context.ts";
 import { handshake } from "../tls/handshake.ts";
-import type { TlsOptions } from "../tls/options.ts";
+import type { TlsContext, TlsOptions } from "../tls/options.ts";
+import { clientSetup } from "../tls/start.ts";
 import {
+  checkedAbortSignal,
   checkedDeadline,
   checkedInteger,
   checkedPort,
-  checkedSignal,
   ownOptions,
   rangeMistake,
   refuseOptions,
@@ -20,7 +20,6 @@ import { ConnectRace, type RaceTarget } from "./connect_race.ts";
 import { checkedKeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
 import { addressesOf, checkedFamily, checkHost, type Family, literalVersion } from "./names.ts";
 import { Socket } from "./socket.ts";
-import { clientSetup } from "./start_tls.ts";
 
 export interface ConnectOptions {
   /** An IPv4 or IPv6 literal or a host name; `localhost` if not given. */
@@ -94,7 +93,7 @@ export async function connect(options: ConnectOptions): Promise<Socket> {
   const host = typeof target === "string" ? undefined : target.host;
   const setup = tls === false ? undefined : clientSetup(tls, host, "tls");
   const { deadline, signal } = own;
-  using attempt = new Attempt("connect", checkedDeadline(deadline), checkedSignal(signal));
+  using attempt = new Attempt("connect", checkedDeadline(deadline), checkedAbortSignal(signal));
   try {
     attempt.check();
     const handle = await handleOf(

@@ -7,11 +7,12 @@ import { current, Fiber, type Named, startFiber } from "../runtime/fiber.ts";
 import { attend, hold, unhold } from "../runtime/scheduler.ts";
 import { scopeOwner, shield } from "../runtime/scope.ts";
 import { immediate, refusal } from "../runtime/wait.ts";
-import { serverContext, type TlsContext } from "../tls/context.ts";
+import { serverContext } from "../tls/context.ts";
 import { TlsError } from "../tls/errors.ts";
 import { handshake } from "../tls/handshake.ts";
 import { countDropped, defaultHandshakes, HandshakePlaces } from "../tls/handshake_places.ts";
-import type { TlsOptions } from "../tls/options.ts";
+import type { TlsContext, TlsOptions } from "../tls/options.ts";
+import { serverSetup } from "../tls/start.ts";
 import {
   checkedDeadline,
   checkedInteger,
@@ -24,7 +25,7 @@ import {
   typeMistake,
 } from "../values/checks.ts";
 import { CancelledError, codeOf, endpoint, SocketError, TimeoutError } from "../values/errors.ts";
-import { isInstance } from "../values/foreign_values.ts";
+import { callProgram, isInstance } from "../values/foreign_values.ts";
 import { byteLengthOf } from "../values/views.ts";
 import { Acceptor } from "./acceptor.ts";
 import { addressPort, addressText } from "./addresses.ts";
@@ -32,7 +33,6 @@ import { checkPath } from "./connect.ts";
 import { addressesOf, checkName, literalVersion } from "./names.ts";
 import { Socket, type SocketKeeper } from "./socket.ts";
 import { SocketFile } from "./socket_file.ts";
-import { serverSetup } from "./start_tls.ts";
 
 /**
  * Serves one connection. The socket is closed when it returns or throws: one whose peer takes the end of
@@ -75,8 +75,8 @@ export interface ListenOptions {
   /**
    * Told of what nobody waits for: whatever a handler throws, handshakes that fail, and descriptors
    * that run out. The socket is closed already; its `remoteAddress` is known, unless the handler
-   * itself has closed it. Without `onError` the weather of the network (`SocketError`,
-   * `TimeoutError`, `CancelledError`) is ignored, and anything else that a handler, or the `sni`
+   * itself has closed it. Without `onError` the errors that a network makes (`SocketError`,
+   * `TimeoutError`, `CancelledError`) are ignored, and anything else that a handler, or the `sni`
    * function of `tls`, throws is an unhandled rejection.
    */
   onError?: ((error: unknown, socket?: Socket) => void) | undefined;
@@ -145,11 +145,11 @@ class ConnectionFiber extends SocketFiber<unknown> {
   }
 
   protected override takesFailure(error: unknown): boolean {
-    const isWeather =
+    const isExpected =
       isInstance(error, SocketError) ||
       isInstance(error, TimeoutError) ||
       isInstance(error, CancelledError);
-    return this.listener.report(error, this.socket) || isWeather;
+    return this.listener.report(error, this.socket) || isExpected;
   }
 }
 
@@ -163,8 +163,8 @@ class HandshakeFiber extends SocketFiber<void> {
 
   protected override takesFailure(error: unknown): boolean {
     if (this.listener.closed || this.isDropped) return true;
-    const isWeather = isInstance(error, SocketError) || isInstance(error, TimeoutError);
-    return this.listener.report(error, this.socket) || isWeather;
+    const isExpected = isInstance(error, SocketError) || isInstance(error, TimeoutError);
+    return this.listener.report(error, this.socket) || isExpected;
   }
 }
 
@@ -368,13 +368,9 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
 
   /** @internal Tells `onError`; false when there is none. */
   report(error: unknown, socket?: Socket): boolean {
-    if (this.#onError === undefined) return false;
-    try {
-      this.#inContext(this.#onError, error, socket);
-    } catch (thrown) {
-      // A mistake of the callback's own is nobody's here: it becomes an unhandled rejection.
-      void Promise.reject(thrown);
-    }
+    const onError = this.#onError;
+    if (onError === undefined) return false;
+    callProgram(() => this.#inContext(onError, error, socket));
     return true;
   }
 
@@ -393,7 +389,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
       socket.close();
       return;
     }
-    const timeout = context.handshakeTimeout;
+    const timeout = context.settings.handshakeTimeout;
     const until = timeout === 0 ? 0 : core.now() + timeout;
     const fiber = new HandshakeFiber("handshake", socket, this);
     this.#handshakes.add(fiber);

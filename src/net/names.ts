@@ -5,8 +5,8 @@ import { core } from "../core/native.ts";
 import { Attempt } from "../runtime/attempt.ts";
 import { cancellation, immediate, type Operation, Wait } from "../runtime/wait.ts";
 import {
+  checkedAbortSignal,
   checkedDeadline,
-  checkedSignal,
   ownOptions,
   rangeMistake,
   typeMistake,
@@ -174,7 +174,7 @@ export async function resolve(host: string, options: ResolveOptions = {}): Promi
   const family = checkedFamily(own.family);
   checkHost(host, family);
   const { deadline, signal } = own;
-  using attempt = new Attempt("getaddrinfo", checkedDeadline(deadline), checkedSignal(signal));
+  using attempt = new Attempt("getaddrinfo", checkedDeadline(deadline), checkedAbortSignal(signal));
   attempt.check();
   try {
     const addresses = addressesOf(host, family, attempt.deadline, attempt.setGiveUp);

@@ -11,30 +11,23 @@ import {
   unsubscribe,
 } from "../runtime/scheduler.ts";
 import { immediate } from "../runtime/wait.ts";
-import type { TlsContext } from "../tls/context.ts";
+import { handshake } from "../tls/handshake.ts";
 import { TlsInfo } from "../tls/info.ts";
-import { stopTelling, takeTlsNotices } from "../tls/notices.ts";
+import { endTlsNotices, takeTlsNotices } from "../tls/notices.ts";
+import type { TlsContext } from "../tls/options.ts";
+import { type StartTlsOptions, startSetup } from "../tls/start.ts";
 import { checkedDeadline, checkedInteger, typeMistake } from "../values/checks.ts";
 import { codeOf, SocketError } from "../values/errors.ts";
 import { byteLengthOf, isDetached } from "../values/views.ts";
 import { addressPort, addressText } from "./addresses.ts";
 import { readBlocking, writeBlocking } from "./blocking_transfers.ts";
 import { bytesOf, emptyBuffer, isList, Parts, viewOf, type WriteData } from "./buffers.ts";
-import { checkedFileRequest, type SendFileOptions, sendFile } from "./files.ts";
 import { checkedKeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
 import { blocked, Lane, type Transfer } from "./lane.ts";
+import { checkedFileRequest, type SendFileOptions, sendFile } from "./sendfile.ts";
 import { checkSocket, socketFailure } from "./socket_failures.ts";
-import { type StartTlsOptions, startTls } from "./start_tls.ts";
-import {
-  Next,
-  Read,
-  receive,
-  receiveChunk,
-  type Send,
-  SendBytes,
-  SendVector,
-  Shutdown,
-} from "./transfers.ts";
+import type { Stream } from "./stream.ts";
+import { Next, Read, receive, receiveChunk, SendBytes, SendVector, Shutdown } from "./transfers.ts";
 
 /** Told when a socket is closed, whoever closes it. */
 export interface SocketKeeper {
@@ -55,7 +48,7 @@ const textScratch = new Uint8Array(textScratchBytes);
  * a caller's mistake rejects the promise, before anything happens.
  */
 export class Socket
-  implements Disposable, AsyncDisposable, AsyncIterable<Uint8Array<ArrayBuffer>>, Subscriber
+  implements Disposable, AsyncDisposable, AsyncIterable<Uint8Array<ArrayBuffer>>, Stream, Subscriber
 {
   #handle: number;
   #keeper: SocketKeeper | undefined;
@@ -66,6 +59,7 @@ export class Socket
   #bytesWritten = 0;
   #eof = false;
   #isSecure = false;
+  /** Whether a listener has accepted it. */
   readonly #isAccepted: boolean;
   #tls: TlsInfo | undefined = undefined;
   /** @internal The host that `connect` was given. */
@@ -148,11 +142,6 @@ export class Socket
   /** @internal The handshake has succeeded. */
   becomeSecure(): void {
     this.#isSecure = true;
-  }
-
-  /** @internal Whether a listener has accepted it. */
-  get isAccepted(): boolean {
-    return this.#isAccepted;
   }
 
   /** Bytes received so far. */
@@ -370,7 +359,7 @@ export class Socket
   }
 
   /** @internal Sends what is more than a run of bytes. */
-  send(transfer: Send, deadline: number): Promise<number> {
+  send(transfer: Transfer<number>, deadline: number): Promise<number> {
     return this.#writing.run(transfer, deadline);
   }
 
@@ -421,11 +410,11 @@ export class Socket
    */
   async startTls(options: StartTlsOptions | TlsContext = {}, deadline?: number): Promise<void> {
     const until = checkedDeadline(deadline);
-    const begin = startTls(this, options);
+    const setup = startSetup(options, this.#isAccepted, this.host);
     checkSocket(this, "handshake", until);
     if (this.#isSecure) throw socketFailure(this, Status.EISCONN, "handshake");
     if (this.isReading || this.isWriting) throw socketFailure(this, Status.EBUSY, "handshake");
-    await begin(until);
+    await handshake(this, setup, until);
   }
 
   /**
@@ -477,8 +466,8 @@ export class Socket
   #end(call: (handle: number) => number): void {
     const handle = this.#handle;
     if (handle === closedHandle) return;
-    stopTelling(handle);
-    // Telling may have closed it.
+    endTlsNotices(handle);
+    // A function that was called for them may have closed it.
     if (this.closed) return;
     this.#reads?.close();
     this.#writes?.close();

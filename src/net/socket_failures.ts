@@ -2,13 +2,13 @@
 
 import { core } from "../core/native.ts";
 import { cancellation } from "../runtime/wait.ts";
-import { isTlsStatus, tlsFailure } from "../tls/errors.ts";
-import { codeOf, type ErrorDetails, SocketError, TimeoutError } from "../values/errors.ts";
-import type { Socket } from "./socket.ts";
+import { failureOf } from "../tls/errors.ts";
+import { type ErrorDetails, SocketError, TimeoutError } from "../values/errors.ts";
+import type { Stream } from "./stream.ts";
 
 /** What every call looks at before it does anything. */
 export function checkSocket(
-  socket: Socket,
+  socket: Stream,
   syscall: string,
   deadline: number,
   bytesWritten?: number,
@@ -25,18 +25,16 @@ export function checkSocket(
 
 /** The error that a status of the core stands for. */
 export function socketFailure(
-  socket: Socket,
+  socket: Stream,
   status: number,
   syscall: string,
   bytesWritten?: number,
 ): SocketError {
-  const details = callDetails(socket, syscall, bytesWritten);
-  if (isTlsStatus(status)) return tlsFailure(socket.handle, status, details);
-  return new SocketError(codeOf(status), details);
+  return failureOf(socket.handle, status, callDetails(socket, syscall, bytesWritten));
 }
 
 /** What an error tells of a call and of the other end. */
-export function callDetails(socket: Socket, syscall: string, bytesWritten?: number): ErrorDetails {
+export function callDetails(socket: Stream, syscall: string, bytesWritten?: number): ErrorDetails {
   const { remoteAddress: address, remotePort: port } = socket;
   return { syscall, bytesWritten, address, port };
 }

@@ -10,8 +10,8 @@ import type { ErrorDetails } from "../values/errors.ts";
 import { byteLengthOf } from "../values/views.ts";
 import type { Parts } from "./buffers.ts";
 import { blocked, type Transfer, unfinished } from "./lane.ts";
-import type { Socket } from "./socket.ts";
 import { callDetails, socketFailure } from "./socket_failures.ts";
+import type { Stream } from "./stream.ts";
 
 /** Bytes that `next` receives at the most. */
 export const chunkBytes = 65_536;
@@ -23,7 +23,7 @@ const chunkScratch = new Uint8Array(chunkBytes);
 const shortChunkBytes = 1024;
 
 /** Receives into a buffer: the number of bytes, 0 at the end of the stream. */
-export function receive(socket: Socket, buffer: Uint8Array): number | typeof blocked {
+export function receive(socket: Stream, buffer: Uint8Array): number | typeof blocked {
   const length = byteLengthOf(buffer);
   if (length === 0) throw typeMistake("the buffer was detached while read() waited");
   const count = core.receive(socket.handle, buffer, length);
@@ -33,7 +33,7 @@ export function receive(socket: Socket, buffer: Uint8Array): number | typeof blo
 }
 
 /** Receives the next chunk, as the caller's own; null at the end of the stream. */
-export function receiveChunk(socket: Socket): Uint8Array<ArrayBuffer> | null | typeof blocked {
+export function receiveChunk(socket: Stream): Uint8Array<ArrayBuffer> | null | typeof blocked {
   const count = core.receive(socket.handle, chunkScratch, chunkBytes);
   if (count < 0) {
     if (-count === Status.wouldBlock) return blocked;
@@ -51,10 +51,10 @@ export function receiveChunk(socket: Socket): Uint8Array<ArrayBuffer> | null | t
 }
 
 abstract class SocketTransfer<T> implements Transfer<T> {
-  readonly socket: Socket;
+  readonly socket: Stream;
   abstract readonly syscall: string;
 
-  constructor(socket: Socket) {
+  constructor(socket: Stream) {
     this.socket = socket;
   }
 
@@ -73,7 +73,7 @@ abstract class SocketTransfer<T> implements Transfer<T> {
 export class Read extends SocketTransfer<number> {
   readonly #buffer: Uint8Array;
 
-  constructor(socket: Socket, buffer: Uint8Array) {
+  constructor(socket: Stream, buffer: Uint8Array) {
     super(socket);
     this.#buffer = buffer;
   }
@@ -155,7 +155,7 @@ export class SendBytes extends Send {
   readonly #bytes: Uint8Array;
   readonly #length: number;
 
-  constructor(socket: Socket, bytes: Uint8Array, length: number) {
+  constructor(socket: Stream, bytes: Uint8Array, length: number) {
     super(socket);
     this.#bytes = bytes;
     this.#length = length;
@@ -180,7 +180,7 @@ export class SendVector extends Send {
   #index = 0;
   #offset = 0;
 
-  constructor(socket: Socket, parts: Parts) {
+  constructor(socket: Stream, parts: Parts) {
     super(socket);
     this.#parts = parts;
     for (const length of parts.lengths) this.#remaining += length;

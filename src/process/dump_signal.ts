@@ -1,4 +1,4 @@
-/** A signal at which a live process tells on stderr what it does. */
+/** A signal at which a live process prints its state to stderr. */
 
 import { writeSync } from "node:fs";
 import { environmentVariable } from "../core/environment.ts";
@@ -8,10 +8,10 @@ import { checkedSignalName, listenToSignal, type SignalListener } from "./signal
 
 const signals = ["SIGUSR1", "SIGUSR2", "SIGQUIT", "SIGHUP", "SIGWINCH", "SIGINFO"] as const;
 
-/** Those that neither Bun nor the kernel has another use for; SIGINFO where the system has it. */
+/** Signals that neither Bun nor the kernel uses; SIGINFO where the system has it. */
 export type DumpSignal = (typeof signals)[number];
 
-/** What this thread listens for, in the order of installation. */
+/** The signals that this thread prints at, in the order of installation. */
 const installed: DumpSignal[] = [];
 let threadName: string | undefined;
 let passOn: ((signal: DumpSignal) => void) | undefined;
@@ -21,18 +21,19 @@ const printing: SignalListener = {
 };
 
 /**
- * Has a signal print `dump()` and `stats()` of this thread to stderr, whenever it comes: while Bun's
- * loop runs, and under `block`. A thread that computes without a wait prints when it is done, once for
- * all that have come meanwhile. Each thread that calls this prints its own, as do the workers of every
- * `cluster` of a thread that does. The environment's `PLAIT_DUMP_SIGNAL=SIGUSR1` is a call in every
- * thread that loads plait.
+ * Prints `dump()` and `stats()` of this thread to stderr whenever a signal comes, while Bun's loop
+ * runs and under `block`. A thread that computes without a wait prints when it waits again, once
+ * for all signals that have come meanwhile. Each thread that calls this prints its own state, and
+ * so do the workers of every `cluster` that it has. The environment's `PLAIT_DUMP_SIGNAL=SIGUSR1`
+ * calls it in every thread that loads plait.
  *
- * It keeps nothing alive. Handlers of `process.on` for the same signal are called as before. What a signal
- * does by default, which is to end the process for most, it no longer does. To call it twice is to call
- * it once; it cannot be taken back. Where only a Worker calls it, a first listener of `process.on` that the
- * main thread adds later takes its place.
+ * It does not keep the process alive. Handlers of `process.on` for the same signal are called as
+ * before. The signal's default action, which for most is to end the process, no longer happens. A
+ * second call for the same signal does nothing, and there is no way to undo the first. If only a
+ * Worker has called it, and the main thread then adds its first listener of `process.on` for the
+ * signal, that listener replaces it.
  *
- * @throws {TypeError} {RangeError} for what is no signal that can be had for this
+ * @throws {TypeError} {RangeError} for a value that is not one of these signals
  * @throws {SocketError} `EMFILE` when no descriptors are left
  */
 export function installDumpSignal(signal: DumpSignal = "SIGUSR1"): void {
@@ -43,17 +44,19 @@ export function installDumpSignal(signal: DumpSignal = "SIGUSR1"): void {
   passOn?.(name);
 }
 
-/** What this thread listens for. */
+/** The signals that this thread prints at. */
 export function dumpSignals(): readonly DumpSignal[] {
   return installed;
 }
 
-/** Sets who is told of signals that are installed later: workers have them as well. */
+/**
+ * Sets a function that is called for each signal that is installed later, so that workers have it too.
+ */
 export function onDumpSignal(pass: (signal: DumpSignal) => void): void {
   passOn = pass;
 }
 
-/** Says what this thread is called in its dumps. */
+/** Sets the thread's name in its dumps. */
 export function nameThread(name: string): void {
   threadName = name;
 }
@@ -70,10 +73,12 @@ function describeThread(): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** Attempts at a pipe that is full, 5 ms apart, before the rest is given up. */
+/**
+ * How often a write to a full pipe is attempted again, each time after 5 ms, before the rest is given up.
+ */
 const mostAttempts = 200;
 
-/** Writes to stderr at once: under `block`, Bun's own streams rest. */
+/** Writes to stderr synchronously, since Bun's own streams rest under `block`. */
 function writeAll(text: string): void {
   const bytes = Buffer.from(text);
   const pause = new Int32Array(new SharedArrayBuffer(4));
@@ -83,7 +88,7 @@ function writeAll(text: string): void {
       done += writeSync(2, bytes, done);
       attempts = 0;
     } catch (error) {
-      // Whoever has closed stderr does not want to hear it.
+      // Without a reader, or with a closed stderr, the text is lost.
       if ((error as NodeJS.ErrnoException).code !== "EAGAIN" || ++attempts > mostAttempts) return;
       Atomics.wait(pause, 0, 0, 5);
     }

@@ -1,4 +1,4 @@
-/** Looking at a scheduler: its counters, and what every fiber waits for. */
+/** The counters of a scheduler, and what every fiber waits for. */
 
 import { Shared } from "../core/abi.ts";
 import { core, sharedFloat64, sharedUint32 } from "../core/native.ts";
@@ -9,24 +9,24 @@ import { outside, type WaitOwner, waitsOf } from "../runtime/wait.ts";
 import { siteOf } from "../runtime/wait_sites.ts";
 import { droppedHandshakes } from "../tls/handshake_places.ts";
 
-/** Counters of the thread's scheduler. What grows counts from the start of the thread. */
+/** Counters of the thread's scheduler. Those that only grow count from the start of the thread. */
 export interface Stats {
   /** Fibers that have not ended. */
   fibers: number;
   fibersStarted: number;
-  /** Waits that are parked in the core now. */
+  /** Waits that something outside of the thread can end, such as a socket or a deadline. */
   waiters: number;
-  /** Open sockets, listeners, and descriptors that somebody waits for. */
+  /** Open sockets, listeners, and descriptors of `waitReadable` and `waitWritable`. */
   sockets: number;
-  /** Closed sockets whose last bytes are on their way. */
+  /** Closed sockets that still deliver their last bytes. */
   lingering: number;
-  /** Times that the core asked the kernel for events. */
+  /** How often the core has asked the kernel for events. */
   polls: number;
-  /** Events that the kernel reported. */
+  /** Events that the kernel has reported. */
   events: number;
-  /** Waits that ended. */
+  /** Waits of that kind that have ended. */
   wakeups: number;
-  /** Waits that ended by their deadline, sleeps included. */
+  /** Waits that have ended by their deadline, sleeps included. */
   timeouts: number;
   accepted: number;
   connected: number;
@@ -58,11 +58,11 @@ export function stats(): Stats {
 }
 
 /**
- * A line for each live fiber, the oldest first: its id and name, the peer if it is a listener's handler, its
- * state, and for each of its waits what it waits for, on which peer, and for how long. The fibers of a scope
- * are below the one that waits for the scope, indented. Waits outside of all fibers come last, with the
- * scopes among them. In a process that was started with `PLAIT_STACKS=1` each wait's line in the program
- * follows, and errors of waits have the program's stack; both cost more than most waits do.
+ * Describes each live fiber in a line, the oldest first: its id and name, the peer if it is the handler
+ * of a listener, its state, and for each of its waits the call, the peer, and the seconds so far. Below a
+ * fiber that waits for a scope stand the fibers of that scope, indented. Waits outside of all fibers come
+ * last, with their scopes. In a process that was started with `PLAIT_STACKS=1` each wait also shows its
+ * line in the program, and errors of waits have the program's stack. Both cost more than most waits do.
  *
  *     #2 echo 127.0.0.1:40112 waiting: read 127.0.0.1:40112, 3.250 s
  *     #3 crawler waiting: scope crawl, 1.500 s
@@ -72,7 +72,7 @@ export function stats(): Stats {
 export function dump(): string {
   const time = core.now();
   const lines: string[] = [];
-  // A name may be a getter of the program's, which does what it likes with fibers.
+  // A name may be a getter of the program, which may start and end fibers.
   for (const fiber of [...fibers()]) {
     const owner = scopeOwner(fiber);
     const isShownElsewhere = owner === outside || (owner instanceof Fiber && !owner.hasEnded);
@@ -84,10 +84,13 @@ export function dump(): string {
   return lines.join("\n");
 }
 
-/** Scopes that call themselves without an end must not take all memory for blanks. */
+/** A bound on the blanks, for scopes that nest without end. */
 const deepestIndent = 50;
 
-/** Adds lines for fibers and for those below them, however deep that is. */
+/**
+ * Adds the lines of fibers and of all those below them. It does not recurse: scopes may nest deeper
+ * than the stack.
+ */
 function describeTree(
   roots: Fiber<unknown>[],
   rootDepth: number,

@@ -1,6 +1,6 @@
 /**
- * How this thread hears of the process's signals: the core's handler, wherever it runs, sends a byte to
- * every thread that listens. So they come under both drivers.
+ * The way of a signal of the process to this thread. The core's handler, in whichever thread it
+ * runs, sends a byte to every thread that listens: so signals come under both drivers.
  */
 
 import { constants } from "node:os";
@@ -30,19 +30,19 @@ const signalNames = [
   "SIGINFO",
 ] as const;
 
-/** Those that a program can do something about; SIGINFO where the system has it. */
+/** The signals that a program can catch with a purpose; SIGINFO where the system has it. */
 export type SignalName = (typeof signalNames)[number];
 
 export interface SignalListener {
-  /** The signal has come, once or more often. Must not throw. */
+  /** Called when the signal has come, once or several times. Must not throw. */
   signalled(signal: SignalName): void;
 }
 
 const listeners = new Map<SignalName, Set<SignalListener>>();
-/** Those that are listened to for ever. */
+/** Signals that are listened to for ever. */
 const kept = new Set<SignalName>();
 
-/** The wait for what comes next. It wakes no fiber, and is shown nowhere. */
+/** The waiter of the core for the next byte. It wakes no fiber, and `dump` does not show it. */
 class SignalLine implements Sleeper {
   readonly #descriptor: number;
 
@@ -59,9 +59,9 @@ class SignalLine implements Sleeper {
   wake(): void {
     const signals = core.takeSignals();
     this.#park();
-    for (const [name, told] of listeners) {
+    for (const [name, set] of listeners) {
       if ((signals >> (constants.signals[name as NodeJS.Signals] - 1)) & 1) {
-        for (const listener of [...told]) listener.signalled(name);
+        for (const listener of [...set]) listener.signalled(name);
       }
     }
   }
@@ -93,13 +93,13 @@ function theLine(): SignalLine {
   return line;
 }
 
-/** One and the same for every instance of this module that `bun --hot` loads. */
+/** The same function for every instance of this module that `bun --hot` loads. */
 const shared: { [key: symbol]: (() => void) | undefined } = globalThis;
 const doNothing = (shared[Symbol.for("plait.signal")] ??= () => {});
 
 /**
- * Tells a listener of a signal, from now on until `ignoreSignal`, or for ever. Handlers of `process.on`
- * are called as before.
+ * Calls `listener` when the signal comes, until `ignoreSignal` or for ever. Handlers of
+ * `process.on` are called as before.
  *
  * @throws {SocketError} `EMFILE` when no descriptors are left
  */
@@ -109,13 +109,14 @@ export function listenToSignal(
   forEver = false,
 ): void {
   theLine();
-  const told = listeners.get(signal);
-  if (told !== undefined) {
-    told.add(listener);
+  const set = listeners.get(signal);
+  if (set !== undefined) {
+    set.add(listener);
     if (!forEver) return;
   }
-  // Bun puts its own handler in the place of any other with the first listener, and the default action
-  // with the end of the last. So there is a listener from now on, and the core's handler comes after it.
+  // With the first listener of `process.on` Bun installs its own handler in place of any other, and
+  // after the last one it restores the default action. So a listener is added first, and the core's
+  // handler comes after it.
   const hasListener = process.listeners(signal as NodeJS.Signals).includes(doNothing);
   if (Bun.isMainThread && !hasListener) process.on(signal, doNothing);
   const status = core.listenToSignal(numberOf(signal), forEver ? 1 : 0);
@@ -123,16 +124,16 @@ export function listenToSignal(
     if (Bun.isMainThread && !hasListener) process.off(signal, doNothing);
     throw new SocketError(codeOf(-status), { syscall: "signal" });
   }
-  if (told === undefined) listeners.set(signal, new Set([listener]));
+  if (set === undefined) listeners.set(signal, new Set([listener]));
   if (forEver) kept.add(signal);
 }
 
-/** With the last listener of a signal it does what it did before. */
+/** Stops calling `listener`. After the last listener of a signal, the signal does what it did before. */
 export function ignoreSignal(signal: SignalName, listener: SignalListener): void {
-  const told = listeners.get(signal);
-  if (isRetired || told === undefined) return;
-  told.delete(listener);
-  if (told.size > 0) return;
+  const set = listeners.get(signal);
+  if (isRetired || set === undefined) return;
+  set.delete(listener);
+  if (set.size > 0) return;
   listeners.delete(signal);
   letGo(signal);
 }
@@ -141,7 +142,7 @@ function letGo(signal: SignalName): void {
   core.ignoreSignal(numberOf(signal));
   if (!Bun.isMainThread) return;
   process.off(signal, doNothing);
-  // Bun takes its handler away if it is in place, which it is not while other threads listen.
+  // Bun removes its handler only if it is the installed one. It is not while other threads listen.
   if (process.listenerCount(signal) === 0) core.forgetPreviousHandler(numberOf(signal));
 }
 
@@ -149,7 +150,7 @@ function numberOf(signal: SignalName): number {
   return (constants.signals as Record<string, number | undefined>)[signal] ?? 0;
 }
 
-/** A signal's name, one of those that are allowed and that this system has. */
+/** The name of a signal, if it is allowed and this system has it. */
 export function checkedSignalName<Name extends SignalName>(
   signal: unknown,
   what: string,
@@ -161,7 +162,7 @@ export function checkedSignalName<Name extends SignalName>(
   throw rangeMistake(`${what} is one of ${allowed.join(", ")}, not ${JSON.stringify(signal)}`);
 }
 
-/** Any that a program can do something about. */
+/** The names of signals that a program can catch, each once. */
 export function checkedSignals(signals: readonly unknown[]): SignalName[] {
   if (signals.length === 0) throw typeMistake("signals takes at least one signal's name");
   return [...new Set(signals.map((name) => checkedSignalName(name, "a signal", signalNames)))];

@@ -13,10 +13,10 @@ import {
 
 const syscall = "signal";
 
-/** Signals that are caught, as `signals` returns them. */
+/** Signals that a program catches, as `signals` returns them. */
 export class Signals implements AsyncIterable<SignalName>, Disposable, SignalListener {
   readonly names: readonly SignalName[];
-  /** Those that have come and that nobody has heard of, in the order in which they came first. */
+  /** Signals that have come while no fiber waited, in the order in which each came first. */
   readonly #unheard = new Set<SignalName>();
   readonly #waiting = new WaitQueue<SignalName | null>();
   readonly #next: Operation = {
@@ -26,7 +26,7 @@ export class Signals implements AsyncIterable<SignalName>, Disposable, SignalLis
   };
   #isClosed = false;
 
-  /** @internal They come from `signals`. */
+  /** @internal Made by `signals`. */
   constructor(names: readonly SignalName[]) {
     this.names = names;
     try {
@@ -42,8 +42,8 @@ export class Signals implements AsyncIterable<SignalName>, Disposable, SignalLis
   }
 
   /**
-   * Waits for the next signal. Several of the same name that nobody has waited for are one. Null when it
-   * is closed.
+   * Waits for the next signal. A signal that comes several times while no fiber waits counts once.
+   * Returns null when this is closed.
    *
    * @throws {TimeoutError} when the deadline passes first, or has passed
    * @throws {CancelledError} when the fiber is cancelled
@@ -60,12 +60,12 @@ export class Signals implements AsyncIterable<SignalName>, Disposable, SignalLis
     return await new Wait<SignalName | null>(this.#next).begin(until, this.#waiting);
   }
 
-  /** The signals as they come, until it is closed. */
+  /** The signals in the order in which they come, until this is closed. */
   async *[Symbol.asyncIterator](): AsyncGenerator<SignalName, void, undefined> {
     for (let name: SignalName | null; (name = await this.next()) !== null; ) yield name;
   }
 
-  /** Catches the signals no more: they do what they did before. Whoever waits gets null. */
+  /** Stops catching the signals: they do what they did before. Fibers that wait get null. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -87,19 +87,20 @@ export class Signals implements AsyncIterable<SignalName>, Disposable, SignalLis
 }
 
 /**
- * Catches signals of the process until it is closed: meanwhile they do not do what they do by default,
- * which is to end the process for most. It works under both drivers, and in Workers; under `block`, the
- * handlers of `process.on` rest. Each that is open is told of every signal. The process stays alive while
- * a fiber waits for one.
+ * Catches signals of the process until it is closed. Meanwhile their default action, which for most
+ * is to end the process, does not happen. It works under both drivers, and in Workers; under
+ * `block`, the handlers of `process.on` rest. Several that are open get every signal. The process
+ * stays alive while a fiber waits for a signal.
  *
  *     using interrupts = signals("SIGINT", "SIGTERM");
  *     await race([serve, () => interrupts.next()]);
  *
- * Handlers of `process.on` are called as before. Where only a Worker catches a signal, a first listener of
- * `process.on` that the main thread adds later takes its place; and when the main thread removes its last
- * one meanwhile, the signal does nothing any more once the Worker has closed.
+ * Handlers of `process.on` are called as before. If only a Worker catches a signal, and the main
+ * thread then adds its first listener of `process.on` for it, that listener replaces the Worker's.
+ * If the main thread removes its last listener while a Worker catches the signal, the signal does
+ * nothing once the Worker has closed.
  *
- * @throws {TypeError} {RangeError} for what is no signal's name, or none that can be caught
+ * @throws {TypeError} {RangeError} for a value that is not the name of a signal that can be caught
  * @throws {SocketError} `EMFILE` when no descriptors are left
  */
 export function signals(...names: SignalName[]): Signals {

@@ -1,11 +1,11 @@
-/** What plait is made of. */
+/** The versions of plait and of its parts. */
 
 import manifest from "../../package.json" with { type: "json" };
 import { opensslVersion } from "../tls/text.ts";
 
 export interface Versions {
   readonly plait: string;
-  /** OpenSSL's number alone, such as `3.5.7`. */
+  /** OpenSSL's version number alone, such as `3.5.7`. */
   readonly openssl: string;
 }
 

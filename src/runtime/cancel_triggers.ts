@@ -11,22 +11,22 @@ import {
 import { TimeoutError } from "../values/errors.ts";
 import { attendDeadline, drop, enlist, expect } from "./scheduler.ts";
 
-export interface Limited {
+export interface Triggered {
   /** What a `TimeoutError` calls it. */
   readonly title: string;
   /** The signal was aborted, or else the deadline has passed. */
-  limitReached(reason: unknown, isLate: boolean): void;
+  triggered(reason: unknown, isLate: boolean): void;
 }
 
-export class Limits implements AbortListener {
-  readonly #limited: Limited;
+export class CancelTriggers implements AbortListener {
+  readonly #subject: Triggered;
   readonly #signal: AbortSignal | undefined;
   #timer: DeadlineTimer | undefined = undefined;
   /** What the deadline has cancelled with. */
   lateness: TimeoutError | undefined = undefined;
 
-  constructor(limited: Limited, signal: AbortSignal | undefined, deadline: number) {
-    this.#limited = limited;
+  constructor(subject: Triggered, signal: AbortSignal | undefined, deadline: number) {
+    this.#subject = subject;
     this.#signal = signal;
     if (signal !== undefined) {
       if (isAborted(signal)) this.aborted(abortReason(signal));
@@ -39,12 +39,12 @@ export class Limits implements AbortListener {
   }
 
   aborted(reason: unknown): void {
-    this.#limited.limitReached(reason, false);
+    this.#subject.triggered(reason, false);
   }
 
   expire(): void {
-    this.lateness = new TimeoutError({ syscall: this.#limited.title });
-    this.#limited.limitReached(this.lateness, true);
+    this.lateness = new TimeoutError({ syscall: this.#subject.title });
+    this.#subject.triggered(this.lateness, true);
   }
 
   lift(): void {
@@ -58,17 +58,17 @@ const noWaiter = -1;
 /** A deadline in the core. It keeps nothing alive: what a fiber waits for does. */
 class DeadlineTimer {
   #waiter = noWaiter;
-  readonly #limits: Limits;
+  readonly #triggers: CancelTriggers;
 
-  constructor(limits: Limits) {
-    this.#limits = limits;
+  constructor(triggers: CancelTriggers) {
+    this.#triggers = triggers;
   }
 
   start(deadline: number): void {
     // One that has passed ends what begins now, not only in the next turn.
     const waiter = deadline > core.now() ? core.sleep(deadline) : noWaiter;
     if (waiter < 0) {
-      this.#limits.expire();
+      this.#triggers.expire();
       return;
     }
     this.#waiter = waiter;
@@ -86,6 +86,6 @@ class DeadlineTimer {
 
   wake(): void {
     this.stop();
-    this.#limits.expire();
+    this.#triggers.expire();
   }
 }

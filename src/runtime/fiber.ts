@@ -1,10 +1,10 @@
 /** Fibers: async functions that can be named, joined, cancelled and looked at. */
 
 import { core } from "../core/native.ts";
-import { checkedDeadline, checkedSignal, ownOptions, typeMistake } from "../values/checks.ts";
+import { checkedAbortSignal, checkedDeadline, ownOptions, typeMistake } from "../values/checks.ts";
 import { CancelledError, TimeoutError } from "../values/errors.ts";
 import { follow, isInstance } from "../values/foreign_values.ts";
-import { type Limited, Limits } from "./cancel_triggers.ts";
+import { CancelTriggers, type Triggered } from "./cancel_triggers.ts";
 import {
   cancelAll,
   cancellation,
@@ -64,7 +64,7 @@ let lastFiber: Fiber<unknown> | undefined;
 const abortControllers = new WeakMap<object, AbortController>();
 
 /** One strand of straight-line code, started by `spawn`. */
-export class Fiber<T = unknown> implements WaitOwner, Limited {
+export class Fiber<T = unknown> implements WaitOwner, Triggered {
   /** Counts up from 1 within a thread. */
   readonly id: number = ++lastId;
   readonly #named: Named;
@@ -82,7 +82,7 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
   /** The value, or the rejected promise of the error. */
   #result: T | Promise<never> | undefined = undefined;
   #joiners: WaitQueue | undefined = undefined;
-  #limits: Limits | undefined = undefined;
+  #triggers: CancelTriggers | undefined = undefined;
 
   /** @internal Fibers come from `spawn`. */
   constructor(named: Named) {
@@ -200,9 +200,9 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
   }
 
   /** @internal */
-  limit(signal: AbortSignal | undefined, deadline: number): void {
+  setTriggers(signal: AbortSignal | undefined, deadline: number): void {
     if (signal === undefined && deadline === 0) return;
-    this.#limits = new Limits(this, signal, deadline);
+    this.#triggers = new CancelTriggers(this, signal, deadline);
   }
 
   /** @internal Which peer it serves, as `dump` shows it. */
@@ -216,7 +216,7 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
   }
 
   /** @internal */
-  limitReached(reason: unknown): void {
+  triggered(reason: unknown): void {
     this.cancel(reason);
   }
 
@@ -239,7 +239,7 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
     if (this.#outcome !== undefined) return;
     const cancelled = this.#isCancelled ? cancellationIn(error, this.#cancelReason) : undefined;
     const byCancellation = cancelled !== undefined;
-    const lateness = byCancellation ? this.#limits?.lateness : undefined;
+    const lateness = byCancellation ? this.#triggers?.lateness : undefined;
     const isLate = lateness !== undefined && lateness === this.#cancelReason;
     const failure = isLate ? lateness : (cancelled ?? error);
     const rejection = Promise.reject(failure);
@@ -293,7 +293,7 @@ export class Fiber<T = unknown> implements WaitOwner, Limited {
   #end(outcome: Outcome): void {
     this.#outcome = outcome;
     if (this.#isCancelled) countCancelled(-1);
-    this.#limits?.lift();
+    this.#triggers?.lift();
     this.onEnd();
     const { previousFiber, nextFiber } = this;
     if (previousFiber === undefined) firstFiber = nextFiber;
@@ -346,7 +346,7 @@ const spawnOptions: ReadonlySet<string> = new Set(["name", "signal", "deadline"]
 export function spawn<T>(body: () => T | PromiseLike<T>, options?: SpawnOptions): Fiber<T> {
   const own = checkedSpawn(body, options);
   const fiber = new Fiber<T>(own?.name ?? body);
-  if (own !== undefined) fiber.limit(own.signal, checkedDeadline(own.deadline));
+  if (own !== undefined) fiber.setTriggers(own.signal, checkedDeadline(own.deadline));
   return startFiber(fiber, body);
 }
 
@@ -359,7 +359,7 @@ export function checkedSpawn(
   if (options === undefined) return undefined;
   const own = ownOptions(options, spawnOptions, "spawn");
   checkedDeadline(own.deadline);
-  checkedSignal(own.signal);
+  checkedAbortSignal(own.signal);
   return own;
 }
 

@@ -38,11 +38,11 @@ export function park<T = void>(deadline?: number): Promise<T> {
 }
 
 /**
- * Ends the park of a fiber, which goes on with `value`.
+ * Ends the park of a fiber, which goes on with `value`. `unpark<T>` is the counterpart of `park<T>`.
  *
  * @returns false when the fiber is not parked; the value is not kept for a later park
  */
-export function unpark(fiber: Fiber, value?: unknown): boolean {
+export function unpark<T = unknown>(fiber: Fiber, value?: T): boolean {
   const wait = fiber.parked;
   if (wait === undefined) return false;
   fiber.parked = undefined;

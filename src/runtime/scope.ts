@@ -6,10 +6,10 @@
 
 import { core } from "../core/native.ts";
 import { abortReason, isAborted } from "../values/abort_signals.ts";
-import { checkedDeadline, checkedSignal, ownOptions, typeMistake } from "../values/checks.ts";
+import { checkedAbortSignal, checkedDeadline, ownOptions, typeMistake } from "../values/checks.ts";
 import { CancelledError, type ErrorDetails, TimeoutError } from "../values/errors.ts";
 import { isInstance } from "../values/foreign_values.ts";
-import { type Limited, Limits } from "./cancel_triggers.ts";
+import { CancelTriggers, type Triggered } from "./cancel_triggers.ts";
 import { checkedSpawn, Fiber, type Named, nameOf, type SpawnOptions, startFiber } from "./fiber.ts";
 import { cancelAll, cancelledRunning, type Operation, Wait, type WaitOwner } from "./wait.ts";
 
@@ -23,7 +23,7 @@ export interface ScopeOptions {
 }
 
 /** Fibers that end together; `scope` gives one to its body. */
-export class Scope implements Limited {
+export class Scope implements Triggered {
   readonly #kind: string;
   readonly #named: Named;
   /** @internal */
@@ -32,7 +32,7 @@ export class Scope implements Limited {
   #first: MemberFiber<unknown> | undefined = undefined;
   #last: MemberFiber<unknown> | undefined = undefined;
   #body: BodyFiber | undefined = undefined;
-  #limits: Limits | undefined = undefined;
+  #triggers: CancelTriggers | undefined = undefined;
   #hasEnded = false;
   #isCancelled = false;
   #cancelReason: unknown = undefined;
@@ -80,7 +80,7 @@ export class Scope implements Limited {
     if (this.#hasEnded) throw new Error(`${this.title} has ended: no fiber can start in it`);
     const fiber = new MemberFiber<T>(own?.name ?? body, this);
     if (this.#isCancelled) fiber.cancel(this.#cancelReason);
-    if (own !== undefined) fiber.limit(own.signal, checkedDeadline(own.deadline));
+    if (own !== undefined) fiber.setTriggers(own.signal, checkedDeadline(own.deadline));
     return startFiber(fiber, body);
   }
 
@@ -116,7 +116,8 @@ export class Scope implements Limited {
     const ended = wait.begin(0);
     this.wait = wait;
     this.#body = new BodyFiber(this.#named, this);
-    if (signal !== undefined || deadline !== 0) this.#limits = new Limits(this, signal, deadline);
+    if (signal !== undefined || deadline !== 0)
+      this.#triggers = new CancelTriggers(this, signal, deadline);
     startFiber(this.#body, body as (scope: unknown) => unknown, this);
     return ended;
   }
@@ -128,7 +129,7 @@ export class Scope implements Limited {
   }
 
   /** @internal */
-  limitReached(reason: unknown, isLate: boolean): void {
+  triggered(reason: unknown, isLate: boolean): void {
     if (!isLate) cancelAll(this.becomeCancelledFromOutside(reason));
     // The deadline of a scope that is being ended already ends nothing more.
     else if (!this.#isCancelled) this.fail(reason);
@@ -201,7 +202,7 @@ export class Scope implements Limited {
 
   #end(): void {
     this.#hasEnded = true;
-    this.#limits?.lift();
+    this.#triggers?.lift();
     this.conclude();
     if (!this.isLost && this.#body!.state === "done") {
       this.wait!.finish(this.value);
@@ -318,7 +319,7 @@ export function runScope<S extends Scope>(
   options: ScopeOptions | undefined,
 ): Promise<unknown> {
   const deadline = checkedDeadline(options?.deadline);
-  const signal = checkedSignal(options?.signal);
+  const signal = checkedAbortSignal(options?.signal);
   const cancelled = cancelledRunning();
   if (cancelled !== undefined) throw new CancelledError(cancelled.cancelReason, details(scope));
   if (signal !== undefined && isAborted(signal)) {

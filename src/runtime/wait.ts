@@ -27,7 +27,6 @@ import {
   type Sleeper,
   spend,
 } from "./scheduler.ts";
-import type { WaitQueue } from "./wait_queue.ts";
 import { addSite, keepSite, keepsSites } from "./wait_sites.ts";
 
 /** What waits belong to: a fiber, or whatever runs outside of all fibers. */
@@ -114,6 +113,12 @@ export interface Operation {
   abandoned?(): void;
 }
 
+/** A queue that a wait can stand in: a `WaitQueue`. */
+export interface WaitPlace {
+  push(wait: Wait<unknown>): void;
+  remove(wait: Wait<unknown>): void;
+}
+
 let captured: (value: unknown) => void;
 // One function for all promises, and no `reject` of its own for any: a wait that fails resolves to a
 // rejected promise, which costs two microtasks then and 64 bytes less for every parked wait.
@@ -127,7 +132,7 @@ export class Wait<T> implements Sleeper {
   readonly operation: Operation;
   owner: WaitOwner = outside;
   /** The queue that it stands in, and its neighbours there; both belong to the queue. */
-  queue: WaitQueue | undefined = undefined;
+  queue: WaitPlace | undefined = undefined;
   before: Wait<unknown> | undefined = undefined;
   after: Wait<unknown> | undefined = undefined;
   /** When it began, on the monotonic clock in milliseconds. */
@@ -159,14 +164,14 @@ export class Wait<T> implements Sleeper {
   }
 
   /** Begins to wait, in a queue if it has one. A deadline of 0 never comes. */
-  begin(deadline: number, queue?: WaitQueue): Promise<T> {
+  begin(deadline: number, queue?: WaitPlace): Promise<T> {
     if (deadline === 0) return this.#open(queue);
     const waiter = core.sleep(deadline);
     return this.beginUnder(waiter, queue);
   }
 
   /** Begins to wait under a waiter of the core, or fails if that is a negated status. */
-  beginUnder(waiter: number, queue?: WaitQueue): Promise<T> {
+  beginUnder(waiter: number, queue?: WaitPlace): Promise<T> {
     if (waiter < 0) {
       this.operation.abandoned?.();
       return Promise.reject(this.errorOf(-waiter));
@@ -178,7 +183,7 @@ export class Wait<T> implements Sleeper {
     return promise;
   }
 
-  #open(queue: WaitQueue | undefined): Promise<T> {
+  #open(queue: WaitPlace | undefined): Promise<T> {
     const promise = new Promise<unknown>(capture) as Promise<T>;
     this.#settle = captured;
     const owner = running.getStore() ?? outside;

@@ -1,8 +1,8 @@
 /** Waits in the order in which they came. Each may leave from wherever it stands. */
 
-import type { Wait } from "./wait.ts";
+import type { Wait, WaitPlace } from "./wait.ts";
 
-export class WaitQueue<T = unknown> {
+export class WaitQueue<T = unknown> implements WaitPlace {
   #first: Wait<unknown> | undefined = undefined;
   #last: Wait<unknown> | undefined = undefined;
 

@@ -12,8 +12,8 @@ const receiving = "channel receive";
 type Received<T> = T | null | IteratorResult<T, undefined>;
 
 /**
- * Carries items from those that send to those that receive, both served in the order in which they
- * came. Items are neither null, which stands for the end, nor undefined.
+ * Carries items from senders to receivers, and serves both in the order in which they came. An item
+ * is neither null, which stands for the end, nor undefined.
  *
  *     const jobs = new Channel<Job>(16);
  *     spawn(async () => {
@@ -23,23 +23,23 @@ type Received<T> = T | null | IteratorResult<T, undefined>;
  *     jobs.close();
  */
 export class Channel<T extends NonNullable<unknown>> implements AsyncIterable<T>, Disposable {
-  /** How many items may lie in the channel; with 0 each sender waits for its receiver. */
+  /** How many items the channel holds at most; with 0 each sender waits for its receiver. */
   readonly capacity: number;
   readonly #items = new Ring<T>();
-  // Senders wait only while the items have no room left, receivers only while there are neither.
+  // Senders wait only while the channel is full, receivers only while it has no item and no sender.
   readonly #senders = new WaitQueue<void>();
   readonly #receivers = new WaitQueue<Received<T>>();
   #isClosed = false;
 
   /**
-   * @throws {TypeError} for a capacity that is no whole number
+   * @throws {TypeError} for a capacity that is not a whole number
    * @throws {RangeError} for one below 0
    */
   constructor(capacity = 0) {
     this.capacity = checkedInteger(capacity, "the capacity", 0, Number.MAX_SAFE_INTEGER);
   }
 
-  /** How many items lie in the channel; those of waiting senders do not. */
+  /** How many items the channel holds now. Those of waiting senders do not count. */
   get length(): number {
     return this.#items.length;
   }
@@ -49,7 +49,7 @@ export class Channel<T extends NonNullable<unknown>> implements AsyncIterable<T>
   }
 
   /**
-   * Waits until the item lies in the channel or a receiver has it. If this fails, nobody gets it.
+   * Waits until the channel or a receiver has the item. If this fails, no receiver gets it.
    *
    * @throws {TypeError} for null and undefined
    * @throws {ChannelClosedError} when the channel is closed, or is closed meanwhile
@@ -97,8 +97,8 @@ export class Channel<T extends NonNullable<unknown>> implements AsyncIterable<T>
   }
 
   /**
-   * Ends the stream of items. What lies in the channel can still be received; senders that wait fail,
-   * and have not sent. Closing again does nothing.
+   * Ends the stream of items. Those that the channel holds can still be received. Senders that wait
+   * fail, and their items are not sent. Closing again does nothing.
    */
   close(): void {
     if (this.#isClosed) return;
@@ -159,7 +159,7 @@ function endOfIteration(): IteratorReturnResult<undefined> {
   return { value: undefined, done: true };
 }
 
-/** A sender's, with what it wants to send. */
+/** A sender's wait, with its item. */
 class Send<T> implements Operation {
   readonly syscall = sending;
   readonly item: T;
@@ -170,7 +170,7 @@ class Send<T> implements Operation {
 }
 
 const receive: Operation = { syscall: receiving };
-/** As `receive`, for a `for await` loop. */
+/** As `receive`, for a `for await` loop, which gets an IteratorResult. */
 const iterate: Operation = { syscall: receiving };
 
 function refuse(sender: Wait<void>): void {

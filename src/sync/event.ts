@@ -1,4 +1,4 @@
-/** Something that happens, and that many wait for. */
+/** A flag that many fibers can wait for. */
 
 import { admission, immediate, type Operation, Wait } from "../runtime/wait.ts";
 import { WaitQueue } from "../runtime/wait_queue.ts";
@@ -7,8 +7,8 @@ const syscall = "event";
 const waiting: Operation = { syscall };
 
 /**
- * A flag to wait for. It hides the DOM's `Event` only where it is imported; `import { Event as Flag }`
- * has both.
+ * A flag that fibers can wait for. Where it is imported it hides the DOM's `Event`; `import { Event
+ * as Flag }` leaves both.
  */
 export class Event {
   readonly #waiting = new WaitQueue<void>();
@@ -18,7 +18,7 @@ export class Event {
     return this.#isSet;
   }
 
-  /** Wakes all that wait, in the order in which they came; `wait` returns at once until `clear`. */
+  /** Wakes all that wait, in the order in which they came. Until `clear`, `wait` returns at once. */
   set(): void {
     this.#isSet = true;
     for (let wait = this.#waiting.shift(); wait !== undefined; wait = this.#waiting.shift()) {
@@ -26,7 +26,7 @@ export class Event {
     }
   }
 
-  /** From now on `wait` waits again. Those that `set` has woken stay awake. */
+  /** Lets `wait` wait again. Fibers that `set` has woken stay awake. */
   clear(): void {
     this.#isSet = false;
   }

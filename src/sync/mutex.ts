@@ -16,13 +16,13 @@ import type { ErrorDetails } from "../values/errors.ts";
 const syscall = "mutex";
 
 /**
- * A mutex that is held, as `lock` and `tryLock` return it. It belongs to whoever has this object, not
- * to a fiber: another fiber may be given it and unlock. A fiber that ends without unlocking leaves the
- * mutex locked for ever, which `using` prevents, and which `dump()` shows.
+ * A lock on a mutex, as `lock` and `tryLock` return it. It belongs to no fiber: every fiber that
+ * has this object can unlock. A fiber that ends without unlocking leaves the mutex locked for ever.
+ * `using` prevents that, and `dump()` shows it.
  */
 export class MutexLock implements Disposable {
   #mutex: Mutex | undefined;
-  /** @internal Whose lock it was when it was taken. */
+  /** @internal The fiber that has taken it, or `outside`. */
   readonly holder: WaitOwner;
 
   /** @internal Locks come from a mutex. */
@@ -32,7 +32,7 @@ export class MutexLock implements Disposable {
   }
 
   /**
-   * Hands the mutex over to the one that has waited longest.
+   * Unlocks. The mutex goes to the fiber that has waited longest.
    *
    * @throws {Error} when it was unlocked before
    */
@@ -43,15 +43,16 @@ export class MutexLock implements Disposable {
     mutex.handOver();
   }
 
-  /** Unlocks, unless that was done before. */
+  /** Unlocks, unless it was unlocked before. */
   [Symbol.dispose](): void {
     if (this.#mutex !== undefined) this.unlock();
   }
 }
 
 /**
- * One holder at a time. Those that wait get it in the order in which they came, handed over directly:
- * nobody passes them, `tryLock` included. It is not reentrant: a holder that locks again waits for itself.
+ * A lock with one holder at a time. Fibers that wait get it in the order in which they came. It is
+ * handed to them directly, so that no other `lock` or `tryLock` comes before them. It is not
+ * reentrant: a holder that locks again waits for itself.
  *
  *     using lock = await mutex.lock(deadline(1000));
  */
@@ -69,7 +70,7 @@ export class Mutex {
   }
 
   /**
-   * Waits until nobody else holds the mutex.
+   * Waits until the mutex is free, and locks it.
    *
    * @throws {TimeoutError} when the deadline passes first, or has passed
    * @throws {CancelledError} when the fiber is cancelled
@@ -81,7 +82,7 @@ export class Mutex {
     return new Wait<MutexLock>(this.#locking).begin(until, this.#waiting);
   }
 
-  /** Takes the mutex if nobody holds it, and returns undefined otherwise. */
+  /** Locks the mutex if it is free; returns undefined otherwise. */
   tryLock(): MutexLock | undefined {
     return this.#lock === undefined ? this.#take() : undefined;
   }
@@ -97,7 +98,7 @@ export class Mutex {
     next.finish(this.#lock);
   }
 
-  /** @internal Who holds it, in words; undefined when nobody does. */
+  /** @internal The holder in words; undefined while the mutex is free. */
   get holder(): string | undefined {
     const holder = this.#lock?.holder;
     if (holder === undefined) return undefined;

@@ -1,4 +1,4 @@
-/** First in, first out, without the shifting of an array. */
+/** A queue in a ring buffer. Unlike the `shift` of an array, to take the first item moves no other. */
 
 const leastRoom = 8;
 
@@ -18,7 +18,7 @@ export class Ring<T> {
     this.#length++;
   }
 
-  /** Takes the oldest out; there must be one. */
+  /** Takes the oldest item out. The ring must not be empty. */
   shift(): T {
     const item = this.#slots[this.#head] as T;
     this.#slots[this.#head] = undefined;

@@ -1,4 +1,4 @@
-/** So many at a time. */
+/** Limiting how many fibers do something at a time. */
 
 import { admission, immediate, type Operation, Wait } from "../runtime/wait.ts";
 import { WaitQueue } from "../runtime/wait_queue.ts";
@@ -7,11 +7,12 @@ import { checkedInteger } from "../values/checks.ts";
 const syscall = "semaphore";
 
 /**
- * Permits that are held, as `acquire` and `tryAcquire` return them. They belong to whoever has this
- * object, not to a fiber. If nobody releases them they are missing for ever, which `using` prevents.
+ * Permits that are held, as `acquire` and `tryAcquire` return them. They belong to no fiber: every
+ * fiber that has this object can release them. Permits that are never released stay missing, which
+ * `using` prevents.
  */
 export class SemaphorePermit implements Disposable {
-  /** How many permits it stands for. */
+  /** How many permits these are. */
   readonly count: number;
   #semaphore: Semaphore | undefined;
 
@@ -22,7 +23,7 @@ export class SemaphorePermit implements Disposable {
   }
 
   /**
-   * Gives the permits back, and to those that have waited longest.
+   * Gives the permits back. They go to those that have waited longest.
    *
    * @throws {Error} when they were released before
    */
@@ -33,15 +34,15 @@ export class SemaphorePermit implements Disposable {
     semaphore.giveBack(this.count);
   }
 
-  /** Releases, unless that was done before. */
+  /** Releases, unless they were released before. */
   [Symbol.dispose](): void {
     if (this.#semaphore !== undefined) this.release();
   }
 }
 
 /**
- * A fixed number of permits. Those that wait are served in the order in which they came: one that
- * wants many is not passed by those that want few, `tryAcquire` included, and so does not starve.
+ * A fixed number of permits. Fibers that wait are served in the order in which they came. A request for
+ * many permits does not starve: neither a later request for few nor `tryAcquire` is served before it.
  *
  *     using permit = await semaphore.acquire();
  */
@@ -52,7 +53,7 @@ export class Semaphore {
   #available: number;
 
   /**
-   * @throws {TypeError} for what is no whole number
+   * @throws {TypeError} for a number that is not whole
    * @throws {RangeError} for less than one permit
    */
   constructor(permits: number) {
@@ -60,13 +61,13 @@ export class Semaphore {
     this.#available = permits;
   }
 
-  /** How many permits nobody holds. Those that wait in front of `tryAcquire` may want them. */
+  /** How many permits are free. Fibers that wait may need them before `tryAcquire` gets them. */
   get available(): number {
     return this.#available;
   }
 
   /**
-   * Waits for so many permits at once.
+   * Waits until `count` permits are free, and takes them together.
    *
    * @throws {RangeError} for more permits than there are, and for less than one
    * @throws {TimeoutError} when the deadline passes first, or has passed
@@ -85,7 +86,7 @@ export class Semaphore {
   }
 
   /**
-   * Takes so many permits if they are free and nobody waits, and returns undefined otherwise.
+   * Takes `count` permits if they are free and no fiber waits; returns undefined otherwise.
    *
    * @throws {RangeError} for more permits than there are, and for less than one
    */
@@ -100,7 +101,7 @@ export class Semaphore {
     this.serve();
   }
 
-  /** @internal Serves those in front for whom there are enough permits. */
+  /** @internal Serves the first waits, as long as there are enough permits. */
   serve(): void {
     for (;;) {
       const { first } = this.#waiting;
@@ -125,7 +126,7 @@ export class Semaphore {
   }
 }
 
-/** So many permits. */
+/** The wait for a number of permits. */
 class Acquire implements Operation {
   readonly syscall = syscall;
   readonly count: number;
@@ -137,7 +138,7 @@ class Acquire implements Operation {
   }
 
   abandoned(): void {
-    // Those behind it may want less than it did.
+    // Those behind it may need fewer permits.
     this.#semaphore.serve();
   }
 }

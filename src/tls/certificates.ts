@@ -1,4 +1,4 @@
-/** Certificates as `node:crypto` has them. */
+/** Certificates as objects of `node:crypto`. */
 
 import type { X509Certificate } from "node:crypto";
 

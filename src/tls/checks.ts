@@ -1,4 +1,4 @@
-/** Checks of the options of TLS, and what the core wants in place of them. */
+/** Checks of the options of TLS, and what the core takes in their place. */
 
 import { checkedInteger, checkFunction, rangeMistake, typeMistake } from "../values/checks.ts";
 import type { TlsOptions, TlsVersion } from "./options.ts";
@@ -21,7 +21,7 @@ export function versionNumber(version: unknown, option: string): number {
   throw typeMistake(`${option} is "TLSv1.2" or "TLSv1.3", not ${String(version)}`);
 }
 
-/** Both bounds, of which the lower must not be the higher one. */
+/** Both bounds. The lower one must not be above the higher one. */
 export function versionRange({ minVersion, maxVersion }: TlsOptions): [number, number] {
   const least = versionNumber(minVersion, "minVersion");
   const most = versionNumber(maxVersion, "maxVersion");
@@ -44,14 +44,14 @@ export function checkedSwitch(value: unknown, option: string): boolean {
   return value;
 }
 
-/** Text for the core, which has no use for an empty one. */
+/** Text for the core, which takes none that is empty. */
 export function checkedText(value: unknown, option: string): Uint8Array {
   if (typeof value !== "string" || value === "") throw typeMistake(`${option} is a string`);
   if (value.includes("\0")) throw typeMistake(`${option} has a NUL in it`);
   return encoder.encode(value);
 }
 
-/** Protocol names as RFC 7301, section 3.1 has them: each after its length. */
+/** Protocol names in the form of RFC 7301, section 3.1: each after its length. */
 export function protocolNames(alpn: unknown): Uint8Array {
   if (!Array.isArray(alpn) || alpn.length === 0) {
     throw typeMistake("alpn is a list of protocol names");
@@ -62,15 +62,15 @@ export function protocolNames(alpn: unknown): Uint8Array {
     return Uint8Array.of(bytes.byteLength, ...bytes);
   });
   const names = Buffer.concat(parts);
-  // The extension itself has two bytes for the length of all names.
+  // The extension has two bytes for the length of all names.
   if (names.byteLength > 65_533) throw rangeMistake("alpn is longer than 65,533 bytes");
   return names;
 }
 
-/** A name to be asked for, without the root's dot (RFC 6066, section 3). */
+/** A server's name, without the final dot of a root (RFC 6066, section 3). */
 export function checkedServerName(name: unknown, option: string): string {
   if (typeof name !== "string") throw typeMistake(`${option} is a string`);
-  // The zone of an IPv6 address says how this machine reaches it (RFC 4007), and nothing to others.
+  // The zone of an IPv6 address has a meaning on this machine alone (RFC 4007).
   const withoutZone = name.includes(":") ? name.replace(/%.*$/, "") : name;
   const withoutDot = withoutZone.endsWith(".") ? withoutZone.slice(0, -1) : withoutZone;
   const hasEmptyLabel = /^\.|\.\.|\.$/.test(withoutDot);
@@ -85,14 +85,14 @@ export function checkedServerName(name: unknown, option: string): string {
 interface NamedValue {
   /** As the caller has written it. */
   readonly name: string;
-  /** In lower case and without the root's dot, as the core compares it. */
+  /** In lower case and without a final dot, as the core compares it. */
   readonly pattern: Uint8Array;
   readonly value: unknown;
 }
 
 /**
- * The names of `sni` with their values. Names that an object inherits, or that a Map has, would go
- * unnoticed: so it is a plain object.
+ * The names of `sni` with their values. It must be a plain object: names that an object inherits,
+ * or that a Map has, would have no effect.
  */
 export function checkedNames(sni: unknown): NamedValue[] {
   const isObject = typeof sni === "object" && sni !== null;
@@ -110,7 +110,7 @@ export function checkedNames(sni: unknown): NamedValue[] {
   });
 }
 
-/** A key of `sni`: a host name, or one whose first label is an asterisk. */
+/** A key of `sni`: a host name, or one with an asterisk as its first label. */
 function checkedPattern(name: string): string {
   if (name.startsWith("*.")) return `*.${checkedServerName(name.slice(2), "a name in sni")}`;
   return checkedServerName(name, "a name in sni");
@@ -120,7 +120,10 @@ export function checkedTimeout(timeout: unknown): number {
   return checkedInteger(timeout ?? 10_000, "handshakeTimeout", 0, 0x7fff_ffff);
 }
 
-/** What decrypts a key; none is empty. OpenSSL takes 1024 bytes, which must not have a NUL in PKCS#12. */
+/**
+ * The passphrase of a key; empty if there is none. OpenSSL takes at most 1024 bytes, and for
+ * PKCS#12 no NUL among them.
+ */
 export function checkedPassphrase(passphrase: unknown): Uint8Array {
   if (passphrase === undefined || passphrase === "") return new Uint8Array(0);
   const bytes = checkedText(passphrase, "passphrase");
@@ -128,7 +131,7 @@ export function checkedPassphrase(passphrase: unknown): Uint8Array {
   return bytes;
 }
 
-/** Checks what is not parsed, but kept for connections. */
+/** Checks the options that are not parsed, but kept for connections. */
 export function checkUnparsed(options: TlsOptions): void {
   checkFunction(options.onSession, "onSession");
   checkFunction(options.onKeyLog, "onKeyLog");

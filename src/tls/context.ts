@@ -1,4 +1,4 @@
-/** What is parsed once of the options, and shared by connections. */
+/** Parsing options into contexts, which connections share. */
 
 import { core } from "../core/native.ts";
 import {
@@ -29,72 +29,51 @@ import {
   optionNames,
   parsedNames,
   type Role,
-  type ServerNameChoice,
+  TlsContext,
   type TlsDefaults,
   type TlsOptions,
 } from "./options.ts";
-import { ContextPlan, type ParsedContext, passable } from "./parsed.ts";
+import { addressable, ContextPlan } from "./parsed.ts";
 
-/**
- * Certificates, keys, trust and settings, parsed: made by `tlsContext`, for any number of connections
- * and listeners, on both ends. It is freed when neither the program nor a connection has it any more.
- */
-export class TlsContext {
-  /** @internal */
-  readonly parsed: ParsedContext;
-  /** @internal */
-  readonly hasCertificate: boolean;
-  /** @internal */
-  readonly verifiesPeer: boolean;
-  /** @internal */
-  readonly chooseByName: ServerNameChoice | undefined;
-  /** @internal What an `sni` function's choice means. */
-  readonly chosen: (choice: unknown) => TlsContext | null | undefined;
-  /** @internal */
-  readonly onKeyLog: TlsOptions["onKeyLog"];
-  /** @internal Whether it chooses another one by name, in either way. */
-  readonly hasNames: boolean;
-  /** @internal In milliseconds; 0 is none. */
-  readonly handshakeTimeout: number;
-
-  /** @internal Contexts come from `tlsContext`. The options have no prototype. */
-  constructor(own: TlsOptions) {
-    const options = joinedOptions<TlsOptions>(defaults, own);
-    checkUnparsed(options);
-    const { sni } = options;
-    const common = sni === undefined ? noOptions<TlsOptions>() : withoutIdentity(options);
-    this.chosen = (choice) => chosenContext(choice, common);
-    const plan = new ContextPlan();
-    this.hasCertificate = planIdentity(plan, options);
-    planTrust(plan, options);
-    planSettings(plan, options);
-    this.verifiesPeer = planVerification(plan, options);
-    if (typeof sni === "function") {
-      plan.add("ask", [1], (id) => core.tlsContextAskServerName(id, 1));
-      this.chooseByName = sni;
-    } else if (sni !== undefined) planServerNames(plan, sni, common);
-    this.hasNames = sni !== undefined;
-    this.handshakeTimeout = checkedTimeout(options.handshakeTimeout);
-    this.onKeyLog = options.onKeyLog;
-    const notices = noticesFor(options);
-    if (notices !== 0) plan.add("notices", [notices], () => 0);
-    this.parsed = plan.carryOut();
-    this.parsed.notify(notices);
-  }
-
-  /** @internal The core's number for it. */
-  get id(): number {
-    return this.parsed.id;
-  }
+/** Parses options, which have no prototype. */
+function parse(own: TlsOptions): TlsContext {
+  const options = joinedOptions<TlsOptions>(defaults, own);
+  checkUnparsed(options);
+  const { sni } = options;
+  const common = sni === undefined ? noOptions<TlsOptions>() : withoutIdentity(options);
+  const plan = new ContextPlan();
+  const hasCertificate = planIdentity(plan, options);
+  planTrust(plan, options);
+  planSettings(plan, options);
+  const verifiesPeer = planVerification(plan, options);
+  const chooseByName = typeof sni === "function" ? sni : undefined;
+  if (chooseByName !== undefined) {
+    plan.add("ask", [1], (id) => core.tlsContextAskServerName(id, 1));
+  } else if (sni !== undefined) planServerNames(plan, sni, common);
+  const handshakeTimeout = checkedTimeout(options.handshakeTimeout);
+  const notices = noticesFor(options);
+  if (notices !== 0) plan.add("notices", [notices], () => 0);
+  const parsed = plan.carryOut();
+  parsed.notify(notices);
+  return new TlsContext({
+    parsed,
+    hasCertificate,
+    verifiesPeer,
+    chooseByName,
+    chosen: (choice) => chosenContext(choice, common),
+    onKeyLog: options.onKeyLog,
+    hasNames: sni !== undefined,
+    handshakeTimeout,
+  });
 }
 
 let defaults = noOptions<TlsDefaults>();
-/** The context of `tls: true`, once somebody has needed it. */
+/** The context of `tls: true`, made on first use. */
 let plain: TlsContext | undefined;
 
 /**
- * Sets options for all contexts that are made from now on and do not have them: those of `tls: true`,
- * too. What was set before is forgotten.
+ * Sets options for all contexts that are made from now on, also for `tls: true`. They hold where a
+ * context's own options say nothing. Each call replaces what the one before has set.
  *
  * @throws {TypeError} {RangeError} {TlsError} for options that are unknown or cannot be used
  */
@@ -102,7 +81,7 @@ export function setTlsDefaults(options: TlsDefaults): void {
   const before = defaults;
   defaults = ownOptions(options, defaultOptionNames, "setTlsDefaults");
   try {
-    plain = new TlsContext(noOptions());
+    plain = parse(noOptions());
   } catch (error) {
     defaults = before;
     throw error;
@@ -110,50 +89,50 @@ export function setTlsDefaults(options: TlsDefaults): void {
 }
 
 /**
- * Parses options once, for connections and listeners to share. Files are read at once.
+ * Parses options once, for any number of connections and listeners. Files are read before it returns.
  *
  * @throws {TypeError} {RangeError} for options that are unknown or wrong
- * @throws {TlsError} for files that cannot be read, and for keys and certificates that are broken, do
- *   not belong together, or are too weak
+ * @throws {TlsError} for files that cannot be read, and for keys and certificates that are broken, do not
+ *   belong together, or are too weak
  */
 export function tlsContext(options: TlsOptions = {}): TlsContext {
   return contextOf(options, "either", "tlsContext");
 }
 
-/** The context that options mean, or are. */
+/** The context that the options stand for. */
 export function contextOf(
   options: TlsOptions | TlsContext | true,
   role: Role,
   what: string,
 ): TlsContext {
   if (options instanceof TlsContext) return options;
-  if (options === true) return (plain ??= new TlsContext(noOptions()));
+  if (options === true) return (plain ??= parse(noOptions()));
   const own = ownOptions(options, optionNames[role], what);
   const { context } = own;
-  if (context === undefined) return new TlsContext(own);
+  if (context === undefined) return parse(own);
   if (!(context instanceof TlsContext)) throw typeMistake("context is what tlsContext returned");
   refuseOptions(own, parsedNames, "context");
   checkUnparsed(own);
   return context;
 }
 
-/** A context for a listener's side, which cannot do without a certificate. */
+/** A context for the server's side, which needs a certificate. */
 export function serverContext(options: TlsOptions | TlsContext, what: string): TlsContext {
   if (typeof options !== "object" || options === null) {
     throw typeMistake(`${what} takes options or a context`);
   }
   const context = contextOf(options, "server", what);
-  if (!context.hasCertificate && context.chooseByName === undefined) {
+  if (!context.settings.hasCertificate && context.settings.chooseByName === undefined) {
     throw typeMistake(`${what} needs a certificate: cert and key, or pfx`);
   }
   return context;
 }
 
-/** Plans certificates and keys; whether there are any. */
+/** Plans certificates and keys. Returns whether there are any. */
 function planIdentity(plan: ContextPlan, options: TlsOptions): boolean {
   const { cert, key, pfx } = options;
   const passphrase = checkedPassphrase(options.passphrase);
-  const phrase = passable(passphrase);
+  const phrase = addressable(passphrase);
   const phraseLength = byteLengthOf(passphrase);
   if (pfx !== undefined) {
     refuseOptions(options, ["cert", "key"], "pfx");
@@ -245,7 +224,7 @@ function planSettings(plan: ContextPlan, options: TlsOptions): void {
   }
 }
 
-/** Plans what is checked of the peer; whether anything is. */
+/** Plans the checks of the peer. Returns whether its certificate is checked. */
 function planVerification(plan: ContextPlan, options: TlsOptions): boolean {
   const verifiesPeer = checkedSwitch(options.verifyPeer, "verifyPeer");
   const verifiesIssuer = checkedSwitch(options.verifyIssuer, "verifyIssuer");
@@ -261,17 +240,17 @@ function planVerification(plan: ContextPlan, options: TlsOptions): boolean {
   return verifiesPeer;
 }
 
-/** Plans what a listener has by name. */
+/** Plans the contexts that a listener has by name. */
 function planServerNames(plan: ContextPlan, sni: unknown, common: TlsOptions): void {
   for (const { name, pattern, value } of checkedNames(sni)) {
     const other = namedContext(value as TlsOptions | TlsContext, common, `sni["${name}"]`);
-    plan.add("sni", [pattern, other.parsed.identity], (id) =>
+    plan.add("sni", [pattern, other.settings.parsed.identity], (id) =>
       core.tlsContextServerName(id, pattern, byteLengthOf(pattern), other.id),
     );
   }
 }
 
-/** The name that a client asks for and checks: the option's, or the host's. */
+/** The name that a client sends and checks: the option's, or else the host's. */
 export function clientName(
   context: TlsContext,
   option: string | undefined,
@@ -279,17 +258,20 @@ export function clientName(
 ): string | undefined {
   if (option !== undefined) return checkedServerName(option, "serverName");
   if (host !== undefined) return checkedServerName(host, "host");
-  if (!context.verifiesPeer) return undefined;
+  if (!context.settings.verifiesPeer) return undefined;
   throw typeMistake("TLS needs a serverName here, to check the peer's certificate against");
 }
 
-/** The context that an `sni` function has chosen, if it has. */
+/** The context that an `sni` function has chosen. Null and undefined keep their meaning. */
 function chosenContext(choice: unknown, common: TlsOptions): TlsContext | null | undefined {
   if (choice === null || choice === undefined) return choice;
   return namedContext(choice as TlsOptions | TlsContext, common, "what sni returned");
 }
 
-/** A context for one name, which has no names of its own. Options add to those of the listener. */
+/**
+ * A context for one name, which has no names of its own. Its options replace those of the listener
+ * one by one.
+ */
 function namedContext(
   options: TlsOptions | TlsContext,
   common: TlsOptions,
@@ -299,8 +281,8 @@ function namedContext(
     options instanceof TlsContext ? options : namedOptions(options, common, what),
     what,
   );
-  if (context.hasNames) throw typeMistake(`${what} has an sni of its own`);
-  context.parsed.notify(noticesFor(common));
+  if (context.settings.hasNames) throw typeMistake(`${what} has an sni of its own`);
+  context.settings.parsed.notify(noticesFor(common));
   return context;
 }
 
@@ -311,7 +293,7 @@ function namedOptions(options: TlsOptions, common: TlsOptions, what: string): Tl
   return joinedOptions<TlsOptions>(common, own);
 }
 
-/** What a listener's options say of all its names. */
+/** The options of a listener that hold for all its names. */
 function withoutIdentity(options: TlsOptions): TlsOptions {
   const { cert, key, pfx, passphrase, sni, ...rest } = options;
   return joinedOptions<TlsOptions>(rest);

@@ -1,21 +1,21 @@
-/** Reading the files of certificates and keys, at once and not through Bun's loop. */
+/** Reading the files of certificates and keys, synchronously and not through Bun's loop. */
 
 import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from "node:fs";
 import { TlsError } from "./errors.ts";
 
-/** More than the longest revocation lists have. */
+/** Longer than any revocation list. */
 const largestFile = 64 * 1024 * 1024;
 
-/** Without O_NONBLOCK, to open a FIFO would stop the thread until somebody writes to it. */
+/** Without O_NONBLOCK, to open a FIFO would block the thread until a writer opens it. */
 const openFlags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 /**
- * The bytes of a regular file of at most 64 MiB. Nothing else is read, since it may not end, or not begin:
- * no FIFO, no device, and no pipe either, such as the shell's `<(command)` names.
+ * The bytes of a regular file of at most 64 MiB. A FIFO, a device and a pipe, such as the shell's
+ * `<(command)` names, are refused: to read one may block the thread, or never end.
  *
  * @param what names the option or the variable, for errors
- * @throws {TlsError} with the path: the system's code, `EISDIR` or `EINVAL` for what is no regular file,
- *   `EFBIG` for one that is too long, `ERR_OSSL_NO_DATA` for an empty one
+ * @throws {TlsError} with the path: the system's code, `EISDIR` or `EINVAL` for a file that is not
+ *   regular, `EFBIG` for one that is too long, `ERR_OSSL_NO_DATA` for an empty one
  */
 export function fileBytes(path: string, what: string): Uint8Array {
   let bytes: Uint8Array;
@@ -35,7 +35,7 @@ export function fileBytes(path: string, what: string): Uint8Array {
   });
 }
 
-/** Whether a path names a file that is part of the executable. Such a file cannot be opened. */
+/** Whether a path names a file that is part of the executable. open(2) finds no such file. */
 function isEmbedded(path: string): boolean {
   return path.startsWith("/$bunfs/") && Bun.embeddedFiles.length > 0;
 }
@@ -57,7 +57,7 @@ function regularBytes(fd: number, path: string, what: string): Uint8Array {
   if (status.isDirectory()) refuse("EISDIR", "it is a directory");
   if (!status.isFile()) refuse("EINVAL", "it is no regular file, but a pipe, a device or the like");
   if (status.size > largestFile) refuse("EFBIG", "it is too long");
-  // Files whose size is unknown (those of /proc) say 0, and others may grow.
+  // Files without a known size (those of /proc) have a size of 0, and others may grow.
   let bytes = new Uint8Array(status.size + 1);
   let length = 0;
   for (

@@ -1,51 +1,54 @@
-/** Handshakes. The core does them; what is awaited here is their end, or a listener's choice by name. */
+/** Handshakes. The core does them. Here their end is awaited, and a listener's choice by name. */
 
 import { Status, TlsText } from "../core/abi.ts";
 import { core } from "../core/native.ts";
-import type { Socket } from "../net/socket.ts";
 import { cancellation, endWith, type Operation, Wait } from "../runtime/wait.ts";
-import { codeOf, type ErrorDetails, SocketError } from "../values/errors.ts";
+import { type ErrorDetails, SocketError } from "../values/errors.ts";
 import { follow, isInstance } from "../values/foreign_values.ts";
 import { byteLengthOf } from "../values/views.ts";
-import type { TlsContext } from "./context.ts";
-import { isTlsStatus, TlsError, tlsFailure } from "./errors.ts";
-import { noticesFor, type Told, takeTlsNotices, tellOf } from "./notices.ts";
-import type { ServerNameChoice } from "./options.ts";
-import { passable } from "./parsed.ts";
+import { failureOf, TlsError } from "./errors.ts";
+import { listenToNotices, type NoticeListeners, noticesFor, takeTlsNotices } from "./notices.ts";
+import type { ServerNameChoice, TlsContext } from "./options.ts";
+import { addressable } from "./parsed.ts";
 import { sealSession, unsealSession } from "./sessions.ts";
 import { tlsText } from "./text.ts";
 
-/** One connection's part of the options, beside its context. */
+/** What a handshake needs of its socket. */
+export interface HandshakeSocket {
+  readonly handle: number;
+  readonly closed: boolean;
+  readonly remoteAddress: string | undefined;
+  readonly remotePort: number | undefined;
+  /** Looks the peer's address up, so that errors can show it when the socket is closed. */
+  rememberRemote(): void;
+  becomeSecure(): void;
+  close(): void;
+}
+
+/** The options of one connection, beside those of its context. */
 export interface HandshakeSetup {
   readonly context: TlsContext;
   readonly isServer: boolean;
-  /** What a client asks for and checks. */
+  /** The name that a client sends and checks. */
   readonly serverName: string | undefined;
   readonly session: Uint8Array | undefined;
-  readonly onSession: Told["onSession"];
+  readonly onSession: NoticeListeners["onSession"];
 }
 
 const encoder = new TextEncoder();
 const noBytes = new Uint8Array(0);
 
-function detailsOf(socket: Socket): ErrorDetails {
+function detailsOf(socket: HandshakeSocket): ErrorDetails {
   const { remoteAddress: address, remotePort: port } = socket;
   return { syscall: "handshake", address, port };
 }
 
-function failureOf(socket: Socket, status: number): Error {
-  const details = detailsOf(socket);
-  return isTlsStatus(status)
-    ? tlsFailure(socket.handle, status, details)
-    : new SocketError(codeOf(status), details);
-}
-
-/** A step of a handshake that is waited for: its end, its pause, or what the `sni` function chooses. */
+/** A step of a handshake that is awaited: its end, or the promise of an `sni` function. */
 class Handshake implements Operation {
   readonly syscall = "handshake";
-  readonly #socket: Socket;
+  readonly #socket: HandshakeSocket;
 
-  constructor(socket: Socket) {
+  constructor(socket: HandshakeSocket) {
     this.#socket = socket;
   }
 
@@ -54,7 +57,7 @@ class Handshake implements Operation {
   }
 }
 
-/** The core goes on with the handshake until it has ended or has to ask. */
+/** The core works on the handshake until it has ended or needs a choice by name. */
 class HandshakeStep extends Handshake {
   get woken(): typeof endWith {
     return endWith;
@@ -62,14 +65,14 @@ class HandshakeStep extends Handshake {
 }
 
 /**
- * Turns a plain connection into TLS. When that fails the socket is closed: neither side could make
- * sense of the other any more.
+ * Turns a plain connection into TLS. When that fails the socket is closed, since neither side can
+ * read what the other sends.
  *
  * @param onWait gets a function that gives the handshake up
  * @throws {TlsError} {SocketError} {TimeoutError} {CancelledError}
  */
 export async function handshake(
-  socket: Socket,
+  socket: HandshakeSocket,
   setup: HandshakeSetup,
   deadline: number,
   onWait?: (giveUp: () => void) => void,
@@ -81,7 +84,8 @@ export async function handshake(
       const status = -core.tlsHandshake(socket.handle);
       if (status === Status.ok) break;
       if (status === Status.tlsServerName) await choose(socket, setup.context, deadline);
-      else if (status !== Status.wouldBlock) throw failureOf(socket, status);
+      else if (status !== Status.wouldBlock)
+        throw failureOf(socket.handle, status, detailsOf(socket));
       else {
         const wait = new Wait<void>(new HandshakeStep(socket));
         onWait?.(() => wait.interrupt(Status.cancelled));
@@ -97,51 +101,56 @@ export async function handshake(
   takeTlsNotices();
 }
 
-/** A socket may be closed, or its fiber cancelled, between a wake-up and what goes on then. */
-function checkOpen(socket: Socket): void {
+/** Between a wake-up and this code, the socket may have been closed or the fiber cancelled. */
+function checkOpen(socket: HandshakeSocket): void {
   if (socket.closed) throw new SocketError("ERR_SOCKET_CLOSED", detailsOf(socket));
   const cancelled = cancellation("handshake");
   if (cancelled) throw cancelled;
 }
 
-/** Begins it. When this throws nothing has happened to the connection. */
-function start(socket: Socket, setup: HandshakeSetup): void {
+/** Begins the handshake. When this throws, the connection is as it was. */
+function start(socket: HandshakeSocket, setup: HandshakeSetup): void {
   const { context, isServer, serverName = "", onSession } = setup;
-  const { parsed } = context;
+  const { parsed, onKeyLog } = context.settings;
   if (!isServer) parsed.loadTrust();
   const { handle } = socket;
   const session = setup.session ? unsealSession(setup.session, parsed, serverName) : noBytes;
-  const who: Told = {
+  const listeners: NoticeListeners = {
     onSession: onSession && ((bytes) => onSession(sealSession(bytes, parsed, serverName))),
-    onKeyLog: context.onKeyLog,
+    onKeyLog,
   };
-  parsed.notify(noticesFor(who));
+  parsed.notify(noticesFor(listeners));
   const name = encoder.encode(serverName);
-  // A session of another version of plait's, or a broken one, costs a full handshake and no more.
+  // OpenSSL ignores a session that is broken or of another version, and does a full handshake.
   const outcome = core.tlsStart(
     handle,
     context.id,
     isServer ? 1 : 0,
-    passable(name),
+    addressable(name),
     byteLengthOf(name),
-    passable(session),
+    addressable(session),
     byteLengthOf(session),
   );
-  if (outcome < 0) throw failureOf(socket, -outcome);
-  tellOf(handle, who);
+  if (outcome < 0) throw failureOf(handle, -outcome, detailsOf(socket));
+  listenToNotices(handle, listeners);
 }
 
 type Choice = Awaited<ReturnType<ServerNameChoice>>;
 
-/** Has the listener's `sni` function choose, for no longer than until the deadline. */
-async function choose(socket: Socket, context: TlsContext, deadline: number): Promise<void> {
+/** Lets the listener's `sni` function choose. The deadline bounds the wait for its promise. */
+async function choose(
+  socket: HandshakeSocket,
+  context: TlsContext,
+  deadline: number,
+): Promise<void> {
   const { handle } = socket;
   const name = tlsText(handle, TlsText.serverName) ?? "";
   let id = 0;
   try {
-    let choice = context.chooseByName?.(name);
+    let choice = context.settings.chooseByName?.(name);
     if (isInstance(choice, Promise)) {
-      // As a function: a rejected promise would be unhandled when the wait is over, or ends in a later turn.
+      // The wait gets a function, not a rejected promise: that would be unhandled if the wait has
+      // ended before, or ends in a later turn.
       const wait = new Wait<() => Choice>(new Handshake(socket));
       const chosen = wait.begin(deadline);
       follow(
@@ -154,14 +163,14 @@ async function choose(socket: Socket, context: TlsContext, deadline: number): Pr
       );
       choice = (await chosen)();
     }
-    const chosen = context.chosen(choice);
+    const chosen = context.settings.chosen(choice);
     if (chosen === null) {
       const reason = `sni refused the name "${name}"`;
       throw new TlsError("ERR_TLS_UNKNOWN_SERVER_NAME", { ...detailsOf(socket), reason });
     }
     id = (chosen ?? context).id;
   } finally {
-    // Whatever went wrong, the client learns that there is nothing for this name.
+    // If anything failed, the client learns that there is nothing for this name.
     if (!socket.closed) core.tlsChooseContext(handle, id);
   }
   checkOpen(socket);

@@ -1,4 +1,4 @@
-/** The places for the handshakes of a listener, and who loses one when there are not enough. */
+/** The places for the handshakes of a listener, and which one is given up when there are not enough. */
 
 import { TlsProgress } from "../core/abi.ts";
 import { core } from "../core/native.ts";
@@ -8,15 +8,15 @@ interface UnderWay {
   readonly socket: { readonly handle: number };
 }
 
-/** Of a listener that has no limit of its own for them. */
+/** The limit of a listener that sets none. */
 export const defaultHandshakes = 1024;
 
-/** Handshakes that one search looks at. */
+/** How many handshakes one search looks at. */
 const looksAtMost = 64;
 
 let dropped = 0;
 
-/** Handshakes of this thread that were given up for others. */
+/** How many handshakes of this thread were given up for others. */
 export function droppedHandshakes(): number {
   return dropped;
 }
@@ -26,14 +26,15 @@ export function countDropped(): void {
 }
 
 /**
- * Clients that have not sent a whole ClientHello lose their place first, the oldest of them first; then
- * those that have been answered and have been silent since, about in the order of the answers.
+ * The handshakes of a listener that are under way. A client that has not sent a whole ClientHello
+ * loses its place first, the oldest of them before the others. Then come those that were answered
+ * and have been silent since, roughly in the order of the answers.
  */
 export class HandshakePlaces<T extends UnderWay> implements Iterable<T> {
   readonly limit: number;
-  /** Those that were not answered when they were looked at last, the oldest first. */
+  /** Those that had no answer when a search last looked, the oldest first. */
   readonly #unanswered = new Set<T>();
-  /** The others. One that was answered again goes to the end when it is looked at. */
+  /** The others. A search moves one that was answered again to the end. */
   readonly #answered = new Set<T>();
 
   constructor(limit: number) {
@@ -57,12 +58,15 @@ export class HandshakePlaces<T extends UnderWay> implements Iterable<T> {
     yield* this.#answered;
   }
 
-  /** The one that has been silent for longest; undefined when none is found: most wait for this side. */
+  /**
+   * The handshake whose client has been silent for longest. Undefined when the search finds none:
+   * then most wait for this side.
+   */
   silent(): T | undefined {
     return this.#firstSilent(this.#unanswered) ?? this.#firstSilent(this.#answered);
   }
 
-  /** Moves those that are not silent to the end, so that the next call finds others at the front. */
+  /** Moves those that are not silent to the end, so that the next search begins with others. */
   #firstSilent(handshakes: Set<T>): T | undefined {
     let rest = looksAtMost;
     for (const handshake of handshakes) {

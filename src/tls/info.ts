@@ -1,4 +1,4 @@
-/** What is known of a TLS connection. */
+/** What `Socket.tls` shows. */
 
 import { TlsText } from "../core/abi.ts";
 import { core } from "../core/native.ts";
@@ -6,7 +6,10 @@ import { certificateOf, type X509Certificate } from "./certificates.ts";
 import { peerCertificates, tlsText } from "./text.ts";
 import { verificationName } from "./verification.ts";
 
-/** What is known of a TLS connection, as it was when it was asked first: `Socket.tls`. */
+/**
+ * The encryption of a connection and the certificate of its peer, as they were when `Socket.tls`
+ * was first read.
+ */
 export class TlsInfo {
   /** `TLSv1.2` or `TLSv1.3`. */
   readonly protocol: string;
@@ -14,25 +17,26 @@ export class TlsInfo {
   readonly cipher: string;
   /** The group of the key exchange, such as `X25519MLKEM768`. */
   readonly group: string | undefined;
-  /** The application protocol that was agreed on. */
+  /** The application protocol that ALPN has chosen. */
   readonly alpn: string | undefined;
   /**
-   * The name that the client asked for, in lower case and without a final dot, as `sni` gets it. Undefined
-   * if it sent none, or none that a host can have; an IP address is not sent.
+   * The name that the client sent, in lower case and without a final dot, as `sni` gets it.
+   * Undefined if it sent none, or none that a host can have. Clients send no IP address.
    */
   readonly serverName: string | undefined;
   /**
-   * Whether the peer has a certificate and everything about it is in order: whom one trusts, and the
-   * name if there is one to be looked at. Without `verifyPeer`, or without `verifyIssuer`, a connection
-   * may stand although it is not. Of a resumed session it is what was found then.
+   * Whether the peer has a certificate that passed every check: the issuer is trusted, and the name
+   * matches if there is one to check. It can be false only with `verifyPeer: false` or
+   * `verifyIssuer: false`, and for a peer without a certificate. A resumed session has the result
+   * of its first handshake.
    */
   readonly verified: boolean;
   /**
-   * What is wrong with the peer's certificate, as the `code` of `TlsError`; of several things what was
-   * found last, or without `verifyPeer` what was found first.
+   * What is wrong with the peer's certificate, as a `code` of `TlsError`. Of several faults it is
+   * the one found last, with `verifyPeer: false` the first.
    */
   readonly verifyError: string | undefined;
-  /** Whether the session is an earlier one that was resumed. */
+  /** Whether the connection has resumed an earlier session. */
   readonly resumed: boolean;
   readonly #certificates: readonly Uint8Array[];
   #chain: readonly X509Certificate[] | undefined;
@@ -52,14 +56,14 @@ export class TlsInfo {
     this.verifyError = hasCertificate && result > 0 ? verificationName(result) : undefined;
   }
 
-  /** The peer's certificate; undefined for a client without. Parsed when it is asked for. */
+  /** The peer's certificate; undefined if it has none. It is parsed on first use. */
   get certificate(): X509Certificate | undefined {
     return this.chain[0];
   }
 
   /**
-   * The certificates that the peer has sent, its own first. They are what it says, not what was found
-   * to be its chain. A resumed session has the peer's own alone.
+   * The certificates that the peer has sent, its own first: what it claims, not the chain that was
+   * verified. A resumed session has the peer's own alone.
    */
   get chain(): readonly X509Certificate[] {
     this.#chain ??= this.#certificates.map(certificateOf);

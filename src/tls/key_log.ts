@@ -1,21 +1,18 @@
-/** Key logs, in the format of NSS: the file of the environment, and each context's own function. */
+/** Key logs in the format of NSS: the file that the environment names, and the function of a context. */
 
 import { closeSync, constants, openSync, writeFileSync } from "node:fs";
 import { environmentVariable } from "../core/environment.ts";
 
-/** What the core is to tell of, as bits. */
-export const Notice = { session: 1, keyLog: 2 } as const;
-
-/** The file that the environment names, if any. */
+/** The file that `SSLKEYLOGFILE` names, if it is set. */
 export function keyLogFile(): string | undefined {
   return environmentVariable("SSLKEYLOGFILE") || undefined;
 }
 
-/** Without O_NONBLOCK, to open a FIFO would stop the thread until somebody reads from it. */
+/** Without O_NONBLOCK, to open a FIFO would block the thread until a reader opens it. */
 const { O_APPEND, O_CREAT, O_NOCTTY, O_NONBLOCK, O_WRONLY } = constants;
 const openFlags = O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY;
 
-/** Appends lines to the file of the environment. Whoever reads it can read the connections. */
+/** Appends lines to that file. A reader of the file can decrypt the connections. */
 export function logKeys(lines: readonly string[]): void {
   const path = keyLogFile();
   if (path === undefined || lines.length === 0) return;
@@ -27,6 +24,6 @@ export function logKeys(lines: readonly string[]): void {
       closeSync(fd);
     }
   } catch {
-    // A log that cannot be written is no reason to end connections: curl and browsers go on as well.
+    // Connections go on without a log that cannot be written, as they do in curl and in browsers.
   }
 }

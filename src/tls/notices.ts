@@ -1,80 +1,79 @@
-/** Sessions and lines for the key log: from the core to the functions that are to be told. */
+/** Notices of the core about TLS connections: sessions and lines for the key log, to those who listen. */
 
 import { AsyncLocalStorage } from "node:async_hooks";
-import { Shared, TlsText } from "../core/abi.ts";
+import { Shared, TlsNotices, TlsText } from "../core/abi.ts";
 import { core, sharedUint32 } from "../core/native.ts";
 import { onTlsNotices } from "../runtime/scheduler.ts";
 import { running } from "../runtime/wait.ts";
-import { keyLogFile, logKeys, Notice } from "./key_log.ts";
+import { callProgram } from "../values/foreign_values.ts";
+import { keyLogFile, logKeys } from "./key_log.ts";
 import { tlsBytes, tlsText } from "./text.ts";
 
-/** Who is to be told of a connection. */
-export interface Told {
+/** The functions of the program that hear of one connection. */
+export interface NoticeListeners {
   readonly onSession: ((session: Uint8Array) => void) | undefined;
   readonly onKeyLog: ((line: string) => void) | undefined;
 }
 
-interface ToldInContext extends Told {
-  /** Runs a function with the asynchronous context of whoever began the handshake. */
+interface ConnectionListeners extends NoticeListeners {
+  /** Runs a function in the asynchronous context in which the handshake was begun. */
   readonly inContext: ReturnType<typeof AsyncLocalStorage.snapshot>;
 }
 
-const told = new Map<number, ToldInContext>();
+/** By the connection's handle. */
+const connections = new Map<number, ConnectionListeners>();
 
-/** What the core must tell of for somebody to hear it, as bits of `Notice`. */
-export function noticesFor({ onSession, onKeyLog }: Partial<Told>): number {
+/** The notices that have a listener, as bits of `TlsNotices`. The core makes no others. */
+export function noticesFor({ onSession, onKeyLog }: Partial<NoticeListeners>): number {
   const wantsKeys = onKeyLog !== undefined || keyLogFile() !== undefined;
-  return (onSession ? Notice.session : 0) | (wantsKeys ? Notice.keyLog : 0);
+  return (onSession ? TlsNotices.session : 0) | (wantsKeys ? TlsNotices.keyLog : 0);
 }
 
-/** Tells of a connection from now on. */
-export function tellOf(handle: number, who: Told): void {
-  if (noticesFor(who) !== 0) told.set(handle, { ...who, inContext: AsyncLocalStorage.snapshot() });
+/** Listens to a connection from now on. */
+export function listenToNotices(handle: number, listeners: NoticeListeners): void {
+  if (noticesFor(listeners) === 0) return;
+  connections.set(handle, { ...listeners, inContext: AsyncLocalStorage.snapshot() });
 }
 
-/** Tells what there is to tell of any connection. */
+/** Takes the notices of all connections from the core, and calls the functions that listen. */
 export function takeTlsNotices(): void {
   if (sharedUint32[Shared.tlsNoticesUint32] === 0) return;
   for (let notice: number; (notice = core.tlsTakeNotice()) >= 0; ) {
-    const handle = Math.floor(notice / 4);
-    tell(handle, notice % 4);
+    deliver(Math.floor(notice / 4), notice % 4);
   }
 }
 
-/** The connection is about to be closed: its last news come now or never. */
-export function stopTelling(handle: number): void {
-  if (told.size === 0 || !told.has(handle)) return;
+/** Takes the last notices of a connection that is about to be closed. */
+export function endTlsNotices(handle: number): void {
+  if (connections.size === 0 || !connections.has(handle)) return;
   takeTlsNotices();
-  told.delete(handle);
+  connections.delete(handle);
 }
 
-function tell(handle: number, notices: number): void {
-  const who = told.get(handle);
-  if (who === undefined) return;
-  if (notices & Notice.keyLog) {
+function deliver(handle: number, notices: number): void {
+  const listeners = connections.get(handle);
+  if (listeners === undefined) return;
+  if (notices & TlsNotices.keyLog) {
     const lines = (tlsText(handle, TlsText.keyLog) ?? "").split("\n").filter((line) => line !== "");
     logKeys(lines);
-    for (const line of lines) call(who, who.onKeyLog, line);
+    for (const line of lines) call(listeners, listeners.onKeyLog, line);
   }
-  if (notices & Notice.session) {
+  if (notices & TlsNotices.session) {
     const session = tlsBytes(handle, TlsText.session);
-    if (session !== undefined && session.byteLength > 0) call(who, who.onSession, session);
+    if (session !== undefined && session.byteLength > 0) {
+      call(listeners, listeners.onSession, session);
+    }
   }
 }
 
-/** Calls a program's function outside of all fibers. */
+/** Calls a function of the program outside of all fibers. */
 function call<T>(
-  { inContext }: ToldInContext,
+  { inContext }: ConnectionListeners,
   callback: ((value: T) => void) | undefined,
   value: T,
 ): void {
   if (callback === undefined) return;
-  try {
-    inContext(() => running.exit(callback, value));
-  } catch (thrown) {
-    // A mistake of the callback's own is nobody's here: it becomes an unhandled rejection.
-    void Promise.reject(thrown);
-  }
+  callProgram(() => inContext(() => running.exit(callback, value)));
 }
 
 onTlsNotices(takeTlsNotices);

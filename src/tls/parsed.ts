@@ -1,6 +1,6 @@
 /**
- * Contexts of the core. Each is made by a plan, a list of calls; two plans that would do the same share
- * a context, so that a client which gives its options anew for each connection parses them once.
+ * Contexts of the core. Each is made by a plan, which is a list of calls. Two plans with the same calls
+ * share a context, so that a client that gives its options anew for each connection parses them once.
  */
 
 import { core } from "../core/native.ts";
@@ -13,33 +13,32 @@ type Call = (id: number) => number;
 type Failure = (reason: string) => Error;
 
 interface Step {
-  /** The same for calls that do the same. */
+  /** Equal for calls that do the same. */
   readonly key: string;
-  /** Whether the call decides what is checked of a peer, or who it takes us for. */
+  /** Whether the call affects what is checked of a peer, or which certificate is sent to it. */
   readonly isPolicy: boolean;
   readonly call: Call;
   readonly failure: Failure;
 }
 
-/** bun:ffi has no address for an empty array. */
 const nothing = new Uint8Array(1);
 
-/** What the core gets for bytes that may be none. */
-export function passable(bytes: Uint8Array): Uint8Array {
+/** The bytes, or an array of one byte in place of none: bun:ffi has no address for an empty array. */
+export function addressable(bytes: Uint8Array): Uint8Array {
   return byteLengthOf(bytes) === 0 ? nothing : bytes;
 }
 
 const policyCalls: ReadonlySet<string> = new Set(["ca", "crl", "verify", "cert", "pfx"]);
 
-/** The calls that make a context what it is to be. */
+/** The calls that make up a context. */
 export class ContextPlan {
   readonly #steps: Step[] = [];
-  /** Whether clients trust whom they are told to, and not the system's store. */
+  /** Whether the context has authorities of its own, in place of the system's store. */
   hasAuthorities = false;
   /** Whether the context's store has revocation lists. */
   hasRevocations = false;
 
-  /** Adds a call. `name` and `parts` tell it apart from others. */
+  /** Adds a call. `name` and `parts` identify it. */
   add(
     name: string,
     parts: readonly (Uint8Array | number)[],
@@ -50,7 +49,7 @@ export class ContextPlan {
     this.#steps.push({ key, isPolicy: policyCalls.has(name), call, failure });
   }
 
-  /** A context as planned: one that is in use already, or a new one. */
+  /** The context of this plan: one that is in use already, or a new one. */
   carryOut(): ParsedContext {
     const key = this.#steps.map((step) => step.key).join("\n");
     const shared = contexts.get(key)?.deref();
@@ -85,19 +84,19 @@ function digestOf(parts: readonly (Uint8Array | number)[]): string {
   return hash.digest("hex");
 }
 
-/** A context of the core, which is freed when nobody has this object any more. */
+/** A context of the core. It is freed when this object is collected. */
 export class ParsedContext {
   /** The core's number for it. */
   readonly id: number;
-  /** Stands for all that it is: the same in every thread. */
+  /** A digest of the whole plan: the same in every thread. */
   readonly identity: Uint8Array;
   /**
-   * Stands for what is checked of a peer, and for who it takes us for: the same for contexts that
-   * do not differ in that.
+   * Identifies what is checked of a peer and which certificate is sent to it: equal for contexts
+   * that do not differ in that.
    */
   readonly policy: string;
   readonly #hasRevocations: boolean;
-  #trustsSomebody: boolean;
+  #hasTrust: boolean;
   #notices = 0;
 
   constructor(id: number, plan: ContextPlan, identity: Uint8Array, policy: string) {
@@ -105,30 +104,30 @@ export class ParsedContext {
     this.identity = identity;
     this.policy = policy;
     this.#hasRevocations = plan.hasRevocations;
-    this.#trustsSomebody = plan.hasAuthorities;
+    this.#hasTrust = plan.hasAuthorities;
   }
 
-  /** Has the core tell of sessions or lines for the key log from now on. */
+  /** Lets the core make notices of sessions or lines for the key log from now on. */
   notify(notices: number): void {
     if ((this.#notices & notices) === notices) return;
     this.#notices |= notices;
     core.tlsContextNotices(this.id, this.#notices);
   }
 
-  /** Trusts whom the system trusts, unless the context has its own. */
+  /** Loads the system's store, unless the context has authorities of its own. */
   loadTrust(): void {
-    if (this.#trustsSomebody) return;
-    // Revocation lists are part of the store: others must not have them.
+    if (this.#hasTrust) return;
+    // Revocation lists become part of the store, and must not be in one that others share.
     if (this.#hasRevocations) loadSystemTrust(this.id);
     else core.tlsContextShareTrust(this.id, systemTrust());
-    this.#trustsSomebody = true;
+    this.#hasTrust = true;
   }
 }
 
 const contexts = new Map<string, WeakRef<ParsedContext>>();
 
 const registry = new FinalizationRegistry(({ id, key }: { id: number; key: string }): void => {
-  // No number is used twice: those of a scheduler that was replaced name nothing any more.
+  // No number is used twice. Those of a scheduler that was replaced mean nothing any more.
   core.tlsContextFree(id);
   if (contexts.get(key)?.deref() === undefined) contexts.delete(key);
 });

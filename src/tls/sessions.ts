@@ -1,8 +1,7 @@
 /**
- * Sessions for resumption, as callers keep them. OpenSSL checks no certificate when it resumes a
- * session: it takes the server for the one of that time, and the server takes the client for the one
- * of that time. So a session is bound to what was checked then, for which name, and to the client's own
- * certificate; one that does not fit is left alone.
+ * Sessions for resumption, as callers keep them. When OpenSSL resumes a session it checks no certificate:
+ * each side takes the other for the peer of the first handshake. So a session is sealed with the checks
+ * that were made, the name, and the client's own certificate. One whose seal does not match is not used.
  */
 
 import { bytesOfView } from "../values/views.ts";
@@ -10,7 +9,7 @@ import type { ParsedContext } from "./parsed.ts";
 
 const sealBytes = 16;
 
-/** A session with its seal before it. */
+/** A session behind its seal. */
 export function sealSession(
   session: Uint8Array,
   context: ParsedContext,
@@ -22,7 +21,7 @@ export function sealSession(
   return sealed;
 }
 
-/** The session for OpenSSL; empty when its seal is another one. */
+/** The session for OpenSSL; empty when its seal does not match. */
 export function unsealSession(
   sealed: Uint8Array,
   context: ParsedContext,

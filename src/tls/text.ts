@@ -1,4 +1,4 @@
-/** What the core tells as text or bytes: of a TLS connection, and of the last mistake in a context. */
+/** Text and bytes from the core: about a TLS connection, and about the last failure of a context. */
 
 import { TlsText } from "../core/abi.ts";
 import { core } from "../core/native.ts";
@@ -7,24 +7,24 @@ import { byteLengthOf } from "../values/views.ts";
 const decoder = new TextDecoder();
 let scratch = new Uint8Array(4096);
 
-/** Something about a connection as bytes of the caller's own; undefined when there is no such thing. */
+/** A property of a connection, as bytes in memory of their own; undefined when it has none. */
 export function tlsBytes(handle: number, what: number, index = 0): Uint8Array | undefined {
   let length = core.tlsText(handle, what, index, scratch, byteLengthOf(scratch));
   if (length > byteLengthOf(scratch)) {
-    // Nothing was written. A peer's certificate is bounded by OpenSSL, at some 100 KiB.
+    // Nothing was written yet. OpenSSL bounds a peer's certificate at some 100 KiB.
     scratch = new Uint8Array(length);
     length = core.tlsText(handle, what, index, scratch, byteLengthOf(scratch));
   }
   return length < 0 ? undefined : scratch.slice(0, length);
 }
 
-/** Something about a connection as text; undefined when there is no such thing, or it is empty. */
+/** A property of a connection as text; undefined when it has none, or an empty one. */
 export function tlsText(handle: number, what: number): string | undefined {
   const bytes = tlsBytes(handle, what);
   return bytes === undefined || bytes.byteLength === 0 ? undefined : decoder.decode(bytes);
 }
 
-/** The peer's certificate and those that it sent with it, in DER, its own first. */
+/** The certificates that the peer has sent, in DER, its own first. */
 export function peerCertificates(handle: number): Uint8Array[] {
   const certificates: Uint8Array[] = [];
   for (let index = 0; ; index++) {
@@ -34,7 +34,7 @@ export function peerCertificates(handle: number): Uint8Array[] {
   }
 }
 
-/** Why the last call for a context failed, as OpenSSL says it. */
+/** OpenSSL's reason for the failure of the last call for a context. */
 export function contextReason(): string {
   const length = core.tlsContextReason(scratch, byteLengthOf(scratch));
   return decoder.decode(scratch.subarray(0, Math.max(Math.min(length, byteLengthOf(scratch)), 0)));

@@ -1,4 +1,4 @@
-/** Whom clients trust when they are not told: the system's store, or the roots that Bun ships. */
+/** The certificates that clients without `ca` trust: the system's store, or the roots that Bun ships. */
 
 import { readdirSync, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
@@ -9,19 +9,19 @@ import { checkedContext, materialFailure, TlsError } from "./errors.ts";
 import { fileBytes } from "./file_bytes.ts";
 import { contextReason } from "./text.ts";
 
-/** Certificates, and where they are from. */
+/** Certificates, and where they come from. */
 interface TrustSource {
   readonly certificates: Uint8Array;
   readonly place: string;
-  /** Whether it is one file of many in a folder: what is no certificate there is passed over. */
+  /** Whether it is one file of many in a folder. Such a file is skipped if it is not a certificate. */
   readonly isOneOfMany?: boolean;
 }
 
-/** The first of these that is there is the system's bundle. */
+/** The system's bundle is the first of these that exists. */
 const usualBundles = [
   // Debian, Ubuntu, Alpine, Arch, Gentoo
   "/etc/ssl/certs/ca-certificates.crt",
-  // Fedora and its kin
+  // Fedora, RHEL
   "/etc/pki/tls/certs/ca-bundle.crt",
   "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
   // openSUSE
@@ -37,12 +37,12 @@ const usualFolders = ["/etc/ssl/certs", "/etc/pki/tls/certs"];
 
 const encoder = new TextEncoder();
 
-/** The context whose store others share, once somebody has needed it. */
+/** The context whose store others share, made on first use. */
 let shared: number | undefined;
 
 /**
- * A context that trusts whom the system trusts, for others to share: there may be a hundred
- * certificates, which take some milliseconds to parse, and half a mebibyte.
+ * A context with the system's store, for others to share. A store may have a hundred certificates,
+ * which take some milliseconds to parse, and half a mebibyte.
  */
 export function systemTrust(): number {
   if (shared !== undefined) return shared;
@@ -57,7 +57,7 @@ export function systemTrust(): number {
   return id;
 }
 
-/** Has a context trust whom the system trusts. */
+/** Adds the system's store to a context. */
 export function loadSystemTrust(id: number): void {
   for (const { certificates, place, isOneOfMany } of trustSources()) {
     const outcome = core.tlsContextTrust(id, certificates, byteLengthOf(certificates));
@@ -69,12 +69,12 @@ export function loadSystemTrust(id: number): void {
 /**
  * Where trust comes from:
  *
- * 1. `SSL_CERT_FILE` and `SSL_CERT_DIR` (a list of folders), if either is set; both if both are
+ * 1. `SSL_CERT_FILE` and `SSL_CERT_DIR` (a list of folders): those of the two that are set
  * 2. else the system's bundle, or its folder of certificates with hashed names
- * 3. else the roots of Mozilla's that Bun ships (`rootCertificates` of node:tls)
+ * 3. else Mozilla's roots, which Bun ships (`rootCertificates` of node:tls)
  *
- * @throws {TlsError} when a variable names what cannot be read, or no descriptors are left: to trust others
- *   instead, or nobody, would hide that
+ * @throws {TlsError} when a variable names what cannot be read, or no descriptors are left: to
+ *   trust other certificates instead, or none, would hide that
  */
 function trustSources(): readonly TrustSource[] {
   return fromEnvironment() ?? fromSystem() ?? [shippedRoots()];
@@ -109,17 +109,20 @@ function bundleOf(path: string, what: string): TrustSource {
 }
 
 function shippedRoots(): TrustSource {
-  // Loaded only here, for it takes Bun some milliseconds.
+  // Loaded only here, since loading it takes Bun some milliseconds.
   const { rootCertificates } = process.getBuiltinModule("node:tls");
   return { certificates: encoder.encode(rootCertificates.join("\n")), place: "Bun's roots" };
 }
 
-/** The names of certificates in a folder: the hash of their subject, such as 5ad8a5d6.0 (openssl-rehash(1)). */
+/**
+ * The names of certificates in a folder: the hash of their subject and a number, such as 5ad8a5d6.0
+ * (openssl-rehash(1)).
+ */
 const hashedName = /^[0-9a-f]{8}\.\d+$/;
 
 /**
- * The files of a folder that have hashed names. All are read at once: OpenSSL would open them in the middle
- * of a handshake, and stop the thread at one that is a FIFO.
+ * The files of a folder that have hashed names. All are read at once: OpenSSL would open them
+ * during a handshake, and a FIFO among them would block the thread.
  */
 function folderOf(folder: string, what: string): TrustSource[] {
   const sources: TrustSource[] = [];
@@ -129,7 +132,8 @@ function folderOf(folder: string, what: string): TrustSource[] {
     try {
       sources.push({ certificates: fileBytes(place, what), place, isOneOfMany: true });
     } catch (error) {
-      // A link to a certificate that was removed is no fault; a lack of descriptors would hide all others.
+      // A link to a certificate that was removed is skipped. A lack of descriptors is not: it would
+      // hide all that follow.
       if (["EMFILE", "ENFILE"].includes((error as TlsError).code)) throw error;
     }
   }

@@ -1,8 +1,8 @@
-/** What the check of a certificate can find wrong, under Node's names. */
+/** The faults that the check of a certificate can find, under Node's names. */
 
 /**
- * Node's names for the numbers of X509_V_ERR_*: those of OpenSSL's x509_vfy.h without the prefix, in
- * their order. Node itself knows the first 28 by these names, and calls the others `UNSPECIFIED`.
+ * Node's names for the numbers of X509_V_ERR_*: the names in OpenSSL's x509_vfy.h without their
+ * prefix, in the same order. Node itself uses only the first 28, and `UNSPECIFIED` for the others.
  */
 const names = [
   "OK",
@@ -103,7 +103,7 @@ const names = [
   "RPK_UNTRUSTED",
 ] as const;
 
-/** What Node says when a certificate is in order but somebody else's: OpenSSL has a code for each. */
+/** Node's code for a valid certificate of another host. OpenSSL has one for each kind of name. */
 const otherName = "ERR_TLS_CERT_ALTNAME_INVALID";
 const mismatches: ReadonlySet<string> = new Set([
   "HOSTNAME_MISMATCH",

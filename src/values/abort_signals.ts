@@ -1,7 +1,8 @@
 /**
- * Listening to AbortSignals. Removing a listener takes a signal longer the more it has, and one signal may
- * end a whole server's waits: so each has one listener of ours. Whatever a signal has under
- * the names of AbortSignal's properties is passed over: an exception would end what others wait for.
+ * Listening to AbortSignals. The more listeners a signal has, the longer it takes to remove one,
+ * and one signal may end all waits of a server: so plait adds a single listener to each signal,
+ * which calls plait's own. Everything is read with the getters of AbortSignal itself. A property
+ * that the program has put on a signal may throw, and must not end the waits of others.
  */
 
 import { getterOf } from "./intrinsics.ts";
@@ -11,11 +12,13 @@ const reasonOf = getterOf(AbortSignal.prototype, "reason");
 const { addEventListener, removeEventListener } = EventTarget.prototype;
 
 export interface AbortListener {
-  /** The signal was aborted. */
+  /** Called when the signal is aborted. */
   aborted(reason: unknown): void;
 }
 
-/** Whether it is a signal of the runtime's own. What only looks like one cannot be listened to. */
+/**
+ * Whether a value is an AbortSignal of the runtime. An object that only looks like one has no listeners.
+ */
 export function isAbortSignal(value: unknown): value is AbortSignal {
   try {
     isAbortedOf.call(value);
@@ -42,7 +45,7 @@ class SignalListeners {
   }
 
   handleEvent(): void {
-    // Anybody can dispatch an event of that name.
+    // The program can dispatch an event of this name itself.
     if (!isAborted(this.#signal)) return;
     const reason = abortReason(this.#signal);
     for (const listener of this.waiting) listener.aborted(reason);
@@ -51,7 +54,7 @@ class SignalListeners {
 
 const listened = new WeakMap<AbortSignal, SignalListeners>();
 
-/** Has a listener told when the signal is aborted, unless that has happened already. */
+/** Calls `listener` when the signal is aborted from now on. */
 export function listenToAbort(signal: AbortSignal, listener: AbortListener): void {
   let listeners = listened.get(signal);
   if (listeners === undefined) {

@@ -1,9 +1,12 @@
-/** Checks of arguments. A caller's mistake is a TypeError or a RangeError, before anything happens. */
+/**
+ * Checks of arguments. A caller's mistake throws a TypeError or a RangeError, before the call does
+ * anything.
+ */
 
 import { core } from "../core/native.ts";
 import { isAbortSignal } from "./abort_signals.ts";
 
-/** An error with a code of Node's beside its class. */
+/** Adds one of Node's codes to an error. */
 function mistake<E extends Error>(error: E, code: string): E {
   return Object.assign(error, { code });
 }
@@ -17,12 +20,13 @@ export function rangeMistake(message: string): RangeError {
 }
 
 /**
- * No deadline is as old as a minute before the process began to use plait, in whichever thread: numbers
- * below are durations. A machine that was just started may have a clock on which they are not.
+ * A deadline lies at most a minute before plait's first use in the process, in any thread. A
+ * smaller number is a duration that was given by mistake. On a machine that was started only
+ * minutes ago the clock may be too young to tell the two apart.
  */
 const oldestDeadline = core.firstOpened() - 60_000;
 
-/** A deadline for the core, where 0 means never. */
+/** A deadline as the core takes it: 0 means never. */
 export function checkedDeadline(deadline: number | undefined): number {
   if (deadline === undefined || deadline === 0) return 0;
   if (typeof deadline !== "number") {
@@ -43,7 +47,7 @@ export function checkedDeadline(deadline: number | undefined): number {
   return deadline === Number.POSITIVE_INFINITY ? 0 : deadline;
 }
 
-/** A value as it is written, so that "80" is told from 80. */
+/** A value as it is written in code, so that an error tells "80" from 80. */
 function shown(value: unknown): string {
   return typeof value === "string" ? JSON.stringify(value) : String(value);
 }
@@ -56,7 +60,7 @@ export function checkedPort(port: unknown): number {
   return port;
 }
 
-/** A whole number of `what` between two bounds. */
+/** A whole number between two bounds, which may be either of them. Errors call it `what`. */
 export function checkedInteger(value: unknown, what: string, least: number, most: number): number {
   if (typeof value !== "number" || !Number.isInteger(value)) {
     throw typeMistake(`${what} is a whole number, not ${shown(value)}`);
@@ -67,12 +71,12 @@ export function checkedInteger(value: unknown, what: string, least: number, most
   return value;
 }
 
-/** An option that says how many there may be at a time, if it is given. */
+/** Checks an option that limits how many there are at a time. Undefined is no limit. */
 export function checkLimit(value: unknown, what: string): void {
   if (value !== undefined) checkedInteger(value, what, 1, Number.MAX_SAFE_INTEGER);
 }
 
-export function checkedSignal(signal: unknown): AbortSignal | undefined {
+export function checkedAbortSignal(signal: unknown): AbortSignal | undefined {
   if (signal === undefined || isAbortSignal(signal)) return signal;
   throw typeMistake("signal is an AbortSignal");
 }
@@ -82,7 +86,7 @@ export function checkFunction(value: unknown, what: string): void {
     throw typeMistake(`${what} is a function`);
 }
 
-/** Refuses options that would go without effect beside another one. */
+/** Refuses options that have no effect together with another one. */
 export function refuseOptions<Options extends object>(
   options: Options,
   names: readonly (keyof Options & string)[],
@@ -94,13 +98,13 @@ export function refuseOptions<Options extends object>(
 }
 
 /**
- * The options that a caller has given, as plait reads them: a copy of the object's own properties, each
- * read once, without those that are undefined. The copy has no prototype, so that a property that
- * something has added to `Object.prototype` is never taken for an option. Objects with optional properties
- * that plait itself makes of options have none either.
+ * The options that a caller has given, as plait reads them: a copy of the object's own properties,
+ * each read once, without those that are undefined. The copy has no prototype, so that a property
+ * of `Object.prototype` is never taken for an option. Other objects of options that plait makes
+ * have none either.
  *
- * @throws {TypeError} for options that are misspelt or belong elsewhere, and for those that the object
- *   inherits from a class or another object: they would go unnoticed
+ * @throws {TypeError} for an option that is unknown, and for one that the object inherits from a
+ *   class or another object, which would otherwise have no effect
  */
 export function ownOptions<Options extends object>(
   options: Options,
@@ -123,7 +127,7 @@ export function ownOptions<Options extends object>(
   return own as Options;
 }
 
-/** Options when none are given. */
+/** Options, when none are given. */
 export function noOptions<Options extends object>(): Options {
   return Object.create(null) as Options;
 }

@@ -1,24 +1,24 @@
-/** What waits and calls fail with, and how the core's status codes become errors. */
+/** The errors that calls fail with, and the core's status codes as their codes. */
 
 import { Status } from "../core/abi.ts";
 import { core } from "../core/native.ts";
 import { isInstance, propertyOf } from "./foreign_values.ts";
 
-/** What an error tells about the call that failed, as far as it applies. */
+/** What an error says about the call that failed, as far as it applies. */
 export interface ErrorDetails {
   /** The system call, or the step, that failed. */
   syscall?: string | undefined;
-  /** The address at the other end, or the one that was to be listened at. */
+  /** The address of the peer, or the one to listen at. */
   address?: string | undefined;
   port?: number | undefined;
   /** Bytes of the write that the kernel had taken before it failed. */
   bytesWritten?: number | undefined;
-  /** Why, in words; what the code means if not given. */
+  /** The reason in words; the meaning of the code if not given. */
   reason?: string | undefined;
   cause?: unknown;
 }
 
-/** One of the details, unless only `Object.prototype` has something under its name. */
+/** One of the details. What `Object.prototype` has under that name does not count. */
 export function detail<Name extends keyof ErrorDetails>(
   details: ErrorDetails,
   name: Name,
@@ -79,7 +79,7 @@ export class CancelledError extends Error {
   }
 }
 
-/** A reason that has words is said with them. */
+/** The words of a reason, for the message, if it has some. */
 function cancelledBecause(reason: unknown): string | undefined {
   const words = isInstance(reason, Error) ? propertyOf(reason, "message") : reason;
   return typeof words === "string" && words !== "" ? `cancelled: ${words}` : undefined;
@@ -133,7 +133,7 @@ export function endpoint(address: string, port: number | undefined): string {
 const namesByStatus: string[] = [];
 for (const [name, status] of Object.entries(Status)) namesByStatus[status] = name;
 
-/** Node's name for a status of the core that means failure. */
+/** Node's code for a status of the core that means failure. */
 export function codeOf(status: number): string {
   switch (status) {
     case Status.closed:

@@ -1,10 +1,11 @@
 /**
- * Looking into values that the program has made: errors, reasons, what bodies return. A getter, a proxy or
- * a `then` of their own may throw, and a proxy's prototypes need not come to an end. It happens in the middle
- * of turns and of cancellations, which others depend on: so nothing here throws, and everything ends.
+ * Handling what the program has made: errors, reasons, results of bodies, callbacks. Getters,
+ * proxies and `then` may throw, and a proxy may have an endless chain of prototypes. plait looks at
+ * such values in the middle of turns and cancellations, on which other fibers depend: so nothing
+ * here throws, and everything ends.
  */
 
-/** More than any class has above it. */
+/** More prototypes than any class has. */
 const mostPrototypes = 100;
 
 /** `value instanceof kind`. */
@@ -20,7 +21,7 @@ export function isInstance<T extends object>(
       if (object === kind.prototype) return true;
     }
   } catch {
-    // What does not tell what it is, is none of ours.
+    // A value that does not show its prototypes is no instance.
   }
   return false;
 }
@@ -34,7 +35,7 @@ export function propertyOf(value: object, key: string): unknown {
   }
 }
 
-/** `String(value)`. */
+/** `String(value)`, or a text in place of it if that throws. */
 export function textOf(value: unknown): string {
   try {
     return String(value);
@@ -43,10 +44,22 @@ export function textOf(value: unknown): string {
   }
 }
 
-// Not what a promise has for its own `then`: `await` does not ask for that either.
+/** Calls a function of the program. What it throws is an unhandled rejection: no caller can handle it. */
+export function callProgram(call: () => void): void {
+  try {
+    call();
+  } catch (thrown) {
+    void Promise.reject(thrown);
+  }
+}
+
+// Promise's own `then`, as `await` calls it, not one that the program has put on a promise.
 const { then } = Promise.prototype;
 
-/** Tells how a promise, or whatever has a `then`, ends. A promise tells it in a later microtask. */
+/**
+ * Calls one of two functions when a promise, or another object with a `then`, is settled. A promise
+ * calls it in a later microtask.
+ */
 export function follow<T>(
   promise: PromiseLike<T>,
   fulfilled: (value: T) => void,

@@ -1,4 +1,7 @@
-/** The engine's own getters, which objects and patched prototypes cannot replace when they are taken early. */
+/**
+ * The engine's own getters. Those that are taken early cannot be replaced by objects or patched
+ * prototypes.
+ */
 
 export type Getter = (this: unknown) => unknown;
 

@@ -1,7 +1,8 @@
 /**
- * Views as the engine knows them. A subclass, or a property of a view's own, may say something else of its
- * length and place, and the core would read or write there. So these are asked of the engine's own getters,
- * which are taken when this file is loaded, and an address never crosses with a length from elsewhere.
+ * The length and place of views. A subclass, or a property of the view itself, may give wrong ones,
+ * and the core would read or write other memory. So they come from the engine's own getters, which
+ * are taken when this file is loaded, and every length that is passed to the core beside an address
+ * comes from here.
  */
 
 import { type Getter, getterOf } from "./intrinsics.ts";
@@ -34,7 +35,7 @@ export function byteLengthOf(bytes: Uint8Array): number {
   return byteLength.call(bytes);
 }
 
-/** The bytes of any view, in a Uint8Array that is just that. */
+/** The bytes of any view, as a plain Uint8Array. */
 export function bytesOfView(view: ArrayBufferView): Uint8Array {
   const getters = kind.call(view) === undefined ? ofDataView : ofTypedArray;
   // The constructor throws a TypeError of its own when the buffer is detached.
@@ -45,12 +46,12 @@ export function bytesOfView(view: ArrayBufferView): Uint8Array {
   );
 }
 
-/** Whether a value is a buffer, and not only called one. */
+/** Whether a value is an ArrayBuffer or a SharedArrayBuffer. */
 export function isBuffer(value: unknown): value is ArrayBufferLike {
   return passes(arrayBufferLength, value) || isShared(value);
 }
 
-/** Whether other threads may have the buffer as well. */
+/** Whether a value is a SharedArrayBuffer: other threads may have it as well. */
 export function isShared(value: unknown): value is SharedArrayBuffer {
   return passes(sharedArrayBufferLength, value);
 }
@@ -60,7 +61,7 @@ export function isDetached(bytes: Uint8Array): boolean {
   return !isShared(buffer) && arrayBufferDetached.call(buffer) === true;
 }
 
-/** Whether a getter takes the value for one of its kind. */
+/** Whether a getter accepts a value as its `this`. */
 function passes(getter: Getter, value: unknown): boolean {
   try {
     getter.call(value);

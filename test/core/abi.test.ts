@@ -1,4 +1,4 @@
-/** The boundary between TypeScript and Zig, and the direction of the imports. */
+/** The boundary between TypeScript and Zig. */
 
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
@@ -66,67 +66,5 @@ describe("the C ABI", () => {
     const exporting = files.filter((path) => /\bexport fn\b|@export\(/.test(textOf("zig", path)));
     expect(files).toContain("boundary/exports.zig");
     expect(exporting).toEqual(["library.zig"]);
-  });
-});
-
-/** What each file of src imports. */
-const importsOf = new Map<string, string[]>();
-const transpiler = new Bun.Transpiler({ loader: "ts" });
-const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" });
-for (const file of sources.filter((path) => path.endsWith(".ts"))) {
-  // The transpiler leaves out imports of types; they count here as well.
-  const source = textOf("src", file);
-  const typed = [...source.matchAll(/\bfrom "([^"]+)"/g)].map(([, path]) => path!);
-  const found = transpiler.scanImports(source).map(({ path }) => path);
-  importsOf.set(file, [...new Set([...typed, ...found])]);
-}
-
-function filesThatImport(path: string): string[] {
-  return [...importsOf].filter(([, paths]) => paths.includes(path)).map(([file]) => file);
-}
-
-describe("the direction of the imports", () => {
-  test("only src/core/native.ts knows bun:ffi", () => {
-    expect(filesThatImport("bun:ffi")).toEqual(["core/native.ts"]);
-    expect(filesThatImport("bun:jsc")).toEqual(["core/native.ts"]);
-  });
-
-  test("only src/core/native.ts has the table of functions", () => {
-    const users = [...importsOf.keys()].filter((file) =>
-      /import \{[^}]*\bsymbols\b[^}]*\} from "\.[./a-z]*\/abi\.ts"/.test(textOf("src", file)),
-    );
-    expect(users).toEqual(["core/native.ts"]);
-  });
-
-  test("nothing in src imports the public API", () => {
-    for (const [file, paths] of importsOf) {
-      const outside = paths
-        .filter((path) => path.startsWith("."))
-        .map((path) => join("src", file, "..", path))
-        .filter((path) => !/^src\/|^build\/|^package\.json$/.test(path));
-      expect([file, outside]).toEqual([file, []]);
-    }
-  });
-
-  test("nothing is imported that is neither plait's nor Bun's", () => {
-    const foreign = [...importsOf.values()]
-      .flat()
-      .filter((path) => !/^\.\.?\/|^node:|^bun:/.test(path));
-    expect(foreign).toEqual([]);
-  });
-
-  test("the public API exports nothing that its own file defines", () => {
-    const code = textOf("index.ts").replaceAll(/\/\*[\s\S]*?\*\//g, "");
-    const rest = code.replaceAll(
-      /export (?:type )?\{[^}]*\} from "\.\/src\/[a-z]+\/[a-z_]+\.ts";/g,
-      "",
-    );
-    expect(rest.trim()).toBe("");
-  });
-
-  test("the package has no dependencies at run time", () => {
-    const manifest: unknown = JSON.parse(textOf("package.json"));
-    expect(manifest).not.toHaveProperty("dependencies");
-    expect(manifest).not.toHaveProperty("peerDependencies");
   });
 });

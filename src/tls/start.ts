@@ -1,17 +1,23 @@
-/** Beginning TLS: which end, which name, with which options. All checks come before anything happens. */
+/**
+ * What a handshake is begun with: the side, the name, the options. All of it is checked before TLS
+ * begins.
+ */
 
-import { clientName, contextOf, serverContext, TlsContext } from "../tls/context.ts";
-import { type HandshakeSetup, handshake } from "../tls/handshake.ts";
-import { optionNames, type TlsOptions } from "../tls/options.ts";
 import { noOptions, ownOptions, rangeMistake, refuseOptions } from "../values/checks.ts";
-import type { Socket } from "./socket.ts";
+import { clientName, contextOf, serverContext } from "./context.ts";
+import type { HandshakeSetup } from "./handshake.ts";
+import { optionNames, TlsContext, type TlsOptions } from "./options.ts";
 
 export interface StartTlsOptions extends TlsOptions {
-  /** Which end this is; the server's for a socket that a listener accepted, if not given. */
+  /**
+   * Which end this is; if not given, the server for a socket that a listener accepted, else the client.
+   */
   side?: "client" | "server" | undefined;
 }
 
-/** What a client's handshake needs. `host` is what the connection was made to, if it has a name. */
+/**
+ * What a client's handshake is begun with. `host` is the name that the connection was made to, if any.
+ */
 export function clientSetup(
   options: true | TlsOptions | TlsContext,
   host: string | undefined,
@@ -22,7 +28,7 @@ export function clientSetup(
   const context = contextOf(isWhole ? options : own, "client", what);
   const serverName = clientName(context, own.serverName, host);
   const { onSession } = own;
-  // A copy: the handshake begins later, and the class of the caller's view may lie about its length.
+  // A copy: the handshake begins later, and the class of the view may give a wrong length.
   const session = own.session && new Uint8Array(own.session);
   return { context, isServer: false, serverName, session, onSession };
 }
@@ -37,22 +43,21 @@ export function serverSetup(context: TlsContext): HandshakeSetup {
   };
 }
 
-/** Checks what `startTls` was given, and returns what begins the handshake. */
-export function startTls(
-  socket: Socket,
+/** Checks what `startTls` was given. `host` is the name that the connection was made to, if any. */
+export function startSetup(
   options: StartTlsOptions | TlsContext,
-): (deadline: number) => Promise<void> {
-  if (options instanceof TlsContext) return startTls(socket, { context: options });
+  isAccepted: boolean,
+  host: string | undefined,
+): HandshakeSetup {
+  if (options instanceof TlsContext) return startSetup({ context: options }, isAccepted, host);
   const own = ownOptions(options, startNames, "startTls");
   refuseOptions(own, ["handshakeTimeout"], "a deadline");
-  const { side = socket.isAccepted ? "server" : "client", ...rest } = own;
+  const { side = isAccepted ? "server" : "client", ...rest } = own;
   if (side !== "client" && side !== "server") throw rangeMistake('side is "client" or "server"');
   refuseOptions(own, side === "server" ? clientsOnly : serversOnly, `side "${side}"`);
-  const setup =
-    side === "server"
-      ? serverSetup(serverContext(rest, "startTls"))
-      : clientSetup(rest, socket.host, "startTls");
-  return (deadline) => handshake(socket, setup, deadline);
+  return side === "server"
+    ? serverSetup(serverContext(rest, "startTls"))
+    : clientSetup(rest, host, "startTls");
 }
 
 const clientsOnly = ["serverName", "session", "onSession"] as const;
