@@ -30,12 +30,13 @@ const names = `
   test("a name is short", () => {});
 `;
 
-async function countsOf(filter: string): Promise<Counts> {
+async function countsOf(filter: string, broken?: string): Promise<Counts> {
   using folder = new TemporaryFolder();
   mkdirSync(folder.file("test"));
   mkdirSync(folder.file("test/net"));
   writeFileSync(folder.file("test/net/ports.test.ts"), ports);
   writeFileSync(folder.file("test/names.test.ts"), names);
+  if (broken !== undefined) writeFileSync(folder.file("test/broken.test.ts"), broken);
   const program = `
     import { runBunTests } from ${scripts};
     const counts = runBunTests(${JSON.stringify(folder.path)}, ${JSON.stringify(filter)});
@@ -60,6 +61,15 @@ describe("a filter of the tests in TypeScript", () => {
     "%j %j %s",
     async (filter, counts) => {
       expect(await countsOf(filter)).toEqual(counts);
+    },
+    bound,
+  );
+
+  test(
+    "fails with a file that cannot be loaded, whose tests might match",
+    async () => {
+      const broken = 'import "./missing.ts";';
+      expect(await countsOf("no such name", broken)).toEqual({ passed: 0, failed: 1, skipped: 0 });
     },
     bound,
   );
