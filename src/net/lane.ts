@@ -5,6 +5,18 @@ import { type Due, mayProceed, proceedLater, spend } from "../runtime/scheduler.
 import { type Operation, Wait } from "../runtime/wait.ts";
 import { WaitQueue } from "../runtime/wait_queue.ts";
 
+let fulfilled: Promise<unknown> = Promise.resolve(0);
+let fulfilledValue: unknown = 0;
+
+/** A promise of a number. Most are of the same number as the one before, and so the same promise. */
+export function fulfilledWith(value: number): Promise<number> {
+  if (value !== fulfilledValue) {
+    fulfilledValue = value;
+    fulfilled = Promise.resolve(value);
+  }
+  return fulfilled as Promise<number>;
+}
+
 /** An attempt's answer: the socket is not ready. The next attempt comes when it is. */
 export const blocked = Symbol("blocked");
 /** An attempt's answer: it has done its share of this turn. The next attempt comes in the next one. */
