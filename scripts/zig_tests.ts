@@ -23,7 +23,7 @@ export async function runZigTests(filter = ""): Promise<Counts> {
   for (const each of filters) command.push(`-Dtest-filter=${each}`);
   const { exitCode, output } = await run(command, folder);
   const summary = /(\d+)\/(\d+) tests passed(?:; (\d+) skipped)?/.exec(output);
-  // Zig runs tests without a name whatever the filter is.
+  // Zig runs tests without a name regardless of the filter.
   const always = filter === "" ? 0 : unnamed;
   const passed = Math.max(Number(summary?.[1] ?? 0) - always, 0);
   const total = Math.max(Number(summary?.[2] ?? 0) - always, 0);

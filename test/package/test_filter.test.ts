@@ -11,6 +11,9 @@ import { TemporaryFolder } from "../support/temporary_folder.ts";
 
 const scripts = JSON.stringify(join(root, "scripts", "bun_tests.ts"));
 
+/** Each run takes two processes, which a busy machine may let wait. */
+const bound = 30_000;
+
 const ports = `
   import { describe, expect, test } from "bun:test";
   test("a port is found", () => {});
@@ -27,12 +30,13 @@ const names = `
   test("a name is short", () => {});
 `;
 
-async function countsOf(filter: string): Promise<Counts> {
+async function countsOf(filter: string, broken?: string): Promise<Counts> {
   using folder = new TemporaryFolder();
   mkdirSync(folder.file("test"));
   mkdirSync(folder.file("test/net"));
   writeFileSync(folder.file("test/net/ports.test.ts"), ports);
   writeFileSync(folder.file("test/names.test.ts"), names);
+  if (broken !== undefined) writeFileSync(folder.file("test/broken.test.ts"), broken);
   const program = `
     import { runBunTests } from ${scripts};
     const counts = runBunTests(${JSON.stringify(folder.path)}, ${JSON.stringify(filter)});
@@ -44,7 +48,7 @@ async function countsOf(filter: string): Promise<Counts> {
 
 describe("a filter of the tests in TypeScript", () => {
   const whole = { passed: 4, failed: 1, skipped: 1 };
-  test.concurrent.each([
+  test.each([
     ["", whole, "runs all when it is empty"],
     ["a port", { passed: 2, failed: 0, skipped: 0 }, "matches names in all files"],
     ["net/", { passed: 2, failed: 1, skipped: 1 }, "matches paths"],
@@ -53,9 +57,22 @@ describe("a filter of the tests in TypeScript", () => {
     ['<port> (of "two") is', { passed: 1, failed: 0, skipped: 1 }, "is text, not a pattern"],
     ["that is closed opens", { passed: 0, failed: 1, skipped: 0 }, "matches describe and test"],
     ["a .ort", { passed: 0, failed: 0, skipped: 0 }, "may match nothing"],
-  ])("%j %j %s", async (filter, counts) => {
-    expect(await countsOf(filter)).toEqual(counts);
-  });
+  ])(
+    "%j %j %s",
+    async (filter, counts) => {
+      expect(await countsOf(filter)).toEqual(counts);
+    },
+    bound,
+  );
+
+  test(
+    "fails with a file that cannot be loaded, whose tests might match",
+    async () => {
+      const broken = 'import "./missing.ts";';
+      expect(await countsOf("no such name", broken)).toEqual({ passed: 0, failed: 1, skipped: 0 });
+    },
+    bound,
+  );
 });
 
 describe("a filter of the core's tests", () => {
