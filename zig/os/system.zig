@@ -30,7 +30,7 @@ pub const Outcome = union(enum) {
 };
 
 /// The number of the last error that has no status of its own.
-pub threadlocal var last_errno: i32 = 0;
+threadlocal var last_errno: i32 = 0;
 
 /// Every status that stands for an error of the C library, by that error's number.
 const status_by_errno = table: {
@@ -49,7 +49,11 @@ const status_by_errno = table: {
     break :table table;
 };
 
-pub fn statusOfErrno(number: i32) Status {
+pub fn lastErrno() i32 {
+    return last_errno;
+}
+
+fn statusOfErrno(number: i32) Status {
     const status = if (number > 0 and number < status_by_errno.len)
         status_by_errno[@intCast(number)]
     else
@@ -223,6 +227,15 @@ pub fn bind(fd: Descriptor, address: *const Address) ?Status {
 fn addressFailure(number: i32, is_full_backlog: bool) Status {
     if (number != @intFromEnum(c.E.AGAIN)) return statusOfErrno(number);
     return if (is_full_backlog) .ECONNREFUSED else .EADDRNOTAVAIL;
+}
+
+pub fn listen(fd: Descriptor, backlog: u32) ?Status {
+    return if (c.listen(fd, @min(backlog, std.math.maxInt(c_int))) == 0) null else lastStatus();
+}
+
+/// Ends the sending side of a socket.
+pub fn shutdown(fd: Descriptor) ?Status {
+    return if (c.shutdown(fd, c.SHUT.WR) == 0) null else lastStatus();
 }
 
 pub fn localAddress(fd: Descriptor) ?Address {

@@ -7,8 +7,7 @@
 const std = @import("std");
 const assert = std.debug.assert;
 const builtin = @import("builtin");
-const c = std.c;
-const system = @import("../os/system.zig");
+const system = @import("../os/kernel.zig").system;
 const transfers = @import("../tls/transfers.zig");
 const Engine = @import("../tls/engine.zig").Engine;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
@@ -51,7 +50,7 @@ pub const Lingering = struct {
         const scheduler = lingering.scheduler;
         if (transfers.hasOutput(lingering.tls, socket)) {
             transfers.endAfterOutput(lingering.tls, socket);
-        } else if (!socket.flags.half_closed and c.shutdown(socket.fd, c.SHUT.WR) != 0) return false;
+        } else if (!socket.flags.half_closed and system.shutdown(socket.fd) != null) return false;
         lingering.setDeadline(socket) catch return false;
         // What it is compared with when the time is up.
         _ = transfers.makesProgress(lingering.tls, socket);

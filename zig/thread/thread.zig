@@ -4,7 +4,7 @@
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
-const backend = @import("../os/backend.zig");
+const backend = @import("../os/kernel.zig").backend;
 const indices = @import("../core/indices.zig");
 const handshakes = @import("../tls/handshakes.zig");
 const transfers = @import("../tls/transfers.zig");
