@@ -3,7 +3,7 @@
 //! itself, unheard.
 
 const std = @import("std");
-const assert = std.debug.assert;
+const assert = @import("../os/bug.zig").assert;
 const c = std.c;
 const abi = @import("../boundary/abi.zig");
 const addresses = @import("../os/addresses.zig");
@@ -110,13 +110,11 @@ pub const Resolver = struct {
     }
 
     fn lock(resolver: *Resolver) void {
-        const result = c.pthread_mutex_lock(&resolver.mutex);
-        assert(result == .SUCCESS);
+        assert(c.pthread_mutex_lock(&resolver.mutex) == .SUCCESS, "a mutex cannot be locked");
     }
 
     fn unlock(resolver: *Resolver) void {
-        const result = c.pthread_mutex_unlock(&resolver.mutex);
-        assert(result == .SUCCESS);
+        assert(c.pthread_mutex_unlock(&resolver.mutex) == .SUCCESS, "a mutex cannot be unlocked");
     }
 
     /// Looks a name up for a waiter, which is woken with the outcome.

@@ -2,7 +2,7 @@
 //! known to be ready, and otherwise says `would_block`: the caller calls again when a poll reports that it is.
 
 const std = @import("std");
-const assert = std.debug.assert;
+const assert = @import("../os/bug.zig").assert;
 const abi = @import("../boundary/abi.zig");
 const system = @import("../os/kernel.zig").system;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
@@ -27,7 +27,7 @@ pub fn latch(scheduler: *Scheduler, socket: *Socket, status: Status) void {
 
 /// Receives what is there, at most `length` bytes. 0 is the end of the stream.
 pub fn receive(scheduler: *Scheduler, socket: *Socket, buffer: [*]u8, length: usize) Outcome {
-    assert(length > 0); // to receive nothing would look like the end
+    assert(length > 0, "nothing is to be received, which would look like the end of the stream");
     if (socket.flags.end_of_stream) return .{ .value = 0 };
     if (!socket.flags.readable) return failed(socket.readFailure() orelse .would_block);
     const size = @min(length, abi.Limits.transfer_bytes);

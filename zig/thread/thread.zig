@@ -131,7 +131,7 @@ pub const Thread = struct {
         const index = scheduler.sockets.findToken(event.token) orelse return;
         const socket = scheduler.sockets.at(index);
         switch (socket.kind) {
-            .free => unreachable,
+            .free => @panic("an event found a socket that is free"),
             .stream, .listener => {
                 if (event.readable) socket.flags.readable = true;
                 if (event.writable) socket.flags.writable = true;
