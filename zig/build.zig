@@ -20,16 +20,19 @@ pub fn build(b: *std.Build) void {
     const library = b.addLibrary(.{
         .name = "plait",
         .linkage = .dynamic,
-        .root_module = module(b, "library.zig", target, optimize),
+        .root_module = module(b, "library.zig", target, optimize, .native),
     });
     openssl.link(library.root_module);
+    // Zig's runtime has a memset and a memcpy, which would take the place of the C library's faster ones.
+    library.bundle_compiler_rt = false;
+    library.root_module.stack_check = false; // its function is a part of that runtime
     // OpenSSL's thousands of symbols must not meet those of Bun's own copy.
     if (target.result.ofmt == .elf) library.setVersionScript(b.path("library.map"));
     b.installArtifact(library);
 
     const generator = b.addExecutable(.{
         .name = "generate-abi",
-        .root_module = module(b, "generate_abi.zig", b.graph.host, .Debug),
+        .root_module = module(b, "generate_abi.zig", b.graph.host, .Debug, .native),
     });
     const run_generator = b.addRunArtifact(generator);
     const generated = run_generator.captureStdOut(.{});
@@ -39,7 +42,7 @@ pub fn build(b: *std.Build) void {
 
     const filters = b.option([]const []const u8, "test-filter", "Run only the tests whose names contain this") orelse &.{};
     const tests = b.addTest(.{
-        .root_module = module(b, "tests.zig", target, optimize),
+        .root_module = module(b, "tests.zig", target, optimize, .faulty),
         .filters = filters,
     });
     openssl.link(tests.root_module);
@@ -51,11 +54,11 @@ pub fn build(b: *std.Build) void {
         const checked = b.addLibrary(.{
             .name = "plait-check",
             .linkage = .static,
-            .root_module = module(b, "library.zig", b.resolveTargetQuery(query), .ReleaseSafe),
+            .root_module = module(b, "library.zig", b.resolveTargetQuery(query), .ReleaseSafe, .native),
         });
         // Nothing is installed, so the compiler stops after the semantic analysis.
         check.dependOn(&checked.step);
-        const checked_tests = module(b, "tests.zig", b.resolveTargetQuery(query), .ReleaseSafe);
+        const checked_tests = module(b, "tests.zig", b.resolveTargetQuery(query), .ReleaseSafe, .faulty);
         check.dependOn(&b.addTest(.{ .root_module = checked_tests }).step);
     }
 }
@@ -86,17 +89,25 @@ const Openssl = struct {
     }
 };
 
+/// The kernel under the core (`os/kernel.zig`).
+const Kernel = enum { native, faulty };
+
 fn module(
     b: *std.Build,
     root: []const u8,
     target: std.Build.ResolvedTarget,
     optimize: std.builtin.OptimizeMode,
+    kernel: Kernel,
 ) *std.Build.Module {
-    return b.createModule(.{
+    const options = b.addOptions();
+    options.addOption(Kernel, "kernel", kernel);
+    const created = b.createModule(.{
         .root_source_file = b.path(root),
         .target = target,
         .optimize = optimize,
         .link_libc = true,
         .strip = optimize == .ReleaseFast,
     });
+    created.addOptions("build_options", options);
+    return created;
 }

@@ -4,7 +4,7 @@
 const std = @import("std");
 const openssl = @import("openssl.zig");
 const reasons = @import("reasons.zig");
-const system = @import("../os/system.zig");
+const system = @import("../os/kernel.zig").system;
 
 /// What a record was about, if not data.
 pub const Kind = enum {

@@ -7,7 +7,6 @@
 
 const std = @import("std");
 const assert = std.debug.assert;
-const c = std.c;
 const abi = @import("../boundary/abi.zig");
 const engine_module = @import("engine.zig");
 const openssl = @import("openssl.zig");
@@ -15,7 +14,7 @@ const reasons = @import("reasons.zig");
 const records = @import("records.zig");
 const sealing = @import("sealing.zig");
 const streams = @import("../net/streams.zig");
-const system = @import("../os/system.zig");
+const system = @import("../os/kernel.zig").system;
 const Engine = engine_module.Engine;
 const Session = @import("session.zig").Session;
 const Socket = @import("../core/sockets.zig").Socket;
@@ -370,7 +369,7 @@ pub fn flush(engine: *Engine, socket: *Socket, session: *Session) void {
     session.credit = 0;
     if (session.flags.ends_after_output) {
         session.flags.ends_after_output = false;
-        _ = c.shutdown(socket.fd, c.SHUT.WR);
+        _ = system.shutdown(socket.fd);
     }
 }
 
@@ -405,7 +404,7 @@ pub fn shutdown(engine: *Engine, socket: *Socket) ?Status {
     socket.flags.half_closed = true;
     if (session.output.len > 0) {
         session.flags.ends_after_output = true;
-    } else if (c.shutdown(socket.fd, c.SHUT.WR) != 0) return streams.shutdownFailure(engine.scheduler, socket);
+    } else if (system.shutdown(socket.fd)) |status| return streams.shutdownFailure(engine.scheduler, socket, status);
     return null;
 }
 
