@@ -1,4 +1,4 @@
-// The entry of `bun run bench`: runs the suites that are named, or all of them.
+// `bun run bench`: runs the suites that are named, or all of them.
 
 import { runEcho } from "./echo/suite.ts";
 import { runFibers } from "./fibers/suite.ts";

@@ -1,7 +1,7 @@
 /**
  * A chat server with one room: `bun examples/chat.ts [port] [lines behind]`, then `nc 127.0.0.1 7000`.
- * Nobody waits for a client that does not read: lines that it has not taken wait in a channel of its
- * own, and when that is full, the client is dropped. SIGINT stops the server with a goodbye to all.
+ * A client that does not read delays no other. Its lines wait in a channel of its own, and when the channel
+ * is full, the client is dropped. SIGINT stops the server with a goodbye to all.
  */
 
 import {
@@ -28,14 +28,14 @@ const members = new Set<Member>();
 
 function tellAll(line: string): void {
   for (const { socket, outbox } of members) {
-    // What its fibers wait for fails then, and they clean up.
+    // The waits of its fibers then fail, and the fibers clean up.
     if (!outbox.trySend(`${line}\n`)) socket.reset();
   }
 }
 
 function leave(member: Member): void {
   if (!members.delete(member)) return;
-  member.outbox.close(); // What lies in it is still written.
+  member.outbox.close(); // Lines that are in it are still written.
   tellAll(`* ${member.name} has left`);
 }
 
@@ -52,7 +52,7 @@ async function* linesOf(socket: Socket): AsyncGenerator<string> {
   }
 }
 
-/** Asks for a name that nobody else has, and lets its owner in. */
+/** Asks for a name until it is a free one, and adds the member. */
 async function enter(socket: Socket, lines: AsyncGenerator<string>): Promise<Member | undefined> {
   for (;;) {
     await socket.write("your name?\n");
@@ -79,8 +79,8 @@ async function serve(socket: Socket): Promise<void> {
       client.spawn(async () => {
         for await (const line of lines) {
           tellAll(`${member.name}: ${line}`);
-          // Of many lines at once each is written before the next is told: so only those fall behind
-          // who do not read.
+          // Others run between two lines. So many lines at once fill only the channels of clients that
+          // do not read.
           await yieldNow();
         }
         leave(member);
@@ -92,7 +92,7 @@ async function serve(socket: Socket): Promise<void> {
   }
 }
 
-/** Serves a client; the listener closes its socket, and thinks nothing of a connection that breaks. */
+/** Serves a client. The listener closes its socket, and ignores connections that break. */
 async function welcome(socket: Socket): Promise<void> {
   try {
     await serve(socket);
@@ -105,7 +105,7 @@ async function welcome(socket: Socket): Promise<void> {
 const listener = await listen({ host: "127.0.0.1", port }, welcome);
 console.log(`chat at ${listener.address} port ${listener.port}`);
 process.once("SIGINT", () => {
-  members.clear(); // None needs to hear that all the others leave.
-  // One that does not read has a second, and no more.
+  members.clear(); // So that no client is told that all the others leave.
+  // A client that does not read gets a second for the goodbye.
   void listener.close({ cancel: "the server stops", deadline: deadline(2000) });
 });

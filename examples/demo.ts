@@ -9,7 +9,7 @@ const clients = 64;
 const seconds = Number(process.env.PLAIT_DEMO_SECONDS ?? 3);
 const largestMessage = 4096;
 
-/** Random bytes; a message is a stretch of them that begins where no other client's does. */
+/** Random bytes. Each client's messages begin at a place of its own. */
 const pattern = crypto.getRandomValues(new Uint8Array(65_536));
 
 interface Tally {

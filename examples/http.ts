@@ -1,5 +1,5 @@
 /**
- * A small HTTP/1.1 responder in straight-line style: `bun examples/http.ts [port]`, then curl it. SIGINT
+ * A small HTTP/1.1 server in straight-line style: `bun examples/http.ts [port]`, then curl it. SIGINT
  * stops it: idle connections end at once, the others when their request is answered.
  */
 
@@ -8,7 +8,7 @@ import { deadline, listen, type Socket, shield } from "../index.ts";
 const longestHead = 16_384;
 const decoder = new TextDecoder("latin1");
 
-/** One request's head at a time, from a stream in which they follow each other. */
+/** Reads the heads of requests from a stream, one at a time. */
 class RequestHeads {
   readonly #socket: Socket;
   #unread = "";
@@ -34,7 +34,7 @@ class RequestHeads {
   }
 }
 
-/** Answers a request; whether another one may follow it. */
+/** Answers a request. Returns whether another one may follow. */
 async function answer(socket: Socket, head: string): Promise<boolean> {
   const [method = "", target = ""] = head.split(" ", 2);
   const isKnown = method === "GET" || method === "HEAD";
@@ -50,7 +50,7 @@ async function answer(socket: Socket, head: string): Promise<boolean> {
 async function serve(socket: Socket): Promise<void> {
   const heads = new RequestHeads(socket);
   for (let head: string | null; (head = await heads.next(deadline(10_000))) !== null; ) {
-    // What was asked is answered although the server stops meanwhile: only waiting for more ends then.
+    // A request is answered even if the server stops meanwhile. Only waiting for the next one is cancelled.
     const request = head;
     if (!(await shield(() => answer(socket, request), deadline(10_000)))) return;
   }

@@ -1,6 +1,6 @@
 /**
- * A pool of connections: `bun examples/pool.ts [connections] [clients]` shows it at work with an echo
- * server. Those that find all connections taken wait in line.
+ * A pool of connections: `bun examples/pool.ts [connections] [clients]` uses it with an echo server. Clients
+ * that find all connections in use wait in line.
  */
 
 import {
@@ -16,7 +16,7 @@ import {
 
 const scratch = new Uint8Array(1);
 
-/** A connection for one user, who gives it back by disposing of the lease. */
+/** A connection for one user. Disposing of the lease gives it back. */
 export class Lease implements Disposable {
   readonly socket: Socket;
   #giveBack: ((isReusable: boolean) => void) | undefined;
@@ -28,8 +28,8 @@ export class Lease implements Disposable {
   }
 
   /**
-   * Says that the exchange is complete: the connection can serve the next one. Without it, as when an
-   * error came in between, the connection is closed, for the rest of an answer may be on its way.
+   * Marks the exchange as complete: the connection can be used again. Without this, for example after an
+   * error, the connection is closed, since the rest of an answer may be on its way.
    */
   complete(): void {
     this.#isComplete = true;
@@ -41,10 +41,10 @@ export class Lease implements Disposable {
   }
 }
 
-/** At most so many connections to one place, idle or in use. */
+/** A limited number of connections to one server, idle or in use. */
 export class Pool implements AsyncDisposable {
   readonly #target: ConnectOptions;
-  /** A permit is the right to one connection, idle or new. They are granted in the order of waiting. */
+  /** A permit stands for one connection, idle or new. Permits are granted in the order of waiting. */
   readonly #permits: Semaphore;
   readonly #idle: Socket[] = [];
   #isClosed = false;
@@ -72,7 +72,7 @@ export class Pool implements AsyncDisposable {
   async close(until?: number): Promise<void> {
     this.#isClosed = true;
     for (const socket of this.#idle.splice(0)) socket.close();
-    // Whoever has all permits knows that nobody else has one.
+    // With all permits in hand, no connection is in use.
     using _ = await this.#permits.acquire(this.#permits.permits, until);
   }
 
@@ -95,7 +95,7 @@ export class Pool implements AsyncDisposable {
   }
 }
 
-/** Whether a connection has neither ended nor failed while it was idle, nor brought anything. */
+/** Whether an idle connection is still open and has received nothing. */
 function isSilent(socket: Socket): boolean {
   try {
     return socket.tryRead(scratch) === undefined;

@@ -1,6 +1,6 @@
 /**
- * A TCP proxy with half close: `bun examples/proxy.ts [port] [host] [port there]`. Each side may end
- * its stream and still read what the other one has to say.
+ * A TCP proxy with half close: `bun examples/proxy.ts [port] [host] [port there]`. Each side may end its
+ * stream and still read the other one.
  */
 
 import { connect, deadline, listen, type Socket, scope } from "../index.ts";
@@ -8,7 +8,7 @@ import { connect, deadline, listen, type Socket, scope } from "../index.ts";
 const [port = "7001", host = "127.0.0.1", portThere = "7000"] = process.argv.slice(2);
 
 async function pump(from: Socket, to: Socket): Promise<void> {
-  // A write returns when the kernel has taken the chunk: so a slow reader slows its writer down.
+  // A write returns when the kernel has taken the chunk, so a slow reader slows its writer down.
   for await (const chunk of from) await to.write(chunk);
   await to.shutdown();
 }
@@ -24,7 +24,7 @@ async function serve(client: Socket): Promise<void> {
     });
     server.close(); // The listener closes the client.
   } catch (error) {
-    // To close them would tell both that they have read everything.
+    // With `close` both would take the stream for complete.
     for (const end of ends) end.reset();
     throw error;
   }

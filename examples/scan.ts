@@ -1,6 +1,6 @@
 /**
- * A port scanner: `bun examples/scan.ts [first-last] [host] [attempts at a time]`. It looks at this
- * machine unless it is told otherwise; ask before you scan another one.
+ * A port scanner: `bun examples/scan.ts [first-last] [host] [attempts at a time]`. Without a host it scans
+ * this machine. Ask before you scan another one.
  */
 
 import {
@@ -24,7 +24,7 @@ function refuse(why: string): never {
   process.exit(2);
 }
 
-/** What an attempt fails with where nothing listens. Anything else is no answer, and ends the scan. */
+/** Codes for a port that is not open. Any other code ends the scan. */
 const refusals = ["ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH"];
 
 async function isOpen(address: string, port: number): Promise<boolean> {
@@ -46,7 +46,7 @@ await scope(async (scan) => {
   for (let port = first; port <= last; port++) {
     const permit = await attempts.acquire();
     const attempt = async (): Promise<void> => {
-      using _ = permit; // It is the fiber's from now on, and is released when the fiber ends.
+      using _ = permit; // The fiber owns the permit from here on, and releases it when it ends.
       if (!(await isOpen(address, port))) return;
       open++;
       console.log(`${port} is open`);

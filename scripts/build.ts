@@ -1,7 +1,7 @@
 /**
  * Builds the core with Zig when its sources have changed since the last build.
  *
- * Uses nothing but Bun itself: it runs before any dependency is installed.
+ * It needs only Bun, since it runs before any dependency is installed.
  */
 
 import {
@@ -69,12 +69,12 @@ export function ensureBuilt(variant: Variant): void {
   try {
     runZig(["build", `-Doptimize=${optimize}`, ...opensslOptions(openssl), "--prefix", prefix]);
     const suffix = process.platform === "darwin" ? "dylib" : "so";
-    // A running program keeps the file that it has mapped; the new one takes its name.
+    // A rename: a running program keeps the file that it has mapped.
     renameSync(join(prefix, "lib", `libplait.${suffix}`), library);
   } finally {
     rmSync(prefix, { recursive: true, force: true });
   }
-  // Sources that were edited meanwhile are for the next build.
+  // If sources were edited meanwhile, the next call builds again.
   if (sourcesHash(optimize, openssl) === wanted) writeFileSync(stamp, wanted);
 }
 
@@ -82,13 +82,13 @@ export function runZig(argv: string[]): void {
   run([zigExecutable(), ...argv], zigFolder);
 }
 
-/** What zig/build.zig is told of the OpenSSL that it links. */
+/** The options of zig/build.zig that name the OpenSSL to link. */
 export function opensslOptions({ ssl, crypto, needs }: OpensslLibrary): string[] {
   const further = needs.map((name) => `-Dopenssl-needs=${name}`);
   return [`-Dopenssl-ssl=${ssl}`, `-Dopenssl-crypto=${crypto}`, ...further];
 }
 
-/** Changes with any source of the core, the compiler, the OpenSSL and the machine's kind. */
+/** A hash of the core's sources, the compiler, OpenSSL and the kind of machine. */
 function sourcesHash(optimize: string, { ssl, version, origin }: OpensslLibrary): string {
   const hash = new Bun.CryptoHasher("sha256");
   hash.update(`${optimize} ${process.platform} ${process.arch}\n`);
@@ -109,7 +109,7 @@ function zigSources(folder: string): string[] {
       if (entry.isDirectory()) {
         return entry.name === ".zig-cache" || entry.name === "zig-out" ? [] : zigSources(path);
       }
-      // The core's tests are no part of the library.
+      // The core's tests are not part of the library.
       const isSource = /\.(zig|map)$/.test(entry.name) && !entry.name.endsWith("_test.zig");
       return isSource ? [path] : [];
     });

@@ -13,7 +13,7 @@ function installed(program: string): string {
   return join(root, "node_modules", ".bin", program);
 }
 
-/** Who imports sources checks them with settings of their own, which may be stricter than these here. */
+/** A program that imports the sources checks them with its own settings, which may be stricter. */
 const strictest = [
   "--ignoreConfig --noEmit --strict --exactOptionalPropertyTypes --noUncheckedIndexedAccess",
   "--noImplicitOverride --noImplicitReturns --noUnusedLocals --noUnusedParameters",

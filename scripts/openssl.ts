@@ -1,9 +1,9 @@
 /**
  * Finds the OpenSSL that the core links statically.
  *
- * A pinned release is built from its source with Zig, once per machine: the result lives in the
- * user's cache folder, under a name that says what it was built from and how. Where that cannot be
- * done, the system's own static library takes its place.
+ * A pinned release is built from its source with Zig, once per machine. The result is kept in the user's
+ * cache folder, under a name that says what it was built from and how. If that fails, the system's static
+ * library is used instead.
  */
 
 import {
@@ -94,7 +94,7 @@ function builtOpenssl(release: Release, target: BuildTarget): OpensslLibrary {
   };
 }
 
-/** Moves a finished build to its place. Of two set-ups that built the same, the first one wins. */
+/** Moves a finished build to its place. If two set-ups have built the same, the first one is kept. */
 function publish(finished: string, folder: string): void {
   try {
     renameSync(finished, folder);
@@ -110,8 +110,8 @@ function cacheFolder(): string {
 }
 
 /**
- * Everything unfinished lives in a folder of its own beside what is finished, so that a rename
- * completes it. The name says whose it is: what an interrupted set-up left is removed by the next.
+ * Unfinished work is kept in a folder of its own in the same file system, so that a rename finishes it.
+ * The folder's name says which process owns it. The next set-up removes what an interrupted one has left.
  */
 function withTemporaryFolder(cache: string, work: (folder: string) => void): void {
   const parent = join(cache, "temporary");
@@ -127,7 +127,7 @@ function withTemporaryFolder(cache: string, work: (folder: string) => void): voi
   }
 }
 
-/** A folder of another host (a container that shares the cache, say) is left alone for a day. */
+/** A folder of another host, such as a container that shares the cache, is kept for a day. */
 function isAbandoned(folder: string, name: string): boolean {
   const [pid, host] = name.split("@");
   try {
@@ -143,7 +143,7 @@ function removeFolder(folder: string): void {
   try {
     rmSync(folder, { recursive: true, force: true });
   } catch {
-    // A compiler that outlives its interrupted make may still write here; the next set-up sweeps.
+    // A compiler whose make was interrupted may still write here. The next set-up removes the folder.
   }
 }
 

@@ -20,29 +20,29 @@ const platforms: Readonly<Record<string, string>> = {
 };
 
 /**
- * What TLS over a stream needs stays: every protocol from TLS 1.0, PSK and resumption, ML-KEM and
- * ML-DSA, CRLs, OCSP, PKCS#12. Code that is left out cannot be attacked, and of the holes that were
- * found in 3.5.7 most are in QUIC, DTLS, CMS and CMP.
+ * Keeps what TLS over a stream needs: every protocol from TLS 1.0, PSK and resumption, ML-KEM and
+ * ML-DSA, CRLs, OCSP, PKCS#12. Code that is left out cannot be attacked. Most vulnerabilities that were
+ * found in 3.5.7 are in QUIC, DTLS, CMS and CMP.
  */
 const configureOptions = [
-  // Only the two static libraries are wanted, and they are compiled once: no dependency files.
+  // Only the two static libraries are built. They are compiled once, so dependency files are not needed.
   ["no-shared", "no-apps", "no-tests", "no-docs", "no-makedepend"],
-  // Nothing is to be loaded at run time. RC2 and RC4 in old PKCS#12 files go with `no-legacy`.
+  // Nothing is loaded at run time. Without the legacy provider, old PKCS#12 files with RC2 or RC4 are not read.
   ["no-engine", "no-legacy", "no-dso", "no-module"],
-  // The system's openssl.cnf is meant for the system's version and may name modules of its own.
+  // The system's openssl.cnf is written for the system's version, and may name its modules.
   ["no-autoload-config"],
-  // Freeing everything at exit pulls the rug from under threads of Workers that still run.
+  // Threads of Workers may still run at exit, and would use memory that an exit handler has freed.
   ["no-atexit"],
-  // A key file with a pass phrase must fail, not stop the process to ask on its terminal.
+  // A key file with a pass phrase must fail. It must not stop the process with a prompt on its terminal.
   ["no-ui-console"],
-  // Error messages need no source paths of this machine.
+  // Error messages must not contain this machine's paths.
   ["no-filenames"],
-  // Coroutines for hardware engines, and threads for Argon2 and QUIC.
+  // Not needed: coroutines for hardware engines, and threads for Argon2 and QUIC.
   ["no-async", "no-thread-pool"],
-  // Other transports than a stream.
+  // Not needed: transports other than a stream.
   ["no-dtls", "no-srtp", "no-quic"],
-  // Of TLS itself, only what is broken or was withdrawn: SSL 3, compression, SRP, NPN, and the
-  // suites that do not encrypt.
+  // Parts of TLS that are broken or withdrawn: SSL 3, compression, SRP, NPN, and the suites that do not
+  // encrypt.
   [
     "no-ssl3",
     "no-ssl3-method",
@@ -51,7 +51,7 @@ const configureOptions = [
     "no-nextprotoneg",
     "no-integrity-only-ciphers",
   ],
-  // Signed mail, certificate enrolment, time stamps, and address blocks in certificates.
+  // Not needed: signed mail, certificate enrolment, time stamps, and address blocks in certificates.
   ["no-cms", "no-cmp", "no-ts", "no-rfc3779"],
   // Ciphers that no default suite uses.
   ["no-aria", "no-camellia", "no-seed", "no-idea", "no-bf", "no-cast", "no-rc2", "no-rc4"],
@@ -62,27 +62,27 @@ const configureOptions = [
   ["no-dsa", "no-ec2m", "no-sm2"],
   // P-384 and P-521 in 64-bit arithmetic: signing takes a quarter of the time or less.
   ["enable-ec_nistp_64_gcc_128"],
-  // What OpenSSL takes for defaults. The core sets the trust store itself.
+  // OpenSSL's default folders. The core sets the trust store itself.
   ["--prefix=/usr", "--libdir=lib", "--openssldir=/etc/ssl"],
 ].flat();
 
 const compilerFlags = [
-  // Zig would emit debug information, with this machine's paths in it.
+  // Without this, Zig emits debug information with this machine's paths in it.
   "-g0",
-  // Whoever links the library takes only the functions that it reaches.
+  // The linker then takes only the functions that are used.
   "-ffunction-sections",
   "-fdata-sections",
-  // The core's own interface is all that a program may see. Assembly ignores this flag.
+  // A program sees only the core's interface. Assembly ignores this flag.
   "-fvisibility=hidden",
 ];
 
-/** Modules outside Debian's perl-base that OpenSSL's scripts load. */
+/** Perl modules that OpenSSL's scripts load and that are not in Debian's perl-base. */
 const perlModules = [
   ...["FindBin", "File::Compare", "File::Copy", "Getopt::Std"],
   ...["IPC::Cmd", "Pod::Usage", "Storable", "Time::Piece"],
 ];
 
-/** Throws, with a reason for the user, where OpenSSL is not built. */
+/** Throws, with a reason for the user, on a system for which OpenSSL is not built here. */
 export function buildTarget(zig: string): BuildTarget {
   const { succeeded, output, complaint } = runQuietly([zig, "env"], { timeoutSeconds: 60 });
   if (!succeeded) throw new Error(`zig does not run: ${lastLineOf(complaint)}`);
@@ -91,22 +91,22 @@ export function buildTarget(zig: string): BuildTarget {
   const [, machine = "", library = ""] = /^([^-]+)-linux\b.*-(gnu|musl)/.exec(native) ?? [];
   const platform = platforms[machine];
   if (platform === undefined) throw new Error(`OpenSSL is not built for ${native}`);
-  // Programs run on any glibc since 2012, whatever this machine has.
+  // The library runs with any glibc since 2012, regardless of this machine's.
   const triple = `${machine}-linux-${library === "gnu" ? "gnu.2.17" : library}`;
   return { zig, zigVersion, triple, platform };
 }
 
-/** Changes with anything that makes for another library. */
+/** A text that changes with everything that changes the library. */
 export function recipe({ zigVersion, triple, platform }: BuildTarget): string {
   return [zigVersion, triple, platform, ...configureOptions, ...compilerFlags].join("\n");
 }
 
-/** Returns the folder, within `temporary`, of the finished headers and libraries. */
+/** Returns a folder within `temporary` that has the finished headers and libraries. */
 export function buildOpenssl(tarball: string, target: BuildTarget, temporary: string): string {
   const source = join(temporary, "source");
   const environment = buildEnvironment(target, temporary);
   mkdirSync(source);
-  // The tests are two thirds of the tarball.
+  // Two thirds of the tarball are tests.
   const unwanted = ["test", "demos"].map((name) => `--exclude=openssl-*.*.*/${name}`);
   const unpack = ["tar", "-xzf", tarball, "-C", source, "--strip-components=1", ...unwanted];
   expectSuccess("tar", runQuietly(unpack, { environment }));
@@ -131,7 +131,7 @@ export function buildOpenssl(tarball: string, target: BuildTarget, temporary: st
   return finished;
 }
 
-/** Commands with names of their own, so that no path gets into the library or splits at a space. */
+/** Links to the commands under short names: no path gets into the library, or is split at a space. */
 function buildEnvironment({ zig, triple }: BuildTarget, temporary: string) {
   const commands = join(temporary, "commands");
   mkdirSync(commands);
@@ -151,12 +151,12 @@ function buildEnvironment({ zig, triple }: BuildTarget, temporary: string) {
     ...{ HOME, TMPDIR, XDG_CACHE_HOME, ZIG_GLOBAL_CACHE_DIR, ZIG_LIB_DIR },
     PATH: `${commands}:${process.env.PATH}`,
     ZIG_LOCAL_CACHE_DIR: join(temporary, "zig"),
-    // The library notes when it was built; without that, every machine makes the same bytes.
+    // The library contains the time of its build. With a fixed time every machine makes the same bytes.
     SOURCE_DATE_EPOCH: "1",
   };
 }
 
-/** Throws if this machine lacks a program of the build, which is better known before a download. */
+/** Throws if this machine lacks a program that the build needs. Called before anything is downloaded. */
 export function requireTools(): void {
   const missing = ["perl", "make", "tar"].filter((name) => Bun.which(name) === null);
   if (missing.length > 0) throw new Error(`building it takes ${missing.join(" and ")}`);
@@ -169,7 +169,7 @@ export function requireTools(): void {
 function expectSuccess(step: string, { succeeded, output, complaint }: Outcome): void {
   if (succeeded) return;
   const lines = `${output}\n${complaint}`.split("\n");
-  // Of several hundred lines, the compiler's first complaint says most.
+  // Of several hundred lines, the compiler's first error says most.
   const telling = lines.find((line) => /\berror\b|can't|cannot|no space/i.test(line));
   throw new Error(`${step} failed: ${(telling ?? lastLineOf(complaint)).trim()}`);
 }

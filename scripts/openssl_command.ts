@@ -1,4 +1,4 @@
-/** Runs a program quietly: its output is the caller's to judge, and nothing reaches the terminal. */
+/** Runs a program quietly: nothing reaches the terminal, and the caller gets the output. */
 
 export interface Outcome {
   succeeded: boolean;
@@ -25,7 +25,7 @@ export function runQuietly(command: string[], options: CommandOptions = {}): Out
     });
     return { succeeded: exitCode === 0, output: `${stdout}`, complaint: `${stderr}` };
   } catch (error) {
-    // The program is not there, or is not one.
+    // There is no such program, or the file cannot be executed.
     return { succeeded: false, output: "", complaint: String(error) };
   }
 }

@@ -1,9 +1,9 @@
 /**
  * Gets OpenSSL's tarball from Debian's source package with apt alone.
  *
- * The machine's own list says where its Debian archive is and which keys sign it; a private list
- * asks the same archive for the sources of the suite that carries OpenSSL 3.5. Every folder that
- * apt writes is private too, so this needs no root and leaves the machine's apt as it was.
+ * The machine's own lists say where its Debian archive is and which keys sign it. A private list
+ * names the same archive, with the sources of the suite that has OpenSSL 3.5. Every folder that
+ * apt writes to is private too. So this needs no root, and the machine's apt stays as it was.
  */
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -17,7 +17,7 @@ const suite = "trixie";
 /** One entry of the machine's lists: the fields of a deb822 stanza, their names in lower case. */
 type Fields = Map<string, string>;
 
-/** Returns the tarball as apt has left it, its checksum not compared yet. */
+/** Returns the tarball as apt has left it. The caller compares the checksum. */
 export function tarballFromDebian(release: Release, temporary: string): string | undefined {
   if (Bun.which("apt-get") === null || Bun.which("apt-cache") === null) return undefined;
   const sources = sourcesOfSuite();
@@ -31,7 +31,7 @@ export function tarballFromDebian(release: Release, temporary: string): string |
   const settings = join(folder, "apt.conf");
   writeFileSync(settings, privateSettings(folder));
 
-  // One archive of several may fail; what counts is what the others know.
+  // One archive of several may fail. The others may still have the package.
   runQuietly(["apt-get", "-c", settings, "update"], { timeoutSeconds: 120 });
   for (const { version, file } of packagesOf(release, settings)) {
     // A mirror may have the tarball but lack the package's other files, for which apt fails.
@@ -44,10 +44,10 @@ export function tarballFromDebian(release: Release, temporary: string): string |
   return undefined;
 }
 
-/** Read after the machine's own settings, which keep their say on proxies and the like. */
+/** Settings that apt reads after the machine's own, so that proxies and the like stay in effect. */
 function privateSettings(folder: string): string {
   return [
-    // Hooks of the machine would clean its package cache or tell its desktop.
+    // The machine's hooks would clean its package cache or notify its desktop.
     "#clear APT::Update;",
     `Dir::State::Lists "${folder}/lists";`,
     `Dir::Cache "${folder}/cache";`,
@@ -57,13 +57,13 @@ function privateSettings(folder: string): string {
     'Acquire::Retries "1";',
     'Acquire::http::Timeout "10";',
     'Acquire::https::Timeout "10";',
-    // The user that apt would change to cannot enter a folder that is private to root.
+    // apt would change to a user who cannot enter a folder that is private to root.
     'APT::Sandbox::User "root";',
     "",
   ].join("\n");
 }
 
-/** The source packages that hold exactly this tarball, the last listed first. */
+/** The source packages that contain exactly this tarball, the last listed first. */
 function packagesOf(release: Release, settings: string): { version: string; file: string }[] {
   const { output } = runQuietly(["apt-cache", "-c", settings, "showsrc", "openssl"]);
   return stanzasOf(output)
@@ -102,7 +102,7 @@ function sourcesOfSuite(): string {
   return [...new Set(stanzas)].join("\n");
 }
 
-/** What `bookworm-security` is to the machine, `trixie-security` is to us; others are left out. */
+/** Maps a suite of the machine to the wanted one: `bookworm-security` to `trixie-security`. Others are left out. */
 function sameKindOfSuite(name: string): string[] {
   const codename = /^VERSION_CODENAME="?(\w+)"?$/m.exec(textOf("/etc/os-release"))?.[1];
   const [, base, kind] = /^([a-z]+)(-updates|-security)?$/.exec(name) ?? [];

@@ -11,11 +11,11 @@ export interface Release {
   sha256: string;
 }
 
-/** A request that has not been answered after this long counts as "not reachable". */
+/** A server that has not answered after this time counts as not reachable. */
 const answerSeconds = 8;
 const downloadSeconds = 300;
 
-/** Returns the path of a tarball whose checksum has been compared. */
+/** Returns the path of a tarball with the right checksum. */
 export function ensureTarball(release: Release, cache: string, temporary: string): string {
   const kept = join(cache, `openssl-${release.version}.tar.gz`);
   if (existsSync(kept)) {
@@ -33,7 +33,7 @@ export function ensureTarball(release: Release, cache: string, temporary: string
   throw new Error("its source cannot be fetched, neither upstream nor from Debian");
 }
 
-/** Another Bun does the download, because this one runs synchronously. */
+/** Runs the download in another Bun process, because this one runs synchronously. */
 function tarballFromUpstream({ version }: Release, temporary: string): string | undefined {
   const tag = `openssl-${version}`;
   const url = `https://github.com/openssl/openssl/releases/download/${tag}/${tag}.tar.gz`;

@@ -7,7 +7,7 @@ import { runQuietly } from "./openssl_command.ts";
 
 const multiarch = `${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
 
-/** Where compilers look by themselves, and where Homebrew keeps its own. */
+/** The folders in which compilers look by default, and those of Homebrew. */
 const wellKnown = [
   ["/usr/include", `/usr/lib/${multiarch}`],
   ["/usr/include", "/usr/lib64"],
@@ -34,7 +34,7 @@ export function systemOpenssl(): OpensslLibrary | undefined {
   return undefined;
 }
 
-/** A distribution may have built compression in, whose libraries a static link has to name. */
+/** A distribution may have built OpenSSL with compression. A static link must name its libraries too. */
 function furtherLibraries(): string[] {
   const own = ["ssl", "crypto", "dl", "pthread"];
   return packageConfig("--static", "--libs-only-l")

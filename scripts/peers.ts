@@ -1,6 +1,6 @@
 /**
- * The programs that the tests talk to. On a Debian machine where we are root, as in CI, what is
- * missing is installed; elsewhere the tests that need it are skipped, and say so.
+ * The programs that the tests talk to. On a Debian machine this installs missing ones if it runs as root,
+ * as in CI. Elsewhere the tests that need them are skipped, and say so.
  */
 
 const packages: Record<string, string> = {
@@ -36,7 +36,7 @@ export function installPeers(): void {
   }
 }
 
-/** nginx is in a folder that only root's PATH has. */
+/** nginx is in a folder that is only in root's PATH. */
 function findProgram(program: string): string | null {
   return Bun.which(program, { PATH: `${process.env.PATH}:/usr/sbin:/sbin` });
 }

@@ -1,4 +1,4 @@
-/** Makes a checkout ready to use: dependencies, then the core. `--abi` renews src/core/abi.ts as well. */
+/** Makes a checkout ready to use: dependencies, then the core. `--abi` first writes src/core/abi.ts anew. */
 
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";

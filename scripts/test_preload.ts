@@ -1,11 +1,11 @@
-/** Loaded before the tests by bunfig.toml: they run against a checked build of the current core. */
+/** bunfig.toml loads this before the tests, so that they run against a checked build of the current core. */
 
 import { afterAll } from "bun:test";
 import { rmSync } from "node:fs";
 import { ensureBuilt, ensureDependencies, libraryOf } from "./build.ts";
 
 ensureDependencies();
-// Both: programs that the tests compile embed the library that users get.
+// Both builds: programs that the tests compile embed the library that users get.
 ensureBuilt("fast");
 ensureBuilt("checked");
 process.env.PLAIT_LIBRARY = libraryOf("checked");

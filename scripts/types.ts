@@ -1,6 +1,6 @@
 /**
- * Writes declarations for the package to build/types: without them an editor would show users what is
- * internal, and their compiler would check plait's sources with their own settings.
+ * Writes the package's declarations to build/types. Without them an editor would show internals to users,
+ * and their compiler would check plait's sources with their own settings.
  */
 
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -20,7 +20,7 @@ const command = [process.execPath, compiler, ...options, "--outDir", folder, "in
 const { exitCode } = Bun.spawnSync(command, { cwd: root, stdout: "inherit", stderr: "inherit" });
 if (exitCode !== 0) process.exit(exitCode);
 
-/** What a class says of itself to others of plait's, which its declaration has no members for. */
+/** The interfaces that stay in declarations. Others are internal, and `--stripInternal` has removed their members. */
 const standard = /^(Async)?(Disposable|Iterable)\b/;
 for (const name of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
   if (!name.endsWith(".d.ts")) continue;

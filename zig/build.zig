@@ -37,7 +37,11 @@ pub fn build(b: *std.Build) void {
         &b.addInstallFile(generated, "abi.ts").step,
     );
 
-    const tests = b.addTest(.{ .root_module = module(b, "tests.zig", target, optimize) });
+    const filters = b.option([]const []const u8, "test-filter", "Run only the tests whose names contain this") orelse &.{};
+    const tests = b.addTest(.{
+        .root_module = module(b, "tests.zig", target, optimize),
+        .filters = filters,
+    });
     openssl.link(tests.root_module);
     b.step("test", "Run the core's tests").dependOn(&b.addRunArtifact(tests).step);
 

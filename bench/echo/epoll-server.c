@@ -1,9 +1,9 @@
 /*
  * The yardstick: a single-threaded, level-triggered epoll echo server.
  *
- * One recv and one send per request and nothing else in the common case. A short write parks the
- * remainder in the connection and stops reading from it until the remainder is gone, so memory
- * stays bounded when a client does not read.
+ * In the common case a request costs one recv and one send. After a short write it keeps the rest with
+ * the connection, and stops reading from it until the rest is sent. So memory stays bounded when a
+ * client does not read.
  *
  * Usage: epoll-server        Prints "PORT <n>" and runs until it is killed.
  */
@@ -40,7 +40,7 @@ static void watch(int epoll, struct connection *connection, uint32_t events) {
   if (epoll_ctl(epoll, EPOLL_CTL_MOD, connection->fd, &event) != 0) fail("epoll_ctl mod");
 }
 
-/* Accepts everything that waits, so that a burst of connections costs one wake-up. */
+/* Accepts all pending connections, so that a burst of them costs one wake-up. */
 static void accept_all(int epoll, int listener) {
   for (;;) {
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);

@@ -1,4 +1,4 @@
-// What plait promises of the echo, in terms of what was measured.
+// The limits for plait's echo.
 
 import type { Limit } from "../harness/limits.ts";
 import type { EchoResults } from "./results.ts";

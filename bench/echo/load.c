@@ -10,7 +10,7 @@
  *     Connects N, a few at a time, echoes once on each, prints "held N" and keeps them open and
  *     idle until stdin ends, or for S seconds at most.
  *
- * Everything is bounded in time, whatever the server does.
+ * Everything has a time limit, so a server that hangs does not stop the client.
  */
 #define _GNU_SOURCE
 #include <getopt.h>
@@ -39,7 +39,7 @@ struct connection {
   size_t sent;
   size_t received;
   uint64_t sent_at_ns;
-  /* Over the windows of all bursts, since a short one alone has few requests per connection. */
+  /* Over the windows of all bursts, since one short burst has few requests per connection. */
   uint64_t requests_in_windows;
   uint64_t requests_ever;
 };

@@ -1,4 +1,4 @@
-// node:net as Bun provides it, with back-pressure the documented way.
+// node:net as Bun provides it, with backpressure as the documentation shows it.
 
 import { writeSync } from "node:fs";
 import { createServer } from "node:net";

@@ -1,4 +1,4 @@
-// Gathers what the bursts of load have measured.
+// Collects the measurements of the bursts.
 
 import type { LoadClient } from "../harness/load.ts";
 import { rowHeader, Samples } from "../harness/samples.ts";
@@ -7,7 +7,7 @@ import { fixed } from "../harness/statistics.ts";
 import { printTable } from "../harness/table.ts";
 import { BUN_LISTEN, YARDSTICK } from "./servers.ts";
 
-/** What is measured once for each process and not in every burst. */
+/** Figures that are measured once for each process, not in every burst. */
 interface Generation {
   acceptedMs: number;
   fairness: number;
@@ -31,7 +31,7 @@ export class EchoResults {
     };
   }
 
-  /** The worst of the generations, as these are too few for a median. */
+  /** The worst of the generations, since there are too few of them for a median. */
   slowestAcceptedMs(connections: number, server: string): number {
     const generations = this.#generations.get(`${connections} ${server}`) ?? [];
     return Math.max(...generations.map((each) => each.acceptedMs));

@@ -24,9 +24,9 @@ const usual: ServerKind[] = [
   { name: "plait-blocking", title: "plait blocking", command: script("plait-blocking.ts") },
 ];
 
-/** Measured only when asked for by name. */
+/** Measured only when they are named. */
 const further: ServerKind[] = [
-  // The yardstick under another name: its ratio to itself shows what a ratio is worth.
+  // The yardstick under another name: its ratio to itself shows the error of a ratio.
   {
     name: "epoll-server-again",
     title: "C epoll loop again",

@@ -1,4 +1,4 @@
-// Runs a program that prints what it has measured.
+// Runs a program that measures something and prints it.
 
 import { Program } from "../harness/processes.ts";
 

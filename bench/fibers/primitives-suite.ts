@@ -1,4 +1,4 @@
-// What fibers wait for of each other, beside promises alone (on Bun and on Node) and Go.
+// The primitives between fibers, compared with promises alone (on Bun and on Node) and with Go.
 
 import { join } from "node:path";
 import { printLimits } from "../harness/limits.ts";

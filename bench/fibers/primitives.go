@@ -102,7 +102,7 @@ func handOver() {
 			for round := 0; round < count/contenders; round++ {
 				mutex.Lock()
 				locked++
-				// Without it one goroutine has the mutex again and again, and nothing is handed over.
+				// Without this, one goroutine takes the mutex again and again, and it is never handed over.
 				runtime.Gosched()
 				mutex.Unlock()
 			}

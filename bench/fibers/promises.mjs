@@ -1,6 +1,5 @@
-// The work of primitives.ts with promises alone, for Bun and for Node. Neither deadlines nor
-// cancellation, no names, nothing to look at: what one writes if that is all one needs. Prints one
-// line of JSON.
+// The work of primitives.ts with promises alone, for Bun and for Node, without deadlines, cancellation and
+// names. A program that needs none of these is written like this. Prints one line of JSON.
 
 import { writeSync } from "node:fs";
 import {

@@ -1,4 +1,4 @@
-// Reads the program's own resident memory when it has stopped changing.
+// Reads this program's resident memory when it does not change any more.
 
 import { residentBytes } from "../harness/resident-memory.ts";
 
@@ -6,13 +6,13 @@ const SETTLED_BYTES = 64 * 1024;
 const SETTLE_POLL_MS = 100;
 const SETTLE_POLLS = 20;
 
-/** The pause is that of the driver in use, since Bun's timers do not run inside block(). */
+/** `pause` comes from the driver in use, since Bun's timers do not run inside block(). */
 export async function settledOwnBytes(
   pause: (milliseconds: number) => Promise<unknown>,
 ): Promise<number> {
   let previous = Number.NaN;
   for (let poll = 0; poll < SETTLE_POLLS; poll++) {
-    // Twice, since what the first collection frees may hold what the second can free.
+    // Twice, since objects that the first collection frees may have kept others alive.
     Bun.gc(true);
     Bun.gc(true);
     await pause(SETTLE_POLL_MS);

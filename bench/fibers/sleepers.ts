@@ -22,12 +22,12 @@ async function main(): Promise<void> {
   for (const fiber of fibers) await fiber.join();
   fibers.length = 0;
   const beforeBytes = await settledOwnBytes(sleep);
-  // The fibers are not kept here, so whatever keeps them is part of their cost.
+  // This program keeps no references to the fibers. What keeps them alive is part of their cost.
   for (let started = 0; started < SLEEPERS; started++) spawn(sleepLong);
   const bytes = await settledOwnBytes(sleep);
   const result = { sleepers: SLEEPERS, bytesEach: (bytes - beforeBytes) / SLEEPERS };
   writeSync(1, `${JSON.stringify(result)}\n`);
-  // The sleepers would keep the program, and block() itself, alive for an hour.
+  // Otherwise the sleepers keep the program, and block() itself, alive for an hour.
   process.exit(0);
 }
 

@@ -24,7 +24,7 @@ async function manyTogether(count: number): Promise<void> {
   }
 }
 
-/** What the language alone costs: an async function that is called and awaited. */
+/** The cost of the language alone: an async function that is called and awaited. */
 async function bareCall(count: number): Promise<void> {
   for (let index = 0; index < count; index++) await empty();
 }

@@ -1,4 +1,4 @@
-// The cost of a fiber: the time to spawn and join an empty one, the memory of one that sleeps.
+// The cost of a fiber: the time to spawn and join an empty one, and the memory of a sleeping one.
 
 import { join } from "node:path";
 import { printLimits } from "../harness/limits.ts";

@@ -1,7 +1,7 @@
-// What the programs in JavaScript share, whoever runs them: how much of which work, and
-// its time. work.d.mts describes it.
+// What the programs in JavaScript share, on Bun and on Node: the amounts of work, and the timing.
+// work.d.mts describes it.
 
-/** Operations of each kind in one sample; of sleepers, all at once. */
+/** Operations of each kind in one sample. Sleepers run all at once. */
 export const COUNT = 100_000;
 export const FIBERS_TOGETHER = 1_000;
 export const FIBERS_PER_SCOPE = 4;
@@ -9,10 +9,10 @@ export const CONTENDERS = 10;
 
 const WARMUP_SAMPLES = 2;
 const SAMPLES = 7;
-/** Sleepers take their time. */
+/** Fewer for sleepers, since each sample of them takes long. */
 export const SLEEP_SAMPLES = 3;
 
-/** Sees to it that the work was done. */
+/** Throws unless the work was done. */
 export function check(done, count) {
   if (done !== count) throw new Error(`${done} of ${count} done`);
 }

@@ -1,4 +1,4 @@
-// Compiles the C programs with `zig cc`, each only when its sources have changed.
+// Compiles each C program with `zig cc` if its sources have changed.
 
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -15,9 +15,9 @@ const LOAD_CLIENT = [
 ];
 
 interface Recipe {
-  // The first source is compiled, the others are what it includes.
+  // The first source is compiled, and includes the others.
   sources: [string, ...string[]];
-  /** Whether it is linked with the OpenSSL that plait has. */
+  /** Whether it is linked with plait's OpenSSL. */
   usesTls?: boolean;
 }
 
@@ -36,7 +36,7 @@ function findCompiler(): string {
   return zig;
 }
 
-/** What the compiler is told of the OpenSSL that plait's set-up has found or built. */
+/** The compiler's options for the OpenSSL that plait's set-up has found or built. */
 function opensslFlags(): string[] {
   const { include, ssl, crypto, needs } = ensureOpenssl(findCompiler());
   return [`-I${include}`, ssl, crypto, ...needs.map((name) => `-l${name}`), "-lpthread", "-ldl"];

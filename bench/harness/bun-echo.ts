@@ -1,5 +1,5 @@
-// The echo of Bun.listen as a careful program does it: what the kernel does not take is kept and sent on
-// drain, and until then nothing more is read from that connection.
+// An echo with Bun.listen as a careful program writes it. It keeps what the kernel does not take and sends
+// it on drain. Until then it reads nothing more from that connection.
 
 import type { Socket } from "bun";
 

@@ -1,15 +1,14 @@
 /*
- * Bursts of load on command. A load client prints {"acceptedMs":...} when its connections stand, and
- * then obeys lines on stdin until that ends: "burst <warm-up seconds> <window seconds>" loads the
+ * Bursts of load on command. A load client prints {"acceptedMs":...} when its connections are established.
+ * Then it obeys lines on stdin until stdin ends. "burst <warm-up seconds> <window seconds>" loads the
  * server, prints one line of JSON, and leaves the connections open and idle.
  *
- * The server's CPU time is read here and not by the script that started this, once before a burst
- * and once after the last answer of it. The server is asleep at both moments, so the CPU time is
- * exactly that of the work of the burst; read from a server that runs, it would be off by a tick of
- * the kernel's timer. Throughput and latency cover the window inside the burst, fairness covers the
+ * The client reads the server's CPU time itself, before a burst and after the last answer of the burst.
+ * The server is asleep at both moments, so the CPU time is exactly that of the burst. Read while the
+ * server runs, it would be off by a tick of the kernel's timer. Throughput and latency cover the window inside the burst, fairness covers the
  * windows of all bursts so far.
  *
- * Everything is bounded in time, whatever the server does.
+ * Everything has a time limit, so a server that hangs does not stop the client.
  */
 #ifndef BENCH_BURSTS_H
 #define BENCH_BURSTS_H
@@ -28,24 +27,24 @@ static const long FALL_ASLEEP_NS = 2000000;
 enum phase { CONNECTING, WARMING_UP, MEASURING, PARKING };
 
 static enum phase phase = CONNECTING;
-/* Of what is answered in the window. */
+/* Latencies of the answers in the window. */
 static struct histogram latencies;
-/* Work that was done in the window, and in the whole burst: requests, or bytes, or handshakes. */
+/* Work in the window, and in the whole burst: requests, bytes or handshakes. */
 static uint64_t work_in_window, work_in_burst;
 
-/* What the client that includes this has to define. */
+/* The client that includes this file defines these. */
 
-/* Gives every connection something to do; in PARKING it gets nothing more. */
+/* Gives every connection work. In PARKING none gets more. */
 static void start_all(void);
-/* Handles what is ready, and waits at most until the deadline for something to be. */
+/* Handles what is ready. Waits for that until the deadline at most. */
 static void turn(uint64_t deadline_ns);
 static bool is_parked(void);
-/* What a connection has done in the windows of all bursts. */
+/* The work of a connection in the windows of all bursts. */
 static uint64_t work_of(uint32_t index);
-/* How much work makes a unit of the output, such as a request or a MiB. */
+/* The amount of work in one unit of the output, such as a request or a MiB. */
 static double work_per_unit(void);
 
-/* Jain's index: one if all connections had the same, 1 / N if one of N had everything. */
+/* Jain's index: 1 if all connections did the same work, 1 / N if one of N did all of it. */
 static double fairness(uint32_t connections) {
   double sum = 0, sum_of_squares = 0;
   for (uint32_t index = 0; index < connections; index++) {
@@ -60,7 +59,7 @@ static void run_until(uint64_t deadline_ns) {
   while (now_ns() < deadline_ns) turn(deadline_ns);
 }
 
-/* Waits until nothing is under way any more, and returns when that was. */
+/* Waits for the last answer, and returns its time. */
 static uint64_t park_all(void) {
   phase = PARKING;
   uint64_t deadline = after_seconds(now_ns(), PARK_LIMIT_SECONDS);
@@ -128,13 +127,13 @@ static void obey(pid_t pid, uint32_t connections, uint64_t accepted_ns) {
     if (sscanf(line, "burst %lf %lf", &warmup_seconds, &window_seconds) != 2) {
       fail_because("an unknown command");
     }
-    /* The last resort, should a burst ever be stuck in a system call. */
+    /* The last resort, in case a burst hangs in a system call. */
     alarm((unsigned)(warmup_seconds + window_seconds + PARK_LIMIT_SECONDS) + 5);
     burst(pid, connections, warmup_seconds, window_seconds);
   }
 }
 
-/* Says that the connections stand and keeps them, idle, until stdin ends. */
+/* Reports that the connections are established, and keeps them idle until stdin ends. */
 static void keep_idle(int epoll, uint32_t connections, double seconds) {
   printf("held %u\n", connections);
   if (fflush(stdout) != 0) fail("stdout");

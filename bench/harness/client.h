@@ -38,7 +38,7 @@ static inline uint64_t after_seconds(uint64_t start_ns, double seconds) {
   return start_ns + (uint64_t)(seconds * (double)SECOND_NS);
 }
 
-/* Whole milliseconds until then, rounded up, for epoll_wait. */
+/* Milliseconds until that point, rounded up, for epoll_wait. */
 static inline int milliseconds_until(uint64_t deadline_ns) {
   uint64_t now = now_ns();
   return deadline_ns > now ? (int)((deadline_ns - now) / 1000000) + 1 : 0;
@@ -51,7 +51,7 @@ static inline void raise_descriptor_limit(void) {
   if (setrlimit(RLIMIT_NOFILE, &limit) != 0) fail("setrlimit");
 }
 
-/* A socket that is being connected to a port of the loopback interface. */
+/* Returns a socket that is connecting to a port of the loopback interface. */
 static inline int start_connecting(uint16_t port) {
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) fail("socket");

@@ -1,6 +1,6 @@
-// Servers under bursts of load. All servers of a generation stand ready at once, and short bursts go
-// to one after the other, round after round: what disturbs the machine then disturbs all of them
-// alike, and the ratio within one round leaves it out.
+// Servers under bursts of load. All servers of a generation run at the same time. Short bursts go to one
+// server after the other, round after round. So a disturbance of the machine affects all servers alike,
+// and ratios within one round are free of it.
 
 import type { Burst, LoadClient } from "./load.ts";
 import { Outcome } from "./outcome.ts";
@@ -9,17 +9,17 @@ import { type RunningServer, type ServerKind, startServer } from "./servers.ts";
 
 const SERVER_CORE = 0;
 const LOAD_CORE = 1;
-// The first burst lets the just-in-time compiler finish and is not counted.
-const FIRST_BURST_SECONDS = 0.7;
+// The first burst is for the just-in-time compiler, and does not count.
+const FIRST_BURST_SECONDS = 3;
 
 export interface ContestOptions {
-  /** How often the servers are started afresh. */
+  /** How often fresh processes of the servers are started. */
   generations: number;
-  /** How many bursts of load each server gets in a generation. */
+  /** Bursts for each server in a generation. */
   rounds: number;
   windowSeconds: number;
   warmupSeconds: number;
-  /** Whether the servers have core 0 and the load clients core 1. */
+  /** Whether the servers run on core 0 and the load clients on core 1. */
   pin: boolean;
 }
 
@@ -59,7 +59,7 @@ export async function runContest(
   }
 }
 
-/** One set of fresh processes; the memory layout of a single one may be lucky or unlucky. */
+/** One set of fresh processes. The memory layout of a single process may be lucky or unlucky. */
 async function runGeneration(
   options: ContestOptions,
   contest: Contest,
@@ -75,7 +75,7 @@ async function runGeneration(
     }
     for (let round = firstRound; round < firstRound + options.rounds; round++) {
       for (let turn = 0; turn < contestants.length; turn++) {
-        // Every round starts with another server, so that none always follows the same one.
+        // Every round starts with another server, so that no server always has the same predecessor.
         const contestant = contestants[(turn + round) % contestants.length];
         if (contestant === undefined) continue;
         await outcome.attempt(contestant.kind, () => burst(options, contest, contestant, round));
@@ -115,7 +115,7 @@ async function burst(
     const result = await contestant.client.burst(warmupSeconds, windowSeconds);
     contest.onBurst(contestant.kind.name, round, result);
   } catch (error) {
-    // Whatever a failed server still does must not disturb the others.
+    // A failed server may still run, and must not disturb the others.
     await end(contestant);
     throw error;
   }

@@ -1,6 +1,6 @@
 /*
- * A log-linear histogram of nanoseconds: every power of two is cut into 256 equal buckets, so a
- * percentile is off by at most 0.4 % and recording is a shift and an increment.
+ * A log-linear histogram of nanoseconds. Every power of two has 256 equal buckets. So a percentile is off
+ * by at most 0.4 %, and recording a value is a shift and an increment.
  */
 #ifndef BENCH_HISTOGRAM_H
 #define BENCH_HISTOGRAM_H

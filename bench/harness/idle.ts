@@ -8,8 +8,8 @@ import { type ServerKind, startServer } from "./servers.ts";
 import { fixed, median } from "./statistics.ts";
 import { printTable } from "./table.ts";
 
-// Opened and closed before the first reading, so that compiled code and the first pages of every
-// arena do not count as the cost of a connection.
+// Connections that are opened and closed before the first reading, so that compiled code and the first
+// pages of every arena do not count as the cost of a connection.
 const WARMUP_CONNECTIONS = 100;
 const SETTLED_BYTES = 64 * 1024;
 const SETTLE_POLL_MS = 250;
@@ -27,7 +27,7 @@ interface Reading {
   heldBytes: number;
 }
 
-/** Waits until the resident memory has stood still for a second. */
+/** Waits until the resident memory has not changed for a second. */
 async function settledBytes(pid: number): Promise<number> {
   const deadlineMs = performance.now() + SETTLE_LIMIT_MS;
   let steady = residentBytes(pid);
@@ -63,7 +63,7 @@ async function measure(kind: ServerKind, load: IdleLoad): Promise<Reading> {
   }
 }
 
-/** Measures fresh processes of every server and prints them; the median bytes by server name. */
+/** Measures fresh processes of every server and prints the results. Returns the median bytes by server. */
 export async function compareIdle(
   servers: ServerKind[],
   load: IdleLoad,

@@ -1,9 +1,9 @@
 /*
  * Usage: launch <core | any> <program> [arguments...]
  *
- * Replaces itself by the program, bound to one core if asked, and arranged to be killed by the
- * kernel when the process that started it ends: a benchmark that is itself killed leaves no
- * server behind. The pid stays the same, so the starter can measure and kill it.
+ * Replaces itself by the program, on one core if one is given. The kernel kills the program when the
+ * process that started it ends, so a benchmark that is killed leaves no server behind. The pid stays the
+ * same, so the starter can measure and kill it.
  */
 #define _GNU_SOURCE
 #include <sched.h>

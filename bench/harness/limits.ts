@@ -1,11 +1,11 @@
-// Compares what was measured with what plait promises.
+// Compares the measurements with plait's limits.
 
 import { fixed } from "./statistics.ts";
 import { printTable } from "./table.ts";
 
 export interface Limit {
   what: string;
-  /** Not a number when it was not measured. */
+  /** NaN when it was not measured. */
   measured: number;
   limit: number;
   bound: "at most" | "at least" | "below";

@@ -4,17 +4,17 @@ import { type NativeProgram, nativeProgram } from "./paths.ts";
 import { type Core, Program } from "./processes.ts";
 import type { RunningServer } from "./servers.ts";
 
-/** What one burst of load measured; the names are those the client prints. */
+/** The measurements of one burst, under the names that the client prints. */
 export interface Burst {
   fairness: number;
-  /** Of the window inside the burst, as are the latencies. */
+  /** Within the window of the burst, as the latencies are. */
   requests: number;
   seconds: number;
   p50Us: number;
   p99Us: number;
   p999Us: number;
   maximumUs: number;
-  /** Of the whole burst, as are the CPU times. */
+  /** In the whole burst, as the CPU times are. */
   burstRequests: number;
   burstSeconds: number;
   serverCpuSeconds: number;
@@ -23,12 +23,12 @@ export interface Burst {
   loadCpuSeconds: number;
 }
 
-// The client has limits of its own; these are for a client that is itself stuck.
+// The client has time limits of its own. These are for a client that hangs.
 const CONNECT_LIMIT_MS = 25_000;
 const BURST_LIMIT_MS = 15_000;
 const HOLD_LIMIT_SECONDS = 90;
 
-/** The flags of a load client; those that are true or false have no value. */
+/** The flags of a load client. A boolean flag has no value. */
 export type LoadSettings = Record<string, number | string | boolean>;
 
 function startClient(name: NativeProgram, settings: LoadSettings, core: Core): Program {
@@ -41,7 +41,7 @@ function startClient(name: NativeProgram, settings: LoadSettings, core: Core): P
 
 export class LoadClient {
   readonly #program: Program;
-  /** From the first connect until every connection had its first answer. */
+  /** The time from the first connect until every connection has had its first answer. */
   readonly acceptedMs: number;
   /** Jain's index over the connections, for the windows of all bursts so far. */
   fairness = Number.NaN;
@@ -51,7 +51,7 @@ export class LoadClient {
     this.acceptedMs = acceptedMs;
   }
 
-  /** Opens the connections, which then stay idle until there is a burst. */
+  /** Opens the connections. They are idle until a burst. */
   static async connect(
     name: NativeProgram,
     settings: LoadSettings,
@@ -81,7 +81,7 @@ export class LoadClient {
   }
 }
 
-/** What connects a load client to any server. */
+/** Returns a function that connects a load client to a server. */
 export function connectLoad(
   name: NativeProgram,
   settings: LoadSettings,

@@ -1,4 +1,4 @@
-// The facts about the machine that a reader needs to judge the figures.
+// Prints what a reader must know about the machine to judge the figures.
 
 import { cpus, loadavg, release, type as systemType, totalmem } from "node:os";
 

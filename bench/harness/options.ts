@@ -5,11 +5,11 @@ import { parseArgs } from "node:util";
 import type { ContestOptions } from "./contest.ts";
 
 export interface BenchOptions extends ContestOptions {
-  /** The suites to run, all of them when empty. */
+  /** The suites to run; all if it is empty. */
   suites: string[];
   sizeBytes: number;
   connections: number[];
-  /** The names of those to compare. */
+  /** The names of the servers to compare. */
   servers: string[] | "all";
   /** The loads of the TLS suite, by name, or all. */
   loads: string[] | "all";

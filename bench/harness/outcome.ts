@@ -1,11 +1,11 @@
-// Keeps what went wrong, so that one broken server does not end the comparison of the others.
+// Records failures, so that one broken server does not end the comparison of the others.
 
 import type { ServerKind } from "./servers.ts";
 
 export class Outcome {
   readonly #skipped = new Set<string>();
 
-  /** Does the work, unless this server has failed before; after a failure it is left out. */
+  /** Does the work unless this server has failed before. */
   async attempt(kind: ServerKind, work: () => Promise<void>): Promise<void> {
     if (this.#skipped.has(kind.name)) return;
     try {

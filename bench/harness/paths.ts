@@ -1,4 +1,4 @@
-// Where the parts of the benchmark are, whatever the working directory.
+// The benchmark's folders, independent of the working directory.
 
 import { join } from "node:path";
 

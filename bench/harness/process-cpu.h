@@ -1,8 +1,8 @@
 /*
  * The CPU time of another process, all its threads included.
  *
- * The total comes from the process CPU clock, which counts nanoseconds and keeps the time of
- * threads that have ended. The kernel splits user and system time by sampling at its timer tick,
+ * The total comes from the process CPU clock, which counts nanoseconds and includes threads that have
+ * ended. The kernel splits user and system time by sampling at its timer tick,
  * so only the proportion of the two fields of /proc/<pid>/stat is used.
  */
 #ifndef BENCH_PROCESS_CPU_H
@@ -30,7 +30,7 @@ static inline bool process_cpu_read(pid_t pid, struct process_cpu *result) {
   bool has_line = fgets(line, sizeof line, file) != NULL;
   fclose(file);
   if (!has_line) return false;
-  /* The command name may hold spaces and parentheses, so the fields count from the last one. */
+  /* The name may contain spaces and parentheses, so fields are counted from the last parenthesis. */
   const char *fields = strrchr(line, ')');
   unsigned long long user, system;
   if (fields == NULL || sscanf(fields + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu",

@@ -1,8 +1,8 @@
-// Starts the programs under test and ends them again, always by the pid it started.
+// Starts the programs under test, and ends them by their pid.
 
 import { nativeProgram } from "./paths.ts";
 
-/** The core a program is bound to, or "any" to leave it to the scheduler. */
+/** The core that a program runs on, or "any" to leave it to the kernel. */
 export type Core = number | "any";
 
 type PipedProcess = Bun.Subprocess<"pipe", "pipe", "pipe">;
@@ -21,7 +21,7 @@ export class Program {
 
   constructor(name: string, command: string[], core: Core) {
     this.#name = name;
-    // The launcher binds the core and sees to it that the program cannot outlive this process.
+    // The launcher binds the program to the core. The program cannot outlive this process.
     this.#process = Bun.spawn([nativeProgram("launch"), String(core), ...command], {
       stdin: "pipe",
       stdout: "pipe",
@@ -58,7 +58,7 @@ export class Program {
     }
   }
 
-  /** The most telling line of standard error: the one that names an error, else the last. */
+  /** The line of stderr that says most: the one that names an error, or else the last. */
   #failure(): string {
     const lines = this.#errors.split("\n").filter((line) => line.trim() !== "");
     const telling = lines.find((line) => /^\w*error\b/i.test(line)) ?? lines.at(-1);
@@ -66,7 +66,7 @@ export class Program {
     return telling === undefined ? `exit code ${code}` : telling.trim();
   }
 
-  /** The next line of standard output; kills the program if it takes too long. */
+  /** Returns the next line of stdout. Kills the program if that takes too long. */
   async line(limitMs: number): Promise<string> {
     const tooLate = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
@@ -89,7 +89,7 @@ export class Program {
     return this.#process.exitCode !== null || this.#process.signalCode !== null;
   }
 
-  /** Ends standard input, which programs that wait take as the request to finish. */
+  /** Ends stdin. Programs that wait for it then finish. */
   async finish(): Promise<void> {
     await this.#process.stdin.end();
     await this.#process.exited;

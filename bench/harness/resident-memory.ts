@@ -1,10 +1,10 @@
-// Reads how much memory of a process is resident.
+// Reads the resident memory of a process.
 
 import { readFileSync } from "node:fs";
 
 /**
- * The sum over all mappings. Unlike the counter of /proc/<pid>/statm, which the kernel keeps per
- * processor and adds up only roughly, it is exact.
+ * The sum over all mappings, which is exact. The counter of /proc/<pid>/statm is not: the kernel keeps it
+ * per processor and adds it up only roughly.
  */
 export function residentBytes(process: number | "self"): number {
   const text = readFileSync(`/proc/${process}/smaps_rollup`, "latin1");

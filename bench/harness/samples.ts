@@ -1,4 +1,4 @@
-// What bursts of load have measured of each server, and its reduction to medians over the rounds.
+// The measurements of the bursts for each server, and their medians over the rounds.
 
 import type { Burst } from "./load.ts";
 import { fixed, median, quantile } from "./statistics.ts";
@@ -7,7 +7,7 @@ export interface Sample {
   requestsPerSecond: number;
   p50Us: number;
   p99Us: number;
-  /** CPU time of the server per request, or whatever unit the load client counts. */
+  /** CPU time of the server per request, or per other unit that the load client counts. */
   cpuUs: number;
   serverBusy: number;
   loadBusy: number;
@@ -52,7 +52,7 @@ export class Samples {
     return median([...this.#of(server).values()].map((sample) => sample[quantity]));
   }
 
-  /** One burst has too few ticks of the kernel's timer, so those of all rounds are added up. */
+  /** One burst has too few ticks of the kernel's timer, so the ticks of all rounds are added up. */
   userShare(server: string): number {
     let user = 0;
     let total = 0;
@@ -77,7 +77,7 @@ export class Samples {
     return median(this.#ratios(server, base, quantity));
   }
 
-  /** The range that holds the middle half of the ratios, which tells how noisy they are. */
+  /** The range of the middle half of the ratios, which shows how noisy they are. */
   middleHalf(server: string, base: string): string {
     const ratios = this.#ratios(server, base, "cpuUs");
     return `${fixed(quantile(ratios, 0.25), 2)}-${fixed(quantile(ratios, 0.75), 2)}`;

@@ -1,4 +1,4 @@
-/* What the servers in C share: how they fail, and how they listen. */
+/* What the servers in C share: failing and listening. */
 #ifndef BENCH_SERVER_H
 #define BENCH_SERVER_H
 
@@ -17,7 +17,7 @@ static void fail(const char *what) {
   exit(1);
 }
 
-/* Listens at some port of the loopback interface, and announces it. */
+/* Listens at a free port of the loopback interface, and prints it. */
 static int start_listening(void) {
   int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (listener < 0) fail("socket");

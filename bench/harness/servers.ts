@@ -10,7 +10,7 @@ export interface ServerKind {
   name: string;
   title: string;
   command: string[];
-  /** What the others are compared with: without it there is nothing to compare. */
+  /** The server that the others are compared with. Without it there is no comparison. */
   isYardstick?: boolean;
 }
 
@@ -20,8 +20,8 @@ export interface RunningServer {
 }
 
 /**
- * The servers that are named, or those that are measured unless others are named. `name@folder` is the same
- * server of another checkout, built there by `bun run setup`: what a change costs is measured in one run.
+ * Returns the servers that are named, or the usual ones. `name@folder` is the same server of another
+ * checkout, which `bun run setup` has built there. So one run measures what a change costs.
  */
 export function selectServers(
   usual: ServerKind[],

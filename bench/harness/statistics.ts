@@ -1,4 +1,4 @@
-// The little arithmetic that the suites share.
+// Arithmetic that the suites share.
 
 /** Interpolates between the two values next to the fraction. */
 export function quantile(values: number[], fraction: number): number {
@@ -13,7 +13,7 @@ export function median(values: number[]): number {
   return quantile(values, 0.5);
 }
 
-/** Formats with the given decimals, and what was not measured as a dash. */
+/** Formats with the given decimals. NaN, which was not measured, becomes a dash. */
 export function fixed(value: number, decimals: number): string {
   return Number.isFinite(value) ? value.toFixed(decimals) : "-";
 }

@@ -1,4 +1,4 @@
-// Prints rows of text in aligned columns: the first to the left, the others to the right.
+// Prints rows of text in columns: the first is aligned left, the others right.
 
 export function printTable(header: string[], rows: string[][]): void {
   const lines = [header, ...rows];

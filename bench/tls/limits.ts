@@ -1,4 +1,4 @@
-// What plait promises of TLS, in terms of what was measured.
+// The limits for plait's TLS.
 
 import type { Limit } from "../harness/limits.ts";
 import type { Samples } from "../harness/samples.ts";
@@ -6,7 +6,7 @@ import { BUN_LISTEN, YARDSTICK } from "./servers.ts";
 
 const PLAIT = "plait-attached";
 
-/** The samples are those of one cipher for all, by the load's name. */
+/** `samples` are those with one cipher for all, by the name of the load. */
 export function loadLimits(samples: ReadonlyMap<string, Samples>): Limit[] {
   const cpuRatio = (load: string, base: string, limit: number): Limit => ({
     what: `${PLAIT}, ${load}, CPU / ${base}`,
@@ -25,7 +25,7 @@ export function loadLimits(samples: ReadonlyMap<string, Samples>): Limit[] {
   ];
 }
 
-/** What a connection may hold beyond what OpenSSL does, which is what the C server's holds. */
+/** Memory that a connection may take beyond OpenSSL's, which is what the C server takes. */
 export function idleLimits(bytes: ReadonlyMap<string, number>): Limit[] {
   return [
     {

@@ -7,13 +7,13 @@
  *          Connects N, a few at a time, echoes once on each, and keeps them open and idle until stdin
  *          ends, or for S seconds at most.
  *
- * With --common it offers nothing but TLS_AES_128_GCM_SHA256 and X25519, so that all servers do the
- * same; without, what OpenSSL offers by default. The modes, and what is counted:
+ * With --common it offers only TLS_AES_128_GCM_SHA256 and X25519, so that all servers do the same work.
+ * Without, it offers what OpenSSL does by default. The modes, and what is counted:
  *   handshake  Connects, ends the stream at once, and waits for the server's end. Handshakes.
  *   echo       64 bytes, which are compared when they come back. Requests.
- *   send       Asks for 4 MiB. What comes is thrown away unread but for the records' headers, which
- *              tell how much it was: decrypting it would take longer than the server does. Bytes.
- *   receive    Sends 4 MiB, and waits for one byte when the server has it all. Bytes.
+ *   send       Asks for 4 MiB. Reads only the headers of the records, which say how long they are, and
+ *              discards the rest: decrypting would take longer than the server takes. Bytes.
+ *   receive    Sends 4 MiB, and waits for the one byte that the server sends when it has all. Bytes.
  *
  * The request of send and receive is two 32-bit numbers, the least significant byte first: how many
  * bytes follow, and how many are wanted.
@@ -35,7 +35,7 @@ enum {
   SEND_BYTES = 64 * 1024,
   RECEIVE_BYTES = 256 * 1024,
   RECORD_HEADER_BYTES = 5,
-  /* Of each record of TLS 1.3 with AES-GCM or ChaCha20-Poly1305: the type and the tag. */
+  /* The type and the tag in each record of TLS 1.3 with AES-GCM or ChaCha20-Poly1305. */
   RECORD_OVERHEAD_BYTES = 17,
 };
 static const double CONNECT_LIMIT_SECONDS = 20;
@@ -58,18 +58,18 @@ struct connection {
   int fd;
   enum state state;
   SSL *tls;
-  /* What OpenSSL has written, so that several records leave in one call. */
+  /* What OpenSSL has written. Several records leave in one call. */
   BIO *sealed;
   bool waits_for_writable;
   /* The server's records are not decrypted any more. */
   bool is_raw;
   uint32_t index;
-  /* Plaintext of the request that is still to be sent, and of the answer that is still to come. */
+  /* Plaintext of the request that is to be sent, and of the answer that is to come. */
   size_t unsent, unanswered;
   uint64_t requests_ever;
   uint64_t started_at_ns;
   uint64_t work_in_windows;
-  /* Of the record at hand, in raw connections. */
+  /* What is left of the current record, in connections whose records are not decrypted. */
   unsigned char header[RECORD_HEADER_BYTES];
   size_t header_length;
   size_t record_rest;
@@ -91,7 +91,7 @@ static _Noreturn void fail_in_tls(const char *what) {
 
 static void go_on(struct connection *connection);
 
-/* -- What is counted */
+/* -- Counting */
 
 static void count_work(struct connection *connection, uint64_t work) {
   work_in_burst += work;
@@ -143,7 +143,7 @@ static void disconnect(struct connection *connection) {
   connection->state = UNUSED;
 }
 
-/* Sends what OpenSSL has written. False when the kernel does not take all of it. */
+/* Sends what OpenSSL has written. Returns false when the kernel does not take all of it. */
 static bool flush(struct connection *connection) {
   for (;;) {
     char *bytes;
@@ -158,7 +158,7 @@ static bool flush(struct connection *connection) {
       (void)BIO_reset(connection->sealed);
       break;
     }
-    /* Reading moves no bytes until the memory is reset (BIO_s_mem(3)). */
+    /* Reading does not move bytes until the memory is reset (BIO_s_mem(3)). */
     static unsigned char discarded[SEND_BYTES * 2];
     for (size_t rest = (size_t)sent; rest > 0;) {
       int count = BIO_read(connection->sealed, discarded,
@@ -223,7 +223,7 @@ static void finish_request(struct connection *connection) {
   if (options.mode == RECEIVE) count_work(connection, BULK_BYTES);
   if (connection->requests_ever == 1) {
     ready++;
-    /* The tickets have come before the first answer, and the server's records follow each other. */
+    /* The tickets have arrived before the first answer. From here on there are only records of data. */
     connection->is_raw = options.mode == SEND;
     if (options.hold_seconds > 0) return;
   }
@@ -266,7 +266,7 @@ static void count_plaintext(struct connection *connection, size_t length) {
   connection->unanswered -= length;
 }
 
-/* Looks at the headers of records alone. */
+/* Reads only the headers of records. */
 static void receive_raw(struct connection *connection) {
   ssize_t received = recv(connection->fd, receive_buffer, sizeof receive_buffer, 0);
   if (received < 0) {
@@ -309,13 +309,13 @@ static void end_stream(struct connection *connection) {
   connection->state = ENDING;
 }
 
-/* The server's end comes after its own work for this handshake. */
+/* The server ends its stream when it has done its work for this handshake. */
 static void await_end(struct connection *connection) {
   for (;;) {
     ssize_t received = recv(connection->fd, receive_buffer, sizeof receive_buffer, 0);
     if (received > 0) continue;
     if (received < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    /* A reset is an end as well, if not a polite one. */
+    /* A reset is an end too. */
     break;
   }
   if (connection->requests_ever++ == 0) ready++;

@@ -1,4 +1,4 @@
-// node:tls, for Bun and for Node, with back-pressure the documented way.
+// node:tls, for Bun and for Node, with backpressure as the documentation shows it.
 
 import { readFileSync, writeSync } from "node:fs";
 import { createServer } from "node:tls";

@@ -1,12 +1,12 @@
 /*
  * The yardstick: a single-threaded, level-triggered epoll server on the OpenSSL that plait links.
  *
- * Each connection has a socket BIO. It reads ahead, so that a record costs one recv and not two; a
- * write of several records costs a send each, since OpenSSL writes one at a time. It gives one ticket
- * for each handshake, as plait does, and holds no buffers for idle connections.
+ * Each connection has a socket BIO. It reads ahead, so a record costs one recv, not two. A write of several
+ * records costs one send for each, since OpenSSL writes one at a time. It sends one ticket for each
+ * handshake, as plait does, and keeps no buffers for idle connections.
  *
  * Usage: tls-server CERTIFICATE KEY echo      Echoes.
- *        tls-server CERTIFICATE KEY transfer  Obeys requests of two 32-bit numbers: how many bytes
+ *        tls-server CERTIFICATE KEY transfer  Serves requests of two 32-bit numbers: how many bytes
  *                                             follow, and how many are wanted (load.c).
  * Prints "PORT <n>" and runs until it is killed.
  */
@@ -30,7 +30,7 @@ struct connection {
   SSL *tls;
   bool is_open;
   bool waits_for_writable;
-  /* What was read and is not echoed yet, null in the common case. */
+  /* Data that was read and is not echoed yet; null in the common case. */
   char *unsent;
   size_t unsent_length;
   unsigned char request[REQUEST_BYTES];
@@ -58,7 +58,7 @@ static void close_connection(struct connection *connection) {
   free(connection);
 }
 
-/* Accepts everything that waits, so that a burst of connections costs one wake-up. */
+/* Accepts all pending connections, so that a burst of them costs one wake-up. */
 static void accept_all(int listener) {
   for (;;) {
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -80,7 +80,7 @@ static void accept_all(int listener) {
   }
 }
 
-/* Whether a call that did not succeed is only to be repeated later. */
+/* Whether a call that failed only has to be repeated later. */
 static bool is_blocked(struct connection *connection, int result) {
   switch (SSL_get_error(connection->tls, result)) {
     case SSL_ERROR_WANT_READ:
@@ -110,12 +110,12 @@ static bool echo(struct connection *connection) {
     if (received <= 0) return is_blocked(connection, received);
     int sent = SSL_write(connection->tls, buffer, received);
     if (sent == received) {
-      /* The common case: nothing more is there, and a futile recv would only find that out. */
+      /* In the common case nothing more is there, and another recv would only find that out. */
       if (SSL_has_pending(connection->tls)) continue;
       return true;
     }
     if (!is_blocked(connection, sent)) return false;
-    /* OpenSSL may be given the same bytes at another place (SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER). */
+    /* OpenSSL accepts the same bytes at another address (SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER). */
     connection->unsent = malloc((size_t)received);
     if (connection->unsent == NULL) fail("malloc");
     memcpy(connection->unsent, buffer, (size_t)received);

@@ -13,7 +13,7 @@ const key = join(BUILD_FOLDER, "key.pem");
 
 export const certificatePaths = { certificate, key } as const;
 
-/** What a server does: echo what comes, or obey the requests of bulk transfers. */
+/** What a server does: it echoes, or serves the requests of bulk transfers. */
 export type Service = "echo" | "transfer";
 
 export function selectedTlsServers(names: string[] | "all", service: Service): ServerKind[] {
@@ -35,7 +35,7 @@ export function selectedTlsServers(names: string[] | "all", service: Service): S
     program("plait-attached", "plait attached", ...script("plait-attached.ts")),
     program("plait-blocking", "plait blocking", ...script("plait-blocking.ts")),
   ];
-  // The yardstick under another name: its ratio to itself shows what a ratio is worth.
+  // The yardstick under another name: its ratio to itself shows the error of a ratio.
   const again = program(`${YARDSTICK}-again`, "C epoll loop again", yardstick);
   return selectServers(usual, [again], names);
 }

@@ -1,6 +1,6 @@
 // TLS 1.3 under load: handshakes, echoes, and bulk transfers in each direction; and the memory of idle
-// connections. Each load is measured with one cipher and one group for all, so that all do the same
-// work, and once with what OpenSSL's client offers and each server chooses.
+// connections. Each load is measured with one cipher and one group, so that all servers do the same work,
+// and once more with what OpenSSL's client offers and each server chooses.
 
 import { describeContest, runContest } from "../harness/contest.ts";
 import { compareIdle } from "../harness/idle.ts";

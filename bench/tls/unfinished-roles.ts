@@ -1,5 +1,5 @@
 // The processes of unfinished.ts: the server, clients whose handshakes do not end, and a client that
-// measures how long an echo takes on connections that stand.
+// measures how long an echo takes on established connections.
 
 import { connect, deadline, listen, type Socket, sleep, spawn, stats } from "../../index.ts";
 import { quantile } from "../harness/statistics.ts";
@@ -11,7 +11,7 @@ const NEW_CONNECTIONS = 10;
 const [role = "", ...settings] = process.argv.slice(2);
 const trusting = { verifyPeer: false } as const;
 
-/** Says that it is ready, then answers each line of input; the end of the input is the process's. */
+/** Prints that it is ready, then answers each line of input. The process ends when its input does. */
 async function answer(answers: Record<string, () => unknown>, ready: string): Promise<void> {
   console.log(ready);
   for await (const line of console) console.log(JSON.stringify((await answers[line]?.()) ?? null));
@@ -91,7 +91,7 @@ async function clientHello(): Promise<Uint8Array> {
   return chunk;
 }
 
-/** All of the longest ClientHello that OpenSSL takes but for its last byte, in records of 16 KiB. */
+/** The longest ClientHello that OpenSSL takes, in records of 16 KiB, without its last byte. */
 function longHello(): Uint8Array {
   const message = new Uint8Array(131_396);
   message.set([1, 2, 1, 0x40]);
@@ -138,7 +138,7 @@ async function peers(port: number, kind: string, count: number): Promise<void> {
     }
   }
 
-  /** How many are open, and how many new clients are served meanwhile. */
+  /** Returns how many clients are still connected, and how many of ten new ones are served. */
   async function end(): Promise<{ open: number; served: number }> {
     const open = sockets.size;
     let served = 0;

@@ -1,9 +1,9 @@
-// What handshakes that never end do to a server: 10,000 clients of each kind, for ten seconds. Printed are
-// the memory of the server, and how long an echo takes on connections that stand.
+// Measures a server with handshakes that never end: 10,000 clients of each kind, for ten seconds. Prints the
+// server's memory, and how long an echo takes on established connections.
 //
 //     bun bench/tls/unfinished.ts [clients] [maxHandshakes, or "none" for no limit]
 //
-// Every process has a descriptor for each client: `ulimit -n` must be larger.
+// Every process needs a descriptor for each client: `ulimit -n` must be larger.
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ import { certificatePaths, makeCertificate } from "./servers.ts";
 const HOLD_SECONDS = 10;
 const PROCESS_LIMIT_MS = 120_000;
 
-/** How the clients behave; `none` is what the others are compared with. */
+/** How the clients behave. `none` is for comparison. */
 const KINDS = ["none", "silent", "stopped", "slow", "long"] as const;
 
 const TITLES: Record<(typeof KINDS)[number], string> = {
@@ -27,7 +27,7 @@ const TITLES: Record<(typeof KINDS)[number], string> = {
   long: "ClientHello without its end",
 };
 
-/** A role of unfinished-roles.ts in a process of its own, which ends when its input does. */
+/** Starts a role of unfinished-roles.ts as a process, which ends when its input does. */
 function start(role: string, ...settings: (string | number)[]) {
   const script = join(BENCH_FOLDER, "tls", "unfinished-roles.ts");
   const child = Bun.spawn([process.execPath, script, role, ...settings.map(String)], {

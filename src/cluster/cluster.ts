@@ -6,7 +6,7 @@ import { type CloseOptions, closeOptions, reserve } from "../net/listener.ts";
 import { dumpSignals, onDumpSignal } from "../process/dump_signal.ts";
 import { type Stats, stats } from "../process/observe.ts";
 import { hold, onRetired, unhold } from "../runtime/scheduler.ts";
-import { cancellation, refusal } from "../runtime/wait.ts";
+import { cancellation, checkAdmission } from "../runtime/wait.ts";
 import type { TlsOptions } from "../tls/options.ts";
 import { checkedDeadline, ownOptions } from "../values/checks.ts";
 import { SocketError } from "../values/errors.ts";
@@ -184,8 +184,7 @@ export class Cluster implements AsyncDisposable, MemberHost {
   /** Throws when the cluster is closed, the caller is cancelled, or the deadline has passed. */
   #checkOpen(syscall: string, deadline: number): void {
     if (this.#isClosed) throw new SocketError("ERR_SOCKET_CLOSED", { syscall });
-    const refused = refusal(syscall, deadline);
-    if (refused !== undefined) throw refused;
+    checkAdmission(syscall, deadline);
   }
 
   async #ask<T>(question: Question, deadline: number): Promise<[worker: number, answer: T][]> {

@@ -10,7 +10,7 @@ import { type ConvertFns, dlopen, ptr, toArrayBuffer } from "bun:ffi";
 import { drainMicrotasks as drain } from "bun:jsc";
 import { resolve } from "node:path";
 import embeddedLibrary from "../../build/libplait.so" with { type: "file" };
-import { abiNumber, Shared, symbols } from "./abi.ts";
+import { abiNumber, Shared, Status, symbols } from "./abi.ts";
 import { environmentVariable } from "./environment.ts";
 
 type Exports = ConvertFns<typeof symbols>;
@@ -37,10 +37,33 @@ function load(): Core {
     );
   }
   const prefix: Prefix = "plait_";
-  const entries = Object.entries(library.symbols);
-  return Object.fromEntries(
-    entries.map(([name, call]) => [name.slice(prefix.length), call]),
-  ) as Core;
+  const isTraced = (environmentVariable("PLAIT_TRACE") ?? "") !== "";
+  const entries = Object.entries(library.symbols).map(([name, call]) => {
+    const short = name.slice(prefix.length);
+    return [short, isTraced ? traced(short, call, symbols[name as keyof Exports]) : call];
+  });
+  return Object.fromEntries(entries) as Core;
+}
+
+/** `PLAIT_TRACE=1`: writes every call of the core with its arguments and its result to stderr. */
+function traced(
+  name: string,
+  call: (...values: never[]) => unknown,
+  { args, returns }: { readonly args: readonly string[]; readonly returns: string },
+): (...values: never[]) => unknown {
+  const write = console.error;
+  const statuses = Object.fromEntries(Object.entries(Status).map(([key, value]) => [-value, key]));
+  const text = (value: unknown, type: string | undefined): unknown => {
+    if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
+    return type === "ptr" && value !== null ? `0x${Number(value).toString(16)}` : value;
+  };
+  return (...values) => {
+    const result = call(...values);
+    const shown = Number(result) < 0 ? (statuses[Number(result)] ?? result) : text(result, returns);
+    const list = values.map((value, index) => text(value, args[index])).join(", ");
+    write(`plait: ${name}(${list})${returns === "void" ? "" : ` = ${shown}`}`);
+    return result;
+  };
 }
 
 export const core: Core = load();

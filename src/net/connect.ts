@@ -1,7 +1,8 @@
 /** Making connections. */
 
 import { core } from "../core/native.ts";
-import { Attempt } from "../runtime/attempt.ts";
+import { withSignal } from "../runtime/scope.ts";
+import { cancellation, checkAdmission } from "../runtime/wait.ts";
 import { handshake } from "../tls/handshake.ts";
 import type { TlsContext, TlsOptions } from "../tls/options.ts";
 import { clientSetup } from "../tls/start.ts";
@@ -15,6 +16,7 @@ import {
   refuseOptions,
   typeMistake,
 } from "../values/checks.ts";
+import { CancelledError } from "../values/errors.ts";
 import { byteLengthOf } from "../values/views.ts";
 import { ConnectRace, type RaceTarget } from "./connect_race.ts";
 import { checkedKeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
@@ -93,30 +95,26 @@ export async function connect(options: ConnectOptions): Promise<Socket> {
   const host = typeof target === "string" ? undefined : target.host;
   const setup = tls === false ? undefined : clientSetup(tls, host, "tls");
   const { deadline, signal } = own;
-  using attempt = new Attempt("connect", checkedDeadline(deadline), checkedAbortSignal(signal));
+  const until = checkedDeadline(deadline);
+  let socket: Socket | undefined;
   try {
-    attempt.check();
-    const handle = await handleOf(
-      attempt,
-      typeof target === "string" ? pathTarget(target) : await hostTarget(attempt, target),
-    );
-    const socket = new Socket(handle);
-    socket.host = host;
-    try {
+    return await withSignal("connect", checkedAbortSignal(signal), async () => {
+      socket = new Socket(await handleOf(target, until));
+      socket.host = host;
       if (noDelay) socket.setNoDelay(true);
       if (keepAlive) socket.setKeepAlive(keepAlive);
       if (linger !== undefined) socket.setLinger(linger);
       if (setup !== undefined) {
-        attempt.check();
-        await handshake(socket, setup, attempt.deadline, attempt.setGiveUp);
+        checkAdmission("connect", until);
+        await handshake(socket, setup, until);
       }
-    } catch (error) {
-      socket.close();
-      throw error;
-    }
-    return socket;
+      return socket;
+    });
   } catch (error) {
-    throw attempt.thrown(error);
+    // Also when the signal was aborted just after the connection was made.
+    socket?.close();
+    // A look-up or a handshake that the fiber's cancellation has ended is the call's own failure.
+    throw (error instanceof CancelledError && cancellation("connect")) || error;
   }
 }
 
@@ -170,11 +168,14 @@ export function checkPath(path: string): string {
   return path;
 }
 
-async function handleOf(attempt: Attempt, target: RaceTarget): Promise<number> {
-  attempt.check();
-  const race = new ConnectRace(target, attempt.deadline);
-  attempt.setGiveUp(() => race.giveUp());
-  return race.start();
+/** The handle of a connection. */
+async function handleOf(target: HostTarget | string, deadline: number): Promise<number> {
+  checkAdmission("connect", deadline);
+  if (typeof target === "string")
+    return await new ConnectRace(pathTarget(target), deadline).start();
+  const race = await hostTarget(target, deadline);
+  checkAdmission("connect", deadline);
+  return await new ConnectRace(race, deadline).start();
 }
 
 function pathTarget(path: string): RaceTarget {
@@ -183,14 +184,14 @@ function pathTarget(path: string): RaceTarget {
   return { host: path, port: undefined, addresses: [path], begin };
 }
 
-async function hostTarget(attempt: Attempt, target: HostTarget): Promise<RaceTarget> {
+async function hostTarget(target: HostTarget, deadline: number): Promise<RaceTarget> {
   const { host, port, family, localAddress } = target;
-  const addresses = await addressesOf(host, family, attempt.deadline, attempt.setGiveUp);
+  const addresses = await addressesOf(host, family, deadline);
   const local = localAddress === undefined ? nothing : encoder.encode(localAddress);
   const localLength = localAddress === undefined ? 0 : byteLengthOf(local);
   const begin = (address: string): number => {
     const bytes = encoder.encode(address);
-    return core.connect(bytes, byteLengthOf(bytes), port, local, localLength, 0);
+    return core.connect(bytes, byteLengthOf(bytes), port, local, localLength);
   };
   return { host, port, addresses, begin };
 }

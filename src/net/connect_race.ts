@@ -132,11 +132,6 @@ export class ConnectRace implements Operation {
     return connected;
   }
 
-  /** The caller does not want it any more. */
-  giveUp(): void {
-    this.#wait.interrupt(Status.cancelled);
-  }
-
   /** Tries the next address; at once the one behind it when that cannot even begin. */
   proceed(): void {
     const { length } = this.#target.addresses;

@@ -5,6 +5,18 @@ import { type Due, mayProceed, proceedLater, spend } from "../runtime/scheduler.
 import { type Operation, Wait } from "../runtime/wait.ts";
 import { WaitQueue } from "../runtime/wait_queue.ts";
 
+let fulfilled: Promise<unknown> = Promise.resolve(0);
+let fulfilledValue: unknown = 0;
+
+/** A promise of a number. Most are of the same number as the one before, and so the same promise. */
+export function fulfilledWith(value: number): Promise<number> {
+  if (value !== fulfilledValue) {
+    fulfilledValue = value;
+    fulfilled = Promise.resolve(value);
+  }
+  return fulfilled as Promise<number>;
+}
+
 /** An attempt's answer: the socket is not ready. The next attempt comes when it is. */
 export const blocked = Symbol("blocked");
 /** An attempt's answer: it has done its share of this turn. The next attempt comes in the next one. */
@@ -18,12 +30,20 @@ export interface Transfer<T> extends Operation {
 }
 
 /**
+ * Attempts of queued operations that are under way. There is more than one when a function of the program,
+ * such as `onSession`, was called in the middle of one and blocks.
+ */
+let attempts = 0;
+
+/**
  * Only the first operation is ever attempted: once when it is begun, if none stands before it, and then
  * whenever the socket is ready. So transfers never interleave. Deadline, cancellation and close take an
  * operation out wherever it stands.
  */
 export class Lane extends WaitQueue implements Due {
   #isDue = false;
+  /** The last wait that succeeded, for the next operation: so a request makes no wait. */
+  #resting: Wait<unknown> | undefined = undefined;
 
   /** Does an operation, now or when its turn has come. A deadline of 0 never comes. */
   run<T>(transfer: Transfer<T>, deadline: number): Promise<T> {
@@ -46,7 +66,10 @@ export class Lane extends WaitQueue implements Due {
 
   /** Queues an operation. `isReady` says that it need not wait for the socket, only for its turn. */
   park<T>(transfer: Transfer<T>, deadline: number, isReady: boolean): Promise<T> {
-    const result = new Wait<T>(transfer).begin(deadline, this);
+    const wait = (this.#resting ?? new Wait(transfer)) as Wait<T>;
+    this.#resting = undefined;
+    wait.operation = transfer;
+    const result = wait.begin(deadline, this);
     if (isReady) this.proceedLater();
     return result;
   }
@@ -56,14 +79,25 @@ export class Lane extends WaitQueue implements Due {
     this.#isDue = false;
     const wait = this.first;
     if (wait === undefined) return;
+    attempts++;
     try {
       const result = (wait.operation as Transfer<unknown>).attempt();
       if (result === blocked) return;
-      if (result !== unfinished) wait.succeed(result);
+      if (result !== unfinished) {
+        wait.succeed(result);
+        if (attempts === 1) this.#keep(wait);
+      }
     } catch (error) {
       wait.fail(error);
+    } finally {
+      attempts--;
     }
     this.proceedLater();
+  }
+
+  #keep(wait: Wait<unknown>): void {
+    wait.rest();
+    this.#resting = wait;
   }
 
   /** Has the first operation attempted in the next turn, whether or not the core tells of the socket. */

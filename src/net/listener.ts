@@ -3,10 +3,10 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { Endpoint, ListenFlags } from "../core/abi.ts";
 import { core } from "../core/native.ts";
-import { current, Fiber, type Named, startFiber } from "../runtime/fiber.ts";
+import { current, Fiber, fibers, type Named, startFiber } from "../runtime/fiber.ts";
 import { attend, hold, unhold } from "../runtime/scheduler.ts";
 import { scopeOwner, shield } from "../runtime/scope.ts";
-import { immediate, refusal } from "../runtime/wait.ts";
+import { checkAdmission, immediate } from "../runtime/wait.ts";
 import { serverContext } from "../tls/context.ts";
 import { TlsError } from "../tls/errors.ts";
 import { handshake } from "../tls/handshake.ts";
@@ -118,7 +118,7 @@ const defaultBacklog = 4096;
 /** A fiber of a listener's for one of its connections. */
 abstract class SocketFiber<T> extends Fiber<T> {
   readonly socket: Socket;
-  protected readonly listener: Listener;
+  readonly listener: Listener;
 
   constructor(named: Named, socket: Socket, listener: Listener) {
     super(named);
@@ -139,7 +139,6 @@ class ConnectionFiber extends SocketFiber<unknown> {
   }
 
   protected override onEnd(): void {
-    this.listener.handlerEnded(this);
     if (this.state === "failed") this.socket.rememberRemote();
     this.socket.close();
   }
@@ -183,8 +182,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
   readonly #acceptor: Acceptor;
   /** Runs a function with the asynchronous context of `listen`'s caller, whoever accepts. */
   readonly #inContext = AsyncLocalStorage.snapshot();
-  readonly #handlers = new Set<ConnectionFiber>();
-  /** Those that wait in `close` themselves. */
+  /** Handlers that wait in `close` themselves. */
   readonly #closers = new Set<ConnectionFiber>();
   readonly #handshakes: HandshakePlaces<HandshakeFiber>;
   /** Whether `onError` knows that there are too many handshakes. */
@@ -247,8 +245,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     if (this.#handler !== undefined)
       throw new Error("this listener's connections go to its handler");
     if (this.closed) throw new SocketError("ERR_SOCKET_CLOSED", { syscall: "accept" });
-    const refused = refusal("accept", until);
-    if (refused !== undefined) throw refused;
+    checkAdmission("accept", until);
     const socket = this.#unclaimed.shift();
     if (socket !== undefined) return immediate(socket, "accept");
     return this.#acceptor.accept(until);
@@ -295,17 +292,21 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     const { deadline, cancel } = ownOptions(options, closeOptions, "close");
     const until = checkedDeadline(deadline);
     this.#stop();
-    const callers = new Set(owners(current()));
-    const closer = [...this.#handlers].find((fiber) => callers.has(fiber));
-    if (closer === undefined) return await this.#end([...this.#handlers], until, cancel);
+    const handlers = [...fibers()].filter((fiber) => this.#isHandler(fiber));
+    const closer = [...owners(current())].find((fiber) => this.#isHandler(fiber));
+    if (closer === undefined) return await this.#end(handlers, until, cancel);
     this.#closers.add(closer);
     try {
       // Two that wait for each other would wait for ever.
-      const others = [...this.#handlers].filter((fiber) => !this.#closers.has(fiber));
+      const others = handlers.filter((fiber) => !this.#closers.has(fiber));
       await this.#end(others, until, cancel);
     } finally {
       this.#closers.delete(closer);
     }
+  }
+
+  #isHandler(fiber: Fiber<unknown>): fiber is ConnectionFiber {
+    return fiber instanceof ConnectionFiber && fiber.listener === this;
   }
 
   async #end(handlers: ConnectionFiber[], until: number, cancel: unknown): Promise<void> {
@@ -430,7 +431,6 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
       return;
     }
     const fiber = new ConnectionFiber(this.#handler, socket, this);
-    this.#handlers.add(fiber);
     this.#inContext(startFiber<unknown, Socket>, fiber, this.#handler, socket);
   }
 
@@ -438,11 +438,6 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
   socketClosed(): void {
     this.#connections--;
     this.#acceptor.resume();
-  }
-
-  /** @internal */
-  handlerEnded(fiber: ConnectionFiber): void {
-    this.#handlers.delete(fiber);
   }
 }
 

@@ -2,8 +2,8 @@
 
 import { AddressFamily, Status } from "../core/abi.ts";
 import { core } from "../core/native.ts";
-import { Attempt } from "../runtime/attempt.ts";
-import { cancellation, immediate, type Operation, Wait } from "../runtime/wait.ts";
+import { withSignal } from "../runtime/scope.ts";
+import { cancellation, checkAdmission, immediate, type Operation, Wait } from "../runtime/wait.ts";
 import {
   checkedAbortSignal,
   checkedDeadline,
@@ -125,14 +125,11 @@ function knownAddresses(host: string, family: Family): string[] | undefined {
  * The addresses of a host in the order in which they should be tried, at least one. A literal is its
  * own address, and `localhost` and the names below it are this machine without any look-up (RFC 6761,
  * section 6.3).
- *
- * @param onWait gets a function that gives the look-up up, if there has to be one
  */
 export function addressesOf(
   host: string,
   family: Family,
   deadline: number,
-  onWait?: (giveUp: () => void) => void,
 ): Promise<string[]> | string[] {
   const known = knownAddresses(host, family);
   if (known !== undefined) return known;
@@ -142,9 +139,7 @@ export function addressesOf(
   const wait = new Wait<string[]>(lookUp);
   const name = encoder.encode(host);
   const waiter = core.resolve(name, byteLengthOf(name), coreFamily(family), deadline);
-  const addresses = wait.beginUnder(waiter);
-  onWait?.(() => wait.interrupt(Status.cancelled));
-  return addresses;
+  return wait.beginUnder(waiter);
 }
 
 export interface ResolveOptions {
@@ -174,12 +169,10 @@ export async function resolve(host: string, options: ResolveOptions = {}): Promi
   const family = checkedFamily(own.family);
   checkHost(host, family);
   const { deadline, signal } = own;
-  using attempt = new Attempt("getaddrinfo", checkedDeadline(deadline), checkedAbortSignal(signal));
-  attempt.check();
-  try {
-    const addresses = addressesOf(host, family, attempt.deadline, attempt.setGiveUp);
+  const until = checkedDeadline(deadline);
+  return await withSignal("getaddrinfo", checkedAbortSignal(signal), async () => {
+    checkAdmission("getaddrinfo", until);
+    const addresses = addressesOf(host, family, until);
     return await (Array.isArray(addresses) ? immediate(addresses, "getaddrinfo") : addresses);
-  } catch (error) {
-    throw attempt.thrown(error);
-  }
+  });
 }

@@ -23,7 +23,7 @@ import { addressPort, addressText } from "./addresses.ts";
 import { readBlocking, writeBlocking } from "./blocking_transfers.ts";
 import { bytesOf, emptyBuffer, isList, Parts, viewOf, type WriteData } from "./buffers.ts";
 import { checkedKeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
-import { blocked, Lane, type Transfer } from "./lane.ts";
+import { blocked, fulfilledWith, Lane, type Transfer } from "./lane.ts";
 import { checkedFileRequest, type SendFileOptions, sendFile } from "./sendfile.ts";
 import { checkSocket, socketFailure } from "./socket_failures.ts";
 import type { Stream } from "./stream.ts";
@@ -32,6 +32,12 @@ import { Next, Read, receive, receiveChunk, SendBytes, SendVector, Shutdown } fr
 /** Told when a socket is closed, whoever closes it. */
 export interface SocketKeeper {
   socketClosed(socket: Socket): void;
+}
+
+/** The other end: an address, with a port unless it is a path. */
+interface Remote {
+  readonly address: string;
+  readonly port: number | undefined;
 }
 
 const closedHandle = -1;
@@ -51,7 +57,8 @@ export class Socket
   implements Disposable, AsyncDisposable, AsyncIterable<Uint8Array<ArrayBuffer>>, Stream, Subscriber
 {
   #handle: number;
-  #keeper: SocketKeeper | undefined;
+  /** The listener that has accepted it. */
+  readonly #keeper: SocketKeeper | undefined;
   /** What waits to be received, and to be sent; made when something has to wait. */
   #reads: Lane | undefined = undefined;
   #writes: Lane | undefined = undefined;
@@ -59,19 +66,17 @@ export class Socket
   #bytesWritten = 0;
   #eof = false;
   #isSecure = false;
-  /** Whether a listener has accepted it. */
-  readonly #isAccepted: boolean;
+  /** What `next` waits for; made when it has to wait. */
+  #chunk: Next | undefined = undefined;
   #tls: TlsInfo | undefined = undefined;
   /** @internal The host that `connect` was given. */
   host: string | undefined = undefined;
-  #remoteAddress: string | undefined = undefined;
-  #remotePort: number | undefined = undefined;
+  #remote: Remote | undefined = undefined;
 
   /** @internal Sockets come from `connect`, a listener, or `Socket.fromFd`. */
   constructor(handle: number, keeper?: SocketKeeper) {
     this.#handle = handle;
     this.#keeper = keeper;
-    this.#isAccepted = keeper !== undefined;
     subscribe(this);
   }
 
@@ -175,16 +180,16 @@ export class Socket
    * name. Undefined when the socket was closed before anybody asked.
    */
   get remoteAddress(): string | undefined {
-    if (this.#remoteAddress === undefined && !this.closed) {
-      this.#remoteAddress = addressText(this.#handle, Endpoint.remote);
-      this.#remotePort = addressPort();
+    if (this.#remote === undefined && !this.closed) {
+      const address = addressText(this.#handle, Endpoint.remote);
+      if (address !== undefined) this.#remote = { address, port: addressPort() };
     }
-    return this.#remoteAddress;
+    return this.#remote?.address;
   }
 
   /** The port at the other end; undefined for a Unix socket. */
   get remotePort(): number | undefined {
-    return this.remoteAddress === undefined ? undefined : this.#remotePort;
+    return this.remoteAddress === undefined ? undefined : this.#remote?.port;
   }
 
   /** @internal Finds the other end out, for whoever asks when the socket is closed. */
@@ -233,7 +238,7 @@ export class Socket
       const count = receive(this, bytes);
       if (count === blocked) return this.#receive(new Read(this, bytes), until);
       spend();
-      return Promise.resolve(count);
+      return fulfilledWith(count);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -273,15 +278,20 @@ export class Socket
     } catch (error) {
       return Promise.reject(error);
     }
-    if (this.isReading || !mayProceed()) return this.#receive(new Next(this), until);
+    if (this.isReading || !mayProceed()) return this.#receive(this.#next, until);
     try {
       const chunk = receiveChunk(this);
-      if (chunk === blocked) return this.#receive(new Next(this), until);
+      if (chunk === blocked) return this.#receive(this.#next, until);
       spend();
       return Promise.resolve(chunk);
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  get #next(): Next {
+    this.#chunk ??= new Next(this);
+    return this.#chunk;
   }
 
   /** Queues a read that was attempted in vain, or for which it is not the time yet. */
@@ -334,7 +344,7 @@ export class Socket
     }
     if (!this.isWriting && mayProceed()) {
       const count = core.send(this.#handle, bytes, 0, length);
-      if (count === length) return Promise.resolve(this.#sentWhole(count));
+      if (count === length) return fulfilledWith(this.#sentWhole(count));
       return this.#sendRest(bytes, length, count, deadline);
     }
     return this.send(new SendBytes(this, bytes, length), deadline);
@@ -376,7 +386,7 @@ export class Socket
     let count = -Status.wouldBlock;
     if (!this.isWriting && mayProceed()) {
       count = core.send(this.#handle, textScratch, 0, written);
-      if (count === written) return Promise.resolve(this.#sentWhole(count));
+      if (count === written) return fulfilledWith(this.#sentWhole(count));
     }
     // The scratch is used for other texts before the rest is sent.
     return this.#sendRest(textScratch.slice(0, written), written, count, deadline);
@@ -410,7 +420,7 @@ export class Socket
    */
   async startTls(options: StartTlsOptions | TlsContext = {}, deadline?: number): Promise<void> {
     const until = checkedDeadline(deadline);
-    const setup = startSetup(options, this.#isAccepted, this.host);
+    const setup = startSetup(options, this.#keeper !== undefined, this.host);
     checkSocket(this, "handshake", until);
     if (this.#isSecure) throw socketFailure(this, Status.EISCONN, "handshake");
     if (this.isReading || this.isWriting) throw socketFailure(this, Status.EBUSY, "handshake");
@@ -475,7 +485,6 @@ export class Socket
     unsubscribe(handle);
     call(handle);
     this.#keeper?.socketClosed(this);
-    this.#keeper = undefined;
     attend();
   }
 

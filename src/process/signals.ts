@@ -1,6 +1,6 @@
 /** Waiting for the process's signals. */
 
-import { immediate, type Operation, refusal, Wait } from "../runtime/wait.ts";
+import { checkAdmission, immediate, type Operation, Wait } from "../runtime/wait.ts";
 import { WaitQueue } from "../runtime/wait_queue.ts";
 import { checkedDeadline } from "../values/checks.ts";
 import {
@@ -50,8 +50,7 @@ export class Signals implements AsyncIterable<SignalName>, Disposable, SignalLis
    */
   async next(deadline?: number): Promise<SignalName | null> {
     const until = checkedDeadline(deadline);
-    const refused = refusal(syscall, until);
-    if (refused !== undefined) throw refused;
+    checkAdmission(syscall, until);
     for (const name of this.#unheard) {
       this.#unheard.delete(name);
       return await immediate(name, syscall);

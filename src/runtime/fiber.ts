@@ -6,6 +6,7 @@ import { CancelledError, TimeoutError } from "../values/errors.ts";
 import { follow, isInstance } from "../values/foreign_values.ts";
 import { CancelTriggers, type Triggered } from "./cancel_triggers.ts";
 import {
+  type Cancellation,
   cancelAll,
   cancellation,
   countCancelled,
@@ -74,10 +75,7 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
   previousFiber: Fiber<unknown> | undefined = undefined;
   /** @internal */
   nextFiber: Fiber<unknown> | undefined = undefined;
-  /** @internal The park that `unpark` ends. */
-  parked: Wait<unknown> | undefined = undefined;
-  #isCancelled = false;
-  #cancelReason: unknown = undefined;
+  #cancellation: Cancellation | undefined = undefined;
   #outcome: Outcome | undefined = undefined;
   /** The value, or the rejected promise of the error. */
   #result: T | Promise<never> | undefined = undefined;
@@ -110,7 +108,7 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
 
   /** Whether `cancel` was called before the body ended. */
   get isCancelled(): boolean {
-    return this.#isCancelled;
+    return this.#cancellation !== undefined;
   }
 
   /**
@@ -122,14 +120,14 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
     if (controller === undefined) {
       controller = new AbortController();
       abortControllers.set(this, controller);
-      if (this.#isCancelled) this.#abortSignal();
+      if (this.#cancellation !== undefined) this.#abortSignal(this.#cancellation);
     }
     return controller.signal;
   }
 
   /** @internal */
-  get cancelReason(): unknown {
-    return this.#cancelReason;
+  get cancellation(): Cancellation | undefined {
+    return this.#cancellation;
   }
 
   /**
@@ -190,11 +188,10 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
 
   /** @internal Begins the cancellation, and returns the waits that are to be interrupted by it. */
   becomeCancelled(reason: unknown): Wait<unknown>[] {
-    if (this.#outcome !== undefined || this.#isCancelled) return [];
-    this.#isCancelled = true;
-    this.#cancelReason = reason;
+    if (this.#outcome !== undefined || this.#cancellation !== undefined) return [];
+    this.#cancellation = { reason };
     countCancelled(1);
-    this.#abortSignal();
+    this.#abortSignal(this.#cancellation);
     // From the last to the first: no place in a queue serves the next one of the same fiber.
     return waitsOf(this).reverse();
   }
@@ -237,10 +234,11 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
   /** @internal The body has thrown. */
   throw(error: unknown): void {
     if (this.#outcome !== undefined) return;
-    const cancelled = this.#isCancelled ? cancellationIn(error, this.#cancelReason) : undefined;
+    const own = this.#cancellation;
+    const cancelled = own && cancellationIn(error, own.reason);
     const byCancellation = cancelled !== undefined;
     const lateness = byCancellation ? this.#triggers?.lateness : undefined;
-    const isLate = lateness !== undefined && lateness === this.#cancelReason;
+    const isLate = lateness !== undefined && lateness === own?.reason;
     const failure = isLate ? lateness : (cancelled ?? error);
     const rejection = Promise.reject(failure);
     this.#result = rejection;
@@ -265,10 +263,8 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
    */
   protected onSettled(_hasFailed: boolean, _error: unknown): void {}
 
-  #abortSignal(): void {
-    abortControllers
-      .get(this)
-      ?.abort(new CancelledError(this.#cancelReason, { syscall: this.title }));
+  #abortSignal({ reason }: Cancellation): void {
+    abortControllers.get(this)?.abort(new CancelledError(reason, { syscall: this.title }));
   }
 
   #joinBy(operation: Operation, until: number): Promise<T> {
@@ -292,7 +288,7 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
 
   #end(outcome: Outcome): void {
     this.#outcome = outcome;
-    if (this.#isCancelled) countCancelled(-1);
+    if (this.#cancellation !== undefined) countCancelled(-1);
     this.#triggers?.lift();
     this.onEnd();
     const { previousFiber, nextFiber } = this;

@@ -4,17 +4,16 @@ import { current, type Fiber } from "./fiber.ts";
 import { admission, type Operation, Wait } from "./wait.ts";
 
 /** Parked until `unpark`. */
-class Park implements Operation {
-  readonly syscall = "park";
-  readonly #fiber: Fiber<unknown>;
+const parking: Operation = { syscall: "park" };
 
-  constructor(fiber: Fiber<unknown>) {
-    this.#fiber = fiber;
-  }
+function isPark(wait: Wait<unknown>): boolean {
+  return wait.operation === parking && wait.isOpen;
+}
 
-  abandoned(): void {
-    this.#fiber.parked = undefined;
-  }
+/** The open park of a fiber. */
+function parkOf({ waits }: Fiber): Wait<unknown> | undefined {
+  if (waits instanceof Set) return [...waits].find(isPark);
+  return waits !== undefined && isPark(waits) ? waits : undefined;
 }
 
 /**
@@ -29,12 +28,10 @@ class Park implements Operation {
 export function park<T = void>(deadline?: number): Promise<T> {
   const fiber = current();
   if (fiber === undefined) return Promise.reject(new Error("park() works only inside a fiber"));
-  if (fiber.parked !== undefined) return Promise.reject(new Error("this fiber is parked already"));
+  if (parkOf(fiber) !== undefined) return Promise.reject(new Error("this fiber is parked already"));
   const until = admission("park", deadline);
   if (typeof until !== "number") return Promise.reject(until);
-  const wait = new Wait<unknown>(new Park(fiber));
-  fiber.parked = wait;
-  return wait.begin(until) as Promise<T>;
+  return new Wait<T>(parking).begin(until);
 }
 
 /**
@@ -43,9 +40,8 @@ export function park<T = void>(deadline?: number): Promise<T> {
  * @returns false when the fiber is not parked; the value is not kept for a later park
  */
 export function unpark<T = unknown>(fiber: Fiber, value?: T): boolean {
-  const wait = fiber.parked;
+  const wait = parkOf(fiber);
   if (wait === undefined) return false;
-  fiber.parked = undefined;
   wait.finish(value);
   return true;
 }

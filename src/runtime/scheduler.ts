@@ -52,7 +52,7 @@ const turnMilliseconds = 1;
  * two context switches, and most peers answer sooner than that. The wait ends at once when Bun's
  * loop has something to do. Where the core cannot tell, it is far shorter.
  */
-const lingerMicroseconds = 500;
+const spinMicroseconds = 1000;
 
 /**
  * Entries of the ring between two runs of the microtasks. Fewer cost more runs (one for each: 0.6 us a
@@ -258,7 +258,7 @@ function schedule(): void {
 
 function scheduledTurn(): void {
   scheduled = false;
-  turn(lingerMicroseconds);
+  turn(spinMicroseconds);
 }
 
 function updateBell(): void {
@@ -270,10 +270,10 @@ function updateBell(): void {
 }
 
 /**
- * One turn of the attached driver: polls until nothing comes or the time is up. `linger` is how many
+ * One turn of the attached driver: polls until nothing comes or the time is up. `spin` is how many
  * microseconds the first poll may wait.
  */
-function turn(linger: number): void {
+function turn(spin: number): void {
   if (turning || isReplaced) return;
   turning = true;
   core.beginTurn();
@@ -281,7 +281,7 @@ function turn(linger: number): void {
   let isIdle = false;
   try {
     for (;;) {
-      const count = linger === 0 || later.length > 0 ? core.poll(0) : core.lingeringPoll(linger);
+      const count = spin === 0 || later.length > 0 ? core.poll(0) : core.spinPoll(spin);
       if (count === 0 && later.length === 0 && sharedUint32[Shared.tlsNoticesUint32] === 0) {
         isIdle = true;
         break;
@@ -290,7 +290,7 @@ function turn(linger: number): void {
       dispatch(count);
       if (end === 0) end = lastWork + turnMilliseconds;
       else if (lastWork >= end) break;
-      linger = lingerMicroseconds;
+      spin = spinMicroseconds;
     }
   } finally {
     turning = false;
@@ -298,7 +298,7 @@ function turn(linger: number): void {
     // Bun's loop may be busy for long: without work of its own the scheduler goes to sleep beside it.
     const idleTime = sharedFloat64[Shared.nowMillisecondsFloat64]! - lastWork;
     const isHostsTurn =
-      sharedUint32[Shared.hostIsReadyUint32] !== 0 && idleTime * 1000 < lingerMicroseconds;
+      sharedUint32[Shared.hostIsReadyUint32] !== 0 && idleTime * 1000 < spinMicroseconds;
     if (!isIdle || hasMore || isHostsTurn) schedule();
     else if (sharedUint32[Shared.socketsUint32]! + sharedUint32[Shared.waitersUint32]! > 0) arm();
     updateBell();
@@ -392,9 +392,7 @@ export function runUntil(start: () => void, done: () => boolean): boolean {
     dispatchRest();
     while (!done()) {
       if (later.length > 0) dispatch(core.poll(0));
-      // A wait that is bounded closely keeps the processor from a sleep that is slow to end.
-      else if (expected > 0)
-        dispatch(core.lingeringPoll(lingerMicroseconds) || core.poll(sliceMicroseconds));
+      else if (expected > 0) dispatch(core.poll(sliceMicroseconds));
       else return false;
     }
     return true;

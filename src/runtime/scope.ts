@@ -11,7 +11,14 @@ import { CancelledError, type ErrorDetails, TimeoutError } from "../values/error
 import { isInstance } from "../values/foreign_values.ts";
 import { CancelTriggers, type Triggered } from "./cancel_triggers.ts";
 import { checkedSpawn, Fiber, type Named, nameOf, type SpawnOptions, startFiber } from "./fiber.ts";
-import { cancelAll, cancelledRunning, type Operation, Wait, type WaitOwner } from "./wait.ts";
+import {
+  type Cancellation,
+  cancelAll,
+  type Operation,
+  runningCancellation,
+  Wait,
+  type WaitOwner,
+} from "./wait.ts";
 
 export interface ScopeOptions {
   /** Shown by `dump()` and by errors; the body function's name if not given. */
@@ -34,8 +41,7 @@ export class Scope implements Triggered {
   #body: BodyFiber | undefined = undefined;
   #triggers: CancelTriggers | undefined = undefined;
   #hasEnded = false;
-  #isCancelled = false;
-  #cancelReason: unknown = undefined;
+  #cancellation: Cancellation | undefined = undefined;
   /** The cancellation is not of its own making: nobody waits for its value then. */
   #isCutShort = false;
   #hasFailed = false;
@@ -64,7 +70,7 @@ export class Scope implements Triggered {
 
   /** Whether it is being ended before its time, by whatever it was. */
   get isCancelled(): boolean {
-    return this.#isCancelled;
+    return this.#cancellation !== undefined;
   }
 
   /**
@@ -79,7 +85,7 @@ export class Scope implements Triggered {
     const own = checkedSpawn(body, options);
     if (this.#hasEnded) throw new Error(`${this.title} has ended: no fiber can start in it`);
     const fiber = new MemberFiber<T>(own?.name ?? body, this);
-    if (this.#isCancelled) fiber.cancel(this.#cancelReason);
+    if (this.#cancellation !== undefined) fiber.cancel(this.#cancellation.reason);
     if (own !== undefined) fiber.setTriggers(own.signal, checkedDeadline(own.deadline));
     return startFiber(fiber, body);
   }
@@ -95,9 +101,8 @@ export class Scope implements Triggered {
   /** @internal Begins the cancellation, and returns the waits that are to be interrupted by it. */
   becomeCancelled(reason: unknown): Wait<unknown>[] {
     const waits: Wait<unknown>[] = [];
-    if (this.#isCancelled || this.#hasEnded) return waits;
-    this.#isCancelled = true;
-    this.#cancelReason = reason;
+    if (this.isCancelled || this.#hasEnded) return waits;
+    this.#cancellation = { reason };
     // Abort listeners may end some of them.
     for (const member of [...this.members()]) {
       for (const wait of member.becomeCancelledAsMember(reason)) waits.push(wait);
@@ -124,7 +129,7 @@ export class Scope implements Triggered {
 
   /** @internal */
   becomeCancelledFromOutside(reason: unknown): Wait<unknown>[] {
-    if (!this.#isCancelled) this.#isCutShort = true;
+    if (!this.isCancelled) this.#isCutShort = true;
     return this.becomeCancelled(reason);
   }
 
@@ -132,7 +137,7 @@ export class Scope implements Triggered {
   triggered(reason: unknown, isLate: boolean): void {
     if (!isLate) cancelAll(this.becomeCancelledFromOutside(reason));
     // The deadline of a scope that is being ended already ends nothing more.
-    else if (!this.#isCancelled) this.fail(reason);
+    else if (!this.isCancelled) this.fail(reason);
   }
 
   /** @internal The first error is the scope's, and ends it. */
@@ -210,7 +215,7 @@ export class Scope implements Triggered {
     }
     const error = this.#hasFailed
       ? withSuppressed(this.#error, this.#suppressed, this.title)
-      : new CancelledError(this.#cancelReason, details(this));
+      : new CancelledError(this.#cancellation?.reason, details(this));
     this.wait!.finishWithError(error);
   }
 }
@@ -303,7 +308,7 @@ export class ScopeEnd implements Operation {
 
   cancelled(wait: Wait<unknown>): Wait<unknown>[] | undefined {
     if (this.#isShielded) return undefined;
-    return this.scope.becomeCancelledFromOutside(wait.owner.cancelReason);
+    return this.scope.becomeCancelledFromOutside(wait.owner.cancellation?.reason);
   }
 }
 
@@ -320,13 +325,26 @@ export function runScope<S extends Scope>(
 ): Promise<unknown> {
   const deadline = checkedDeadline(options?.deadline);
   const signal = checkedAbortSignal(options?.signal);
-  const cancelled = cancelledRunning();
-  if (cancelled !== undefined) throw new CancelledError(cancelled.cancelReason, details(scope));
+  const cancelled = runningCancellation();
+  if (cancelled !== undefined) throw new CancelledError(cancelled.reason, details(scope));
   if (signal !== undefined && isAborted(signal)) {
     throw new CancelledError(abortReason(signal), details(scope));
   }
   if (deadline !== 0 && deadline <= core.now()) throw new TimeoutError(details(scope));
   return scope.run(body as (scope: Scope) => unknown, signal, deadline);
+}
+
+/**
+ * @internal Runs a call's body, which is cancelled when the call's signal is aborted; the errors name the
+ * call then. Without a signal the body needs no fiber of its own.
+ */
+export function withSignal<T>(
+  syscall: string,
+  signal: AbortSignal | undefined,
+  body: () => Promise<T>,
+): Promise<T> {
+  if (signal === undefined) return body();
+  return runScope(new Scope(syscall, ""), body, { signal }) as Promise<T>;
 }
 
 function details(scope: Scope): ErrorDetails {

@@ -29,12 +29,17 @@ import {
 } from "./scheduler.ts";
 import { addSite, keepSite, keepsSites } from "./wait_sites.ts";
 
+/** Why something is cancelled. */
+export interface Cancellation {
+  readonly reason: unknown;
+}
+
 /** What waits belong to: a fiber, or whatever runs outside of all fibers. */
 export interface WaitOwner {
   /** Its waits; more than one at a time is `Promise.all` within a fiber. */
   waits: Wait<unknown> | Set<Wait<unknown>> | undefined;
-  readonly isCancelled: boolean;
-  readonly cancelReason: unknown;
+  /** Set while it is being cancelled, and after. */
+  readonly cancellation: Cancellation | undefined;
   readonly hasEnded: boolean;
 }
 
@@ -44,8 +49,7 @@ export const running = new AsyncLocalStorage<WaitOwner>();
 /** Owns the waits of code that runs in no fiber, such as a program's top level. */
 export const outside: WaitOwner = {
   waits: undefined,
-  isCancelled: false,
-  cancelReason: undefined,
+  cancellation: undefined,
   hasEnded: false,
 };
 
@@ -60,16 +64,16 @@ export function countCancelled(change: 1 | -1): void {
  * The running fiber, if it is being cancelled. A cancellation is over when its fiber has ended: what still
  * runs in the fiber's asynchronous context, such as a timer of Bun's that it has set, is no part of it.
  */
-export function cancelledRunning(): WaitOwner | undefined {
+export function runningCancellation(): Cancellation | undefined {
   if (cancelledOwners === 0) return undefined;
   const owner = running.getStore();
-  return owner?.isCancelled && !owner.hasEnded ? owner : undefined;
+  return owner?.cancellation && !owner.hasEnded ? owner.cancellation : undefined;
 }
 
 /** The error that every wait of the running fiber fails with, if it is being cancelled. */
 export function cancellation(syscall: string): CancelledError | undefined {
-  const owner = cancelledRunning();
-  return owner && new CancelledError(owner.cancelReason, { syscall });
+  const cancelled = runningCancellation();
+  return cancelled && new CancelledError(cancelled.reason, { syscall });
 }
 
 /** Why a call fails before it has done anything: its fiber is cancelled, or its time is up. */
@@ -78,6 +82,12 @@ export function refusal(syscall: string, deadline: number): Error | undefined {
   if (cancelled !== undefined) return cancelled;
   if (deadline === 0 || deadline > core.now()) return undefined;
   return new TimeoutError({ syscall });
+}
+
+/** Throws why a call fails before it has done anything. */
+export function checkAdmission(syscall: string, deadline: number): void {
+  const refused = refusal(syscall, deadline);
+  if (refused !== undefined) throw refused;
 }
 
 /**
@@ -128,8 +138,11 @@ const capture = (resolve: (value: unknown) => void): void => {
 
 const noWaiter = -1;
 
+/** The operation of a wait that has ended and is kept for the next one. */
+const resting: Operation = { syscall: "wait" };
+
 export class Wait<T> implements Sleeper {
-  readonly operation: Operation;
+  operation: Operation;
   owner: WaitOwner = outside;
   /** The queue that it stands in, and its neighbours there; both belong to the queue. */
   queue: WaitPlace | undefined = undefined;
@@ -143,6 +156,12 @@ export class Wait<T> implements Sleeper {
 
   constructor(operation: Operation) {
     this.operation = operation;
+  }
+
+  /** Ready for another operation when it has ended. Keeps nothing of the one before. */
+  rest(): void {
+    this.operation = resting;
+    this.owner = outside;
   }
 
   /** Whether it has not been settled yet, by success or by failure. */
@@ -286,7 +305,8 @@ export class Wait<T> implements Sleeper {
 
   /** Its fiber is cancelled. Returns waits that are to be cancelled in its place, if any. */
   cancel(): Wait<unknown>[] | undefined {
-    if (!this.isOpen) return undefined;
+    // What was cancelled before it may have ended it, and its queue may have begun another wait with it.
+    if (!this.isOpen || this.owner.cancellation === undefined) return undefined;
     if (this.operation.cancelled !== undefined) return this.operation.cancelled(this);
     this.interrupt(Status.cancelled);
     return undefined;
@@ -304,7 +324,8 @@ export class Wait<T> implements Sleeper {
     if (special !== undefined) return special;
     const details = this.details();
     if (status === Status.timedOut) return new TimeoutError(details);
-    if (status === Status.cancelled) return new CancelledError(this.owner.cancelReason, details);
+    if (status === Status.cancelled)
+      return new CancelledError(this.owner.cancellation?.reason, details);
     return new SocketError(codeOf(status), details);
   }
 }

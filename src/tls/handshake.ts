@@ -68,14 +68,12 @@ class HandshakeStep extends Handshake {
  * Turns a plain connection into TLS. When that fails the socket is closed, since neither side can
  * read what the other sends.
  *
- * @param onWait gets a function that gives the handshake up
  * @throws {TlsError} {SocketError} {TimeoutError} {CancelledError}
  */
 export async function handshake(
   socket: HandshakeSocket,
   setup: HandshakeSetup,
   deadline: number,
-  onWait?: (giveUp: () => void) => void,
 ): Promise<void> {
   start(socket, setup);
   try {
@@ -87,9 +85,8 @@ export async function handshake(
       else if (status !== Status.wouldBlock)
         throw failureOf(socket.handle, status, detailsOf(socket));
       else {
-        const wait = new Wait<void>(new HandshakeStep(socket));
-        onWait?.(() => wait.interrupt(Status.cancelled));
-        await wait.beginUnder(core.tlsWaitHandshake(socket.handle, deadline));
+        const step = new Wait<void>(new HandshakeStep(socket));
+        await step.beginUnder(core.tlsWaitHandshake(socket.handle, deadline));
       }
     }
   } catch (error) {

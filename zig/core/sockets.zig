@@ -6,17 +6,17 @@ const assert = std.debug.assert;
 const abi = @import("../boundary/abi.zig");
 const system = @import("../os/system.zig");
 const addresses = @import("../os/addresses.zig");
+const indices = @import("indices.zig");
 const Pool = @import("pool.zig").Pool;
 const Links = @import("queue.zig").Links;
-
-pub const none = @import("pool.zig").none;
+const SocketIndex = indices.SocketIndex;
 
 pub const Socket = struct {
     pub const Kind = enum(u8) {
         free,
         stream,
         listener,
-        /// A descriptor of another library that somebody waits for.
+        /// A descriptor of another library that a caller waits for.
         watched,
         /// Closed by its owner; its last bytes are still on their way.
         lingering,
@@ -41,12 +41,12 @@ pub const Socket = struct {
     };
 
     /// Belongs to the pool.
-    next: u32 = none,
+    next: SocketIndex = .none,
     /// Its own number in the pool.
-    index: u32 = none,
+    index: SocketIndex = .none,
     fd: system.Descriptor = -1,
     /// The number of its TLS session, or none.
-    tls: u32 = none,
+    tls: indices.SessionIndex = .none,
     generation: u16 = 1,
     kind: Kind = .free,
     flags: Flags = .{},
@@ -56,9 +56,9 @@ pub const Socket = struct {
     linger_seconds: u16 = 0,
     /// What `poll` is to report (`abi.Ready`). The socket is in the queue of changed ones while it is not 0.
     unreported: u8 = 0,
-    changed: Links = .{},
+    changed: Links(SocketIndex) = .{},
     /// The place of a lingering socket's limit in the deadline heap, or none.
-    deadline_index: u32 = none,
+    deadline_index: indices.DeadlineIndex = .none,
     peer: addresses.Peer = .{},
 
     /// The failure that ends reading. EPIPE is a failure to send: what the peer has sent before is
@@ -86,48 +86,50 @@ comptime {
 }
 
 pub const Sockets = struct {
-    pool: Pool(Socket, abi.Limits.sockets) = .{},
+    pool: Pool(Socket, SocketIndex, abi.Limits.sockets) = .{},
     /// The generation of slots that were never in use. It differs between the schedulers that follow
     /// each other in one thread, so that none takes a handle of the last one for its own.
     first_generation: u16 = 1,
-    /// The descriptors of streams and listeners, which nobody else may have in the backend.
-    owned: std.DynamicBitSetUnmanaged = .{},
+    /// The descriptors that have a slot: the backend takes each of them once.
+    claimed: std.DynamicBitSetUnmanaged = .{},
 
     pub fn deinit(sockets: *Sockets, allocator: std.mem.Allocator) void {
         for (0..sockets.pool.length) |index| {
-            const socket = sockets.pool.at(@intCast(index));
-            // A watched descriptor belongs to whoever asked for the wait.
+            const socket = sockets.pool.at(@enumFromInt(index));
+            // A watched descriptor belongs to the caller of the wait.
             if (socket.kind != .free and socket.kind != .watched) system.close(socket.fd);
         }
         sockets.pool.deinit(allocator);
-        sockets.owned.deinit(allocator);
+        sockets.claimed.deinit(allocator);
     }
 
-    /// Makes room for a descriptor in the set of those that are owned. False when memory is out.
-    fn own(sockets: *Sockets, allocator: std.mem.Allocator, fd: system.Descriptor) bool {
+    /// False when memory is out.
+    fn claim(sockets: *Sockets, allocator: std.mem.Allocator, fd: system.Descriptor) bool {
         const index: usize = @intCast(fd);
-        const length = sockets.owned.bit_length;
+        const length = sockets.claimed.bit_length;
         if (index >= length) {
-            sockets.owned.resize(allocator, @max(index + 1, 2 * length), false) catch return false;
+            sockets.claimed.resize(allocator, @max(index + 1, 2 * length), false) catch return false;
         }
-        sockets.owned.set(index);
+        assert(!sockets.claimed.isSet(index));
+        sockets.claimed.set(index);
         return true;
     }
 
-    pub fn owns(sockets: *const Sockets, fd: system.Descriptor) bool {
+    /// Whether a descriptor has a slot.
+    pub fn has(sockets: *const Sockets, fd: system.Descriptor) bool {
         const index: usize = @intCast(fd);
-        return index < sockets.owned.bit_length and sockets.owned.isSet(index);
+        return index < sockets.claimed.bit_length and sockets.claimed.isSet(index);
     }
 
-    pub fn at(sockets: *const Sockets, index: u32) *Socket {
+    pub fn at(sockets: *const Sockets, index: SocketIndex) *Socket {
         return sockets.pool.at(index);
     }
 
     /// A fresh slot for `fd`, or null when the table is full.
-    pub fn take(sockets: *Sockets, allocator: std.mem.Allocator, fd: system.Descriptor, kind: Socket.Kind) ?u32 {
-        if (kind != .watched and !sockets.own(allocator, fd)) return null;
+    pub fn take(sockets: *Sockets, allocator: std.mem.Allocator, fd: system.Descriptor, kind: Socket.Kind) ?SocketIndex {
+        if (!sockets.claim(allocator, fd)) return null;
         const index = sockets.pool.take(allocator, .{ .generation = sockets.first_generation }) orelse {
-            if (kind != .watched) sockets.owned.unset(@intCast(fd));
+            sockets.claimed.unset(@intCast(fd));
             return null;
         };
         const socket = sockets.at(index);
@@ -137,36 +139,41 @@ pub const Sockets = struct {
     }
 
     /// Gives the slot back. Its handle and token are stale from here on.
-    pub fn release(sockets: *Sockets, index: u32) void {
+    pub fn release(sockets: *Sockets, index: SocketIndex) void {
         const socket = sockets.at(index);
-        assert(socket.kind != .free and socket.unreported == 0 and socket.deadline_index == none);
-        if (socket.kind != .watched) sockets.owned.unset(@intCast(socket.fd));
+        assert(socket.kind != .free and socket.unreported == 0 and socket.deadline_index == .none);
+        sockets.claimed.unset(@intCast(socket.fd));
         socket.kind = .free;
         socket.fd = -1;
         socket.generation = if (socket.generation == last_generation) 1 else socket.generation + 1;
         sockets.pool.release(index);
     }
 
-    pub fn handle(sockets: *const Sockets, index: u32) i32 {
+    pub fn handle(sockets: *const Sockets, index: SocketIndex) i32 {
         const generation: i32 = sockets.at(index).generation;
-        return generation << slot_bits | @as(i32, @intCast(index));
+        return generation << slot_bits | @as(i32, @intCast(@intFromEnum(index)));
     }
 
-    pub fn token(sockets: *const Sockets, index: u32) u64 {
+    pub fn token(sockets: *const Sockets, index: SocketIndex) u64 {
         return @intCast(sockets.handle(index));
     }
 
     /// The slot that a handle names, or null when it is stale or was never one.
-    pub fn find(sockets: *const Sockets, candidate: i32) ?u32 {
+    pub fn find(sockets: *const Sockets, candidate: i32) ?SocketIndex {
         if (candidate < 0) return null;
-        const index: u32 = @intCast(candidate & (abi.Limits.sockets - 1));
-        if (index >= sockets.pool.length) return null;
+        const index = sockets.pool.find(@intCast(candidate & (abi.Limits.sockets - 1))) orelse return null;
         const socket = sockets.at(index);
         if (socket.kind == .free or socket.generation != candidate >> slot_bits) return null;
         return index;
     }
 
-    pub fn findToken(sockets: *const Sockets, candidate: u64) ?u32 {
+    /// The same, if the socket is of this kind.
+    pub fn findKind(sockets: *const Sockets, candidate: i32, kind: Socket.Kind) ?SocketIndex {
+        const index = sockets.find(candidate) orelse return null;
+        return if (sockets.at(index).kind == kind) index else null;
+    }
+
+    pub fn findToken(sockets: *const Sockets, candidate: u64) ?SocketIndex {
         return sockets.find(std.math.cast(i32, candidate) orelse return null);
     }
 };
@@ -178,7 +185,7 @@ test "a stale handle never reaches the slot's next owner" {
     var stale: i32 = -1;
     // Far more often than there are generations, and through every slot of the first chunk.
     for (0..256 * (last_generation + 10)) |turn| {
-        const index = sockets.take(allocator, -1, .watched).?;
+        const index = sockets.take(allocator, 3, .watched).?;
         const handle = sockets.handle(index);
         try std.testing.expect(handle >= 0);
         try std.testing.expectEqual(index, sockets.find(handle).?);
@@ -198,13 +205,13 @@ test "a slot that is in use again is not found by what named its last owner" {
     var sockets: Sockets = .{};
     defer sockets.deinit(allocator);
     // With all other slots in use there is only one to be had, again and again.
-    const index = sockets.take(allocator, -1, .watched).?;
-    while (sockets.pool.in_use < sockets.pool.length) _ = sockets.take(allocator, -1, .watched).?;
+    const index = sockets.take(allocator, 3, .watched).?;
+    while (sockets.pool.in_use < sockets.pool.length) _ = sockets.take(allocator, @intCast(3 + sockets.pool.in_use), .watched).?;
     for (0..2 * last_generation) |_| {
         const handle = sockets.handle(index);
         const token = sockets.token(index);
         sockets.release(index);
-        try std.testing.expectEqual(index, sockets.take(allocator, -1, .watched).?);
+        try std.testing.expectEqual(index, sockets.take(allocator, 3, .watched).?);
         try std.testing.expectEqual(null, sockets.find(handle));
         try std.testing.expectEqual(null, sockets.findToken(token));
         try std.testing.expectEqual(index, sockets.find(sockets.handle(index)).?);

@@ -5,14 +5,13 @@ const std = @import("std");
 const assert = std.debug.assert;
 const abi = @import("../boundary/abi.zig");
 const hello = @import("hello.zig");
+const ContextIndex = @import("../core/indices.zig").ContextIndex;
 const openssl = @import("openssl.zig");
 const reasons = @import("reasons.zig");
 const ticket_keys = @import("ticket_keys.zig");
 const Engine = @import("engine.zig").Engine;
 const TicketKeys = ticket_keys.TicketKeys;
 const Status = abi.Status;
-
-pub const none = @import("../core/pool.zig").none;
 
 /// The TLS 1.2 cipher suites: those with forward secrecy and authenticated encryption (RFC 9325,
 /// 4.2). Those of TLS 1.3 are all of this kind.
@@ -44,9 +43,9 @@ const longest_chain = 10;
 pub const ClientAuthentication = enum(u8) { none, request, require };
 
 pub const Context = struct {
-    next: u32 = none,
+    next: ContextIndex = .none,
     /// Its slot, by which the core names it, and its number in the ABI.
-    index: u32 = none,
+    index: ContextIndex = .none,
     id: i32 = 0,
     raw: ?*openssl.Context = null,
     engine: *Engine = undefined,
@@ -75,7 +74,7 @@ pub const Context = struct {
     /// The protocols a server chooses from, in its order of preference, in wire format.
     protocols: []u8 = &.{},
     /// Contexts by server name, in lower case; "*.example.org" stands for one label and the rest.
-    names: std.StringHashMapUnmanaged(u32) = .empty,
+    names: std.StringHashMapUnmanaged(ContextIndex) = .empty,
 
     pub fn destroy(context: *Context, allocator: std.mem.Allocator) void {
         if (context.raw) |raw| openssl.SSL_CTX_free(raw);

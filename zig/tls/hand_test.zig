@@ -8,9 +8,9 @@ const contexts = @import("contexts.zig");
 const crypto = std.crypto;
 const established_module = @import("established.zig");
 const handshakes = @import("handshakes.zig");
-const harness_module = @import("../core/harness_test.zig");
+const harness_module = @import("../thread/harness_test.zig");
 const records = @import("records.zig");
-const streams = @import("../core/streams.zig");
+const connections = @import("../thread/connections.zig");
 const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
 const Alert = established_module.Alert;
@@ -147,7 +147,7 @@ pub const Hand = struct {
 
     fn initOver(harness: *Harness, handle: i32, peer: system.Descriptor, suite: Suite, is_server: bool) !Hand {
         errdefer system.close(peer);
-        const engine = &harness.scheduler.tls;
+        const engine = harness.tls;
         // OpenSSL has no words for its reasons before there is a context.
         if (engine.contexts.in_use == 0) _ = try contexts.create(engine);
         try engine.prepareBuffers();
@@ -178,9 +178,9 @@ pub const Hand = struct {
     /// After a real handshake, whose one end is the hand's from then on. The other end is established,
     /// or OpenSSL's.
     pub fn shaken(harness: *Harness, end: End, suite: Suite, keeps_openssl: bool) !Hand {
-        const engine = &harness.scheduler.tls;
-        const server_context = try tls.serverContext(harness.scheduler);
-        const client_context = try tls.clientContext(harness.scheduler);
+        const engine = harness.tls;
+        const server_context = try tls.serverContext(harness.tls);
+        const client_context = try tls.clientContext(harness.tls);
         defer for ([_]i32{ server_context, client_context }) |id| expectEqual(null, contexts.free(engine, id)) catch unreachable;
         const name = switch (suite) {
             .aes_128_gcm_sha256 => "TLS_AES_128_GCM_SHA256",
@@ -209,10 +209,10 @@ pub const Hand = struct {
             .server => .{ wire.server, &wire.at_server, wire.client, &wire.to_client },
             .client => .{ wire.client, &wire.at_client, wire.server, &wire.to_server },
         };
-        const logged = handshakes.find(harness.scheduler, handle).?.extra.?.key_log.items;
+        const logged = handshakes.find(harness.tls, handle).?.extra.?.key_log.items;
         const clients = try loggedSide(logged, "CLIENT_TRAFFIC_SECRET_0 ", suite);
         const servers = try loggedSide(logged, "SERVER_TRAFFIC_SECRET_0 ", suite);
-        try expectEqual(null, streams.reset(harness.scheduler, other));
+        try expectEqual(null, connections.reset(harness.thread, other));
         defer peer.* = -1;
         defer waiting.* = .empty;
         return .{
@@ -237,19 +237,19 @@ pub const Hand = struct {
 
     /// Closes both ends. Nothing is left of the session.
     pub fn closeBoth(hand: *Hand) !void {
-        const scheduler = hand.harness.scheduler;
-        const before = scheduler.tls.sessions.in_use;
-        try expectEqual(null, streams.close(scheduler, hand.handle));
+        const engine = hand.harness.tls;
+        const before = engine.sessions.in_use;
+        try expectEqual(null, connections.close(hand.harness.thread, hand.handle));
         hand.close();
         for (0..500) |_| {
-            if (scheduler.tls.sessions.in_use < before) return;
+            if (engine.sessions.in_use < before) return;
             _ = try hand.harness.pollFor(10 * std.time.ns_per_ms);
         }
         return error.NeverClosed;
     }
 
     pub fn session(hand: *Hand) *Session {
-        return hand.harness.scheduler.tls.sessions.at(hand.harness.socketOf(hand.handle).tls);
+        return hand.harness.tls.sessions.at(hand.harness.socketOf(hand.handle).tls);
     }
 
     pub fn state(hand: *Hand) *Established {

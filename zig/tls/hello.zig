@@ -5,12 +5,11 @@ const std = @import("std");
 const abi = @import("../boundary/abi.zig");
 const contexts = @import("contexts.zig");
 const established = @import("established.zig");
+const ContextIndex = @import("../core/indices.zig").ContextIndex;
 const openssl = @import("openssl.zig");
 const reasons = @import("reasons.zig");
 const Context = contexts.Context;
 const Session = @import("session.zig").Session;
-
-pub const none = @import("../core/pool.zig").none;
 
 /// A domain name has at most 253 characters as text (RFC 1035, 2.3.4).
 pub const longest_name = 255;
@@ -28,7 +27,7 @@ pub fn normalized(name: []const u8, buffer: *[longest_name]u8) ?[]const u8 {
 }
 
 /// The context for a name: its own entry, or else that of a wildcard for its first label.
-fn lookUp(context: *const Context, name: []const u8) ?u32 {
+fn lookUp(context: *const Context, name: []const u8) ?ContextIndex {
     if (context.names.get(name)) |index| return index;
     const dot = std.mem.indexOfScalar(u8, name, '.') orelse return null;
     var wildcard: [longest_name + 1]u8 = undefined;
@@ -104,7 +103,7 @@ pub fn receiveClientHello(connection: *openssl.Connection, alert: *c_int, argume
         return openssl.CLIENT_HELLO_ERROR;
     }
     if (session.flags.chosen) {
-        if (session.chosen_context != none) return openssl.CLIENT_HELLO_SUCCESS;
+        if (session.chosen_context != .none) return openssl.CLIENT_HELLO_SUCCESS;
         alert.* = openssl.AD_UNRECOGNIZED_NAME;
         return openssl.CLIENT_HELLO_ERROR;
     }
@@ -132,13 +131,13 @@ fn ask(session: *Session, allocator: std.mem.Allocator, name: []const u8) !c_int
 }
 
 /// Serves the session with this context from here on.
-pub fn choose(session: *Session, index: u32) bool {
+pub fn choose(session: *Session, index: ContextIndex) bool {
     const connection = session.connection.?;
     const engine = contextOf(connection).engine;
     session.flags.chosen = true;
     const context = engine.contexts.at(index);
     context.references += 1;
-    if (session.chosen_context != none) engine.releaseContext(session.chosen_context);
+    if (session.chosen_context != .none) engine.releaseContext(session.chosen_context);
     session.chosen_context = index;
     return contexts.applyTo(context, connection);
 }

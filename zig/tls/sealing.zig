@@ -9,7 +9,6 @@ const records = @import("records.zig");
 const transfers = @import("transfers.zig");
 const Engine = @import("engine.zig").Engine;
 const Established = established_module.Established;
-const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Session = @import("session.zig").Session;
 const Socket = @import("../core/sockets.zig").Socket;
 
@@ -18,9 +17,8 @@ const at_most = quota.records_at_most;
 
 /// Opens records until the buffer is full or none is left, or many had no data in them. Returns the
 /// number of bytes.
-pub fn open(scheduler: *Scheduler, socket: *Socket, session: *Session, buffer: []u8) usize {
-    if (session.detached()) |established| return openRecords(scheduler, socket, session, established, buffer);
-    const engine = &scheduler.tls;
+pub fn open(engine: *Engine, socket: *Socket, session: *Session, buffer: []u8) usize {
+    if (session.detached()) |established| return openRecords(engine, socket, session, established, buffer);
     const connection = session.connection.?;
     var taken: usize = 0;
     var records_without_data: usize = 0;
@@ -37,15 +35,14 @@ pub fn open(scheduler: *Scheduler, socket: *Socket, session: *Session, buffer: [
         switch (openssl.SSL_get_error(connection, result)) {
             openssl.ERROR_WANT_READ => {},
             openssl.ERROR_ZERO_RETURN => socket.flags.end_of_stream = true,
-            else => transfers.fail(scheduler, socket, session, .tls_failed),
+            else => transfers.fail(engine, socket, session, .tls_failed),
         }
         break;
     }
     return taken;
 }
 
-fn openRecords(scheduler: *Scheduler, socket: *Socket, session: *Session, established: *Established, buffer: []u8) usize {
-    const engine = &scheduler.tls;
+fn openRecords(engine: *Engine, socket: *Socket, session: *Session, established: *Established, buffer: []u8) usize {
     var taken = established.takeContent(engine.allocator, buffer);
     var records_without_data: usize = 0;
     while (taken < buffer.len and records_without_data < at_most) {
@@ -54,7 +51,7 @@ fn openRecords(scheduler: *Scheduler, socket: *Socket, session: *Session, establ
             .complete => |size| rest[0..size],
             .partial => break,
             .foreign => {
-                refuse(scheduler, socket, session, established, foreignFailure(rest));
+                refuse(engine, socket, session, established, foreignFailure(rest));
                 break;
             },
         };
@@ -69,10 +66,10 @@ fn openRecords(scheduler: *Scheduler, socket: *Socket, session: *Session, establ
             .other => |kind| {
                 records_without_data += 1;
                 const reason = session.quota.take(kind) orelse continue;
-                refuse(scheduler, socket, session, established, established_module.failureOf(.unexpected_message, @intCast(reason)));
+                refuse(engine, socket, session, established, established_module.failureOf(.unexpected_message, @intCast(reason)));
             },
             .end_of_stream => socket.flags.end_of_stream = true,
-            .failure => |failure| refuse(scheduler, socket, session, established, failure),
+            .failure => |failure| refuse(engine, socket, session, established, failure),
         }
         break;
     }
@@ -85,12 +82,12 @@ fn foreignFailure(bytes: []const u8) established_module.Failure {
     return established_module.failureOf(.record_overflow, openssl.SSL_R_ENCRYPTED_LENGTH_TOO_LONG);
 }
 
-fn refuse(scheduler: *Scheduler, socket: *Socket, session: *Session, established: *Established, failure: established_module.Failure) void {
+fn refuse(engine: *Engine, socket: *Socket, session: *Session, established: *Established, failure: established_module.Failure) void {
     // Behind close_notify nothing comes (RFC 8446, 6.1).
     if (!socket.flags.half_closed) if (failure.alert) |alert| {
-        _ = established.sendAlert(&scheduler.tls, alert);
+        _ = established.sendAlert(engine, alert);
     };
-    transfers.failBecause(scheduler, socket, session, .tls_failed, failure.reason);
+    transfers.failBecause(engine, socket, session, .tls_failed, failure.reason);
 }
 
 /// Whether a part of a record is decrypted and not read yet.
@@ -100,10 +97,10 @@ pub fn hasContent(session: *const Session) bool {
 }
 
 /// Answers what the peer has asked for, in records behind what is `sealed`.
-pub fn answer(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
+pub fn answer(engine: *Engine, socket: *Socket, session: *Session) void {
     const established = session.detached() orelse return;
     if (session.state != .open or socket.flags.half_closed) return;
-    if (!established.answerUpdate(&scheduler.tls, session)) transfers.fail(scheduler, socket, session, .exhausted);
+    if (!established.answerUpdate(engine, session)) transfers.fail(engine, socket, session, .exhausted);
 }
 
 /// Seals the data of one record. False when the session has failed.

@@ -5,25 +5,29 @@ const std = @import("std");
 const c = std.c;
 const abi = @import("../boundary/abi.zig");
 const addresses = @import("../os/addresses.zig");
-const endpoints = @import("endpoints.zig");
+const connections = @import("connections.zig");
+const endpoints = @import("../net/endpoints.zig");
+const indices = @import("../core/indices.zig");
 const openssl_memory = @import("../tls/memory_test.zig");
-const streams = @import("streams.zig");
+const streams = @import("../net/streams.zig");
 const system = @import("../os/system.zig");
 const handshakes = @import("../tls/handshakes.zig");
-const waiters = @import("waiters.zig");
-const Owner = @import("deadlines.zig").Owner;
+const waiters = @import("../core/waiters.zig");
+const Owner = @import("../core/deadlines.zig").Owner;
 const Queue = waiters.Queue;
-const Scheduler = @import("scheduler.zig").Scheduler;
-const Socket = @import("sockets.zig").Socket;
+const Engine = @import("../tls/engine.zig").Engine;
+const Scheduler = @import("../core/scheduler.zig").Scheduler;
+const Socket = @import("../core/sockets.zig").Socket;
+const SocketIndex = indices.SocketIndex;
+const WaiterIndex = indices.WaiterIndex;
 const Status = abi.Status;
-const Watch = @import("watching.zig").Watch;
+const Thread = @import("thread.zig").Thread;
+const Watch = @import("../net/watching.zig").Watch;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 
-const none = waiters.none;
-
 /// A waiter, or a token of the harness (`park`), and with what it was woken.
-pub const Wakeup = struct { u32, Status };
+pub const Wakeup = struct { WaiterIndex, Status };
 
 /// How long a test waits for a condition before it fails, in nanoseconds.
 const patience = 10 * std.time.ns_per_s;
@@ -44,16 +48,18 @@ const Lane = struct {
 
 /// Somebody who waits for a socket, as TypeScript keeps them: the core knows nothing of it.
 const Token = struct {
-    number: u32,
+    number: WaiterIndex,
     lane: Lane,
     /// The waiter that ends the wait, if there is a deadline.
-    sleeper: ?u32,
+    sleeper: ?WaiterIndex,
     /// In the middle of a transfer.
     keeps_turn: bool,
 };
 
 pub const Harness = struct {
+    thread: *Thread,
     scheduler: *Scheduler,
+    tls: *Engine,
     wakeups: [tokens_at_most + abi.Limits.sockets_per_poll + abi.Limits.waiters_per_poll]Wakeup = undefined,
     /// Those of the next poll that the harness has decided on by itself come first.
     wakeup_count: usize = 0,
@@ -72,11 +78,12 @@ pub const Harness = struct {
     pub fn initWith(allocator: std.mem.Allocator) !Harness {
         system.ignoreBrokenPipeSignal();
         openssl_memory.startCounting();
-        return .{ .scheduler = Scheduler.create(allocator) orelse return error.NoScheduler };
+        const thread: *Thread = try .create(allocator);
+        return .{ .thread = thread, .scheduler = &thread.scheduler, .tls = &thread.tls };
     }
 
     pub fn deinit(harness: *Harness) void {
-        harness.scheduler.destroy();
+        harness.thread.destroy();
     }
 
     // -- Polling
@@ -88,9 +95,9 @@ pub const Harness = struct {
 
     pub fn pollFor(harness: *Harness, timeout_nanoseconds: ?i64) ![]const Wakeup {
         harness.forgetClosed();
-        const count = harness.scheduler.poll(if (harness.wakeup_count > 0) 0 else timeout_nanoseconds);
+        const count = harness.thread.poll(if (harness.wakeup_count > 0) 0 else timeout_nanoseconds);
         // Their sleepers are told of by this very poll, and come too late.
-        var late: [tokens_at_most]u32 = undefined;
+        var late: [tokens_at_most]WaiterIndex = undefined;
         var late_count: usize = 0;
         var has_waiters = false;
         for (0..count) |place| {
@@ -102,23 +109,23 @@ pub const Harness = struct {
                 continue;
             }
             has_waiters = true;
-            const waiter: u32 = @intCast(~number);
-            if (std.mem.indexOfScalar(u32, late[0..late_count], waiter) != null) continue;
+            const waiter: WaiterIndex = @enumFromInt(~number);
+            if (std.mem.indexOfScalar(WaiterIndex, late[0..late_count], waiter) != null) continue;
             harness.add(harness.numberOf(waiter), @enumFromInt(value));
         }
-        try checkBooks(harness.scheduler);
+        try checkBooks(harness.thread);
         try harness.checkLanes();
         defer harness.wakeup_count = 0;
         return harness.wakeups[0..harness.wakeup_count];
     }
 
-    fn add(harness: *Harness, number: u32, status: Status) void {
+    fn add(harness: *Harness, number: WaiterIndex, status: Status) void {
         harness.wakeups[harness.wakeup_count] = .{ number, status };
         harness.wakeup_count += 1;
     }
 
     /// Gives the turn to the first one of each lane that a socket is ready for.
-    fn tell(harness: *Harness, handle: i32, bits: u32, late: []u32, late_count: *usize) !void {
+    fn tell(harness: *Harness, handle: i32, bits: u32, late: []WaiterIndex, late_count: *usize) !void {
         switch (harness.socketOf(handle).kind) {
             .stream, .listener => {},
             .free, .watched, .lingering => return error.NotASocket,
@@ -140,7 +147,7 @@ pub const Harness = struct {
     }
 
     /// The token whose time is up with this waiter, which leaves its lane, or the waiter itself.
-    fn numberOf(harness: *Harness, waiter: u32) u32 {
+    fn numberOf(harness: *Harness, waiter: WaiterIndex) WaiterIndex {
         for (harness.tokens[0..harness.token_count], 0..) |token, place| {
             if (token.sleeper == waiter) return harness.giveUp(place);
         }
@@ -174,28 +181,28 @@ pub const Harness = struct {
 
     // -- Waiting
 
-    pub fn sleep(harness: *Harness, deadline_nanoseconds: ?i64) u32 {
+    pub fn sleep(harness: *Harness, deadline_nanoseconds: ?i64) WaiterIndex {
         return harness.scheduler.park(.sleep, deadline_nanoseconds).?;
     }
 
-    pub fn park(harness: *Harness, handle: i32, direction: abi.Direction) u32 {
+    pub fn park(harness: *Harness, handle: i32, direction: abi.Direction) WaiterIndex {
         return harness.parkUntil(handle, direction, null);
     }
 
-    pub fn parkUntil(harness: *Harness, handle: i32, direction: abi.Direction, deadline_nanoseconds: ?i64) u32 {
+    pub fn parkUntil(harness: *Harness, handle: i32, direction: abi.Direction, deadline_nanoseconds: ?i64) WaiterIndex {
         return harness.enter(handle, direction, deadline_nanoseconds, false);
     }
 
     /// Parks for the rest of a transfer, or after a turn that came to nothing.
-    pub fn parkAgain(harness: *Harness, handle: i32, direction: abi.Direction) u32 {
+    pub fn parkAgain(harness: *Harness, handle: i32, direction: abi.Direction) WaiterIndex {
         return harness.enter(handle, direction, null, true);
     }
 
     /// Queues a token, behind all others or before them. If the socket is ready the next poll tells.
-    pub fn enter(harness: *Harness, handle: i32, direction: abi.Direction, deadline_nanoseconds: ?i64, keeps_turn: bool) u32 {
+    pub fn enter(harness: *Harness, handle: i32, direction: abi.Direction, deadline_nanoseconds: ?i64, keeps_turn: bool) WaiterIndex {
         const lane: Lane = .{ .handle = handle, .direction = direction };
         const token: Token = .{
-            .number = harness.next_token,
+            .number = @enumFromInt(harness.next_token),
             .lane = lane,
             .sleeper = if (deadline_nanoseconds) |point| harness.sleep(point) else null,
             .keeps_turn = keeps_turn,
@@ -211,10 +218,10 @@ pub const Harness = struct {
     }
 
     /// Wakes a token, or a waiter, with a status before its time. False when it was woken before.
-    pub fn cancel(harness: *Harness, number: u32, status: Status) bool {
-        if (number < first_token) {
+    pub fn cancel(harness: *Harness, number: WaiterIndex, status: Status) bool {
+        if (@intFromEnum(number) < first_token) {
             if (harness.scheduler.waiters.at(number).state != .waiting) return false;
-            harness.scheduler.wake(number, status);
+            harness.thread.wake(number, status);
             return true;
         }
         const place = harness.placeOf(number) orelse return false;
@@ -223,11 +230,11 @@ pub const Harness = struct {
     }
 
     /// Whether a token still waits.
-    pub fn isParked(harness: *const Harness, number: u32) bool {
+    pub fn isParked(harness: *const Harness, number: WaiterIndex) bool {
         return harness.placeOf(number) != null;
     }
 
-    fn placeOf(harness: *const Harness, number: u32) ?usize {
+    fn placeOf(harness: *const Harness, number: WaiterIndex) ?usize {
         for (harness.tokens[0..harness.token_count], 0..) |token, place| {
             if (token.number == number) return place;
         }
@@ -243,16 +250,16 @@ pub const Harness = struct {
 
     fn removeToken(harness: *Harness, place: usize) Token {
         const token = harness.tokens[place];
-        if (token.sleeper) |sleeper| harness.scheduler.drop(sleeper);
+        if (token.sleeper) |sleeper| harness.thread.drop(sleeper);
         std.mem.copyForwards(Token, harness.tokens[place .. harness.token_count - 1], harness.tokens[place + 1 .. harness.token_count]);
         harness.token_count -= 1;
         return token;
     }
 
     /// Somebody does not wait any longer, and leaves undone what is left.
-    fn giveUp(harness: *Harness, place: usize) u32 {
+    fn giveUp(harness: *Harness, place: usize) WaiterIndex {
         const token = harness.removeToken(place);
-        if (token.keeps_turn and token.lane.direction == .writable) streams.breakOff(harness.scheduler, token.lane.handle);
+        if (token.keeps_turn and token.lane.direction == .writable) connections.breakOff(harness.thread, token.lane.handle);
         harness.proceed(token.lane);
         return token.number;
     }
@@ -283,7 +290,7 @@ pub const Harness = struct {
 
     /// As `endTurn`, for a writer who leaves it at what was sent so far, and wants no more.
     pub fn endTransfer(harness: *Harness, handle: i32) void {
-        if (handshakes.find(harness.scheduler, handle)) |session| session.abandonTransfer();
+        if (handshakes.find(harness.tls, handle)) |session| session.abandonTransfer();
         harness.endTurn(handle, .writable);
     }
 
@@ -319,7 +326,7 @@ pub const Harness = struct {
         }
     }
 
-    pub fn indexOf(harness: *Harness, handle: i32) u32 {
+    pub fn indexOf(harness: *Harness, handle: i32) SocketIndex {
         return harness.scheduler.sockets.find(handle).?;
     }
 
@@ -335,17 +342,17 @@ pub const Harness = struct {
 
     pub fn sendFrom(harness: *Harness, handle: i32, source: streams.Source) system.Outcome {
         defer harness.endTurn(handle, .writable);
-        return streams.send(harness.scheduler, handle, source);
+        return connections.send(harness.thread, handle, source);
     }
 
     pub fn receive(harness: *Harness, handle: i32, buffer: []u8) system.Outcome {
         defer harness.endTurn(handle, .readable);
-        return streams.receive(harness.scheduler, handle, buffer.ptr, buffer.len);
+        return connections.receive(harness.thread, handle, buffer.ptr, buffer.len);
     }
 
     pub fn shutdown(harness: *Harness, handle: i32) ?Status {
         defer harness.endTurn(handle, .writable);
-        return streams.shutdown(harness.scheduler, handle);
+        return connections.shutdown(harness.thread, handle);
     }
 
     pub fn expectReceived(harness: *Harness, handle: i32, expected: []const u8) !void {
@@ -392,7 +399,7 @@ pub const Harness = struct {
         const listener = try harness.listenAt("127.0.0.1");
         const client = try harness.connectTo(&try harness.addressOf(listener));
         const server = try harness.acceptFrom(listener);
-        try expectEqual(null, streams.close(harness.scheduler, listener));
+        try expectEqual(null, connections.close(harness.thread, listener));
         return .{ server, client };
     }
 
@@ -473,16 +480,17 @@ pub fn temporaryFile(content: []const u8) !system.Descriptor {
 
 /// Whether every waiter and every socket is where its state says, each queue is whole, and the counts in
 /// the shared block are right.
-pub fn checkBooks(scheduler: *Scheduler) !void {
+pub fn checkBooks(thread: *Thread) !void {
+    const scheduler = &thread.scheduler;
     const State = waiters.Waiter.State;
     var in_state: [@typeInfo(State).@"enum".fields.len]u32 = @splat(0);
     var watching: u32 = 0;
     var with_deadline: usize = 0;
     for (0..scheduler.waiters.length) |number| {
-        const index: u32 = @intCast(number);
+        const index: WaiterIndex = @enumFromInt(number);
         const waiter = scheduler.waiters.at(index);
         in_state[@intFromEnum(waiter.state)] += 1;
-        if (waiter.deadline_index != none) {
+        if (waiter.deadline_index != .none) {
             try expectEqual(.waiting, waiter.state);
             try checkDeadline(scheduler, &waiter.deadline_index, .{ .waiter = index });
             with_deadline += 1;
@@ -491,7 +499,7 @@ pub fn checkBooks(scheduler: *Scheduler) !void {
         switch (waiter.kind) {
             .sleep, .resolve => {},
             .handshake => {
-                const session = scheduler.tls.sessions.at(scheduler.sockets.at(waiter.socket).tls);
+                const session = thread.tls.sessions.at(scheduler.sockets.at(waiter.socket).tls);
                 try expectEqual(index, session.waiter);
             },
             .watch_readable, .watch_writable => watching += 1,
@@ -505,29 +513,30 @@ pub fn checkBooks(scheduler: *Scheduler) !void {
     try expectEqual(scheduler.waiters.in_use, waiting + ready + delivered);
     try expectEqual(ready, try lengthOf(scheduler, scheduler.ready, .ready));
     try expectEqual(delivered, try lengthOf(scheduler, scheduler.delivered, .delivered));
-    with_deadline += try checkSockets(scheduler, watching);
+    with_deadline += try checkSockets(thread, watching);
     try expectEqual(scheduler.deadlines.heap.items.len, with_deadline);
 }
 
-fn checkDeadline(scheduler: *Scheduler, place: *u32, owner: Owner) !void {
-    const entry = scheduler.deadlines.heap.items[place.*];
+fn checkDeadline(scheduler: *Scheduler, place: *indices.DeadlineIndex, owner: Owner) !void {
+    const entry = scheduler.deadlines.heap.items[@intFromEnum(place.*)];
     try expectEqual(owner, entry.owner);
     try expectEqual(place, entry.place);
 }
 
 /// Returns the number of deadlines that sockets have.
-fn checkSockets(scheduler: *Scheduler, waiters_watching: u32) !u32 {
+fn checkSockets(thread: *Thread, waiters_watching: u32) !u32 {
+    const scheduler = &thread.scheduler;
     var open: u32 = 0;
     var lingering: u32 = 0;
     var watched: u32 = 0;
     var queued: u32 = 0;
     var changed: u32 = 0;
     for (0..scheduler.sockets.pool.length) |number| {
-        const index: u32 = @intCast(number);
+        const index: SocketIndex = @enumFromInt(number);
         const socket = scheduler.sockets.at(index);
         const is_changed = scheduler.changed.contains(&scheduler.sockets, index);
         try expectEqual(is_changed, socket.unreported != 0);
-        try expectEqual(socket.kind == .lingering, socket.deadline_index != none);
+        try expectEqual(socket.kind == .lingering, socket.deadline_index != .none);
         if (is_changed) {
             changed += 1;
             try expect(socket.kind == .stream or socket.kind == .listener);
@@ -544,7 +553,7 @@ fn checkSockets(scheduler: *Scheduler, waiters_watching: u32) !u32 {
             },
             .watched => {
                 watched += 1;
-                queued += try checkWatch(scheduler, scheduler.watched.get(socket.fd).?, index);
+                queued += try checkWatch(scheduler, thread.watching.watches.get(socket.fd).?, index);
             },
         }
     }
@@ -552,18 +561,18 @@ fn checkSockets(scheduler: *Scheduler, waiters_watching: u32) !u32 {
     try expectEqual(scheduler.shared.sockets, open);
     try expectEqual(scheduler.sockets.pool.in_use, open);
     try expectEqual(scheduler.shared.lingering, lingering);
-    try expectEqual(scheduler.watched.count(), watched);
+    try expectEqual(thread.watching.watches.count(), watched);
     try expectEqual(waiters_watching, queued);
     return lingering;
 }
 
-fn checkWatch(scheduler: *Scheduler, watch: Watch, slot: u32) !u32 {
+fn checkWatch(scheduler: *Scheduler, watch: Watch, slot: SocketIndex) !u32 {
     try expectEqual(slot, watch.slot);
     var count: u32 = 0;
     for ([_]Queue{ watch.readers, watch.writers }, [_]waiters.Waiter.Kind{ .watch_readable, .watch_writable }) |queue, kind| {
         count += try lengthOf(scheduler, queue, .waiting);
         var next = queue.head;
-        while (next != none) : (next = scheduler.waiters.at(next).links.next) {
+        while (next != .none) : (next = scheduler.waiters.at(next).links.next) {
             try expectEqual(kind, scheduler.waiters.at(next).kind);
             try expectEqual(slot, scheduler.waiters.at(next).socket);
         }
@@ -575,9 +584,9 @@ fn checkWatch(scheduler: *Scheduler, watch: Watch, slot: u32) !u32 {
 
 fn lengthOf(scheduler: *Scheduler, queue: Queue, state: waiters.Waiter.State) !u32 {
     var length: u32 = 0;
-    var previous: u32 = none;
+    var previous: WaiterIndex = .none;
     var next = queue.head;
-    while (next != none) : (next = scheduler.waiters.at(next).links.next) {
+    while (next != .none) : (next = scheduler.waiters.at(next).links.next) {
         try expectEqual(previous, scheduler.waiters.at(next).links.previous);
         try expectEqual(state, scheduler.waiters.at(next).state);
         previous = next;
@@ -591,10 +600,9 @@ fn lengthOf(scheduler: *Scheduler, queue: Queue, state: waiters.Waiter.State) !u
 
 /// Takes a descriptor out of the scheduler without closing it, for a test to use by itself.
 pub fn releaseDescriptor(scheduler: *Scheduler, handle: i32) system.Outcome {
-    const index = streams.find(scheduler, handle, .stream) orelse return .{ .failure = .stale_handle };
+    const index = scheduler.sockets.findKind(handle, .stream) orelse return .{ .failure = .stale_handle };
     const fd = scheduler.sockets.at(index).fd;
     scheduler.backend.unregister(fd);
-    scheduler.sockets.release(index);
-    scheduler.shared.sockets -= 1;
+    scheduler.removeSocket(index);
     return .{ .value = @intCast(fd) };
 }
