@@ -7,6 +7,7 @@ import {
   mayProceed,
   type Subscriber,
   spend,
+  spendBytes,
   subscribe,
   unsubscribe,
 } from "../runtime/scheduler.ts";
@@ -201,6 +202,7 @@ export class Socket
   received(count: number): number {
     if (count === 0) this.#eof = true;
     else this.#bytesRead += count;
+    spendBytes(count);
     // Sessions and new keys come between the data.
     if (this.#isSecure) takeTlsNotices();
     return count;
@@ -209,6 +211,7 @@ export class Socket
   /** @internal */
   sent(count: number): void {
     this.#bytesWritten += count;
+    spendBytes(count);
   }
 
   /**
@@ -364,7 +367,7 @@ export class Socket
 
   #sentWhole(count: number): number {
     spend();
-    this.#bytesWritten += count;
+    this.sent(count);
     return count;
   }
 

@@ -66,8 +66,12 @@ const entriesPerDrain = 256;
  */
 const sliceMicroseconds = Bun.isMainThread ? -1 : 100_000;
 
-/** Calls of one turn that may succeed without waiting, over all fibers. */
-const callsPerTurn = 256;
+/**
+ * What the code that one portion of the ring wakes may do without waiting, over all fibers: so many calls,
+ * or as many times `bytesPerCall`. A request takes two calls, and a portion has at most 256 requests.
+ */
+const budgetPerDrain = 1024;
+const bytesPerCall = 16_384;
 
 /** By the socket's slot: the lower bits of a handle. */
 const subscribers: (Subscriber | undefined)[] = [];
@@ -79,8 +83,8 @@ let later: Due[] = [];
 let due: Due[] = [];
 let dueNext = 0;
 
-/** How many more calls of this turn may succeed without waiting. */
-let budget = callsPerTurn;
+/** How much more may be done without waiting before the microtasks have run. */
+let budget = budgetPerDrain;
 /** Waits and listeners for which the process stays alive. */
 let holds = 0;
 /** What may come from outside of the thread's own code, and that something waits for. */
@@ -172,6 +176,11 @@ export function proceedLater(item: Due): void {
 /** Draws on the turn's budget. False when it is spent: the caller proceeds in the next turn. */
 export function spend(): boolean {
   return --budget >= 0;
+}
+
+/** Draws on the turn's budget for bytes that were moved, beside what the call itself takes. */
+export function spendBytes(count: number): void {
+  budget -= Math.floor(count / bytesPerCall);
 }
 
 /** Whether something may still succeed in this turn without waiting. */
@@ -281,20 +290,24 @@ function turn(spin: number): void {
   let isIdle = false;
   try {
     for (;;) {
-      const count = spin === 0 || later.length > 0 ? core.poll(0) : core.spinPoll(spin);
-      if (count === 0 && later.length === 0 && sharedUint32[Shared.tlsNoticesUint32] === 0) {
-        isIdle = true;
-        break;
+      if (!hasRest()) {
+        const count = spin === 0 || later.length > 0 ? core.poll(0) : core.spinPoll(spin);
+        if (count === 0 && later.length === 0 && sharedUint32[Shared.tlsNoticesUint32] === 0) {
+          isIdle = true;
+          break;
+        }
+        take(count);
       }
       lastWork = sharedFloat64[Shared.nowMillisecondsFloat64]!;
-      dispatch(count);
-      if (end === 0) end = lastWork + turnMilliseconds;
-      else if (lastWork >= end) break;
+      const isFirst = end === 0;
+      if (isFirst) end = core.now() + turnMilliseconds;
+      dispatch(end);
+      if (hasRest() || (!isFirst && lastWork >= end)) break;
       spin = spinMicroseconds;
     }
   } finally {
     turning = false;
-    const hasMore = later.length > 0 || sharedUint32[Shared.readyUint32] !== 0;
+    const hasMore = hasRest() || later.length > 0 || sharedUint32[Shared.readyUint32] !== 0;
     // Bun's loop may be busy for long: without work of its own the scheduler goes to sleep beside it.
     const idleTime = sharedFloat64[Shared.nowMillisecondsFloat64]! - lastWork;
     const isHostsTurn =
@@ -311,15 +324,22 @@ function turn(spin: number): void {
 let ringNext = 0;
 let ringEnd = 0;
 
-/** Tries what is due and what the core has told of, and runs the code that waited. */
-function dispatch(count: number): void {
-  budget = callsPerTurn;
+/** Whether something of the last poll's is left: there must be no other poll before it is read. */
+function hasRest(): boolean {
+  return dueNext < due.length || ringNext < ringEnd;
+}
+
+/** Takes what is due and what a poll has written into the ring. */
+function take(count: number): void {
   ringNext = Shared.ringInt32;
   ringEnd = ringNext + 2 * count;
-  if (dueNext < due.length) due = [...due.slice(dueNext), ...later];
-  else due = later;
+  due = later;
   dueNext = 0;
   later = [];
+}
+
+/** Tries what was taken, and runs the code that waited. At `end` the rest is left for the next turn; 0 is never. */
+function dispatch(end: number): void {
   if (sharedUint32[Shared.tlsNoticesUint32] !== 0) {
     try {
       takeNotices();
@@ -328,13 +348,10 @@ function dispatch(count: number): void {
     }
     drainMicrotasks();
   }
-  dispatchRest();
-}
-
-/** Code that runs between two portions may call `block`, which then goes on with the rest. */
-function dispatchRest(): void {
-  while (dueNext < due.length || ringNext < ringEnd) {
-    for (let left = entriesPerDrain; left > 0; left--) {
+  // Code that runs between two portions may call `block`, which then goes on with the rest.
+  while (hasRest()) {
+    budget = budgetPerDrain;
+    for (let left = entriesPerDrain; left > 0 && budget > 0; left--) {
       if (dueNext < due.length) guarded(due[dueNext++]!);
       // A nested call may have read the ring to its end, and another ring after it.
       else if (ringNext < ringEnd) {
@@ -345,6 +362,7 @@ function dispatchRest(): void {
       } else break;
     }
     drainMicrotasks();
+    if (end !== 0 && core.now() >= end) return;
   }
 }
 
@@ -389,11 +407,12 @@ export function runUntil(start: () => void, done: () => boolean): boolean {
   try {
     start();
     drainMicrotasks();
-    dispatchRest();
+    dispatch(0);
     while (!done()) {
-      if (later.length > 0) dispatch(core.poll(0));
-      else if (expected > 0) dispatch(core.poll(sliceMicroseconds));
+      if (later.length > 0) take(core.poll(0));
+      else if (expected > 0) take(core.poll(sliceMicroseconds));
       else return false;
+      dispatch(0);
     }
     return true;
   } finally {

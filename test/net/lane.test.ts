@@ -285,7 +285,7 @@ describe("an operation that is done in parts", () => {
 
 describe("fairness", () => {
   /** More than succeed at once in a turn. */
-  const many = 1000;
+  const many = 5000;
 
   test("calls that succeed at once draw on the turn's budget, and the others wait for a turn", async () => {
     await yieldNow();
