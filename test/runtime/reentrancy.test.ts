@@ -232,6 +232,37 @@ test("a reason whose message getter ends the wait still cancels it", async () =>
   for (const fiber of others) await fiber.join(deadline(2000));
 });
 
+test("a reason whose message getter blocks does not cancel the next read of that socket", async () => {
+  await using pair = await socketPair();
+  const { client, server } = pair;
+  const buffer = new Uint8Array(1);
+  let first: Promise<number> | undefined;
+  let next: Fiber<number> | undefined;
+  let hasBlocked = false;
+  class Reason extends Error {
+    override get message(): string {
+      if (hasBlocked) return "words";
+      hasBlocked = true;
+      // The first read ends before it is cancelled, and another fiber reads in its place.
+      block(async () => {
+        await server.write("1");
+        await first;
+        next = spawn(() => client.read(buffer));
+      });
+      return "words";
+    }
+  }
+  const cancelled = spawn(async () => {
+    first = client.read(buffer);
+    await Promise.allSettled([first, park()]);
+  });
+  cancelled.cancel(Object.create(Reason.prototype));
+  await cancelled.join(deadline(2000));
+  expect(await first).toBe(1);
+  await server.write("2");
+  expect(await next!.join(deadline(2000))).toBe(1);
+});
+
 test("scopes that are nested very deep are all cancelled", async () => {
   const depth = 20_000;
   let [begun, ended] = [0, 0];
