@@ -6,6 +6,7 @@ const assert = std.debug.assert;
 const abi = @import("../boundary/abi.zig");
 const hello = @import("hello.zig");
 const openssl = @import("openssl.zig");
+const server_name = @import("server_name.zig");
 const reasons = @import("reasons.zig");
 const ticket_keys = @import("ticket_keys.zig");
 const Engine = @import("engine.zig").Engine;
@@ -249,8 +250,8 @@ pub fn addName(context: *Context, name: []const u8, other_id: i32) ?Status {
     const other = find(engine, other_id) orelse return .stale_handle;
     // One level: then references cannot go around in a circle.
     if (context.is_member or other.names.count() > 0 or other == context) return .EINVAL;
-    var buffer: [hello.longest_name]u8 = undefined;
-    const lower = hello.normalized(name, &buffer) orelse return .EINVAL;
+    var buffer: [server_name.longest]u8 = undefined;
+    const lower = server_name.normalized(name, &buffer) orelse return .EINVAL;
     const key = engine.allocator.dupe(u8, lower) catch return .exhausted;
     const entry = context.names.getOrPut(engine.allocator, key) catch {
         engine.allocator.free(key);

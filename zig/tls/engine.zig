@@ -10,11 +10,13 @@ const assert = std.debug.assert;
 const abi = @import("../boundary/abi.zig");
 const memory = @import("memory.zig");
 const openssl = @import("openssl.zig");
-const quota = @import("quota.zig");
-const records = @import("records.zig");
+const framing = @import("record/framing.zig");
+const quota = @import("record/quota.zig");
+const system = @import("../os/system.zig");
 const Context = @import("contexts.zig").Context;
 const Pool = @import("../core/pool.zig").Pool;
-const Primitives = @import("primitives.zig").Primitives;
+const Failure = @import("record/refusals.zig").Failure;
+const Primitives = @import("record/primitives.zig").Primitives;
 const Queue = @import("../core/queue.zig").Queue;
 const Session = @import("session.zig").Session;
 
@@ -27,7 +29,7 @@ pub const chunk_bytes = 128 * 1024;
 const sealed_bytes = chunk_bytes + 8 * 1024;
 
 /// Ciphertext that one call receives at most, behind what was left of a record.
-const received_bytes = chunk_bytes + 2 * records.longest_record;
+const received_bytes = chunk_bytes + 2 * framing.longest_record;
 
 /// Key log lines of one session that wait to be taken: those of a handshake are about 1 KiB. A
 /// client may make more by updating its keys again and again.
@@ -110,7 +112,7 @@ pub const Engine = struct {
     /// Makes the buffers, with the first session.
     pub fn prepareBuffers(engine: *Engine) !void {
         if (engine.received.len == 0) engine.received = try engine.allocator.alloc(u8, received_bytes);
-        if (engine.gathered.len == 0) engine.gathered = try engine.allocator.alloc(u8, records.plaintext_bytes);
+        if (engine.gathered.len == 0) engine.gathered = try engine.allocator.alloc(u8, framing.plaintext_bytes);
         try engine.sealed.ensureTotalCapacity(engine.allocator, sealed_bytes);
     }
 
@@ -133,8 +135,7 @@ pub const Engine = struct {
         engine.notice_count.* = engine.noticed.length;
         if (session.connection) |connection| openssl.SSL_free(connection);
         session.connection = null;
-        if (session.established) |established| established.forgetKeys(engine);
-        session.dropEstablished(engine.allocator);
+        session.dropTakeover(engine.allocator, &engine.primitives);
         session.dropInput(engine.allocator);
         session.dropExtra(engine.allocator);
         if (session.context != none) engine.releaseContext(session.context);
@@ -217,8 +218,8 @@ pub const Engine = struct {
 /// OpenSSL's handshake leaves parts of its work on the stack, and so does ChaCha20 with its key, which it has
 /// no registers for. AES has it in the memory of the cipher.
 fn leavesKeys(session: *const Session) bool {
-    const established = session.detached() orelse return true;
-    return established.suite == .chacha20_poly1305_sha256;
+    const takeover = session.takenOver() orelse return true;
+    return takeover.layer.suite == .chacha20_poly1305_sha256;
 }
 
 /// Hands out whole records only: OpenSSL keeps no buffer for a part of one, so that an idle
@@ -230,7 +231,7 @@ fn readInput(bio: *openssl.Bio, buffer: [*]u8, length: c_int) callconv(.c) c_int
     if (length <= 0) return 0;
     if (engine.position == engine.record_end) {
         const rest = engine.rest();
-        switch (if (session.flags.foreign) .foreign else records.first(rest)) {
+        switch (if (session.flags.foreign) .foreign else framing.first(rest)) {
             .complete => |size| {
                 if (session.state == .handshaking and !admits(session, rest[0..size])) {
                     session.flags.hello_too_long = true;
@@ -238,9 +239,9 @@ fn readInput(bio: *openssl.Bio, buffer: [*]u8, length: c_int) callconv(.c) c_int
                     openssl.ERR_set_error(openssl.LIB_SSL, openssl.SSL_R_EXCESSIVE_MESSAGE_SIZE, null);
                     return -1;
                 }
-                if (session.state == .open) if (session.quota.take(kindOf(session.connection.?, rest[0]))) |reason| {
+                if (session.state == .open) session.quota.take(kindOf(session.connection.?, rest[0]), system.nanoseconds) catch |refusal| {
                     openssl.ERR_new();
-                    openssl.ERR_set_error(openssl.LIB_SSL, reason, null);
+                    openssl.ERR_set_error(openssl.LIB_SSL, @intCast(openssl.reasonOf(Failure.of(refusal).reason)), null);
                     return -1;
                 };
                 engine.record_end += size;

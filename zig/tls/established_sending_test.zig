@@ -4,8 +4,8 @@
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
 const harness_module = @import("../core/harness_test.zig");
-const protection = @import("protection.zig");
-const records = @import("records.zig");
+const protection = @import("record/protection.zig");
+const framing = @import("record/framing.zig");
 const reports = @import("reports.zig");
 const streams = @import("../core/streams.zig");
 const tls = @import("harness_test.zig");
@@ -23,7 +23,7 @@ const valueOf = harness_module.valueOf;
 
 /// Reads data until all of it is there, and returns the lengths of its records.
 fn expectData(hand: *Hand, expected: []const u8, lengths: []usize) ![]usize {
-    var memory: [records.longest_record]u8 = undefined;
+    var memory: [framing.longest_record]u8 = undefined;
     var taken: usize = 0;
     var count: usize = 0;
     while (taken < expected.len) : (count += 1) {
@@ -50,7 +50,7 @@ test "data leaves in as few records as it takes" {
         for ([_]usize{ 1, 2, 15, 16, 1023, 1024, 1025, 2048, 16_383, 16_384, 16_385, 40_000, 100_000 }) |length| {
             try expectEqual(length, try valueOf(harness.send(hand.handle, bytes[0..length])));
             const found = try expectData(&hand, bytes[0..length], &lengths);
-            try expectEqual(std.math.divCeil(usize, length, records.plaintext_bytes), found.len);
+            try expectEqual(std.math.divCeil(usize, length, framing.plaintext_bytes), found.len);
         }
         // Small parts are gathered.
         var parts: [100]std.posix.iovec_const = undefined;
@@ -69,17 +69,17 @@ test "keys are changed before they have protected more than they may" {
         var hand: Hand = try .init(&harness, suite, true);
         defer hand.deinit();
         const last = protection.records_per_key - 1;
-        hand.state().writing.sequence = last;
+        hand.state().layer.writing.sequence = last;
         hand.reading.sequence = last;
         // In the middle of one call; what it counts is the data alone.
         var bytes: [60_000]u8 = undefined;
         tls.pattern(&bytes, bytes.len);
         try expectEqual(bytes.len, try valueOf(harness.send(hand.handle, &bytes)));
-        try hand.expectRecord(.application_data, bytes[0..records.plaintext_bytes]);
+        try hand.expectRecord(.application_data, bytes[0..framing.plaintext_bytes]);
         try hand.expectKeyUpdate(false);
         var lengths: [10]usize = undefined;
-        _ = try expectData(&hand, bytes[records.plaintext_bytes..], &lengths);
-        try expectEqual(3, hand.state().writing.sequence);
+        _ = try expectData(&hand, bytes[framing.plaintext_bytes..], &lengths);
+        try expectEqual(3, hand.state().layer.writing.sequence);
         // The peer's keys are the peer's to change.
         try hand.send(.application_data, "old");
         try harness.expectReceived(hand.handle, "old");
@@ -121,7 +121,7 @@ test "a wish for new keys is answered behind what is under way, and before what 
         const counted, const before = try fill(&hand, &chunk);
         const kept = hand.session().unsent().len;
         try hand.updateKeys(true);
-        var buffer: [records.longest_record]u8 = undefined;
+        var buffer: [framing.longest_record]u8 = undefined;
         try expectFailure(.would_block, harness.receive(hand.handle, &buffer));
         try expectEqual(kept + 5 + protection.overhead_bytes, hand.session().unsent().len);
         const data, const kind, const message = try countData(&hand, &chunk, &buffer);
@@ -142,7 +142,7 @@ test "the end is announced once, behind all that was sent" {
     defer harness.deinit();
     var chunk: [60_000]u8 = undefined;
     tls.pattern(&chunk, chunk.len);
-    var buffer: [records.longest_record]u8 = undefined;
+    var buffer: [framing.longest_record]u8 = undefined;
     for ([_]bool{ true, false }) |by_closing| {
         var hand: Hand = try .initOverUnix(&harness, .aes_128_gcm_sha256, true);
         defer hand.deinit();
@@ -169,7 +169,7 @@ test "after the end was announced nothing is said" {
     defer harness.deinit();
     var chunk: [60_000]u8 = undefined;
     tls.pattern(&chunk, chunk.len);
-    var buffer: [records.longest_record]u8 = undefined;
+    var buffer: [framing.longest_record]u8 = undefined;
     for ([_]bool{ false, true }) |is_full| for ([_]bool{ false, true }) |is_damaged| {
         var hand: Hand = try .initOverUnix(&harness, .chacha20_poly1305_sha256, true);
         defer hand.deinit();

@@ -6,19 +6,18 @@ const std = @import("std");
 const abi = @import("../boundary/abi.zig");
 const contexts = @import("contexts.zig");
 const crypto = std.crypto;
-const established_module = @import("established.zig");
 const handshakes = @import("handshakes.zig");
 const harness_module = @import("../core/harness_test.zig");
-const records = @import("records.zig");
+const framing = @import("record/framing.zig");
 const streams = @import("../core/streams.zig");
 const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
-const Alert = established_module.Alert;
-const ContentType = @import("protection.zig").ContentType;
-const Established = established_module.Established;
+const Alert = @import("record/refusals.zig").Alert;
+const ContentType = @import("record/protection.zig").ContentType;
 const Harness = harness_module.Harness;
 const Session = @import("session.zig").Session;
-const Suite = @import("primitives.zig").Suite;
+const Suite = @import("record/primitives.zig").Suite;
+const Takeover = @import("takeover.zig").Takeover;
 const Wire = @import("wire_test.zig").Wire;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
@@ -28,7 +27,7 @@ pub const longest_secret = 48;
 const tag_bytes = 16;
 
 /// Room for the longest record that a hand makes, allowed or not.
-pub const record_bytes = records.longest_record + 1024;
+pub const record_bytes = framing.longest_record + 1024;
 
 /// One direction of a connection (RFC 8446, 5.2, 5.3, 7.2 and 7.3).
 pub const Side = struct {
@@ -69,13 +68,13 @@ pub const Side = struct {
 
     /// The same under another type and version.
     pub fn sealUnder(side: *Side, start: [3]u8, inner: []const u8, output: []u8) []u8 {
-        const record = output[0 .. records.header_bytes + inner.len + tag_bytes];
-        const header = record[0..records.header_bytes];
+        const record = output[0 .. framing.header_bytes + inner.len + tag_bytes];
+        const header = record[0..framing.header_bytes];
         header[0..3].* = start;
         std.mem.writeInt(u16, header[3..5], @intCast(inner.len + tag_bytes), .big);
         const nonce = side.takeNonce();
-        const ciphertext = record[records.header_bytes..][0..inner.len];
-        const tag = record[records.header_bytes + inner.len ..][0..tag_bytes];
+        const ciphertext = record[framing.header_bytes..][0..inner.len];
+        const tag = record[framing.header_bytes + inner.len ..][0..tag_bytes];
         switch (side.suite) {
             .aes_128_gcm_sha256 => crypto.aead.aes_gcm.Aes128Gcm.encrypt(ciphertext, tag, inner, header, nonce, side.expand("key", 16)),
             .aes_256_gcm_sha384 => crypto.aead.aes_gcm.Aes256Gcm.encrypt(ciphertext, tag, inner, header, nonce, side.expand("key", 32)),
@@ -95,9 +94,9 @@ pub const Side = struct {
 
     /// Opens a whole record, to `output`.
     pub fn open(side: *Side, record: []const u8, output: []u8) !struct { ContentType, []u8 } {
-        const header = record[0..records.header_bytes];
+        const header = record[0..framing.header_bytes];
         try std.testing.expectEqualSlices(u8, &.{ 23, 3, 3 }, header[0..3]);
-        const ciphertext = record[records.header_bytes .. record.len - tag_bytes];
+        const ciphertext = record[framing.header_bytes .. record.len - tag_bytes];
         const tag = record[record.len - tag_bytes ..][0..tag_bytes].*;
         const inner = output[0..ciphertext.len];
         const nonce = side.takeNonce();
@@ -151,23 +150,19 @@ pub const Hand = struct {
         // OpenSSL has no words for its reasons before there is a context.
         if (engine.contexts.in_use == 0) _ = try contexts.create(engine);
         try engine.prepareBuffers();
-        try expect(engine.primitives.prepare(suite));
-
         var to_session: Side = .{ .suite = suite, .secret = @splat(0) };
         var from_session = to_session;
         const length = suite.digest().length();
         @memset(to_session.secret[0..length], 'r');
         @memset(from_session.secret[0..length], 'w');
-        const made = try engine.allocator.create(Established);
-        made.* = .{ .suite = suite, .is_server = is_server };
-        made.reading.secret = to_session.secret;
-        made.writing.secret = from_session.secret;
-        try expect(made.reading.derive(&engine.primitives, suite));
-        try expect(made.writing.derive(&engine.primitives, suite));
+        const made: *Takeover = try .create(engine.allocator, is_server);
+        made.layer.reading.setSecret(to_session.secret[0..length]);
+        made.layer.writing.setSecret(from_session.secret[0..length]);
+        try made.layer.start(&engine.primitives, suite);
 
         const place = engine.sessions.take(engine.allocator, .{}).?;
         const ours = engine.sessions.at(place);
-        ours.* = .{ .index = place, .socket = harness.indexOf(handle), .state = .open, .established = made };
+        ours.* = .{ .index = place, .socket = harness.indexOf(handle), .state = .open, .takeover = made };
         ours.flags.is_server = is_server;
         harness.socketOf(handle).tls = place;
         return .{ .harness = harness, .handle = handle, .peer = peer, .writing = to_session, .reading = from_session };
@@ -198,7 +193,7 @@ pub const Hand = struct {
         try wire.shakeHands();
         var hand: Hand = try .fromWire(&wire, end, suite);
         errdefer hand.deinit();
-        try expectEqual(keeps_openssl, hand.session().detached() == null);
+        try expectEqual(keeps_openssl, hand.session().takenOver() == null);
         return hand;
     }
 
@@ -252,8 +247,8 @@ pub const Hand = struct {
         return hand.harness.scheduler.tls.sessions.at(hand.harness.socketOf(hand.handle).tls);
     }
 
-    pub fn state(hand: *Hand) *Established {
-        return hand.session().established.?;
+    pub fn state(hand: *Hand) *Takeover {
+        return hand.session().takeover.?;
     }
 
     // -- To the session
@@ -295,7 +290,7 @@ pub const Hand = struct {
     pub fn next(hand: *Hand, output: []u8) !?struct { ContentType, []u8 } {
         while (true) {
             const bytes = hand.received.items;
-            switch (records.first(bytes)) {
+            switch (framing.first(bytes)) {
                 .complete => |size| {
                     const opened = try hand.reading.open(bytes[0..size], output);
                     hand.received.replaceRangeAssumeCapacity(0, size, &.{});

@@ -9,16 +9,18 @@ const assert = std.debug.assert;
 const abi = @import("../boundary/abi.zig");
 const addresses = @import("../os/addresses.zig");
 const contexts = @import("contexts.zig");
-const established = @import("established.zig");
 const hello = @import("hello.zig");
 const openssl = @import("openssl.zig");
+const server_name = @import("server_name.zig");
 const streams = @import("../core/streams.zig");
 const system = @import("../os/system.zig");
 const transfers = @import("transfers.zig");
+const Alert = @import("record/refusals.zig").Alert;
 const Engine = @import("engine.zig").Engine;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Session = @import("session.zig").Session;
 const Socket = @import("../core/sockets.zig").Socket;
+const Takeover = @import("takeover.zig").Takeover;
 const Status = abi.Status;
 
 pub const none = @import("../core/pool.zig").none;
@@ -98,7 +100,7 @@ const client_id = "plait";
 
 /// What a client's certificate must be valid for.
 const ExpectedName = struct {
-    buffer: [hello.longest_name + 1]u8 = undefined,
+    buffer: [server_name.longest + 1]u8 = undefined,
     length: usize = 0,
     is_address: bool,
 
@@ -120,7 +122,7 @@ const ExpectedName = struct {
             name[0 .. name.len - 1]
         else
             name;
-        if (bare.len == 0 or bare.len > hello.longest_name or std.mem.indexOfScalar(u8, bare, 0) != null) return null;
+        if (bare.len == 0 or bare.len > server_name.longest or std.mem.indexOfScalar(u8, bare, 0) != null) return null;
         // To OpenSSL a name that begins with a dot stands for every one that ends with it.
         const has_empty_label = bare[0] == '.' or std.mem.endsWith(u8, bare, ".") or std.mem.indexOf(u8, bare, "..") != null;
         if (has_empty_label and !expected.is_address) return null;
@@ -198,15 +200,34 @@ fn step(scheduler: *Scheduler, index: u32) void {
     engine.enter(session, session.unread());
     advance(scheduler, socket, session);
     if (session.state == .open) {
-        established.letGo(engine, session, contextOf(engine, session));
+        takeOver(engine, session, contextOf(engine, session));
         transfers.hold(scheduler, socket, session);
     }
     transfers.finishReading(scheduler, socket, session, false);
     if (session.state != .handshaking) finish(scheduler, socket, session);
 }
 
+/// Frees OpenSSL's part of a connection whose handshake has succeeded, where the record layer can take over.
+fn takeOver(engine: *Engine, session: *Session, context: *const contexts.Context) void {
+    const takeover = session.takeover orelse return;
+    tryTakeOver(engine, session, context, takeover) catch return session.dropTakeover(engine.allocator, &engine.primitives);
+    openssl.SSL_free(session.connection.?);
+    session.connection = null;
+}
+
+fn tryTakeOver(engine: *Engine, session: *Session, context: *const contexts.Context, takeover: *Takeover) !void {
+    // OpenSSL makes sessions of the tickets that a server sends.
+    const wants_sessions = !session.flags.is_server and context.notices & abi.TlsNotices.session != 0;
+    if (wants_sessions) return error.StaysWithOpenssl;
+    try takeover.take(engine.allocator, &engine.primitives, session.connection.?, engine.sealed.items);
+    if (context.notices & abi.TlsNotices.key_log == 0) return;
+    takeover.logs_keys = true;
+    const extra = try session.extraOf(engine.allocator);
+    _ = openssl.SSL_get_client_random(session.connection.?, &extra.client_random, extra.client_random.len);
+}
+
 /// The alert in a record of its own, before there are keys.
-const illegal_parameter = [_]u8{ 21, 3, 3, 0, 2, 2, @intFromEnum(established.Alert.illegal_parameter) };
+const illegal_parameter = [_]u8{ 21, 3, 3, 0, 2, 2, @intFromEnum(Alert.illegal_parameter) };
 
 /// How far a server's handshake is, as `abi.TlsProgress`; what was answered counts once.
 pub fn progress(scheduler: *Scheduler, session: *Session) u32 {
@@ -269,7 +290,7 @@ fn finish(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
         socket.flags.handshaking = false;
         session.dropFirstHello(scheduler.tls.allocator);
         if (session.extra) |extra| {
-            const is_logged = if (session.detached()) |detached| detached.logs_keys else false;
+            const is_logged = if (session.takenOver()) |takeover| takeover.logs_keys else false;
             const is_needed = is_logged or extra.key_log.items.len > 0 or extra.resumable != null or extra.refused != null;
             if (!is_needed) session.dropExtra(scheduler.tls.allocator);
         }

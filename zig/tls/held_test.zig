@@ -5,7 +5,7 @@ const std = @import("std");
 const harness_module = @import("../core/harness_test.zig");
 const handshakes = @import("handshakes.zig");
 const openssl = @import("openssl.zig");
-const records = @import("records.zig");
+const framing = @import("record/framing.zig");
 const reports = @import("reports.zig");
 const streams = @import("../core/streams.zig");
 const system = @import("../os/system.zig");
@@ -181,9 +181,9 @@ test "a first write that does not fit is counted as any other" {
         const length = held.session().output.len;
         var counted = try valueOf(harness.send(held.handle, bytes));
         // Whole records that have left behind what was held.
-        const record = records.plaintext_bytes + 22;
+        const record = framing.plaintext_bytes + 22;
         const whole = 8 * record + length - held.session().unsent().len;
-        try expectEqual((whole -| length) / record * records.plaintext_bytes, counted);
+        try expectEqual((whole -| length) / record * framing.plaintext_bytes, counted);
         var taken: usize = 0;
         for (0..100_000) |_| {
             if (counted < bytes.len) switch (harness.send(held.handle, bytes[counted..])) {

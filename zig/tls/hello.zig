@@ -4,61 +4,24 @@
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
 const contexts = @import("contexts.zig");
-const established = @import("established.zig");
 const openssl = @import("openssl.zig");
 const reasons = @import("reasons.zig");
+const server_name = @import("server_name.zig");
 const Context = contexts.Context;
 const Session = @import("session.zig").Session;
+const Takeover = @import("takeover.zig").Takeover;
 
 pub const none = @import("../core/pool.zig").none;
-
-/// A domain name has at most 253 characters as text (RFC 1035, 2.3.4).
-pub const longest_name = 255;
-
-/// A name in lower case and without the dot of the root; null if it cannot be one.
-pub fn normalized(name: []const u8, buffer: *[longest_name]u8) ?[]const u8 {
-    const bare = if (std.mem.endsWith(u8, name, ".")) name[0 .. name.len - 1] else name;
-    if (bare.len == 0 or bare.len > buffer.len) return null;
-    for (bare, buffer[0..bare.len]) |character, *lower| {
-        // Names of other alphabets come encoded (RFC 5890).
-        if (character <= ' ' or character > '~') return null;
-        lower.* = std.ascii.toLower(character);
-    }
-    return buffer[0..bare.len];
-}
 
 /// The context for a name: its own entry, or else that of a wildcard for its first label.
 fn lookUp(context: *const Context, name: []const u8) ?u32 {
     if (context.names.get(name)) |index| return index;
     const dot = std.mem.indexOfScalar(u8, name, '.') orelse return null;
-    var wildcard: [longest_name + 1]u8 = undefined;
+    var wildcard: [server_name.longest + 1]u8 = undefined;
     wildcard[0] = '*';
     const rest = name[dot..];
     @memcpy(wildcard[1..][0..rest.len], rest);
     return context.names.get(wildcard[0 .. 1 + rest.len]);
-}
-
-/// The host name of a server name extension (RFC 6066, 3): a list whose only entry is one.
-fn hostName(extension: []const u8) ?[]const u8 {
-    if (extension.len < 5) return null;
-    const list_length = std.mem.readInt(u16, extension[0..2], .big);
-    const name_length = std.mem.readInt(u16, extension[3..5], .big);
-    if (list_length != extension.len - 2 or extension[2] != openssl.TLSEXT_NAMETYPE_host_name) return null;
-    if (name_length != extension.len - 5) return null;
-    return extension[5..];
-}
-
-fn nameOf(connection: *openssl.Connection, buffer: *[longest_name]u8) ?[]const u8 {
-    var data: ?[*]const u8 = null;
-    var length: usize = 0;
-    if (openssl.SSL_client_hello_get0_ext(connection, openssl.TLSEXT_TYPE_server_name, &data, &length) != 1) return null;
-    return normalized(hostName(data.?[0..length]) orelse return null, buffer);
-}
-
-/// The name that the client has asked for, as it is compared; empty for none.
-pub fn serverName(connection: *const openssl.Connection, buffer: *[longest_name]u8) []const u8 {
-    const sent = openssl.SSL_get_servername(connection, openssl.TLSEXT_NAMETYPE_host_name) orelse return "";
-    return normalized(std.mem.span(sent), buffer) orelse "";
 }
 
 /// Called with each message of a handshake as it came, before it is acted upon.
@@ -109,8 +72,8 @@ pub fn receiveClientHello(connection: *openssl.Connection, alert: *c_int, argume
         return openssl.CLIENT_HELLO_ERROR;
     }
     if (context.names.count() == 0 and !context.asks_server_name) return openssl.CLIENT_HELLO_SUCCESS;
-    var buffer: [longest_name]u8 = undefined;
-    const name = nameOf(connection, &buffer) orelse return openssl.CLIENT_HELLO_SUCCESS;
+    var buffer: [server_name.longest]u8 = undefined;
+    const name = server_name.inClientHello(connection, &buffer) orelse return openssl.CLIENT_HELLO_SUCCESS;
     if (lookUp(context, name)) |index| {
         if (choose(session, index)) return openssl.CLIENT_HELLO_SUCCESS;
         alert.* = openssl.AD_INTERNAL_ERROR;
@@ -221,9 +184,9 @@ pub fn useTicket(
 }
 
 fn isForSameName(connection: *openssl.Connection, session: *openssl.Session) bool {
-    var buffers: [2][longest_name]u8 = undefined;
-    const asked = nameOf(connection, &buffers[0]) orelse "";
-    const before = if (openssl.SSL_SESSION_get0_hostname(session)) |name| normalized(std.mem.span(name), &buffers[1]) orelse "" else "";
+    var buffers: [2][server_name.longest]u8 = undefined;
+    const asked = server_name.inClientHello(connection, &buffers[0]) orelse "";
+    const before = if (openssl.SSL_SESSION_get0_hostname(session)) |name| server_name.normalized(std.mem.span(name), &buffers[1]) orelse "" else "";
     return std.mem.eql(u8, asked, before);
 }
 
@@ -258,19 +221,6 @@ pub fn keepKeyLog(connection: *const openssl.Connection, line: [*:0]const u8) ca
     const session = engine.current orelse return;
     const text = std.mem.span(line);
     // Without a secret OpenSSL keeps the connection to its end.
-    established.keepSecret(engine, session, text) catch {};
+    if (Takeover.secretIn(text)) |secret| if (session.takeoverOf(engine.allocator)) |takeover| takeover.keepSecret(secret) else |_| {};
     if (context.notices & abi.TlsNotices.key_log != 0) engine.keepLine(session, &.{text});
-}
-
-test "names are compared in lower case and without a final dot" {
-    var buffer: [longest_name]u8 = undefined;
-    try std.testing.expectEqualStrings("a.example", normalized("A.Example.", &buffer).?);
-    for ([_][]const u8{ "", ".", "a b", "\x00", "ä" }) |name| try std.testing.expectEqual(null, normalized(name, &buffer));
-}
-
-test "a server name extension holds one host name" {
-    try std.testing.expectEqualStrings("ab", hostName("\x00\x05\x00\x00\x02ab").?);
-    for ([_][]const u8{ "", "\x00\x05\x00\x00\x02a", "\x00\x05\x01\x00\x02ab", "\x00\x06\x00\x00\x02ab", "\x00\x05\x00\x00\x03ab" }) |bytes| {
-        try std.testing.expectEqual(null, hostName(bytes));
-    }
 }

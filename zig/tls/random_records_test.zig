@@ -150,7 +150,7 @@ fn converse(harness: *Harness, random: std.Random, server_context: i32, client_c
         try expectEqual(stream.sent, stream.taken);
         const session = handshakes.find(harness.scheduler, stream.to).?;
         try expectEqual(0, session.output.len);
-        if (session.established) |established| try expectEqual(0, established.content.len);
+        if (session.takeover) |takeover| try expectEqual(0, takeover.content.len);
         try expectEqual(null, streams.close(harness.scheduler, stream.to));
     }
 }

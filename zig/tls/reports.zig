@@ -2,8 +2,8 @@
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
-const hello = @import("hello.zig");
 const openssl = @import("openssl.zig");
+const server_name = @import("server_name.zig");
 const reasons = @import("reasons.zig");
 const sealing = @import("sealing.zig");
 const transfers = @import("transfers.zig");
@@ -34,7 +34,7 @@ pub fn report(engine: *Engine, session: *Session, what: abi.TlsText, place: u32,
     openssl.ERR_clear_error();
     switch (what) {
         .protocol, .cipher, .group, .alpn, .server_name => {
-            var buffer: [hello.longest_name]u8 = undefined;
+            var buffer: [server_name.longest]u8 = undefined;
             return .{ .value = write(property(session, what, &buffer), output) };
         },
         .certificate => return writeCertificate(certificateAt(session, place) orelse return failed(.ENOENT), output),
@@ -58,14 +58,14 @@ pub fn report(engine: *Engine, session: *Session, what: abi.TlsText, place: u32,
     }
 }
 
-fn property(session: *const Session, what: abi.TlsText, buffer: *[hello.longest_name]u8) []const u8 {
+fn property(session: *const Session, what: abi.TlsText, buffer: *[server_name.longest]u8) []const u8 {
     if (session.state == .paused and what == .server_name) return session.extra.?.server_name;
-    if (session.detached()) |established| return switch (what) {
+    if (session.takenOver()) |takeover| return switch (what) {
         .protocol => "TLSv1.3",
-        .cipher => string(established.cipher_name),
-        .group => string(established.group_name),
-        .alpn => established.protocol(),
-        .server_name => established.serverName(),
+        .cipher => string(takeover.cipher_name),
+        .group => string(takeover.group_name),
+        .alpn => takeover.protocol(),
+        .server_name => takeover.serverName(),
         else => unreachable,
     };
     const connection = session.connection.?;
@@ -82,28 +82,28 @@ fn property(session: *const Session, what: abi.TlsText, buffer: *[hello.longest_
             openssl.SSL_get0_alpn_selected(connection, &protocol, &length);
             return if (protocol) |bytes| bytes[0..length] else "";
         },
-        .server_name => return hello.serverName(connection, buffer),
+        .server_name => return server_name.ofConnection(connection, buffer),
         else => unreachable,
     }
 }
 
 /// OpenSSL's verdict on the peer's certificate; 0 is well, or that there is none.
 pub fn verifyResult(session: *const Session) i32 {
-    if (session.detached()) |established| return established.verify_result;
+    if (session.takenOver()) |takeover| return takeover.verify_result;
     return @intCast(openssl.SSL_get_verify_result(session.connection.?));
 }
 
 /// Whether an earlier session was resumed.
 pub fn isResumed(session: *const Session) bool {
-    if (session.detached()) |established| return established.resumed;
+    if (session.takenOver()) |takeover| return takeover.resumed;
     return openssl.SSL_session_reused(session.connection.?) == 1;
 }
 
 /// The peer's certificate, then those that it has sent along. OpenSSL's list has the peer's own on a
 /// client only (SSL_get_peer_cert_chain(3)).
 fn certificateAt(session: *const Session, place: u32) ?*openssl.Certificate {
-    const certificate, const chain = if (session.detached()) |established|
-        .{ established.certificate, established.chain }
+    const certificate, const chain = if (session.takenOver()) |takeover|
+        .{ takeover.certificate, takeover.chain }
     else
         .{ openssl.SSL_get0_peer_certificate(session.connection.?), openssl.SSL_get_peer_cert_chain(session.connection.?) };
     if (place == 0) {
@@ -136,11 +136,11 @@ pub fn updateKeys(scheduler: *Scheduler, session: *Session, asks_peer: bool) ?St
     const socket = scheduler.sockets.at(session.socket);
     if (session.state != .open) return if (session.failure != .ok) session.failure else .would_block;
     if (socket.flags.half_closed) return .EPIPE;
-    // Established sessions are of TLS 1.3.
+    // What has taken over from OpenSSL is TLS 1.3.
     if (session.connection) |connection| if (openssl.SSL_version(connection) < openssl.TLS1_3_VERSION) return .EOPNOTSUPP;
     if (!transfers.mayWrite(scheduler, socket, session)) return if (session.failure != .ok) session.failure else .EBUSY;
     scheduler.tls.enter(session, &.{});
-    if (!sealing.sealKeyUpdate(&scheduler.tls, session, asks_peer)) transfers.fail(scheduler, socket, session, .tls_failed);
+    sealing.sealKeyUpdate(&scheduler.tls, session, asks_peer) catch transfers.fail(scheduler, socket, session, .tls_failed);
     scheduler.tls.leave();
     _ = transfers.emit(scheduler, socket, session);
     if (session.state == .failed) return session.failure;

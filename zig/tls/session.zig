@@ -6,12 +6,13 @@ const std = @import("std");
 const assert = std.debug.assert;
 const abi = @import("../boundary/abi.zig");
 const openssl = @import("openssl.zig");
-const records = @import("records.zig");
-const Established = @import("established.zig").Established;
+const framing = @import("record/framing.zig");
 const FirstHello = @import("client_hello.zig").FirstHello;
 const Links = @import("../core/queue.zig").Links;
-const Quota = @import("quota.zig").Quota;
+const Primitives = @import("record/primitives.zig").Primitives;
+const Quota = @import("record/quota.zig").Quota;
 const HelloLimit = @import("hello_limit.zig").HelloLimit;
+const Takeover = @import("takeover.zig").Takeover;
 
 pub const none = @import("../core/pool.zig").none;
 
@@ -61,10 +62,10 @@ pub const Session = struct {
     index: u32 = none,
     /// The slot of its socket.
     socket: u32 = none,
-    /// OpenSSL's part, until it is let go (`established.zig`).
+    /// OpenSSL's part, until another one takes over.
     connection: ?*openssl.Connection = null,
-    /// What takes its place; before that, the secrets that OpenSSL has told of.
-    established: ?*Established = null,
+    /// What takes over from OpenSSL after the handshake; before that, it has the secrets.
+    takeover: ?*Takeover = null,
     /// The context that it began with, of which it holds a reference.
     context: u32 = none,
     /// The context that the server name led to, if another one; also held.
@@ -137,7 +138,7 @@ pub const Session = struct {
     pub fn isRecord(session: *const Session, bytes: []const u8) bool {
         if (bytes.len == 0) return false;
         if (session.flags.foreign) return true;
-        return records.first(bytes) != .partial;
+        return framing.first(bytes) != .partial;
     }
 
     /// Takes note of how much of the input was read. What is left of a record that is not complete
@@ -189,14 +190,19 @@ pub const Session = struct {
         return extra;
     }
 
-    pub fn dropEstablished(session: *Session, allocator: std.mem.Allocator) void {
-        if (session.established) |established| established.deinit(allocator);
-        session.established = null;
+    pub fn takeoverOf(session: *Session, allocator: std.mem.Allocator) !*Takeover {
+        if (session.takeover == null) session.takeover = try .create(allocator, session.flags.is_server);
+        return session.takeover.?;
     }
 
-    /// The state of a connection that OpenSSL has been let go of.
-    pub fn detached(session: *const Session) ?*Established {
-        return if (session.connection == null) session.established else null;
+    pub fn dropTakeover(session: *Session, allocator: std.mem.Allocator, primitives: *Primitives) void {
+        if (session.takeover) |takeover| takeover.destroy(allocator, primitives);
+        session.takeover = null;
+    }
+
+    /// What has taken over from OpenSSL, if it has.
+    pub fn takenOver(session: *const Session) ?*Takeover {
+        return if (session.connection == null) session.takeover else null;
     }
 
     pub fn dropFirstHello(session: *Session, allocator: std.mem.Allocator) void {

@@ -9,7 +9,7 @@ const credentials = @import("credentials.zig");
 const handshakes = @import("handshakes.zig");
 const harness_module = @import("../core/harness_test.zig");
 const openssl = @import("openssl.zig");
-const records = @import("records.zig");
+const framing = @import("record/framing.zig");
 const reports = @import("reports.zig");
 const streams = @import("../core/streams.zig");
 const tls = @import("harness_test.zig");
@@ -29,7 +29,7 @@ fn sessionOf(harness: *Harness, handle: i32) *Session {
 }
 
 fn isLetGo(harness: *Harness, handle: i32) bool {
-    return sessionOf(harness, handle).detached() != null;
+    return sessionOf(harness, handle).takenOver() != null;
 }
 
 /// Sends some bytes each way, more than one record.
@@ -101,8 +101,8 @@ test "a client that takes short records only gets no others" {
         try wire.collect();
         var rest: []const u8 = wire.to_client.items;
         while (rest.len > 0) {
-            const size = records.first(rest).complete;
-            try expect(size <= records.header_bytes + 512 + 1 + 16);
+            const size = framing.first(rest).complete;
+            try expect(size <= framing.header_bytes + 512 + 1 + 16);
             rest = rest[size..];
         }
         try wire.passToClient();

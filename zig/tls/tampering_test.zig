@@ -10,7 +10,7 @@ const credentials = @import("credentials.zig");
 const handshakes = @import("handshakes.zig");
 const harness_module = @import("../core/harness_test.zig");
 const openssl_memory = @import("memory_test.zig");
-const records = @import("records.zig");
+const framing = @import("record/framing.zig");
 const streams = @import("../core/streams.zig");
 const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
@@ -237,7 +237,7 @@ fn expectAllNoticed(stage: Stage, senders: []const Side) !void {
         var is_encrypted = false;
         var start: usize = 0;
         while (start < bytes.len) {
-            const length = records.first(bytes[start..]).complete;
+            const length = framing.first(bytes[start..]).complete;
             const change_cipher_spec = 20;
             const application_data = 23;
             if (bytes[start] == application_data) is_encrypted = true;
@@ -246,7 +246,7 @@ fn expectAllNoticed(stage: Stage, senders: []const Side) !void {
                 .needed = clean.needed,
                 .sender = sender,
                 .offset = offset,
-                .is_ciphertext = is_encrypted and offset >= start + records.header_bytes,
+                .is_ciphertext = is_encrypted and offset >= start + framing.header_bytes,
             }, Place.tamper);
             if (bytes[start] == change_cipher_spec) is_encrypted = true;
             start += length;

@@ -12,7 +12,7 @@ const abi = @import("../boundary/abi.zig");
 const engine_module = @import("engine.zig");
 const openssl = @import("openssl.zig");
 const reasons = @import("reasons.zig");
-const records = @import("records.zig");
+const framing = @import("record/framing.zig");
 const sealing = @import("sealing.zig");
 const streams = @import("../core/streams.zig");
 const system = @import("../os/system.zig");
@@ -32,7 +32,7 @@ const control_bytes = 64 * 1024;
 const longest_output = engine_module.chunk_bytes + 8 * 1024 + control_bytes;
 
 /// Records of one chunk: full ones, and one that is not.
-const records_of_chunk = engine_module.chunk_bytes / records.plaintext_bytes + 1;
+const records_of_chunk = engine_module.chunk_bytes / framing.plaintext_bytes + 1;
 
 /// Whether the last words of its handshake are held back (`hold`).
 fn isHeld(scheduler: *Scheduler, session: *const Session) bool {
@@ -61,11 +61,11 @@ pub fn receive(scheduler: *Scheduler, socket: *Socket, buffer: [*]u8, length: us
 
     const room = buffer[0..@min(length, abi.Limits.transfer_bytes)];
     engine.enter(session, session.unread());
-    var taken = sealing.open(scheduler, socket, session, room);
+    var taken = open(scheduler, socket, session, room);
     if (taken < room.len and session.state == .open and !socket.flags.end_of_stream and
         !engine.hasRecord() and refill(scheduler, socket, session, room.len - taken))
     {
-        taken += sealing.open(scheduler, socket, session, room[taken..]);
+        taken += open(scheduler, socket, session, room[taken..]);
     }
     finishReading(scheduler, socket, session, taken == room.len);
     if (taken > 0) return .{ .value = taken };
@@ -74,19 +74,33 @@ pub fn receive(scheduler: *Scheduler, socket: *Socket, buffer: [*]u8, length: us
     return failed(socket.readFailure() orelse .would_block);
 }
 
+/// Opens records of the engine's input, and takes note of the end of reading.
+fn open(scheduler: *Scheduler, socket: *Socket, session: *Session, buffer: []u8) usize {
+    const opened = sealing.open(&scheduler.tls, session, buffer);
+    if (opened.end) |end| switch (end) {
+        .announced => socket.flags.end_of_stream = true,
+        .failure => |failure| {
+            // Behind close_notify nothing comes (RFC 8446, 6.1).
+            if (!socket.flags.half_closed) if (failure.alert) |alert| sealing.sealAlert(&scheduler.tls, session, alert);
+            failBecause(scheduler, socket, session, .tls_failed, failure.reason);
+        },
+    };
+    return opened.count;
+}
+
 /// Receives from the kernel behind what is left of a record, about as much as the caller has room
 /// for, so that little is left over. False when nothing came.
 pub fn refill(scheduler: *Scheduler, socket: *Socket, session: *Session, room: usize) bool {
     const engine = &scheduler.tls;
     if (!session.flags.kernel_readable or session.flags.ended) return false;
     const rest = engine.rest();
-    assert(rest.len < records.longest_record and engine.position >= engine.record_end);
+    assert(rest.len < framing.longest_record and engine.position >= engine.record_end);
     // It may lie in `received` itself, further on.
     std.mem.copyForwards(u8, engine.received[0..rest.len], rest);
     session.dropInput(engine.allocator);
     engine.setInput(engine.received[0..rest.len]);
 
-    const wanted = @max(room +| room / 32, records.longest_record);
+    const wanted = @max(room +| room / 32, framing.longest_record);
     const space = engine.received[rest.len..];
     const size = @min(wanted, space.len);
     switch (system.receive(socket.fd, space.ptr, size)) {
@@ -113,7 +127,9 @@ pub fn refill(scheduler: *Scheduler, socket: *Socket, session: *Session, room: u
 pub fn finishReading(scheduler: *Scheduler, socket: *Socket, session: *Session, is_full: bool) void {
     const engine = &scheduler.tls;
     keepRest(engine, session) catch fail(scheduler, socket, session, .exhausted);
-    sealing.answer(scheduler, socket, session);
+    if (session.state == .open and !socket.flags.half_closed) {
+        sealing.sealAnswer(engine, session) catch fail(scheduler, socket, session, .exhausted);
+    }
     engine.leave();
     _ = emit(scheduler, socket, session);
     if (session.state != .open) return;
@@ -241,7 +257,7 @@ fn encrypt(scheduler: *Scheduler, socket: *Socket, session: *Session, source: st
     while (!marks.isFull()) {
         const plaintext = reader.next(engine.gathered);
         if (plaintext.len == 0) return;
-        if (!sealing.seal(engine, session, plaintext)) return fail(scheduler, socket, session, .tls_failed);
+        sealing.seal(engine, session, plaintext) catch return fail(scheduler, socket, session, .tls_failed);
         marks.add(engine.sealed.items.len, plaintext.len);
     }
 }
@@ -256,7 +272,7 @@ const Reader = struct {
     fn next(reader: *Reader, gathered: []u8) []const u8 {
         switch (reader.source) {
             .bytes => |bytes| {
-                const count = @min(bytes.len - reader.skip, records.plaintext_bytes);
+                const count = @min(bytes.len - reader.skip, framing.plaintext_bytes);
                 defer reader.skip += count;
                 return bytes[reader.skip..][0..count];
             },
@@ -316,7 +332,7 @@ pub fn hold(scheduler: *Scheduler, socket: *const Socket, session: *Session) voi
     const engine = &scheduler.tls;
     const sealed = engine.sealed.items;
     // In TLS 1.2 the peer waits for them.
-    if (session.detached() == null or session.waiter == none) return;
+    if (session.takenOver() == null or session.waiter == none) return;
     if (sealed.len == 0 or session.output.len > 0 or !socket.flags.writable) return;
     session.keepOutput(engine.allocator, sealed) catch return;
     engine.sealed.clearRetainingCapacity();

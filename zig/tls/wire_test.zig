@@ -9,7 +9,7 @@ const handshakes = @import("handshakes.zig");
 const harness_module = @import("../core/harness_test.zig");
 const openssl = @import("openssl.zig");
 const options = @import("../os/options.zig");
-const records = @import("records.zig");
+const framing = @import("record/framing.zig");
 const reports = @import("reports.zig");
 const streams = @import("../core/streams.zig");
 const system = @import("../os/system.zig");
@@ -104,7 +104,7 @@ pub const Wire = struct {
             if (client_is_done and server_is_done) return wire.collect();
             // Without the first of two secrets the second is of no use.
             if (wire.server_keeps_openssl and !server_is_done) {
-                handshakes.find(wire.harness.scheduler, wire.server).?.dropEstablished(wire.harness.scheduler.allocator);
+                handshakes.find(wire.harness.scheduler, wire.server).?.dropTakeover(wire.harness.scheduler.allocator, &wire.harness.scheduler.tls.primitives);
             }
             if (!client_is_done) try wire.passToClient();
             try wire.passToServer();
@@ -131,7 +131,7 @@ fn halfTicket(harness: *Harness) !Wire {
     var wire: Wire = try .init(harness, server_context, client_context);
     errdefer wire.deinit();
     try wire.shakeHands();
-    const first = records.first(wire.to_client.items).complete;
+    const first = framing.first(wire.to_client.items).complete;
     try expect(first < wire.to_client.items.len);
     try wire.pass(&wire.to_client, wire.at_client, first);
     var byte: [1]u8 = undefined;
