@@ -10,6 +10,7 @@ const handshakes = @import("../tls/handshakes.zig");
 const openssl = @import("../tls/openssl.zig");
 const reasons = @import("../tls/reasons.zig");
 const reports = @import("../tls/reports.zig");
+const Context = @import("../tls/context.zig").Context;
 const Status = abi.Status;
 const scheduler = thread.scheduler;
 const result = abi.result;
@@ -29,7 +30,7 @@ pub fn tlsContextFree(id: i32) callconv(.c) i32 {
 }
 
 /// The context that a number names; the caller has made it and not freed it.
-fn tlsContext(id: i32) ?*contexts.Context {
+fn tlsContext(id: i32) ?*Context {
     return contexts.find(&scheduler().tls, id);
 }
 
@@ -67,7 +68,7 @@ pub fn tlsContextTrust(id: i32, bytes: [*]const u8, length: u32) callconv(.c) i3
 /// Trusts whom another context trusts, which takes no time. Neither may get more of its own then.
 pub fn tlsContextShareTrust(id: i32, other: i32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return result(contexts.shareTrust(context, other));
+    return result(contexts.shareTrust(&scheduler().tls, context, other));
 }
 
 /// Lists of revoked certificates, PEM or DER. Every certificate of a chain needs one from then on.
@@ -79,31 +80,31 @@ pub fn tlsContextRevocations(id: i32, bytes: [*]const u8, length: u32) callconv(
 /// The cipher suites of TLS 1.2 (openssl-ciphers(1)).
 pub fn tlsContextCiphers(id: i32, list: [*]const u8, length: u32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return result(contexts.setCiphers(context, list[0..length]));
+    return result(context.setCiphers(list[0..length]));
 }
 
 /// The cipher suites of TLS 1.3.
 pub fn tlsContextCipherSuites(id: i32, list: [*]const u8, length: u32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return result(contexts.setCipherSuites(context, list[0..length]));
+    return result(context.setCipherSuites(list[0..length]));
 }
 
 /// The groups for the key exchange.
 pub fn tlsContextGroups(id: i32, list: [*]const u8, length: u32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return result(contexts.setGroups(context, list[0..length]));
+    return result(context.setGroups(list[0..length]));
 }
 
 /// The oldest and the newest version, as they are in TLS records; 0 is the default.
 pub fn tlsContextVersions(id: i32, least: u32, most: u32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return result(contexts.setVersions(context, least, most));
+    return result(context.setVersions(least, most));
 }
 
 /// Application protocols, each behind a byte with its length, the preferred one first.
 pub fn tlsContextAlpn(id: i32, wire: [*]const u8, length: u32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return result(contexts.setProtocols(context, wire[0..length]));
+    return result(context.setProtocols(wire[0..length]));
 }
 
 /// Who is verified, and how: without `verify_issuer` an unknown issuer is accepted, and everything
@@ -112,7 +113,7 @@ pub fn tlsContextVerify(id: i32, verify_peer: i32, verify_issuer: i32, client_au
     const context = tlsContext(id) orelse return Status.stale_handle.code();
     context.verify_peer = verify_peer != 0;
     context.verify_issuer = verify_issuer != 0;
-    context.client_authentication = std.enums.fromInt(contexts.ClientAuthentication, client_authentication) orelse
+    context.client_authentication = std.enums.fromInt(Context.ClientAuthentication, client_authentication) orelse
         return Status.EINVAL.code();
     return 0;
 }
@@ -121,13 +122,13 @@ pub fn tlsContextVerify(id: i32, verify_peer: i32, verify_issuer: i32, client_au
 /// thread, resume each other's sessions.
 pub fn tlsContextIdentify(id: i32, digest: [*]const u8) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return result(contexts.identify(context, digest[0..32].*));
+    return result(context.identify(digest[0..32].*));
 }
 
 /// Serves a server name, or "*." and the rest of it, with another context.
 pub fn tlsContextServerName(id: i32, name: [*]const u8, length: u32, other: i32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return result(contexts.addName(context, name[0..length], other));
+    return result(contexts.addName(&scheduler().tls, context, name[0..length], other));
 }
 
 /// Whether handshakes pause with `tls_server_name` for a name that no other context is known for.

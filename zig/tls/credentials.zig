@@ -7,7 +7,7 @@ const std = @import("std");
 const abi = @import("../boundary/abi.zig");
 const openssl = @import("openssl.zig");
 const reasons = @import("reasons.zig");
-const Context = @import("contexts.zig").Context;
+const Context = @import("context.zig").Context;
 const Status = abi.Status;
 
 /// The longest passphrase that OpenSSL asks for (PEM_BUFSIZE).

@@ -8,6 +8,7 @@ const credentials = @import("credentials.zig");
 const openssl = @import("openssl.zig");
 const reasons = @import("reasons.zig");
 const tls = @import("harness_test.zig");
+const Context = @import("context.zig").Context;
 const Harness = @import("../core/harness_test.zig").Harness;
 const Status = abi.Status;
 const expectEqual = std.testing.expectEqual;
@@ -15,7 +16,7 @@ const expectEqual = std.testing.expectEqual;
 extern "c" fn PKCS12_create(passphrase: [*:0]const u8, name: ?[*:0]const u8, key: *openssl.PrivateKey, certificate: *openssl.Certificate, others: ?*openssl.Stack, key_cipher: c_int, certificate_cipher: c_int, rounds: c_int, mac_rounds: c_int, key_type: c_int) ?*openssl.Pkcs12;
 extern "c" fn i2d_PKCS12(store: *const openssl.Pkcs12, output: ?*[*]u8) c_int;
 
-fn newContext(harness: *Harness) !*contexts.Context {
+fn newContext(harness: *Harness) !*Context {
     return tls.contextOf(harness, try contexts.create(&harness.scheduler.tls));
 }
 
@@ -48,7 +49,7 @@ test "what holds no certificate and no list is refused" {
     defer harness.deinit();
     const context = try newContext(&harness);
     const good = certificates.certificate;
-    for ([_]*const fn (*contexts.Context, []const u8) ?Status{ credentials.addCertificates, credentials.addAuthorities }) |add| {
+    for ([_]*const fn (*Context, []const u8) ?Status{ credentials.addCertificates, credentials.addAuthorities }) |add| {
         try expectRefused(add(context, certificates.key), "no certificate was found");
         for ([_][]const u8{ "", "\x30\x03\x02\x01\x01", good[0..200], good ++ "\n" ++ good[0..200] }) |wrong| {
             try expectEqual(.tls_failed, add(context, wrong));

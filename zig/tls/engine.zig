@@ -13,7 +13,7 @@ const openssl = @import("openssl.zig");
 const framing = @import("record/framing.zig");
 const quota = @import("record/quota.zig");
 const system = @import("../os/system.zig");
-const Context = @import("contexts.zig").Context;
+const Context = @import("context.zig").Context;
 const Pool = @import("../core/pool.zig").Pool;
 const Failure = @import("record/refusals.zig").Failure;
 const Primitives = @import("record/primitives.zig").Primitives;
@@ -76,7 +76,7 @@ pub const Engine = struct {
             session.waiter = none;
             if (session.state != .free) engine.release(index);
         }
-        for (0..engine.contexts.length) |number| engine.contexts.at(@intCast(number)).destroy(engine.allocator);
+        for (0..engine.contexts.length) |number| engine.contexts.at(@intCast(number)).destroy();
         engine.primitives.deinit();
         engine.sessions.deinit(engine.allocator);
         engine.contexts.deinit(engine.allocator);
@@ -114,6 +114,11 @@ pub const Engine = struct {
         if (engine.received.len == 0) engine.received = try engine.allocator.alloc(u8, received_bytes);
         if (engine.gathered.len == 0) engine.gathered = try engine.allocator.alloc(u8, framing.plaintext_bytes);
         try engine.sealed.ensureTotalCapacity(engine.allocator, sealed_bytes);
+    }
+
+    /// The engine of a connection that OpenSSL is working on.
+    pub fn of(connection: *const openssl.Connection) *Engine {
+        return @ptrCast(@alignCast(openssl.BIO_get_data(openssl.SSL_get_rbio(connection).?).?));
     }
 
     /// Frees a session with all that it holds.
@@ -154,7 +159,7 @@ pub const Engine = struct {
         var members = context.names.valueIterator();
         // Members have no names of their own, so this goes no deeper.
         while (members.next()) |member| engine.releaseContext(member.*);
-        context.destroy(engine.allocator);
+        context.destroy();
         engine.contexts.release(index);
     }
 

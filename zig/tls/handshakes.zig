@@ -9,12 +9,14 @@ const assert = std.debug.assert;
 const abi = @import("../boundary/abi.zig");
 const addresses = @import("../os/addresses.zig");
 const contexts = @import("contexts.zig");
-const hello = @import("hello.zig");
+const callbacks = @import("callbacks.zig");
 const openssl = @import("openssl.zig");
 const server_name = @import("server_name.zig");
 const streams = @import("../core/streams.zig");
 const system = @import("../os/system.zig");
 const transfers = @import("transfers.zig");
+const verification = @import("verification.zig");
+const Context = @import("context.zig").Context;
 const Alert = @import("record/refusals.zig").Alert;
 const Engine = @import("engine.zig").Engine;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
@@ -67,7 +69,7 @@ pub fn start(scheduler: *Scheduler, handle: i32, context_id: i32, settings: Opti
     return null;
 }
 
-fn prepare(engine: *Engine, context: *contexts.Context, session: *Session, settings: Options) ?Status {
+fn prepare(engine: *Engine, context: *Context, session: *Session, settings: Options) ?Status {
     openssl.ERR_clear_error();
     const connection = openssl.SSL_new(context.raw.?) orelse return .exhausted;
     session.connection = connection;
@@ -76,10 +78,10 @@ fn prepare(engine: *Engine, context: *contexts.Context, session: *Session, setti
     if (openssl.BIO_up_ref(bio) != 1) return .exhausted;
     openssl.SSL_set_bio(connection, bio, bio);
     session.flags.is_server = settings.is_server;
-    contexts.applyVerification(context, connection, settings.is_server);
+    verification.apply(context, connection, settings.is_server);
     if (settings.is_server) {
-        contexts.renewTicketKeys(context);
-        openssl.SSL_set_msg_callback(connection, hello.receiveMessage);
+        context.renewTicketKeys();
+        openssl.SSL_set_msg_callback(connection, callbacks.receiveMessage);
         openssl.SSL_set_accept_state(connection);
         return null;
     }
@@ -157,7 +159,7 @@ fn expectName(connection: *openssl.Connection, expected: *const ExpectedName) bo
 }
 
 /// Offers an earlier session. One that cannot be used makes for a full handshake, no more.
-fn offerSession(context: *const contexts.Context, connection: *openssl.Connection, bytes: []const u8, expected: ?ExpectedName) void {
+fn offerSession(context: *const Context, connection: *openssl.Connection, bytes: []const u8, expected: ?ExpectedName) void {
     defer openssl.ERR_clear_error();
     var cursor: [*]const u8 = bytes.ptr;
     const length = std.math.cast(c_long, bytes.len) orelse return;
@@ -170,11 +172,11 @@ fn offerSession(context: *const contexts.Context, connection: *openssl.Connectio
 
 /// OpenSSL verifies nothing when a session is resumed: it holds the server for the one that was
 /// verified then. Whether that was so, and would be now for this name, is checked here.
-fn isAcceptable(context: *const contexts.Context, connection: *const openssl.Connection, earlier: *openssl.Session, expected: ?ExpectedName) bool {
+fn isAcceptable(context: *const Context, connection: *const openssl.Connection, earlier: *openssl.Session, expected: ?ExpectedName) bool {
     if (!context.verify_peer) return true;
     // With the session the connection has taken over what was found then.
     const result = openssl.SSL_get_verify_result(connection);
-    if (result != openssl.X509_V_OK and (context.verify_issuer or !contexts.isAboutIssuer(result))) return false;
+    if (result != openssl.X509_V_OK and (context.verify_issuer or !verification.isAboutIssuer(result))) return false;
     const certificate = openssl.SSL_SESSION_get0_peer(earlier) orelse return false;
     if (openssl.hasExpired(certificate)) return false;
     return if (expected) |name| name.fits(certificate) else true;
@@ -208,14 +210,14 @@ fn step(scheduler: *Scheduler, index: u32) void {
 }
 
 /// Frees OpenSSL's part of a connection whose handshake has succeeded, where the record layer can take over.
-fn takeOver(engine: *Engine, session: *Session, context: *const contexts.Context) void {
+fn takeOver(engine: *Engine, session: *Session, context: *const Context) void {
     const takeover = session.takeover orelse return;
     tryTakeOver(engine, session, context, takeover) catch return session.dropTakeover(engine.allocator, &engine.primitives);
     openssl.SSL_free(session.connection.?);
     session.connection = null;
 }
 
-fn tryTakeOver(engine: *Engine, session: *Session, context: *const contexts.Context, takeover: *Takeover) !void {
+fn tryTakeOver(engine: *Engine, session: *Session, context: *const Context, takeover: *Takeover) !void {
     // OpenSSL makes sessions of the tickets that a server sends.
     const wants_sessions = !session.flags.is_server and context.notices & abi.TlsNotices.session != 0;
     if (wants_sessions) return error.StaysWithOpenssl;
@@ -239,7 +241,7 @@ pub fn progress(scheduler: *Scheduler, session: *Session) u32 {
 }
 
 /// The context that the connection has ended up with.
-fn contextOf(engine: *Engine, session: *const Session) *contexts.Context {
+fn contextOf(engine: *Engine, session: *const Session) *Context {
     return engine.contexts.at(if (session.chosen_context == none) session.context else session.chosen_context);
 }
 
@@ -325,7 +327,7 @@ pub fn chooseContext(scheduler: *Scheduler, handle: i32, context_id: i32) ?Statu
     if (session.state != .paused) return .EALREADY;
     if (context_id != 0) {
         const context = contexts.find(&scheduler.tls, context_id) orelse return .stale_handle;
-        if (!hello.choose(session, context.index)) return .exhausted;
+        if (!callbacks.choose(session, context.index)) return .exhausted;
     }
     session.flags.chosen = true;
     session.state = .handshaking;

@@ -138,21 +138,21 @@ test "the server's order of protocols counts, and no common one is fatal" {
     const client_context = try tls.clientContext(harness.scheduler);
     const server = tls.contextOf(&harness, server_context);
     const client = tls.contextOf(&harness, client_context);
-    for ([_][]const u8{ "\x00", "\x03ab", "\x02abc" }) |wrong| try expectEqual(.EINVAL, contexts.setProtocols(server, wrong));
-    try expectEqual(null, contexts.setProtocols(client, "\x08http/1.1\x02h2"));
+    for ([_][]const u8{ "\x00", "\x03ab", "\x02abc" }) |wrong| try expectEqual(.EINVAL, server.setProtocols(wrong));
+    try expectEqual(null, client.setProtocols("\x08http/1.1\x02h2"));
     {
         const pair = try tls.connected(&harness, server_context, client_context);
         try tls.expectText(&harness, pair.client, .alpn, "");
         try tls.closeBoth(&harness, pair);
     }
-    try expectEqual(null, contexts.setProtocols(server, "\x02h2\x08http/1.1"));
+    try expectEqual(null, server.setProtocols("\x02h2\x08http/1.1"));
     {
         const pair = try tls.connected(&harness, server_context, client_context);
         try tls.expectText(&harness, pair.client, .alpn, "h2");
         try tls.expectText(&harness, pair.server, .alpn, "h2");
         try tls.closeBoth(&harness, pair);
     }
-    try expectEqual(null, contexts.setProtocols(server, "\x03foo"));
+    try expectEqual(null, server.setProtocols("\x03foo"));
     const pair, const results = try failedPair(&harness, server_context, client_context, "localhost");
     try std.testing.expectEqualSlices(?Status, &.{ .tls_failed, .tls_failed }, &results);
     try tls.expectText(&harness, pair.client, .alert, "120");
@@ -174,8 +174,8 @@ test "contexts share a store, which outlives the one that it came from" {
     const server_context = try tls.serverContext(harness.scheduler);
     const trusting = try tls.clientContext(harness.scheduler);
     const sharing: i32 = try contexts.create(&harness.scheduler.tls);
-    try expectEqual(.stale_handle, contexts.shareTrust(tls.contextOf(&harness, sharing), sharing + 1));
-    try expectEqual(null, contexts.shareTrust(tls.contextOf(&harness, sharing), trusting));
+    try expectEqual(.stale_handle, contexts.shareTrust(&harness.scheduler.tls, tls.contextOf(&harness, sharing), sharing + 1));
+    try expectEqual(null, contexts.shareTrust(&harness.scheduler.tls, tls.contextOf(&harness, sharing), trusting));
     try expectEqual(null, contexts.free(&harness.scheduler.tls, trusting));
     for (0..2) |_| try tls.closeBoth(&harness, try tls.connected(&harness, server_context, sharing));
 }
@@ -189,13 +189,13 @@ test "a server name chooses the context, exactly or by wildcard" {
     try expectEqual(null, credentials.addAuthorities(client, certificates.other_certificate));
     const server = tls.contextOf(&harness, server_context);
     const other = try otherContext(&harness);
-    try expectEqual(null, contexts.setProtocols(tls.contextOf(&harness, other), "\x05other"));
-    try expectEqual(null, contexts.setProtocols(client, "\x05other\x04main"));
-    try expectEqual(null, contexts.setProtocols(server, "\x04main"));
-    try expectEqual(null, contexts.addName(server, "Other.Example", other));
-    try expectEqual(null, contexts.addName(server, "*.wild.test", other));
-    try expectEqual(.EINVAL, contexts.addName(tls.contextOf(&harness, other), "a.b", server_context));
-    try expectEqual(.EINVAL, contexts.addName(server, "self", server_context));
+    try expectEqual(null, tls.contextOf(&harness, other).setProtocols("\x05other"));
+    try expectEqual(null, client.setProtocols("\x05other\x04main"));
+    try expectEqual(null, server.setProtocols("\x04main"));
+    try expectEqual(null, contexts.addName(&harness.scheduler.tls, server, "Other.Example", other));
+    try expectEqual(null, contexts.addName(&harness.scheduler.tls, server, "*.wild.test", other));
+    try expectEqual(.EINVAL, contexts.addName(&harness.scheduler.tls, tls.contextOf(&harness, other), "a.b", server_context));
+    try expectEqual(.EINVAL, contexts.addName(&harness.scheduler.tls, server, "self", server_context));
     // Those that are in use live on.
     try expectEqual(null, contexts.free(&harness.scheduler.tls, other));
 
@@ -287,7 +287,7 @@ test "a session is resumed, for the name that it was verified for" {
     for ([_]u32{ 0x0303, 0x0304 }) |version| {
         const server_context = try tls.serverContext(harness.scheduler);
         const client_context = try tls.clientContext(harness.scheduler);
-        try expectEqual(null, contexts.setVersions(tls.contextOf(&harness, client_context), version, version));
+        try expectEqual(null, tls.contextOf(&harness, client_context).setVersions(version, version));
         var buffer: [4096]u8 = undefined;
         const session = try resumable(&harness, server_context, client_context, &buffer);
         try expect(session.len > 50);
@@ -302,7 +302,7 @@ test "a session is resumed, for the name that it was verified for" {
         // A client may do so under another context, and a server may not.
         {
             const another = try tls.clientContext(harness.scheduler);
-            try expectEqual(null, contexts.setVersions(tls.contextOf(&harness, another), version, version));
+            try expectEqual(null, tls.contextOf(&harness, another).setVersions(version, version));
             const pair = try tls.startPair(&harness, server_context, another, "localhost", session);
             try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
             try expect(isResumed(&harness, pair.client));
@@ -323,7 +323,7 @@ test "contexts that are the same resume each other's sessions, also when their k
     var servers: [3]i32 = undefined;
     for (&servers, [_]u8{ 1, 1, 2 }) |*server, identity| {
         server.* = try tls.serverContext(harness.scheduler);
-        try expectEqual(null, contexts.identify(tls.contextOf(&harness, server.*), @splat(identity)));
+        try expectEqual(null, tls.contextOf(&harness, server.*).identify(@splat(identity)));
     }
     for (0..2) |_| {
         var buffer: [4096]u8 = undefined;
@@ -347,7 +347,7 @@ test "tickets of a time before the server's keys were changed are not taken any 
     const server_context = try tls.serverContext(harness.scheduler);
     const client_context = try tls.clientContext(harness.scheduler);
     const server = tls.contextOf(&harness, server_context);
-    try expectEqual(null, contexts.identify(server, @splat(7)));
+    try expectEqual(null, server.identify(@splat(7)));
     var buffer: [4096]u8 = undefined;
     const session = try resumable(&harness, server_context, client_context, &buffer);
     for ([_]struct { i64, bool }{ .{ 11, true }, .{ 13, false } }) |case| {
@@ -407,7 +407,7 @@ test "a client does not outlive its certificate by resuming" {
         const server_context = try tls.serverContext(harness.scheduler);
         const server = tls.contextOf(&harness, server_context);
         server.client_authentication = .require;
-        try expectEqual(null, contexts.setVersions(server, version, version));
+        try expectEqual(null, server.setVersions(version, version));
         try expectEqual(null, credentials.addAuthorities(server, certificates.expired_certificate));
         const client_context = try tls.clientContext(harness.scheduler);
         const client = tls.contextOf(&harness, client_context);
@@ -574,13 +574,13 @@ test "keys are not exchanged over finite fields, unless it is asked for" {
     defer harness.deinit();
     const server_context = try tls.serverContext(harness.scheduler);
     const client_context = try tls.clientContext(harness.scheduler);
-    try expectEqual(null, contexts.setGroups(tls.contextOf(&harness, client_context), "ffdhe2048:ffdhe3072"));
+    try expectEqual(null, tls.contextOf(&harness, client_context).setGroups("ffdhe2048:ffdhe3072"));
     {
         const pair, const results = try failedPair(&harness, server_context, client_context, "localhost");
         try std.testing.expectEqualSlices(?Status, &.{ .tls_failed, .tls_failed }, &results);
         try tls.closeBoth(&harness, pair);
     }
-    try expectEqual(null, contexts.setGroups(tls.contextOf(&harness, server_context), "ffdhe3072"));
+    try expectEqual(null, tls.contextOf(&harness, server_context).setGroups("ffdhe3072"));
     const pair = try tls.connected(&harness, server_context, client_context);
     try tls.expectText(&harness, pair.client, .group, "ffdhe3072");
     try tls.closeBoth(&harness, pair);

@@ -9,6 +9,7 @@ const handshakes = @import("handshakes.zig");
 const reports = @import("reports.zig");
 const streams = @import("../core/streams.zig");
 const harness_module = @import("../core/harness_test.zig");
+const Context = @import("context.zig").Context;
 const Harness = harness_module.Harness;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Status = abi.Status;
@@ -32,7 +33,7 @@ pub fn clientContext(scheduler: *Scheduler) !i32 {
     return id;
 }
 
-pub fn contextOf(harness: *Harness, id: i32) *contexts.Context {
+pub fn contextOf(harness: *Harness, id: i32) *Context {
     return contexts.find(&harness.scheduler.tls, id).?;
 }
 

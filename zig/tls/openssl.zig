@@ -285,6 +285,7 @@ pub extern "c" fn SSL_free(connection: *Connection) void;
 pub extern "c" fn SSL_set_SSL_CTX(connection: *Connection, context: *Context) ?*Context;
 pub extern "c" fn SSL_get_SSL_CTX(connection: *const Connection) ?*Context;
 pub extern "c" fn SSL_set_bio(connection: *Connection, reader: *Bio, writer: *Bio) void;
+pub extern "c" fn SSL_get_rbio(connection: *const Connection) ?*Bio;
 pub extern "c" fn SSL_set_msg_callback(connection: *Connection, callback: ?*const Message) void;
 pub extern "c" fn SSL_set_connect_state(connection: *Connection) void;
 pub extern "c" fn SSL_set_accept_state(connection: *Connection) void;

@@ -13,6 +13,7 @@ const framing = @import("record/framing.zig");
 const reports = @import("reports.zig");
 const streams = @import("../core/streams.zig");
 const tls = @import("harness_test.zig");
+const Context = @import("context.zig").Context;
 const Harness = harness_module.Harness;
 const Session = @import("session.zig").Session;
 const Wire = @import("wire_test.zig").Wire;
@@ -57,12 +58,12 @@ test "OpenSSL is let go of, but where it is needed" {
         const client = tls.contextOf(&harness, client_context);
         switch (case) {
             .usual => {},
-            .logged => for ([_]*contexts.Context{ server, client }) |context| contexts.setNotices(context, abi.TlsNotices.key_log),
+            .logged => for ([_]*Context{ server, client }) |context| contexts.setNotices(context, abi.TlsNotices.key_log),
             // A server's own wish makes no difference: it is the client that gets them.
-            .wants_sessions => for ([_]*contexts.Context{ server, client }) |context| contexts.setNotices(context, abi.TlsNotices.session),
-            .old => try expectEqual(null, contexts.setVersions(client, 0, 0x0303)),
-            .ccm => for ([_]*contexts.Context{ server, client }) |context| {
-                try expectEqual(null, contexts.setCipherSuites(context, "TLS_AES_128_CCM_SHA256"));
+            .wants_sessions => for ([_]*Context{ server, client }) |context| contexts.setNotices(context, abi.TlsNotices.session),
+            .old => try expectEqual(null, client.setVersions(0, 0x0303)),
+            .ccm => for ([_]*Context{ server, client }) |context| {
+                try expectEqual(null, context.setCipherSuites("TLS_AES_128_CCM_SHA256"));
             },
             .short_records => try expectEqual(1, SSL_CTX_set_tlsext_max_fragment_length(client.raw.?, 1)),
         }
@@ -141,9 +142,9 @@ const kinds = [_]Kind{
     .{ .resumes = true, .with_certificate = true, .fragment = 512 },
 };
 
-fn configure(kind: Kind, server: *contexts.Context, client: *contexts.Context) !void {
+fn configure(kind: Kind, server: *Context, client: *Context) !void {
     _ = openssl.SSL_CTX_set_num_tickets(server.raw.?, kind.tickets);
-    if (kind.fragment > 0) for ([_]*contexts.Context{ server, client }) |context| {
+    if (kind.fragment > 0) for ([_]*Context{ server, client }) |context| {
         try expectEqual(1, openssl.SSL_CTX_ctrl(context.raw.?, set_max_send_fragment, kind.fragment, null));
     };
     if (kind.with_certificate) {
@@ -154,8 +155,8 @@ fn configure(kind: Kind, server: *contexts.Context, client: *contexts.Context) !
     }
     if (!kind.retries) return;
     // The client brings a share of the group that it prefers, and no other.
-    try expectEqual(null, contexts.setGroups(client, "X25519:P-256"));
-    try expectEqual(null, contexts.setGroups(server, "P-256"));
+    try expectEqual(null, client.setGroups("X25519:P-256"));
+    try expectEqual(null, server.setGroups("P-256"));
 }
 
 /// Data, new keys and the end of the stream from one end to the other.
@@ -236,8 +237,8 @@ test "what is told of a connection does not depend on OpenSSL" {
         const server = tls.contextOf(&harness, server_context);
         const client = tls.contextOf(&harness, client_context);
         try configure(kind, server, client);
-        try expectEqual(null, contexts.setProtocols(server, "\x02h2\x01x"));
-        try expectEqual(null, contexts.setProtocols(client, "\x01x"));
+        try expectEqual(null, server.setProtocols("\x02h2\x01x"));
+        try expectEqual(null, client.setProtocols("\x01x"));
         client.verify_issuer = false;
         var memory: [8192]u8 = undefined;
         const session = if (kind.resumes) try sessionFor(&harness, server_context, client_context, &memory) else "";

@@ -90,10 +90,10 @@ const Stage = struct {
             try expectEqual(null, credentials.addAuthorities(context, certificates.even_certificate));
             try expectEqual(null, credentials.addCertificates(context, certificates.even_certificate));
             try expectEqual(null, credentials.setKey(context, certificates.even_key, ""));
-            try expectEqual(null, contexts.setVersions(context, version, version));
+            try expectEqual(null, context.setVersions(version, version));
             // The default's first key is a kilobyte of random bits.
-            try expectEqual(null, contexts.setGroups(context, "X25519"));
-            try expectEqual(null, contexts.setProtocols(context, "\x01a"));
+            try expectEqual(null, context.setGroups("X25519"));
+            try expectEqual(null, context.setProtocols("\x01a"));
             if (needs_client) context.client_authentication = .require;
         }
         return stage;

@@ -73,7 +73,7 @@ test "megabytes arrive as they were sent, in one buffer or many, through sockets
         var harness = try Harness.init();
         defer harness.deinit();
         const client_context = try tls.clientContext(harness.scheduler);
-        try expectEqual(null, contexts.setVersions(tls.contextOf(&harness, client_context), version, version));
+        try expectEqual(null, tls.contextOf(&harness, client_context).setVersions(version, version));
         const pair = try tls.connected(&harness, try tls.serverContext(harness.scheduler), client_context);
         if (is_small) for ([_]i32{ pair.server, pair.client }) |handle| {
             // The receiver's window stays: the kernel waits long before it announces a small one anew.
@@ -323,7 +323,7 @@ test "keys are updated in the middle of transfers, at either end's wish" {
         try expectThrough(&harness, to, from, bytes[0 .. 1000 * (1 + turn * 10)], 0);
     }
     const client_context = try tls.clientContext(harness.scheduler);
-    try expectEqual(null, contexts.setVersions(tls.contextOf(&harness, client_context), 0, 0x0303));
+    try expectEqual(null, tls.contextOf(&harness, client_context).setVersions(0, 0x0303));
     const old = try tls.connected(&harness, try tls.serverContext(harness.scheduler), client_context);
     try expectEqual(.EOPNOTSUPP, reports.updateKeys(harness.scheduler, sessionOf(&harness, old.client), false));
 }
@@ -358,7 +358,7 @@ test "a damaged record ends the connection, at both ends, and either version say
         const client = try harness_module.handleOf(@import("../core/endpoints.zig").adopt(harness.scheduler, peer));
         const pair: tls.Pair = .{ .server = server, .client = client };
         const client_context = try tls.clientContext(harness.scheduler);
-        try expectEqual(null, contexts.setVersions(tls.contextOf(&harness, client_context), version, version));
+        try expectEqual(null, tls.contextOf(&harness, client_context).setVersions(version, version));
         try expectEqual(null, handshakes.start(harness.scheduler, server, try tls.serverContext(harness.scheduler), .{ .is_server = true }));
         try expectEqual(null, handshakes.start(harness.scheduler, client, client_context, .{ .is_server = false }));
         try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));

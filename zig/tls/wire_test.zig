@@ -275,7 +275,7 @@ test "ends with and without OpenSSL understand each other, however records arriv
             const server_context = try tls.serverContext(harness.scheduler);
             const client_context = try tls.clientContext(harness.scheduler);
             for ([_]i32{ server_context, client_context }) |context| {
-                try expectEqual(null, contexts.setCipherSuites(tls.contextOf(&harness, context), suite));
+                try expectEqual(null, tls.contextOf(&harness, context).setCipherSuites(suite));
             }
             contexts.setNotices(tls.contextOf(&harness, client_context), notices);
             var wire: Wire = try .init(&harness, server_context, client_context);

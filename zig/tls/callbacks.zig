@@ -3,11 +3,12 @@
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
-const contexts = @import("contexts.zig");
 const openssl = @import("openssl.zig");
 const reasons = @import("reasons.zig");
 const server_name = @import("server_name.zig");
-const Context = contexts.Context;
+const verification = @import("verification.zig");
+const Context = @import("context.zig").Context;
+const Engine = @import("engine.zig").Engine;
 const Session = @import("session.zig").Session;
 const Takeover = @import("takeover.zig").Takeover;
 
@@ -36,7 +37,7 @@ pub fn receiveMessage(
 ) callconv(.c) void {
     if (is_ours != 0 or content_type != openssl.RT_HANDSHAKE) return;
     if (length == 0 or bytes[0] != openssl.MT_CLIENT_HELLO) return;
-    const engine = contextOf(connection).engine;
+    const engine = Engine.of(connection);
     const session = engine.current.?;
     // What a client sends later is no part of this handshake.
     if (session.state != .handshaking) return;
@@ -59,7 +60,7 @@ fn examine(session: *Session, allocator: std.mem.Allocator, message: []const u8)
 /// HelloRetryRequest is the same as far as it matters here, and finds the choice made.
 pub fn receiveClientHello(connection: *openssl.Connection, alert: *c_int, argument: ?*anyopaque) callconv(.c) c_int {
     const context: *Context = @ptrCast(@alignCast(argument.?));
-    const engine = context.engine;
+    const engine: *Engine = .of(connection);
     const session = engine.current.?;
     if (session.hello_alert != 0) {
         if (session.hello_alert == openssl.AD_ILLEGAL_PARAMETER) reasons.raise(.client_hello_changed);
@@ -97,50 +98,28 @@ fn ask(session: *Session, allocator: std.mem.Allocator, name: []const u8) !c_int
 /// Serves the session with this context from here on.
 pub fn choose(session: *Session, index: u32) bool {
     const connection = session.connection.?;
-    const engine = contextOf(connection).engine;
+    const engine = Engine.of(connection);
     session.flags.chosen = true;
     const context = engine.contexts.at(index);
     context.references += 1;
     if (session.chosen_context != none) engine.releaseContext(session.chosen_context);
     session.chosen_context = index;
-    return contexts.applyTo(context, connection);
-}
-
-fn contextOf(connection: *const openssl.Connection) *Context {
-    const raw = openssl.SSL_get_SSL_CTX(connection).?;
-    return @ptrCast(@alignCast(openssl.SSL_CTX_get_ex_data(raw, 0).?));
+    verification.apply(context, connection, true);
+    return context.applyTo(connection);
 }
 
 /// Tells the client that its server name was made use of (RFC 6066, 3). Called for each hello, as soon as
 /// the version is known.
 pub fn acknowledgeName(connection: *openssl.Connection, _: *c_int, _: ?*anyopaque) callconv(.c) c_int {
-    const session = contextOf(connection).engine.current.?;
+    const session = Engine.of(connection).current.?;
     if (session.flags.is_server and openssl.SSL_version(connection) < openssl.TLS1_3_VERSION) {
         _ = openssl.SSL_ctrl(connection, openssl.CTRL_SET_MAX_CERT_LIST, longest_in_any_ticket, null);
     }
     return openssl.TLSEXT_ERR_OK;
 }
 
-/// A certificate that is part of a ticket, which a client sends with its next hello. With a longer one
-/// there is no ticket.
-const longest_in_ticket = 12 * 1024;
-
 /// In TLS 1.2 a ticket is promised before the certificate comes. OpenSSL's have room for one of 64 KiB.
 const longest_in_any_ticket = 63 * 1024;
-
-/// Called with the certificates that a peer has sent, before they are checked.
-pub fn receiveCertificates(store: *openssl.StoreContext) void {
-    const connection = connectionOf(store) orelse return;
-    const certificate = openssl.X509_STORE_CTX_get0_cert(store) orelse return;
-    const session = contextOf(connection).engine.current orelse return;
-    if (!session.flags.is_server or openssl.i2d_X509(certificate, null) <= longest_in_ticket) return;
-    _ = openssl.SSL_set_num_tickets(connection, 0);
-}
-
-fn connectionOf(store: *const openssl.StoreContext) ?*openssl.Connection {
-    const place = openssl.SSL_get_ex_data_X509_STORE_CTX_idx();
-    return @ptrCast(openssl.X509_STORE_CTX_get_ex_data(store, place) orelse return null);
-}
 
 /// The first of the server's protocols that the client offers. None is fatal (RFC 7301, 3.2).
 pub fn selectProtocol(
@@ -172,7 +151,7 @@ pub fn useTicket(
     _: ?*anyopaque,
 ) callconv(.c) c_int {
     if (status != openssl.TICKET_SUCCESS and status != openssl.TICKET_SUCCESS_RENEW) return openssl.TICKET_RETURN_IGNORE_RENEW;
-    if (contextOf(connection).verify_peer) {
+    if (Context.of(connection).verify_peer) {
         if (openssl.SSL_SESSION_get0_peer(session.?)) |certificate| {
             if (openssl.hasExpired(certificate)) return openssl.TICKET_RETURN_IGNORE_RENEW;
         }
@@ -192,7 +171,7 @@ fn isForSameName(connection: *openssl.Connection, session: *openssl.Session) boo
 
 /// Keeps the newest session for resumption. Returns 1: the reference is ours.
 pub fn keepSession(connection: *openssl.Connection, resumable: *openssl.Session) callconv(.c) c_int {
-    const engine = contextOf(connection).engine;
+    const engine = Engine.of(connection);
     const session = engine.current orelse return 0;
     const extra = session.extraOf(engine.allocator) catch return 0;
     if (extra.resumable) |previous| openssl.SSL_SESSION_free(previous);
@@ -202,22 +181,10 @@ pub fn keepSession(connection: *openssl.Connection, resumable: *openssl.Session)
     return 1;
 }
 
-/// Keeps the certificate that is about to be refused, which OpenSSL forgets: its owner may ask what
-/// was wrong with it.
-pub fn keepRefused(store: *openssl.StoreContext) void {
-    const connection = connectionOf(store) orelse return;
-    const engine = contextOf(connection).engine;
-    const session = engine.current orelse return;
-    const extra = session.extraOf(engine.allocator) catch return;
-    const certificate = openssl.X509_STORE_CTX_get0_cert(store) orelse return;
-    if (extra.refused != null or openssl.X509_up_ref(certificate) != 1) return;
-    extra.refused = certificate;
-}
-
 /// Called with each line for a key log. The core itself takes the connection's secrets from there.
 pub fn keepKeyLog(connection: *const openssl.Connection, line: [*:0]const u8) callconv(.c) void {
-    const context = contextOf(connection);
-    const engine = context.engine;
+    const context = Context.of(connection);
+    const engine: *Engine = .of(connection);
     const session = engine.current orelse return;
     const text = std.mem.span(line);
     // Without a secret OpenSSL keeps the connection to its end.

@@ -1,0 +1,193 @@
+//! A TLS context: certificates, trust and settings that connections share. It serves clients and
+//! servers alike; what differs between the two is applied to the connection when it starts.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const abi = @import("../boundary/abi.zig");
+const openssl = @import("openssl.zig");
+const reasons = @import("reasons.zig");
+const ticket_keys = @import("ticket_keys.zig");
+const TicketKeys = ticket_keys.TicketKeys;
+const Status = abi.Status;
+
+pub const none = @import("../core/pool.zig").none;
+
+/// The groups for the key exchange: OpenSSL's own without the finite fields, for clients can make a
+/// server work hard with these (CVE-2002-20001). OpenSSL before 3.5 takes the second list.
+const default_groups = [_][:0]const u8{
+    "?*X25519MLKEM768 / ?*X25519:?secp256r1 / ?X448:?secp384r1:?secp521r1",
+    "X25519:secp256r1:X448:secp384r1:secp521r1",
+};
+
+pub const Context = struct {
+    pub const ClientAuthentication = enum(u8) { none, request, require };
+
+    next: u32 = none,
+    /// Its slot, by which the core names it, and its number in the ABI.
+    index: u32 = none,
+    id: i32 = 0,
+    raw: ?*openssl.Context = null,
+    allocator: std.mem.Allocator = undefined,
+    /// The caller's own until `free`, and one for each session and for each table of names it is in.
+    references: u32 = 0,
+    verify_peer: bool = true,
+    verify_issuer: bool = true,
+    client_authentication: ClientAuthentication = .none,
+    /// Whether it has revocation lists.
+    checks_revocation: bool = false,
+    /// What its sessions tell of, as `abi.TlsNotices`.
+    notices: u32 = 0,
+    /// What it is, if that was said.
+    identity: ?ticket_keys.Identity = null,
+    /// What the names of its authorities take in a request for a certificate.
+    authorities_length: usize = 0,
+    /// The keys of its tickets, once it has served; without them they are OpenSSL's, and stay.
+    ticket_keys: ?*TicketKeys = null,
+    ticket_keys_version: u32 = 0,
+    /// Whether the caller is asked for a context by the client's server name.
+    asks_server_name: bool = false,
+    /// In another context's table of names.
+    is_member: bool = false,
+    /// The list of groups for the key exchange, if not the default one.
+    groups: ?[:0]u8 = null,
+    /// The protocols a server chooses from, in its order of preference, in wire format.
+    protocols: []u8 = &.{},
+    /// Contexts by server name, in lower case; "*.example.org" stands for one label and the rest.
+    names: std.StringHashMapUnmanaged(u32) = .empty,
+
+    /// The context that an SSL object has now.
+    pub fn of(connection: *const openssl.Connection) *Context {
+        const raw = openssl.SSL_get_SSL_CTX(connection).?;
+        return @ptrCast(@alignCast(openssl.SSL_CTX_get_ex_data(raw, 0).?));
+    }
+
+    /// Frees what the context has. Its slot stays.
+    pub fn destroy(context: *Context) void {
+        const allocator = context.allocator;
+        if (context.raw) |raw| openssl.SSL_CTX_free(raw);
+        if (context.ticket_keys) |keys| keys.release();
+        allocator.free(context.protocols);
+        if (context.groups) |list| allocator.free(list);
+        var keys = context.names.keyIterator();
+        while (keys.next()) |key| allocator.free(key.*);
+        context.names.deinit(allocator);
+        context.* = .{ .next = context.next };
+    }
+
+    /// Calls a setting of OpenSSL's that takes text with a NUL behind it.
+    fn setText(context: *Context, text: []const u8, comptime set: fn (*openssl.Context, [*:0]const u8) bool) ?Status {
+        openssl.ERR_clear_error();
+        const terminated = context.allocator.dupeZ(u8, text) catch return .exhausted;
+        defer context.allocator.free(terminated);
+        if (set(context.raw.?, terminated)) return null;
+        reasons.keep();
+        return .tls_failed;
+    }
+
+    pub fn setCiphers(context: *Context, list: []const u8) ?Status {
+        return setText(context, list, struct {
+            fn set(raw: *openssl.Context, text: [*:0]const u8) bool {
+                return openssl.SSL_CTX_set_cipher_list(raw, text) == 1;
+            }
+        }.set);
+    }
+
+    pub fn setCipherSuites(context: *Context, list: []const u8) ?Status {
+        return setText(context, list, struct {
+            fn set(raw: *openssl.Context, text: [*:0]const u8) bool {
+                return openssl.SSL_CTX_set_ciphersuites(raw, text) == 1;
+            }
+        }.set);
+    }
+
+    pub fn setGroups(context: *Context, list: []const u8) ?Status {
+        openssl.ERR_clear_error();
+        const allocator = context.allocator;
+        const text = allocator.dupeZ(u8, list) catch return .exhausted;
+        if (!applyGroups(context.raw.?, text)) {
+            allocator.free(text);
+            reasons.keep();
+            return .tls_failed;
+        }
+        if (context.groups) |earlier| allocator.free(earlier);
+        context.groups = text;
+        return null;
+    }
+
+    /// Sets the groups of a context or a connection; null stands for the default ones.
+    pub fn applyGroups(target: anytype, list: ?[:0]u8) bool {
+        const call = if (@TypeOf(target) == *openssl.Context) openssl.SSL_CTX_ctrl else openssl.SSL_ctrl;
+        if (list) |text| return call(target, openssl.CTRL_SET_GROUPS_LIST, 0, text.ptr) == 1;
+        for (default_groups) |text| {
+            if (call(target, openssl.CTRL_SET_GROUPS_LIST, 0, @constCast(text.ptr)) != 1) continue;
+            openssl.ERR_clear_error();
+            return true;
+        }
+        return false;
+    }
+
+    /// 0 stands for the default: TLS 1.2, or the newest.
+    pub fn setVersions(context: *Context, least: u32, most: u32) ?Status {
+        for ([_]u32{ least, most }) |version| switch (version) {
+            0, 0x0303, 0x0304 => {},
+            else => return .EINVAL,
+        };
+        if (least != 0 and most != 0 and least > most) return .EINVAL;
+        const bottom = if (least == 0) openssl.TLS1_2_VERSION else least;
+        _ = openssl.SSL_CTX_ctrl(context.raw.?, openssl.CTRL_SET_MIN_PROTO_VERSION, bottom, null);
+        _ = openssl.SSL_CTX_ctrl(context.raw.?, openssl.CTRL_SET_MAX_PROTO_VERSION, most, null);
+        return null;
+    }
+
+    /// Protocols in wire format (RFC 7301, 3.1): each behind a byte with its length.
+    pub fn setProtocols(context: *Context, wire: []const u8) ?Status {
+        var position: usize = 0;
+        while (position < wire.len) {
+            const length = wire[position];
+            if (length == 0 or wire.len - position - 1 < length) return .EINVAL;
+            position += 1 + @as(usize, length);
+        }
+        if (wire.len > std.math.maxInt(u16)) return .EINVAL;
+        const allocator = context.allocator;
+        const copy = allocator.dupe(u8, wire) catch return .exhausted;
+        allocator.free(context.protocols);
+        context.protocols = copy;
+        // This one returns 0 for success.
+        if (openssl.SSL_CTX_set_alpn_protos(context.raw.?, copy.ptr, @intCast(copy.len)) != 0) return .exhausted;
+        return null;
+    }
+
+    /// Says what the context is: those that are the same, in whichever thread, resume each other's sessions.
+    pub fn identify(context: *Context, identity: ticket_keys.Identity) ?Status {
+        assert(context.ticket_keys == null); // it has not served yet
+        openssl.ERR_clear_error();
+        if (openssl.SSL_CTX_set_session_id_context(context.raw.?, &identity, identity.len) != 1) {
+            reasons.keep();
+            return .tls_failed;
+        }
+        context.identity = identity;
+        return null;
+    }
+
+    // -- What a connection takes from its context
+
+    /// Sees to it that a server's tickets are made with the keys of now.
+    pub fn renewTicketKeys(context: *Context) void {
+        const keys = context.ticket_keys orelse TicketKeys.acquire(context.identity orelse return) orelse return;
+        context.ticket_keys = keys;
+        context.ticket_keys_version = keys.apply(context.raw.?, context.ticket_keys_version);
+    }
+
+    /// Serves a connection with this context instead of the one it began with. OpenSSL moves the
+    /// certificates; what belongs to the connection itself is moved here.
+    pub fn applyTo(context: *const Context, connection: *openssl.Connection) bool {
+        const raw = context.raw.?;
+        const before: *const Context = .of(connection);
+        if (openssl.SSL_set_SSL_CTX(connection, raw) == null) return false;
+        if ((before.groups != null or context.groups != null) and !applyGroups(connection, context.groups)) return false;
+        const least = openssl.SSL_CTX_ctrl(raw, openssl.CTRL_GET_MIN_PROTO_VERSION, 0, null);
+        const most = openssl.SSL_CTX_ctrl(raw, openssl.CTRL_GET_MAX_PROTO_VERSION, 0, null);
+        return openssl.SSL_ctrl(connection, openssl.CTRL_SET_MIN_PROTO_VERSION, least, null) == 1 and
+            openssl.SSL_ctrl(connection, openssl.CTRL_SET_MAX_PROTO_VERSION, most, null) == 1;
+    }
+};

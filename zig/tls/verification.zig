@@ -1,0 +1,106 @@
+//! Whether the certificates of a peer are accepted.
+
+const std = @import("std");
+const openssl = @import("openssl.zig");
+const Context = @import("context.zig").Context;
+const Engine = @import("engine.zig").Engine;
+
+/// Authorities between a certificate and the root. Each costs a signature's check, which for large keys
+/// is milliseconds.
+const longest_chain = 10;
+
+/// A certificate that is part of a ticket, which a client sends with its next hello. With a longer one
+/// there is no ticket.
+const longest_in_ticket = 12 * 1024;
+
+/// Who is verified, and how strictly.
+pub fn apply(context: *const Context, connection: *openssl.Connection, is_server: bool) void {
+    const mode = if (!is_server)
+        (if (context.verify_peer) openssl.VERIFY_PEER else openssl.VERIFY_NONE)
+    else switch (context.client_authentication) {
+        .none => openssl.VERIFY_NONE,
+        .request => openssl.VERIFY_PEER,
+        .require => openssl.VERIFY_PEER | openssl.VERIFY_FAIL_IF_NO_PEER_CERT,
+    };
+    const callback: ?*const openssl.VerifyCallback = if (!context.verify_peer)
+        null
+    else if (!context.verify_issuer)
+        acceptAnyIssuer
+    else
+        acceptValid;
+    openssl.SSL_set_verify(connection, mode, callback);
+    // Whoever is named is trusted, root or not. With revocation lists a chain must go up to a root:
+    // they are looked for along it.
+    const parameters = openssl.SSL_get0_param(connection);
+    openssl.X509_VERIFY_PARAM_set_depth(parameters, longest_chain);
+    _ = if (context.checks_revocation)
+        openssl.X509_VERIFY_PARAM_clear_flags(parameters, openssl.X509_V_FLAG_PARTIAL_CHAIN)
+    else
+        openssl.X509_VERIFY_PARAM_set_flags(parameters, openssl.X509_V_FLAG_PARTIAL_CHAIN);
+}
+
+/// Called with the certificates that a peer has sent. Where nothing is checked they are looked at until
+/// something is wrong, which is told: most often that nobody vouches for them, before any signature.
+pub fn verifyCertificates(store: *openssl.StoreContext, argument: ?*anyopaque) callconv(.c) c_int {
+    const context: *const Context = @ptrCast(@alignCast(argument.?));
+    limitTickets(store);
+    const result = openssl.X509_verify_cert(store);
+    if (context.verify_peer) return result;
+    // What is left in the queue would be taken for a failure of the handshake.
+    openssl.ERR_clear_error();
+    return 1;
+}
+
+fn acceptValid(is_valid: c_int, store: *openssl.StoreContext) callconv(.c) c_int {
+    if (is_valid != 1) keepRefused(store);
+    return is_valid;
+}
+
+/// Lets pass that the chain does not lead to a trusted certificate, and nothing else. The error
+/// stays to be seen as the verification's result.
+fn acceptAnyIssuer(is_valid: c_int, store: *openssl.StoreContext) callconv(.c) c_int {
+    if (is_valid == 1) return 1;
+    if (isAboutIssuer(openssl.X509_STORE_CTX_get_error(store))) return 1;
+    keepRefused(store);
+    return 0;
+}
+
+/// Whether a result of verification says that nobody who is trusted vouches for the certificate, and
+/// nothing else.
+pub fn isAboutIssuer(result: c_long) bool {
+    return switch (result) {
+        openssl.X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT,
+        openssl.X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
+        openssl.X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN,
+        openssl.X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
+        openssl.X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE,
+        => true,
+        else => false,
+    };
+}
+
+/// Called with the certificates that a peer has sent, before they are checked.
+fn limitTickets(store: *openssl.StoreContext) void {
+    const connection = connectionOf(store) orelse return;
+    const certificate = openssl.X509_STORE_CTX_get0_cert(store) orelse return;
+    const session = Engine.of(connection).current orelse return;
+    if (!session.flags.is_server or openssl.i2d_X509(certificate, null) <= longest_in_ticket) return;
+    _ = openssl.SSL_set_num_tickets(connection, 0);
+}
+
+fn connectionOf(store: *const openssl.StoreContext) ?*openssl.Connection {
+    const place = openssl.SSL_get_ex_data_X509_STORE_CTX_idx();
+    return @ptrCast(openssl.X509_STORE_CTX_get_ex_data(store, place) orelse return null);
+}
+
+/// Keeps the certificate that is about to be refused, which OpenSSL forgets: its owner may ask what
+/// was wrong with it.
+fn keepRefused(store: *openssl.StoreContext) void {
+    const connection = connectionOf(store) orelse return;
+    const engine = Engine.of(connection);
+    const session = engine.current orelse return;
+    const extra = session.extraOf(engine.allocator) catch return;
+    const certificate = openssl.X509_STORE_CTX_get0_cert(store) orelse return;
+    if (extra.refused != null or openssl.X509_up_ref(certificate) != 1) return;
+    extra.refused = certificate;
+}
