@@ -83,9 +83,10 @@ export function runZig(argv: string[]): void {
 }
 
 /** What zig/build.zig is told of the OpenSSL that it links. */
-export function opensslOptions({ ssl, crypto, needs }: OpensslLibrary): string[] {
+export function opensslOptions({ include, ssl, crypto, needs }: OpensslLibrary): string[] {
   const further = needs.map((name) => `-Dopenssl-needs=${name}`);
-  return [`-Dopenssl-ssl=${ssl}`, `-Dopenssl-crypto=${crypto}`, ...further];
+  const library = [`-Dopenssl-ssl=${ssl}`, `-Dopenssl-crypto=${crypto}`, ...further];
+  return [`-Dopenssl-include=${include}`, ...library];
 }
 
 /** Changes with any source of the core, the compiler, the OpenSSL and the machine's kind. */

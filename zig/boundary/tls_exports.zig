@@ -232,6 +232,6 @@ pub fn tlsTakeNotice() callconv(.c) f64 {
 
 /// Writes the name and version of the OpenSSL that is linked, and returns the text's length.
 pub fn tlsOpensslVersion(text: [*]u8, capacity: u32) callconv(.c) i32 {
-    const version = std.mem.span(openssl.OpenSSL_version(openssl.VERSION_TEXT));
+    const version = std.mem.span(openssl.OpenSSL_version(openssl.OPENSSL_VERSION));
     return @intCast(reports.write(version, text[0..capacity]));
 }

@@ -32,18 +32,18 @@ pub fn receiveMessage(
     content_type: c_int,
     bytes: [*]const u8,
     length: usize,
-    connection: *openssl.Connection,
+    connection: *openssl.SSL,
     _: ?*anyopaque,
 ) callconv(.c) void {
-    if (is_ours != 0 or content_type != openssl.RT_HANDSHAKE) return;
-    if (length == 0 or bytes[0] != openssl.MT_CLIENT_HELLO) return;
+    if (is_ours != 0 or content_type != openssl.SSL3_RT_HANDSHAKE) return;
+    if (length == 0 or bytes[0] != openssl.SSL3_MT_CLIENT_HELLO) return;
     const engine = Engine.of(connection);
     const session = engine.current.?;
     // What a client sends later is no part of this handshake.
     if (session.state != .handshaking) return;
     session.hello_alert = examine(session, engine.allocator, bytes[0..length]) catch |problem| switch (problem) {
-        error.Malformed => openssl.AD_DECODE_ERROR,
-        error.OutOfMemory => openssl.AD_INTERNAL_ERROR,
+        error.Malformed => openssl.SSL_AD_DECODE_ERROR,
+        error.OutOfMemory => openssl.SSL_AD_INTERNAL_ERROR,
     };
 }
 
@@ -51,39 +51,39 @@ pub fn receiveMessage(
 /// to be refused with, or 0.
 fn examine(session: *Session, allocator: std.mem.Allocator, message: []const u8) !u8 {
     const extra = try session.extraOf(allocator);
-    if (extra.first_hello) |*first| return if (first.allows(message)) 0 else openssl.AD_ILLEGAL_PARAMETER;
+    if (extra.first_hello) |*first| return if (first.allows(message)) 0 else openssl.SSL_AD_ILLEGAL_PARAMETER;
     extra.first_hello = try .init(allocator, message);
     return 0;
 }
 
 /// Called with each ClientHello, before anything of it is acted upon. A second one after a
 /// HelloRetryRequest is the same as far as it matters here, and finds the choice made.
-pub fn receiveClientHello(connection: *openssl.Connection, alert: *c_int, argument: ?*anyopaque) callconv(.c) c_int {
+pub fn receiveClientHello(connection: *openssl.SSL, alert: *c_int, argument: ?*anyopaque) callconv(.c) c_int {
     const context: *Context = @ptrCast(@alignCast(argument.?));
     const engine: *Engine = .of(connection);
     const session = engine.current.?;
     if (session.hello_alert != 0) {
-        if (session.hello_alert == openssl.AD_ILLEGAL_PARAMETER) reasons.raise(.client_hello_changed);
+        if (session.hello_alert == openssl.SSL_AD_ILLEGAL_PARAMETER) reasons.raise(.client_hello_changed);
         alert.* = session.hello_alert;
-        return openssl.CLIENT_HELLO_ERROR;
+        return openssl.SSL_CLIENT_HELLO_ERROR;
     }
     if (session.flags.chosen) {
-        if (session.chosen_context != none) return openssl.CLIENT_HELLO_SUCCESS;
-        alert.* = openssl.AD_UNRECOGNIZED_NAME;
-        return openssl.CLIENT_HELLO_ERROR;
+        if (session.chosen_context != none) return openssl.SSL_CLIENT_HELLO_SUCCESS;
+        alert.* = openssl.SSL_AD_UNRECOGNIZED_NAME;
+        return openssl.SSL_CLIENT_HELLO_ERROR;
     }
-    if (context.names.count() == 0 and !context.asks_server_name) return openssl.CLIENT_HELLO_SUCCESS;
+    if (context.names.count() == 0 and !context.asks_server_name) return openssl.SSL_CLIENT_HELLO_SUCCESS;
     var buffer: [server_name.longest]u8 = undefined;
-    const name = server_name.inClientHello(connection, &buffer) orelse return openssl.CLIENT_HELLO_SUCCESS;
+    const name = server_name.inClientHello(connection, &buffer) orelse return openssl.SSL_CLIENT_HELLO_SUCCESS;
     if (lookUp(context, name)) |index| {
-        if (choose(session, index)) return openssl.CLIENT_HELLO_SUCCESS;
-        alert.* = openssl.AD_INTERNAL_ERROR;
-        return openssl.CLIENT_HELLO_ERROR;
+        if (choose(session, index)) return openssl.SSL_CLIENT_HELLO_SUCCESS;
+        alert.* = openssl.SSL_AD_INTERNAL_ERROR;
+        return openssl.SSL_CLIENT_HELLO_ERROR;
     }
-    if (!context.asks_server_name) return openssl.CLIENT_HELLO_SUCCESS;
+    if (!context.asks_server_name) return openssl.SSL_CLIENT_HELLO_SUCCESS;
     return ask(session, engine.allocator, name) catch {
-        alert.* = openssl.AD_INTERNAL_ERROR;
-        return openssl.CLIENT_HELLO_ERROR;
+        alert.* = openssl.SSL_AD_INTERNAL_ERROR;
+        return openssl.SSL_CLIENT_HELLO_ERROR;
     };
 }
 
@@ -92,7 +92,7 @@ fn ask(session: *Session, allocator: std.mem.Allocator, name: []const u8) !c_int
     const copy = try allocator.dupe(u8, name);
     allocator.free(extra.server_name);
     extra.server_name = copy;
-    return openssl.CLIENT_HELLO_RETRY;
+    return openssl.SSL_CLIENT_HELLO_RETRY;
 }
 
 /// Serves the session with this context from here on.
@@ -110,12 +110,12 @@ pub fn choose(session: *Session, index: u32) bool {
 
 /// Tells the client that its server name was made use of (RFC 6066, 3). Called for each hello, as soon as
 /// the version is known.
-pub fn acknowledgeName(connection: *openssl.Connection, _: *c_int, _: ?*anyopaque) callconv(.c) c_int {
+pub fn acknowledgeName(connection: *openssl.SSL, _: *c_int, _: ?*anyopaque) callconv(.c) c_int {
     const session = Engine.of(connection).current.?;
     if (session.flags.is_server and openssl.SSL_version(connection) < openssl.TLS1_3_VERSION) {
-        _ = openssl.SSL_ctrl(connection, openssl.CTRL_SET_MAX_CERT_LIST, longest_in_any_ticket, null);
+        _ = openssl.SSL_ctrl(connection, openssl.SSL_CTRL_SET_MAX_CERT_LIST, longest_in_any_ticket, null);
     }
-    return openssl.TLSEXT_ERR_OK;
+    return openssl.SSL_TLSEXT_ERR_OK;
 }
 
 /// In TLS 1.2 a ticket is promised before the certificate comes. OpenSSL's have room for one of 64 KiB.
@@ -123,7 +123,7 @@ const longest_in_any_ticket = 63 * 1024;
 
 /// The first of the server's protocols that the client offers. None is fatal (RFC 7301, 3.2).
 pub fn selectProtocol(
-    _: *openssl.Connection,
+    _: *openssl.SSL,
     output: *[*]const u8,
     output_length: *u8,
     offered: [*]const u8,
@@ -133,36 +133,35 @@ pub fn selectProtocol(
     const context: *Context = @ptrCast(@alignCast(argument.?));
     const wanted = context.protocols;
     // A server without protocols behaves as one that does not know the extension.
-    const no_acknowledgement = 3;
-    if (wanted.len == 0) return no_acknowledgement;
-    const chosen = openssl.SSL_select_next_proto(output, output_length, wanted.ptr, @intCast(wanted.len), offered, offered_length);
-    return if (chosen == openssl.NPN_NEGOTIATED) openssl.TLSEXT_ERR_OK else openssl.TLSEXT_ERR_ALERT_FATAL;
+    if (wanted.len == 0) return openssl.SSL_TLSEXT_ERR_NOACK;
+    const chosen = openssl.SSL_select_next_proto(@ptrCast(output), output_length, wanted.ptr, @intCast(wanted.len), offered, offered_length);
+    return if (chosen == openssl.OPENSSL_NPN_NEGOTIATED) openssl.SSL_TLSEXT_ERR_OK else openssl.SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
 /// A client that resumes again and again gets a new ticket each time. So its certificate's end is
 /// looked at: OpenSSL verifies nothing when a session is resumed. And in TLS 1.2 a session belongs to
 /// the name that it was made for (RFC 6066, 3).
 pub fn useTicket(
-    connection: *openssl.Connection,
-    session: ?*openssl.Session,
+    connection: *openssl.SSL,
+    session: ?*openssl.SSL_SESSION,
     _: ?[*]const u8,
     _: usize,
     status: c_int,
     _: ?*anyopaque,
 ) callconv(.c) c_int {
-    if (status != openssl.TICKET_SUCCESS and status != openssl.TICKET_SUCCESS_RENEW) return openssl.TICKET_RETURN_IGNORE_RENEW;
+    if (status != openssl.SSL_TICKET_SUCCESS and status != openssl.SSL_TICKET_SUCCESS_RENEW) return openssl.SSL_TICKET_RETURN_IGNORE_RENEW;
     if (Context.of(connection).verify_peer) {
         if (openssl.SSL_SESSION_get0_peer(session.?)) |certificate| {
-            if (openssl.hasExpired(certificate)) return openssl.TICKET_RETURN_IGNORE_RENEW;
+            if (openssl.hasExpired(certificate)) return openssl.SSL_TICKET_RETURN_IGNORE_RENEW;
         }
     }
     if (openssl.SSL_version(connection) < openssl.TLS1_3_VERSION and !isForSameName(connection, session.?)) {
-        return openssl.TICKET_RETURN_IGNORE_RENEW;
+        return openssl.SSL_TICKET_RETURN_IGNORE_RENEW;
     }
-    return if (status == openssl.TICKET_SUCCESS) openssl.TICKET_RETURN_USE else openssl.TICKET_RETURN_USE_RENEW;
+    return if (status == openssl.SSL_TICKET_SUCCESS) openssl.SSL_TICKET_RETURN_USE else openssl.SSL_TICKET_RETURN_USE_RENEW;
 }
 
-fn isForSameName(connection: *openssl.Connection, session: *openssl.Session) bool {
+fn isForSameName(connection: *openssl.SSL, session: *openssl.SSL_SESSION) bool {
     var buffers: [2][server_name.longest]u8 = undefined;
     const asked = server_name.inClientHello(connection, &buffers[0]) orelse "";
     const before = if (openssl.SSL_SESSION_get0_hostname(session)) |name| server_name.normalized(std.mem.span(name), &buffers[1]) orelse "" else "";
@@ -170,7 +169,7 @@ fn isForSameName(connection: *openssl.Connection, session: *openssl.Session) boo
 }
 
 /// Keeps the newest session for resumption. Returns 1: the reference is ours.
-pub fn keepSession(connection: *openssl.Connection, resumable: *openssl.Session) callconv(.c) c_int {
+pub fn keepSession(connection: *openssl.SSL, resumable: *openssl.SSL_SESSION) callconv(.c) c_int {
     const engine = Engine.of(connection);
     const session = engine.current orelse return 0;
     const extra = session.extraOf(engine.allocator) catch return 0;
@@ -182,7 +181,7 @@ pub fn keepSession(connection: *openssl.Connection, resumable: *openssl.Session)
 }
 
 /// Called with each line for a key log. The core itself takes the connection's secrets from there.
-pub fn keepKeyLog(connection: *const openssl.Connection, line: [*:0]const u8) callconv(.c) void {
+pub fn keepKeyLog(connection: *const openssl.SSL, line: [*:0]const u8) callconv(.c) void {
     const context = Context.of(connection);
     const engine: *Engine = .of(connection);
     const session = engine.current orelse return;

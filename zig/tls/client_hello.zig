@@ -12,6 +12,9 @@ const Sha256 = std.crypto.hash.sha2.Sha256;
 /// A handshake message begins with its type and three bytes of its length.
 const header_bytes = 4;
 
+/// An extension (RFC 9849, 5) that OpenSSL does not know.
+const encrypted_client_hello = 0xfe0d;
+
 pub const FirstHello = struct {
     /// Of all that must stay.
     digest: [Sha256.digest_length]u8,
@@ -80,7 +83,7 @@ const Parts = struct {
                 openssl.TLSEXT_TYPE_padding, openssl.TLSEXT_TYPE_early_data => {},
                 // The content of the one is OpenSSL's to check. The other, which a client that offers it
                 // encrypts anew (RFC 9849, 6.1.5), says nothing to a server that does not know it.
-                openssl.TLSEXT_TYPE_key_share, openssl.TLSEXT_TYPE_encrypted_client_hello => hash.update(extension[0..2]),
+                openssl.TLSEXT_TYPE_key_share, encrypted_client_hello => hash.update(extension[0..2]),
                 openssl.TLSEXT_TYPE_psk => {
                     var offered: Reader = .{ .bytes = content };
                     parts.identities = try offered.vector(u16);

@@ -26,7 +26,7 @@ pub const Context = struct {
     /// Its slot, by which the core names it, and its number in the ABI.
     index: u32 = none,
     id: i32 = 0,
-    raw: ?*openssl.Context = null,
+    raw: ?*openssl.SSL_CTX = null,
     allocator: std.mem.Allocator = undefined,
     /// The caller's own until `free`, and one for each session and for each table of names it is in.
     references: u32 = 0,
@@ -56,7 +56,7 @@ pub const Context = struct {
     names: std.StringHashMapUnmanaged(u32) = .empty,
 
     /// The context that an SSL object has now.
-    pub fn of(connection: *const openssl.Connection) *Context {
+    pub fn of(connection: *const openssl.SSL) *Context {
         const raw = openssl.SSL_get_SSL_CTX(connection).?;
         return @ptrCast(@alignCast(openssl.SSL_CTX_get_ex_data(raw, 0).?));
     }
@@ -75,7 +75,7 @@ pub const Context = struct {
     }
 
     /// Calls a setting of OpenSSL's that takes text with a NUL behind it.
-    fn setText(context: *Context, text: []const u8, comptime set: fn (*openssl.Context, [*:0]const u8) bool) ?Status {
+    fn setText(context: *Context, text: []const u8, comptime set: fn (*openssl.SSL_CTX, [*:0]const u8) bool) ?Status {
         openssl.ERR_clear_error();
         const terminated = context.allocator.dupeZ(u8, text) catch return .exhausted;
         defer context.allocator.free(terminated);
@@ -86,7 +86,7 @@ pub const Context = struct {
 
     pub fn setCiphers(context: *Context, list: []const u8) ?Status {
         return setText(context, list, struct {
-            fn set(raw: *openssl.Context, text: [*:0]const u8) bool {
+            fn set(raw: *openssl.SSL_CTX, text: [*:0]const u8) bool {
                 return openssl.SSL_CTX_set_cipher_list(raw, text) == 1;
             }
         }.set);
@@ -94,7 +94,7 @@ pub const Context = struct {
 
     pub fn setCipherSuites(context: *Context, list: []const u8) ?Status {
         return setText(context, list, struct {
-            fn set(raw: *openssl.Context, text: [*:0]const u8) bool {
+            fn set(raw: *openssl.SSL_CTX, text: [*:0]const u8) bool {
                 return openssl.SSL_CTX_set_ciphersuites(raw, text) == 1;
             }
         }.set);
@@ -116,10 +116,10 @@ pub const Context = struct {
 
     /// Sets the groups of a context or a connection; null stands for the default ones.
     pub fn applyGroups(target: anytype, list: ?[:0]u8) bool {
-        const call = if (@TypeOf(target) == *openssl.Context) openssl.SSL_CTX_ctrl else openssl.SSL_ctrl;
-        if (list) |text| return call(target, openssl.CTRL_SET_GROUPS_LIST, 0, text.ptr) == 1;
+        const call = if (@TypeOf(target) == *openssl.SSL_CTX) openssl.SSL_CTX_ctrl else openssl.SSL_ctrl;
+        if (list) |text| return call(target, openssl.SSL_CTRL_SET_GROUPS_LIST, 0, text.ptr) == 1;
         for (default_groups) |text| {
-            if (call(target, openssl.CTRL_SET_GROUPS_LIST, 0, @constCast(text.ptr)) != 1) continue;
+            if (call(target, openssl.SSL_CTRL_SET_GROUPS_LIST, 0, @constCast(text.ptr)) != 1) continue;
             openssl.ERR_clear_error();
             return true;
         }
@@ -134,8 +134,8 @@ pub const Context = struct {
         };
         if (least != 0 and most != 0 and least > most) return .EINVAL;
         const bottom = if (least == 0) openssl.TLS1_2_VERSION else least;
-        _ = openssl.SSL_CTX_ctrl(context.raw.?, openssl.CTRL_SET_MIN_PROTO_VERSION, bottom, null);
-        _ = openssl.SSL_CTX_ctrl(context.raw.?, openssl.CTRL_SET_MAX_PROTO_VERSION, most, null);
+        _ = openssl.SSL_CTX_ctrl(context.raw.?, openssl.SSL_CTRL_SET_MIN_PROTO_VERSION, bottom, null);
+        _ = openssl.SSL_CTX_ctrl(context.raw.?, openssl.SSL_CTRL_SET_MAX_PROTO_VERSION, most, null);
         return null;
     }
 
@@ -180,14 +180,14 @@ pub const Context = struct {
 
     /// Serves a connection with this context instead of the one it began with. OpenSSL moves the
     /// certificates; what belongs to the connection itself is moved here.
-    pub fn applyTo(context: *const Context, connection: *openssl.Connection) bool {
+    pub fn applyTo(context: *const Context, connection: *openssl.SSL) bool {
         const raw = context.raw.?;
         const before: *const Context = .of(connection);
         if (openssl.SSL_set_SSL_CTX(connection, raw) == null) return false;
         if ((before.groups != null or context.groups != null) and !applyGroups(connection, context.groups)) return false;
-        const least = openssl.SSL_CTX_ctrl(raw, openssl.CTRL_GET_MIN_PROTO_VERSION, 0, null);
-        const most = openssl.SSL_CTX_ctrl(raw, openssl.CTRL_GET_MAX_PROTO_VERSION, 0, null);
-        return openssl.SSL_ctrl(connection, openssl.CTRL_SET_MIN_PROTO_VERSION, least, null) == 1 and
-            openssl.SSL_ctrl(connection, openssl.CTRL_SET_MAX_PROTO_VERSION, most, null) == 1;
+        const least = openssl.SSL_CTX_ctrl(raw, openssl.SSL_CTRL_GET_MIN_PROTO_VERSION, 0, null);
+        const most = openssl.SSL_CTX_ctrl(raw, openssl.SSL_CTRL_GET_MAX_PROTO_VERSION, 0, null);
+        return openssl.SSL_ctrl(connection, openssl.SSL_CTRL_SET_MIN_PROTO_VERSION, least, null) == 1 and
+            openssl.SSL_ctrl(connection, openssl.SSL_CTRL_SET_MAX_PROTO_VERSION, most, null) == 1;
     }
 };

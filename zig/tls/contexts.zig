@@ -34,15 +34,15 @@ pub fn create(engine: *Engine) !i32 {
     openssl.ERR_clear_error();
     const raw = openssl.SSL_CTX_new(openssl.TLS_method()) orelse return refused();
     errdefer openssl.SSL_CTX_free(raw);
-    _ = openssl.SSL_CTX_set_options(raw, openssl.OP_NO_COMPRESSION | openssl.OP_NO_RENEGOTIATION |
-        openssl.OP_CIPHER_SERVER_PREFERENCE | openssl.OP_PRIORITIZE_CHACHA);
-    _ = openssl.SSL_CTX_ctrl(raw, openssl.CTRL_MODE, openssl.MODE_RELEASE_BUFFERS, null);
+    _ = openssl.SSL_CTX_set_options(raw, openssl.SSL_OP_NO_COMPRESSION | openssl.SSL_OP_NO_RENEGOTIATION |
+        openssl.SSL_OP_CIPHER_SERVER_PREFERENCE | openssl.SSL_OP_PRIORITIZE_CHACHA);
+    _ = openssl.SSL_CTX_ctrl(raw, openssl.SSL_CTRL_MODE, openssl.SSL_MODE_RELEASE_BUFFERS, null);
     // Tickets need no memory of the server's.
-    _ = openssl.SSL_CTX_ctrl(raw, openssl.CTRL_SET_SESS_CACHE_MODE, openssl.SESS_CACHE_OFF, null);
-    _ = openssl.SSL_CTX_ctrl(raw, openssl.CTRL_SET_MAX_CERT_LIST, longest_certificates, null);
+    _ = openssl.SSL_CTX_ctrl(raw, openssl.SSL_CTRL_SET_SESS_CACHE_MODE, openssl.SSL_SESS_CACHE_OFF, null);
+    _ = openssl.SSL_CTX_ctrl(raw, openssl.SSL_CTRL_SET_MAX_CERT_LIST, longest_certificates, null);
     openssl.SSL_CTX_set_security_level(raw, security_level);
     _ = openssl.SSL_CTX_set_num_tickets(raw, tickets);
-    if (openssl.SSL_CTX_ctrl(raw, openssl.CTRL_SET_MIN_PROTO_VERSION, openssl.TLS1_2_VERSION, null) != 1 or
+    if (openssl.SSL_CTX_ctrl(raw, openssl.SSL_CTRL_SET_MIN_PROTO_VERSION, openssl.TLS1_2_VERSION, null) != 1 or
         openssl.SSL_CTX_set_cipher_list(raw, default_ciphers) != 1 or
         !Context.applyGroups(raw, null)) return refused();
 
@@ -68,7 +68,7 @@ pub fn create(engine: *Engine) !i32 {
     _ = openssl.SSL_CTX_set_session_ticket_cb(raw, null, callbacks.useTicket, null);
     openssl.SSL_CTX_set_client_hello_cb(raw, callbacks.receiveClientHello, context);
     openssl.SSL_CTX_set_cert_verify_callback(raw, verification.verifyCertificates, context);
-    _ = openssl.SSL_CTX_callback_ctrl(raw, openssl.CTRL_SET_TLSEXT_SERVERNAME_CB, @ptrCast(&callbacks.acknowledgeName));
+    _ = openssl.SSL_CTX_callback_ctrl(raw, openssl.SSL_CTRL_SET_TLSEXT_SERVERNAME_CB, @ptrCast(&callbacks.acknowledgeName));
     return id;
 }
 
@@ -125,7 +125,7 @@ pub fn setNotices(context: *Context, mask: u32) void {
     context.notices = mask;
     const raw = context.raw.?;
     const wants_sessions = mask & abi.TlsNotices.session != 0;
-    const mode = if (wants_sessions) openssl.SESS_CACHE_CLIENT | openssl.SESS_CACHE_NO_INTERNAL else openssl.SESS_CACHE_OFF;
-    _ = openssl.SSL_CTX_ctrl(raw, openssl.CTRL_SET_SESS_CACHE_MODE, mode, null);
+    const mode = if (wants_sessions) openssl.SSL_SESS_CACHE_CLIENT | openssl.SSL_SESS_CACHE_NO_INTERNAL else openssl.SSL_SESS_CACHE_OFF;
+    _ = openssl.SSL_CTX_ctrl(raw, openssl.SSL_CTRL_SET_SESS_CACHE_MODE, mode, null);
     openssl.SSL_CTX_sess_set_new_cb(raw, if (wants_sessions) callbacks.keepSession else null);
 }

@@ -10,8 +10,8 @@ const reasons = @import("reasons.zig");
 const Context = @import("context.zig").Context;
 const Status = abi.Status;
 
-/// The longest passphrase that OpenSSL asks for (PEM_BUFSIZE).
-const longest_passphrase = 1024;
+/// The longest passphrase that OpenSSL asks for.
+const longest_passphrase = openssl.PEM_BUFSIZE;
 
 fn refused() Status {
     reasons.keep();
@@ -27,7 +27,7 @@ fn isPem(bytes: []const u8) bool {
     return std.mem.indexOf(u8, bytes, "-----BEGIN") != null;
 }
 
-fn open(bytes: []const u8) ?*openssl.Bio {
+fn open(bytes: []const u8) ?*openssl.BIO {
     openssl.ERR_clear_error();
     const length = std.math.cast(c_int, bytes.len) orelse return null;
     return openssl.BIO_new_mem_buf(bytes.ptr, length);
@@ -40,13 +40,13 @@ fn noPassphrase(_: [*]u8, _: c_int, _: c_int, _: ?*anyopaque) callconv(.c) c_int
 /// Whether the last reading of PEM has failed because nothing was left to be read.
 fn isAtEnd() bool {
     const code = openssl.ERR_peek_last_error();
-    if (openssl.libraryOf(code) != openssl.LIB_PEM or openssl.reasonOf(code) != openssl.PEM_R_NO_START_LINE) return false;
+    if (openssl.libraryOf(code) != openssl.ERR_LIB_PEM or openssl.reasonOf(code) != openssl.PEM_R_NO_START_LINE) return false;
     openssl.ERR_clear_error();
     return true;
 }
 
 /// Calls `use` for every certificate. What it takes it must reference itself.
-fn forEachCertificate(bytes: []const u8, context: *Context, use: *const fn (*Context, *openssl.Certificate, usize) bool) ?Status {
+fn forEachCertificate(bytes: []const u8, context: *Context, use: *const fn (*Context, *openssl.X509, usize) bool) ?Status {
     const bio = open(bytes) orelse return refused();
     defer _ = openssl.BIO_free(bio);
     const is_pem = isPem(bytes);
@@ -72,12 +72,12 @@ pub fn addCertificates(context: *Context, bytes: []const u8) ?Status {
     return forEachCertificate(bytes, context, useCertificate);
 }
 
-fn useCertificate(context: *Context, certificate: *openssl.Certificate, place: usize) bool {
+fn useCertificate(context: *Context, certificate: *openssl.X509, place: usize) bool {
     const raw = context.raw.?;
-    if (place > 0) return openssl.SSL_CTX_ctrl(raw, openssl.CTRL_CHAIN_CERT, 1, certificate) == 1;
+    if (place > 0) return openssl.SSL_CTX_ctrl(raw, openssl.SSL_CTRL_CHAIN_CERT, 1, certificate) == 1;
     if (openssl.SSL_CTX_use_certificate(raw, certificate) != 1) return false;
     // What follows belongs to this one, not to the one that was set for this kind of key before.
-    return openssl.SSL_CTX_ctrl(raw, openssl.CTRL_CHAIN, 0, null) == 1;
+    return openssl.SSL_CTX_ctrl(raw, openssl.SSL_CTRL_CHAIN, 0, null) == 1;
 }
 
 /// What the names of authorities may take in a request for a certificate. Their list has 64 KiB (RFC 8446,
@@ -89,7 +89,7 @@ pub fn addAuthorities(context: *Context, bytes: []const u8) ?Status {
     return forEachCertificate(bytes, context, useAuthority);
 }
 
-fn useAuthority(context: *Context, certificate: *openssl.Certificate, place: usize) bool {
+fn useAuthority(context: *Context, certificate: *openssl.X509, place: usize) bool {
     if (!useTrust(context, certificate, place)) return false;
     const raw = context.raw.?;
     const name_length = openssl.i2d_X509_NAME(openssl.X509_get_subject_name(certificate), null);
@@ -106,7 +106,7 @@ pub fn addTrust(context: *Context, bytes: []const u8) ?Status {
     return forEachCertificate(bytes, context, useTrust);
 }
 
-fn useTrust(context: *Context, certificate: *openssl.Certificate, _: usize) bool {
+fn useTrust(context: *Context, certificate: *openssl.X509, _: usize) bool {
     return openssl.X509_STORE_add_cert(openssl.SSL_CTX_get_cert_store(context.raw.?), certificate) == 1;
 }
 
@@ -161,7 +161,7 @@ pub fn setKey(context: *Context, bytes: []const u8, passphrase: []const u8) ?Sta
     return useKey(context, key);
 }
 
-fn readKey(bytes: []const u8, secret: *Passphrase) ?*openssl.PrivateKey {
+fn readKey(bytes: []const u8, secret: *Passphrase) ?*openssl.EVP_PKEY {
     const bio = open(bytes) orelse return null;
     defer _ = openssl.BIO_free(bio);
     if (isPem(bytes)) return openssl.PEM_read_bio_PrivateKey(bio, null, Passphrase.answer, secret);
@@ -172,7 +172,7 @@ fn readKey(bytes: []const u8, secret: *Passphrase) ?*openssl.PrivateKey {
     return openssl.d2i_PKCS8PrivateKey_bio(again, null, Passphrase.answer, secret);
 }
 
-fn useKey(context: *Context, key: *openssl.PrivateKey) ?Status {
+fn useKey(context: *Context, key: *openssl.EVP_PKEY) ?Status {
     const raw = context.raw.?;
     if (openssl.SSL_CTX_use_PrivateKey(raw, key) != 1) return refused();
     if (openssl.SSL_CTX_check_private_key(raw) != 1) return refused();
@@ -191,9 +191,9 @@ pub fn usePkcs12(context: *Context, bytes: []const u8, passphrase: []const u8) ?
     defer _ = openssl.BIO_free(bio);
     const container = openssl.d2i_PKCS12_bio(bio, null) orelse return refused();
     defer openssl.PKCS12_free(container);
-    var key: ?*openssl.PrivateKey = null;
-    var certificate: ?*openssl.Certificate = null;
-    var others: ?*openssl.Stack = null;
+    var key: ?*openssl.EVP_PKEY = null;
+    var certificate: ?*openssl.X509 = null;
+    var others: ?*openssl.OPENSSL_STACK = null;
     if (openssl.PKCS12_parse(container, @ptrCast(&text), &key, &certificate, &others) != 1) return refused();
     defer {
         if (key) |owned| openssl.EVP_PKEY_free(owned);
@@ -204,7 +204,7 @@ pub fn usePkcs12(context: *Context, bytes: []const u8, passphrase: []const u8) ?
     if (!useCertificate(context, leaf, 0)) return refused();
     const count: usize = @intCast(@max(openssl.OPENSSL_sk_num(others), 0));
     for (0..count) |place| {
-        const other: *openssl.Certificate = @ptrCast(openssl.OPENSSL_sk_value(others, @intCast(place)).?);
+        const other: *openssl.X509 = @ptrCast(openssl.OPENSSL_sk_value(others, @intCast(place)).?);
         if (!useCertificate(context, other, place + 1)) return refused();
     }
     return useKey(context, key orelse return refusedBecause("the PKCS#12 file holds no key"));

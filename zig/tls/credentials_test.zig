@@ -13,8 +13,8 @@ const Harness = @import("../core/harness_test.zig").Harness;
 const Status = abi.Status;
 const expectEqual = std.testing.expectEqual;
 
-extern "c" fn PKCS12_create(passphrase: [*:0]const u8, name: ?[*:0]const u8, key: *openssl.PrivateKey, certificate: *openssl.Certificate, others: ?*openssl.Stack, key_cipher: c_int, certificate_cipher: c_int, rounds: c_int, mac_rounds: c_int, key_type: c_int) ?*openssl.Pkcs12;
-extern "c" fn i2d_PKCS12(store: *const openssl.Pkcs12, output: ?*[*]u8) c_int;
+extern "c" fn PKCS12_create(passphrase: [*:0]const u8, name: ?[*:0]const u8, key: *openssl.EVP_PKEY, certificate: *openssl.X509, others: ?*openssl.OPENSSL_STACK, key_cipher: c_int, certificate_cipher: c_int, rounds: c_int, mac_rounds: c_int, key_type: c_int) ?*openssl.PKCS12;
+extern "c" fn i2d_PKCS12(store: *const openssl.PKCS12, output: ?*[*]u8) c_int;
 
 fn newContext(harness: *Harness) !*Context {
     return tls.contextOf(harness, try contexts.create(&harness.scheduler.tls));

@@ -43,8 +43,8 @@ pub const Engine = struct {
     context_ids: std.AutoHashMapUnmanaged(i32, u32) = .empty,
     /// Counts the members of `noticed`, where TypeScript sees it.
     notice_count: *u32,
-    method: ?*openssl.BioMethod = null,
-    bio: ?*openssl.Bio = null,
+    method: ?*openssl.BIO_METHOD = null,
+    bio: ?*openssl.BIO = null,
     /// Where the kernel's bytes are put. What is not read at once moves to the session.
     received: []u8 = &.{},
     /// Where small buffers are gathered into a record.
@@ -94,7 +94,7 @@ pub const Engine = struct {
         memory.install();
         // The configuration of some other program's OpenSSL must not change what plait does, and the
         // process may exit while other threads still use it.
-        const settings = openssl.INIT_NO_LOAD_CONFIG | openssl.INIT_NO_ATEXIT;
+        const settings = openssl.OPENSSL_INIT_NO_LOAD_CONFIG | openssl.OPENSSL_INIT_NO_ATEXIT;
         if (openssl.OPENSSL_init_ssl(settings, null) != 1) return error.OutOfMemory;
         if (engine.method == null) {
             engine.method = openssl.BIO_meth_new(openssl.BIO_TYPE_SOURCE_SINK, "plait") orelse return error.OutOfMemory;
@@ -117,7 +117,7 @@ pub const Engine = struct {
     }
 
     /// The engine of a connection that OpenSSL is working on.
-    pub fn of(connection: *const openssl.Connection) *Engine {
+    pub fn of(connection: *const openssl.SSL) *Engine {
         return @ptrCast(@alignCast(openssl.BIO_get_data(openssl.SSL_get_rbio(connection).?).?));
     }
 
@@ -229,7 +229,7 @@ fn leavesKeys(session: *const Session) bool {
 
 /// Hands out whole records only: OpenSSL keeps no buffer for a part of one, so that an idle
 /// connection holds none.
-fn readInput(bio: *openssl.Bio, buffer: [*]u8, length: c_int) callconv(.c) c_int {
+fn readInput(bio: *openssl.BIO, buffer: [*]u8, length: c_int) callconv(.c) c_int {
     const engine: *Engine = @ptrCast(@alignCast(openssl.BIO_get_data(bio).?));
     openssl.BIO_clear_flags(bio, openssl.BIO_FLAGS_READ | openssl.BIO_FLAGS_SHOULD_RETRY);
     const session = engine.current orelse return -1;
@@ -241,12 +241,12 @@ fn readInput(bio: *openssl.Bio, buffer: [*]u8, length: c_int) callconv(.c) c_int
                 if (session.state == .handshaking and !admits(session, rest[0..size])) {
                     session.flags.hello_too_long = true;
                     openssl.ERR_new();
-                    openssl.ERR_set_error(openssl.LIB_SSL, openssl.SSL_R_EXCESSIVE_MESSAGE_SIZE, null);
+                    openssl.ERR_set_error(openssl.ERR_LIB_SSL, openssl.SSL_R_EXCESSIVE_MESSAGE_SIZE, null);
                     return -1;
                 }
                 if (session.state == .open) session.quota.take(kindOf(session.connection.?, rest[0]), system.nanoseconds) catch |refusal| {
                     openssl.ERR_new();
-                    openssl.ERR_set_error(openssl.LIB_SSL, @intCast(openssl.reasonOf(Failure.of(refusal).reason)), null);
+                    openssl.ERR_set_error(openssl.ERR_LIB_SSL, @intCast(openssl.reasonOf(Failure.of(refusal).reason)), null);
                     return -1;
                 };
                 engine.record_end += size;
@@ -277,7 +277,7 @@ fn admits(session: *Session, record: []const u8) bool {
 }
 
 /// What a record that arrives for OpenSSL is about, if it has no data in it. Those of TLS 1.3 all look alike.
-fn kindOf(connection: *const openssl.Connection, content_type: u8) quota.Kind {
+fn kindOf(connection: *const openssl.SSL, content_type: u8) quota.Kind {
     if (openssl.SSL_version(connection) == openssl.TLS1_3_VERSION) return .key_update;
     return switch (content_type) {
         21 => .warning,
@@ -287,7 +287,7 @@ fn kindOf(connection: *const openssl.Connection, content_type: u8) quota.Kind {
 }
 
 /// Takes everything, so that OpenSSL never has to repeat a write.
-fn writeSealed(bio: *openssl.Bio, bytes: [*]const u8, length: c_int) callconv(.c) c_int {
+fn writeSealed(bio: *openssl.BIO, bytes: [*]const u8, length: c_int) callconv(.c) c_int {
     const engine: *Engine = @ptrCast(@alignCast(openssl.BIO_get_data(bio).?));
     openssl.BIO_clear_flags(bio, openssl.BIO_FLAGS_READ | openssl.BIO_FLAGS_SHOULD_RETRY);
     if (length <= 0) return 0;
@@ -295,6 +295,6 @@ fn writeSealed(bio: *openssl.Bio, bytes: [*]const u8, length: c_int) callconv(.c
     return length;
 }
 
-fn control(_: *openssl.Bio, command: c_int, _: c_long, _: ?*anyopaque) callconv(.c) c_long {
+fn control(_: *openssl.BIO, command: c_int, _: c_long, _: ?*anyopaque) callconv(.c) c_long {
     return if (command == openssl.BIO_CTRL_FLUSH) 1 else 0;
 }

@@ -138,7 +138,7 @@ const ExpectedName = struct {
         return expected.buffer[0..expected.length :0];
     }
 
-    fn fits(expected: *const ExpectedName, certificate: *openssl.Certificate) bool {
+    fn fits(expected: *const ExpectedName, certificate: *openssl.X509) bool {
         const name = expected.text();
         if (expected.is_address) return openssl.X509_check_ip_asc(certificate, name, name_flags) == 1;
         return openssl.X509_check_host(certificate, name.ptr, name.len, name_flags, null) == 1;
@@ -149,17 +149,17 @@ const ExpectedName = struct {
 const name_flags = openssl.X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | openssl.X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
 
 /// Has the certificate checked for a name, and sends the name; an address is not sent (RFC 6066, 3).
-fn expectName(connection: *openssl.Connection, expected: *const ExpectedName) bool {
+fn expectName(connection: *openssl.SSL, expected: *const ExpectedName) bool {
     const parameters = openssl.SSL_get0_param(connection);
     const name = expected.text();
     openssl.X509_VERIFY_PARAM_set_hostflags(parameters, name_flags);
     if (expected.is_address) return openssl.X509_VERIFY_PARAM_set1_ip_asc(parameters, name) == 1;
     return openssl.X509_VERIFY_PARAM_set1_host(parameters, name.ptr, name.len) == 1 and
-        openssl.SSL_ctrl(connection, openssl.CTRL_SET_TLSEXT_HOSTNAME, openssl.TLSEXT_NAMETYPE_host_name, @constCast(name.ptr)) == 1;
+        openssl.SSL_ctrl(connection, openssl.SSL_CTRL_SET_TLSEXT_HOSTNAME, openssl.TLSEXT_NAMETYPE_host_name, @constCast(name.ptr)) == 1;
 }
 
 /// Offers an earlier session. One that cannot be used makes for a full handshake, no more.
-fn offerSession(context: *const Context, connection: *openssl.Connection, bytes: []const u8, expected: ?ExpectedName) void {
+fn offerSession(context: *const Context, connection: *openssl.SSL, bytes: []const u8, expected: ?ExpectedName) void {
     defer openssl.ERR_clear_error();
     var cursor: [*]const u8 = bytes.ptr;
     const length = std.math.cast(c_long, bytes.len) orelse return;
@@ -172,7 +172,7 @@ fn offerSession(context: *const Context, connection: *openssl.Connection, bytes:
 
 /// OpenSSL verifies nothing when a session is resumed: it holds the server for the one that was
 /// verified then. Whether that was so, and would be now for this name, is checked here.
-fn isAcceptable(context: *const Context, connection: *const openssl.Connection, earlier: *openssl.Session, expected: ?ExpectedName) bool {
+fn isAcceptable(context: *const Context, connection: *const openssl.SSL, earlier: *openssl.SSL_SESSION, expected: ?ExpectedName) bool {
     if (!context.verify_peer) return true;
     // With the session the connection has taken over what was found then.
     const result = openssl.SSL_get_verify_result(connection);
@@ -257,8 +257,8 @@ fn advance(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
                 return;
             }
             switch (openssl.SSL_get_error(connection, result)) {
-                openssl.ERROR_WANT_READ => {},
-                openssl.ERROR_WANT_CLIENT_HELLO_CB => {
+                openssl.SSL_ERROR_WANT_READ => {},
+                openssl.SSL_ERROR_WANT_CLIENT_HELLO_CB => {
                     session.state = .paused;
                     return;
                 },

@@ -8,12 +8,6 @@ const openssl = @import("openssl.zig");
 threadlocal var text: [256]u8 = undefined;
 threadlocal var text_length: usize = 0;
 
-/// The library whose entries only say which formats were tried (ERR_LIB_OSSL_DECODER).
-const library_decoder = 60;
-
-/// Reasons from here on stand for another library or a kind of failure (ERR_RFLAG_COMMON, ERR_RFLAG_FATAL).
-const general_reasons = 1 << 18;
-
 /// Reasons of the core's own, with numbers that OpenSSL does not use for its library of TLS.
 pub const Own = enum(c_int) {
     client_hello_changed = 998,
@@ -30,11 +24,11 @@ pub const Own = enum(c_int) {
 /// Puts a reason of the core's own into the queue.
 pub fn raise(reason: Own) void {
     openssl.ERR_new();
-    openssl.ERR_set_error(openssl.LIB_SSL, @intFromEnum(reason), null);
+    openssl.ERR_set_error(openssl.ERR_LIB_SSL, @intFromEnum(reason), null);
 }
 
 fn ownReason(code: c_ulong) ?Own {
-    if (openssl.libraryOf(code) != openssl.LIB_SSL) return null;
+    if (openssl.libraryOf(code) != openssl.ERR_LIB_SSL) return null;
     return std.enums.fromInt(Own, openssl.reasonOf(code));
 }
 
@@ -54,8 +48,10 @@ pub fn take() c_ulong {
 fn weightOf(code: c_ulong) u2 {
     if (code == 0) return 0;
     return switch (openssl.libraryOf(code)) {
-        openssl.LIB_SSL => if (openssl.reasonOf(code) < general_reasons) 3 else 2,
-        library_decoder => 1,
+        // Beyond this number stand other libraries and kinds of failure.
+        openssl.ERR_LIB_SSL => if (openssl.reasonOf(code) < openssl.ERR_RFLAG_FATAL) 3 else 2,
+        // It only says which formats were tried.
+        openssl.ERR_LIB_OSSL_DECODER => 1,
         else => 2,
     };
 }
@@ -89,8 +85,8 @@ pub fn reasonText(code: c_ulong) []const u8 {
 /// The alert of the peer that an entry stands for, if it stands for one (SSL_AD_REASON_OFFSET).
 pub fn alertOf(code: c_ulong) ?c_int {
     const reason = openssl.reasonOf(code);
-    if (openssl.libraryOf(code) != openssl.LIB_SSL or reason < openssl.AD_REASON_OFFSET) return null;
-    const alert = reason - openssl.AD_REASON_OFFSET;
+    if (openssl.libraryOf(code) != openssl.ERR_LIB_SSL or reason < openssl.SSL_AD_REASON_OFFSET) return null;
+    const alert = reason - openssl.SSL_AD_REASON_OFFSET;
     return if (alert <= std.math.maxInt(u8)) @intCast(alert) else null;
 }
 

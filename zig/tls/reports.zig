@@ -73,7 +73,7 @@ fn property(session: *const Session, what: abi.TlsText, buffer: *[server_name.lo
         .protocol => return string(openssl.SSL_get_version(connection)),
         .cipher => return string(openssl.SSL_CIPHER_get_name(openssl.SSL_get_current_cipher(connection) orelse return "")),
         .group => {
-            const id = openssl.SSL_ctrl(connection, openssl.CTRL_GET_NEGOTIATED_GROUP, 0, null);
+            const id = openssl.SSL_ctrl(connection, openssl.SSL_CTRL_GET_NEGOTIATED_GROUP, 0, null);
             return if (id == 0) "" else string(openssl.SSL_group_to_name(connection, @intCast(id)));
         },
         .alpn => {
@@ -101,7 +101,7 @@ pub fn isResumed(session: *const Session) bool {
 
 /// The peer's certificate, then those that it has sent along. OpenSSL's list has the peer's own on a
 /// client only (SSL_get_peer_cert_chain(3)).
-fn certificateAt(session: *const Session, place: u32) ?*openssl.Certificate {
+fn certificateAt(session: *const Session, place: u32) ?*openssl.X509 {
     const certificate, const chain = if (session.takenOver()) |takeover|
         .{ takeover.certificate, takeover.chain }
     else
@@ -115,7 +115,7 @@ fn certificateAt(session: *const Session, place: u32) ?*openssl.Certificate {
     return @ptrCast(openssl.OPENSSL_sk_value(chain, @intCast(index)));
 }
 
-fn writeCertificate(certificate: *openssl.Certificate, output: []u8) Outcome {
+fn writeCertificate(certificate: *openssl.X509, output: []u8) Outcome {
     const length = openssl.i2d_X509(certificate, null);
     if (length < 0) return failed(.exhausted);
     if (length > output.len) return .{ .value = @intCast(length) };
@@ -123,7 +123,7 @@ fn writeCertificate(certificate: *openssl.Certificate, output: []u8) Outcome {
     return .{ .value = @intCast(openssl.i2d_X509(certificate, &cursor)) };
 }
 
-fn writeSession(resumable: *openssl.Session, output: []u8) Outcome {
+fn writeSession(resumable: *openssl.SSL_SESSION, output: []u8) Outcome {
     const length = openssl.i2d_SSL_SESSION(resumable, null);
     if (length <= 0) return failed(.exhausted);
     if (length > output.len) return .{ .value = @intCast(length) };

@@ -45,8 +45,8 @@ pub fn open(engine: *Engine, session: *Session, buffer: []u8) Opened {
             continue;
         }
         switch (openssl.SSL_get_error(connection, result)) {
-            openssl.ERROR_WANT_READ => break,
-            openssl.ERROR_ZERO_RETURN => return .{ .count = taken, .end = .announced },
+            openssl.SSL_ERROR_WANT_READ => break,
+            openssl.SSL_ERROR_ZERO_RETURN => return .{ .count = taken, .end = .announced },
             else => return .{ .count = taken, .end = .{ .failure = .{ .reason = reasons.take() } } },
         }
     }
@@ -126,7 +126,7 @@ pub fn sealAnswer(engine: *Engine, session: *Session) layer_module.SealError!voi
 pub fn sealKeyUpdate(engine: *Engine, session: *Session, asks_peer: bool) layer_module.SealError!void {
     if (session.takenOver()) |takeover| return sealWith(engine, session, takeover, RecordLayer.sealKeyUpdate, .{asks_peer});
     const connection = session.connection.?;
-    const kind = if (asks_peer) openssl.KEY_UPDATE_REQUESTED else openssl.KEY_UPDATE_NOT_REQUESTED;
+    const kind = if (asks_peer) openssl.SSL_KEY_UPDATE_REQUESTED else openssl.SSL_KEY_UPDATE_NOT_REQUESTED;
     if (openssl.SSL_key_update(connection, kind) != 1 or openssl.SSL_do_handshake(connection) != 1) return error.CryptoFailed;
 }
 

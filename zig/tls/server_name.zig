@@ -29,7 +29,7 @@ fn hostName(extension: []const u8) ?[]const u8 {
 }
 
 /// The name in the ClientHello that OpenSSL is about to act upon.
-pub fn inClientHello(connection: *openssl.Connection, buffer: *[longest]u8) ?[]const u8 {
+pub fn inClientHello(connection: *openssl.SSL, buffer: *[longest]u8) ?[]const u8 {
     var data: ?[*]const u8 = null;
     var length: usize = 0;
     if (openssl.SSL_client_hello_get0_ext(connection, openssl.TLSEXT_TYPE_server_name, &data, &length) != 1) return null;
@@ -37,7 +37,7 @@ pub fn inClientHello(connection: *openssl.Connection, buffer: *[longest]u8) ?[]c
 }
 
 /// The name that the client has asked for, normalized; empty for none.
-pub fn ofConnection(connection: *const openssl.Connection, buffer: *[longest]u8) []const u8 {
+pub fn ofConnection(connection: *const openssl.SSL, buffer: *[longest]u8) []const u8 {
     const sent = openssl.SSL_get_servername(connection, openssl.TLSEXT_NAMETYPE_host_name) orelse return "";
     return normalized(std.mem.span(sent), buffer) orelse "";
 }

@@ -63,7 +63,7 @@ pub const Session = struct {
     /// The slot of its socket.
     socket: u32 = none,
     /// OpenSSL's part, until another one takes over.
-    connection: ?*openssl.Connection = null,
+    connection: ?*openssl.SSL = null,
     /// What takes over from OpenSSL after the handshake; before that, it has the secrets.
     takeover: ?*Takeover = null,
     /// The context that it began with, of which it holds a reference.
@@ -117,9 +117,9 @@ pub const Session = struct {
         /// What names the connection in the key log, if it is established and logged.
         client_random: [32]u8 = @splat(0),
         /// The last session that the server has given for resumption. A reference.
-        resumable: ?*openssl.Session = null,
+        resumable: ?*openssl.SSL_SESSION = null,
         /// The peer's certificate, if that was why the handshake failed. A reference.
-        refused: ?*openssl.Certificate = null,
+        refused: ?*openssl.X509 = null,
     };
 
     pub fn unread(session: *const Session) []u8 {

@@ -24,8 +24,8 @@ pub const Takeover = struct {
     /// The protocol that was agreed on, and behind it the server name.
     names: []u8 = &.{},
     protocol_length: u8 = 0,
-    certificate: ?*openssl.Certificate = null,
-    chain: ?*openssl.Stack = null,
+    certificate: ?*openssl.X509 = null,
+    chain: ?*openssl.OPENSSL_STACK = null,
     /// Content of a record that the reader has not taken yet, from `position` on.
     content: []u8 = &.{},
     position: u32 = 0,
@@ -107,7 +107,7 @@ pub const Takeover = struct {
         takeover: *Takeover,
         allocator: std.mem.Allocator,
         primitives: *Primitives,
-        connection: *openssl.Connection,
+        connection: *openssl.SSL,
         sealed: []const u8,
     ) !void {
         if (openssl.SSL_version(connection) != openssl.TLS1_3_VERSION) return error.StaysWithOpenssl;
@@ -138,10 +138,10 @@ pub const Takeover = struct {
     }
 
     /// Copies what `reports.zig` tells of a connection.
-    fn takeFacts(takeover: *Takeover, allocator: std.mem.Allocator, connection: *openssl.Connection, cipher: *const openssl.Cipher) !void {
+    fn takeFacts(takeover: *Takeover, allocator: std.mem.Allocator, connection: *openssl.SSL, cipher: *const openssl.SSL_CIPHER) !void {
         takeover.cipher_name = openssl.SSL_CIPHER_get_name(cipher);
         // The name belongs to the context, which the connection holds.
-        const group = openssl.SSL_ctrl(connection, openssl.CTRL_GET_NEGOTIATED_GROUP, 0, null);
+        const group = openssl.SSL_ctrl(connection, openssl.SSL_CTRL_GET_NEGOTIATED_GROUP, 0, null);
         if (group != 0) takeover.group_name = openssl.SSL_group_to_name(connection, @intCast(group));
         takeover.resumed = openssl.SSL_session_reused(connection) == 1;
         takeover.verify_result = @intCast(openssl.SSL_get_verify_result(connection));

@@ -22,7 +22,7 @@ const expectEqual = std.testing.expectEqual;
 const expectEqualSlices = std.testing.expectEqualSlices;
 const valueOf = harness_module.valueOf;
 
-extern "c" fn SSL_CTX_set_tlsext_max_fragment_length(context: *openssl.Context, mode: u8) c_int;
+extern "c" fn SSL_CTX_set_tlsext_max_fragment_length(context: *openssl.SSL_CTX, mode: u8) c_int;
 const set_max_send_fragment = 52;
 
 fn sessionOf(harness: *Harness, handle: i32) *Session {

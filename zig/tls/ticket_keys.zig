@@ -62,7 +62,7 @@ pub const TicketKeys = struct {
 
     /// Gives a context the keys of now, which are changed if that is due. `version` is that of those which it
     /// has, and what is returned of those which it has then.
-    pub fn apply(ticket_keys: *TicketKeys, context: *openssl.Context, version: u32) u32 {
+    pub fn apply(ticket_keys: *TicketKeys, context: *openssl.SSL_CTX, version: u32) u32 {
         const is_due = system.nanoseconds() - ticket_keys.since.load(.monotonic) >= lifetime_nanoseconds;
         if (!is_due and ticket_keys.version.load(.acquire) == version) return version;
         _ = c.pthread_mutex_lock(&lock);
@@ -70,7 +70,7 @@ pub const TicketKeys = struct {
         ticket_keys.renew();
         const current = ticket_keys.version.load(.monotonic);
         if (current == version) return version;
-        const is_set = openssl.SSL_CTX_ctrl(context, openssl.CTRL_SET_TLSEXT_TICKET_KEYS, ticket_keys.keys.len, &ticket_keys.keys) == 1;
+        const is_set = openssl.SSL_CTX_ctrl(context, openssl.SSL_CTRL_SET_TLSEXT_TICKET_KEYS, ticket_keys.keys.len, &ticket_keys.keys) == 1;
         return if (is_set) current else version;
     }
 

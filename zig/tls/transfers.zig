@@ -200,7 +200,7 @@ pub fn mayWrite(scheduler: *Scheduler, socket: *Socket, session: *Session) bool 
     while (true) {
         const result = openssl.SSL_do_handshake(connection);
         if (result == 1) break;
-        if (openssl.SSL_get_error(connection, result) != openssl.ERROR_WANT_READ) {
+        if (openssl.SSL_get_error(connection, result) != openssl.SSL_ERROR_WANT_READ) {
             fail(scheduler, socket, session, .tls_failed);
             break;
         }

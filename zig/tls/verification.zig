@@ -14,13 +14,13 @@ const longest_chain = 10;
 const longest_in_ticket = 12 * 1024;
 
 /// Who is verified, and how strictly.
-pub fn apply(context: *const Context, connection: *openssl.Connection, is_server: bool) void {
+pub fn apply(context: *const Context, connection: *openssl.SSL, is_server: bool) void {
     const mode = if (!is_server)
-        (if (context.verify_peer) openssl.VERIFY_PEER else openssl.VERIFY_NONE)
+        (if (context.verify_peer) openssl.SSL_VERIFY_PEER else openssl.SSL_VERIFY_NONE)
     else switch (context.client_authentication) {
-        .none => openssl.VERIFY_NONE,
-        .request => openssl.VERIFY_PEER,
-        .require => openssl.VERIFY_PEER | openssl.VERIFY_FAIL_IF_NO_PEER_CERT,
+        .none => openssl.SSL_VERIFY_NONE,
+        .request => openssl.SSL_VERIFY_PEER,
+        .require => openssl.SSL_VERIFY_PEER | openssl.SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
     };
     const callback: ?*const openssl.VerifyCallback = if (!context.verify_peer)
         null
@@ -41,7 +41,7 @@ pub fn apply(context: *const Context, connection: *openssl.Connection, is_server
 
 /// Called with the certificates that a peer has sent. Where nothing is checked they are looked at until
 /// something is wrong, which is told: most often that nobody vouches for them, before any signature.
-pub fn verifyCertificates(store: *openssl.StoreContext, argument: ?*anyopaque) callconv(.c) c_int {
+pub fn verifyCertificates(store: *openssl.X509_STORE_CTX, argument: ?*anyopaque) callconv(.c) c_int {
     const context: *const Context = @ptrCast(@alignCast(argument.?));
     limitTickets(store);
     const result = openssl.X509_verify_cert(store);
@@ -51,14 +51,14 @@ pub fn verifyCertificates(store: *openssl.StoreContext, argument: ?*anyopaque) c
     return 1;
 }
 
-fn acceptValid(is_valid: c_int, store: *openssl.StoreContext) callconv(.c) c_int {
+fn acceptValid(is_valid: c_int, store: *openssl.X509_STORE_CTX) callconv(.c) c_int {
     if (is_valid != 1) keepRefused(store);
     return is_valid;
 }
 
 /// Lets pass that the chain does not lead to a trusted certificate, and nothing else. The error
 /// stays to be seen as the verification's result.
-fn acceptAnyIssuer(is_valid: c_int, store: *openssl.StoreContext) callconv(.c) c_int {
+fn acceptAnyIssuer(is_valid: c_int, store: *openssl.X509_STORE_CTX) callconv(.c) c_int {
     if (is_valid == 1) return 1;
     if (isAboutIssuer(openssl.X509_STORE_CTX_get_error(store))) return 1;
     keepRefused(store);
@@ -80,7 +80,7 @@ pub fn isAboutIssuer(result: c_long) bool {
 }
 
 /// Called with the certificates that a peer has sent, before they are checked.
-fn limitTickets(store: *openssl.StoreContext) void {
+fn limitTickets(store: *openssl.X509_STORE_CTX) void {
     const connection = connectionOf(store) orelse return;
     const certificate = openssl.X509_STORE_CTX_get0_cert(store) orelse return;
     const session = Engine.of(connection).current orelse return;
@@ -88,14 +88,14 @@ fn limitTickets(store: *openssl.StoreContext) void {
     _ = openssl.SSL_set_num_tickets(connection, 0);
 }
 
-fn connectionOf(store: *const openssl.StoreContext) ?*openssl.Connection {
+fn connectionOf(store: *const openssl.X509_STORE_CTX) ?*openssl.SSL {
     const place = openssl.SSL_get_ex_data_X509_STORE_CTX_idx();
     return @ptrCast(openssl.X509_STORE_CTX_get_ex_data(store, place) orelse return null);
 }
 
 /// Keeps the certificate that is about to be refused, which OpenSSL forgets: its owner may ask what
 /// was wrong with it.
-fn keepRefused(store: *openssl.StoreContext) void {
+fn keepRefused(store: *openssl.X509_STORE_CTX) void {
     const connection = connectionOf(store) orelse return;
     const engine = Engine.of(connection);
     const session = engine.current orelse return;

@@ -77,7 +77,7 @@ pub const Direction = enum(u1) { open = 0, seal = 1 };
 pub const KeyNumber = enum(u64) { none, _ };
 
 const Cipher = struct {
-    context: ?*openssl.CipherContext = null,
+    context: ?*openssl.EVP_CIPHER_CTX = null,
     key: KeyNumber = .none,
 };
 
@@ -93,8 +93,8 @@ const digests = @typeInfo(Digest).@"enum".fields.len;
 
 pub const Primitives = struct {
     ciphers: [suites][2][places]Cipher = @splat(@splat(@splat(.{}))),
-    algorithms: [suites]?*openssl.CipherAlgorithm = @splat(null),
-    digest_contexts: [digests]?*openssl.DigestContext = @splat(null),
+    algorithms: [suites]?*openssl.EVP_CIPHER = @splat(null),
+    digest_contexts: [digests]?*openssl.EVP_MD_CTX = @splat(null),
     last_key: KeyNumber = .none,
 
     pub fn deinit(primitives: *Primitives) void {
@@ -171,7 +171,7 @@ pub const Primitives = struct {
         number: KeyNumber,
         key: *const [longest_key]u8,
         nonce: *const [nonce_bytes]u8,
-    ) CryptoError!*openssl.CipherContext {
+    ) CryptoError!*openssl.EVP_CIPHER_CTX {
         assert(number != .none);
         const cipher = &primitives.ciphers[@intFromEnum(suite)][@intFromEnum(direction)][placeOf(number)];
         if (cipher.context == null) cipher.context = try makeCipher(primitives.algorithms[@intFromEnum(suite)].?, direction);
@@ -204,7 +204,7 @@ pub const Primitives = struct {
         assert(position + tag_bytes == output.len);
         const tag = output.ptr + position;
         if (openssl.EVP_EncryptFinal_ex(context, tag, &count) != 1) return error.CryptoFailed;
-        if (openssl.EVP_CIPHER_CTX_ctrl(context, openssl.CTRL_AEAD_GET_TAG, tag_bytes, tag) != 1) return error.CryptoFailed;
+        if (openssl.EVP_CIPHER_CTX_ctrl(context, openssl.EVP_CTRL_AEAD_GET_TAG, tag_bytes, tag) != 1) return error.CryptoFailed;
     }
 
     /// Decrypts to `output`, which may be the memory of the ciphertext. Fails, with `output` zeroed, when
@@ -226,7 +226,7 @@ pub const Primitives = struct {
         var count: c_int = 0;
         var end: [tag_bytes]u8 = undefined;
         const is_authentic =
-            openssl.EVP_CIPHER_CTX_ctrl(context, openssl.CTRL_AEAD_SET_TAG, tag_bytes, @constCast(tag)) == 1 and
+            openssl.EVP_CIPHER_CTX_ctrl(context, openssl.EVP_CTRL_AEAD_SET_TAG, tag_bytes, @constCast(tag)) == 1 and
             openssl.EVP_DecryptUpdate(context, null, &count, header.ptr, @intCast(header.len)) == 1 and
             openssl.EVP_DecryptUpdate(context, output.ptr, &count, ciphertext.ptr, @intCast(ciphertext.len)) == 1 and
             openssl.EVP_DecryptFinal_ex(context, &end, &count) == 1;
@@ -234,7 +234,7 @@ pub const Primitives = struct {
     }
 };
 
-fn makeDigest(digest: Digest) CryptoError!*openssl.DigestContext {
+fn makeDigest(digest: Digest) CryptoError!*openssl.EVP_MD_CTX {
     const algorithm = openssl.EVP_MD_fetch(null, digest.name(), null) orelse return error.CryptoFailed;
     // The context takes a reference of its own.
     defer openssl.EVP_MD_free(algorithm);
@@ -244,7 +244,7 @@ fn makeDigest(digest: Digest) CryptoError!*openssl.DigestContext {
     return context;
 }
 
-fn makeCipher(algorithm: *openssl.CipherAlgorithm, direction: Direction) CryptoError!*openssl.CipherContext {
+fn makeCipher(algorithm: *openssl.EVP_CIPHER, direction: Direction) CryptoError!*openssl.EVP_CIPHER_CTX {
     const context = openssl.EVP_CIPHER_CTX_new() orelse return error.CryptoFailed;
     errdefer openssl.EVP_CIPHER_CTX_free(context);
     if (openssl.EVP_CipherInit_ex(context, algorithm, null, null, null, @intFromEnum(direction)) != 1) return error.CryptoFailed;

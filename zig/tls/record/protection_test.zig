@@ -29,7 +29,7 @@ fn compact(comptime digits: []const u8) [digits.len - std.mem.count(u8, digits, 
 }
 
 fn ready(suite: Suite) !Primitives {
-    try expectEqual(1, openssl.OPENSSL_init_ssl(openssl.INIT_NO_LOAD_CONFIG | openssl.INIT_NO_ATEXIT, null));
+    try expectEqual(1, openssl.OPENSSL_init_ssl(openssl.OPENSSL_INIT_NO_LOAD_CONFIG | openssl.OPENSSL_INIT_NO_ATEXIT, null));
     var primitives: Primitives = .{};
     errdefer primitives.deinit();
     try primitives.prepare(suite);

@@ -69,7 +69,7 @@ pub const Failure = struct {
 
     /// The peer has sent this alert and expects no answer.
     pub fn ofPeersAlert(alert: Alert) Failure {
-        return .{ .reason = openssl.packReason(openssl.AD_REASON_OFFSET + @as(c_ulong, @intFromEnum(alert))) };
+        return .{ .reason = openssl.packReason(openssl.SSL_AD_REASON_OFFSET + @as(c_ulong, @intFromEnum(alert))) };
     }
 
     fn because(alert: Alert, reason: c_ulong) Failure {
