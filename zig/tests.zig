@@ -3,22 +3,22 @@
 test {
     _ = @import("boundary/abi_text.zig");
     _ = @import("os/addresses.zig");
-    _ = @import("core/attached_test.zig");
+    _ = @import("thread/attached_test.zig");
     _ = @import("os/backend.zig");
     _ = @import("os/backend/kqueue_events.zig");
     _ = @import("os/backend_test.zig");
     _ = @import("core/deadlines.zig");
     _ = @import("thread/signals.zig");
-    _ = @import("core/endpoints_test.zig");
-    _ = @import("core/lingering_test.zig");
+    _ = @import("net/endpoints_test.zig");
+    _ = @import("thread/lingering_test.zig");
     _ = @import("core/pool.zig");
     _ = @import("core/queue.zig");
-    _ = @import("core/random_test.zig");
-    _ = @import("core/resolver.zig");
-    _ = @import("core/resolver_test.zig");
+    _ = @import("thread/random_test.zig");
+    _ = @import("net/resolver.zig");
+    _ = @import("net/resolver_test.zig");
     _ = @import("core/scheduler_test.zig");
     _ = @import("core/sockets.zig");
-    _ = @import("core/streams_test.zig");
+    _ = @import("net/streams_test.zig");
     _ = @import("os/system.zig");
     _ = @import("tls/client_hello.zig");
     _ = @import("tls/credentials_test.zig");
@@ -30,6 +30,7 @@ test {
     _ = @import("tls/key_log_test.zig");
     _ = @import("tls/memory_test.zig");
     _ = @import("tls/offences_test.zig");
+    _ = @import("tls/record/layer_test.zig");
     _ = @import("tls/record/protection_test.zig");
     _ = @import("tls/record/quota.zig");
     _ = @import("tls/random_records_test.zig");
@@ -41,5 +42,5 @@ test {
     _ = @import("tls/transfers_test.zig");
     _ = @import("tls/wire_test.zig");
     _ = @import("thread/waker_test.zig");
-    _ = @import("core/watching_test.zig");
+    _ = @import("net/watching_test.zig");
 }

@@ -1,7 +1,7 @@
 // Generated from zig/boundary/abi.zig and the exports by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
-export const abiNumber = 1928574503;
+export const abiNumber = 1866853592;
 
 export const Status = {
   ok: 0,
@@ -169,7 +169,7 @@ export const symbols = {
   plait_poll: { args: ["i32"], returns: "i32" },
   plait_beginTurn: { args: [], returns: "void" },
   plait_beginBlocking: { args: [], returns: "void" },
-  plait_lingeringPoll: { args: ["i32"], returns: "i32" },
+  plait_spinPoll: { args: ["i32"], returns: "i32" },
   plait_arm: { args: [], returns: "void" },
   plait_setTimer: { args: [], returns: "void" },
   plait_signalLine: { args: [], returns: "i32" },

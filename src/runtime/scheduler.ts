@@ -281,7 +281,7 @@ function turn(linger: number): void {
   let isIdle = false;
   try {
     for (;;) {
-      const count = linger === 0 || later.length > 0 ? core.poll(0) : core.lingeringPoll(linger);
+      const count = linger === 0 || later.length > 0 ? core.poll(0) : core.spinPoll(linger);
       if (count === 0 && later.length === 0 && sharedUint32[Shared.tlsNoticesUint32] === 0) {
         isIdle = true;
         break;
@@ -394,7 +394,7 @@ export function runUntil(start: () => void, done: () => boolean): boolean {
       if (later.length > 0) dispatch(core.poll(0));
       // A wait that is bounded closely keeps the processor from a sleep that is slow to end.
       else if (expected > 0)
-        dispatch(core.lingeringPoll(lingerMicroseconds) || core.poll(sliceMicroseconds));
+        dispatch(core.spinPoll(lingerMicroseconds) || core.poll(sliceMicroseconds));
       else return false;
     }
     return true;

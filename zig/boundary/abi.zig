@@ -191,7 +191,7 @@ pub const Shared = extern struct {
     lingering: u32 = 0,
     /// TLS connections with something for `tlsTakeNotice`.
     tls_notices: u32 = 0,
-    /// Whether the last `lingeringPoll` ended because Bun's loop has something to do.
+    /// Whether the last `spinPoll` ended because Bun's loop has something to do.
     host_is_ready: u32 = 0,
     /// The port and family of the address that `address` wrote last.
     address_port: u32 = 0,

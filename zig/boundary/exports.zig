@@ -10,27 +10,32 @@ const std = @import("std");
 const builtin = @import("builtin");
 const abi = @import("abi.zig");
 const addresses = @import("../os/addresses.zig");
-const endpoints = @import("../core/endpoints.zig");
+const connections = @import("../thread/connections.zig");
+const current = @import("../thread/current.zig");
+const endpoints = @import("../net/endpoints.zig");
 const options = @import("../os/options.zig");
 const scheduler_module = @import("../core/scheduler.zig");
 const signals = @import("../thread/signals.zig");
-const streams = @import("../core/streams.zig");
+const streams = @import("../net/streams.zig");
 const system = @import("../os/system.zig");
-const thread = @import("../thread/thread.zig");
 const tls_transfers = @import("../tls/transfers.zig");
-const watching = @import("../core/watching.zig");
 const Status = abi.Status;
-const scheduler = thread.scheduler;
+const none = @import("../core/pool.zig").none;
+const thread = current.thread;
 const result = abi.result;
+
+fn scheduler() *scheduler_module.Scheduler {
+    return &thread().scheduler;
+}
 
 /// Makes the thread's scheduler, or makes it anew.
 pub fn open() callconv(.c) i32 {
-    return result(thread.open());
+    return result(current.open());
 }
 
 /// The end of the bell that belongs into Bun's loop. The caller owns the descriptor.
 pub fn takeBell() callconv(.c) i32 {
-    return thread.bell;
+    return current.bell;
 }
 
 /// The memory block that both sides read, an `abi.Shared`.
@@ -55,7 +60,7 @@ pub fn now() callconv(.c) f64 {
 
 /// When the first thread of the process called `open`, on the clock of `now`.
 pub fn firstOpened() callconv(.c) f64 {
-    return scheduler_module.milliseconds(thread.firstOpened());
+    return scheduler_module.milliseconds(current.firstOpened());
 }
 
 /// Delivers what is ready, waiting up to so many microseconds for it; negative waits for ever.
@@ -65,35 +70,35 @@ pub fn poll(timeout_microseconds: i32) callconv(.c) i32 {
         null
     else
         @as(i64, timeout_microseconds) * std.time.ns_per_us;
-    return @intCast(scheduler().poll(timeout));
+    return @intCast(thread().poll(timeout));
 }
 
-/// Begins a turn of the attached driver, which may use `lingeringPoll`.
+/// Begins a turn of the attached driver, which may use `spinPoll`.
 pub fn beginTurn() callconv(.c) void {
-    scheduler().setLingers(.attached);
+    scheduler().setSpins(.attached);
 }
 
-/// Begins the blocking driver, which may use `lingeringPoll` as well.
+/// Begins the blocking driver, which may use `spinPoll` as well.
 pub fn beginBlocking() callconv(.c) void {
-    scheduler().setLingers(.blocking);
+    scheduler().setSpins(.blocking);
 }
 
 /// As `poll`, but waits until so many microseconds have passed since the last wake-up, or until Bun's
 /// loop has something to do; `Shared.host_is_ready` tells if it was that.
-pub fn lingeringPoll(linger_microseconds: i32) callconv(.c) i32 {
-    return @intCast(scheduler().lingeringPoll(@as(i64, linger_microseconds) * std.time.ns_per_us));
+pub fn spinPoll(spin_microseconds: i32) callconv(.c) i32 {
+    return @intCast(thread().spinPoll(@as(i64, spin_microseconds) * std.time.ns_per_us));
 }
 
 /// Has the waker ring the bell once, as soon as `poll` has something to deliver.
 pub fn arm() callconv(.c) void {
-    scheduler().setLingers(.none);
-    scheduler().setTimer();
-    thread.waker.alarm.arm();
+    scheduler().setSpins(.none);
+    thread().setTimer();
+    current.waker.alarm.arm();
 }
 
 /// Makes an armed waker ring in time for a deadline that was set after it was armed.
 pub fn setTimer() callconv(.c) void {
-    scheduler().setTimer();
+    thread().setTimer();
 }
 
 /// The descriptor on which the calling thread hears of signals, to be watched; it stays the core's.
@@ -135,7 +140,7 @@ pub fn sleep(deadline: f64) callconv(.c) i32 {
 pub fn watch(fd: i32, direction: i32, deadline: f64) callconv(.c) i32 {
     const wanted = std.enums.fromInt(abi.Direction, direction) orelse return Status.EINVAL.code();
     const point = scheduler_module.deadlineFromMilliseconds(deadline);
-    return switch (watching.wait(scheduler(), fd, wanted, point)) {
+    return switch (thread().watching.wait(fd, wanted, point)) {
         .waiter => |waiter| @intCast(waiter),
         .failure => |status| status.code(),
     };
@@ -145,28 +150,28 @@ pub fn watch(fd: i32, direction: i32, deadline: f64) callconv(.c) i32 {
 /// ever. Returns 1 when it is ready.
 pub fn waitBlocking(handle: i32, direction: i32, timeout_milliseconds: i32) callconv(.c) i32 {
     const wanted = std.enums.fromInt(abi.Direction, direction) orelse return Status.EINVAL.code();
-    const index = streams.find(scheduler(), handle, .stream) orelse return Status.stale_handle.code();
+    const index = scheduler().sockets.findKind(handle, .stream) orelse return Status.stale_handle.code();
     const socket = scheduler().sockets.at(index);
     // No poll sends meanwhile what the peer may be waiting for.
-    if (socket.tls != tls_transfers.none) tls_transfers.flush(scheduler(), socket, tls_transfers.sessionOf(scheduler(), socket));
+    if (socket.tls != none) tls_transfers.flush(&thread().tls, socket, tls_transfers.sessionOf(&thread().tls, socket));
     if (!system.pollOne(socket.fd, wanted == .writable, timeout_milliseconds)) return 0;
-    streams.setReady(scheduler(), socket, wanted);
+    connections.setReady(thread(), socket, wanted);
     return 1;
 }
 
 /// Frees a waiter that is not wanted any more, whatever it was made for.
 pub fn drop(waiter: i32) callconv(.c) void {
-    if (waiter >= 0) scheduler().drop(@intCast(waiter));
+    if (waiter >= 0) thread().drop(@intCast(waiter));
 }
 
 /// Receives up to `length` bytes to `buffer + offset`. 0 is the end of the stream.
 pub fn receive(handle: i32, buffer: [*]u8, length: f64) callconv(.c) i32 {
-    return streams.receive(scheduler(), handle, buffer, @trunc(length)).code();
+    return connections.receive(thread(), handle, buffer, @trunc(length)).code();
 }
 
 /// Receives what is there by now, at most `length` bytes, although no poll has told of it yet.
 pub fn tryReceive(handle: i32, buffer: [*]u8, length: f64) callconv(.c) i32 {
-    return streams.tryReceive(scheduler(), handle, buffer, @trunc(length)).code();
+    return connections.tryReceive(thread(), handle, buffer, @trunc(length)).code();
 }
 
 /// Sends from `buffer + offset`. After a value short of `length` the caller goes on with the rest when the
@@ -174,7 +179,7 @@ pub fn tryReceive(handle: i32, buffer: [*]u8, length: f64) callconv(.c) i32 {
 pub fn send(handle: i32, buffer: [*]const u8, offset: f64, length: f64) callconv(.c) i32 {
     const start: usize = @trunc(offset);
     const size: usize = @trunc(length);
-    return streams.send(scheduler(), handle, .{ .bytes = buffer[start..][0..size] }).code();
+    return connections.send(thread(), handle, .{ .bytes = buffer[start..][0..size] }).code();
 }
 
 /// Sends several buffers at once. `parts` holds an address and a length for each; `total` is what
@@ -189,7 +194,7 @@ pub fn sendVector(handle: i32, parts: [*]const f64, count: u32, total: f64) call
         vector[used] = .{ .base = @ptrFromInt(@as(usize, @trunc(parts[2 * used]))), .len = length };
         room -= length;
     }
-    return streams.send(scheduler(), handle, .{ .vector = .{ .parts = vector[0..used], .total = @trunc(total) } }).code();
+    return connections.send(thread(), handle, .{ .vector = .{ .parts = vector[0..used], .total = @trunc(total) } }).code();
 }
 
 /// Sends a part of a file. 0 is the file's end; EINVAL, ENOSYS and EOPNOTSUPP say that sendfile(2) does not
@@ -200,12 +205,12 @@ pub fn sendFile(handle: i32, fd: i32, offset: f64, length: f64) callconv(.c) i32
         .offset = @trunc(offset),
         .length = @trunc(length),
     } };
-    return streams.send(scheduler(), handle, source).code();
+    return connections.send(thread(), handle, source).code();
 }
 
 /// Ends a transfer of which a part was sent: over TLS, closing does not announce the end of the stream then.
 pub fn breakOff(handle: i32) callconv(.c) void {
-    streams.breakOff(scheduler(), handle);
+    connections.breakOff(thread(), handle);
 }
 
 /// Copies bytes within JavaScript's memory, for less than a call of TypedArray.prototype.slice costs.
@@ -214,15 +219,15 @@ pub fn copy(target: [*]u8, source: [*]const u8, length: u32) callconv(.c) void {
 }
 
 pub fn shutdown(handle: i32) callconv(.c) i32 {
-    return result(streams.shutdown(scheduler(), handle));
+    return result(connections.shutdown(thread(), handle));
 }
 
 pub fn close(handle: i32) callconv(.c) i32 {
-    return result(streams.close(scheduler(), handle));
+    return result(connections.close(thread(), handle));
 }
 
 pub fn reset(handle: i32) callconv(.c) i32 {
-    return result(streams.reset(scheduler(), handle));
+    return result(connections.reset(thread(), handle));
 }
 
 /// Starts to connect to a literal address, from a local one if that has a length. Returns a handle
@@ -285,14 +290,14 @@ pub fn resolve(name: [*]const u8, length: u32, family: i32, deadline: f64) callc
     const point = scheduler_module.deadlineFromMilliseconds(deadline);
     const waiter = scheduler().park(.resolve, point) orelse return Status.exhausted.code();
     const wanted = std.enums.fromInt(abi.AddressFamily, family) orelse .unspecified;
-    if (scheduler().resolver.start(waiter, name[0..length], wanted)) |status| scheduler().wake(waiter, status);
+    if (thread().resolver.start(waiter, name[0..length], wanted)) |status| scheduler().wake(waiter, status);
     return @intCast(waiter);
 }
 
 /// Writes the addresses of a look-up, one a line, and returns the length of the text. When that is
 /// more than the capacity nothing is written, and the caller asks again.
 pub fn takeAddresses(waiter: i32, text: [*]u8, capacity: u32) callconv(.c) i32 {
-    const length = scheduler().resolver.take(@intCast(waiter), text[0..capacity]) orelse
+    const length = thread().resolver.take(@intCast(waiter), text[0..capacity]) orelse
         return Status.stale_handle.code();
     return @intCast(length);
 }
@@ -325,7 +330,7 @@ pub fn descriptor(handle: i32) callconv(.c) i32 {
 }
 
 pub fn setNoDelay(handle: i32, on: i32) callconv(.c) i32 {
-    const index = streams.find(scheduler(), handle, .stream) orelse return Status.stale_handle.code();
+    const index = scheduler().sockets.findKind(handle, .stream) orelse return Status.stale_handle.code();
     const socket = scheduler().sockets.at(index);
     if (!socket.flags.tcp) return 0;
     return result(options.setNoDelay(socket.fd, on != 0));
@@ -333,7 +338,7 @@ pub fn setNoDelay(handle: i32, on: i32) callconv(.c) i32 {
 
 /// Seconds or a count of 0 leave the system's default.
 pub fn setKeepAlive(handle: i32, on: i32, idle_seconds: u32, interval_seconds: u32, count: u32) callconv(.c) i32 {
-    const index = streams.find(scheduler(), handle, .stream) orelse return Status.stale_handle.code();
+    const index = scheduler().sockets.findKind(handle, .stream) orelse return Status.stale_handle.code();
     const socket = scheduler().sockets.at(index);
     if (!socket.flags.tcp) return 0;
     return result(options.setKeepAlive(socket.fd, on != 0, idle_seconds, interval_seconds, count));
@@ -341,7 +346,7 @@ pub fn setKeepAlive(handle: i32, on: i32, idle_seconds: u32, interval_seconds: u
 
 /// Seconds that closing may take to deliver what is left; 0 is the default.
 pub fn setLinger(handle: i32, seconds: u32) callconv(.c) i32 {
-    const index = streams.find(scheduler(), handle, .stream) orelse return Status.stale_handle.code();
+    const index = scheduler().sockets.findKind(handle, .stream) orelse return Status.stale_handle.code();
     scheduler().sockets.at(index).linger_seconds = std.math.lossyCast(u16, seconds);
     return 0;
 }

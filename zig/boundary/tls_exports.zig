@@ -3,21 +3,25 @@
 const std = @import("std");
 const abi = @import("abi.zig");
 const scheduler_module = @import("../core/scheduler.zig");
-const thread = @import("../thread/thread.zig");
 const contexts = @import("../tls/contexts.zig");
 const credentials = @import("../tls/credentials.zig");
+const current = @import("../thread/current.zig");
 const handshakes = @import("../tls/handshakes.zig");
 const openssl = @import("../tls/openssl.zig");
 const reasons = @import("../tls/reasons.zig");
 const reports = @import("../tls/reports.zig");
 const Context = @import("../tls/context.zig").Context;
+const Engine = @import("../tls/engine.zig").Engine;
 const Status = abi.Status;
-const scheduler = thread.scheduler;
 const result = abi.result;
+
+fn engine() *Engine {
+    return &current.thread().tls;
+}
 
 /// Makes a context, with the defaults of a client and a server. Returns its number, from 1 on.
 pub fn tlsContextCreate() callconv(.c) i32 {
-    const id = contexts.create(&scheduler().tls) catch |failure| return switch (failure) {
+    const id = contexts.create(engine()) catch |failure| return switch (failure) {
         error.Refused => Status.tls_failed.code(),
         error.Exhausted, error.OutOfMemory => Status.exhausted.code(),
     };
@@ -26,12 +30,12 @@ pub fn tlsContextCreate() callconv(.c) i32 {
 
 /// Gives a context up. Connections that use it keep it.
 pub fn tlsContextFree(id: i32) callconv(.c) i32 {
-    return result(contexts.free(&scheduler().tls, id));
+    return result(contexts.free(engine(), id));
 }
 
 /// The context that a number names; the caller has made it and not freed it.
 fn tlsContext(id: i32) ?*Context {
-    return contexts.find(&scheduler().tls, id);
+    return contexts.find(engine(), id);
 }
 
 /// A certificate and those that lead to a trusted one, PEM or DER. Another one, with a key of
@@ -68,7 +72,7 @@ pub fn tlsContextTrust(id: i32, bytes: [*]const u8, length: u32) callconv(.c) i3
 /// Trusts whom another context trusts, which takes no time. Neither may get more of its own then.
 pub fn tlsContextShareTrust(id: i32, other: i32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return result(contexts.shareTrust(&scheduler().tls, context, other));
+    return result(contexts.shareTrust(engine(), context, other));
 }
 
 /// Lists of revoked certificates, PEM or DER. Every certificate of a chain needs one from then on.
@@ -128,7 +132,7 @@ pub fn tlsContextIdentify(id: i32, digest: [*]const u8) callconv(.c) i32 {
 /// Serves a server name, or "*." and the rest of it, with another context.
 pub fn tlsContextServerName(id: i32, name: [*]const u8, length: u32, other: i32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return result(contexts.addName(&scheduler().tls, context, name[0..length], other));
+    return result(contexts.addName(engine(), context, name[0..length], other));
 }
 
 /// Whether handshakes pause with `tls_server_name` for a name that no other context is known for.
@@ -161,7 +165,7 @@ pub fn tlsStart(
     session: [*]const u8,
     session_length: u32,
 ) callconv(.c) i32 {
-    return result(handshakes.start(scheduler(), handle, context, .{
+    return result(handshakes.start(engine(), handle, context, .{
         .is_server = is_server != 0,
         .name = name[0..name_length],
         .session = session[0..session_length],
@@ -170,38 +174,38 @@ pub fn tlsStart(
 
 /// 0 when the handshake is done; otherwise why not, or that it goes on.
 pub fn tlsHandshake(handle: i32) callconv(.c) i32 {
-    return result(handshakes.outcome(scheduler(), handle));
+    return result(handshakes.outcome(engine(), handle));
 }
 
 /// How far a server's handshake is, as `TlsProgress`.
 pub fn tlsProgress(handle: i32) callconv(.c) i32 {
-    const session = handshakes.find(scheduler(), handle) orelse return Status.stale_handle.code();
-    return @intCast(handshakes.progress(scheduler(), session));
+    const session = handshakes.find(engine(), handle) orelse return Status.stale_handle.code();
+    return @intCast(handshakes.progress(engine(), session));
 }
 
 /// Parks until a handshake has ended or come to a pause. Returns a waiter.
 pub fn tlsWaitHandshake(handle: i32, deadline: f64) callconv(.c) i32 {
-    const session = handshakes.find(scheduler(), handle) orelse return Status.EINVAL.code();
+    const session = handshakes.find(engine(), handle) orelse return Status.EINVAL.code();
     const point = scheduler_module.deadlineFromMilliseconds(deadline);
-    return @intCast(handshakes.wait(scheduler(), session, point) orelse return Status.exhausted.code());
+    return @intCast(handshakes.wait(engine(), session, point) orelse return Status.exhausted.code());
 }
 
 /// Goes on with a paused handshake with this context; 0 refuses the client.
 pub fn tlsChooseContext(handle: i32, context: i32) callconv(.c) i32 {
-    return result(handshakes.chooseContext(scheduler(), handle, context));
+    return result(handshakes.chooseContext(engine(), handle, context));
 }
 
 /// Writes one of the properties in `TlsText` and returns its length, 0 if the connection has none.
 /// What is longer than `capacity` is not written.
 pub fn tlsText(handle: i32, what: u32, index: u32, text: [*]u8, capacity: u32) callconv(.c) i32 {
-    const session = handshakes.find(scheduler(), handle) orelse return Status.stale_handle.code();
+    const session = handshakes.find(engine(), handle) orelse return Status.stale_handle.code();
     const kind = std.enums.fromInt(abi.TlsText, what) orelse return Status.EINVAL.code();
-    return reports.report(&scheduler().tls, session, kind, index, text[0..capacity]).code();
+    return reports.report(engine(), session, kind, index, text[0..capacity]).code();
 }
 
 /// The code of OpenSSL's verdict on the peer's certificate; 0 is well, or that there is none.
 pub fn tlsVerifyResult(handle: i32) callconv(.c) i32 {
-    const session = handshakes.find(scheduler(), handle) orelse return Status.stale_handle.code();
+    const session = handshakes.find(engine(), handle) orelse return Status.stale_handle.code();
     return reports.verifyResult(session);
 }
 
@@ -213,20 +217,20 @@ pub fn tlsVerifyName(code: i32, text: [*]u8, capacity: u32) callconv(.c) i32 {
 
 /// Whether the connection has resumed an earlier session.
 pub fn tlsIsResumed(handle: i32) callconv(.c) i32 {
-    const session = handshakes.find(scheduler(), handle) orelse return Status.stale_handle.code();
+    const session = handshakes.find(engine(), handle) orelse return Status.stale_handle.code();
     return @intFromBool(reports.isResumed(session));
 }
 
 /// Uses new keys from here on, in TLS 1.3, and has the peer do so as well if `ask_peer` says so.
 pub fn tlsUpdateKeys(handle: i32, ask_peer: i32) callconv(.c) i32 {
-    const session = handshakes.find(scheduler(), handle) orelse return Status.stale_handle.code();
-    return result(reports.updateKeys(scheduler(), session, ask_peer != 0));
+    const session = handshakes.find(engine(), handle) orelse return Status.stale_handle.code();
+    return result(reports.updateKeys(engine(), session, ask_peer != 0));
 }
 
 /// Takes a connection with something to tell: its handle times 4, and its `TlsNotices`; -1 when
 /// there is none.
 pub fn tlsTakeNotice() callconv(.c) f64 {
-    const notice = reports.takeNotice(scheduler()) orelse return -1;
+    const notice = reports.takeNotice(engine()) orelse return -1;
     return @as(f64, @floatFromInt(notice.handle)) * 4 + @as(f64, @floatFromInt(notice.kinds));
 }
 

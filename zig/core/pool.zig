@@ -33,6 +33,11 @@ pub fn Pool(comptime Slot: type, comptime limit: u32) type {
             return &pool.chunks.items[index / chunk_slots][index % chunk_slots];
         }
 
+        /// Whether a number from outside is that of a slot, in use or free.
+        pub fn contains(pool: *const Self, index: u32) bool {
+            return index < pool.length;
+        }
+
         /// A free slot, as its last owner left it, or null when there is no more room. A slot that
         /// was never in use is `initial`.
         pub fn take(pool: *Self, allocator: std.mem.Allocator, initial: Slot) ?u32 {

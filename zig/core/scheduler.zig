@@ -1,20 +1,15 @@
-//! One thread's scheduler: it owns the sockets, the waiters and their deadlines, and tells which sockets
-//! are ready and which waiters are woken. It knows nothing of who waits for a socket: TypeScript keeps the
-//! operations in their order, and tries the first one. All calls come from the thread that it belongs to.
+//! One thread's scheduler. It owns the backend, the table of sockets, the waiters, their deadlines, and the
+//! ring in which a poll reports which sockets are ready and which waiters are woken. It knows neither a
+//! protocol nor who waits for a socket: the thread decides by the kind of a socket or a waiter
+//! (`thread/thread.zig`), and TypeScript keeps the operations of a socket in their order.
 
 const std = @import("std");
 const assert = std.debug.assert;
 const abi = @import("../boundary/abi.zig");
-const system = @import("../os/system.zig");
 const backend = @import("../os/backend.zig");
-const handshakes = @import("../tls/handshakes.zig");
-const lingering = @import("lingering.zig");
-const transfers = @import("../tls/transfers.zig");
-const watching = @import("watching.zig");
+const system = @import("../os/system.zig");
 const Deadlines = @import("deadlines.zig").Deadlines;
-const Engine = @import("../tls/engine.zig").Engine;
 const Queue = @import("queue.zig").Queue;
-const Resolver = @import("resolver.zig").Resolver;
 const Socket = @import("sockets.zig").Socket;
 const Sockets = @import("sockets.zig").Sockets;
 const waiters_module = @import("waiters.zig");
@@ -22,85 +17,72 @@ const Waiter = waiters_module.Waiter;
 const Waiters = waiters_module.Waiters;
 const Status = abi.Status;
 
-pub const none = @import("waiters.zig").none;
-
 const never = std.math.maxInt(i64);
-
-/// Full batches of events that one poll takes from the kernel before it delivers.
-const batches_per_poll = 4;
-
-/// How long a turn may linger where nothing tells that Bun's loop has something to do.
-const longest_blind_linger = 50 * std.time.ns_per_us;
 
 pub const Scheduler = struct {
     allocator: std.mem.Allocator,
     backend: backend.Backend,
     sockets: Sockets = .{},
-    /// Descriptors of other libraries that somebody waits for.
-    watched: watching.Watched = .empty,
     waiters: Waiters = .{},
     deadlines: Deadlines = .{},
     /// Sockets whose readiness no poll has reported yet.
     changed: Queue("changed") = .{},
-    /// Waiters that were woken, and those of whom the last poll has told.
+    /// Waiters that were woken, and those that the last poll has reported.
     ready: waiters_module.Queue = .{},
     delivered: waiters_module.Queue = .{},
-    resolver: *Resolver,
-    tls: Engine,
     /// When the backend's timer goes off. It may be early: a deadline that is met by its event
     /// leaves the timer alone, which saves a system call for each.
     timer_nanoseconds: i64 = never,
     /// The end of the bell that lives in Bun's loop.
     bell: system.Descriptor = -1,
-    /// Wake-ups of the last poll.
+    /// Pairs that the last poll has written.
     last_delivered: u32 = 0,
-    /// Whether the attached driver's turn may wait until Bun's loop has something to do.
-    lingers: bool = false,
-    /// Allocated apart, for it may have to outlive the scheduler.
+    /// Whether a poll may spin for long before the thread sleeps.
+    spins: bool = false,
+    /// Allocated apart, because it may have to outlive the scheduler.
     shared: *abi.Shared,
     keeps_shared: bool = false,
 
-    pub fn create(allocator: std.mem.Allocator) ?*Scheduler {
-        return createOrFail(allocator) catch null;
-    }
-
-    fn createOrFail(allocator: std.mem.Allocator) !*Scheduler {
-        const scheduler = try allocator.create(Scheduler);
-        errdefer allocator.destroy(scheduler);
+    pub fn init(allocator: std.mem.Allocator) error{ OutOfMemory, NoDescriptors }!Scheduler {
         const shared = try allocator.create(abi.Shared);
         errdefer allocator.destroy(shared);
-        const opened = backend.Backend.open() orelse return error.NoDescriptors;
-        errdefer opened.close();
-        const resolver = Resolver.create(allocator, opened) orelse return error.OutOfMemory;
         shared.* = .{ .now_milliseconds = milliseconds(system.nanoseconds()) };
-        scheduler.* = .{
+        return .{
             .allocator = allocator,
-            .backend = opened,
-            .resolver = resolver,
-            .tls = .{ .allocator = allocator, .notice_count = &shared.tls_notices },
+            .backend = backend.Backend.open() orelse return error.NoDescriptors,
             .shared = shared,
         };
-        return scheduler;
     }
 
     /// Closes every descriptor that the scheduler owns and frees its memory.
-    pub fn destroy(scheduler: *Scheduler) void {
+    pub fn deinit(scheduler: *Scheduler) void {
         const allocator = scheduler.allocator;
-        // The resolver's threads may still call `notify` until this returns.
-        scheduler.resolver.abandon();
-        scheduler.tls.deinit();
         scheduler.sockets.deinit(allocator);
-        scheduler.watched.deinit(allocator);
         scheduler.waiters.deinit(allocator);
         scheduler.deadlines.deinit(allocator);
         scheduler.backend.close();
         if (!scheduler.keeps_shared) allocator.destroy(scheduler.shared);
-        allocator.destroy(scheduler);
     }
 
-    // -- Readiness
+    // -- Sockets
 
-    /// Has the next poll tell that a call in this direction would do something other than wait, if so.
+    /// A slot for a descriptor, or null when memory or the table is full.
+    pub fn addSocket(scheduler: *Scheduler, fd: system.Descriptor, kind: Socket.Kind) ?u32 {
+        const index = scheduler.sockets.take(scheduler.allocator, fd, kind) orelse return null;
+        scheduler.shared.sockets += 1;
+        return index;
+    }
+
+    /// Gives a slot back. The descriptor stays open.
+    pub fn removeSocket(scheduler: *Scheduler, index: u32) void {
+        const socket = scheduler.sockets.at(index);
+        scheduler.forgetChange(socket);
+        scheduler.deadlines.remove(&socket.deadline_index);
+        scheduler.sockets.release(index);
+        scheduler.shared.sockets -= 1;
+    }
+
+    /// Has the next poll report that a call in this direction would do something other than wait, if so.
     pub fn announce(scheduler: *Scheduler, socket: *Socket, direction: abi.Direction) void {
         if (!mayProceed(socket, direction)) return;
         const bit: u8 = if (direction == .writable) abi.Ready.writable else abi.Ready.readable;
@@ -111,7 +93,7 @@ pub const Scheduler = struct {
         socket.unreported |= bit;
     }
 
-    /// Forgets what was to be told of a socket that is about to be closed.
+    /// Forgets what was to be reported of a socket that is about to be closed.
     pub fn forgetChange(scheduler: *Scheduler, socket: *Socket) void {
         if (socket.unreported == 0) return;
         socket.unreported = 0;
@@ -119,9 +101,20 @@ pub const Scheduler = struct {
         scheduler.shared.ready -= 1;
     }
 
-    // -- Waiting
+    /// Ends a connection with this error, which every later call repeats. The socket is ready in both
+    /// directions, so that its operations learn of it.
+    pub fn endConnection(scheduler: *Scheduler, socket: *Socket, status: Status) void {
+        // EPIPE says less than what a read may still learn.
+        if (socket.failure == .ok or socket.failure == .EPIPE) socket.failure = status;
+        socket.flags.readable = true;
+        socket.flags.writable = true;
+        scheduler.announce(socket, .readable);
+        scheduler.announce(socket, .writable);
+    }
 
-    /// Makes a waiter that nothing but its deadline, `wake` or `cancel` ends.
+    // -- Waiters
+
+    /// Makes a waiter that nothing but its deadline, `wake` or `drop` ends.
     pub fn park(scheduler: *Scheduler, kind: Waiter.Kind, deadline_nanoseconds: ?i64) ?u32 {
         const index = scheduler.waiters.take(scheduler.allocator, .{}) orelse return null;
         const waiter = scheduler.waiters.at(index);
@@ -138,26 +131,25 @@ pub const Scheduler = struct {
         return index;
     }
 
-    /// Ends a wait: the waiter leaves every list that it is on and joins the ready queue.
+    /// Ends a wait. What the waiter was made for has forgotten it.
     pub fn wake(scheduler: *Scheduler, index: u32, status: Status) void {
         const waiter = scheduler.waiters.at(index);
         assert(waiter.state == .waiting);
-        scheduler.leave(waiter, index);
+        scheduler.deadlines.remove(&waiter.deadline_index);
         waiter.state = .ready;
         waiter.status = status;
         scheduler.ready.pushBack(&scheduler.waiters, index);
         scheduler.shared.ready += 1;
     }
 
-    /// Frees a waiter whose caller has gone on already: it is not woken any more. Does nothing to one whose
-    /// wake-up was delivered.
+    /// Frees a waiter that is not woken any more. What it was made for has forgotten it. Does nothing to one
+    /// whose wake-up was delivered.
     pub fn drop(scheduler: *Scheduler, index: u32) void {
-        if (index >= scheduler.waiters.length) return;
         const waiter = scheduler.waiters.at(index);
-        if (waiter.kind == .resolve and waiter.state != .free) scheduler.resolver.forget(index);
         switch (waiter.state) {
-            .free, .delivered => return,
-            .waiting => scheduler.leave(waiter, index),
+            .free => unreachable,
+            .delivered => return,
+            .waiting => scheduler.deadlines.remove(&waiter.deadline_index),
             .ready => {
                 scheduler.ready.remove(&scheduler.waiters, index);
                 scheduler.shared.ready -= 1;
@@ -168,85 +160,39 @@ pub const Scheduler = struct {
         scheduler.waiters.release(index);
     }
 
-    /// Takes a waiter out of everything that could wake it.
-    fn leave(scheduler: *Scheduler, waiter: *Waiter, index: u32) void {
-        switch (waiter.kind) {
-            .sleep, .resolve => {},
-            .handshake => transfers.sessionOf(scheduler, scheduler.sockets.at(waiter.socket)).waiter = none,
-            .watch_readable, .watch_writable => watching.leave(scheduler, index),
+    // -- The parts of a poll
+
+    /// The numbers that the last poll has reported are free from here on.
+    pub fn beginPoll(scheduler: *Scheduler) void {
+        while (scheduler.delivered.popFront(&scheduler.waiters)) |index| {
+            scheduler.waiters.at(index).state = .free;
+            scheduler.waiters.release(index);
         }
-        scheduler.deadlines.remove(&waiter.deadline_index);
-    }
-
-    // -- The turn
-
-    /// Takes what the kernel has to report, waiting for it no longer than the timeout (null is for
-    /// ever) or the next deadline, and writes what is ready into the ring. Returns the number of pairs.
-    pub fn poll(scheduler: *Scheduler, timeout_nanoseconds: ?i64) u32 {
-        scheduler.releaseDelivered();
-        transfers.flushHeld(scheduler);
         scheduler.shared.polls += 1;
-
-        var timeout = scheduler.pollTimeout(timeout_nanoseconds);
-        var events: [backend.events_per_wait]backend.Event = undefined;
-        for (0..batches_per_poll) |_| {
-            const batch = scheduler.backend.wait(&events, timeout);
-            scheduler.shared.events += @floatFromInt(batch.len);
-            for (batch) |event| scheduler.apply(event);
-            if (batch.len < events.len) break;
-            timeout = 0;
-        }
-        handshakes.run(scheduler);
-        scheduler.resolver.collect(scheduler);
-        scheduler.expire();
-        return scheduler.deliver();
     }
 
-    fn pollTimeout(scheduler: *Scheduler, requested: ?i64) ?i64 {
+    /// How long a poll may wait for events; null is for ever.
+    pub fn pollTimeout(scheduler: *Scheduler, requested: ?i64) ?i64 {
         if (requested) |nanoseconds| if (nanoseconds <= 0) return 0;
-        if (scheduler.shared.ready > 0 or scheduler.tls.due.length > 0) return 0;
+        if (scheduler.shared.ready > 0) return 0;
         const deadline = scheduler.deadlines.earliest() orelse return requested;
         const left = @max(deadline - system.nanoseconds(), 0);
         return @min(left, requested orelse left);
     }
 
-    fn apply(scheduler: *Scheduler, event: backend.Event) void {
-        // A token that is stale belongs to a descriptor closed earlier in this very batch.
-        const index = scheduler.sockets.findToken(event.token) orelse return;
-        const socket = scheduler.sockets.at(index);
-        switch (socket.kind) {
-            .free => unreachable,
-            .stream, .listener => {
-                if (event.readable) socket.flags.readable = true;
-                if (event.writable) socket.flags.writable = true;
-                if (event.special) socket.flags.special = true;
-                if (socket.tls != none) transfers.report(scheduler, socket, event.readable);
-                scheduler.announce(socket, .readable);
-                scheduler.announce(socket, .writable);
-            },
-            .watched => watching.report(scheduler, index, event),
-            .lingering => lingering.proceed(scheduler, index),
-        }
-    }
-
-    fn expire(scheduler: *Scheduler) void {
+    /// The time after the wait of a poll.
+    pub fn readClock(scheduler: *Scheduler) i64 {
         const now = system.nanoseconds();
         scheduler.shared.now_milliseconds = milliseconds(now);
         if (scheduler.backend.timer_has_fired or now >= scheduler.timer_nanoseconds) {
             scheduler.backend.timer_has_fired = false;
             scheduler.timer_nanoseconds = never;
         }
-        while (scheduler.deadlines.expired(now)) |owner| switch (owner) {
-            .socket => |index| lingering.expire(scheduler, index),
-            .waiter => |index| {
-                if (scheduler.waiters.at(index).kind == .resolve) scheduler.resolver.forget(index);
-                scheduler.shared.timeouts += 1;
-                scheduler.wake(index, .timed_out);
-            },
-        };
+        return now;
     }
 
-    fn deliver(scheduler: *Scheduler) u32 {
+    /// Writes what is ready into the ring, and returns the number of pairs.
+    pub fn deliver(scheduler: *Scheduler) u32 {
         const ring = &scheduler.shared.ring;
         var count: u32 = 0;
         while (count < abi.Limits.sockets_per_poll) : (count += 1) {
@@ -273,44 +219,12 @@ pub const Scheduler = struct {
         return count;
     }
 
-    fn releaseDelivered(scheduler: *Scheduler) void {
-        while (scheduler.delivered.popFront(&scheduler.waiters)) |index| {
-            scheduler.waiters.at(index).state = .free;
-            scheduler.waiters.release(index);
-        }
-    }
+    // -- Before the thread sleeps
 
-    /// As `poll`, for the attached driver while traffic is live: waits for more until `linger` has
-    /// passed since the last wake-up, or Bun's loop has something to do.
-    ///
-    /// A wait with a timeout of its own would program the processor's timer twice for each request,
-    /// which in a virtual machine costs more than all else that a request does here. So the wait
-    /// ends by the backend's timer, which is set once and moved only when it has gone off.
-    pub fn lingeringPoll(scheduler: *Scheduler, linger_nanoseconds: i64) u32 {
-        if (!scheduler.lingers) return scheduler.poll(@min(linger_nanoseconds, longest_blind_linger));
-        scheduler.shared.host_is_ready = 0;
-        // Where several were ready at once there are more by now, mostly: no wait, no timer.
-        if (scheduler.last_delivered > 1) {
-            const count = scheduler.poll(0);
-            if (count > 0) return count;
-        }
-        const start: i64 = @trunc(scheduler.shared.now_milliseconds * std.time.ns_per_ms);
-        while (true) {
-            // Without a timer the wait needs a timeout of its own.
-            if (!scheduler.moveTimer(start + linger_nanoseconds)) return scheduler.poll(@min(linger_nanoseconds, longest_blind_linger));
-            const count = scheduler.poll(if (scheduler.backend.host_is_ready) 0 else null);
-            scheduler.shared.host_is_ready = @intFromBool(scheduler.backend.host_is_ready);
-            if (count > 0 or scheduler.backend.host_is_ready or scheduler.shared.tls_notices > 0) return count;
-            // A timer that was set for an earlier wake-up goes off early: then there is time left.
-            const now: i64 = @trunc(scheduler.shared.now_milliseconds * std.time.ns_per_ms);
-            if (now - start >= @divTrunc(linger_nanoseconds, 2)) return 0;
-        }
-    }
-
-    /// Whether `lingeringPoll` may wait for long: in the attached driver only where Bun's loop is
+    /// Whether a poll may spin for long: in the attached driver only where Bun's loop is
     /// watched meanwhile, in the blocking one always.
-    pub fn setLingers(scheduler: *Scheduler, driver: enum { none, attached, blocking }) void {
-        scheduler.lingers = switch (driver) {
+    pub fn setSpins(scheduler: *Scheduler, driver: enum { none, attached, blocking }) void {
+        scheduler.spins = switch (driver) {
             .none => false,
             .attached => scheduler.backend.findHost(scheduler.bell),
             .blocking => true,
@@ -319,18 +233,17 @@ pub const Scheduler = struct {
         scheduler.shared.host_is_ready = 0;
     }
 
-    /// Has the backend's descriptor become readable at the earliest deadline, or at once if there is
-    /// something to do already. Without it there may be no poll for long.
+    /// Has the backend's descriptor become readable at the earliest deadline, or at once if something is
+    /// ready already.
     pub fn setTimer(scheduler: *Scheduler) void {
-        transfers.flushHeld(scheduler);
-        if (scheduler.tls.due.length > 0 or scheduler.shared.ready > 0) scheduler.backend.notify();
+        if (scheduler.shared.ready > 0) scheduler.backend.notify();
         const earliest = scheduler.deadlines.earliest() orelse return;
         // A poll too many rather than one too late.
         if (!scheduler.moveTimer(earliest)) scheduler.backend.notify();
     }
 
     /// Has the timer go off at this point at the latest. False when the system has no timer to give.
-    fn moveTimer(scheduler: *Scheduler, nanoseconds: i64) bool {
+    pub fn moveTimer(scheduler: *Scheduler, nanoseconds: i64) bool {
         if (nanoseconds >= scheduler.timer_nanoseconds) return true;
         const failed = scheduler.backend.setTimer(nanoseconds) != null;
         scheduler.timer_nanoseconds = if (failed) never else nanoseconds;

@@ -2,13 +2,12 @@
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
-const endpoints = @import("endpoints.zig");
+const connections = @import("../thread/connections.zig");
 const scheduler_module = @import("scheduler.zig");
-const streams = @import("streams.zig");
 const system = @import("../os/system.zig");
-const harness_module = @import("harness_test.zig");
+const harness_module = @import("../thread/harness_test.zig");
 const Harness = harness_module.Harness;
-const Scheduler = scheduler_module.Scheduler;
+const Thread = @import("../thread/thread.zig").Thread;
 const Wakeup = harness_module.Wakeup;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
@@ -48,9 +47,9 @@ test "a waiter is woken once, by whichever comes first" {
 test "what never was a waiter is not dropped" {
     var harness = try Harness.init();
     defer harness.deinit();
-    for ([_]u32{ 0, 1, 255, 256, 1 << 22, std.math.maxInt(u32) }) |number| harness.scheduler.drop(number);
+    for ([_]u32{ 0, 1, 255, 256, 1 << 22, std.math.maxInt(u32) }) |number| harness.thread.drop(number);
     const waiter = harness.sleep(null);
-    harness.scheduler.drop(waiter + 1);
+    harness.thread.drop(waiter + 1);
     try harness.expectNobody();
     try expectEqual(1, harness.scheduler.shared.waiters);
 }
@@ -60,7 +59,7 @@ test "a dropped waiter never wakes, its deadline included" {
     defer harness.deinit();
     const dropped = harness.sleep(1);
     const kept = harness.sleep(2);
-    for (0..2) |_| harness.scheduler.drop(dropped);
+    for (0..2) |_| harness.thread.drop(dropped);
     try expectEqual(1, harness.scheduler.shared.waiters);
     try harness.expectWoken(&.{.{ kept, .timed_out }});
     try expectEqual(0, harness.scheduler.shared.waiters);
@@ -69,19 +68,20 @@ test "a dropped waiter never wakes, its deadline included" {
 test "a waiter that was woken is dropped before a poll tells of it, and left alone afterwards" {
     var harness = try Harness.init();
     defer harness.deinit();
+    const thread = harness.thread;
     const scheduler = harness.scheduler;
     var waiters: [5]u32 = undefined;
     for (&waiters) |*waiter| waiter.* = harness.sleep(null);
     for (waiters) |waiter| scheduler.wake(waiter, .ok);
     // The first, the last, and one between them.
     for ([_]usize{ 0, 4, 2 }) |place| {
-        scheduler.drop(waiters[place]);
-        try harness_module.checkBooks(scheduler);
+        thread.drop(waiters[place]);
+        try harness_module.checkBooks(thread);
     }
     try harness.expectWoken(&.{ .{ waiters[1], .ok }, .{ waiters[3], .ok } });
     // TypeScript may still come across it in the ring: the number is not free yet.
-    scheduler.drop(waiters[1]);
-    try harness_module.checkBooks(scheduler);
+    thread.drop(waiters[1]);
+    try harness_module.checkBooks(thread);
     for (0..300) |_| try expect(harness.sleep(null) != waiters[1]);
     try harness.expectNobody();
     try expectEqual(300, scheduler.waiters.in_use);
@@ -136,7 +136,7 @@ test "a poll sleeps until the next deadline, and not beyond it" {
     try std.testing.expectEqualSlices(Wakeup, &.{.{ waiter, .timed_out }}, woken);
     try expect(system.nanoseconds() >= start + 2 * std.time.ns_per_ms);
     try expect(harness.scheduler.shared.now_milliseconds >= scheduler_module.milliseconds(start) + 2);
-    harness.scheduler.drop(distant);
+    harness.thread.drop(distant);
 }
 
 test "a poll's own timeout ends it before a deadline" {
@@ -186,24 +186,25 @@ test "what does not fit into the ring comes with the next polls, in order" {
 test "the timer is set for an earlier deadline only, and left alone by one that is met" {
     var harness = try Harness.init();
     defer harness.deinit();
+    const thread = harness.thread;
     const scheduler = harness.scheduler;
-    scheduler.setTimer();
+    thread.setTimer();
     try expectEqual(never, scheduler.timer_nanoseconds);
 
     const start = system.nanoseconds();
     const distant = start + 3600 * std.time.ns_per_s;
     const near = start + 2 * std.time.ns_per_ms;
     _ = harness.sleep(distant);
-    scheduler.setTimer();
+    thread.setTimer();
     try expectEqual(distant, scheduler.timer_nanoseconds);
     _ = harness.sleep(distant + 1);
-    scheduler.setTimer();
+    thread.setTimer();
     try expectEqual(distant, scheduler.timer_nanoseconds);
     const dropped = harness.sleep(near);
-    scheduler.setTimer();
+    thread.setTimer();
     try expectEqual(near, scheduler.timer_nanoseconds);
-    scheduler.drop(dropped);
-    scheduler.setTimer();
+    thread.drop(dropped);
+    thread.setTimer();
     try expectEqual(near, scheduler.timer_nanoseconds);
 
     // It goes off for a deadline that is gone: a poll finds nothing, and the next one is set.
@@ -212,7 +213,7 @@ test "the timer is set for an earlier deadline only, and left alone by one that 
     try harness.expectNobody();
     try expect(!system.pollOne(scheduler.backend.descriptor(), false, 0));
     try expectEqual(never, scheduler.timer_nanoseconds);
-    scheduler.setTimer();
+    thread.setTimer();
     try expectEqual(distant, scheduler.timer_nanoseconds);
 }
 
@@ -220,22 +221,23 @@ test "a timer that cannot be set leads to a poll too many, not to one too late" 
     if (!system.is_linux) return error.SkipZigTest; // elsewhere it has no descriptor that could be taken away
     var harness = try Harness.init();
     defer harness.deinit();
+    const thread = harness.thread;
     const scheduler = harness.scheduler;
     const timer = scheduler.backend.timer;
     scheduler.backend.timer = -1;
     const distant = system.nanoseconds() + 3600 * std.time.ns_per_s;
     _ = harness.sleep(distant);
-    scheduler.setTimer();
+    thread.setTimer();
     try expect(system.pollOne(scheduler.backend.descriptor(), false, 0));
     try harness.expectNobody();
     // A turn that lingers goes without it.
-    scheduler.setLingers(.blocking);
+    scheduler.setSpins(.blocking);
     const start = system.nanoseconds();
-    try expectEqual(0, scheduler.lingeringPoll(std.time.ns_per_ms));
+    try expectEqual(0, thread.spinPoll(std.time.ns_per_ms));
     try expect(system.nanoseconds() - start < 10 * std.time.ns_per_s);
 
     scheduler.backend.timer = timer;
-    scheduler.setTimer();
+    thread.setTimer();
     try expectEqual(distant, scheduler.timer_nanoseconds);
     try expect(!system.pollOne(scheduler.backend.descriptor(), false, 0));
 }
@@ -254,18 +256,19 @@ test "a deadline of the ABI is a point in milliseconds, and 0 or infinity is nev
     // The end of the clock's range is a deadline like any other.
     _ = harness.sleep(never);
     try harness.expectNobody();
-    harness.scheduler.setTimer();
+    harness.thread.setTimer();
 }
 
 test "a waiter for which memory runs out leaves no trace" {
     var harness = try Harness.init();
     defer harness.deinit();
+    const thread = harness.thread;
     const scheduler = harness.scheduler;
     const working = scheduler.allocator;
     scheduler.allocator = std.testing.failing_allocator;
     try expectEqual(null, scheduler.park(.sleep, null));
     scheduler.allocator = working;
-    scheduler.drop(harness.sleep(null));
+    thread.drop(harness.sleep(null));
     scheduler.allocator = std.testing.failing_allocator;
     // There is a waiter now, but no room in the heap of deadlines.
     try expectEqual(null, scheduler.park(.sleep, 1));
@@ -274,14 +277,14 @@ test "a waiter for which memory runs out leaves no trace" {
     try expectEqual(0, scheduler.waiters.in_use);
 }
 
-test "a scheduler is made whole or not at all" {
+test "a thread's parts are made whole or not at all" {
     var failing: usize = 0;
     while (true) : (failing += 1) {
         var allocator: std.testing.FailingAllocator = .init(std.testing.allocator, .{ .fail_index = failing });
-        const made = Scheduler.create(allocator.allocator());
-        if (made) |scheduler| scheduler.destroy();
+        const made = Thread.create(allocator.allocator());
+        if (made) |thread| thread.destroy() else |failure| try expectEqual(error.OutOfMemory, failure);
         try expectEqual(allocator.allocations, allocator.deallocations);
-        if (made != null) break;
+        if (made) |_| break else |_| {}
     }
     try expect(failing > 0);
 }
@@ -290,13 +293,13 @@ test "a scheduler is made whole or not at all" {
 
 /// What one poll tells, as it stands in the ring.
 fn expectTold(harness: *Harness, expected: []const [2]i32) !void {
-    const count = harness.scheduler.poll(0);
+    const count = harness.thread.poll(0);
     for (expected, 0..) |pair, place| {
         if (place == count) return error.ToldTooLittle;
         try std.testing.expectEqualSlices(i32, &pair, harness.scheduler.shared.ring[2 * place ..][0..2]);
     }
     try expectEqual(expected.len, count);
-    try harness_module.checkBooks(harness.scheduler);
+    try harness_module.checkBooks(harness.thread);
 }
 
 /// A socket of which nothing is left to be told; it has room, and nothing to be read.
@@ -339,6 +342,7 @@ test "a poll tells of a socket once, with all that it is ready for" {
 test "nothing is told of a socket that is closed before the poll, nor of its slot's next owner" {
     var harness = try Harness.init();
     defer harness.deinit();
+    const thread = harness.thread;
     const scheduler = harness.scheduler;
     // The numbers of the first chunk are given out anew when all are in use.
     for ([_]bool{ true, false }) |resets| {
@@ -350,25 +354,25 @@ test "nothing is told of a socket that is closed before the poll, nor of its slo
         defer system.close(third_peer);
         for ([_]i32{ first, second, third }) |handle| scheduler.announce(harness.socketOf(handle), .writable);
         try expectEqual(3, scheduler.shared.ready);
-        const status = if (resets) streams.reset(scheduler, second) else streams.close(scheduler, second);
+        const status = if (resets) connections.reset(thread, second) else connections.close(thread, second);
         try expectEqual(null, status);
         try expectEqual(2, scheduler.shared.ready);
         try expectTold(&harness, &.{ .{ first, abi.Ready.writable }, .{ third, abi.Ready.writable } });
-        try expectEqual(null, streams.close(scheduler, first));
-        try expectEqual(null, streams.close(scheduler, third));
+        try expectEqual(null, connections.close(thread, first));
+        try expectEqual(null, connections.close(thread, third));
     }
 }
 
 test "nothing is told of a socket that lingers" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const burdened = try @import("lingering_test.zig").burden(&harness);
+    const burdened = try @import("../thread/lingering_test.zig").burden(&harness);
     defer system.close(burdened.peer);
     try harness_module.sendFromPeer(burdened.peer, "input");
     const socket = harness.socketOf(burdened.handle);
     socket.flags.writable = true;
     harness.scheduler.announce(socket, .writable);
-    try expectEqual(null, streams.close(harness.scheduler, burdened.handle));
+    try expectEqual(null, connections.close(harness.thread, burdened.handle));
     try expectEqual(1, harness.scheduler.shared.lingering);
     try expectEqual(0, harness.scheduler.shared.ready);
     try expectTold(&harness, &.{});
@@ -377,13 +381,14 @@ test "nothing is told of a socket that lingers" {
 test "sockets that do not fit into one poll come with the next ones, in order" {
     var harness = try Harness.init();
     defer harness.deinit();
+    const thread = harness.thread;
     const scheduler = harness.scheduler;
     const limit = abi.Limits.sockets_per_poll;
     const handles = try std.testing.allocator.alloc(i32, 2 * limit + 100);
     defer std.testing.allocator.free(handles);
     // Slots without a descriptor that the kernel knows of: so many may not be had.
-    for (handles) |*handle| {
-        const index = scheduler.sockets.take(scheduler.allocator, -1, .watched).?;
+    for (handles, 1000..) |*handle, fd| {
+        const index = scheduler.sockets.take(scheduler.allocator, @intCast(fd), .watched).?;
         scheduler.sockets.at(index).flags.writable = true;
         handle.* = scheduler.sockets.handle(index);
     }
@@ -398,7 +403,7 @@ test "sockets that do not fit into one poll come with the next ones, in order" {
     for ([_]usize{ limit, limit, 100, 0 }) |count| {
         // A poll without a limit does not wait while some are left.
         const has_sleeper = next == 0;
-        try expectEqual(count + @intFromBool(has_sleeper), scheduler.poll(if (count == 0) 0 else null));
+        try expectEqual(count + @intFromBool(has_sleeper), thread.poll(if (count == 0) 0 else null));
         for (0..count) |place| {
             const pair: [2]i32 = .{ handles[next], abi.Ready.writable };
             try std.testing.expectEqualSlices(i32, &pair, scheduler.shared.ring[2 * place ..][0..2]);
@@ -444,12 +449,12 @@ test "a socket that stays ready is told again only when it is announced" {
     try harness_module.sendFromPeer(peer, "ab");
     try expectTold(&harness, &.{.{ handle, both }});
     var byte: [1]u8 = undefined;
-    try expectEqual(1, try harness_module.valueOf(streams.receive(harness.scheduler, handle, &byte, 1)));
+    try expectEqual(1, try harness_module.valueOf(connections.receive(harness.thread, handle, &byte, 1)));
     // TypeScript knows that there may be more, and tries in its own time.
     try expectTold(&harness, &.{});
     try expect(harness.socketOf(handle).flags.readable);
-    try expectEqual(1, try harness_module.valueOf(streams.receive(harness.scheduler, handle, &byte, 1)));
-    try harness_module.expectFailure(.would_block, streams.receive(harness.scheduler, handle, &byte, 1));
+    try expectEqual(1, try harness_module.valueOf(connections.receive(harness.thread, handle, &byte, 1)));
+    try harness_module.expectFailure(.would_block, connections.receive(harness.thread, handle, &byte, 1));
     try harness_module.sendFromPeer(peer, "c");
     try expectTold(&harness, &.{.{ handle, both }});
 }
@@ -461,10 +466,10 @@ test "an error is told in both directions" {
     defer system.close(peer);
     const socket = harness.socketOf(handle);
     socket.flags.writable = false;
-    streams.end(harness.scheduler, socket, .ECONNRESET);
+    harness.scheduler.endConnection(socket, .ECONNRESET);
     try expectTold(&harness, &.{.{ handle, both }});
     var byte: [1]u8 = undefined;
-    try harness_module.expectFailure(.ECONNRESET, streams.receive(harness.scheduler, handle, &byte, 1));
+    try harness_module.expectFailure(.ECONNRESET, connections.receive(harness.thread, handle, &byte, 1));
 }
 
 test "destroying closes every descriptor but those of other libraries" {
@@ -477,7 +482,7 @@ test "destroying closes every descriptor but those of other libraries" {
     defer for (foreign) |fd| system.close(fd);
     _ = harness.park(handle, .readable);
     _ = harness.park(listener, .readable);
-    _ = @import("watching.zig").wait(scheduler, foreign[0], .readable, null);
+    _ = harness.thread.watching.wait(foreign[0], .readable, null);
     const owned = [_]system.Descriptor{
         harness.socketOf(handle).fd, harness.socketOf(listener).fd, scheduler.backend.descriptor(),
     };

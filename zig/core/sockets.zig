@@ -16,7 +16,7 @@ pub const Socket = struct {
         free,
         stream,
         listener,
-        /// A descriptor of another library that somebody waits for.
+        /// A descriptor of another library that a caller waits for.
         watched,
         /// Closed by its owner; its last bytes are still on their way.
         lingering,
@@ -90,33 +90,35 @@ pub const Sockets = struct {
     /// The generation of slots that were never in use. It differs between the schedulers that follow
     /// each other in one thread, so that none takes a handle of the last one for its own.
     first_generation: u16 = 1,
-    /// The descriptors of streams and listeners, which nobody else may have in the backend.
-    owned: std.DynamicBitSetUnmanaged = .{},
+    /// The descriptors that have a slot: the backend takes each of them once.
+    claimed: std.DynamicBitSetUnmanaged = .{},
 
     pub fn deinit(sockets: *Sockets, allocator: std.mem.Allocator) void {
         for (0..sockets.pool.length) |index| {
             const socket = sockets.pool.at(@intCast(index));
-            // A watched descriptor belongs to whoever asked for the wait.
+            // A watched descriptor belongs to the caller of the wait.
             if (socket.kind != .free and socket.kind != .watched) system.close(socket.fd);
         }
         sockets.pool.deinit(allocator);
-        sockets.owned.deinit(allocator);
+        sockets.claimed.deinit(allocator);
     }
 
-    /// Makes room for a descriptor in the set of those that are owned. False when memory is out.
-    fn own(sockets: *Sockets, allocator: std.mem.Allocator, fd: system.Descriptor) bool {
+    /// False when memory is out.
+    fn claim(sockets: *Sockets, allocator: std.mem.Allocator, fd: system.Descriptor) bool {
         const index: usize = @intCast(fd);
-        const length = sockets.owned.bit_length;
+        const length = sockets.claimed.bit_length;
         if (index >= length) {
-            sockets.owned.resize(allocator, @max(index + 1, 2 * length), false) catch return false;
+            sockets.claimed.resize(allocator, @max(index + 1, 2 * length), false) catch return false;
         }
-        sockets.owned.set(index);
+        assert(!sockets.claimed.isSet(index));
+        sockets.claimed.set(index);
         return true;
     }
 
-    pub fn owns(sockets: *const Sockets, fd: system.Descriptor) bool {
+    /// Whether a descriptor has a slot.
+    pub fn has(sockets: *const Sockets, fd: system.Descriptor) bool {
         const index: usize = @intCast(fd);
-        return index < sockets.owned.bit_length and sockets.owned.isSet(index);
+        return index < sockets.claimed.bit_length and sockets.claimed.isSet(index);
     }
 
     pub fn at(sockets: *const Sockets, index: u32) *Socket {
@@ -125,9 +127,9 @@ pub const Sockets = struct {
 
     /// A fresh slot for `fd`, or null when the table is full.
     pub fn take(sockets: *Sockets, allocator: std.mem.Allocator, fd: system.Descriptor, kind: Socket.Kind) ?u32 {
-        if (kind != .watched and !sockets.own(allocator, fd)) return null;
+        if (!sockets.claim(allocator, fd)) return null;
         const index = sockets.pool.take(allocator, .{ .generation = sockets.first_generation }) orelse {
-            if (kind != .watched) sockets.owned.unset(@intCast(fd));
+            sockets.claimed.unset(@intCast(fd));
             return null;
         };
         const socket = sockets.at(index);
@@ -140,7 +142,7 @@ pub const Sockets = struct {
     pub fn release(sockets: *Sockets, index: u32) void {
         const socket = sockets.at(index);
         assert(socket.kind != .free and socket.unreported == 0 and socket.deadline_index == none);
-        if (socket.kind != .watched) sockets.owned.unset(@intCast(socket.fd));
+        sockets.claimed.unset(@intCast(socket.fd));
         socket.kind = .free;
         socket.fd = -1;
         socket.generation = if (socket.generation == last_generation) 1 else socket.generation + 1;
@@ -166,6 +168,12 @@ pub const Sockets = struct {
         return index;
     }
 
+    /// The same, if the socket is of this kind.
+    pub fn findKind(sockets: *const Sockets, candidate: i32, kind: Socket.Kind) ?u32 {
+        const index = sockets.find(candidate) orelse return null;
+        return if (sockets.at(index).kind == kind) index else null;
+    }
+
     pub fn findToken(sockets: *const Sockets, candidate: u64) ?u32 {
         return sockets.find(std.math.cast(i32, candidate) orelse return null);
     }
@@ -178,7 +186,7 @@ test "a stale handle never reaches the slot's next owner" {
     var stale: i32 = -1;
     // Far more often than there are generations, and through every slot of the first chunk.
     for (0..256 * (last_generation + 10)) |turn| {
-        const index = sockets.take(allocator, -1, .watched).?;
+        const index = sockets.take(allocator, 3, .watched).?;
         const handle = sockets.handle(index);
         try std.testing.expect(handle >= 0);
         try std.testing.expectEqual(index, sockets.find(handle).?);
@@ -198,13 +206,13 @@ test "a slot that is in use again is not found by what named its last owner" {
     var sockets: Sockets = .{};
     defer sockets.deinit(allocator);
     // With all other slots in use there is only one to be had, again and again.
-    const index = sockets.take(allocator, -1, .watched).?;
-    while (sockets.pool.in_use < sockets.pool.length) _ = sockets.take(allocator, -1, .watched).?;
+    const index = sockets.take(allocator, 3, .watched).?;
+    while (sockets.pool.in_use < sockets.pool.length) _ = sockets.take(allocator, @intCast(3 + sockets.pool.in_use), .watched).?;
     for (0..2 * last_generation) |_| {
         const handle = sockets.handle(index);
         const token = sockets.token(index);
         sockets.release(index);
-        try std.testing.expectEqual(index, sockets.take(allocator, -1, .watched).?);
+        try std.testing.expectEqual(index, sockets.take(allocator, 3, .watched).?);
         try std.testing.expectEqual(null, sockets.find(handle));
         try std.testing.expectEqual(null, sockets.findToken(token));
         try std.testing.expectEqual(index, sockets.find(sockets.handle(index)).?);

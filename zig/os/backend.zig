@@ -32,6 +32,7 @@
 //!       of the bell is gone
 
 const builtin = @import("builtin");
+const events = @import("backend/events.zig");
 
 const implementation = switch (builtin.os.tag) {
     .linux => @import("backend/epoll.zig"),
@@ -42,25 +43,10 @@ const implementation = switch (builtin.os.tag) {
 pub const Backend = implementation.Backend;
 pub const Alarm = implementation.Alarm;
 
-/// What happened to the descriptor that was registered under `token`.
-pub const Event = struct {
-    token: u64,
-    readable: bool = false,
-    writable: bool = false,
-    /// There is more to learn than plain data: the end of the peer's stream, a failure, or urgent
-    /// data, which splits reads. So a short read does not mean that nothing is left.
-    special: bool = false,
-};
-
-pub const Interest = struct { readable: bool, writable: bool };
-
-pub const Reason = enum { ready, hangup };
-
-/// Events that one `wait` returns at the most.
-pub const events_per_wait = 512;
-
-/// Tokens at or above this one belong to the backend itself and reach nobody.
-pub const reserved_tokens: u64 = 0xffff_ffff_0000_0000;
+pub const Event = events.Event;
+pub const Interest = events.Interest;
+pub const Reason = events.Reason;
+pub const events_per_wait = events.events_per_wait;
 
 test {
     _ = implementation;

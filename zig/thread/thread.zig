@@ -1,65 +1,195 @@
-//! The calling thread's scheduler, with its waker and its bell.
+//! All that one thread has: its scheduler, and what gives meaning to the events of it. The scheduler knows
+//! no protocol. It keeps sockets, waiters and deadlines; here the kind of each decides what an event or
+//! a deadline does. All calls come from the thread that it belongs to.
 
 const std = @import("std");
-const signals = @import("signals.zig");
-const system = @import("../os/system.zig");
+const abi = @import("../boundary/abi.zig");
+const backend = @import("../os/backend.zig");
+const handshakes = @import("../tls/handshakes.zig");
+const transfers = @import("../tls/transfers.zig");
+const waiters = @import("../core/waiters.zig");
+const Engine = @import("../tls/engine.zig").Engine;
+const Lingering = @import("lingering.zig").Lingering;
+const Resolver = @import("../net/resolver.zig").Resolver;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
-const Status = @import("../boundary/abi.zig").Status;
-const waker_module = @import("waker.zig");
-const Waker = waker_module.Waker;
+const Watching = @import("../net/watching.zig").Watching;
+const Status = abi.Status;
 
-threadlocal var current: ?*Scheduler = null;
-pub threadlocal var waker: *Waker = undefined;
-threadlocal var waker_number: u64 = 0;
-/// The end of the bell that belongs into Bun's loop.
-pub threadlocal var bell: system.Descriptor = -1;
-threadlocal var bell_inode: ?u64 = null;
-/// How often the thread has made a scheduler.
-threadlocal var openings: u32 = 0;
+const none = waiters.none;
 
-/// When the first thread of the process made a scheduler, on the monotonic clock; 0 before that.
-var first_opened: std.atomic.Value(i64) = .init(0);
+/// Full batches of events that one poll takes from the kernel before it delivers.
+const batches_per_poll = 4;
 
-/// When the process began to use the library.
-pub fn firstOpened() i64 {
-    return first_opened.load(.monotonic);
-}
+/// How long a turn may spin where nothing tells that Bun's loop has something to do.
+const longest_blind_spin = 50 * std.time.ns_per_us;
 
-/// The thread's scheduler. TypeScript opens it before it makes any other call.
-pub fn scheduler() *Scheduler {
-    return current.?;
-}
+pub const Thread = struct {
+    scheduler: Scheduler,
+    tls: Engine,
+    resolver: *Resolver,
+    watching: Watching,
+    lingering: Lingering,
 
-/// Makes the thread's scheduler and its waker thread. When the module is loaded anew in a thread that
-/// has a scheduler (`bun --hot`), that one is retired: its sockets are closed and its handles stale.
-pub fn open() ?Status {
-    if (current != null) {
-        signals.threadEnded();
-        waker_module.retire(waker_number, .keep_shared);
+    pub fn create(allocator: std.mem.Allocator) !*Thread {
+        const thread = try allocator.create(Thread);
+        errdefer allocator.destroy(thread);
+        var scheduler: Scheduler = try .init(allocator);
+        errdefer scheduler.deinit();
+        const resolver: *Resolver = try .create(allocator, scheduler.backend);
+        thread.* = .{
+            .scheduler = scheduler,
+            .tls = .{ .allocator = allocator, .scheduler = &thread.scheduler, .notice_count = &scheduler.shared.tls_notices },
+            .resolver = resolver,
+            .watching = .{ .scheduler = &thread.scheduler },
+            .lingering = .{ .scheduler = &thread.scheduler, .tls = &thread.tls },
+        };
+        return thread;
     }
-    current = null;
-    _ = first_opened.cmpxchgStrong(0, system.nanoseconds(), .monotonic, .monotonic);
-    system.onThreadEnd(threadEnded);
-    system.keepLoaded();
-    system.ignoreBrokenPipeSignal();
-    const created = Scheduler.create(std.heap.c_allocator) orelse return .EMFILE;
-    created.sockets.first_generation = @intCast(1 + openings % 1024);
-    waker, bell = Waker.start(created) orelse {
-        created.destroy();
-        return .EMFILE;
-    };
-    waker_number = waker.number;
-    bell_inode = system.inode(bell);
-    openings +%= 1;
-    created.bell = bell;
-    current = created;
-    return null;
-}
 
-/// The thread ends. A Worker that was terminated early may never have had the bell in its loop, which
-/// then has not closed it; the inode tells whether the descriptor is still the bell's.
-fn threadEnded(_: *anyopaque) callconv(.c) void {
-    signals.threadEnded();
-    if (bell >= 0 and system.inode(bell) == bell_inode) system.close(bell);
-    if (current != null) waker_module.retire(waker_number, .forget);
-}
+    /// Closes every descriptor that the thread's sockets own, and frees all memory.
+    pub fn destroy(thread: *Thread) void {
+        const allocator = thread.scheduler.allocator;
+        // The resolver's threads may call `notify` of the backend until this returns.
+        thread.resolver.abandon();
+        thread.tls.deinit();
+        thread.watching.deinit();
+        thread.scheduler.deinit();
+        allocator.destroy(thread);
+    }
+
+    /// Called when the thread has ended: blocks until no socket lingers any more. What was closed has been
+    /// promised to arrive. What was not is left to the kernel, as when a process ends: its stream may be
+    /// incomplete.
+    pub fn outlive(thread: *Thread) void {
+        for (0..thread.scheduler.sockets.pool.length) |number| {
+            const index: u32 = @intCast(number);
+            switch (thread.scheduler.sockets.at(index).kind) {
+                .free, .lingering => {},
+                .stream, .listener => thread.lingering.abandon(index),
+                .watched => thread.watching.abandon(index),
+            }
+        }
+        while (thread.scheduler.shared.lingering > 0) _ = thread.poll(null);
+    }
+
+    // -- Waiters
+
+    /// Ends a wait of any kind.
+    pub fn wake(thread: *Thread, index: u32, status: Status) void {
+        thread.leave(index);
+        thread.scheduler.wake(index, status);
+    }
+
+    /// Frees a waiter of any kind whose caller has gone on already: it is not woken any more. Does nothing
+    /// to one whose wake-up was delivered.
+    pub fn drop(thread: *Thread, index: u32) void {
+        if (!thread.scheduler.waiters.contains(index)) return;
+        const waiter = thread.scheduler.waiters.at(index);
+        if (waiter.state == .free) return;
+        // The addresses of a look-up that has ended are still there.
+        if (waiter.state == .waiting or waiter.kind == .resolve) thread.leave(index);
+        thread.scheduler.drop(index);
+    }
+
+    /// Takes a waiter out of everything that could wake it.
+    fn leave(thread: *Thread, index: u32) void {
+        const waiter = thread.scheduler.waiters.at(index);
+        switch (waiter.kind) {
+            .sleep => {},
+            .resolve => thread.resolver.forget(index),
+            .handshake => handshakes.leave(&thread.tls, index),
+            .watch_readable, .watch_writable => thread.watching.leave(index),
+        }
+    }
+
+    // -- The turn
+
+    /// Takes what the kernel has to report, waiting for it no longer than the timeout (null is for
+    /// ever) or the next deadline, and writes what is ready into the ring. Returns the number of pairs.
+    pub fn poll(thread: *Thread, timeout_nanoseconds: ?i64) u32 {
+        const scheduler = &thread.scheduler;
+        scheduler.beginPoll();
+        transfers.flushHeld(&thread.tls);
+
+        var timeout = if (thread.tls.due.length > 0) 0 else scheduler.pollTimeout(timeout_nanoseconds);
+        var events: [backend.events_per_wait]backend.Event = undefined;
+        for (0..batches_per_poll) |_| {
+            const batch = scheduler.backend.wait(&events, timeout);
+            scheduler.shared.events += @floatFromInt(batch.len);
+            for (batch) |event| thread.apply(event);
+            if (batch.len < events.len) break;
+            timeout = 0;
+        }
+        handshakes.run(&thread.tls);
+        thread.resolver.collect(scheduler);
+        thread.expire();
+        return scheduler.deliver();
+    }
+
+    fn apply(thread: *Thread, event: backend.Event) void {
+        // A token that is stale belongs to a descriptor closed earlier in this very batch.
+        const scheduler = &thread.scheduler;
+        const index = scheduler.sockets.findToken(event.token) orelse return;
+        const socket = scheduler.sockets.at(index);
+        switch (socket.kind) {
+            .free => unreachable,
+            .stream, .listener => {
+                if (event.readable) socket.flags.readable = true;
+                if (event.writable) socket.flags.writable = true;
+                if (event.special) socket.flags.special = true;
+                if (socket.tls != none) transfers.report(&thread.tls, socket, event.readable);
+                scheduler.announce(socket, .readable);
+                scheduler.announce(socket, .writable);
+            },
+            .watched => thread.watching.report(index, event),
+            .lingering => thread.lingering.proceed(index),
+        }
+    }
+
+    fn expire(thread: *Thread) void {
+        const now = thread.scheduler.readClock();
+        while (thread.scheduler.deadlines.expired(now)) |owner| switch (owner) {
+            .socket => |index| thread.lingering.expire(index),
+            .waiter => |index| {
+                thread.scheduler.shared.timeouts += 1;
+                thread.wake(index, .timed_out);
+            },
+        };
+    }
+
+    /// As `poll`, for a driver while traffic is live: waits for more until `spin_nanoseconds` have
+    /// passed since the last wake-up, or Bun's loop has something to do.
+    ///
+    /// A wait with a timeout of its own would program the processor's timer twice for each request,
+    /// which in a virtual machine costs more than all else that a request does here. So the wait
+    /// ends by the backend's timer, which is set once and moved only when it has gone off.
+    pub fn spinPoll(thread: *Thread, spin_nanoseconds: i64) u32 {
+        const scheduler = &thread.scheduler;
+        if (!scheduler.spins) return thread.poll(@min(spin_nanoseconds, longest_blind_spin));
+        scheduler.shared.host_is_ready = 0;
+        // Where several were ready at once there are more by now, mostly: no wait, no timer.
+        if (scheduler.last_delivered > 1) {
+            const count = thread.poll(0);
+            if (count > 0) return count;
+        }
+        const start: i64 = @trunc(scheduler.shared.now_milliseconds * std.time.ns_per_ms);
+        while (true) {
+            // Without a timer the wait needs a timeout of its own.
+            if (!scheduler.moveTimer(start + spin_nanoseconds)) return thread.poll(@min(spin_nanoseconds, longest_blind_spin));
+            const count = thread.poll(if (scheduler.backend.host_is_ready) 0 else null);
+            scheduler.shared.host_is_ready = @intFromBool(scheduler.backend.host_is_ready);
+            if (count > 0 or scheduler.backend.host_is_ready or scheduler.shared.tls_notices > 0) return count;
+            // A timer that was set for an earlier wake-up goes off early: then there is time left.
+            const now: i64 = @trunc(scheduler.shared.now_milliseconds * std.time.ns_per_ms);
+            if (now - start >= @divTrunc(spin_nanoseconds, 2)) return 0;
+        }
+    }
+
+    /// Has the backend's descriptor become readable at the earliest deadline, or at once if there is
+    /// something to do already. Without it there may be no poll for long.
+    pub fn setTimer(thread: *Thread) void {
+        transfers.flushHeld(&thread.tls);
+        if (thread.tls.due.length > 0) thread.scheduler.backend.notify();
+        thread.scheduler.setTimer();
+    }
+};

@@ -9,9 +9,8 @@
 const std = @import("std");
 const c = std.c;
 const backend = @import("../os/backend.zig");
-const lingering = @import("../core/lingering.zig");
 const system = @import("../os/system.zig");
-const Scheduler = @import("../core/scheduler.zig").Scheduler;
+const Thread = @import("thread.zig").Thread;
 
 /// Reserved, not touched: room for the thread-local storage of whatever else is loaded.
 const stack_bytes = 512 * 1024;
@@ -27,14 +26,14 @@ pub const Waker = struct {
     alarm: backend.Alarm,
     /// The core's end.
     bell: system.Descriptor,
-    scheduler: *Scheduler,
+    thread: *Thread,
     next: ?*Waker = null,
 
     /// Starts the thread. Returns the waker, which belongs to that thread, and the end of the bell
     /// that belongs into Bun's loop.
-    pub fn start(scheduler: *Scheduler) ?struct { *Waker, system.Descriptor } {
+    pub fn start(thread: *Thread) ?struct { *Waker, system.Descriptor } {
         const bell = system.socketPair() orelse return null;
-        const waker = create(scheduler, bell[0]) orelse {
+        const waker = create(thread, bell[0]) orelse {
             for (bell) |fd| system.close(fd);
             return null;
         };
@@ -42,20 +41,20 @@ pub const Waker = struct {
         if (!system.startThread(stack_bytes, run, .{waker})) {
             delist(waker);
             waker.alarm.close();
-            scheduler.allocator.destroy(waker);
+            thread.scheduler.allocator.destroy(waker);
             for (bell) |fd| system.close(fd);
             return null;
         }
         return .{ waker, bell[1] };
     }
 
-    fn create(scheduler: *Scheduler, bell: system.Descriptor) ?*Waker {
-        const alarm = backend.Alarm.open(scheduler.backend, bell) orelse return null;
-        const waker = scheduler.allocator.create(Waker) catch {
+    fn create(thread: *Thread, bell: system.Descriptor) ?*Waker {
+        const alarm = backend.Alarm.open(thread.scheduler.backend, bell) orelse return null;
+        const waker = thread.scheduler.allocator.create(Waker) catch {
             alarm.close();
             return null;
         };
-        waker.* = .{ .number = 0, .alarm = alarm, .bell = bell, .scheduler = scheduler };
+        waker.* = .{ .number = 0, .alarm = alarm, .bell = bell, .thread = thread };
         return waker;
     }
 
@@ -63,12 +62,12 @@ pub const Waker = struct {
         while (waker.alarm.wait() == .ready and waker.ring()) {}
         // From here on `retire` does not find it.
         delist(waker);
-        const scheduler = waker.scheduler;
+        const thread = waker.thread;
         waker.alarm.close();
         system.close(waker.bell);
-        scheduler.allocator.destroy(waker);
-        lingering.outlive(scheduler);
-        scheduler.destroy();
+        thread.scheduler.allocator.destroy(waker);
+        thread.outlive();
+        thread.destroy();
     }
 
     /// False when nobody is left to hear it.
@@ -89,7 +88,7 @@ pub fn retire(number: u64, mode: enum { forget, keep_shared }) void {
     var next = living;
     while (next) |waker| : (next = waker.next) {
         if (waker.number != number) continue;
-        waker.scheduler.keeps_shared = mode == .keep_shared;
+        waker.thread.scheduler.keeps_shared = mode == .keep_shared;
         _ = c.shutdown(waker.bell, c.SHUT.RDWR);
     }
 }

@@ -4,10 +4,10 @@
 const std = @import("std");
 const system = @import("../os/system.zig");
 const waker_module = @import("waker.zig");
-const lingering_test = @import("../core/lingering_test.zig");
-const streams = @import("../core/streams.zig");
-const CountingAllocator = @import("../core/counting_test.zig").CountingAllocator;
-const harness_module = @import("../core/harness_test.zig");
+const connections = @import("connections.zig");
+const lingering_test = @import("lingering_test.zig");
+const CountingAllocator = @import("counting_test.zig").CountingAllocator;
+const harness_module = @import("harness_test.zig");
 const Harness = harness_module.Harness;
 const Waker = waker_module.Waker;
 const expect = std.testing.expect;
@@ -24,11 +24,11 @@ const Attached = struct {
 
     fn start(attached: *Attached) !void {
         attached.harness = try Harness.initWith(attached.counting.allocator());
-        attached.waker, attached.bell = Waker.start(attached.harness.scheduler) orelse return error.NotStarted;
+        attached.waker, attached.bell = Waker.start(attached.harness.thread) orelse return error.NotStarted;
     }
 
     fn arm(attached: *Attached) void {
-        attached.harness.scheduler.setTimer();
+        attached.harness.thread.setTimer();
         attached.waker.alarm.arm();
     }
 
@@ -68,7 +68,7 @@ test "it rings for a deadline that is set after it was armed" {
     _ = attached.harness.sleep(system.nanoseconds() + 3600 * std.time.ns_per_s);
     attached.arm();
     const waiter = attached.harness.sleep(system.nanoseconds() + millisecond);
-    attached.harness.scheduler.setTimer();
+    attached.harness.thread.setTimer();
     try attached.expectRing();
     try attached.harness.expectWoken(&.{.{ waiter, .timed_out }});
     try attached.end();
@@ -111,10 +111,11 @@ test "it rings when it is armed after the event" {
 test "it rings when a name is resolved" {
     var attached: Attached = .{};
     try attached.start();
+    const thread = attached.harness.thread;
     const scheduler = attached.harness.scheduler;
     const waiter = scheduler.park(.resolve, null).?;
     attached.arm();
-    try expectEqual(null, scheduler.resolver.start(waiter, "127.0.0.1", .ipv4));
+    try expectEqual(null, thread.resolver.start(waiter, "127.0.0.1", .ipv4));
     try attached.expectRing();
     try attached.harness.expectWoken(&.{.{ waiter, .ok }});
     try attached.end();
@@ -124,13 +125,14 @@ test "when nobody hears it any more it frees everything and closes the descripto
     for (0..20) |turn| {
         var attached: Attached = .{};
         try attached.start();
+        const thread = attached.harness.thread;
         const scheduler = attached.harness.scheduler;
         const handle, const peer = try attached.harness.unixPair();
         defer system.close(peer);
         const fd = attached.harness.socketOf(handle).fd;
         _ = attached.harness.park(handle, .readable);
         const resolving = scheduler.park(.resolve, null).?;
-        try expectEqual(null, scheduler.resolver.start(resolving, "localhost", .unspecified));
+        try expectEqual(null, thread.resolver.start(resolving, "localhost", .unspecified));
         // Armed or not, and with a ring that nobody has heard.
         if (turn % 2 == 0) attached.arm();
         try attached.end();
@@ -143,6 +145,7 @@ test "when nobody hears it any more it frees everything and closes the descripto
 test "when nobody hears it any more, what was closed still arrives, and what was open is at its end" {
     var attached: Attached = .{};
     try attached.start();
+    const thread = attached.harness.thread;
     const scheduler = attached.harness.scheduler;
     const closed = try lingering_test.burden(&attached.harness);
     defer system.close(closed.peer);
@@ -152,8 +155,8 @@ test "when nobody hears it any more, what was closed still arrives, and what was
     _ = attached.harness.park(open, .readable);
     const foreign = system.socketPair().?;
     defer for (foreign) |each| system.close(each);
-    _ = @import("../core/watching.zig").wait(scheduler, foreign[0], .readable, null);
-    try expectEqual(null, streams.close(scheduler, closed.handle));
+    _ = attached.harness.thread.watching.wait(foreign[0], .readable, null);
+    try expectEqual(null, connections.close(thread, closed.handle));
     try expectEqual(1, scheduler.shared.lingering);
     try harness_module.sendFromPeer(other, "never read");
     system.close(attached.bell);

@@ -9,7 +9,7 @@ const openssl = @import("openssl.zig");
 const reasons = @import("reasons.zig");
 const tls = @import("harness_test.zig");
 const Context = @import("context.zig").Context;
-const Harness = @import("../core/harness_test.zig").Harness;
+const Harness = @import("../thread/harness_test.zig").Harness;
 const Status = abi.Status;
 const expectEqual = std.testing.expectEqual;
 
@@ -17,7 +17,7 @@ extern "c" fn PKCS12_create(passphrase: [*:0]const u8, name: ?[*:0]const u8, key
 extern "c" fn i2d_PKCS12(store: *const openssl.PKCS12, output: ?*[*]u8) c_int;
 
 fn newContext(harness: *Harness) !*Context {
-    return tls.contextOf(harness, try contexts.create(&harness.scheduler.tls));
+    return tls.contextOf(harness, try contexts.create(harness.tls));
 }
 
 fn expectRefused(outcome: ?Status, reason: []const u8) !void {

@@ -18,6 +18,7 @@ const Pool = @import("../core/pool.zig").Pool;
 const Failure = @import("record/refusals.zig").Failure;
 const Primitives = @import("record/primitives.zig").Primitives;
 const Queue = @import("../core/queue.zig").Queue;
+const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Session = @import("session.zig").Session;
 
 pub const none = @import("../core/pool.zig").none;
@@ -37,6 +38,7 @@ const longest_key_log = 16 * 1024;
 
 pub const Engine = struct {
     allocator: std.mem.Allocator,
+    scheduler: *Scheduler,
     sessions: Pool(Session, abi.Limits.sockets) = .{},
     contexts: Pool(Context, abi.Limits.tls_contexts) = .{},
     /// The slots of the contexts that their owners have not given up, by number.

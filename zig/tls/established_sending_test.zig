@@ -3,11 +3,12 @@
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
-const harness_module = @import("../core/harness_test.zig");
+const harness_module = @import("../thread/harness_test.zig");
 const protection = @import("record/protection.zig");
 const framing = @import("record/framing.zig");
 const reports = @import("reports.zig");
-const streams = @import("../core/streams.zig");
+const connections = @import("../thread/connections.zig");
+const streams = @import("../net/streams.zig");
 const tls = @import("harness_test.zig");
 const ContentType = protection.ContentType;
 const hand_module = @import("hand_test.zig");
@@ -149,7 +150,7 @@ test "the end is announced once, behind all that was sent" {
         _, const before = try fill(&hand, &chunk);
         harness.endTransfer(hand.handle);
         if (!by_closing) for (0..2) |_| try expectEqual(null, harness.shutdown(hand.handle));
-        if (by_closing) try expectEqual(null, streams.close(harness.scheduler, hand.handle));
+        if (by_closing) try expectEqual(null, connections.close(harness.thread, hand.handle));
         const data, const kind, const alert = try countData(&hand, &chunk, &buffer);
         try expectEqual((before + 1) * chunk.len, data);
         try expectEqual(.alert, kind);
@@ -177,7 +178,7 @@ test "after the end was announced nothing is said" {
         if (is_full) _ = try fill(&hand, &chunk) else try expectEqual(chunk.len, try valueOf(harness.send(hand.handle, &chunk)));
         harness.endTransfer(hand.handle);
         try expectEqual(null, harness.shutdown(hand.handle));
-        try expectEqual(.EPIPE, reports.updateKeys(harness.scheduler, hand.session(), true));
+        try expectEqual(.EPIPE, reports.updateKeys(harness.tls, hand.session(), true));
         // It asks for what is not to be had any more.
         try hand.updateKeys(true);
         try hand.send(.application_data, "data");
@@ -211,7 +212,7 @@ test "a session whose peer has ended goes on sending" {
         try expectEqual(bytes.len, try valueOf(harness.send(hand.handle, &bytes)));
         var lengths: [10]usize = undefined;
         _ = try expectData(&hand, &bytes, &lengths);
-        try expectEqual(null, reports.updateKeys(harness.scheduler, hand.session(), false));
+        try expectEqual(null, reports.updateKeys(harness.tls, hand.session(), false));
         try hand.expectKeyUpdate(false);
         try expectEqual(null, harness.shutdown(hand.handle));
         try hand.expectAlert(.close_notify);

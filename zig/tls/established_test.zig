@@ -3,12 +3,11 @@
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
-const harness_module = @import("../core/harness_test.zig");
+const harness_module = @import("../thread/harness_test.zig");
 const primitives = @import("record/primitives.zig");
 const quota = @import("record/quota.zig");
 const framing = @import("record/framing.zig");
 const reports = @import("reports.zig");
-const streams = @import("../core/streams.zig");
 const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
 const hand_module = @import("hand_test.zig");
@@ -273,7 +272,7 @@ test "new keys are taken, and answered with new keys before anything else is sen
         try expectEqual(3, try valueOf(harness.send(hand.handle, "new")));
         try hand.expectRecord(.application_data, "new");
         // Both ask at once: each takes the other's and answers it.
-        try expectEqual(null, reports.updateKeys(harness.scheduler, hand.session(), true));
+        try expectEqual(null, reports.updateKeys(harness.tls, hand.session(), true));
         try hand.updateKeys(true);
         try expectNothing(&hand);
         try hand.expectKeyUpdate(true);
@@ -456,7 +455,7 @@ test "records that are repeated, left out or exchanged are no records" {
 /// Ciphers of a suite and direction that have a key.
 fn keysKept(harness: *Harness, suite: Suite, direction: primitives.Direction) usize {
     var count: usize = 0;
-    for (harness.scheduler.tls.primitives.ciphers[@intFromEnum(suite)][@intFromEnum(direction)]) |cipher| {
+    for (harness.tls.primitives.ciphers[@intFromEnum(suite)][@intFromEnum(direction)]) |cipher| {
         count += @intFromBool(cipher.key != .none);
     }
     return count;
@@ -465,7 +464,7 @@ fn keysKept(harness: *Harness, suite: Suite, direction: primitives.Direction) us
 test "keys do not outlive their session, nor the secrets of a handshake that failed" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const engine = &harness.scheduler.tls;
+    const engine = harness.tls;
     for (suites) |suite| {
         var first: Hand = try .init(&harness, suite, true);
         defer first.deinit();
@@ -488,11 +487,11 @@ test "keys do not outlive their session, nor the secrets of a handshake that fai
         }
     }
     // The server has a secret by the time that the client refuses its certificate.
-    const server_context = try tls.serverContext(harness.scheduler);
+    const server_context = try tls.serverContext(harness.tls);
     const stranger: i32 = try @import("contexts.zig").create(engine);
     const pair = try tls.startPair(&harness, server_context, stranger, "localhost", "");
     _ = try tls.outcomes(&harness, pair);
-    try expect(harness.scheduler.tls.sessions.at(harness.socketOf(pair.server).tls).takeover != null);
+    try expect(harness.tls.sessions.at(harness.socketOf(pair.server).tls).takeover != null);
     try expectEqual(.tls_failed, try tls.ending(&harness, pair.server));
     try tls.closeBoth(&harness, pair);
 }

@@ -1,20 +1,20 @@
 //! The peer of an established session, played by hand: it seals whatever a test wants, be it allowed
-//! or not, and opens what the session sends. Its cryptography is Zig's own, so that OpenSSL's use in
-//! `protection.zig` is held against another implementation.
+//! or not, and opens what the session sends.
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
 const contexts = @import("contexts.zig");
-const crypto = std.crypto;
 const handshakes = @import("handshakes.zig");
-const harness_module = @import("../core/harness_test.zig");
+const harness_module = @import("../thread/harness_test.zig");
 const framing = @import("record/framing.zig");
-const streams = @import("../core/streams.zig");
+const connections = @import("../thread/connections.zig");
+const side_module = @import("record/side_test.zig");
 const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
 const Alert = @import("record/refusals.zig").Alert;
 const ContentType = @import("record/protection.zig").ContentType;
 const Harness = harness_module.Harness;
+const Side = side_module.Side;
 const Session = @import("session.zig").Session;
 const Suite = @import("record/primitives.zig").Suite;
 const Takeover = @import("takeover.zig").Takeover;
@@ -23,92 +23,6 @@ const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 
 pub const suites = std.enums.values(Suite);
-pub const longest_secret = 48;
-const tag_bytes = 16;
-
-/// Room for the longest record that a hand makes, allowed or not.
-pub const record_bytes = framing.longest_record + 1024;
-
-/// One direction of a connection (RFC 8446, 5.2, 5.3, 7.2 and 7.3).
-pub const Side = struct {
-    suite: Suite,
-    secret: [longest_secret]u8,
-    sequence: u64 = 0,
-
-    fn expand(side: *const Side, comptime label: []const u8, comptime length: usize) [length]u8 {
-        const hkdf = crypto.kdf.hkdf;
-        const expandLabel = crypto.tls.hkdfExpandLabel;
-        return switch (side.suite) {
-            .aes_256_gcm_sha384 => expandLabel(hkdf.Hkdf(crypto.auth.hmac.sha2.HmacSha384), side.secret, label, "", length),
-            else => expandLabel(hkdf.HkdfSha256, side.secret[0..32].*, label, "", length),
-        };
-    }
-
-    pub fn update(side: *Side) void {
-        switch (side.suite) {
-            .aes_256_gcm_sha384 => side.secret = side.expand("traffic upd", 48),
-            else => side.secret[0..32].* = side.expand("traffic upd", 32),
-        }
-        side.sequence = 0;
-    }
-
-    /// The nonce of the next record.
-    fn takeNonce(side: *Side) [12]u8 {
-        var nonce = side.expand("iv", 12);
-        const low = std.mem.readInt(u64, nonce[4..], .big);
-        std.mem.writeInt(u64, nonce[4..], low ^ side.sequence, .big);
-        side.sequence += 1;
-        return nonce;
-    }
-
-    /// Seals what has its type and its padding already.
-    pub fn sealInner(side: *Side, inner: []const u8, output: []u8) []u8 {
-        return side.sealUnder(.{ 23, 3, 3 }, inner, output);
-    }
-
-    /// The same under another type and version.
-    pub fn sealUnder(side: *Side, start: [3]u8, inner: []const u8, output: []u8) []u8 {
-        const record = output[0 .. framing.header_bytes + inner.len + tag_bytes];
-        const header = record[0..framing.header_bytes];
-        header[0..3].* = start;
-        std.mem.writeInt(u16, header[3..5], @intCast(inner.len + tag_bytes), .big);
-        const nonce = side.takeNonce();
-        const ciphertext = record[framing.header_bytes..][0..inner.len];
-        const tag = record[framing.header_bytes + inner.len ..][0..tag_bytes];
-        switch (side.suite) {
-            .aes_128_gcm_sha256 => crypto.aead.aes_gcm.Aes128Gcm.encrypt(ciphertext, tag, inner, header, nonce, side.expand("key", 16)),
-            .aes_256_gcm_sha384 => crypto.aead.aes_gcm.Aes256Gcm.encrypt(ciphertext, tag, inner, header, nonce, side.expand("key", 32)),
-            .chacha20_poly1305_sha256 => crypto.aead.chacha_poly.ChaCha20Poly1305.encrypt(ciphertext, tag, inner, header, nonce, side.expand("key", 32)),
-        }
-        return record;
-    }
-
-    /// Seals content with a type, and with zeros behind it.
-    pub fn seal(side: *Side, kind: ContentType, content: []const u8, padding: usize, output: []u8) []u8 {
-        var inner: [record_bytes]u8 = undefined;
-        @memcpy(inner[0..content.len], content);
-        inner[content.len] = @intFromEnum(kind);
-        @memset(inner[content.len + 1 ..][0..padding], 0);
-        return side.sealInner(inner[0 .. content.len + 1 + padding], output);
-    }
-
-    /// Opens a whole record, to `output`.
-    pub fn open(side: *Side, record: []const u8, output: []u8) !struct { ContentType, []u8 } {
-        const header = record[0..framing.header_bytes];
-        try std.testing.expectEqualSlices(u8, &.{ 23, 3, 3 }, header[0..3]);
-        const ciphertext = record[framing.header_bytes .. record.len - tag_bytes];
-        const tag = record[record.len - tag_bytes ..][0..tag_bytes].*;
-        const inner = output[0..ciphertext.len];
-        const nonce = side.takeNonce();
-        switch (side.suite) {
-            .aes_128_gcm_sha256 => try crypto.aead.aes_gcm.Aes128Gcm.decrypt(inner, ciphertext, tag, header, nonce, side.expand("key", 16)),
-            .aes_256_gcm_sha384 => try crypto.aead.aes_gcm.Aes256Gcm.decrypt(inner, ciphertext, tag, header, nonce, side.expand("key", 32)),
-            .chacha20_poly1305_sha256 => try crypto.aead.chacha_poly.ChaCha20Poly1305.decrypt(inner, ciphertext, tag, header, nonce, side.expand("key", 32)),
-        }
-        // plait does not pad.
-        return .{ @enumFromInt(inner[inner.len - 1]), inner[0 .. inner.len - 1] };
-    }
-};
 
 /// A secret as a key log tells it.
 fn loggedSide(log: []const u8, label: []const u8, suite: Suite) !Side {
@@ -146,7 +60,7 @@ pub const Hand = struct {
 
     fn initOver(harness: *Harness, handle: i32, peer: system.Descriptor, suite: Suite, is_server: bool) !Hand {
         errdefer system.close(peer);
-        const engine = &harness.scheduler.tls;
+        const engine = harness.tls;
         // OpenSSL has no words for its reasons before there is a context.
         if (engine.contexts.in_use == 0) _ = try contexts.create(engine);
         try engine.prepareBuffers();
@@ -173,9 +87,9 @@ pub const Hand = struct {
     /// After a real handshake, whose one end is the hand's from then on. The other end is established,
     /// or OpenSSL's.
     pub fn shaken(harness: *Harness, end: End, suite: Suite, keeps_openssl: bool) !Hand {
-        const engine = &harness.scheduler.tls;
-        const server_context = try tls.serverContext(harness.scheduler);
-        const client_context = try tls.clientContext(harness.scheduler);
+        const engine = harness.tls;
+        const server_context = try tls.serverContext(harness.tls);
+        const client_context = try tls.clientContext(harness.tls);
         defer for ([_]i32{ server_context, client_context }) |id| expectEqual(null, contexts.free(engine, id)) catch unreachable;
         const name = switch (suite) {
             .aes_128_gcm_sha256 => "TLS_AES_128_GCM_SHA256",
@@ -204,10 +118,10 @@ pub const Hand = struct {
             .server => .{ wire.server, &wire.at_server, wire.client, &wire.to_client },
             .client => .{ wire.client, &wire.at_client, wire.server, &wire.to_server },
         };
-        const logged = handshakes.find(harness.scheduler, handle).?.extra.?.key_log.items;
+        const logged = handshakes.find(harness.tls, handle).?.extra.?.key_log.items;
         const clients = try loggedSide(logged, "CLIENT_TRAFFIC_SECRET_0 ", suite);
         const servers = try loggedSide(logged, "SERVER_TRAFFIC_SECRET_0 ", suite);
-        try expectEqual(null, streams.reset(harness.scheduler, other));
+        try expectEqual(null, connections.reset(harness.thread, other));
         defer peer.* = -1;
         defer waiting.* = .empty;
         return .{
@@ -232,19 +146,19 @@ pub const Hand = struct {
 
     /// Closes both ends. Nothing is left of the session.
     pub fn closeBoth(hand: *Hand) !void {
-        const scheduler = hand.harness.scheduler;
-        const before = scheduler.tls.sessions.in_use;
-        try expectEqual(null, streams.close(scheduler, hand.handle));
+        const engine = hand.harness.tls;
+        const before = engine.sessions.in_use;
+        try expectEqual(null, connections.close(hand.harness.thread, hand.handle));
         hand.close();
         for (0..500) |_| {
-            if (scheduler.tls.sessions.in_use < before) return;
+            if (engine.sessions.in_use < before) return;
             _ = try hand.harness.pollFor(10 * std.time.ns_per_ms);
         }
         return error.NeverClosed;
     }
 
     pub fn session(hand: *Hand) *Session {
-        return hand.harness.scheduler.tls.sessions.at(hand.harness.socketOf(hand.handle).tls);
+        return hand.harness.tls.sessions.at(hand.harness.socketOf(hand.handle).tls);
     }
 
     pub fn state(hand: *Hand) *Takeover {
@@ -258,12 +172,12 @@ pub const Hand = struct {
     }
 
     pub fn sendPadded(hand: *Hand, kind: ContentType, content: []const u8, padding: usize) !void {
-        var record: [record_bytes]u8 = undefined;
+        var record: [side_module.record_bytes]u8 = undefined;
         try hand.pass(hand.writing.seal(kind, content, padding, &record));
     }
 
     pub fn sendInner(hand: *Hand, inner: []const u8) !void {
-        var record: [record_bytes]u8 = undefined;
+        var record: [side_module.record_bytes]u8 = undefined;
         try hand.pass(hand.writing.sealInner(inner, &record));
     }
 
@@ -317,7 +231,7 @@ pub const Hand = struct {
     }
 
     pub fn expectRecord(hand: *Hand, kind: ContentType, content: []const u8) !void {
-        var buffer: [record_bytes]u8 = undefined;
+        var buffer: [side_module.record_bytes]u8 = undefined;
         const found = try hand.next(&buffer) orelse return error.StreamEnded;
         try expectEqual(kind, found[0]);
         try std.testing.expectEqualSlices(u8, content, found[1]);
@@ -341,7 +255,7 @@ pub const Hand = struct {
     }
 
     pub fn expectStreamEnd(hand: *Hand) !void {
-        var buffer: [record_bytes]u8 = undefined;
+        var buffer: [side_module.record_bytes]u8 = undefined;
         try expectEqual(null, try hand.next(&buffer));
     }
 };

@@ -12,14 +12,12 @@ const contexts = @import("contexts.zig");
 const callbacks = @import("callbacks.zig");
 const openssl = @import("openssl.zig");
 const server_name = @import("server_name.zig");
-const streams = @import("../core/streams.zig");
 const system = @import("../os/system.zig");
 const transfers = @import("transfers.zig");
 const verification = @import("verification.zig");
 const Context = @import("context.zig").Context;
 const Alert = @import("record/refusals.zig").Alert;
 const Engine = @import("engine.zig").Engine;
-const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Session = @import("session.zig").Session;
 const Socket = @import("../core/sockets.zig").Socket;
 const Takeover = @import("takeover.zig").Takeover;
@@ -42,17 +40,16 @@ pub const Options = struct {
 };
 
 /// Turns an open stream into a TLS connection. What has arrived and was not read is the handshake's.
-pub fn start(scheduler: *Scheduler, handle: i32, context_id: i32, settings: Options) ?Status {
-    const index = streams.find(scheduler, handle, .stream) orelse return .stale_handle;
-    const socket = scheduler.sockets.at(index);
-    const context = contexts.find(&scheduler.tls, context_id) orelse return .stale_handle;
+pub fn start(engine: *Engine, handle: i32, context_id: i32, settings: Options) ?Status {
+    const index = engine.scheduler.sockets.findKind(handle, .stream) orelse return .stale_handle;
+    const socket = engine.scheduler.sockets.at(index);
+    const context = contexts.find(engine, context_id) orelse return .stale_handle;
     if (socket.tls != none) return .EISCONN;
     if (socket.flags.connecting) return .ENOTCONN;
     if (socket.flags.half_closed) return .EPIPE;
     if (socket.failure != .ok) return socket.failure;
     if (socket.flags.end_of_stream) return .tls_truncated;
 
-    const engine = &scheduler.tls;
     engine.prepareBuffers() catch return .exhausted;
     const place = engine.sessions.take(engine.allocator, .{}) orelse return .exhausted;
     const session = engine.sessions.at(place);
@@ -65,7 +62,7 @@ pub fn start(scheduler: *Scheduler, handle: i32, context_id: i32, settings: Opti
     session.flags.kernel_readable = socket.flags.readable;
     socket.tls = place;
     socket.flags.handshaking = true;
-    if (settings.is_server) later(scheduler, session) else step(scheduler, index);
+    if (settings.is_server) later(engine, session) else step(engine, index);
     return null;
 }
 
@@ -183,30 +180,28 @@ fn isAcceptable(context: *const Context, connection: *const openssl.SSL, earlier
 }
 
 /// Takes the steps that are due, for a limited time. What is left makes the next poll come at once.
-pub fn run(scheduler: *Scheduler) void {
-    const engine = &scheduler.tls;
+pub fn run(engine: *Engine) void {
     if (engine.due.length == 0) return;
     const end = system.nanoseconds() + nanoseconds_per_poll;
     while (engine.due.popFront(&engine.sessions)) |place| {
-        step(scheduler, engine.sessions.at(place).socket);
+        step(engine, engine.sessions.at(place).socket);
         if (system.nanoseconds() >= end) break;
     }
 }
 
 /// Goes on with a handshake as far as what has arrived allows.
-fn step(scheduler: *Scheduler, index: u32) void {
-    const socket = scheduler.sockets.at(index);
-    const session = transfers.sessionOf(scheduler, socket);
-    const engine = &scheduler.tls;
+fn step(engine: *Engine, index: u32) void {
+    const socket = engine.scheduler.sockets.at(index);
+    const session = transfers.sessionOf(engine, socket);
     if (session.state != .handshaking) return;
     engine.enter(session, session.unread());
-    advance(scheduler, socket, session);
+    advance(engine, socket, session);
     if (session.state == .open) {
         takeOver(engine, session, contextOf(engine, session));
-        transfers.hold(scheduler, socket, session);
+        transfers.hold(engine, socket, session);
     }
-    transfers.finishReading(scheduler, socket, session, false);
-    if (session.state != .handshaking) finish(scheduler, socket, session);
+    transfers.finishReading(engine, socket, session, false);
+    if (session.state != .handshaking) finish(engine, socket, session);
 }
 
 /// Frees OpenSSL's part of a connection whose handshake has succeeded, where the record layer can take over.
@@ -232,8 +227,8 @@ fn tryTakeOver(engine: *Engine, session: *Session, context: *const Context, take
 const illegal_parameter = [_]u8{ 21, 3, 3, 0, 2, 2, @intFromEnum(Alert.illegal_parameter) };
 
 /// How far a server's handshake is, as `abi.TlsProgress`; what was answered counts once.
-pub fn progress(scheduler: *Scheduler, session: *Session) u32 {
-    const is_due = scheduler.tls.due.contains(&scheduler.tls.sessions, session.index);
+pub fn progress(engine: *Engine, session: *Session) u32 {
+    const is_due = engine.due.contains(&engine.sessions, session.index);
     if (session.state != .handshaking or is_due) return abi.TlsProgress.pending;
     defer session.flags.progressed = false;
     if (session.flags.progressed) return abi.TlsProgress.made;
@@ -245,8 +240,7 @@ fn contextOf(engine: *Engine, session: *const Session) *Context {
     return engine.contexts.at(if (session.chosen_context == none) session.context else session.chosen_context);
 }
 
-fn advance(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
-    const engine = &scheduler.tls;
+fn advance(engine: *Engine, socket: *Socket, session: *Session) void {
     const connection = session.connection.?;
     for (0..receptions_per_step) |_| {
         // A server has nothing to say before it is spoken to, and OpenSSL would hold memory for it.
@@ -265,7 +259,7 @@ fn advance(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
                 else => {
                     // OpenSSL, which has not seen it, has nothing to say.
                     if (session.flags.hello_too_long) engine.sealed.appendSlice(engine.allocator, &illegal_parameter) catch {};
-                    return transfers.fail(scheduler, socket, session, .tls_failed);
+                    return transfers.fail(engine, socket, session, .tls_failed);
                 },
             }
             if (engine.sealed.items.len > 0) {
@@ -273,38 +267,38 @@ fn advance(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
                 session.flags.progressed = true;
             }
             // The peer may be waiting for this, while there is more to be received from it.
-            _ = transfers.emit(scheduler, socket, session);
+            _ = transfers.emit(engine, socket, session);
             if (session.state == .failed) return;
         }
-        if (!transfers.refill(scheduler, socket, session, 0)) break;
+        if (!transfers.refill(engine, socket, session, 0)) break;
     }
-    if (socket.failure != .ok) return transfers.fail(scheduler, socket, session, socket.failure);
-    if (session.flags.ended and !engine.hasRecord()) return transfers.fail(scheduler, socket, session, .tls_truncated);
+    if (socket.failure != .ok) return transfers.fail(engine, socket, session, socket.failure);
+    if (session.flags.ended and !engine.hasRecord()) return transfers.fail(engine, socket, session, .tls_truncated);
     // More has arrived than one step takes.
     if (session.flags.kernel_readable or engine.hasRecord()) engine.due.pushBack(&engine.sessions, session.index);
 }
 
 /// The handshake has come to an end or to a pause: its waiter is woken, and those who wait to
 /// transfer data have their turn.
-fn finish(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
+fn finish(engine: *Engine, socket: *Socket, session: *Session) void {
     assert(session.state != .handshaking);
     if (session.state != .paused) {
         socket.flags.handshaking = false;
-        session.dropFirstHello(scheduler.tls.allocator);
+        session.dropFirstHello(engine.allocator);
         if (session.extra) |extra| {
             const is_logged = if (session.takenOver()) |takeover| takeover.logs_keys else false;
             const is_needed = is_logged or extra.key_log.items.len > 0 or extra.resumable != null or extra.refused != null;
-            if (!is_needed) session.dropExtra(scheduler.tls.allocator);
+            if (!is_needed) session.dropExtra(engine.allocator);
         }
     }
-    if (session.waiter != none) scheduler.wake(session.waiter, .ok);
-    scheduler.announce(socket, .readable);
-    scheduler.announce(socket, .writable);
+    transfers.endWait(engine, session, .ok);
+    engine.scheduler.announce(socket, .readable);
+    engine.scheduler.announce(socket, .writable);
 }
 
 /// How the handshake stands; null is done.
-pub fn outcome(scheduler: *Scheduler, handle: i32) ?Status {
-    const session = find(scheduler, handle) orelse return .stale_handle;
+pub fn outcome(engine: *Engine, handle: i32) ?Status {
+    const session = find(engine, handle) orelse return .stale_handle;
     return switch (session.state) {
         .handshaking => .would_block,
         .paused => .tls_server_name,
@@ -315,44 +309,52 @@ pub fn outcome(scheduler: *Scheduler, handle: i32) ?Status {
 }
 
 /// The session of an open TLS socket.
-pub fn find(scheduler: *Scheduler, handle: i32) ?*Session {
-    const index = streams.find(scheduler, handle, .stream) orelse return null;
-    const socket = scheduler.sockets.at(index);
-    return if (socket.tls == none) null else transfers.sessionOf(scheduler, socket);
+pub fn find(engine: *Engine, handle: i32) ?*Session {
+    const index = engine.scheduler.sockets.findKind(handle, .stream) orelse return null;
+    const socket = engine.scheduler.sockets.at(index);
+    return if (socket.tls == none) null else transfers.sessionOf(engine, socket);
 }
 
 /// Goes on with a paused handshake, with the context that was chosen; 0 refuses the client.
-pub fn chooseContext(scheduler: *Scheduler, handle: i32, context_id: i32) ?Status {
-    const session = find(scheduler, handle) orelse return .stale_handle;
+pub fn chooseContext(engine: *Engine, handle: i32, context_id: i32) ?Status {
+    const session = find(engine, handle) orelse return .stale_handle;
     if (session.state != .paused) return .EALREADY;
     if (context_id != 0) {
-        const context = contexts.find(&scheduler.tls, context_id) orelse return .stale_handle;
+        const context = contexts.find(engine, context_id) orelse return .stale_handle;
         if (!callbacks.choose(session, context.index)) return .exhausted;
     }
     session.flags.chosen = true;
     session.state = .handshaking;
     // A refusal is told at once, for the caller may close.
     if (context_id == 0) {
-        step(scheduler, session.socket);
+        step(engine, session.socket);
     } else {
-        later(scheduler, session);
+        later(engine, session);
     }
     return null;
 }
 
 /// Leaves the next step to a poll. Many may come to this in one turn, and a poll takes so much time for them.
-fn later(scheduler: *Scheduler, session: *Session) void {
-    scheduler.tls.due.pushBack(&scheduler.tls.sessions, session.index);
-    scheduler.backend.notify();
+fn later(engine: *Engine, session: *Session) void {
+    engine.due.pushBack(&engine.sessions, session.index);
+    engine.scheduler.backend.notify();
 }
 
 /// Parks until the handshake has ended or come to a pause.
-pub fn wait(scheduler: *Scheduler, session: *Session, deadline: ?i64) ?u32 {
+pub fn wait(engine: *Engine, session: *Session, deadline: ?i64) ?u32 {
     // One caller leads the handshake; a second one would wait for ever.
     if (session.waiter != none) return null;
-    const waiter = scheduler.park(.handshake, deadline) orelse return null;
+    const waiter = engine.scheduler.park(.handshake, deadline) orelse return null;
     session.waiter = waiter;
-    scheduler.waiters.at(waiter).socket = session.socket;
-    if (session.state != .handshaking) scheduler.wake(waiter, .ok);
+    engine.scheduler.waiters.at(waiter).socket = session.socket;
+    if (session.state != .handshaking) transfers.endWait(engine, session, .ok);
     return waiter;
+}
+
+/// Forgets a waiter of a handshake, which is about to be woken or dropped.
+pub fn leave(engine: *Engine, waiter: u32) void {
+    const socket = engine.scheduler.sockets.at(engine.scheduler.waiters.at(waiter).socket);
+    const session = transfers.sessionOf(engine, socket);
+    assert(session.waiter == waiter);
+    session.waiter = none;
 }

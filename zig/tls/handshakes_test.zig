@@ -6,9 +6,9 @@ const certificates = @import("certificates_test.zig");
 const contexts = @import("contexts.zig");
 const credentials = @import("credentials.zig");
 const handshakes = @import("handshakes.zig");
-const harness_module = @import("../core/harness_test.zig");
+const harness_module = @import("../thread/harness_test.zig");
 const reports = @import("reports.zig");
-const streams = @import("../core/streams.zig");
+const connections = @import("../thread/connections.zig");
 const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
 const transfers = @import("transfers.zig");
@@ -22,11 +22,11 @@ const valueOf = harness_module.valueOf;
 test "a handshake succeeds, wakes its waiters once, and data goes both ways" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const server_context = try tls.serverContext(harness.scheduler);
-    const client_context = try tls.clientContext(harness.scheduler);
+    const server_context = try tls.serverContext(harness.tls);
+    const client_context = try tls.clientContext(harness.tls);
     const pair = try tls.startPair(&harness, server_context, client_context, "localhost", "");
-    const session = handshakes.find(harness.scheduler, pair.server).?;
-    const waiter = handshakes.wait(harness.scheduler, session, null).?;
+    const session = handshakes.find(harness.tls, pair.server).?;
+    const waiter = handshakes.wait(harness.tls, session, null).?;
     try expectFailure(.would_block, harness.send(pair.server, "early"));
     try harness.expectWoken(&.{.{ waiter, .ok }});
     try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
@@ -45,9 +45,9 @@ test "a handshake succeeds, wakes its waiters once, and data goes both ways" {
     try expectEqual(10, harness.scheduler.shared.bytes_sent);
     try expectEqual(10, harness.scheduler.shared.bytes_received);
 
-    try expectEqual(null, streams.close(harness.scheduler, pair.client));
+    try expectEqual(null, connections.close(harness.thread, pair.client));
     try expectEqual(.ok, try tls.ending(&harness, pair.server));
-    try expectEqual(null, streams.close(harness.scheduler, pair.server));
+    try expectEqual(null, connections.close(harness.thread, pair.server));
 }
 
 fn failedPair(harness: *Harness, server_context: i32, client_context: i32, name: []const u8) !struct { tls.Pair, [2]?Status } {
@@ -56,18 +56,18 @@ fn failedPair(harness: *Harness, server_context: i32, client_context: i32, name:
 }
 
 fn verdict(harness: *Harness, handle: i32) c_long {
-    return reports.verifyResult(handshakes.find(harness.scheduler, handle).?);
+    return reports.verifyResult(handshakes.find(harness.tls, handle).?);
 }
 
 test "a client refuses an unknown issuer and a wrong name, and says so" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const server_context = try tls.serverContext(harness.scheduler);
-    const trusting = try tls.clientContext(harness.scheduler);
-    const strange: i32 = try contexts.create(&harness.scheduler.tls);
-    const lenient: i32 = try contexts.create(&harness.scheduler.tls);
+    const server_context = try tls.serverContext(harness.tls);
+    const trusting = try tls.clientContext(harness.tls);
+    const strange: i32 = try contexts.create(harness.tls);
+    const lenient: i32 = try contexts.create(harness.tls);
     tls.contextOf(&harness, lenient).verify_issuer = false;
-    const careless: i32 = try contexts.create(&harness.scheduler.tls);
+    const careless: i32 = try contexts.create(harness.tls);
     tls.contextOf(&harness, careless).verify_peer = false;
 
     const cases = [_]struct { context: i32, name: []const u8, verdict: c_long, fails: bool }{
@@ -107,11 +107,11 @@ test "a client refuses an unknown issuer and a wrong name, and says so" {
 test "a server may demand a certificate of its clients" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const server_context = try tls.serverContext(harness.scheduler);
+    const server_context = try tls.serverContext(harness.tls);
     const server = tls.contextOf(&harness, server_context);
     try expectEqual(null, credentials.addAuthorities(server, certificates.certificate));
     server.client_authentication = .require;
-    const client_context = try tls.clientContext(harness.scheduler);
+    const client_context = try tls.clientContext(harness.tls);
     {
         const pair, const results = try failedPair(&harness, server_context, client_context, "localhost");
         try expectEqual(.tls_failed, results[0]);
@@ -134,8 +134,8 @@ test "a server may demand a certificate of its clients" {
 test "the server's order of protocols counts, and no common one is fatal" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const server_context = try tls.serverContext(harness.scheduler);
-    const client_context = try tls.clientContext(harness.scheduler);
+    const server_context = try tls.serverContext(harness.tls);
+    const client_context = try tls.clientContext(harness.tls);
     const server = tls.contextOf(&harness, server_context);
     const client = tls.contextOf(&harness, client_context);
     for ([_][]const u8{ "\x00", "\x03ab", "\x02abc" }) |wrong| try expectEqual(.EINVAL, server.setProtocols(wrong));
@@ -161,7 +161,7 @@ test "the server's order of protocols counts, and no common one is fatal" {
 
 /// A context with the certificate for other.example.
 fn otherContext(harness: *Harness) !i32 {
-    const id: i32 = try contexts.create(&harness.scheduler.tls);
+    const id: i32 = try contexts.create(harness.tls);
     const context = tls.contextOf(harness, id);
     try expectEqual(null, credentials.addCertificates(context, certificates.other_certificate));
     try expectEqual(null, credentials.setKey(context, certificates.other_key, ""));
@@ -171,20 +171,20 @@ fn otherContext(harness: *Harness) !i32 {
 test "contexts share a store, which outlives the one that it came from" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const server_context = try tls.serverContext(harness.scheduler);
-    const trusting = try tls.clientContext(harness.scheduler);
-    const sharing: i32 = try contexts.create(&harness.scheduler.tls);
-    try expectEqual(.stale_handle, contexts.shareTrust(&harness.scheduler.tls, tls.contextOf(&harness, sharing), sharing + 1));
-    try expectEqual(null, contexts.shareTrust(&harness.scheduler.tls, tls.contextOf(&harness, sharing), trusting));
-    try expectEqual(null, contexts.free(&harness.scheduler.tls, trusting));
+    const server_context = try tls.serverContext(harness.tls);
+    const trusting = try tls.clientContext(harness.tls);
+    const sharing: i32 = try contexts.create(harness.tls);
+    try expectEqual(.stale_handle, contexts.shareTrust(harness.tls, tls.contextOf(&harness, sharing), sharing + 1));
+    try expectEqual(null, contexts.shareTrust(harness.tls, tls.contextOf(&harness, sharing), trusting));
+    try expectEqual(null, contexts.free(harness.tls, trusting));
     for (0..2) |_| try tls.closeBoth(&harness, try tls.connected(&harness, server_context, sharing));
 }
 
 test "a server name chooses the context, exactly or by wildcard" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const server_context = try tls.serverContext(harness.scheduler);
-    const client_context = try tls.clientContext(harness.scheduler);
+    const server_context = try tls.serverContext(harness.tls);
+    const client_context = try tls.clientContext(harness.tls);
     const client = tls.contextOf(&harness, client_context);
     try expectEqual(null, credentials.addAuthorities(client, certificates.other_certificate));
     const server = tls.contextOf(&harness, server_context);
@@ -192,12 +192,12 @@ test "a server name chooses the context, exactly or by wildcard" {
     try expectEqual(null, tls.contextOf(&harness, other).setProtocols("\x05other"));
     try expectEqual(null, client.setProtocols("\x05other\x04main"));
     try expectEqual(null, server.setProtocols("\x04main"));
-    try expectEqual(null, contexts.addName(&harness.scheduler.tls, server, "Other.Example", other));
-    try expectEqual(null, contexts.addName(&harness.scheduler.tls, server, "*.wild.test", other));
-    try expectEqual(.EINVAL, contexts.addName(&harness.scheduler.tls, tls.contextOf(&harness, other), "a.b", server_context));
-    try expectEqual(.EINVAL, contexts.addName(&harness.scheduler.tls, server, "self", server_context));
+    try expectEqual(null, contexts.addName(harness.tls, server, "Other.Example", other));
+    try expectEqual(null, contexts.addName(harness.tls, server, "*.wild.test", other));
+    try expectEqual(.EINVAL, contexts.addName(harness.tls, tls.contextOf(&harness, other), "a.b", server_context));
+    try expectEqual(.EINVAL, contexts.addName(harness.tls, server, "self", server_context));
     // Those that are in use live on.
-    try expectEqual(null, contexts.free(&harness.scheduler.tls, other));
+    try expectEqual(null, contexts.free(harness.tls, other));
 
     const cases = [_]struct { []const u8, []const u8 }{
         .{ "other.example", "other" }, .{ "OTHER.example", "other" },
@@ -223,28 +223,28 @@ test "a server name chooses the context, exactly or by wildcard" {
 test "a handshake pauses for the choice of a context" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const server_context = try tls.serverContext(harness.scheduler);
+    const server_context = try tls.serverContext(harness.tls);
     tls.contextOf(&harness, server_context).asks_server_name = true;
-    const client_context = try tls.clientContext(harness.scheduler);
+    const client_context = try tls.clientContext(harness.tls);
     try expectEqual(null, credentials.addAuthorities(tls.contextOf(&harness, client_context), certificates.other_certificate));
     const other = try otherContext(&harness);
 
     for ([_]i32{ other, 0, -1 }) |choice| {
         const pair = try tls.startPair(&harness, server_context, client_context, "other.example", "");
-        const session = handshakes.find(harness.scheduler, pair.server).?;
-        const waiter = handshakes.wait(harness.scheduler, session, null).?;
+        const session = handshakes.find(harness.tls, pair.server).?;
+        const waiter = handshakes.wait(harness.tls, session, null).?;
         try harness.expectWoken(&.{.{ waiter, .ok }});
-        try expectEqual(.tls_server_name, handshakes.outcome(harness.scheduler, pair.server));
+        try expectEqual(.tls_server_name, handshakes.outcome(harness.tls, pair.server));
         try tls.expectText(&harness, pair.server, .server_name, "other.example");
         if (choice < 0) {
             // It is given up in the meantime.
             try tls.closeBoth(&harness, pair);
             continue;
         }
-        try expectEqual(null, handshakes.chooseContext(harness.scheduler, pair.server, choice));
-        try expectEqual(.EALREADY, handshakes.chooseContext(harness.scheduler, pair.server, choice));
+        try expectEqual(null, handshakes.chooseContext(harness.tls, pair.server, choice));
+        try expectEqual(.EALREADY, handshakes.chooseContext(harness.tls, pair.server, choice));
         // A refusal is told at once, for the caller may close. What takes long is for polls to do.
-        try expectEqual(@intFromBool(choice != 0), harness.scheduler.tls.due.length);
+        try expectEqual(@intFromBool(choice != 0), harness.tls.due.length);
         try expect(system.pollOne(harness.scheduler.backend.descriptor(), false, 0));
         const results = try tls.outcomes(&harness, pair);
         if (choice == other) {
@@ -265,10 +265,10 @@ fn resumable(harness: *Harness, server_context: i32, client_context: i32, buffer
     _ = try valueOf(harness.send(pair.server, "x"));
     var byte: [1]u8 = undefined;
     try tls.receiveAll(harness, pair.client, &byte);
-    const notice = reports.takeNotice(harness.scheduler).?;
+    const notice = reports.takeNotice(harness.tls).?;
     try expectEqual(pair.client, notice.handle);
     try expectEqual(3, notice.kinds);
-    try expectEqual(null, reports.takeNotice(harness.scheduler));
+    try expectEqual(null, reports.takeNotice(harness.tls));
     var log: [4096]u8 = undefined;
     try expect(std.mem.indexOf(u8, try tls.text(harness, pair.client, .key_log, &log), "CLIENT_") != null);
     try tls.expectText(harness, pair.client, .key_log, "");
@@ -278,15 +278,15 @@ fn resumable(harness: *Harness, server_context: i32, client_context: i32, buffer
 }
 
 fn isResumed(harness: *Harness, handle: i32) bool {
-    return reports.isResumed(handshakes.find(harness.scheduler, handle).?);
+    return reports.isResumed(handshakes.find(harness.tls, handle).?);
 }
 
 test "a session is resumed, for the name that it was verified for" {
     var harness = try Harness.init();
     defer harness.deinit();
     for ([_]u32{ 0x0303, 0x0304 }) |version| {
-        const server_context = try tls.serverContext(harness.scheduler);
-        const client_context = try tls.clientContext(harness.scheduler);
+        const server_context = try tls.serverContext(harness.tls);
+        const client_context = try tls.clientContext(harness.tls);
         try expectEqual(null, tls.contextOf(&harness, client_context).setVersions(version, version));
         var buffer: [4096]u8 = undefined;
         const session = try resumable(&harness, server_context, client_context, &buffer);
@@ -301,14 +301,14 @@ test "a session is resumed, for the name that it was verified for" {
         }
         // A client may do so under another context, and a server may not.
         {
-            const another = try tls.clientContext(harness.scheduler);
+            const another = try tls.clientContext(harness.tls);
             try expectEqual(null, tls.contextOf(&harness, another).setVersions(version, version));
             const pair = try tls.startPair(&harness, server_context, another, "localhost", session);
             try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
             try expect(isResumed(&harness, pair.client));
             try tls.closeBoth(&harness, pair);
         }
-        const other = try tls.serverContext(harness.scheduler);
+        const other = try tls.serverContext(harness.tls);
         const pair = try tls.startPair(&harness, other, client_context, "localhost", session);
         try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
         try expect(!isResumed(&harness, pair.client));
@@ -319,10 +319,10 @@ test "a session is resumed, for the name that it was verified for" {
 test "contexts that are the same resume each other's sessions, also when their keys have changed" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const client_context = try tls.clientContext(harness.scheduler);
+    const client_context = try tls.clientContext(harness.tls);
     var servers: [3]i32 = undefined;
     for (&servers, [_]u8{ 1, 1, 2 }) |*server, identity| {
-        server.* = try tls.serverContext(harness.scheduler);
+        server.* = try tls.serverContext(harness.tls);
         try expectEqual(null, tls.contextOf(&harness, server.*).identify(@splat(identity)));
     }
     for (0..2) |_| {
@@ -344,8 +344,8 @@ test "contexts that are the same resume each other's sessions, also when their k
 test "tickets of a time before the server's keys were changed are not taken any more" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const server_context = try tls.serverContext(harness.scheduler);
-    const client_context = try tls.clientContext(harness.scheduler);
+    const server_context = try tls.serverContext(harness.tls);
+    const client_context = try tls.clientContext(harness.tls);
     const server = tls.contextOf(&harness, server_context);
     try expectEqual(null, server.identify(@splat(7)));
     var buffer: [4096]u8 = undefined;
@@ -373,18 +373,18 @@ test "a session whose certificate would be refused is not resumed" {
     var harness = try Harness.init();
     defer harness.deinit();
     for ([_][]const u8{ certificates.certificate, certificates.expired_certificate }) |certificate| {
-        const server_context: i32 = try contexts.create(&harness.scheduler.tls);
+        const server_context: i32 = try contexts.create(harness.tls);
         const server = tls.contextOf(&harness, server_context);
         try expectEqual(null, credentials.addCertificates(server, certificate));
         try expectEqual(null, credentials.setKey(server, certificates.key, ""));
-        const careless: i32 = try contexts.create(&harness.scheduler.tls);
+        const careless: i32 = try contexts.create(harness.tls);
         tls.contextOf(&harness, careless).verify_peer = false;
         var buffer: [4096]u8 = undefined;
         const session = try resumable(&harness, server_context, careless, &buffer);
 
-        const lenient: i32 = try contexts.create(&harness.scheduler.tls);
+        const lenient: i32 = try contexts.create(harness.tls);
         tls.contextOf(&harness, lenient).verify_issuer = false;
-        const strict: i32 = try contexts.create(&harness.scheduler.tls);
+        const strict: i32 = try contexts.create(harness.tls);
         const is_expired = certificate.ptr == certificates.expired_certificate;
         for ([_]struct { i32, bool, c_long }{
             .{ careless, true, 18 },
@@ -404,12 +404,12 @@ test "a client does not outlive its certificate by resuming" {
     var harness = try Harness.init();
     defer harness.deinit();
     for ([_]u32{ 0x0303, 0x0304 }) |version| {
-        const server_context = try tls.serverContext(harness.scheduler);
+        const server_context = try tls.serverContext(harness.tls);
         const server = tls.contextOf(&harness, server_context);
         server.client_authentication = .require;
         try expectEqual(null, server.setVersions(version, version));
         try expectEqual(null, credentials.addAuthorities(server, certificates.expired_certificate));
-        const client_context = try tls.clientContext(harness.scheduler);
+        const client_context = try tls.clientContext(harness.tls);
         const client = tls.contextOf(&harness, client_context);
         try expectEqual(null, credentials.addCertificates(client, certificates.expired_certificate));
         try expectEqual(null, credentials.setKey(client, certificates.key, ""));
@@ -432,8 +432,8 @@ test "a client does not outlive its certificate by resuming" {
 test "a poll does not work on handshakes for long, and does not let others wait for them" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const server_context = try tls.serverContext(harness.scheduler);
-    const client_context = try tls.clientContext(harness.scheduler);
+    const server_context = try tls.serverContext(harness.tls);
+    const client_context = try tls.clientContext(harness.tls);
     const reader_handle, const writer = try harness.tcpPair();
     var pairs: [60]tls.Pair = undefined;
     for (&pairs) |*pair| {
@@ -441,14 +441,14 @@ test "a poll does not work on handshakes for long, and does not let others wait 
         pair.* = .{ .server = server, .client = client };
     }
     for (pairs) |pair| {
-        try expectEqual(null, handshakes.start(harness.scheduler, pair.client, client_context, .{ .is_server = false }));
-        try expectEqual(null, handshakes.start(harness.scheduler, pair.server, server_context, .{ .is_server = true }));
+        try expectEqual(null, handshakes.start(harness.tls, pair.client, client_context, .{ .is_server = false }));
+        try expectEqual(null, handshakes.start(harness.tls, pair.server, server_context, .{ .is_server = true }));
     }
     const reader = harness.park(reader_handle, .readable);
     try expectEqual(1, try valueOf(harness.send(writer, "d")));
     // Sixty answers take far more than the time of a poll.
     try harness.expectWoken(&.{.{ reader, .ok }});
-    try expect(harness.scheduler.tls.due.length > 0);
+    try expect(harness.tls.due.length > 0);
     try harness.expectReceived(reader_handle, "d");
     for (pairs) |pair| {
         try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
@@ -459,25 +459,25 @@ test "a poll does not work on handshakes for long, and does not let others wait 
 test "what cannot begin is refused" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const context = try tls.clientContext(harness.scheduler);
+    const context = try tls.clientContext(harness.tls);
     const handle, const peer = try harness.unixPair();
     defer system.close(peer);
     const start = handshakes.start;
-    const scheduler = harness.scheduler;
+    const engine = harness.tls;
     for ([_][]const u8{ "a\x00b", ".", "..", ".example.test", "a..b", "a.." }) |name| {
-        try expectEqual(.EINVAL, start(scheduler, handle, context, .{ .is_server = false, .name = name }));
+        try expectEqual(.EINVAL, start(engine, handle, context, .{ .is_server = false, .name = name }));
     }
-    try expectEqual(.stale_handle, start(scheduler, handle, 77, .{ .is_server = false }));
-    try expectEqual(.stale_handle, start(scheduler, handle, 0, .{ .is_server = false }));
+    try expectEqual(.stale_handle, start(engine, handle, 77, .{ .is_server = false }));
+    try expectEqual(.stale_handle, start(engine, handle, 0, .{ .is_server = false }));
     // What is no session is as none.
-    try expectEqual(null, start(scheduler, handle, context, .{ .is_server = false, .session = "nonsense" }));
-    try expectEqual(.EISCONN, start(scheduler, handle, context, .{ .is_server = false }));
+    try expectEqual(null, start(engine, handle, context, .{ .is_server = false, .session = "nonsense" }));
+    try expectEqual(.EISCONN, start(engine, handle, context, .{ .is_server = false }));
 }
 
 test "the end of a plain conversation is not lost, and what is not TLS is told apart" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const context = try tls.serverContext(harness.scheduler);
+    const context = try tls.serverContext(harness.tls);
     for ([_]struct { []const u8, []const u8 }{
         .{ "GET / HTTP/1.1\r\n", "http request" },
         .{ "\x16\x03\x01\x48\x01", "length too long" },
@@ -490,63 +490,64 @@ test "the end of a plain conversation is not lost, and what is not TLS is told a
         const reader = harness.park(server, .readable);
         try harness.expectWoken(&.{.{ reader, .ok }});
         harness.endTurn(server, .readable);
-        try expectEqual(null, handshakes.start(harness.scheduler, server, context, .{ .is_server = true }));
+        try expectEqual(null, handshakes.start(harness.tls, server, context, .{ .is_server = true }));
         _ = try harness.pollFor(0);
-        try expectEqual(.tls_failed, handshakes.outcome(harness.scheduler, server));
+        try expectEqual(.tls_failed, handshakes.outcome(harness.tls, server));
         // OpenSSL 3.0 says "packet length", later ones "data length".
         var buffer: [64]u8 = undefined;
         try expect(std.mem.endsWith(u8, try tls.text(&harness, server, .reason, &buffer), case[1]));
         // An alert was sent to whom it may concern.
-        try expectEqual(null, streams.close(harness.scheduler, server));
+        try expectEqual(null, connections.close(harness.thread, server));
     }
 }
 
 test "an end in the middle of a handshake, and one that is closed by its owner" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const context = try tls.serverContext(harness.scheduler);
+    const context = try tls.serverContext(harness.tls);
     const server, const peer = try harness.tcpPeer();
-    try expectEqual(null, handshakes.start(harness.scheduler, server, context, .{ .is_server = true }));
+    try expectEqual(null, handshakes.start(harness.tls, server, context, .{ .is_server = true }));
     try harness_module.sendFromPeer(peer, "\x16\x03\x01");
-    const waiter = handshakes.wait(harness.scheduler, handshakes.find(harness.scheduler, server).?, null).?;
+    const waiter = handshakes.wait(harness.tls, handshakes.find(harness.tls, server).?, null).?;
     try harness.expectNobody();
-    try expectEqual(null, handshakes.wait(harness.scheduler, handshakes.find(harness.scheduler, server).?, null));
+    try expectEqual(null, handshakes.wait(harness.tls, handshakes.find(harness.tls, server).?, null));
     system.close(peer);
     try harness.expectWoken(&.{.{ waiter, .ok }});
-    try expectEqual(.tls_truncated, handshakes.outcome(harness.scheduler, server));
+    try expectEqual(.tls_truncated, handshakes.outcome(harness.tls, server));
     try expectFailure(.tls_truncated, harness.send(server, "x"));
-    try expectEqual(null, streams.close(harness.scheduler, server));
+    try expectEqual(null, connections.close(harness.thread, server));
 
     const second, const other = try harness.tcpPeer();
     defer system.close(other);
-    try expectEqual(null, handshakes.start(harness.scheduler, second, context, .{ .is_server = true }));
+    try expectEqual(null, handshakes.start(harness.tls, second, context, .{ .is_server = true }));
     const soon = system.nanoseconds() + std.time.ns_per_ms;
-    const impatient = handshakes.wait(harness.scheduler, handshakes.find(harness.scheduler, second).?, soon).?;
+    const impatient = handshakes.wait(harness.tls, handshakes.find(harness.tls, second).?, soon).?;
     try harness.expectWoken(&.{.{ impatient, .timed_out }});
-    const patient = handshakes.wait(harness.scheduler, handshakes.find(harness.scheduler, second).?, null).?;
-    try expectEqual(null, streams.close(harness.scheduler, second));
+    const patient = handshakes.wait(harness.tls, handshakes.find(harness.tls, second).?, null).?;
+    try expectEqual(null, connections.close(harness.thread, second));
     try harness.expectWoken(&.{.{ patient, .closed }});
-    try expectEqual(.stale_handle, handshakes.outcome(harness.scheduler, second));
+    try expectEqual(.stale_handle, handshakes.outcome(harness.tls, second));
 }
 
 test "a handshake goes on without its waiter, and another one may wait for it" {
     var harness = try Harness.init();
     defer harness.deinit();
+    const engine = harness.tls;
     const scheduler = harness.scheduler;
-    const pair = try tls.startPair(&harness, try tls.serverContext(scheduler), try tls.clientContext(scheduler), "localhost", "");
-    const session = handshakes.find(scheduler, pair.server).?;
-    scheduler.drop(handshakes.wait(scheduler, session, system.nanoseconds() + 3600 * std.time.ns_per_s).?);
-    try harness_module.checkBooks(scheduler);
+    const pair = try tls.startPair(&harness, try tls.serverContext(engine), try tls.clientContext(engine), "localhost", "");
+    const session = handshakes.find(engine, pair.server).?;
+    harness.thread.drop(handshakes.wait(engine, session, system.nanoseconds() + 3600 * std.time.ns_per_s).?);
+    try harness_module.checkBooks(harness.thread);
     try expectEqual(null, scheduler.deadlines.earliest());
-    const second = handshakes.wait(scheduler, session, null).?;
+    const second = handshakes.wait(engine, session, null).?;
     // Woken, and not told of yet.
-    scheduler.wake(second, .cancelled);
-    scheduler.drop(second);
-    try harness_module.checkBooks(scheduler);
+    harness.thread.wake(second, .cancelled);
+    harness.thread.drop(second);
+    try harness_module.checkBooks(harness.thread);
     try expectEqual(0, scheduler.shared.waiters);
-    const third = handshakes.wait(scheduler, session, null).?;
+    const third = handshakes.wait(engine, session, null).?;
     try harness.expectWoken(&.{.{ third, .ok }});
-    scheduler.drop(third);
+    harness.thread.drop(third);
     try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
     try tls.closeBoth(&harness, pair);
 }
@@ -555,25 +556,25 @@ test "a handshake that runs out of memory ends, and its waiter hears of it" {
     var failing: std.testing.FailingAllocator = .init(std.testing.allocator, .{});
     var harness = try Harness.initWith(failing.allocator());
     defer harness.deinit();
-    const context = try tls.serverContext(harness.scheduler);
+    const context = try tls.serverContext(harness.tls);
     const server, const peer = try harness.tcpPeer();
     defer system.close(peer);
-    try expectEqual(null, handshakes.start(harness.scheduler, server, context, .{ .is_server = true }));
-    const waiter = handshakes.wait(harness.scheduler, handshakes.find(harness.scheduler, server).?, null).?;
+    try expectEqual(null, handshakes.start(harness.tls, server, context, .{ .is_server = true }));
+    const waiter = handshakes.wait(harness.tls, handshakes.find(harness.tls, server).?, null).?;
     // There is no room for the part of a record.
     failing.fail_index = failing.alloc_index;
     try harness_module.sendFromPeer(peer, "\x16\x03\x01");
     try harness.expectWoken(&.{.{ waiter, .ok }});
-    try expectEqual(.exhausted, handshakes.outcome(harness.scheduler, server));
+    try expectEqual(.exhausted, handshakes.outcome(harness.tls, server));
     failing.fail_index = std.math.maxInt(usize);
-    try expectEqual(null, streams.close(harness.scheduler, server));
+    try expectEqual(null, connections.close(harness.thread, server));
 }
 
 test "keys are not exchanged over finite fields, unless it is asked for" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const server_context = try tls.serverContext(harness.scheduler);
-    const client_context = try tls.clientContext(harness.scheduler);
+    const server_context = try tls.serverContext(harness.tls);
+    const client_context = try tls.clientContext(harness.tls);
     try expectEqual(null, tls.contextOf(&harness, client_context).setGroups("ffdhe2048:ffdhe3072"));
     {
         const pair, const results = try failedPair(&harness, server_context, client_context, "localhost");

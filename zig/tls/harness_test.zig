@@ -7,41 +7,41 @@ const contexts = @import("contexts.zig");
 const credentials = @import("credentials.zig");
 const handshakes = @import("handshakes.zig");
 const reports = @import("reports.zig");
-const streams = @import("../core/streams.zig");
-const harness_module = @import("../core/harness_test.zig");
+const connections = @import("../thread/connections.zig");
+const harness_module = @import("../thread/harness_test.zig");
 const Context = @import("context.zig").Context;
 const Harness = harness_module.Harness;
-const Scheduler = @import("../core/scheduler.zig").Scheduler;
+const Engine = @import("engine.zig").Engine;
 const Status = abi.Status;
 const expectEqual = std.testing.expectEqual;
 
 pub const Pair = struct { server: i32, client: i32 };
 
 /// A context with the test certificate.
-pub fn serverContext(scheduler: *Scheduler) !i32 {
-    const id: i32 = try contexts.create(&scheduler.tls);
-    const context = contexts.find(&scheduler.tls, id).?;
+pub fn serverContext(engine: *Engine) !i32 {
+    const id: i32 = try contexts.create(engine);
+    const context = contexts.find(engine, id).?;
     try expectEqual(null, credentials.addCertificates(context, certificates.certificate));
     try expectEqual(null, credentials.setKey(context, certificates.key, ""));
     return id;
 }
 
 /// A context that trusts the test certificate.
-pub fn clientContext(scheduler: *Scheduler) !i32 {
-    const id: i32 = try contexts.create(&scheduler.tls);
-    try expectEqual(null, credentials.addAuthorities(contexts.find(&scheduler.tls, id).?, certificates.certificate));
+pub fn clientContext(engine: *Engine) !i32 {
+    const id: i32 = try contexts.create(engine);
+    try expectEqual(null, credentials.addAuthorities(contexts.find(engine, id).?, certificates.certificate));
     return id;
 }
 
 pub fn contextOf(harness: *Harness, id: i32) *Context {
-    return contexts.find(&harness.scheduler.tls, id).?;
+    return contexts.find(harness.tls, id).?;
 }
 
 /// Starts both handshakes on a TCP connection.
 pub fn startPair(harness: *Harness, server_context: i32, client_context: i32, name: []const u8, session: []const u8) !Pair {
     const server, const client = try harness.tcpPair();
-    try expectEqual(null, handshakes.start(harness.scheduler, server, server_context, .{ .is_server = true }));
-    try expectEqual(null, handshakes.start(harness.scheduler, client, client_context, .{
+    try expectEqual(null, handshakes.start(harness.tls, server, server_context, .{ .is_server = true }));
+    try expectEqual(null, handshakes.start(harness.tls, client, client_context, .{
         .is_server = false,
         .name = name,
         .session = session,
@@ -54,8 +54,8 @@ pub fn outcomes(harness: *Harness, pair: Pair) ![2]?Status {
     for (0..500) |_| {
         _ = try harness.pollFor(10 * std.time.ns_per_ms);
         const results = [2]?Status{
-            handshakes.outcome(harness.scheduler, pair.server),
-            handshakes.outcome(harness.scheduler, pair.client),
+            handshakes.outcome(harness.tls, pair.server),
+            handshakes.outcome(harness.tls, pair.client),
         };
         if (results[0] != .would_block and results[1] != .would_block) return results;
     }
@@ -70,7 +70,7 @@ pub fn connected(harness: *Harness, server_context: i32, client_context: i32) !P
 }
 
 pub fn defaultPair(harness: *Harness) !Pair {
-    return connected(harness, try serverContext(harness.scheduler), try clientContext(harness.scheduler));
+    return connected(harness, try serverContext(harness.tls), try clientContext(harness.tls));
 }
 
 pub fn expectText(harness: *Harness, handle: i32, what: abi.TlsText, expected: []const u8) !void {
@@ -79,8 +79,8 @@ pub fn expectText(harness: *Harness, handle: i32, what: abi.TlsText, expected: [
 }
 
 pub fn text(harness: *Harness, handle: i32, what: abi.TlsText, buffer: []u8) ![]const u8 {
-    const session = handshakes.find(harness.scheduler, handle).?;
-    const length = try harness_module.valueOf(reports.report(&harness.scheduler.tls, session, what, 0, buffer));
+    const session = handshakes.find(harness.tls, handle).?;
+    const length = try harness_module.valueOf(reports.report(harness.tls, session, what, 0, buffer));
     return buffer[0..length];
 }
 
@@ -122,8 +122,8 @@ pub fn ending(harness: *Harness, handle: i32) !Status {
 }
 
 pub fn closeBoth(harness: *Harness, pair: Pair) !void {
-    try expectEqual(null, streams.close(harness.scheduler, pair.client));
-    try expectEqual(null, streams.close(harness.scheduler, pair.server));
+    try expectEqual(null, connections.close(harness.thread, pair.client));
+    try expectEqual(null, connections.close(harness.thread, pair.server));
 }
 
 /// Bytes of which no two neighbours are the same, and few at the same distance.

@@ -2,12 +2,13 @@
 //! lost nor late, whatever the caller does.
 
 const std = @import("std");
-const harness_module = @import("../core/harness_test.zig");
+const harness_module = @import("../thread/harness_test.zig");
 const handshakes = @import("handshakes.zig");
 const openssl = @import("openssl.zig");
 const framing = @import("record/framing.zig");
 const reports = @import("reports.zig");
-const streams = @import("../core/streams.zig");
+const connections = @import("../thread/connections.zig");
+const streams = @import("../net/streams.zig");
 const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
 const Hand = @import("hand_test.zig").Hand;
@@ -34,16 +35,16 @@ const Held = struct {
     }
 
     fn initWith(harness: *Harness, end: Hand.End, tickets: usize) !Held {
-        const server_context = try tls.serverContext(harness.scheduler);
+        const server_context = try tls.serverContext(harness.tls);
         _ = openssl.SSL_CTX_set_num_tickets(tls.contextOf(harness, server_context).raw.?, tickets);
-        const client_context = try tls.clientContext(harness.scheduler);
+        const client_context = try tls.clientContext(harness.tls);
         var wire: Wire = try .init(harness, server_context, client_context);
         errdefer wire.deinit();
         const held: Held = switch (end) {
             .server => .{ .wire = wire, .handle = wire.server, .other = wire.client, .peer = wire.at_server, .context = server_context },
             .client => .{ .wire = wire, .handle = wire.client, .other = wire.server, .peer = wire.at_client, .context = client_context },
         };
-        const waiter = handshakes.wait(harness.scheduler, handshakes.find(harness.scheduler, held.handle).?, null).?;
+        const waiter = handshakes.wait(harness.tls, handshakes.find(harness.tls, held.handle).?, null).?;
         var copy = held;
         for (0..3) |_| {
             try copy.wire.collect();
@@ -61,7 +62,7 @@ const Held = struct {
                 const woken = try harness.pollFor(10 * std.time.ns_per_ms);
                 if (woken.len == 0) continue;
                 try std.testing.expectEqualSlices(harness_module.Wakeup, &.{.{ waiter, .ok }}, woken);
-                try expect(harness.scheduler.tls.held.contains(&harness.scheduler.tls.sessions, copy.session().index) and copy.session().output.len > 0);
+                try expect(harness.tls.held.contains(&harness.tls.sessions, copy.session().index) and copy.session().output.len > 0);
                 try expect(!system.pollOne(copy.peer, false, 0));
                 return copy;
             }
@@ -74,12 +75,12 @@ const Held = struct {
     }
 
     fn isHeld(held: *Held) bool {
-        const engine = &held.wire.harness.scheduler.tls;
+        const engine = held.wire.harness.tls;
         return engine.held.contains(&engine.sessions, held.session().index);
     }
 
     fn session(held: *Held) *Session {
-        return handshakes.find(held.wire.harness.scheduler, held.handle).?;
+        return handshakes.find(held.wire.harness.tls, held.handle).?;
     }
 
     /// What has left, without a poll.
@@ -95,7 +96,7 @@ const Held = struct {
             try held.wire.passToClient();
             try held.wire.passToServer();
         }
-        try expectEqual(null, handshakes.outcome(held.wire.harness.scheduler, held.other));
+        try expectEqual(null, handshakes.outcome(held.wire.harness.tls, held.other));
     }
 
     fn expectGone(held: *Held) !void {
@@ -129,7 +130,7 @@ test "they leave with the next poll, or when the thread goes to sleep without on
         var buffer: [2048]u8 = undefined;
         try expectFailure(.would_block, harness.receive(held.handle, &buffer));
         try expectEqual(0, (try held.sent(&buffer)).len);
-        if (polls) try harness.expectNobody() else harness.scheduler.setTimer();
+        if (polls) try harness.expectNobody() else harness.thread.setTimer();
         const flight = try held.sent(&buffer);
         try expectEqual(length, flight.len);
         try held.expectGone();
@@ -211,27 +212,27 @@ test "they go before whatever ends the connection, but for a reset" {
         var held: Held = try .init(&harness, end);
         defer held.deinit();
         switch (deed) {
-            .close => try expectEqual(null, streams.close(harness.scheduler, held.handle)),
+            .close => try expectEqual(null, connections.close(harness.thread, held.handle)),
             .shutdown => try expectEqual(null, harness.shutdown(held.handle)),
             .close_after_write => {
                 try expectEqual(4, try valueOf(harness.send(held.handle, "last")));
-                try expectEqual(null, streams.close(harness.scheduler, held.handle));
+                try expectEqual(null, connections.close(harness.thread, held.handle));
             },
             .break_off => {
                 const chunk: [100_000]u8 = @splat('a');
                 _ = system.setOption(harness.socketOf(held.handle).fd, std.c.SOL.SOCKET, std.c.SO.SNDBUF, @as(c_int, 1));
                 try expect(try valueOf(harness.send(held.handle, &chunk)) < chunk.len);
-                try expectEqual(null, streams.close(harness.scheduler, held.handle));
+                try expectEqual(null, connections.close(harness.thread, held.handle));
             },
             .reset => {
-                try expectEqual(null, streams.reset(harness.scheduler, held.handle));
-                try expectEqual(0, harness.scheduler.tls.held.length);
+                try expectEqual(null, connections.reset(harness.thread, held.handle));
+                try expectEqual(0, harness.tls.held.length);
                 var buffer: [64]u8 = undefined;
                 try expectFailure(.ECONNRESET, system.receive(held.peer, &buffer, buffer.len));
                 continue;
             },
         }
-        try expectEqual(0, harness.scheduler.tls.held.length);
+        try expectEqual(0, harness.tls.held.length);
         for (0..20) |_| try held.settle();
         // The other end saw its handshake end; then it was told, or not.
         const peer_of_other = if (end == .server) held.wire.at_client else held.wire.at_server;
@@ -252,7 +253,7 @@ test "new keys and answers come behind them" {
     for (ends) |end| {
         var held: Held = try .init(&harness, end);
         defer held.deinit();
-        try expectEqual(null, reports.updateKeys(harness.scheduler, held.session(), true));
+        try expectEqual(null, reports.updateKeys(harness.tls, held.session(), true));
         try held.expectGone();
         try held.settle();
         try held.expectAlive();
@@ -275,28 +276,28 @@ test "a peer that is gone by then is gone for the next call" {
         var buffer: [64]u8 = undefined;
         try expectFailure(.ECONNRESET, harness.receive(held.handle, &buffer));
         try expectFailure(.EPIPE, harness.send(held.handle, "hello"));
-        try expectEqual(0, harness.scheduler.tls.held.length);
-        try expectEqual(null, streams.close(harness.scheduler, held.handle));
+        try expectEqual(0, harness.tls.held.length);
+        try expectEqual(null, connections.close(harness.thread, held.handle));
     };
 }
 
 test "nothing is held back where somebody waits for it" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const server_context = try tls.serverContext(harness.scheduler);
-    const client_context = try tls.clientContext(harness.scheduler);
+    const server_context = try tls.serverContext(harness.tls);
+    const client_context = try tls.clientContext(harness.tls);
     try expectEqual(null, tls.contextOf(&harness, client_context).setVersions(0, 0x0303));
     // In TLS 1.2 the client's handshake ends with the server's last words.
     const pair = try tls.startPair(&harness, server_context, client_context, "localhost", "");
     var waiters: [2]?u32 = undefined;
     for ([_]i32{ pair.server, pair.client }, &waiters) |handle, *waiter| {
-        waiter.* = handshakes.wait(harness.scheduler, handshakes.find(harness.scheduler, handle).?, null);
+        waiter.* = handshakes.wait(harness.tls, handshakes.find(harness.tls, handle).?, null);
     }
     for (0..100) |_| {
         for (try harness.pollFor(std.time.ns_per_ms)) |wakeup| for (&waiters) |*waiter| {
             if (waiter.* == wakeup[0]) waiter.* = null;
         };
-        try expectEqual(0, harness.scheduler.tls.held.length);
+        try expectEqual(0, harness.tls.held.length);
         if (waiters[0] == null and waiters[1] == null) break;
     } else return error.NeverWoken;
     try tls.closeBoth(&harness, pair);
@@ -322,7 +323,7 @@ test "those who wait, give up or try something else do not keep them back" {
                 try expect(!is_ready or !system.short_read_empties);
                 try harness.expectWoken(&.{.{ waiter.?, if (is_ready) .ok else .timed_out }});
             },
-            .shakes_hands_again => try expectEqual(.EISCONN, handshakes.start(harness.scheduler, held.handle, held.context, .{ .is_server = true })),
+            .shakes_hands_again => try expectEqual(.EISCONN, handshakes.start(harness.tls, held.handle, held.context, .{ .is_server = true })),
         }
         _ = try harness.poll();
         try held.expectGone();
@@ -337,12 +338,12 @@ test "those who wait, give up or try something else do not keep them back" {
 test "nothing is held back while the socket takes nothing" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const server_context = try tls.serverContext(harness.scheduler);
-    const client_context = try tls.clientContext(harness.scheduler);
+    const server_context = try tls.serverContext(harness.tls);
+    const client_context = try tls.clientContext(harness.tls);
     var wire: Wire = try .init(&harness, server_context, client_context);
     defer wire.deinit();
-    const session = handshakes.find(harness.scheduler, wire.client).?;
-    const waiter = handshakes.wait(harness.scheduler, session, null).?;
+    const session = handshakes.find(harness.tls, wire.client).?;
+    const waiter = handshakes.wait(harness.tls, session, null).?;
     try wire.collect();
     try wire.passToServer();
     try wire.collect();
@@ -350,11 +351,11 @@ test "nothing is held back while the socket takes nothing" {
     harness.socketOf(wire.client).flags.writable = false;
     try harness_module.sendFromPeer(wire.at_client, wire.to_client.items);
     wire.to_client.clearRetainingCapacity();
-    harness.scheduler.tls.due.pushBack(&harness.scheduler.tls.sessions, session.index);
+    harness.tls.due.pushBack(&harness.tls.sessions, session.index);
     session.flags.kernel_readable = true;
-    handshakes.run(harness.scheduler);
-    try expectEqual(null, handshakes.outcome(harness.scheduler, wire.client));
-    try expect(session.output.len > 0 and !harness.scheduler.tls.held.contains(&harness.scheduler.tls.sessions, session.index));
+    handshakes.run(harness.tls);
+    try expectEqual(null, handshakes.outcome(harness.tls, wire.client));
+    try expect(session.output.len > 0 and !harness.tls.held.contains(&harness.tls.sessions, session.index));
     // What is written then comes behind it, when there is room.
     try expectFailure(.would_block, harness.send(wire.client, "hello"));
     harness.socketOf(wire.client).flags.writable = true;

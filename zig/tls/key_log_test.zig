@@ -4,12 +4,12 @@ const std = @import("std");
 const abi = @import("../boundary/abi.zig");
 const contexts = @import("contexts.zig");
 const handshakes = @import("handshakes.zig");
-const harness_module = @import("../core/harness_test.zig");
+const harness_module = @import("../thread/harness_test.zig");
 const reports = @import("reports.zig");
 const tls = @import("harness_test.zig");
 const Hand = @import("hand_test.zig").Hand;
 const Harness = harness_module.Harness;
-const Side = @import("hand_test.zig").Side;
+const Side = @import("record/side_test.zig").Side;
 const Suite = @import("record/primitives.zig").Suite;
 const Wire = @import("wire_test.zig").Wire;
 const expect = std.testing.expect;
@@ -32,8 +32,8 @@ test "new keys are logged as OpenSSL logs them" {
     var harness = try Harness.init();
     defer harness.deinit();
     for ([_]Suite{ .aes_128_gcm_sha256, .aes_256_gcm_sha384 }) |suite| for ([_]Hand.End{ .server, .client }) |openssl_end| {
-        const server_context = try tls.serverContext(harness.scheduler);
-        const client_context = try tls.clientContext(harness.scheduler);
+        const server_context = try tls.serverContext(harness.tls);
+        const client_context = try tls.clientContext(harness.tls);
         const client = tls.contextOf(&harness, client_context);
         const name = if (suite == .aes_128_gcm_sha256) "TLS_AES_128_GCM_SHA256" else "TLS_AES_256_GCM_SHA384";
         try expectEqual(null, client.setCipherSuites(name));
@@ -62,7 +62,7 @@ test "new keys are logged as OpenSSL logs them" {
         for (0..6) |round| {
             const from, const to = if (round % 2 == 0) .{ wire.client, wire.server } else .{ wire.server, wire.client };
             const asks = round > 2;
-            try expectEqual(null, reports.updateKeys(harness.scheduler, handshakes.find(harness.scheduler, from).?, asks));
+            try expectEqual(null, reports.updateKeys(harness.tls, handshakes.find(harness.tls, from).?, asks));
             for ([_][2]i32{ .{ from, to }, .{ to, from } }) |pair| {
                 try expectEqual(4, try valueOf(harness.send(pair[0], "data")));
                 try wire.collect();
@@ -88,10 +88,10 @@ test "new keys are logged as OpenSSL logs them" {
         }
         // Both are announced.
         var notices: usize = 0;
-        while (reports.takeNotice(harness.scheduler)) |notice| : (notices += 1) {
+        while (reports.takeNotice(harness.tls)) |notice| : (notices += 1) {
             try expect(notice.kinds & abi.TlsNotices.key_log != 0);
         }
         try expectEqual(2, notices);
-        for ([_]i32{ wire.client, wire.server }) |handle| try expectEqual(null, @import("../core/streams.zig").reset(harness.scheduler, handle));
+        for ([_]i32{ wire.client, wire.server }) |handle| try expectEqual(null, @import("../thread/connections.zig").reset(harness.thread, handle));
     };
 }

@@ -5,9 +5,9 @@ const std = @import("std");
 const abi = @import("../boundary/abi.zig");
 const contexts = @import("contexts.zig");
 const handshakes = @import("handshakes.zig");
-const harness_module = @import("../core/harness_test.zig");
+const harness_module = @import("../thread/harness_test.zig");
 const reports = @import("reports.zig");
-const streams = @import("../core/streams.zig");
+const connections = @import("../thread/connections.zig");
 const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
 const Harness = harness_module.Harness;
@@ -15,7 +15,7 @@ const Wire = @import("wire_test.zig").Wire;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 
-const connections = 40;
+const streams_at_once = 40;
 const steps = 400;
 /// Bytes that are written and not read at most.
 const under_way_at_most = 300_000;
@@ -107,8 +107,8 @@ fn converse(harness: *Harness, random: std.Random, server_context: i32, client_c
             0...3 => if (stream.sent + stream.pending - stream.taken < under_way_at_most) try stream.write(harness, length),
             4...8 => try stream.read(harness, length),
             9 => if (updates < updates_at_most and !stream.is_shut) {
-                const session = handshakes.find(harness.scheduler, stream.from).?;
-                const refusal = reports.updateKeys(harness.scheduler, session, random.boolean());
+                const session = handshakes.find(harness.tls, stream.from).?;
+                const refusal = reports.updateKeys(harness.tls, session, random.boolean());
                 // OpenSSL does not, in the middle of a message.
                 if (refusal) |status| try expectEqual(.EBUSY, status);
                 updates += 1;
@@ -148,19 +148,19 @@ fn converse(harness: *Harness, random: std.Random, server_context: i32, client_c
     } else return error.NeverEnded;
     for (directions) |stream| {
         try expectEqual(stream.sent, stream.taken);
-        const session = handshakes.find(harness.scheduler, stream.to).?;
+        const session = handshakes.find(harness.tls, stream.to).?;
         try expectEqual(0, session.output.len);
         if (session.takeover) |takeover| try expectEqual(0, takeover.content.len);
-        try expectEqual(null, streams.close(harness.scheduler, stream.to));
+        try expectEqual(null, connections.close(harness.thread, stream.to));
     }
 }
 
 test "what arrives is what was sent, whatever happens on the way" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const server_context = try tls.serverContext(harness.scheduler);
-    const client_context = try tls.clientContext(harness.scheduler);
-    for (0..connections) |number| {
+    const server_context = try tls.serverContext(harness.tls);
+    const client_context = try tls.clientContext(harness.tls);
+    for (0..streams_at_once) |number| {
         const seed = @as(u64, std.testing.random_seed) + number;
         errdefer std.debug.print("seed {d}\n", .{seed});
         var random: std.Random.DefaultPrng = .init(seed);

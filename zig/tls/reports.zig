@@ -8,7 +8,6 @@ const reasons = @import("reasons.zig");
 const sealing = @import("sealing.zig");
 const transfers = @import("transfers.zig");
 const Engine = @import("engine.zig").Engine;
-const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Session = @import("session.zig").Session;
 const Outcome = @import("../os/system.zig").Outcome;
 const Status = abi.Status;
@@ -132,28 +131,27 @@ fn writeSession(resumable: *openssl.SSL_SESSION, output: []u8) Outcome {
 }
 
 /// Has new keys used from here on (RFC 8446, 4.6.3), by the peer as well if that is asked for.
-pub fn updateKeys(scheduler: *Scheduler, session: *Session, asks_peer: bool) ?Status {
-    const socket = scheduler.sockets.at(session.socket);
+pub fn updateKeys(engine: *Engine, session: *Session, asks_peer: bool) ?Status {
+    const socket = engine.scheduler.sockets.at(session.socket);
     if (session.state != .open) return if (session.failure != .ok) session.failure else .would_block;
     if (socket.flags.half_closed) return .EPIPE;
     // What has taken over from OpenSSL is TLS 1.3.
     if (session.connection) |connection| if (openssl.SSL_version(connection) < openssl.TLS1_3_VERSION) return .EOPNOTSUPP;
-    if (!transfers.mayWrite(scheduler, socket, session)) return if (session.failure != .ok) session.failure else .EBUSY;
-    scheduler.tls.enter(session, &.{});
-    sealing.sealKeyUpdate(&scheduler.tls, session, asks_peer) catch transfers.fail(scheduler, socket, session, .tls_failed);
-    scheduler.tls.leave();
-    _ = transfers.emit(scheduler, socket, session);
+    if (!transfers.mayWrite(engine, socket, session)) return if (session.failure != .ok) session.failure else .EBUSY;
+    engine.enter(session, &.{});
+    sealing.sealKeyUpdate(engine, session, asks_peer) catch transfers.fail(engine, socket, session, .tls_failed);
+    engine.leave();
+    _ = transfers.emit(engine, socket, session);
     if (session.state == .failed) return session.failure;
     return if (socket.failure != .ok) socket.failure else null;
 }
 
 /// The handle of a session that has something to tell, and what; null when none has.
-pub fn takeNotice(scheduler: *Scheduler) ?struct { handle: i32, kinds: u8 } {
-    const engine = &scheduler.tls;
+pub fn takeNotice(engine: *Engine) ?struct { handle: i32, kinds: u8 } {
     const place = engine.noticed.popFront(&engine.sessions) orelse return null;
     engine.notice_count.* = engine.noticed.length;
     const session = engine.sessions.at(place);
     const kinds = session.notices;
     session.notices = 0;
-    return .{ .handle = scheduler.sockets.handle(session.socket), .kinds = kinds };
+    return .{ .handle = engine.scheduler.sockets.handle(session.socket), .kinds = kinds };
 }

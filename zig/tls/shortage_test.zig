@@ -5,9 +5,9 @@ const std = @import("std");
 const abi = @import("../boundary/abi.zig");
 const contexts = @import("contexts.zig");
 const handshakes = @import("handshakes.zig");
-const harness_module = @import("../core/harness_test.zig");
+const harness_module = @import("../thread/harness_test.zig");
 const reports = @import("reports.zig");
-const streams = @import("../core/streams.zig");
+const connections = @import("../thread/connections.zig");
 const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
 const Harness = harness_module.Harness;
@@ -39,19 +39,19 @@ const Talk = struct {
     }
 
     fn shakeHands(talk: *Talk, contexts_of: [2]i32) !bool {
-        const scheduler = talk.harness.scheduler;
+        const engine = talk.harness.tls;
         for (&talk.ends, contexts_of, 0..) |*end, context, place| {
-            if (handshakes.start(scheduler, end.handle, context, .{ .is_server = place == 0, .name = "localhost" })) |status| {
+            if (handshakes.start(engine, end.handle, context, .{ .is_server = place == 0, .name = "localhost" })) |status| {
                 try expectEqual(.exhausted, status);
                 return false;
             }
-            _ = handshakes.wait(scheduler, handshakes.find(scheduler, end.handle).?, null);
+            _ = handshakes.wait(engine, handshakes.find(engine, end.handle).?, null);
         }
         for (0..10_000) |_| {
             try talk.breathe();
             const outcomes = [2]?Status{
-                handshakes.outcome(scheduler, talk.ends[0].handle),
-                handshakes.outcome(scheduler, talk.ends[1].handle),
+                handshakes.outcome(engine, talk.ends[0].handle),
+                handshakes.outcome(engine, talk.ends[1].handle),
             };
             if (outcomes[0] == null and outcomes[1] == null) return true;
             for (outcomes) |outcome| if (outcome) |status| if (status != .would_block) return false;
@@ -63,8 +63,8 @@ const Talk = struct {
         for (0..100_000) |round| {
             for (&talk.ends) |*end| {
                 if (end.outcome != .would_block) continue;
-                const session = handshakes.find(talk.harness.scheduler, end.handle).?;
-                if (round % 7 == 3) _ = reports.updateKeys(talk.harness.scheduler, session, round % 2 == 0);
+                const session = handshakes.find(talk.harness.tls, end.handle).?;
+                if (round % 7 == 3) _ = reports.updateKeys(talk.harness.tls, session, round % 2 == 0);
                 if (end.sent < length) {
                     switch (talk.harness.send(end.handle, talk.bytes[end.sent..])) {
                         .value => |count| end.sent += count,
@@ -103,8 +103,8 @@ test "memory may run out at any moment" {
     var failing: std.testing.FailingAllocator = .init(std.testing.allocator, .{});
     var harness = try Harness.initWith(failing.allocator());
     defer harness.deinit();
-    const server_context = try tls.serverContext(harness.scheduler);
-    const client_context = try tls.clientContext(harness.scheduler);
+    const server_context = try tls.serverContext(harness.tls);
+    const client_context = try tls.clientContext(harness.tls);
     // One end logs keys, and the tables have their size.
     contexts.setNotices(tls.contextOf(&harness, server_context), abi.TlsNotices.key_log);
     try tls.closeBoth(&harness, try tls.connected(&harness, server_context, client_context));
@@ -131,7 +131,7 @@ test "memory may run out at any moment" {
             failing.fail_index = std.math.maxInt(usize);
             for (talk.ends) |end| {
                 if (!ran_out) try expectEqual(.ok, end.outcome);
-                try expectEqual(null, streams.close(harness.scheduler, end.handle));
+                try expectEqual(null, connections.close(harness.thread, end.handle));
             }
             for (0..1000) |_| {
                 if (harness.scheduler.shared.sockets == 0) break;
@@ -139,7 +139,7 @@ test "memory may run out at any moment" {
             }
             try expectEqual(0, harness.scheduler.shared.sockets);
             while ((try harness.poll()).len > 0) {}
-            try expectEqual(0, harness.scheduler.tls.sessions.in_use);
+            try expectEqual(0, harness.tls.sessions.in_use);
             if (ran_out) continue;
             // Some more, for luck.
             succeeded += 1;

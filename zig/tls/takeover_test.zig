@@ -7,11 +7,11 @@ const certificates = @import("certificates_test.zig");
 const contexts = @import("contexts.zig");
 const credentials = @import("credentials.zig");
 const handshakes = @import("handshakes.zig");
-const harness_module = @import("../core/harness_test.zig");
+const harness_module = @import("../thread/harness_test.zig");
 const openssl = @import("openssl.zig");
 const framing = @import("record/framing.zig");
 const reports = @import("reports.zig");
-const streams = @import("../core/streams.zig");
+const connections = @import("../thread/connections.zig");
 const tls = @import("harness_test.zig");
 const Context = @import("context.zig").Context;
 const Harness = harness_module.Harness;
@@ -26,7 +26,7 @@ extern "c" fn SSL_CTX_set_tlsext_max_fragment_length(context: *openssl.SSL_CTX, 
 const set_max_send_fragment = 52;
 
 fn sessionOf(harness: *Harness, handle: i32) *Session {
-    return handshakes.find(harness.scheduler, handle).?;
+    return handshakes.find(harness.tls, handle).?;
 }
 
 fn isLetGo(harness: *Harness, handle: i32) bool {
@@ -52,8 +52,8 @@ test "OpenSSL is let go of, but where it is needed" {
     const Case = enum { usual, logged, wants_sessions, old, ccm, short_records };
     for (std.enums.values(Case)) |case| {
         errdefer std.debug.print("{t}\n", .{case});
-        const server_context = try tls.serverContext(harness.scheduler);
-        const client_context = try tls.clientContext(harness.scheduler);
+        const server_context = try tls.serverContext(harness.tls);
+        const client_context = try tls.clientContext(harness.tls);
         const server = tls.contextOf(&harness, server_context);
         const client = tls.contextOf(&harness, client_context);
         switch (case) {
@@ -83,8 +83,8 @@ test "OpenSSL is let go of, but where it is needed" {
 test "a client that takes short records only gets no others" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const server_context = try tls.serverContext(harness.scheduler);
-    const client_context = try tls.clientContext(harness.scheduler);
+    const server_context = try tls.serverContext(harness.tls);
+    const client_context = try tls.clientContext(harness.tls);
     const client = tls.contextOf(&harness, client_context);
     contexts.setNotices(client, abi.TlsNotices.session);
     try expectEqual(1, SSL_CTX_set_tlsext_max_fragment_length(client.raw.?, 1));
@@ -163,7 +163,7 @@ fn configure(kind: Kind, server: *Context, client: *Context) !void {
 fn expectThrough(wire: *Wire, from: i32, to: i32, bytes: []const u8) !void {
     const harness = wire.harness;
     for (0..3) |round| {
-        if (round > 0) try expectEqual(null, reports.updateKeys(harness.scheduler, sessionOf(harness, from), round == 2));
+        if (round > 0) try expectEqual(null, reports.updateKeys(harness.tls, sessionOf(harness, from), round == 2));
         try expectEqual(bytes.len, try valueOf(harness.send(from, bytes)));
         try wire.collect();
         try wire.passToClient();
@@ -197,8 +197,8 @@ test "both ends go on where OpenSSL was, and understand an OpenSSL at the other"
     random.random().bytes(&bytes);
     for (kinds, 0..) |kind, number| for (std.enums.values(Openssl)) |stays| {
         errdefer std.debug.print("kind {d}, OpenSSL {t}\n", .{ number, stays });
-        const server_context = try tls.serverContext(harness.scheduler);
-        const client_context = try tls.clientContext(harness.scheduler);
+        const server_context = try tls.serverContext(harness.tls);
+        const client_context = try tls.clientContext(harness.tls);
         try configure(kind, tls.contextOf(&harness, server_context), tls.contextOf(&harness, client_context));
         var memory: [8192]u8 = undefined;
         const session = if (kind.resumes) try sessionFor(&harness, server_context, client_context, &memory) else "";
@@ -221,19 +221,19 @@ test "both ends go on where OpenSSL was, and understand an OpenSSL at the other"
         try wire.passToClient();
         try wire.passToServer();
         for ([_]i32{ wire.server, wire.client }) |handle| try expectEqual(.ok, try tls.ending(&harness, handle));
-        for ([_]i32{ wire.server, wire.client }) |handle| try expectEqual(null, streams.reset(harness.scheduler, handle));
-        for ([_]i32{ server_context, client_context }) |id| try expectEqual(null, contexts.free(&harness.scheduler.tls, id));
+        for ([_]i32{ wire.server, wire.client }) |handle| try expectEqual(null, connections.reset(harness.thread, handle));
+        for ([_]i32{ server_context, client_context }) |id| try expectEqual(null, contexts.free(harness.tls, id));
     };
-    try expectEqual(0, harness.scheduler.tls.sessions.in_use);
-    try expectEqual(0, harness.scheduler.tls.contexts.in_use);
+    try expectEqual(0, harness.tls.sessions.in_use);
+    try expectEqual(0, harness.tls.contexts.in_use);
 }
 
 test "what is told of a connection does not depend on OpenSSL" {
     var harness = try Harness.init();
     defer harness.deinit();
     for (kinds) |kind| {
-        const server_context = try tls.serverContext(harness.scheduler);
-        const client_context = try tls.clientContext(harness.scheduler);
+        const server_context = try tls.serverContext(harness.tls);
+        const client_context = try tls.clientContext(harness.tls);
         const server = tls.contextOf(&harness, server_context);
         const client = tls.contextOf(&harness, client_context);
         try configure(kind, server, client);
@@ -259,12 +259,12 @@ test "what is told of a connection does not depend on OpenSSL" {
                 result.* = reports.verifyResult(sessionOf(&harness, handle));
                 var count: u32 = 0;
                 var position: usize = 0;
-                while (true) : (count += 1) switch (reports.report(&harness.scheduler.tls, sessionOf(&harness, handle), .certificate, count, der[position..])) {
+                while (true) : (count += 1) switch (reports.report(harness.tls, sessionOf(&harness, handle), .certificate, count, der[position..])) {
                     .value => |length| position += length,
                     .failure => |status| break try expectEqual(.ENOENT, status),
                 };
                 try expectEqual(@as(u32, if (handle == wire.client or kind.with_certificate) 1 else 0), count);
-                try expectEqual(null, streams.reset(harness.scheduler, handle));
+                try expectEqual(null, connections.reset(harness.thread, handle));
             }
         }
         for (1..3) |place| {

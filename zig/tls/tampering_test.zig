@@ -8,10 +8,10 @@ const certificates = @import("certificates_test.zig");
 const contexts = @import("contexts.zig");
 const credentials = @import("credentials.zig");
 const handshakes = @import("handshakes.zig");
-const harness_module = @import("../core/harness_test.zig");
+const harness_module = @import("../thread/harness_test.zig");
 const openssl_memory = @import("memory_test.zig");
 const framing = @import("record/framing.zig");
-const streams = @import("../core/streams.zig");
+const connections = @import("../thread/connections.zig");
 const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
 const Harness = harness_module.Harness;
@@ -85,7 +85,7 @@ const Stage = struct {
     fn init(harness: *Harness, version: u32, needs_client: bool) !Stage {
         var stage: Stage = .{ .harness = harness, .contexts = undefined };
         for (&stage.contexts) |*id| {
-            id.* = try contexts.create(&harness.scheduler.tls);
+            id.* = try contexts.create(harness.tls);
             const context = tls.contextOf(harness, id.*);
             try expectEqual(null, credentials.addAuthorities(context, certificates.even_certificate));
             try expectEqual(null, credentials.addCertificates(context, certificates.even_certificate));
@@ -100,7 +100,7 @@ const Stage = struct {
     }
 
     fn play(stage: Stage, tampering: ?Tampering, keeps_passed: bool) !Course {
-        const scheduler = stage.harness.scheduler;
+        const engine = stage.harness.tls;
         var ends: [2]i32 = undefined;
         var peers: [2]system.Descriptor = undefined;
         for (&ends, &peers) |*end, *peer| end.*, peer.* = try stage.harness.unixPair();
@@ -115,7 +115,7 @@ const Stage = struct {
 
         for (ends, stage.contexts, [_]bool{ false, true }) |end, context, is_server| {
             const name = if (is_server) "" else "localhost";
-            try expectEqual(null, handshakes.start(scheduler, end, context, .{ .is_server = is_server, .name = name }));
+            try expectEqual(null, handshakes.start(engine, end, context, .{ .is_server = is_server, .name = name }));
         }
         try conversation.goOn();
         const is_whole = try conversation.talk();
@@ -124,11 +124,11 @@ const Stage = struct {
         try conversation.goOn();
         var course: Course = .{ .outcomes = undefined, .is_whole = is_whole, .needed = conversation.needed };
         for (ends, &course.outcomes) |end, *outcome| {
-            outcome.* = handshakes.outcome(scheduler, end);
-            try expectEqual(null, streams.close(scheduler, end));
+            outcome.* = handshakes.outcome(engine, end);
+            try expectEqual(null, connections.close(stage.harness.thread, end));
         }
-        try expectEqual(0, scheduler.tls.sessions.in_use);
-        try expectEqual(0, scheduler.shared.sockets);
+        try expectEqual(0, engine.sessions.in_use);
+        try expectEqual(0, engine.scheduler.shared.sockets);
         if (keeps_passed) for (&course.passed, &conversation.directions) |*bytes, *direction| {
             bytes.* = try direction.passed.toOwnedSlice(allocator);
         };
@@ -144,15 +144,15 @@ const Conversation = struct {
 
     /// Passes everything on until neither side has anything to say.
     fn goOn(conversation: *Conversation) !void {
-        const scheduler = conversation.harness.scheduler;
+        const engine = conversation.harness.tls;
         var is_moving = true;
         while (is_moving) {
             _ = try conversation.harness.poll();
             for (&conversation.needed, &conversation.directions, 0..) |*needed, *direction, sender| {
-                const is_open = handshakes.outcome(scheduler, conversation.ends[1 - sender]) == null;
+                const is_open = handshakes.outcome(engine, conversation.ends[1 - sender]) == null;
                 if (needed.* == 0 and is_open) needed.* = direction.passed.items.len;
             }
-            is_moving = scheduler.tls.due.length > 0;
+            is_moving = engine.due.length > 0;
             for (&conversation.directions) |*direction| if (try direction.pass()) {
                 is_moving = true;
             };

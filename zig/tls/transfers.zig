@@ -14,10 +14,9 @@ const openssl = @import("openssl.zig");
 const reasons = @import("reasons.zig");
 const framing = @import("record/framing.zig");
 const sealing = @import("sealing.zig");
-const streams = @import("../core/streams.zig");
+const streams = @import("../net/streams.zig");
 const system = @import("../os/system.zig");
 const Engine = engine_module.Engine;
-const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Session = @import("session.zig").Session;
 const Socket = @import("../core/sockets.zig").Socket;
 const Outcome = system.Outcome;
@@ -35,25 +34,24 @@ const longest_output = engine_module.chunk_bytes + 8 * 1024 + control_bytes;
 const records_of_chunk = engine_module.chunk_bytes / framing.plaintext_bytes + 1;
 
 /// Whether the last words of its handshake are held back (`hold`).
-fn isHeld(scheduler: *Scheduler, session: *const Session) bool {
-    return scheduler.tls.held.contains(&scheduler.tls.sessions, session.index);
+fn isHeld(engine: *Engine, session: *const Session) bool {
+    return engine.held.contains(&engine.sessions, session.index);
 }
 
 fn failed(status: Status) Outcome {
     return .{ .failure = status };
 }
 
-pub fn sessionOf(scheduler: *Scheduler, socket: *const Socket) *Session {
-    return scheduler.tls.sessions.at(socket.tls);
+pub fn sessionOf(engine: *Engine, socket: *const Socket) *Session {
+    return engine.sessions.at(socket.tls);
 }
 
 // -- Receiving
 
 /// Receives what is there: the plaintext of as many records as have arrived and fit. 0 is the end of
 /// the stream as the peer has announced it; an end that it has not announced is `tls_truncated`.
-pub fn receive(scheduler: *Scheduler, socket: *Socket, buffer: [*]u8, length: usize) Outcome {
-    const session = sessionOf(scheduler, socket);
-    const engine = &scheduler.tls;
+pub fn receive(engine: *Engine, socket: *Socket, buffer: [*]u8, length: usize) Outcome {
+    const session = sessionOf(engine, socket);
     if (session.state == .handshaking or session.state == .paused) return failed(.would_block);
     if (session.failure != .ok) return failed(session.failure);
     if (socket.flags.end_of_stream) return .{ .value = 0 };
@@ -61,13 +59,13 @@ pub fn receive(scheduler: *Scheduler, socket: *Socket, buffer: [*]u8, length: us
 
     const room = buffer[0..@min(length, abi.Limits.transfer_bytes)];
     engine.enter(session, session.unread());
-    var taken = open(scheduler, socket, session, room);
+    var taken = open(engine, socket, session, room);
     if (taken < room.len and session.state == .open and !socket.flags.end_of_stream and
-        !engine.hasRecord() and refill(scheduler, socket, session, room.len - taken))
+        !engine.hasRecord() and refill(engine, socket, session, room.len - taken))
     {
-        taken += open(scheduler, socket, session, room[taken..]);
+        taken += open(engine, socket, session, room[taken..]);
     }
-    finishReading(scheduler, socket, session, taken == room.len);
+    finishReading(engine, socket, session, taken == room.len);
     if (taken > 0) return .{ .value = taken };
     if (session.failure != .ok) return failed(session.failure);
     if (socket.flags.end_of_stream) return .{ .value = 0 };
@@ -75,14 +73,14 @@ pub fn receive(scheduler: *Scheduler, socket: *Socket, buffer: [*]u8, length: us
 }
 
 /// Opens records of the engine's input, and takes note of the end of reading.
-fn open(scheduler: *Scheduler, socket: *Socket, session: *Session, buffer: []u8) usize {
-    const opened = sealing.open(&scheduler.tls, session, buffer);
+fn open(engine: *Engine, socket: *Socket, session: *Session, buffer: []u8) usize {
+    const opened = sealing.open(engine, session, buffer);
     if (opened.end) |end| switch (end) {
         .announced => socket.flags.end_of_stream = true,
         .failure => |failure| {
             // Behind close_notify nothing comes (RFC 8446, 6.1).
-            if (!socket.flags.half_closed) if (failure.alert) |alert| sealing.sealAlert(&scheduler.tls, session, alert);
-            failBecause(scheduler, socket, session, .tls_failed, failure.reason);
+            if (!socket.flags.half_closed) if (failure.alert) |alert| sealing.sealAlert(engine, session, alert);
+            failBecause(engine, socket, session, .tls_failed, failure.reason);
         },
     };
     return opened.count;
@@ -90,8 +88,7 @@ fn open(scheduler: *Scheduler, socket: *Socket, session: *Session, buffer: []u8)
 
 /// Receives from the kernel behind what is left of a record, about as much as the caller has room
 /// for, so that little is left over. False when nothing came.
-pub fn refill(scheduler: *Scheduler, socket: *Socket, session: *Session, room: usize) bool {
-    const engine = &scheduler.tls;
+pub fn refill(engine: *Engine, socket: *Socket, session: *Session, room: usize) bool {
     if (!session.flags.kernel_readable or session.flags.ended) return false;
     const rest = engine.rest();
     assert(rest.len < framing.longest_record and engine.position >= engine.record_end);
@@ -116,7 +113,7 @@ pub fn refill(scheduler: *Scheduler, socket: *Socket, session: *Session, room: u
         .failure => |status| {
             session.flags.kernel_readable = false;
             // Whatever it is: the caller is told of the connection's end, and of nothing else.
-            if (status != .would_block) streams.end(scheduler, socket, status);
+            if (status != .would_block) engine.scheduler.endConnection(socket, status);
             return false;
         },
     }
@@ -124,19 +121,18 @@ pub fn refill(scheduler: *Scheduler, socket: *Socket, session: *Session, room: u
 
 /// Ends a call that has read: keeps what is left, sends what OpenSSL has answered, and finds out
 /// whether the next call would have something to do.
-pub fn finishReading(scheduler: *Scheduler, socket: *Socket, session: *Session, is_full: bool) void {
-    const engine = &scheduler.tls;
-    keepRest(engine, session) catch fail(scheduler, socket, session, .exhausted);
+pub fn finishReading(engine: *Engine, socket: *Socket, session: *Session, is_full: bool) void {
+    keepRest(engine, session) catch fail(engine, socket, session, .exhausted);
     if (session.state == .open and !socket.flags.half_closed) {
-        sealing.sealAnswer(engine, session) catch fail(scheduler, socket, session, .exhausted);
+        sealing.sealAnswer(engine, session) catch fail(engine, socket, session, .exhausted);
     }
     engine.leave();
-    _ = emit(scheduler, socket, session);
+    _ = emit(engine, socket, session);
     if (session.state != .open) return;
     if (session.flags.writer_needs_input and !isInMessage(session)) {
         session.flags.writer_needs_input = false;
         socket.flags.writable = true;
-        scheduler.announce(socket, .writable);
+        engine.scheduler.announce(socket, .writable);
     }
     const has_more = session.hasRecord() or (is_full and sealing.hasContent(session));
     if (!has_more and session.flags.ended and !socket.flags.end_of_stream and session.failure == .ok) {
@@ -158,15 +154,15 @@ fn keepRest(engine: *Engine, session: *Session) !void {
 /// Sends from `source`: at most one chunk. The value counts plaintext whose ciphertext the kernel
 /// has taken. While it is less than the whole, the caller comes again with what is not counted, and nothing
 /// else is sent in between.
-pub fn send(scheduler: *Scheduler, socket: *Socket, source: streams.Source) Outcome {
-    const session = sessionOf(scheduler, socket);
+pub fn send(engine: *Engine, socket: *Socket, source: streams.Source) Outcome {
+    const session = sessionOf(engine, socket);
     if (source == .file) return failed(.EOPNOTSUPP);
     if (session.state == .failed) return failed(session.failure);
     if (session.state != .open) return failed(.would_block);
-    if (!isHeld(scheduler, session)) flush(scheduler, socket, session);
-    const may_write = mayWrite(scheduler, socket, session);
+    if (!isHeld(engine, session)) flush(engine, socket, session);
+    const may_write = mayWrite(engine, socket, session);
     if (socket.failure != .ok) return failed(socket.failure);
-    if (session.output.len > 0 and !isHeld(scheduler, session)) return failed(.would_block);
+    if (session.output.len > 0 and !isHeld(engine, session)) return failed(.would_block);
     if (!may_write) {
         if (session.failure != .ok) return failed(session.failure);
         session.flags.writer_needs_input = true;
@@ -180,10 +176,10 @@ pub fn send(scheduler: *Scheduler, socket: *Socket, source: streams.Source) Outc
     if (settled == wanted) return finishSend(session, wanted, wanted);
 
     var marks: Marks = .{};
-    scheduler.tls.enter(session, &.{});
-    encrypt(scheduler, socket, session, source, settled, &marks);
-    scheduler.tls.leave();
-    const taken = emit(scheduler, socket, session);
+    engine.enter(session, &.{});
+    encrypt(engine, socket, session, source, settled, &marks);
+    engine.leave();
+    const taken = emit(engine, socket, session);
     if (session.state == .failed) return failed(session.failure);
     if (socket.failure != .ok) return failed(socket.failure);
     const counted = marks.plaintextWithin(taken);
@@ -193,21 +189,21 @@ pub fn send(scheduler: *Scheduler, socket: *Socket, source: streams.Source) Outc
 
 /// OpenSSL writes nothing while a message that follows the handshake, such as a ticket in two records,
 /// has arrived in part. The rest is received here, for nobody else may be reading.
-pub fn mayWrite(scheduler: *Scheduler, socket: *Socket, session: *Session) bool {
+pub fn mayWrite(engine: *Engine, socket: *Socket, session: *Session) bool {
     if (!isInMessage(session)) return true;
     const connection = session.connection.?;
-    scheduler.tls.enter(session, session.unread());
+    engine.enter(session, session.unread());
     while (true) {
         const result = openssl.SSL_do_handshake(connection);
         if (result == 1) break;
         if (openssl.SSL_get_error(connection, result) != openssl.SSL_ERROR_WANT_READ) {
-            fail(scheduler, socket, session, .tls_failed);
+            fail(engine, socket, session, .tls_failed);
             break;
         }
-        if (!refill(scheduler, socket, session, 0)) break;
+        if (!refill(engine, socket, session, 0)) break;
     }
-    finishReading(scheduler, socket, session, false);
-    scheduler.announce(socket, .readable);
+    finishReading(engine, socket, session, false);
+    engine.scheduler.announce(socket, .readable);
     return session.state == .open and !isInMessage(session);
 }
 
@@ -251,13 +247,12 @@ const Marks = struct {
 };
 
 /// Encrypts a chunk of the source from `offset` on, in records as long as they can be.
-fn encrypt(scheduler: *Scheduler, socket: *Socket, session: *Session, source: streams.Source, offset: usize, marks: *Marks) void {
-    const engine = &scheduler.tls;
+fn encrypt(engine: *Engine, socket: *Socket, session: *Session, source: streams.Source, offset: usize, marks: *Marks) void {
     var reader: Reader = .{ .source = source, .skip = offset };
     while (!marks.isFull()) {
         const plaintext = reader.next(engine.gathered);
         if (plaintext.len == 0) return;
-        sealing.seal(engine, session, plaintext) catch return fail(scheduler, socket, session, .tls_failed);
+        sealing.seal(engine, session, plaintext) catch return fail(engine, socket, session, .tls_failed);
         marks.add(engine.sealed.items.len, plaintext.len);
     }
 }
@@ -304,32 +299,30 @@ const Reader = struct {
 
 /// Sends what OpenSSL has written, behind what is still to be sent. Returns how much of it the
 /// kernel has taken; the session keeps the rest.
-pub fn emit(scheduler: *Scheduler, socket: *Socket, session: *Session) usize {
-    const engine = &scheduler.tls;
+pub fn emit(engine: *Engine, socket: *Socket, session: *Session) usize {
     const sealed = engine.sealed.items;
     defer engine.sealed.clearRetainingCapacity();
     if (sealed.len == 0 or socket.failure != .ok) return 0;
     // After the end of the stream there is nothing more to say.
     if (socket.flags.half_closed and !session.flags.ends_after_output) return 0;
-    if (isHeld(scheduler, session)) return emitHeld(scheduler, socket, session);
+    if (isHeld(engine, session)) return emitHeld(engine, socket, session);
     var taken: usize = 0;
-    if (session.output.len == 0 and socket.flags.writable) taken = sendNow(scheduler, socket, session, sealed);
+    if (session.output.len == 0 and socket.flags.writable) taken = sendNow(engine, socket, session, sealed);
     if (taken == sealed.len or socket.failure != .ok) return taken;
     // Whoever waits to write to a session that has failed must hear of it.
     socket.flags.writable = session.state == .failed;
     if (session.unsent().len + sealed.len - taken > longest_output) {
-        fail(scheduler, socket, session, .tls_failed);
+        fail(engine, socket, session, .tls_failed);
         return taken;
     }
-    session.keepOutput(engine.allocator, sealed[taken..]) catch fail(scheduler, socket, session, .exhausted);
+    session.keepOutput(engine.allocator, sealed[taken..]) catch fail(engine, socket, session, .exhausted);
     return taken;
 }
 
 /// Keeps the last words of a handshake back for whatever the caller, who is about to be woken, has to
 /// say: a client's first request, or a server's answer to it, leaves in one packet with them. If it
 /// says nothing before the next poll, or before the thread sleeps, they leave alone (`flushHeld`).
-pub fn hold(scheduler: *Scheduler, socket: *const Socket, session: *Session) void {
-    const engine = &scheduler.tls;
+pub fn hold(engine: *Engine, socket: *const Socket, session: *Session) void {
     const sealed = engine.sealed.items;
     // In TLS 1.2 the peer waits for them.
     if (session.takenOver() == null or session.waiter == none) return;
@@ -340,30 +333,28 @@ pub fn hold(scheduler: *Scheduler, socket: *const Socket, session: *Session) voi
 }
 
 /// As `emit`, behind what was held back; the count leaves that out.
-fn emitHeld(scheduler: *Scheduler, socket: *Socket, session: *Session) usize {
-    const engine = &scheduler.tls;
+fn emitHeld(engine: *Engine, socket: *Socket, session: *Session) usize {
     const held = session.unsent().len;
     if (engine.sealed.insertSlice(engine.allocator, 0, session.unsent())) {
         engine.held.remove(&engine.sessions, session.index);
         session.dropOutput(engine.allocator);
-        return emit(scheduler, socket, session) -| held;
+        return emit(engine, socket, session) -| held;
     } else |_| {
-        flush(scheduler, socket, session);
-        return emit(scheduler, socket, session);
+        flush(engine, socket, session);
+        return emit(engine, socket, session);
     }
 }
 
 /// Sends what was held back for callers who have said nothing.
-pub fn flushHeld(scheduler: *Scheduler) void {
-    const engine = &scheduler.tls;
+pub fn flushHeld(engine: *Engine) void {
     while (engine.held.popFront(&engine.sessions)) |place| {
         const session = engine.sessions.at(place);
-        flush(scheduler, scheduler.sockets.at(session.socket), session);
+        flush(engine, engine.scheduler.sockets.at(session.socket), session);
     }
 }
 
 /// Whatever the failure, it ends the connection: a record cannot be taken back.
-fn sendNow(scheduler: *Scheduler, socket: *Socket, session: *const Session, bytes: []const u8) usize {
+fn sendNow(engine: *Engine, socket: *Socket, session: *const Session, bytes: []const u8) usize {
     switch (system.send(socket.fd, bytes.ptr, bytes.len)) {
         .value => |count| {
             socket.flags.sent = true;
@@ -372,19 +363,19 @@ fn sendNow(scheduler: *Scheduler, socket: *Socket, session: *const Session, byte
         .failure => |status| {
             // Nobody waits on a socket that is closed.
             if (session.state == .closed and status != .would_block) socket.failure = status;
-            if (session.state != .closed and status != .would_block) streams.end(scheduler, socket, status);
+            if (session.state != .closed and status != .would_block) engine.scheduler.endConnection(socket, status);
             return 0;
         },
     }
 }
 
 /// Sends what was kept, as far as the kernel takes it.
-pub fn flush(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
-    scheduler.tls.held.remove(&scheduler.tls.sessions, session.index);
+pub fn flush(engine: *Engine, socket: *Socket, session: *Session) void {
+    engine.held.remove(&engine.sessions, session.index);
     if (session.output.len == 0) return;
-    session.output_position += @intCast(sendNow(scheduler, socket, session, session.unsent()));
+    session.output_position += @intCast(sendNow(engine, socket, session, session.unsent()));
     if (socket.failure != .ok) {
-        session.dropOutput(scheduler.tls.allocator);
+        session.dropOutput(engine.allocator);
         session.credit = 0;
         return;
     }
@@ -392,7 +383,7 @@ pub fn flush(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
         socket.flags.writable = session.state == .failed;
         return;
     }
-    session.dropOutput(scheduler.tls.allocator);
+    session.dropOutput(engine.allocator);
     session.credited += session.credit;
     session.credit = 0;
     if (session.flags.ends_after_output) {
@@ -405,12 +396,12 @@ pub fn flush(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
 
 /// Ends the session, which says why from here on. The socket is ready in both directions, so that its
 /// operations hear of it.
-pub fn fail(scheduler: *Scheduler, socket: *Socket, session: *Session, status: Status) void {
-    failBecause(scheduler, socket, session, status, reasons.take());
+pub fn fail(engine: *Engine, socket: *Socket, session: *Session, status: Status) void {
+    failBecause(engine, socket, session, status, reasons.take());
 }
 
 /// The same with OpenSSL's code for the reason.
-pub fn failBecause(scheduler: *Scheduler, socket: *Socket, session: *Session, status: Status, reason: c_ulong) void {
+pub fn failBecause(engine: *Engine, socket: *Socket, session: *Session, status: Status, reason: c_ulong) void {
     if (session.state == .failed) return;
     session.state = .failed;
     session.failure = status;
@@ -418,92 +409,100 @@ pub fn failBecause(scheduler: *Scheduler, socket: *Socket, session: *Session, st
     session.abandonTransfer();
     socket.flags.readable = true;
     socket.flags.writable = true;
-    scheduler.announce(socket, .readable);
-    scheduler.announce(socket, .writable);
+    engine.scheduler.announce(socket, .readable);
+    engine.scheduler.announce(socket, .writable);
 }
 
 /// Announces the end of the stream and ends it.
-pub fn shutdown(scheduler: *Scheduler, socket: *Socket) ?Status {
-    const session = sessionOf(scheduler, socket);
+pub fn shutdown(engine: *Engine, socket: *Socket) ?Status {
+    const session = sessionOf(engine, socket);
     if (session.state == .failed) return session.failure;
     if (session.state != .open) return .would_block;
-    announceEnd(scheduler, socket, session);
+    announceEnd(engine, socket, session);
     if (socket.failure != .ok) return socket.failure;
     socket.flags.half_closed = true;
     if (session.output.len > 0) {
         session.flags.ends_after_output = true;
-    } else if (c.shutdown(socket.fd, c.SHUT.WR) != 0) return streams.shutdownFailure(scheduler, socket);
+    } else if (c.shutdown(socket.fd, c.SHUT.WR) != 0) return streams.shutdownFailure(engine.scheduler, socket);
     return null;
 }
 
-fn announceEnd(scheduler: *Scheduler, socket: *Socket, session: *Session) void {
-    if (!mayWrite(scheduler, socket, session)) return;
-    scheduler.tls.enter(session, &.{});
-    sealing.sealEnd(&scheduler.tls, session);
-    scheduler.tls.leave();
+fn announceEnd(engine: *Engine, socket: *Socket, session: *Session) void {
+    if (!mayWrite(engine, socket, session)) return;
+    engine.enter(session, &.{});
+    sealing.sealEnd(engine, session);
+    engine.leave();
     openssl.ERR_clear_error();
-    _ = emit(scheduler, socket, session);
+    _ = emit(engine, socket, session);
 }
 
 /// Before its socket is closed: announces the end of the stream, unless it breaks off, or broke off
 /// before, in the middle of a writer's data; and frees all but what is still to be sent.
-pub fn close(scheduler: *Scheduler, socket: *Socket) void {
-    const session = sessionOf(scheduler, socket);
+pub fn close(engine: *Engine, socket: *Socket) void {
+    const session = sessionOf(engine, socket);
     const breaks_off = session.flags.mid_transfer or session.flags.was_broken_off or
         socket.flags.half_closed or socket.failure != .ok;
-    if (session.state == .open and !breaks_off) announceEnd(scheduler, socket, session);
-    if (session.waiter != none) scheduler.wake(session.waiter, .closed);
-    scheduler.tls.disconnect(socket.tls);
-    if (socket.failure != .ok) session.dropOutput(scheduler.tls.allocator);
+    if (session.state == .open and !breaks_off) announceEnd(engine, socket, session);
+    endWait(engine, session, .closed);
+    engine.disconnect(socket.tls);
+    if (socket.failure != .ok) session.dropOutput(engine.allocator);
+}
+
+/// Wakes the caller that waits for the handshake, if one does.
+pub fn endWait(engine: *Engine, session: *Session, status: Status) void {
+    if (session.waiter == none) return;
+    const waiter = session.waiter;
+    session.waiter = none;
+    engine.scheduler.wake(waiter, status);
 }
 
 /// Before its socket is reset: frees everything.
-pub fn abort(scheduler: *Scheduler, socket: *Socket) void {
-    const session = sessionOf(scheduler, socket);
-    if (session.waiter != none) scheduler.wake(session.waiter, .closed);
-    scheduler.tls.disconnect(socket.tls);
-    session.dropOutput(scheduler.tls.allocator);
+pub fn abort(engine: *Engine, socket: *Socket) void {
+    const session = sessionOf(engine, socket);
+    endWait(engine, session, .closed);
+    engine.disconnect(socket.tls);
+    session.dropOutput(engine.allocator);
 }
 
 /// Whether the peer's stream, and not only what it had to say, is known to be at its end.
-pub fn hasEnded(scheduler: *Scheduler, socket: *const Socket) bool {
-    return sessionOf(scheduler, socket).flags.ended;
+pub fn hasEnded(engine: *Engine, socket: *const Socket) bool {
+    return sessionOf(engine, socket).flags.ended;
 }
 
 /// Whether a closed socket's session still has something to send.
-pub fn hasOutput(scheduler: *Scheduler, socket: *const Socket) bool {
-    return socket.tls != none and sessionOf(scheduler, socket).output.len > 0;
+pub fn hasOutput(engine: *Engine, socket: *const Socket) bool {
+    return socket.tls != none and sessionOf(engine, socket).output.len > 0;
 }
 
 /// Whether a closed socket's session has something to send, and the peer has taken some of what was
 /// sent since this was asked last.
-pub fn makesProgress(scheduler: *Scheduler, socket: *const Socket) bool {
-    if (!hasOutput(scheduler, socket)) return false;
-    const session = sessionOf(scheduler, socket);
+pub fn makesProgress(engine: *Engine, socket: *const Socket) bool {
+    if (!hasOutput(engine, socket)) return false;
+    const session = sessionOf(engine, socket);
     const before = session.unacknowledged;
     session.unacknowledged = std.math.lossyCast(u32, (system.unacknowledged(socket.fd) orelse return false) + session.unsent().len);
     return session.unacknowledged < before;
 }
 
 /// Has a closed socket half closed when its session has sent everything.
-pub fn endAfterOutput(scheduler: *Scheduler, socket: *Socket) void {
-    sessionOf(scheduler, socket).flags.ends_after_output = true;
+pub fn endAfterOutput(engine: *Engine, socket: *Socket) void {
+    sessionOf(engine, socket).flags.ends_after_output = true;
     socket.flags.half_closed = true;
 }
 
 /// Sends what a closed socket's session has left. It is dropped when the connection has failed.
-pub fn flushClosed(scheduler: *Scheduler, socket: *Socket) void {
-    flush(scheduler, socket, sessionOf(scheduler, socket));
+pub fn flushClosed(engine: *Engine, socket: *Socket) void {
+    flush(engine, socket, sessionOf(engine, socket));
 }
 
 /// Takes note of what the kernel reports for a socket, and sends what was kept.
-pub fn report(scheduler: *Scheduler, socket: *Socket, is_readable: bool) void {
-    const session = sessionOf(scheduler, socket);
+pub fn report(engine: *Engine, socket: *Socket, is_readable: bool) void {
+    const session = sessionOf(engine, socket);
     if (is_readable) session.flags.kernel_readable = true;
     if (is_readable and session.flags.writer_needs_input) {
         session.flags.writer_needs_input = false;
         socket.flags.writable = true;
     }
-    if (socket.flags.writable) flush(scheduler, socket, session);
-    if (session.state == .handshaking) scheduler.tls.due.pushBack(&scheduler.tls.sessions, socket.tls);
+    if (socket.flags.writable) flush(engine, socket, session);
+    if (session.state == .handshaking) engine.due.pushBack(&engine.sessions, socket.tls);
 }

@@ -4,11 +4,11 @@ const std = @import("std");
 const abi = @import("../boundary/abi.zig");
 const contexts = @import("contexts.zig");
 const handshakes = @import("handshakes.zig");
-const harness_module = @import("../core/harness_test.zig");
-const lingering = @import("../core/lingering.zig");
+const harness_module = @import("../thread/harness_test.zig");
+const lingering = @import("../thread/lingering.zig");
 const openssl = @import("openssl.zig");
 const reports = @import("reports.zig");
-const streams = @import("../core/streams.zig");
+const connections = @import("../thread/connections.zig");
 const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
 const transfers = @import("transfers.zig");
@@ -21,7 +21,7 @@ const expectFailure = harness_module.expectFailure;
 const valueOf = harness_module.valueOf;
 
 fn sessionOf(harness: *Harness, handle: i32) *Session {
-    return handshakes.find(harness.scheduler, handle).?;
+    return handshakes.find(harness.tls, handle).?;
 }
 
 /// Sends all of it as a fiber would, while the other end receives, and compares.
@@ -72,9 +72,9 @@ test "megabytes arrive as they were sent, in one buffer or many, through sockets
     for ([_]u32{ 0x0303, 0x0304 }) |version| for ([_]bool{ false, true }) |is_small| {
         var harness = try Harness.init();
         defer harness.deinit();
-        const client_context = try tls.clientContext(harness.scheduler);
+        const client_context = try tls.clientContext(harness.tls);
         try expectEqual(null, tls.contextOf(&harness, client_context).setVersions(version, version));
-        const pair = try tls.connected(&harness, try tls.serverContext(harness.scheduler), client_context);
+        const pair = try tls.connected(&harness, try tls.serverContext(harness.tls), client_context);
         if (is_small) for ([_]i32{ pair.server, pair.client }) |handle| {
             // The receiver's window stays: the kernel waits long before it announces a small one anew.
             _ = system.setOption(harness.socketOf(handle).fd, std.c.SOL.SOCKET, std.c.SO.SNDBUF, @as(c_int, 4096));
@@ -209,9 +209,9 @@ test "a half closed stream ends for one side only" {
     try expectEqual(4, try valueOf(harness.send(pair.server, "late")));
     try tls.receiveAll(&harness, pair.client, &buffer);
     try std.testing.expectEqualStrings("late", &buffer);
-    try expectEqual(null, streams.close(harness.scheduler, pair.server));
+    try expectEqual(null, connections.close(harness.thread, pair.server));
     try expectEqual(.ok, try tls.ending(&harness, pair.client));
-    try expectEqual(null, streams.close(harness.scheduler, pair.client));
+    try expectEqual(null, connections.close(harness.thread, pair.client));
 }
 
 test "closing sends what is left and announces the end, but not in the middle of a write" {
@@ -225,17 +225,17 @@ test "closing sends what is left and announces the end, but not in the middle of
         // Whoever had the turn has ended it, or not.
         if (!breaks_off) harness.endTransfer(pair.server);
         try expect(sessionOf(&harness, pair.server).output.len > 0);
-        try expectEqual(null, streams.close(harness.scheduler, pair.server));
+        try expectEqual(null, connections.close(harness.thread, pair.server));
         try expectEqual(1, harness.scheduler.shared.lingering);
         const expected: Status = if (breaks_off) .tls_truncated else .ok;
         try expectEqual(expected, try tls.ending(&harness, pair.client));
-        try expectEqual(null, streams.close(harness.scheduler, pair.client));
+        try expectEqual(null, connections.close(harness.thread, pair.client));
         try harness.pollUntil(harness.scheduler, struct {
             fn holds(scheduler: *@import("../core/scheduler.zig").Scheduler) bool {
                 return scheduler.shared.sockets == 0;
             }
         }.holds);
-        try expectEqual(0, harness.scheduler.tls.sessions.in_use);
+        try expectEqual(0, harness.tls.sessions.in_use);
     }
 }
 
@@ -253,7 +253,7 @@ test "closing lets a peer go on that reads only when it has written" {
     }
     harness.endTransfer(pair.server);
     var left = upload.len - try valueOf(harness.send(pair.client, upload));
-    try expectEqual(null, streams.close(harness.scheduler, pair.server));
+    try expectEqual(null, connections.close(harness.thread, pair.server));
     try expectEqual(1, harness.scheduler.shared.lingering);
     while (left > 0) {
         const writer = harness.parkAgain(pair.client, .writable);
@@ -264,7 +264,7 @@ test "closing lets a peer go on that reads only when it has written" {
     try expectEqual(null, harness.shutdown(pair.client));
     try tls.receiveAll(&harness, pair.client, upload[0..download]);
     try expectEqual(.ok, try tls.ending(&harness, pair.client));
-    try expectEqual(null, streams.close(harness.scheduler, pair.client));
+    try expectEqual(null, connections.close(harness.thread, pair.client));
 }
 
 test "closing gives a peer more time that goes on reading, while the end is not sent" {
@@ -277,16 +277,16 @@ test "closing gives a peer more time that goes on reading, while the end is not 
         _ = try fill(&harness, pair.server, &chunk);
         harness.endTransfer(pair.server);
         const index: u32 = @intCast(pair.server & (abi.Limits.sockets - 1));
-        try expectEqual(null, streams.close(harness.scheduler, pair.server));
+        try expectEqual(null, connections.close(harness.thread, pair.server));
         const socket = harness.scheduler.sockets.at(index);
         // As if the peer had acknowledged a byte since.
-        if (goes_on) transfers.sessionOf(harness.scheduler, socket).unacknowledged += 1;
-        try expect(transfers.hasOutput(harness.scheduler, socket));
-        lingering.expire(harness.scheduler, index);
+        if (goes_on) transfers.sessionOf(harness.tls, socket).unacknowledged += 1;
+        try expect(transfers.hasOutput(harness.tls, socket));
+        harness.thread.lingering.expire(index);
         try expectEqual(@intFromBool(goes_on), harness.scheduler.shared.lingering);
         const expected: Status = if (goes_on) .ok else .tls_truncated;
         try expectEqual(expected, try tls.ending(&harness, pair.client));
-        try expectEqual(null, streams.close(harness.scheduler, pair.client));
+        try expectEqual(null, connections.close(harness.thread, pair.client));
     }
 }
 
@@ -303,10 +303,10 @@ test "closing after a write that was broken off announces no end" {
         try harness.expectWoken(&.{.{ writer, .timed_out }});
         // Whoever says so in spite of it is believed.
         if (is_announced) try expectEqual(null, harness.shutdown(pair.server));
-        try expectEqual(null, streams.close(harness.scheduler, pair.server));
+        try expectEqual(null, connections.close(harness.thread, pair.server));
         const expected: Status = if (is_announced) .ok else .tls_truncated;
         try expectEqual(expected, try tls.ending(&harness, pair.client));
-        try expectEqual(null, streams.close(harness.scheduler, pair.client));
+        try expectEqual(null, connections.close(harness.thread, pair.client));
     }
 }
 
@@ -318,14 +318,14 @@ test "keys are updated in the middle of transfers, at either end's wish" {
     tls.pattern(&bytes, 3);
     for (0..20) |turn| {
         const from, const to = if (turn % 2 == 0) .{ pair.server, pair.client } else .{ pair.client, pair.server };
-        try expectEqual(null, reports.updateKeys(harness.scheduler, sessionOf(&harness, from), turn % 3 == 0));
+        try expectEqual(null, reports.updateKeys(harness.tls, sessionOf(&harness, from), turn % 3 == 0));
         try expectThrough(&harness, from, to, bytes[0 .. 1000 * (1 + turn * 10)], 0);
         try expectThrough(&harness, to, from, bytes[0 .. 1000 * (1 + turn * 10)], 0);
     }
-    const client_context = try tls.clientContext(harness.scheduler);
+    const client_context = try tls.clientContext(harness.tls);
     try expectEqual(null, tls.contextOf(&harness, client_context).setVersions(0, 0x0303));
-    const old = try tls.connected(&harness, try tls.serverContext(harness.scheduler), client_context);
-    try expectEqual(.EOPNOTSUPP, reports.updateKeys(harness.scheduler, sessionOf(&harness, old.client), false));
+    const old = try tls.connected(&harness, try tls.serverContext(harness.tls), client_context);
+    try expectEqual(.EOPNOTSUPP, reports.updateKeys(harness.tls, sessionOf(&harness, old.client), false));
 }
 
 test "what OpenSSL has to say to a peer that does not read is bounded" {
@@ -339,7 +339,7 @@ test "what OpenSSL has to say to a peer that does not read is bounded" {
     // Each update is a message, as the answers to a peer's own are.
     const session = sessionOf(&harness, pair.server);
     for (0..20_000) |_| {
-        const status = reports.updateKeys(harness.scheduler, session, false) orelse {
+        const status = reports.updateKeys(harness.tls, session, false) orelse {
             try expect(session.unsent().len < 256 * 1024);
             continue;
         };
@@ -355,12 +355,12 @@ test "a damaged record ends the connection, at both ends, and either version say
         var harness = try Harness.init();
         defer harness.deinit();
         const server, const peer = try harness.tcpPeer();
-        const client = try harness_module.handleOf(@import("../core/endpoints.zig").adopt(harness.scheduler, peer));
+        const client = try harness_module.handleOf(@import("../net/endpoints.zig").adopt(harness.scheduler, peer));
         const pair: tls.Pair = .{ .server = server, .client = client };
-        const client_context = try tls.clientContext(harness.scheduler);
+        const client_context = try tls.clientContext(harness.tls);
         try expectEqual(null, tls.contextOf(&harness, client_context).setVersions(version, version));
-        try expectEqual(null, handshakes.start(harness.scheduler, server, try tls.serverContext(harness.scheduler), .{ .is_server = true }));
-        try expectEqual(null, handshakes.start(harness.scheduler, client, client_context, .{ .is_server = false }));
+        try expectEqual(null, handshakes.start(harness.tls, server, try tls.serverContext(harness.tls), .{ .is_server = true }));
+        try expectEqual(null, handshakes.start(harness.tls, client, client_context, .{ .is_server = false }));
         try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
         const record = "\x17\x03\x03\x00\x20" ++ "x" ** 32;
         _ = try valueOf(system.send(peer, record, record.len));
@@ -384,10 +384,10 @@ test "files are not sent by the kernel, and a reset frees everything" {
     defer system.close(fd);
     try expectFailure(.EOPNOTSUPP, harness.sendFrom(pair.server, .{ .file = .{ .fd = fd, .offset = 0, .length = 7 } }));
     try expectEqual(2, try valueOf(harness.send(pair.server, "ok")));
-    try expectEqual(null, streams.reset(harness.scheduler, pair.server));
+    try expectEqual(null, connections.reset(harness.thread, pair.server));
     try expectEqual(.ECONNRESET, try tls.ending(&harness, pair.client));
-    try expectEqual(null, streams.close(harness.scheduler, pair.client));
-    try expectEqual(0, harness.scheduler.tls.sessions.in_use);
+    try expectEqual(null, connections.close(harness.thread, pair.client));
+    try expectEqual(0, harness.tls.sessions.in_use);
 }
 
 /// Makes every call on a socket fail with an error that says nothing about its connection.
@@ -412,14 +412,14 @@ test "what the system refuses is nothing to wait for" {
     {
         const pair = try tls.defaultPair(&harness);
         try breakDescriptor(&harness, pair.server);
-        streams.setReady(harness.scheduler, harness.socketOf(pair.server), .readable);
+        connections.setReady(harness.thread, harness.socketOf(pair.server), .readable);
         try expectFailure(.ENOTSOCK, harness.receive(pair.server, &buffer));
         try tls.closeBoth(&harness, pair);
     }
     const server, const client = try harness.tcpPair();
     try breakDescriptor(&harness, client);
-    try expectEqual(null, handshakes.start(harness.scheduler, client, try tls.clientContext(harness.scheduler), .{ .is_server = false }));
-    try expectEqual(.ENOTSOCK, handshakes.outcome(harness.scheduler, client));
+    try expectEqual(null, handshakes.start(harness.tls, client, try tls.clientContext(harness.tls), .{ .is_server = false }));
+    try expectEqual(.ENOTSOCK, handshakes.outcome(harness.tls, client));
     try tls.closeBoth(&harness, .{ .server = server, .client = client });
 }
 
@@ -430,12 +430,12 @@ test "a reader hears of a reset that a writer has met" {
     try expectEqual(4, try valueOf(harness.send(pair.client, "last")));
     var buffer: [64]u8 = undefined;
     try tls.receiveAll(&harness, pair.server, buffer[0..4]);
-    try expectEqual(null, streams.reset(harness.scheduler, pair.client));
+    try expectEqual(null, connections.reset(harness.thread, pair.client));
     _ = try harness.pollFor(10 * std.time.ns_per_ms);
     // The kernel tells the first who asks.
     try expectFailure(.ECONNRESET, harness.send(pair.server, "x"));
     for (0..2) |_| try expectFailure(.ECONNRESET, harness.receive(pair.server, &buffer));
-    try expectEqual(null, streams.close(harness.scheduler, pair.server));
+    try expectEqual(null, connections.close(harness.thread, pair.server));
 }
 
 test "the whole costs one reception for each wake-up" {

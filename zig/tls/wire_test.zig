@@ -6,12 +6,12 @@ const certificates = @import("certificates_test.zig");
 const contexts = @import("contexts.zig");
 const credentials = @import("credentials.zig");
 const handshakes = @import("handshakes.zig");
-const harness_module = @import("../core/harness_test.zig");
+const harness_module = @import("../thread/harness_test.zig");
 const openssl = @import("openssl.zig");
 const options = @import("../os/options.zig");
 const framing = @import("record/framing.zig");
 const reports = @import("reports.zig");
-const streams = @import("../core/streams.zig");
+const connections = @import("../thread/connections.zig");
 const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
 const Harness = harness_module.Harness;
@@ -45,8 +45,8 @@ pub const Wire = struct {
         const client, const at_client = try harness.tcpPeer();
         // Nothing waits for an acknowledgement of what was passed on before.
         for ([_]system.Descriptor{ at_server, at_client }) |fd| try expectEqual(null, options.setNoDelay(fd, true));
-        try expectEqual(null, handshakes.start(harness.scheduler, server, server_context, .{ .is_server = true }));
-        try expectEqual(null, handshakes.start(harness.scheduler, client, client_context, .{
+        try expectEqual(null, handshakes.start(harness.tls, server, server_context, .{ .is_server = true }));
+        try expectEqual(null, handshakes.start(harness.tls, client, client_context, .{
             .is_server = false,
             .name = "localhost",
             .session = session,
@@ -99,12 +99,12 @@ pub const Wire = struct {
     pub fn shakeHands(wire: *Wire) !void {
         for (0..100) |_| {
             try wire.collect();
-            const client_is_done = handshakes.outcome(wire.harness.scheduler, wire.client) == null;
-            const server_is_done = handshakes.outcome(wire.harness.scheduler, wire.server) == null;
+            const client_is_done = handshakes.outcome(wire.harness.tls, wire.client) == null;
+            const server_is_done = handshakes.outcome(wire.harness.tls, wire.server) == null;
             if (client_is_done and server_is_done) return wire.collect();
             // Without the first of two secrets the second is of no use.
             if (wire.server_keeps_openssl and !server_is_done) {
-                handshakes.find(wire.harness.scheduler, wire.server).?.dropTakeover(wire.harness.scheduler.allocator, &wire.harness.scheduler.tls.primitives);
+                handshakes.find(wire.harness.tls, wire.server).?.dropTakeover(wire.harness.scheduler.allocator, &wire.harness.tls.primitives);
             }
             if (!client_is_done) try wire.passToClient();
             try wire.passToServer();
@@ -115,8 +115,8 @@ pub const Wire = struct {
 
 /// A wire whose client has got the first of the two records that its ticket takes.
 fn halfTicket(harness: *Harness) !Wire {
-    const server_context = try tls.serverContext(harness.scheduler);
-    const client_context = try tls.clientContext(harness.scheduler);
+    const server_context = try tls.serverContext(harness.tls);
+    const client_context = try tls.clientContext(harness.tls);
     const server = tls.contextOf(harness, server_context);
     const client = tls.contextOf(harness, client_context);
     // Who wants sessions needs OpenSSL for them.
@@ -148,7 +148,7 @@ test "a writer waits while a ticket has arrived in part, and goes on when the re
         try expectFailure(.would_block, harness.send(wire.client, "hello"));
         const writer = harness.park(wire.client, .writable);
         try harness.expectNobody();
-        try expectEqual(.EBUSY, reports.updateKeys(harness.scheduler, handshakes.find(harness.scheduler, wire.client).?, false));
+        try expectEqual(.EBUSY, reports.updateKeys(harness.tls, handshakes.find(harness.tls, wire.client).?, false));
         const reader = if (somebody_reads) harness.park(wire.client, .readable) else null;
         try harness_module.sendFromPeer(wire.at_client, wire.to_client.items);
         var byte: [1]u8 = undefined;
@@ -169,7 +169,7 @@ test "the end of the stream is announced in the middle of a ticket if the rest i
     var wire = try halfTicket(&harness);
     defer wire.deinit();
     try wire.passToClient();
-    try expectEqual(null, streams.close(harness.scheduler, wire.client));
+    try expectEqual(null, connections.close(harness.thread, wire.client));
     try wire.collect();
     try wire.passToServer();
     try expectEqual(.ok, try tls.ending(&harness, wire.server));
@@ -189,9 +189,9 @@ test "a writer learns that the rest of a ticket will never come" {
 
 /// Changes the client's keys again and again, and asks for the server's to be changed.
 fn updateKeys(harness: *Harness, client: i32, count: usize, data: []const u8) !void {
-    const session = handshakes.find(harness.scheduler, client).?;
+    const session = handshakes.find(harness.tls, client).?;
     for (0..count) |_| {
-        try expectEqual(null, reports.updateKeys(harness.scheduler, session, true));
+        try expectEqual(null, reports.updateKeys(harness.tls, session, true));
         if (data.len > 0) try expectEqual(data.len, try valueOf(harness.send(client, data)));
     }
 }
@@ -272,8 +272,8 @@ test "ends with and without OpenSSL understand each other, however records arriv
         for ([_]u32{ 0, abi.TlsNotices.session }) |notices| {
             var harness = try Harness.init();
             defer harness.deinit();
-            const server_context = try tls.serverContext(harness.scheduler);
-            const client_context = try tls.clientContext(harness.scheduler);
+            const server_context = try tls.serverContext(harness.tls);
+            const client_context = try tls.clientContext(harness.tls);
             for ([_]i32{ server_context, client_context }) |context| {
                 try expectEqual(null, tls.contextOf(&harness, context).setCipherSuites(suite));
             }
@@ -287,8 +287,8 @@ test "ends with and without OpenSSL understand each other, however records arriv
                 for (&flows, ends, [2]i32{ ends[1], ends[0] }) |*flow, from, to| {
                     try flow.send(&harness, from, random);
                     try flow.receive(&harness, to, random);
-                    const session = handshakes.find(harness.scheduler, from).?;
-                    if (random.uintLessThan(u32, 8) == 0) try expectEqual(null, reports.updateKeys(harness.scheduler, session, random.boolean()));
+                    const session = handshakes.find(harness.tls, from).?;
+                    if (random.uintLessThan(u32, 8) == 0) try expectEqual(null, reports.updateKeys(harness.tls, session, random.boolean()));
                 }
                 try wire.collect();
                 inline for (.{ .{ &wire.to_client, wire.at_client }, .{ &wire.to_server, wire.at_server } }) |way| {

@@ -4,14 +4,14 @@ const std = @import("std");
 const c = std.c;
 const linux = std.os.linux;
 const system = @import("../system.zig");
-const backend = @import("../backend.zig");
+const events_module = @import("events.zig");
 const Status = @import("../../boundary/abi.zig").Status;
 const Descriptor = system.Descriptor;
-const Event = backend.Event;
+const Event = events_module.Event;
 
-const timer_token = backend.reserved_tokens;
-const notifier_token = backend.reserved_tokens + 1;
-const host_token = backend.reserved_tokens + 2;
+const timer_token = events_module.reserved_tokens;
+const notifier_token = events_module.reserved_tokens + 1;
+const host_token = events_module.reserved_tokens + 2;
 
 /// Descriptors below this one are searched for the host loop's; it is among a process's first.
 const host_search_limit = 256;
@@ -73,7 +73,7 @@ pub const Backend = struct {
         _ = c.epoll_ctl(self.epoll, linux.EPOLL.CTL_DEL, fd, null);
     }
 
-    pub fn watch(self: Backend, fd: Descriptor, token: u64, interest: backend.Interest, first: bool) ?Status {
+    pub fn watch(self: Backend, fd: Descriptor, token: u64, interest: events_module.Interest, first: bool) ?Status {
         var mask: u32 = linux.EPOLL.ONESHOT;
         if (interest.readable) mask |= linux.EPOLL.IN | linux.EPOLL.RDHUP;
         if (interest.writable) mask |= linux.EPOLL.OUT;
@@ -87,22 +87,22 @@ pub const Backend = struct {
         return system.lastStatus();
     }
 
-    pub fn wait(self: *Backend, events: *[backend.events_per_wait]Event, timeout_nanoseconds: ?i64) []Event {
-        var raw: [backend.events_per_wait]linux.epoll_event = undefined;
+    pub fn wait(self: *Backend, events: *[events_module.events_per_wait]Event, timeout_nanoseconds: ?i64) []Event {
+        var raw: [events_module.events_per_wait]linux.epoll_event = undefined;
         const ready = self.waitRaw(&raw, timeout_nanoseconds);
         var count: usize = 0;
         for (raw[0..ready]) |entry| {
             const token = entry.data.u64;
             if (token == host_token) self.host_is_ready = true;
             if (token == timer_token) self.timer_has_fired = true;
-            if (token >= backend.reserved_tokens) continue;
+            if (token >= events_module.reserved_tokens) continue;
             events[count] = translate(token, entry.events);
             count += 1;
         }
         return events[0..count];
     }
 
-    fn waitRaw(self: *Backend, raw: *[backend.events_per_wait]linux.epoll_event, timeout_nanoseconds: ?i64) usize {
+    fn waitRaw(self: *Backend, raw: *[events_module.events_per_wait]linux.epoll_event, timeout_nanoseconds: ?i64) usize {
         // An interrupted wait counts as one without events: the caller polls again.
         if (timeout_nanoseconds == null or timeout_nanoseconds.? == 0) {
             const timeout: c_int = if (timeout_nanoseconds == null) -1 else 0;
@@ -240,7 +240,7 @@ pub const Alarm = struct {
         std.debug.assert(armed);
     }
 
-    pub fn wait(self: Alarm) backend.Reason {
+    pub fn wait(self: Alarm) events_module.Reason {
         var events: [2]linux.epoll_event = undefined;
         while (true) {
             const count = c.epoll_wait(self.outer, &events, events.len, -1);
@@ -293,7 +293,7 @@ test "the loop that a descriptor lives in is found, and ends a wait" {
     try std.testing.expectEqual(null, other.watch(pair[0], 1, .{ .readable = true, .writable = false }, true));
     try std.testing.expect(self.findHost(pair[0]));
 
-    var events: [backend.events_per_wait]Event = undefined;
+    var events: [events_module.events_per_wait]Event = undefined;
     _ = system.send(pair[1], "x", 1);
     _ = self.wait(&events, 0);
     try std.testing.expect(!self.host_is_ready);
@@ -329,7 +329,7 @@ fn refusePreciseWait(errno: linux.E) bool {
 
 /// Whether waits end at their time and not before, and at an event.
 fn waitsWell(self: *Backend) bool {
-    var events: [backend.events_per_wait]Event = undefined;
+    var events: [events_module.events_per_wait]Event = undefined;
     for ([_]i64{ 1, 1_500_000, 20 * std.time.ns_per_ms }) |nanoseconds| {
         const start = system.nanoseconds();
         if (self.wait(&events, nanoseconds).len != 0) return false;

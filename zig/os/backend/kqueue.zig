@@ -5,18 +5,17 @@
 //! on them yet.
 
 const std = @import("std");
-const builtin = @import("builtin");
 const c = std.c;
 const system = @import("../system.zig");
-const backend = @import("../backend.zig");
+const events_module = @import("events.zig");
 const kqueue_events = @import("kqueue_events.zig");
 const Status = @import("../../boundary/abi.zig").Status;
 const Descriptor = system.Descriptor;
-const Event = backend.Event;
+const Event = events_module.Event;
 const Change = c.Kevent;
 
-const timer_token = backend.reserved_tokens;
-const notifier_token = backend.reserved_tokens + 1;
+const timer_token = events_module.reserved_tokens;
+const notifier_token = events_module.reserved_tokens + 1;
 /// EVFILT_TIMER and EVFILT_USER have identifiers of their own, apart from descriptors.
 const timer_identifier = 1;
 const notifier_identifier = 1;
@@ -68,7 +67,7 @@ pub const Backend = struct {
         _ = self.apply(&.{change(@intCast(fd), c.EVFILT.WRITE, c.EV.DELETE, 0)});
     }
 
-    pub fn watch(self: Backend, fd: Descriptor, token: u64, interest: backend.Interest, first: bool) ?Status {
+    pub fn watch(self: Backend, fd: Descriptor, token: u64, interest: events_module.Interest, first: bool) ?Status {
         _ = first;
         const flags = c.EV.ADD | c.EV.ONESHOT;
         if (interest.readable) {
@@ -80,8 +79,8 @@ pub const Backend = struct {
         return null;
     }
 
-    pub fn wait(self: *Backend, events: *[backend.events_per_wait]Event, timeout_nanoseconds: ?i64) []Event {
-        var raw: [backend.events_per_wait]Change = undefined;
+    pub fn wait(self: *Backend, events: *[events_module.events_per_wait]Event, timeout_nanoseconds: ?i64) []Event {
+        var raw: [events_module.events_per_wait]Change = undefined;
         var timeout: c.timespec = undefined;
         if (timeout_nanoseconds) |requested| {
             const nanoseconds = kqueue_events.boundedWait(requested);
@@ -98,7 +97,7 @@ pub const Backend = struct {
         for (raw[0..@intCast(count)]) |entry| {
             const token: u64 = entry.udata;
             if (token == timer_token) self.timer_has_fired = true;
-            if (token >= backend.reserved_tokens) continue;
+            if (token >= events_module.reserved_tokens) continue;
             events[used] = kqueue_events.translate(token, entry.filter, entry.flags);
             used += 1;
         }
@@ -157,7 +156,7 @@ pub const Alarm = struct {
         _ = submit(self.outer, &.{change(@intCast(self.inner), c.EVFILT.READ, c.EV.ADD | c.EV.ONESHOT, 0)});
     }
 
-    pub fn wait(self: Alarm) backend.Reason {
+    pub fn wait(self: Alarm) events_module.Reason {
         var events: [2]Change = undefined;
         while (true) {
             const count = c.kevent(self.outer, &events, 0, &events, events.len, null);

@@ -3,7 +3,7 @@
 //! (sys/event.h).
 
 const std = @import("std");
-const Event = @import("../backend.zig").Event;
+const Event = @import("events.zig").Event;
 
 const filter_read = -1;
 const filter_write = -2;

@@ -4,12 +4,12 @@ const std = @import("std");
 const c = std.c;
 const abi = @import("../boundary/abi.zig");
 const addresses = @import("../os/addresses.zig");
+const connections = @import("../thread/connections.zig");
 const endpoints = @import("endpoints.zig");
 const options = @import("../os/options.zig");
-const streams = @import("streams.zig");
 const system = @import("../os/system.zig");
 const watching = @import("watching.zig");
-const harness_module = @import("harness_test.zig");
+const harness_module = @import("../thread/harness_test.zig");
 const Address = system.Address;
 const Harness = harness_module.Harness;
 const expectFailure = harness_module.expectFailure;
@@ -113,8 +113,8 @@ test "a listener on IPv6 takes IPv4 connections too, unless it is told not to" {
         try harness.expectWoken(&.{.{ waiter, .ok }});
         const expected: ?abi.Status = if (flags == 0) null else .ECONNREFUSED;
         try expectEqual(expected, endpoints.finishConnect(harness.scheduler, client));
-        try expectEqual(null, streams.close(harness.scheduler, client));
-        try expectEqual(null, streams.close(harness.scheduler, listener));
+        try expectEqual(null, connections.close(harness.thread, client));
+        try expectEqual(null, connections.close(harness.thread, listener));
     }
 }
 
@@ -130,7 +130,7 @@ test "a port that connects to itself has nobody who listens there" {
     const fd = harness.socketOf(handle).fd;
     try expectEqual(addresses.Peer.of(&address), addresses.Peer.of(&system.remoteAddress(fd).?));
     try expectEqual(.ECONNREFUSED, endpoints.finishConnect(harness.scheduler, handle).?);
-    try expectEqual(null, streams.close(harness.scheduler, handle));
+    try expectEqual(null, connections.close(harness.thread, handle));
     try expectEqual(0, harness.scheduler.shared.connected);
     // Nothing is left of it that would keep a server from the port.
     const next: system.Descriptor = @intCast(try valueOf(system.socket(c.AF.INET, c.SOCK.STREAM)));
@@ -152,7 +152,7 @@ test "a refused connection says so, and is closed by its caller" {
     const reader = harness.park(handle, .readable);
     try harness.expectWoken(&.{.{ reader, .ok }});
     try expectFailure(.ECONNREFUSED, harness.receive(handle, &buffer));
-    try expectEqual(null, streams.close(harness.scheduler, handle));
+    try expectEqual(null, connections.close(harness.thread, handle));
     try expectEqual(0, harness.scheduler.shared.sockets + harness.scheduler.shared.connected);
 }
 
@@ -163,7 +163,7 @@ test "an attempt that is given up leaves nothing" {
     const handle = try handleOf(endpoints.connect(harness.scheduler, &try harness.addressOf(listener), null));
     const waiter = harness.park(handle, .writable);
     try expect(harness.cancel(waiter, .cancelled));
-    try expectEqual(null, streams.close(harness.scheduler, handle));
+    try expectEqual(null, connections.close(harness.thread, handle));
     try harness.expectWoken(&.{.{ waiter, .cancelled }});
     try expectEqual(1, harness.scheduler.shared.sockets);
 }
@@ -177,7 +177,7 @@ test "connecting to no Unix socket fails at once" {
     const address = addresses.fromPath(path).?;
     try expectFailure(.ENOENT, endpoints.connect(harness.scheduler, &address, null));
     const listener = try handleOf(endpoints.listen(harness.scheduler, &address, 1, 0));
-    try expectEqual(null, streams.close(harness.scheduler, listener));
+    try expectEqual(null, connections.close(harness.thread, listener));
     // The path outlives its listener.
     try expectFailure(.ECONNREFUSED, endpoints.connect(harness.scheduler, &address, null));
     try expectEqual(0, harness.scheduler.shared.sockets);
@@ -227,7 +227,7 @@ test "a port is one listener's, unless all share it" {
     const taken = try harness.addressOf(first);
     try expectFailure(.EADDRINUSE, endpoints.listen(harness.scheduler, &taken, 16, 0));
     try expectFailure(.EADDRINUSE, endpoints.listen(harness.scheduler, &taken, 16, abi.ListenFlags.reuse_port));
-    try expectEqual(null, streams.close(harness.scheduler, first));
+    try expectEqual(null, connections.close(harness.thread, first));
 
     const shared = abi.ListenFlags.reuse_port;
     const second = try handleOf(endpoints.listen(harness.scheduler, &addresses.parse("127.0.0.1", 0).?, 16, shared));
@@ -243,11 +243,11 @@ test "a port is free again although connections of its last listener linger" {
     const client = try harness.connectTo(&address);
     const server = try harness.acceptFrom(listener);
     // The side that closes first is the one that stays in TIME_WAIT.
-    try expectEqual(null, streams.close(harness.scheduler, server));
+    try expectEqual(null, connections.close(harness.thread, server));
     const reader = harness.park(client, .readable);
     try harness.expectWoken(&.{.{ reader, .ok }});
-    try expectEqual(null, streams.close(harness.scheduler, client));
-    try expectEqual(null, streams.close(harness.scheduler, listener));
+    try expectEqual(null, connections.close(harness.thread, client));
+    try expectEqual(null, connections.close(harness.thread, listener));
     _ = try handleOf(endpoints.listen(harness.scheduler, &address, 16, 0));
 }
 
@@ -270,7 +270,7 @@ test "acceptors have their turns in order, and one may take many" {
     const third = harness.park(listener, .readable);
     try harness.expectNobody();
     try expect(harness.isParked(third));
-    try expectEqual(null, streams.close(harness.scheduler, listener));
+    try expectEqual(null, connections.close(harness.thread, listener));
     try harness.expectNobody();
     try expectEqual(3, harness.scheduler.shared.accepted);
 }
@@ -296,7 +296,7 @@ test "a connection that is reset before it is accepted does not stop the listene
     const listener = try harness.listenAt("127.0.0.1");
     const address = try harness.addressOf(listener);
     const hasty = try harness.connectTo(&address);
-    try expectEqual(null, streams.reset(harness.scheduler, hasty));
+    try expectEqual(null, connections.reset(harness.thread, hasty));
     _ = try harness.connectTo(&address);
     const acceptor = harness.park(listener, .readable);
     try harness.expectWoken(&.{.{ acceptor, .ok }});
@@ -333,7 +333,7 @@ test "a socket is adopted once, and works on when it is tried twice" {
     for (0..2) |_| try expectFailure(.EEXIST, endpoints.adopt(harness.scheduler, fd));
     try expectFailure(.EINVAL, endpoints.adoptListener(harness.scheduler, fd, 16));
     // Nor can it be waited for as a descriptor of somebody else's.
-    const refused = watching.wait(harness.scheduler, fd, .readable, null);
+    const refused = harness.thread.watching.wait(fd, .readable, null);
     try expectEqual(watching.Wait{ .failure = .EEXIST }, refused);
     try expectEqual(1, harness.scheduler.shared.sockets);
     try harness.expectNobody();
@@ -347,7 +347,7 @@ test "a descriptor that somebody waits for is not adopted meanwhile" {
     defer harness.deinit();
     const pair = system.socketPair().?;
     defer for (pair) |fd| system.close(fd);
-    const waiter = watching.wait(harness.scheduler, pair[0], .readable, null).waiter;
+    const waiter = harness.thread.watching.wait(pair[0], .readable, null).waiter;
     try expectFailure(.EEXIST, endpoints.adopt(harness.scheduler, pair[0]));
     try harness_module.sendFromPeer(pair[1], "x");
     try harness.expectWoken(&.{.{ waiter, .ok }});
@@ -378,7 +378,7 @@ test "a socket that listens already is taken over" {
     const listener = try handleOf(endpoints.adoptListener(harness.scheduler, fd, 16));
     const address = try harness.addressOf(listener);
     try expectConversation(&harness, listener, &address);
-    try expectEqual(null, streams.close(harness.scheduler, listener));
+    try expectEqual(null, connections.close(harness.thread, listener));
     try expect(!system.isOpen(fd));
 }
 

@@ -22,7 +22,7 @@ const Attached = struct {
 
     fn init() !Attached {
         const harness = try Harness.init();
-        errdefer harness.scheduler.destroy();
+        errdefer harness.thread.destroy();
         const loop = Backend.open() orelse return error.NoLoop;
         errdefer loop.close();
         const bell = system.socketPair() orelse return error.NoBell;
@@ -39,8 +39,8 @@ const Attached = struct {
 
     /// Begins a turn; skips the test where the system does not tell where the bell is.
     fn begin(attached: *Attached) !void {
-        attached.harness.scheduler.setLingers(.attached);
-        if (!attached.harness.scheduler.lingers) return error.SkipZigTest;
+        attached.harness.scheduler.setSpins(.attached);
+        if (!attached.harness.scheduler.spins) return error.SkipZigTest;
     }
 
     fn giveLoopWork(attached: *Attached) !void {
@@ -52,14 +52,15 @@ test "it waits for its time, and not longer" {
     var attached = try Attached.init();
     defer attached.deinit();
     try attached.begin();
+    const thread = attached.harness.thread;
     const scheduler = attached.harness.scheduler;
     _ = try attached.harness.poll();
     const start = system.nanoseconds();
-    try expectEqual(0, scheduler.lingeringPoll(2 * millisecond));
+    try expectEqual(0, thread.spinPoll(2 * millisecond));
     try expect(system.nanoseconds() - start >= millisecond);
     try expectEqual(0, scheduler.shared.host_is_ready);
     // Again, with the timer where the last one has left it.
-    try expectEqual(0, scheduler.lingeringPoll(2 * millisecond));
+    try expectEqual(0, thread.spinPoll(2 * millisecond));
     try expect(system.nanoseconds() - start < second);
 }
 
@@ -67,15 +68,16 @@ test "whoever is woken ends it" {
     var attached = try Attached.init();
     defer attached.deinit();
     try attached.begin();
+    const thread = attached.harness.thread;
     const scheduler = attached.harness.scheduler;
     const handle, const peer = try attached.harness.unixPair();
     defer system.close(peer);
     try harness_module.sendFromPeer(peer, "x");
     const start = system.nanoseconds();
-    try expectEqual(1, scheduler.lingeringPoll(3600 * second));
+    try expectEqual(1, thread.spinPoll(3600 * second));
     try expectEqual(handle, scheduler.shared.ring[0]);
     _ = attached.harness.sleep(system.nanoseconds() + millisecond);
-    try expectEqual(1, scheduler.lingeringPoll(3600 * second));
+    try expectEqual(1, thread.spinPoll(3600 * second));
     try expect(system.nanoseconds() - start < second);
 }
 
@@ -83,10 +85,11 @@ test "the loop's work ends it, until the next turn begins" {
     var attached = try Attached.init();
     defer attached.deinit();
     try attached.begin();
+    const thread = attached.harness.thread;
     const scheduler = attached.harness.scheduler;
     try attached.giveLoopWork();
     const start = system.nanoseconds();
-    try expectEqual(0, scheduler.lingeringPoll(2 * second));
+    try expectEqual(0, thread.spinPoll(2 * second));
     try expectEqual(1, scheduler.shared.host_is_ready);
     try expect(system.nanoseconds() - start < second);
     try attached.begin();
@@ -97,12 +100,13 @@ test "work that the loop had before a poll ends the wait after it" {
     var attached = try Attached.init();
     defer attached.deinit();
     try attached.begin();
+    const thread = attached.harness.thread;
     const scheduler = attached.harness.scheduler;
     try attached.giveLoopWork();
     // The first poll of a turn does not wait, and takes the report along with the rest.
     try attached.harness.expectNobody();
     const start = system.nanoseconds();
-    try expectEqual(0, scheduler.lingeringPoll(2 * second));
+    try expectEqual(0, thread.spinPoll(2 * second));
     try expectEqual(1, scheduler.shared.host_is_ready);
     try expect(system.nanoseconds() - start < second);
 }
@@ -112,6 +116,7 @@ test "events that wake nobody do not prolong it" {
     var attached = try Attached.init();
     defer attached.deinit();
     try attached.begin();
+    const thread = attached.harness.thread;
     const scheduler = attached.harness.scheduler;
     // Stands for a peer that never stops sending to a socket that nobody reads: every wait is over
     // at once, and has nobody to wake.
@@ -123,16 +128,16 @@ test "events that wake nobody do not prolong it" {
     try expectEqual(0, c.epoll_ctl(descriptor, std.os.linux.EPOLL.CTL_ADD, pair[0], &event));
     // Whoever waits on ends here at the latest.
     const late = attached.harness.sleep(system.nanoseconds() + second);
-    try expectEqual(0, scheduler.lingeringPoll(2 * millisecond));
-    scheduler.drop(late);
+    try expectEqual(0, thread.spinPoll(2 * millisecond));
+    thread.drop(late);
 }
 
 test "without a loop that can be found it waits for a moment only" {
     var harness = try Harness.init();
     defer harness.deinit();
-    harness.scheduler.setLingers(.attached);
-    try expect(!harness.scheduler.lingers);
+    harness.scheduler.setSpins(.attached);
+    try expect(!harness.scheduler.spins);
     const start = system.nanoseconds();
-    try expectEqual(0, harness.scheduler.lingeringPoll(3600 * second));
+    try expectEqual(0, harness.thread.spinPoll(3600 * second));
     try expect(system.nanoseconds() - start < second);
 }

@@ -5,8 +5,8 @@ const std = @import("std");
 const c = std.c;
 const abi = @import("../boundary/abi.zig");
 const addresses = @import("../os/addresses.zig");
-const endpoints = @import("endpoints.zig");
-const streams = @import("streams.zig");
+const connections = @import("connections.zig");
+const endpoints = @import("../net/endpoints.zig");
 const system = @import("../os/system.zig");
 const harness_module = @import("harness_test.zig");
 const Harness = harness_module.Harness;
@@ -164,14 +164,14 @@ const World = struct {
     }
 
     fn close(world: *World, end: *End, resets: bool) !void {
-        const scheduler = world.harness.scheduler;
+        const thread = world.harness.thread;
         const handle = end.handle.?;
         for ([_]*std.ArrayList(u32){ &end.readers, &end.writers }) |queue| {
             // TypeScript has told them.
             for (queue.items) |waiter| try expect(world.entries.swapRemove(waiter));
             queue.clearRetainingCapacity();
         }
-        const status = if (resets) streams.reset(scheduler, handle) else streams.close(scheduler, handle);
+        const status = if (resets) connections.reset(thread, handle) else connections.close(thread, handle);
         try expectEqual(null, status);
         end.handle = null;
         end.is_reset = resets;
@@ -190,7 +190,7 @@ const World = struct {
     fn drop(world: *World, waiter: u32) !void {
         if (world.entries.get(waiter).?.purpose != .sleep) return world.cancel(waiter);
         // Woken or not, it is not told of any more.
-        world.harness.scheduler.drop(waiter);
+        world.harness.thread.drop(waiter);
         try expect(world.entries.swapRemove(waiter));
     }
 
@@ -267,7 +267,7 @@ const World = struct {
         const was_partial = end.partial == waiter;
         if (was_partial) end.partial = null;
         if (world.random.uintLessThan(u8, 16) == 0) {
-            if (was_partial) streams.breakOff(world.harness.scheduler, handle);
+            if (was_partial) connections.breakOff(world.harness.thread, handle);
             return world.harness.endTurn(handle, if (entry.purpose == .read) .readable else .writable);
         }
         switch (entry.purpose) {
@@ -358,7 +358,7 @@ const World = struct {
         for (&world.ends) |*end| if (end.handle != null) try world.drain(end);
         for (&world.ends) |*end| {
             const handle = end.handle orelse continue;
-            try expectEqual(null, streams.close(world.harness.scheduler, handle));
+            try expectEqual(null, connections.close(world.harness.thread, handle));
             end.handle = null;
         }
         rounds = 0;

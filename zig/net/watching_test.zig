@@ -5,7 +5,7 @@ const c = std.c;
 const abi = @import("../boundary/abi.zig");
 const system = @import("../os/system.zig");
 const watching = @import("watching.zig");
-const harness_module = @import("harness_test.zig");
+const harness_module = @import("../thread/harness_test.zig");
 const Harness = harness_module.Harness;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
@@ -15,7 +15,7 @@ fn watch(harness: *Harness, fd: system.Descriptor, kind: abi.Direction) !u32 {
 }
 
 fn watchUntil(harness: *Harness, fd: system.Descriptor, kind: abi.Direction, deadline: ?i64) !u32 {
-    return switch (watching.wait(harness.scheduler, fd, kind, deadline)) {
+    return switch (harness.thread.watching.wait(fd, kind, deadline)) {
         .waiter => |waiter| waiter,
         .failure => |status| {
             std.debug.print("watching failed: {t}\n", .{status});
@@ -113,7 +113,7 @@ test "the last to leave takes the registration along" {
     try expectEqual(1, harness.scheduler.shared.sockets);
     try harness.expectWoken(&.{ .{ cancelled, .cancelled }, .{ late, .timed_out } });
     try expectEqual(0, harness.scheduler.shared.sockets);
-    try expect(harness.scheduler.watched.get(pair[0]) == null);
+    try expect(harness.thread.watching.watches.get(pair[0]) == null);
     try harness_module.sendFromPeer(pair[1], "x");
     const events = harness.scheduler.shared.events;
     try harness.expectNobody();
@@ -123,23 +123,24 @@ test "the last to leave takes the registration along" {
 test "a dropped watcher leaves, and the last one takes the registration along" {
     var harness = try Harness.init();
     defer harness.deinit();
+    const thread = harness.thread;
     const scheduler = harness.scheduler;
     const pair = try fullPair();
     defer for (pair) |fd| system.close(fd);
     const first = try watchUntil(&harness, pair[0], .readable, std.math.maxInt(i64));
     const second = try watch(&harness, pair[0], .readable);
     const writer = try watch(&harness, pair[0], .writable);
-    scheduler.drop(second);
-    try harness_module.checkBooks(scheduler);
-    scheduler.drop(writer);
-    try harness_module.checkBooks(scheduler);
+    thread.drop(second);
+    try harness_module.checkBooks(thread);
+    thread.drop(writer);
+    try harness_module.checkBooks(thread);
     // The room that there is now is nobody's concern.
     _ = harness_module.drainPeer(pair[1]);
     try harness.expectNobody();
-    scheduler.drop(first);
-    try harness_module.checkBooks(scheduler);
+    thread.drop(first);
+    try harness_module.checkBooks(thread);
     try expectEqual(0, scheduler.shared.sockets + scheduler.shared.waiters);
-    try expect(scheduler.watched.get(pair[0]) == null);
+    try expect(thread.watching.watches.get(pair[0]) == null);
     try expectEqual(null, scheduler.deadlines.earliest());
     try harness_module.sendFromPeer(pair[1], "x");
     const events = scheduler.shared.events;
@@ -150,21 +151,22 @@ test "a dropped watcher leaves, and the last one takes the registration along" {
 test "a watcher that was woken is dropped before it is told, and the descriptor watched anew" {
     var harness = try Harness.init();
     defer harness.deinit();
+    const thread = harness.thread;
     const scheduler = harness.scheduler;
     const pair = system.socketPair().?;
     defer for (pair) |fd| system.close(fd);
     const woken = try watch(&harness, pair[0], .readable);
-    scheduler.wake(woken, .cancelled);
+    thread.wake(woken, .cancelled);
     try expectEqual(0, scheduler.shared.sockets);
     const next = try watch(&harness, pair[0], .readable);
-    scheduler.drop(woken);
-    try harness_module.checkBooks(scheduler);
+    thread.drop(woken);
+    try harness_module.checkBooks(thread);
     try harness_module.sendFromPeer(pair[1], "x");
     try harness.expectWoken(&.{.{ next, .ok }});
     // It was told of: what is done about it changes nothing.
-    scheduler.drop(next);
+    thread.drop(next);
     const ready = try watch(&harness, pair[0], .readable);
-    scheduler.drop(ready);
+    thread.drop(ready);
     try harness.expectNobody();
     try expectEqual(0, scheduler.waiters.in_use);
 }
@@ -213,7 +215,7 @@ test "a closed descriptor is refused" {
     const pair = system.socketPair().?;
     for (pair) |fd| system.close(fd);
     for ([_]system.Descriptor{ pair[0], -1, std.math.maxInt(i32) }) |fd| {
-        const refused = watching.wait(harness.scheduler, fd, .readable, null);
+        const refused = harness.thread.watching.wait(fd, .readable, null);
         try expectEqual(watching.Wait{ .failure = .EBADF }, refused);
     }
     try expectEqual(0, harness.scheduler.shared.waiters);
@@ -225,7 +227,7 @@ test "a descriptor of the scheduler's own is refused, and works on" {
     const handle, const peer = try harness.unixPair();
     defer system.close(peer);
     const reader = harness.park(handle, .readable);
-    switch (watching.wait(harness.scheduler, harness.socketOf(handle).fd, .readable, null)) {
+    switch (harness.thread.watching.wait(harness.socketOf(handle).fd, .readable, null)) {
         .failure => |status| try expectEqual(.EEXIST, status),
         .waiter => |waiter| try harness.expectWoken(&.{.{ waiter, .EEXIST }}),
     }
@@ -238,6 +240,7 @@ test "a descriptor of the scheduler's own is refused, and works on" {
 test "what memory runs out for is not watched" {
     var harness = try Harness.init();
     defer harness.deinit();
+    const thread = harness.thread;
     const scheduler = harness.scheduler;
     const pair = system.socketPair().?;
     defer for (pair) |fd| system.close(fd);
@@ -247,11 +250,11 @@ test "what memory runs out for is not watched" {
         var allocator: std.testing.FailingAllocator = .init(working, .{ .fail_index = failing });
         scheduler.allocator = allocator.allocator();
         defer scheduler.allocator = working;
-        switch (watching.wait(scheduler, pair[0], .readable, std.math.maxInt(i64))) {
+        switch (thread.watching.wait(pair[0], .readable, std.math.maxInt(i64))) {
             .waiter => |waiter| break waiter,
             .failure => |status| try expectEqual(.exhausted, status),
         }
-        try harness_module.checkBooks(scheduler);
+        try harness_module.checkBooks(thread);
         try expectEqual(0, scheduler.shared.sockets);
     } else return error.NeverWorked;
     try expect(failing > 2);

@@ -3,11 +3,10 @@
 const std = @import("std");
 const c = std.c;
 const abi = @import("../boundary/abi.zig");
-const CountingAllocator = @import("counting_test.zig").CountingAllocator;
-const harness_module = @import("harness_test.zig");
+const CountingAllocator = @import("../thread/counting_test.zig").CountingAllocator;
+const harness_module = @import("../thread/harness_test.zig");
 const Harness = harness_module.Harness;
 const Resolver = @import("resolver.zig").Resolver;
-const Scheduler = @import("scheduler.zig").Scheduler;
 const resolver_module = @import("resolver.zig");
 const Status = abi.Status;
 const system = @import("../os/system.zig");
@@ -21,7 +20,7 @@ const impossible_name = "x" ** 64 ++ ".invalid";
 
 fn start(harness: *Harness, name: []const u8, family: abi.AddressFamily) !u32 {
     const waiter = harness.scheduler.park(.resolve, null).?;
-    try expectEqual(null, harness.scheduler.resolver.start(waiter, name, family));
+    try expectEqual(null, harness.thread.resolver.start(waiter, name, family));
     return waiter;
 }
 
@@ -51,12 +50,12 @@ test "localhost is this machine" {
     const waiter = try start(&harness, "localhost", .ipv4);
     try expectEqual(.ok, try statusOf(&harness, waiter));
     var text: [text_bytes]u8 = undefined;
-    const length = harness.scheduler.resolver.take(waiter, &text).?;
+    const length = harness.thread.resolver.take(waiter, &text).?;
     try expect(std.mem.startsWith(u8, text[0..length], "127."));
     try expect(std.mem.endsWith(u8, text[0..length], "\n"));
     // The answer is taken once.
-    try expectEqual(null, harness.scheduler.resolver.take(waiter, &text));
-    try harness.pollUntil(harness.scheduler.resolver, isIdle);
+    try expectEqual(null, harness.thread.resolver.take(waiter, &text));
+    try harness.pollUntil(harness.thread.resolver, isIdle);
 }
 
 test "an answer that there is no room for stays until there is" {
@@ -65,11 +64,11 @@ test "an answer that there is no room for stays until there is" {
     const waiter = try start(&harness, "127.0.0.1", .unspecified);
     try expectEqual(.ok, try statusOf(&harness, waiter));
     var text: [9]u8 = undefined;
-    try expectEqual(10, harness.scheduler.resolver.take(waiter, &text).?);
+    try expectEqual(10, harness.thread.resolver.take(waiter, &text).?);
     var exact: [10]u8 = undefined;
-    try expectEqual(10, harness.scheduler.resolver.take(waiter, &exact).?);
+    try expectEqual(10, harness.thread.resolver.take(waiter, &exact).?);
     try std.testing.expectEqualStrings("127.0.0.1\n", &exact);
-    try expectEqual(null, harness.scheduler.resolver.take(waiter, &exact));
+    try expectEqual(null, harness.thread.resolver.take(waiter, &exact));
 }
 
 test "a name of the other family is not found" {
@@ -86,13 +85,13 @@ test "a name that cannot be says so" {
     const status = try statusOf(&harness, waiter);
     try expect(status == .ENOTFOUND or status == .EAI_AGAIN);
     var text: [text_bytes]u8 = undefined;
-    try expectEqual(null, harness.scheduler.resolver.take(waiter, &text));
+    try expectEqual(null, harness.thread.resolver.take(waiter, &text));
 }
 
 test "what is no name is refused without a look-up" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const resolver = harness.scheduler.resolver;
+    const resolver = harness.thread.resolver;
     for ([_][]const u8{ "", "a\x00b", "x" ** (resolver_module.name_bytes + 1) }) |name| {
         try expectEqual(.ENOTFOUND, resolver.start(0, name, .unspecified).?);
     }
@@ -111,32 +110,32 @@ test "look-ups beyond the number of threads wait for one, and each has its answe
         for (try harness.pollFor(10 * std.time.ns_per_ms)) |wakeup| {
             try expectEqual(.ok, wakeup[1]);
             try expect(std.mem.indexOfScalar(u32, &waiters, wakeup[0]) != null);
-            try expect(harness.scheduler.resolver.take(wakeup[0], &text).? > 0);
+            try expect(harness.thread.resolver.take(wakeup[0], &text).? > 0);
             answered += 1;
         }
         if (answered == waiters.len) break;
     }
     try expectEqual(waiters.len, answered);
-    try expectEqual(0, harness.scheduler.resolver.wanted.count());
-    try harness.pollUntil(harness.scheduler.resolver, isIdle);
+    try expectEqual(0, harness.thread.resolver.wanted.count());
+    try harness.pollUntil(harness.thread.resolver, isIdle);
 }
 
 test "a look-up that was given up wakes nobody, not even the number's next owner" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const scheduler = harness.scheduler;
+    const thread = harness.thread;
     for (0..50) |_| {
         const waiter = try start(&harness, "localhost", .ipv4);
-        scheduler.drop(waiter);
+        thread.drop(waiter);
         try harness.expectNobody();
         // Every free number has a new owner by now, which nothing wakes.
         var owners: [256]u32 = undefined;
         for (&owners) |*owner| owner.* = harness.sleep(null);
-        try harness.pollUntil(scheduler.resolver, isIdle);
+        try harness.pollUntil(thread.resolver, isIdle);
         try harness.expectNobody();
-        for (owners) |owner| scheduler.drop(owner);
+        for (owners) |owner| thread.drop(owner);
     }
-    try expectEqual(0, scheduler.resolver.wanted.count());
+    try expectEqual(0, thread.resolver.wanted.count());
 }
 
 test "a look-up is dropped when its answer is there already, told or not" {
@@ -145,24 +144,25 @@ test "a look-up is dropped when its answer is there already, told or not" {
         {
             var harness = try Harness.initWith(counting.allocator());
             defer harness.deinit();
+            const thread = harness.thread;
             const scheduler = harness.scheduler;
             const waiter = try start(&harness, "127.0.0.1", .ipv4);
             // The thread has put its answer down.
             const end = system.nanoseconds() + 10 * std.time.ns_per_s;
-            while (!scheduler.resolver.has_finished.load(.acquire)) try expect(system.nanoseconds() < end);
+            while (!thread.resolver.has_finished.load(.acquire)) try expect(system.nanoseconds() < end);
             if (is_told) {
                 try expectEqual(.ok, try statusOf(&harness, waiter));
             } else {
-                scheduler.resolver.collect(scheduler);
+                thread.resolver.collect(scheduler);
                 try expectEqual(.ready, scheduler.waiters.at(waiter).state);
             }
             const allocated = counting.live.load(.acquire);
-            scheduler.drop(waiter);
+            thread.drop(waiter);
             try expect(counting.live.load(.acquire) < allocated);
             var text: [text_bytes]u8 = undefined;
-            try expectEqual(null, scheduler.resolver.take(waiter, &text));
+            try expectEqual(null, thread.resolver.take(waiter, &text));
             try harness.expectNobody();
-            try expectEqual(0, scheduler.resolver.wanted.count());
+            try expectEqual(0, thread.resolver.wanted.count());
             try expectEqual(0, scheduler.waiters.in_use);
         }
         try counting.expectLeft(0);
@@ -180,7 +180,7 @@ fn occupy(resolver: *Resolver, busy: bool) void {
 test "threads that look up for nobody any more make room for others" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const resolver = harness.scheduler.resolver;
+    const resolver = harness.thread.resolver;
     // Four look-ups are with a name server that does not answer.
     occupy(resolver, true);
     var requests: [resolver_module.threads_at_most]resolver_module.Request = undefined;
@@ -193,12 +193,12 @@ test "threads that look up for nobody any more make room for others" {
     const wanted = try start(&harness, "localhost", .ipv4);
     try expectEqual(requests.len, resolver.threads);
     try harness.expectNobody();
-    harness.scheduler.drop(waiters[0]);
+    harness.thread.drop(waiters[0]);
     try expectEqual(.ok, try statusOf(&harness, wanted));
     var text: [text_bytes]u8 = undefined;
     try expect(resolver.take(wanted, &text).? > 0);
 
-    for (waiters[1..]) |waiter| harness.scheduler.drop(waiter);
+    for (waiters[1..]) |waiter| harness.thread.drop(waiter);
     try harness.expectNobody();
     try expectEqual(requests.len, resolver.stray_threads);
     resolver.stray_threads = 0;
@@ -209,14 +209,14 @@ test "threads that look up for nobody any more make room for others" {
 test "look-ups that were given up do not keep the others waiting" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const resolver = harness.scheduler.resolver;
+    const resolver = harness.thread.resolver;
     occupy(resolver, true);
     var waiters: [100]u32 = undefined;
     for (&waiters) |*waiter| waiter.* = try start(&harness, "given-up.invalid", .unspecified);
     const wanted = try start(&harness, "localhost", .ipv4);
     const late = harness.scheduler.park(.resolve, 1).?;
     try expectEqual(null, resolver.start(late, "late.invalid", .unspecified));
-    for (waiters) |waiter| harness.scheduler.drop(waiter);
+    for (waiters) |waiter| harness.thread.drop(waiter);
     try harness.expectWoken(&.{.{ late, .timed_out }});
     occupy(resolver, false);
     try expectEqual(1, resolver.wanted.count());
@@ -243,13 +243,14 @@ test "a scheduler may end while names are looked up: the threads free the rest" 
     for (0..50) |turn| {
         var counting: CountingAllocator = .{};
         var harness = try Harness.initWith(counting.allocator());
+        const thread = harness.thread;
         const scheduler = harness.scheduler;
         for (0..turn % 10) |_| {
             const waiter = scheduler.park(.resolve, null).?;
-            try expectEqual(null, scheduler.resolver.start(waiter, "localhost", .unspecified));
+            try expectEqual(null, thread.resolver.start(waiter, "localhost", .unspecified));
         }
         // Some have their answers, some are under way, some have not begun.
-        if (turn % 3 == 0) _ = scheduler.poll(50 * std.time.ns_per_us);
+        if (turn % 3 == 0) _ = thread.poll(50 * std.time.ns_per_us);
         harness.deinit();
         try counting.expectLeft(0);
     }

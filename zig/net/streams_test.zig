@@ -3,9 +3,10 @@
 const std = @import("std");
 const c = std.c;
 const abi = @import("../boundary/abi.zig");
+const connections = @import("../thread/connections.zig");
 const streams = @import("streams.zig");
 const system = @import("../os/system.zig");
-const harness_module = @import("harness_test.zig");
+const harness_module = @import("../thread/harness_test.zig");
 const Harness = harness_module.Harness;
 const Status = abi.Status;
 const expectFailure = harness_module.expectFailure;
@@ -113,7 +114,7 @@ test "a reset that a read has met is repeated to every later call" {
     defer harness.deinit();
     const server, const client = try harness.tcpPair();
     const reader = harness.park(server, .readable);
-    try expectEqual(null, streams.reset(harness.scheduler, client));
+    try expectEqual(null, connections.reset(harness.thread, client));
     try harness.expectWoken(&.{.{ reader, .ok }});
     var buffer: [8]u8 = undefined;
     try expectFailure(.ECONNRESET, harness.receive(server, &buffer));
@@ -129,7 +130,7 @@ test "a reset that a read has met is repeated to every later call" {
     try expectFailure(.EPIPE, harness.send(server, "x"));
 }
 
-fn hangsUp(socket: *@import("sockets.zig").Socket) bool {
+fn hangsUp(socket: *@import("../core/sockets.zig").Socket) bool {
     return socket.flags.special;
 }
 
@@ -137,7 +138,7 @@ test "a reset that a write has met is repeated to reads" {
     var harness = try Harness.init();
     defer harness.deinit();
     const server, const client = try harness.tcpPair();
-    try expectEqual(null, streams.reset(harness.scheduler, client));
+    try expectEqual(null, connections.reset(harness.thread, client));
     try harness.pollUntil(harness.socketOf(server), hangsUp);
     // The kernel gives its error to this call, and has none left for the next.
     try expectFailure(.ECONNRESET, harness.send(server, "x"));
@@ -208,7 +209,7 @@ test "resetting throws away what is on its way" {
     const server, const peer = try harness.tcpPeer();
     defer system.close(peer);
     try expectEqual(4, try valueOf(harness.send(server, "lost")));
-    try expectEqual(null, streams.reset(harness.scheduler, server));
+    try expectEqual(null, connections.reset(harness.thread, server));
     try expectEqual(0, harness.scheduler.shared.lingering);
     try expectEqual(0, harness.scheduler.shared.sockets);
     try expect(system.pollOne(peer, false, 5000));
@@ -227,7 +228,7 @@ test "a closed socket reports nothing more, although another descriptor keeps it
     defer system.close(peer);
     const duplicate = c.dup(harness.socketOf(handle).fd);
     defer system.close(duplicate);
-    try expectEqual(null, streams.close(harness.scheduler, handle));
+    try expectEqual(null, connections.close(harness.thread, handle));
     try harness_module.sendFromPeer(peer, "x");
     try harness.expectNobody();
     try expectEqual(0, harness.scheduler.shared.events);
@@ -237,11 +238,12 @@ test "a closed socket reports nothing more, although another descriptor keeps it
 test "a stale handle reaches nothing" {
     var harness = try Harness.init();
     defer harness.deinit();
+    const thread = harness.thread;
     const scheduler = harness.scheduler;
     const handle, const peer = try harness.unixPair();
     defer system.close(peer);
     const listener = try harness.listenAt("127.0.0.1");
-    try expectEqual(null, streams.close(scheduler, handle));
+    try expectEqual(null, connections.close(thread, handle));
     var buffer: [8]u8 = undefined;
     const endpoints = @import("endpoints.zig");
     for ([_]i32{ handle, -1, std.math.maxInt(i32), std.math.minInt(i32) }) |stale| {
@@ -249,10 +251,10 @@ test "a stale handle reaches nothing" {
         try expectFailure(.stale_handle, harness.send(stale, "x"));
         try expectFailure(.stale_handle, endpoints.accept(scheduler, stale));
         for ([_]?Status{
-            harness.shutdown(stale),         streams.close(scheduler, stale),
-            streams.reset(scheduler, stale), endpoints.finishConnect(scheduler, stale),
+            harness.shutdown(stale),          connections.close(thread, stale),
+            connections.reset(thread, stale), endpoints.finishConnect(scheduler, stale),
         }) |status| try expectEqual(.stale_handle, status.?);
-        streams.breakOff(scheduler, stale);
+        connections.breakOff(thread, stale);
     }
     // A handle of another kind is no better.
     try expectFailure(.stale_handle, harness.receive(listener, &buffer));

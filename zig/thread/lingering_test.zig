@@ -2,12 +2,12 @@
 
 const std = @import("std");
 const c = std.c;
-const endpoints = @import("endpoints.zig");
-const streams = @import("streams.zig");
+const connections = @import("connections.zig");
+const endpoints = @import("../net/endpoints.zig");
 const system = @import("../os/system.zig");
 const harness_module = @import("harness_test.zig");
 const Harness = harness_module.Harness;
-const Scheduler = @import("scheduler.zig").Scheduler;
+const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const expectFailure = harness_module.expectFailure;
 const valueOf = harness_module.valueOf;
 const expect = std.testing.expect;
@@ -34,7 +34,7 @@ pub fn burden(harness: *Harness) !Burdened {
 }
 
 fn close(harness: *Harness, handle: i32) !void {
-    try expectEqual(null, streams.close(harness.scheduler, handle));
+    try expectEqual(null, connections.close(harness.thread, handle));
 }
 
 fn nobodyLingers(scheduler: *Scheduler) bool {
@@ -292,8 +292,8 @@ test "the handle is stale while it lingers" {
     var buffer: [8]u8 = undefined;
     try expectFailure(.stale_handle, harness.receive(burdened.handle, &buffer));
     try expectFailure(.stale_handle, harness.send(burdened.handle, "x"));
-    try expectEqual(.stale_handle, streams.close(harness.scheduler, burdened.handle).?);
-    try expectEqual(.stale_handle, streams.reset(harness.scheduler, burdened.handle).?);
+    try expectEqual(.stale_handle, connections.close(harness.thread, burdened.handle).?);
+    try expectEqual(.stale_handle, connections.reset(harness.thread, burdened.handle).?);
     try expectEqual(1, harness.scheduler.shared.lingering);
 }
 
@@ -302,7 +302,7 @@ test "a reset does not linger" {
     defer harness.deinit();
     const burdened = try burden(&harness);
     defer system.close(burdened.peer);
-    try expectEqual(null, streams.reset(harness.scheduler, burdened.handle));
+    try expectEqual(null, connections.reset(harness.thread, burdened.handle));
     try expectEqual(0, harness.scheduler.shared.sockets);
 }
 
@@ -313,7 +313,7 @@ test "what cannot linger for want of memory is closed" {
     defer system.close(burdened.peer);
     const working = harness.scheduler.allocator;
     harness.scheduler.allocator = std.testing.failing_allocator;
-    const status = streams.close(harness.scheduler, burdened.handle);
+    const status = connections.close(harness.thread, burdened.handle);
     harness.scheduler.allocator = working;
     try expectEqual(null, status);
     try expectEqual(0, harness.scheduler.shared.sockets + harness.scheduler.shared.lingering);

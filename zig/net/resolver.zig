@@ -9,7 +9,7 @@ const abi = @import("../boundary/abi.zig");
 const addresses = @import("../os/addresses.zig");
 const backend = @import("../os/backend.zig");
 const system = @import("../os/system.zig");
-const Scheduler = @import("scheduler.zig").Scheduler;
+const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Status = abi.Status;
 
 /// getaddrinfo may load modules of the name service switch, which need some stack.
@@ -22,7 +22,7 @@ const all_threads_at_most = 32;
 /// The longest host name in text form (RFC 1035, section 2.3.4).
 pub const name_bytes = 255;
 
-const none = @import("pool.zig").none;
+const none = @import("../core/pool.zig").none;
 
 pub const Request = struct {
     next: ?*Request = null,
@@ -90,8 +90,8 @@ pub const Resolver = struct {
     /// Touched by the scheduler's thread alone.
     wanted: std.AutoHashMapUnmanaged(u32, *Request) = .empty,
 
-    pub fn create(allocator: std.mem.Allocator, notified: backend.Backend) ?*Resolver {
-        const resolver = allocator.create(Resolver) catch return null;
+    pub fn create(allocator: std.mem.Allocator, notified: backend.Backend) error{OutOfMemory}!*Resolver {
+        const resolver = try allocator.create(Resolver);
         resolver.* = .{ .allocator = allocator, .backend = notified };
         return resolver;
     }
@@ -311,7 +311,7 @@ fn expectLookedUp(threads: u32, queued: usize, looked_up: usize) !void {
     const allocator = std.testing.allocator;
     const notified = backend.Backend.open().?;
     defer notified.close();
-    const resolver = Resolver.create(allocator, notified).?;
+    const resolver = try Resolver.create(allocator, notified);
     defer resolver.abandon();
     for (0..queued) |number| {
         const request = try allocator.create(Request);

@@ -5,18 +5,21 @@ const std = @import("std");
 const c = std.c;
 const abi = @import("../boundary/abi.zig");
 const addresses = @import("../os/addresses.zig");
-const endpoints = @import("endpoints.zig");
+const connections = @import("connections.zig");
+const endpoints = @import("../net/endpoints.zig");
 const openssl_memory = @import("../tls/memory_test.zig");
-const streams = @import("streams.zig");
+const streams = @import("../net/streams.zig");
 const system = @import("../os/system.zig");
 const handshakes = @import("../tls/handshakes.zig");
-const waiters = @import("waiters.zig");
-const Owner = @import("deadlines.zig").Owner;
+const waiters = @import("../core/waiters.zig");
+const Owner = @import("../core/deadlines.zig").Owner;
 const Queue = waiters.Queue;
-const Scheduler = @import("scheduler.zig").Scheduler;
-const Socket = @import("sockets.zig").Socket;
+const Engine = @import("../tls/engine.zig").Engine;
+const Scheduler = @import("../core/scheduler.zig").Scheduler;
+const Socket = @import("../core/sockets.zig").Socket;
 const Status = abi.Status;
-const Watch = @import("watching.zig").Watch;
+const Thread = @import("thread.zig").Thread;
+const Watch = @import("../net/watching.zig").Watch;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 
@@ -53,7 +56,9 @@ const Token = struct {
 };
 
 pub const Harness = struct {
+    thread: *Thread,
     scheduler: *Scheduler,
+    tls: *Engine,
     wakeups: [tokens_at_most + abi.Limits.sockets_per_poll + abi.Limits.waiters_per_poll]Wakeup = undefined,
     /// Those of the next poll that the harness has decided on by itself come first.
     wakeup_count: usize = 0,
@@ -72,11 +77,12 @@ pub const Harness = struct {
     pub fn initWith(allocator: std.mem.Allocator) !Harness {
         system.ignoreBrokenPipeSignal();
         openssl_memory.startCounting();
-        return .{ .scheduler = Scheduler.create(allocator) orelse return error.NoScheduler };
+        const thread: *Thread = try .create(allocator);
+        return .{ .thread = thread, .scheduler = &thread.scheduler, .tls = &thread.tls };
     }
 
     pub fn deinit(harness: *Harness) void {
-        harness.scheduler.destroy();
+        harness.thread.destroy();
     }
 
     // -- Polling
@@ -88,7 +94,7 @@ pub const Harness = struct {
 
     pub fn pollFor(harness: *Harness, timeout_nanoseconds: ?i64) ![]const Wakeup {
         harness.forgetClosed();
-        const count = harness.scheduler.poll(if (harness.wakeup_count > 0) 0 else timeout_nanoseconds);
+        const count = harness.thread.poll(if (harness.wakeup_count > 0) 0 else timeout_nanoseconds);
         // Their sleepers are told of by this very poll, and come too late.
         var late: [tokens_at_most]u32 = undefined;
         var late_count: usize = 0;
@@ -106,7 +112,7 @@ pub const Harness = struct {
             if (std.mem.indexOfScalar(u32, late[0..late_count], waiter) != null) continue;
             harness.add(harness.numberOf(waiter), @enumFromInt(value));
         }
-        try checkBooks(harness.scheduler);
+        try checkBooks(harness.thread);
         try harness.checkLanes();
         defer harness.wakeup_count = 0;
         return harness.wakeups[0..harness.wakeup_count];
@@ -214,7 +220,7 @@ pub const Harness = struct {
     pub fn cancel(harness: *Harness, number: u32, status: Status) bool {
         if (number < first_token) {
             if (harness.scheduler.waiters.at(number).state != .waiting) return false;
-            harness.scheduler.wake(number, status);
+            harness.thread.wake(number, status);
             return true;
         }
         const place = harness.placeOf(number) orelse return false;
@@ -243,7 +249,7 @@ pub const Harness = struct {
 
     fn removeToken(harness: *Harness, place: usize) Token {
         const token = harness.tokens[place];
-        if (token.sleeper) |sleeper| harness.scheduler.drop(sleeper);
+        if (token.sleeper) |sleeper| harness.thread.drop(sleeper);
         std.mem.copyForwards(Token, harness.tokens[place .. harness.token_count - 1], harness.tokens[place + 1 .. harness.token_count]);
         harness.token_count -= 1;
         return token;
@@ -252,7 +258,7 @@ pub const Harness = struct {
     /// Somebody does not wait any longer, and leaves undone what is left.
     fn giveUp(harness: *Harness, place: usize) u32 {
         const token = harness.removeToken(place);
-        if (token.keeps_turn and token.lane.direction == .writable) streams.breakOff(harness.scheduler, token.lane.handle);
+        if (token.keeps_turn and token.lane.direction == .writable) connections.breakOff(harness.thread, token.lane.handle);
         harness.proceed(token.lane);
         return token.number;
     }
@@ -283,7 +289,7 @@ pub const Harness = struct {
 
     /// As `endTurn`, for a writer who leaves it at what was sent so far, and wants no more.
     pub fn endTransfer(harness: *Harness, handle: i32) void {
-        if (handshakes.find(harness.scheduler, handle)) |session| session.abandonTransfer();
+        if (handshakes.find(harness.tls, handle)) |session| session.abandonTransfer();
         harness.endTurn(handle, .writable);
     }
 
@@ -335,17 +341,17 @@ pub const Harness = struct {
 
     pub fn sendFrom(harness: *Harness, handle: i32, source: streams.Source) system.Outcome {
         defer harness.endTurn(handle, .writable);
-        return streams.send(harness.scheduler, handle, source);
+        return connections.send(harness.thread, handle, source);
     }
 
     pub fn receive(harness: *Harness, handle: i32, buffer: []u8) system.Outcome {
         defer harness.endTurn(handle, .readable);
-        return streams.receive(harness.scheduler, handle, buffer.ptr, buffer.len);
+        return connections.receive(harness.thread, handle, buffer.ptr, buffer.len);
     }
 
     pub fn shutdown(harness: *Harness, handle: i32) ?Status {
         defer harness.endTurn(handle, .writable);
-        return streams.shutdown(harness.scheduler, handle);
+        return connections.shutdown(harness.thread, handle);
     }
 
     pub fn expectReceived(harness: *Harness, handle: i32, expected: []const u8) !void {
@@ -392,7 +398,7 @@ pub const Harness = struct {
         const listener = try harness.listenAt("127.0.0.1");
         const client = try harness.connectTo(&try harness.addressOf(listener));
         const server = try harness.acceptFrom(listener);
-        try expectEqual(null, streams.close(harness.scheduler, listener));
+        try expectEqual(null, connections.close(harness.thread, listener));
         return .{ server, client };
     }
 
@@ -473,7 +479,8 @@ pub fn temporaryFile(content: []const u8) !system.Descriptor {
 
 /// Whether every waiter and every socket is where its state says, each queue is whole, and the counts in
 /// the shared block are right.
-pub fn checkBooks(scheduler: *Scheduler) !void {
+pub fn checkBooks(thread: *Thread) !void {
+    const scheduler = &thread.scheduler;
     const State = waiters.Waiter.State;
     var in_state: [@typeInfo(State).@"enum".fields.len]u32 = @splat(0);
     var watching: u32 = 0;
@@ -491,7 +498,7 @@ pub fn checkBooks(scheduler: *Scheduler) !void {
         switch (waiter.kind) {
             .sleep, .resolve => {},
             .handshake => {
-                const session = scheduler.tls.sessions.at(scheduler.sockets.at(waiter.socket).tls);
+                const session = thread.tls.sessions.at(scheduler.sockets.at(waiter.socket).tls);
                 try expectEqual(index, session.waiter);
             },
             .watch_readable, .watch_writable => watching += 1,
@@ -505,7 +512,7 @@ pub fn checkBooks(scheduler: *Scheduler) !void {
     try expectEqual(scheduler.waiters.in_use, waiting + ready + delivered);
     try expectEqual(ready, try lengthOf(scheduler, scheduler.ready, .ready));
     try expectEqual(delivered, try lengthOf(scheduler, scheduler.delivered, .delivered));
-    with_deadline += try checkSockets(scheduler, watching);
+    with_deadline += try checkSockets(thread, watching);
     try expectEqual(scheduler.deadlines.heap.items.len, with_deadline);
 }
 
@@ -516,7 +523,8 @@ fn checkDeadline(scheduler: *Scheduler, place: *u32, owner: Owner) !void {
 }
 
 /// Returns the number of deadlines that sockets have.
-fn checkSockets(scheduler: *Scheduler, waiters_watching: u32) !u32 {
+fn checkSockets(thread: *Thread, waiters_watching: u32) !u32 {
+    const scheduler = &thread.scheduler;
     var open: u32 = 0;
     var lingering: u32 = 0;
     var watched: u32 = 0;
@@ -544,7 +552,7 @@ fn checkSockets(scheduler: *Scheduler, waiters_watching: u32) !u32 {
             },
             .watched => {
                 watched += 1;
-                queued += try checkWatch(scheduler, scheduler.watched.get(socket.fd).?, index);
+                queued += try checkWatch(scheduler, thread.watching.watches.get(socket.fd).?, index);
             },
         }
     }
@@ -552,7 +560,7 @@ fn checkSockets(scheduler: *Scheduler, waiters_watching: u32) !u32 {
     try expectEqual(scheduler.shared.sockets, open);
     try expectEqual(scheduler.sockets.pool.in_use, open);
     try expectEqual(scheduler.shared.lingering, lingering);
-    try expectEqual(scheduler.watched.count(), watched);
+    try expectEqual(thread.watching.watches.count(), watched);
     try expectEqual(waiters_watching, queued);
     return lingering;
 }
@@ -591,10 +599,9 @@ fn lengthOf(scheduler: *Scheduler, queue: Queue, state: waiters.Waiter.State) !u
 
 /// Takes a descriptor out of the scheduler without closing it, for a test to use by itself.
 pub fn releaseDescriptor(scheduler: *Scheduler, handle: i32) system.Outcome {
-    const index = streams.find(scheduler, handle, .stream) orelse return .{ .failure = .stale_handle };
+    const index = scheduler.sockets.findKind(handle, .stream) orelse return .{ .failure = .stale_handle };
     const fd = scheduler.sockets.at(index).fd;
     scheduler.backend.unregister(fd);
-    scheduler.sockets.release(index);
-    scheduler.shared.sockets -= 1;
+    scheduler.removeSocket(index);
     return .{ .value = @intCast(fd) };
 }

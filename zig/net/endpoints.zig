@@ -5,10 +5,9 @@ const c = std.c;
 const abi = @import("../boundary/abi.zig");
 const addresses = @import("../os/addresses.zig");
 const options = @import("../os/options.zig");
-const streams = @import("streams.zig");
 const system = @import("../os/system.zig");
-const Scheduler = @import("scheduler.zig").Scheduler;
-const Socket = @import("sockets.zig").Socket;
+const Scheduler = @import("../core/scheduler.zig").Scheduler;
+const Socket = @import("../core/sockets.zig").Socket;
 const Address = system.Address;
 const Outcome = system.Outcome;
 const Status = abi.Status;
@@ -69,7 +68,7 @@ pub fn connect(scheduler: *Scheduler, remote: *const Address, local: ?*const Add
 
 /// Whether the attempt has succeeded. On failure the caller closes the handle.
 pub fn finishConnect(scheduler: *Scheduler, handle: i32) ?Status {
-    const index = streams.find(scheduler, handle, .stream) orelse return .stale_handle;
+    const index = scheduler.sockets.findKind(handle, .stream) orelse return .stale_handle;
     const socket = scheduler.sockets.at(index);
     if (socket.flags.connecting) {
         if (system.pendingError(socket.fd)) |status| {
@@ -170,13 +169,12 @@ pub fn adoptListener(scheduler: *Scheduler, fd: system.Descriptor, backlog: u32)
 /// As `enter`, for a descriptor that was not made here: it is left open when that fails.
 fn adoptIntoTable(scheduler: *Scheduler, fd: system.Descriptor, kind: Socket.Kind) Outcome {
     // kqueue would put a second registration in the place of the first.
-    if (scheduler.sockets.owns(fd) or scheduler.watched.contains(fd)) return failed(.EEXIST);
-    const index = scheduler.sockets.take(scheduler.allocator, fd, kind) orelse return failed(.exhausted);
+    if (scheduler.sockets.has(fd)) return failed(.EEXIST);
+    const index = scheduler.addSocket(fd, kind) orelse return failed(.exhausted);
     if (scheduler.backend.register(fd, scheduler.sockets.token(index))) |status| {
-        scheduler.sockets.release(index);
+        scheduler.removeSocket(index);
         return failed(status);
     }
-    scheduler.shared.sockets += 1;
     return .{ .value = index };
 }
 
@@ -201,7 +199,7 @@ pub fn adopt(scheduler: *Scheduler, fd: system.Descriptor) Outcome {
 
 /// Takes one connection off the listener's queue.
 pub fn accept(scheduler: *Scheduler, handle: i32) Outcome {
-    const index = streams.find(scheduler, handle, .listener) orelse return failed(.stale_handle);
+    const index = scheduler.sockets.findKind(handle, .listener) orelse return failed(.stale_handle);
     const listener = scheduler.sockets.at(index);
     if (!listener.flags.readable) return failed(.would_block);
     var peer: Address = .{};

@@ -1,0 +1,139 @@
+//! Waiting for descriptors of other libraries. Such a descriptor is in the backend only while a caller
+//! waits for it, level-triggered and for one report at a time, and is never closed here.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const abi = @import("../boundary/abi.zig");
+const backend = @import("../os/backend.zig");
+const system = @import("../os/system.zig");
+const waiters_module = @import("../core/waiters.zig");
+const Scheduler = @import("../core/scheduler.zig").Scheduler;
+const Queue = waiters_module.Queue;
+const Status = abi.Status;
+
+/// A descriptor that callers wait for.
+pub const Watch = struct {
+    /// The slot whose token the backend has.
+    slot: u32,
+    readers: Queue = .{},
+    writers: Queue = .{},
+
+    fn isIdle(watch: Watch) bool {
+        return watch.readers.isEmpty() and watch.writers.isEmpty();
+    }
+
+    fn queueOf(watch: *Watch, direction: abi.Direction) *Queue {
+        return if (direction == .writable) &watch.writers else &watch.readers;
+    }
+};
+
+pub const Wait = union(enum) { waiter: u32, failure: Status };
+
+pub const Watching = struct {
+    scheduler: *Scheduler,
+    watches: std.AutoHashMapUnmanaged(system.Descriptor, Watch) = .empty,
+
+    pub fn deinit(watching: *Watching) void {
+        watching.watches.deinit(watching.scheduler.allocator);
+    }
+
+    /// Waits until `fd` is ready in one direction. The next poll wakes the waiter of a descriptor that is
+    /// ready now, as a regular file always is.
+    pub fn wait(watching: *Watching, fd: system.Descriptor, direction: abi.Direction, deadline: ?i64) Wait {
+        const scheduler = watching.scheduler;
+        if (!system.isOpen(fd)) return .{ .failure = .EBADF };
+        const is_first = !watching.watches.contains(fd);
+        // A second registration would take the place of the socket's own.
+        if (is_first and scheduler.sockets.has(fd)) return .{ .failure = .EEXIST };
+        if (system.pollOne(fd, direction == .writable, 0)) {
+            const waiter = scheduler.park(.sleep, null) orelse return .{ .failure = .exhausted };
+            scheduler.wake(waiter, .ok);
+            return .{ .waiter = waiter };
+        }
+        if (is_first) watching.begin(fd) catch return .{ .failure = .exhausted };
+        const watch = watching.watches.getPtr(fd).?;
+        const waiter = scheduler.park(if (direction == .writable) .watch_writable else .watch_readable, deadline) orelse {
+            if (is_first) watching.forget(fd);
+            return .{ .failure = .exhausted };
+        };
+        scheduler.waiters.at(waiter).socket = watch.slot;
+        watch.queueOf(direction).pushBack(&scheduler.waiters, waiter);
+        if (watching.refresh(fd, is_first)) |status| {
+            watching.leave(waiter);
+            scheduler.wake(waiter, status);
+        }
+        return .{ .waiter = waiter };
+    }
+
+    fn begin(watching: *Watching, fd: system.Descriptor) !void {
+        const scheduler = watching.scheduler;
+        const slot = scheduler.addSocket(fd, .watched) orelse return error.Exhausted;
+        errdefer scheduler.removeSocket(slot);
+        try watching.watches.put(scheduler.allocator, fd, .{ .slot = slot });
+    }
+
+    /// Has the backend report what is waited for now.
+    fn refresh(watching: *Watching, fd: system.Descriptor, first: bool) ?Status {
+        const watch = watching.watches.getPtr(fd).?;
+        const interest: backend.Interest = .{
+            .readable = !watch.readers.isEmpty(),
+            .writable = !watch.writers.isEmpty(),
+        };
+        return watching.scheduler.backend.watch(fd, watching.scheduler.sockets.token(watch.slot), interest, first);
+    }
+
+    /// Wakes every waiter that an event concerns; the others wait on.
+    pub fn report(watching: *Watching, slot: u32, event: backend.Event) void {
+        const fd = watching.scheduler.sockets.at(slot).fd;
+        if (event.readable) watching.wakeAll(fd, .readable, .ok);
+        if (event.writable) watching.wakeAll(fd, .writable, .ok);
+        if (!watching.watches.contains(fd)) return;
+        const status = watching.refresh(fd, false) orelse return;
+        watching.wakeAll(fd, .readable, status);
+        watching.wakeAll(fd, .writable, status);
+    }
+
+    /// Forgets a descriptor, and wakes what waits for it.
+    pub fn abandon(watching: *Watching, slot: u32) void {
+        const fd = watching.scheduler.sockets.at(slot).fd;
+        watching.wakeAll(fd, .readable, .closed);
+        watching.wakeAll(fd, .writable, .closed);
+    }
+
+    /// The last waiter takes the descriptor's record with it.
+    fn wakeAll(watching: *Watching, fd: system.Descriptor, direction: abi.Direction, status: Status) void {
+        while (watching.watches.getPtr(fd)) |watch| {
+            const queue = watch.queueOf(direction);
+            if (queue.isEmpty()) return;
+            const waiter = queue.head;
+            watching.leave(waiter);
+            watching.scheduler.wake(waiter, status);
+        }
+    }
+
+    /// Takes a waiter out of its queue, before it is woken or dropped. The last one takes the registration
+    /// with it.
+    pub fn leave(watching: *Watching, index: u32) void {
+        const scheduler = watching.scheduler;
+        const waiter = scheduler.waiters.at(index);
+        assert(waiter.state == .waiting);
+        const fd = scheduler.sockets.at(waiter.socket).fd;
+        const watch = watching.watches.getPtr(fd).?;
+        assert(watch.slot == waiter.socket);
+        const queue = watch.queueOf(switch (waiter.kind) {
+            .watch_readable => .readable,
+            .watch_writable => .writable,
+            else => unreachable,
+        });
+        assert(queue.contains(&scheduler.waiters, index));
+        queue.remove(&scheduler.waiters, index);
+        if (!watch.isIdle()) return;
+        scheduler.backend.unregister(fd);
+        watching.forget(fd);
+    }
+
+    fn forget(watching: *Watching, fd: system.Descriptor) void {
+        const removed = watching.watches.fetchRemove(fd).?;
+        watching.scheduler.removeSocket(removed.value.slot);
+    }
+};

@@ -1,0 +1,129 @@
+//! Closing so that nothing is lost. close(2) on a TCP socket that has received more than was read
+//! sends a reset, and a reset may destroy what the peer has not read yet (RFC 1122, 4.2.2.13; RFC
+//! 2525, 2.17). So a socket that has sent, and whose last bytes are unacknowledged or whose input is
+//! unread, is half closed and kept, its input thrown away, until the peer has closed too or a limit
+//! has passed. Its owner sees none of this.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const builtin = @import("builtin");
+const c = std.c;
+const none = @import("../core/pool.zig").none;
+const system = @import("../os/system.zig");
+const transfers = @import("../tls/transfers.zig");
+const Engine = @import("../tls/engine.zig").Engine;
+const Scheduler = @import("../core/scheduler.zig").Scheduler;
+const Socket = @import("../core/sockets.zig").Socket;
+
+/// How long the peer has, unless `setLinger` says otherwise.
+const default_seconds = 5;
+
+/// Input that is thrown away in one call, so that a fast peer does not hold the thread up. Tests use
+/// less, so that as much fits into any socket's buffer.
+const bytes_discarded_at_once = if (builtin.is_test) 8 * 1024 else 4 * 1024 * 1024;
+
+pub const Lingering = struct {
+    scheduler: *Scheduler,
+    tls: *Engine,
+
+    /// Closes a socket whose TLS session has been closed: at once, or when its last bytes have arrived.
+    pub fn close(lingering: Lingering, index: u32) void {
+        const socket = lingering.scheduler.sockets.at(index);
+        if (!lingering.isNeeded(socket) or !lingering.start(socket)) return lingering.closeNow(index);
+        lingering.proceed(index);
+    }
+
+    /// Whether the peer may still be waiting for bytes that closing now could destroy.
+    fn isNeeded(lingering: Lingering, socket: *const Socket) bool {
+        // Ciphertext that the kernel has not taken yet: only the core can send it.
+        if (transfers.hasOutput(lingering.tls, socket)) return true;
+        if (socket.kind != .stream or !socket.flags.tcp or !socket.flags.sent) return false;
+        if (socket.failure != .ok or socket.flags.connecting) return false;
+        // When the peer has ended its stream and all of it is read, nothing can cause a reset any more.
+        if (if (socket.tls == none) socket.flags.end_of_stream else transfers.hasEnded(lingering.tls, socket)) return false;
+        return switch (system.peek(socket.fd)) {
+            .value => |count| count > 0,
+            .failure => |status| status == .would_block and (system.unacknowledged(socket.fd) orelse 1) > 0,
+        };
+    }
+
+    fn start(lingering: Lingering, socket: *Socket) bool {
+        const scheduler = lingering.scheduler;
+        if (transfers.hasOutput(lingering.tls, socket)) {
+            transfers.endAfterOutput(lingering.tls, socket);
+        } else if (!socket.flags.half_closed and c.shutdown(socket.fd, c.SHUT.WR) != 0) return false;
+        lingering.setDeadline(socket) catch return false;
+        // What it is compared with when the time is up.
+        _ = transfers.makesProgress(lingering.tls, socket);
+        scheduler.forgetChange(socket);
+        socket.kind = .lingering;
+        scheduler.shared.lingering += 1;
+        return true;
+    }
+
+    fn setDeadline(lingering: Lingering, socket: *Socket) !void {
+        const scheduler = lingering.scheduler;
+        const seconds: i64 = if (socket.linger_seconds > 0) socket.linger_seconds else default_seconds;
+        const point = system.nanoseconds() + seconds * std.time.ns_per_s;
+        try scheduler.deadlines.add(scheduler.allocator, .{ .socket = socket.index }, &socket.deadline_index, point);
+    }
+
+    /// The time is up, unless there is something that only the core can send, the end of a TLS stream for
+    /// one, and the peer has gone on reading meanwhile: then it has as much time again.
+    pub fn expire(lingering: Lingering, index: u32) void {
+        const socket = lingering.scheduler.sockets.at(index);
+        assert(socket.kind == .lingering);
+        if (!transfers.makesProgress(lingering.tls, socket)) return lingering.finish(index);
+        lingering.scheduler.deadlines.remove(&socket.deadline_index);
+        lingering.setDeadline(socket) catch lingering.finish(index);
+    }
+
+    /// Throws away what has arrived, and closes if that was the end. A peer may read only when it has
+    /// written everything, so its input is taken even while there is still something to be sent.
+    pub fn proceed(lingering: Lingering, index: u32) void {
+        const socket = lingering.scheduler.sockets.at(index);
+        assert(socket.kind == .lingering);
+        if (transfers.hasOutput(lingering.tls, socket)) transfers.flushClosed(lingering.tls, socket);
+        const has_output = transfers.hasOutput(lingering.tls, socket);
+        if (has_output and !socket.flags.tcp) return;
+        var discarded: usize = 0;
+        while (discarded < bytes_discarded_at_once) {
+            switch (system.discard(socket.fd, bytes_discarded_at_once / 4)) {
+                .value => |count| {
+                    if (count == 0) return if (!has_output) lingering.finish(index);
+                    discarded += count;
+                },
+                .failure => |status| {
+                    if (status != .would_block) lingering.finish(index);
+                    return;
+                },
+            }
+        }
+        lingering.scheduler.backend.rearm(socket.fd, lingering.scheduler.sockets.token(index));
+    }
+
+    /// Closes a lingering socket for good.
+    pub fn finish(lingering: Lingering, index: u32) void {
+        lingering.scheduler.shared.lingering -= 1;
+        lingering.closeNow(index);
+    }
+
+    /// Closes a socket without saying anything to the peer, which learns what the kernel tells it.
+    pub fn abandon(lingering: Lingering, index: u32) void {
+        const socket = lingering.scheduler.sockets.at(index);
+        if (socket.tls != none) transfers.abort(lingering.tls, socket);
+        lingering.closeNow(index);
+    }
+
+    fn closeNow(lingering: Lingering, index: u32) void {
+        const scheduler = lingering.scheduler;
+        const socket = scheduler.sockets.at(index);
+        const fd = socket.fd;
+        if (socket.tls != none) lingering.tls.release(socket.tls);
+        // A descriptor that was duplicated would stay registered after it is closed (epoll(7), Q6). Only
+        // code that knows its number can have done that.
+        if (socket.flags.exposed or socket.kind == .listener) scheduler.backend.unregister(fd);
+        scheduler.removeSocket(index);
+        system.close(fd);
+    }
+};
