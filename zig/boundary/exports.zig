@@ -20,7 +20,7 @@ const streams = @import("../net/streams.zig");
 const system = @import("../os/system.zig");
 const tls_transfers = @import("../tls/transfers.zig");
 const Status = abi.Status;
-const none = @import("../core/pool.zig").none;
+const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
 const thread = current.thread;
 const result = abi.result;
 
@@ -133,7 +133,7 @@ pub fn takeSignals() callconv(.c) i32 {
 pub fn sleep(deadline: f64) callconv(.c) i32 {
     const waiter = scheduler().park(.sleep, scheduler_module.deadlineFromMilliseconds(deadline)) orelse
         return Status.exhausted.code();
-    return @intCast(waiter);
+    return numberOf(waiter);
 }
 
 /// Parks until a descriptor of another library is ready. Returns a waiter.
@@ -141,7 +141,7 @@ pub fn watch(fd: i32, direction: i32, deadline: f64) callconv(.c) i32 {
     const wanted = std.enums.fromInt(abi.Direction, direction) orelse return Status.EINVAL.code();
     const point = scheduler_module.deadlineFromMilliseconds(deadline);
     return switch (thread().watching.wait(fd, wanted, point)) {
-        .waiter => |waiter| @intCast(waiter),
+        .waiter => |waiter| numberOf(waiter),
         .failure => |status| status.code(),
     };
 }
@@ -153,7 +153,7 @@ pub fn waitBlocking(handle: i32, direction: i32, timeout_milliseconds: i32) call
     const index = scheduler().sockets.findKind(handle, .stream) orelse return Status.stale_handle.code();
     const socket = scheduler().sockets.at(index);
     // No poll sends meanwhile what the peer may be waiting for.
-    if (socket.tls != none) tls_transfers.flush(&thread().tls, socket, tls_transfers.sessionOf(&thread().tls, socket));
+    if (socket.tls != .none) tls_transfers.flush(&thread().tls, socket, tls_transfers.sessionOf(&thread().tls, socket));
     if (!system.pollOne(socket.fd, wanted == .writable, timeout_milliseconds)) return 0;
     connections.setReady(thread(), socket, wanted);
     return 1;
@@ -161,7 +161,7 @@ pub fn waitBlocking(handle: i32, direction: i32, timeout_milliseconds: i32) call
 
 /// Frees a waiter that is not wanted any more, whatever it was made for.
 pub fn drop(waiter: i32) callconv(.c) void {
-    if (waiter >= 0) thread().drop(@intCast(waiter));
+    thread().drop(waiterOf(waiter) orelse return);
 }
 
 /// Receives up to `length` bytes to `buffer + offset`. 0 is the end of the stream.
@@ -291,14 +291,14 @@ pub fn resolve(name: [*]const u8, length: u32, family: i32, deadline: f64) callc
     const waiter = scheduler().park(.resolve, point) orelse return Status.exhausted.code();
     const wanted = std.enums.fromInt(abi.AddressFamily, family) orelse .unspecified;
     if (thread().resolver.start(waiter, name[0..length], wanted)) |status| scheduler().wake(waiter, status);
-    return @intCast(waiter);
+    return numberOf(waiter);
 }
 
 /// Writes the addresses of a look-up, one a line, and returns the length of the text. When that is
 /// more than the capacity nothing is written, and the caller asks again.
 pub fn takeAddresses(waiter: i32, text: [*]u8, capacity: u32) callconv(.c) i32 {
-    const length = thread().resolver.take(@intCast(waiter), text[0..capacity]) orelse
-        return Status.stale_handle.code();
+    const index = waiterOf(waiter) orelse return Status.stale_handle.code();
+    const length = thread().resolver.take(index, text[0..capacity]) orelse return Status.stale_handle.code();
     return @intCast(length);
 }
 
@@ -349,6 +349,15 @@ pub fn setLinger(handle: i32, seconds: u32) callconv(.c) i32 {
     const index = scheduler().sockets.findKind(handle, .stream) orelse return Status.stale_handle.code();
     scheduler().sockets.at(index).linger_seconds = std.math.lossyCast(u16, seconds);
     return 0;
+}
+
+/// A waiter as TypeScript names it.
+fn numberOf(waiter: WaiterIndex) i32 {
+    return @intCast(@intFromEnum(waiter));
+}
+
+fn waiterOf(number: i32) ?WaiterIndex {
+    return scheduler().waiters.find(std.math.cast(u32, number) orelse return null);
 }
 
 fn parse(text: [*]const u8, length: u32, port: u32) ?system.Address {

@@ -187,7 +187,8 @@ pub fn tlsProgress(handle: i32) callconv(.c) i32 {
 pub fn tlsWaitHandshake(handle: i32, deadline: f64) callconv(.c) i32 {
     const session = handshakes.find(engine(), handle) orelse return Status.EINVAL.code();
     const point = scheduler_module.deadlineFromMilliseconds(deadline);
-    return @intCast(handshakes.wait(engine(), session, point) orelse return Status.exhausted.code());
+    const waiter = handshakes.wait(engine(), session, point) orelse return Status.exhausted.code();
+    return @intCast(@intFromEnum(waiter));
 }
 
 /// Goes on with a paused handshake with this context; 0 refuses the client.

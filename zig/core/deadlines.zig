@@ -3,12 +3,13 @@
 
 const std = @import("std");
 const assert = std.debug.assert;
-const none = @import("pool.zig").none;
+const indices = @import("indices.zig");
+const DeadlineIndex = indices.DeadlineIndex;
 
 /// Whose deadline it is.
 pub const Owner = union(enum) {
-    waiter: u32,
-    socket: u32,
+    waiter: indices.WaiterIndex,
+    socket: indices.SocketIndex,
 };
 
 pub const Deadlines = struct {
@@ -18,7 +19,7 @@ pub const Deadlines = struct {
         /// Orders equal deadlines by age. It wraps, so only differences count.
         sequence: u32,
         /// Where the owner keeps its place. Slots never move while they are in use.
-        place: *u32,
+        place: *DeadlineIndex,
 
         fn isBefore(entry: Entry, other: Entry) bool {
             if (entry.nanoseconds != other.nanoseconds) return entry.nanoseconds < other.nanoseconds;
@@ -46,8 +47,8 @@ pub const Deadlines = struct {
         return deadlines.heap.items[0].owner;
     }
 
-    pub fn add(deadlines: *Deadlines, allocator: std.mem.Allocator, owner: Owner, place: *u32, nanoseconds: i64) !void {
-        assert(place.* == none);
+    pub fn add(deadlines: *Deadlines, allocator: std.mem.Allocator, owner: Owner, place: *DeadlineIndex, nanoseconds: i64) !void {
+        assert(place.* == .none);
         try deadlines.heap.append(allocator, .{
             .nanoseconds = nanoseconds,
             .owner = owner,
@@ -59,21 +60,21 @@ pub const Deadlines = struct {
     }
 
     /// Does nothing for an owner that has no deadline.
-    pub fn remove(deadlines: *Deadlines, place: *u32) void {
-        const index = place.*;
-        if (index == none) return;
+    pub fn remove(deadlines: *Deadlines, place: *DeadlineIndex) void {
+        if (place.* == .none) return;
+        const index = @intFromEnum(place.*);
         assert(deadlines.heap.items[index].place == place);
-        place.* = none;
+        place.* = .none;
         const last = deadlines.heap.pop().?;
         if (index == deadlines.heap.items.len) return;
         deadlines.put(index, last);
         deadlines.siftDown(index);
-        deadlines.siftUp(last.place.*);
+        deadlines.siftUp(@intFromEnum(last.place.*));
     }
 
     fn put(deadlines: *Deadlines, index: usize, entry: Entry) void {
         deadlines.heap.items[index] = entry;
-        entry.place.* = @intCast(index);
+        entry.place.* = @enumFromInt(index);
     }
 
     fn siftUp(deadlines: *Deadlines, start: usize) void {
@@ -113,12 +114,12 @@ test "deadlines come out in order, whatever was removed between" {
 
     var prng = std.Random.DefaultPrng.init(std.testing.random_seed);
     const random = prng.random();
-    var places: [300]u32 = @splat(none);
+    var places: [300]DeadlineIndex = @splat(.none);
     var owners: [300]u32 = undefined;
     for (&owners, 0..) |*owner, index| {
         owner.* = @intCast(index);
         const point = random.intRangeAtMost(i64, 0, 1000);
-        try deadlines.add(allocator, .{ .waiter = owner.* }, &places[index], point);
+        try deadlines.add(allocator, .{ .waiter = @enumFromInt(owner.*) }, &places[index], point);
     }
     random.shuffle(u32, &owners);
     for (owners[0..150]) |owner| deadlines.remove(&places[owner]);
@@ -128,20 +129,20 @@ test "deadlines come out in order, whatever was removed between" {
         const point = deadlines.earliest().?;
         try std.testing.expect(point >= last);
         last = point;
-        deadlines.remove(&places[owner.waiter]);
+        deadlines.remove(&places[@intFromEnum(owner.waiter)]);
     }
     try std.testing.expectEqual(150, count);
-    for (places) |place| try std.testing.expectEqual(none, place);
+    for (places) |place| try std.testing.expectEqual(.none, place);
 }
 
 test "nothing expires before its time" {
     const allocator = std.testing.allocator;
     var deadlines: Deadlines = .{};
     defer deadlines.deinit(allocator);
-    var place: u32 = none;
-    try deadlines.add(allocator, .{ .socket = 7 }, &place, 100);
+    var place: DeadlineIndex = .none;
+    try deadlines.add(allocator, .{ .socket = @enumFromInt(7) }, &place, 100);
     try std.testing.expectEqual(null, deadlines.expired(99));
-    try std.testing.expectEqual(Owner{ .socket = 7 }, deadlines.expired(100).?);
+    try std.testing.expectEqual(Owner{ .socket = @enumFromInt(7) }, deadlines.expired(100).?);
 }
 
 test "equal deadlines come out in the order in which they were set" {
@@ -149,12 +150,12 @@ test "equal deadlines come out in the order in which they were set" {
     var deadlines: Deadlines = .{};
     defer deadlines.deinit(allocator);
     deadlines.sequence = std.math.maxInt(u32) - 5;
-    var places: [20]u32 = @splat(none);
+    var places: [20]DeadlineIndex = @splat(.none);
     for (&places, 0..) |*place, index| {
-        try deadlines.add(allocator, .{ .waiter = @intCast(index) }, place, 100);
+        try deadlines.add(allocator, .{ .waiter = @enumFromInt(index) }, place, 100);
     }
     for (&places, 0..) |*place, index| {
-        try std.testing.expectEqual(Owner{ .waiter = @intCast(index) }, deadlines.expired(100).?);
+        try std.testing.expectEqual(Owner{ .waiter = @enumFromInt(index) }, deadlines.expired(100).?);
         deadlines.remove(place);
     }
 }

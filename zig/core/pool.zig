@@ -4,66 +4,70 @@
 const std = @import("std");
 const assert = std.debug.assert;
 
-/// Stands for "no slot" wherever a slot's number is stored.
-pub const none: u32 = std.math.maxInt(u32);
-
-/// `Slot` needs a field `next: u32`, which belongs to the pool while the slot is free.
-pub fn Pool(comptime Slot: type, comptime limit: u32) type {
+/// `Slot` needs a field `next: Index`, which belongs to the pool while the slot is free. `Index` is an
+/// enumeration of this pool alone (`indices.zig`).
+pub fn Pool(comptime Slot: type, comptime Index: type, comptime limit: u32) type {
     return struct {
         const Self = @This();
         const chunk_slots = 256;
         comptime {
             assert(limit % chunk_slots == 0);
+            assert(limit <= @intFromEnum(Index.none));
         }
 
         chunks: std.ArrayList(*[chunk_slots]Slot) = .empty,
         /// Slots that exist, in use or free; every number below this is valid for `at`.
         length: u32 = 0,
         in_use: u32 = 0,
-        free_head: u32 = none,
-        free_tail: u32 = none,
+        free_head: Index = .none,
+        free_tail: Index = .none,
 
         pub fn deinit(pool: *Self, allocator: std.mem.Allocator) void {
             for (pool.chunks.items) |chunk| allocator.destroy(chunk);
             pool.chunks.deinit(allocator);
         }
 
-        pub fn at(pool: *const Self, index: u32) *Slot {
-            assert(index < pool.length);
-            return &pool.chunks.items[index / chunk_slots][index % chunk_slots];
+        pub fn at(pool: *const Self, index: Index) *Slot {
+            const number = @intFromEnum(index);
+            assert(number < pool.length);
+            return &pool.chunks.items[number / chunk_slots][number % chunk_slots];
         }
 
-        /// Whether a number from outside is that of a slot, in use or free.
-        pub fn contains(pool: *const Self, index: u32) bool {
-            return index < pool.length;
+        /// The index of a slot that exists, in use or free, by a number from outside.
+        pub fn find(pool: *const Self, number: u32) ?Index {
+            return if (number < pool.length) @enumFromInt(number) else null;
         }
 
         /// A free slot, as its last owner left it, or null when there is no more room. A slot that
         /// was never in use is `initial`.
-        pub fn take(pool: *Self, allocator: std.mem.Allocator, initial: Slot) ?u32 {
-            if (pool.free_head == none) pool.grow(allocator, initial) catch return null;
+        pub fn take(pool: *Self, allocator: std.mem.Allocator, initial: Slot) ?Index {
+            if (pool.free_head == .none) pool.grow(allocator, initial) catch return null;
             const index = pool.free_head;
             const slot = pool.at(index);
             pool.free_head = slot.next;
-            if (pool.free_head == none) pool.free_tail = none;
-            slot.next = none;
+            if (pool.free_head == .none) pool.free_tail = .none;
+            slot.next = .none;
             pool.in_use += 1;
+            assert(pool.in_use <= pool.length);
             return index;
         }
 
-        pub fn release(pool: *Self, index: u32) void {
+        pub fn release(pool: *Self, index: Index) void {
             assert(pool.in_use > 0);
             pool.in_use -= 1;
             pool.append(index);
         }
 
-        fn append(pool: *Self, index: u32) void {
-            pool.at(index).next = none;
-            if (pool.free_tail == none) pool.free_head = index else pool.at(pool.free_tail).next = index;
+        fn append(pool: *Self, index: Index) void {
+            const slot = pool.at(index);
+            // A slot that is released twice would be in the list twice.
+            assert(slot.next == .none and pool.free_tail != index);
+            if (pool.free_tail == .none) pool.free_head = index else pool.at(pool.free_tail).next = index;
             pool.free_tail = index;
         }
 
         fn grow(pool: *Self, allocator: std.mem.Allocator, initial: Slot) !void {
+            assert(initial.next == .none);
             if (pool.length == limit) return error.LimitReached;
             const chunk = try allocator.create([chunk_slots]Slot);
             errdefer allocator.destroy(chunk);
@@ -71,14 +75,16 @@ pub fn Pool(comptime Slot: type, comptime limit: u32) type {
             try pool.chunks.append(allocator, chunk);
             const first = pool.length;
             pool.length += chunk_slots;
-            for (first..pool.length) |index| pool.append(@intCast(index));
+            for (first..pool.length) |number| pool.append(@enumFromInt(number));
         }
     };
 }
 
+const TestIndex = enum(u32) { none = std.math.maxInt(u32), _ };
+
 test "the slot that has been free for longest is taken next" {
-    const Slot = struct { next: u32 = none, mark: u8 = 0 };
-    var pool: Pool(Slot, 512) = .{};
+    const Slot = struct { next: TestIndex = .none, mark: u8 = 0 };
+    var pool: Pool(Slot, TestIndex, 512) = .{};
     defer pool.deinit(std.testing.allocator);
     const first = pool.take(std.testing.allocator, .{}).?;
     pool.at(first).mark = 7;
@@ -92,11 +98,13 @@ test "the slot that has been free for longest is taken next" {
 }
 
 test "a full pool says so" {
-    const Slot = struct { next: u32 = none };
-    var pool: Pool(Slot, 256) = .{};
+    const Slot = struct { next: TestIndex = .none };
+    var pool: Pool(Slot, TestIndex, 256) = .{};
     defer pool.deinit(std.testing.allocator);
     for (0..256) |_| _ = pool.take(std.testing.allocator, .{}).?;
     try std.testing.expectEqual(null, pool.take(std.testing.allocator, .{}));
-    pool.release(3);
-    try std.testing.expectEqual(3, pool.take(std.testing.allocator, .{}));
+    const third = pool.find(3).?;
+    pool.release(third);
+    try std.testing.expectEqual(third, pool.take(std.testing.allocator, .{}));
+    try std.testing.expectEqual(null, pool.find(256));
 }

@@ -9,12 +9,15 @@ const abi = @import("../boundary/abi.zig");
 const backend = @import("../os/backend.zig");
 const system = @import("../os/system.zig");
 const Deadlines = @import("deadlines.zig").Deadlines;
+const indices = @import("indices.zig");
 const Queue = @import("queue.zig").Queue;
 const Socket = @import("sockets.zig").Socket;
 const Sockets = @import("sockets.zig").Sockets;
 const waiters_module = @import("waiters.zig");
 const Waiter = waiters_module.Waiter;
 const Waiters = waiters_module.Waiters;
+const SocketIndex = indices.SocketIndex;
+const WaiterIndex = indices.WaiterIndex;
 const Status = abi.Status;
 
 const never = std.math.maxInt(i64);
@@ -26,7 +29,7 @@ pub const Scheduler = struct {
     waiters: Waiters = .{},
     deadlines: Deadlines = .{},
     /// Sockets whose readiness no poll has reported yet.
-    changed: Queue("changed") = .{},
+    changed: Queue(SocketIndex, "changed") = .{},
     /// Waiters that were woken, and those that the last poll has reported.
     ready: waiters_module.Queue = .{},
     delivered: waiters_module.Queue = .{},
@@ -67,14 +70,14 @@ pub const Scheduler = struct {
     // -- Sockets
 
     /// A slot for a descriptor, or null when memory or the table is full.
-    pub fn addSocket(scheduler: *Scheduler, fd: system.Descriptor, kind: Socket.Kind) ?u32 {
+    pub fn addSocket(scheduler: *Scheduler, fd: system.Descriptor, kind: Socket.Kind) ?SocketIndex {
         const index = scheduler.sockets.take(scheduler.allocator, fd, kind) orelse return null;
         scheduler.shared.sockets += 1;
         return index;
     }
 
     /// Gives a slot back. The descriptor stays open.
-    pub fn removeSocket(scheduler: *Scheduler, index: u32) void {
+    pub fn removeSocket(scheduler: *Scheduler, index: SocketIndex) void {
         const socket = scheduler.sockets.at(index);
         scheduler.forgetChange(socket);
         scheduler.deadlines.remove(&socket.deadline_index);
@@ -115,7 +118,7 @@ pub const Scheduler = struct {
     // -- Waiters
 
     /// Makes a waiter that nothing but its deadline, `wake` or `drop` ends.
-    pub fn park(scheduler: *Scheduler, kind: Waiter.Kind, deadline_nanoseconds: ?i64) ?u32 {
+    pub fn park(scheduler: *Scheduler, kind: Waiter.Kind, deadline_nanoseconds: ?i64) ?WaiterIndex {
         const index = scheduler.waiters.take(scheduler.allocator, .{}) orelse return null;
         const waiter = scheduler.waiters.at(index);
         assert(waiter.state == .free);
@@ -132,7 +135,7 @@ pub const Scheduler = struct {
     }
 
     /// Ends a wait. What the waiter was made for has forgotten it.
-    pub fn wake(scheduler: *Scheduler, index: u32, status: Status) void {
+    pub fn wake(scheduler: *Scheduler, index: WaiterIndex, status: Status) void {
         const waiter = scheduler.waiters.at(index);
         assert(waiter.state == .waiting);
         scheduler.deadlines.remove(&waiter.deadline_index);
@@ -144,7 +147,7 @@ pub const Scheduler = struct {
 
     /// Frees a waiter that is not woken any more. What it was made for has forgotten it. Does nothing to one
     /// whose wake-up was delivered.
-    pub fn drop(scheduler: *Scheduler, index: u32) void {
+    pub fn drop(scheduler: *Scheduler, index: WaiterIndex) void {
         const waiter = scheduler.waiters.at(index);
         switch (waiter.state) {
             .free => unreachable,
@@ -206,7 +209,7 @@ pub const Scheduler = struct {
         while (woken < abi.Limits.waiters_per_poll) : (woken += 1) {
             const index = scheduler.ready.popFront(&scheduler.waiters) orelse break;
             const waiter = scheduler.waiters.at(index);
-            ring[2 * (count + woken)] = ~@as(i32, @intCast(index));
+            ring[2 * (count + woken)] = ~@as(i32, @intCast(@intFromEnum(index)));
             ring[2 * (count + woken) + 1] = @intFromEnum(waiter.status);
             waiter.state = .delivered;
             scheduler.delivered.pushBack(&scheduler.waiters, index);

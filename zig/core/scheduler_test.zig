@@ -6,6 +6,7 @@ const connections = @import("../thread/connections.zig");
 const scheduler_module = @import("scheduler.zig");
 const system = @import("../os/system.zig");
 const harness_module = @import("../thread/harness_test.zig");
+const WaiterIndex = @import("indices.zig").WaiterIndex;
 const Harness = harness_module.Harness;
 const Thread = @import("../thread/thread.zig").Thread;
 const Wakeup = harness_module.Wakeup;
@@ -17,7 +18,7 @@ const never = std.math.maxInt(i64);
 test "waiters are delivered in the order in which they became ready, not in which they were parked" {
     var harness = try Harness.init();
     defer harness.deinit();
-    var waiters: [5]u32 = undefined;
+    var waiters: [5]WaiterIndex = undefined;
     for (&waiters) |*waiter| waiter.* = harness.sleep(null);
     harness.scheduler.wake(waiters[3], .ok);
     harness.scheduler.wake(waiters[0], .cancelled);
@@ -47,9 +48,11 @@ test "a waiter is woken once, by whichever comes first" {
 test "what never was a waiter is not dropped" {
     var harness = try Harness.init();
     defer harness.deinit();
-    for ([_]u32{ 0, 1, 255, 256, 1 << 22, std.math.maxInt(u32) }) |number| harness.thread.drop(number);
+    for ([_]u32{ 0, 1, 255, 256, 1 << 22, std.math.maxInt(u32) }) |number| {
+        try expectEqual(null, harness.scheduler.waiters.find(number));
+    }
     const waiter = harness.sleep(null);
-    harness.thread.drop(waiter + 1);
+    harness.thread.drop(@enumFromInt(@intFromEnum(waiter) + 1));
     try harness.expectNobody();
     try expectEqual(1, harness.scheduler.shared.waiters);
 }
@@ -70,7 +73,7 @@ test "a waiter that was woken is dropped before a poll tells of it, and left alo
     defer harness.deinit();
     const thread = harness.thread;
     const scheduler = harness.scheduler;
-    var waiters: [5]u32 = undefined;
+    var waiters: [5]WaiterIndex = undefined;
     for (&waiters) |*waiter| waiter.* = harness.sleep(null);
     for (waiters) |waiter| scheduler.wake(waiter, .ok);
     // The first, the last, and one between them.
@@ -91,7 +94,7 @@ test "a delivered number belongs to nobody else before the next poll" {
     var harness = try Harness.init();
     defer harness.deinit();
     // The first chunk of the pool, whole: a number that was released would be the next one taken.
-    var first: [256]u32 = undefined;
+    var first: [256]WaiterIndex = undefined;
     for (&first) |*waiter| waiter.* = harness.sleep(null);
     harness.scheduler.wake(first[7], .ok);
     harness.scheduler.wake(first[8], .ok);
@@ -109,7 +112,7 @@ test "deadlines that have passed time out in their order, equal ones by age" {
     var harness = try Harness.init();
     defer harness.deinit();
     const points = [_]i64{ 500, 100, 300, 100, never, 200, 500 };
-    var waiters: [points.len]u32 = undefined;
+    var waiters: [points.len]WaiterIndex = undefined;
     for (&waiters, points) |*waiter, point| waiter.* = harness.sleep(point);
     try harness.expectWoken(&.{
         .{ waiters[1], .timed_out },
@@ -163,7 +166,7 @@ test "what does not fit into the ring comes with the next polls, in order" {
     var harness = try Harness.init();
     defer harness.deinit();
     const ring = abi.Limits.waiters_per_poll;
-    var waiters: [2 * ring + 100]u32 = undefined;
+    var waiters: [2 * ring + 100]WaiterIndex = undefined;
     for (&waiters) |*waiter| {
         waiter.* = harness.sleep(null);
         harness.scheduler.wake(waiter.*, .ok);
@@ -410,7 +413,7 @@ test "sockets that do not fit into one poll come with the next ones, in order" {
             next += 1;
         }
         // Those who wait for something else are not kept waiting by so many sockets.
-        const last: [2]i32 = .{ ~@as(i32, @intCast(sleeper)), 0 };
+        const last: [2]i32 = .{ ~@as(i32, @intCast(@intFromEnum(sleeper))), 0 };
         if (has_sleeper) try std.testing.expectEqualSlices(i32, &last, scheduler.shared.ring[2 * count ..][0..2]);
         try expectEqual(handles.len - next, scheduler.shared.ready);
         try expectEqual(handles.len - next, scheduler.changed.length);
@@ -429,8 +432,8 @@ test "sockets are told before waiters, so that readiness comes before a deadline
     try harness_module.sendFromPeer(peer, "x");
     try expectTold(&harness, &.{
         .{ handle, both },
-        .{ ~@as(i32, @intCast(woken)), @intFromEnum(abi.Status.cancelled) },
-        .{ ~@as(i32, @intCast(late)), @intFromEnum(abi.Status.timed_out) },
+        .{ ~@as(i32, @intCast(@intFromEnum(woken))), @intFromEnum(abi.Status.cancelled) },
+        .{ ~@as(i32, @intCast(@intFromEnum(late))), @intFromEnum(abi.Status.timed_out) },
     });
     try harness.expectReceived(handle, "x");
 

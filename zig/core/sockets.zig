@@ -6,10 +6,10 @@ const assert = std.debug.assert;
 const abi = @import("../boundary/abi.zig");
 const system = @import("../os/system.zig");
 const addresses = @import("../os/addresses.zig");
+const indices = @import("indices.zig");
 const Pool = @import("pool.zig").Pool;
 const Links = @import("queue.zig").Links;
-
-pub const none = @import("pool.zig").none;
+const SocketIndex = indices.SocketIndex;
 
 pub const Socket = struct {
     pub const Kind = enum(u8) {
@@ -41,12 +41,12 @@ pub const Socket = struct {
     };
 
     /// Belongs to the pool.
-    next: u32 = none,
+    next: SocketIndex = .none,
     /// Its own number in the pool.
-    index: u32 = none,
+    index: SocketIndex = .none,
     fd: system.Descriptor = -1,
     /// The number of its TLS session, or none.
-    tls: u32 = none,
+    tls: indices.SessionIndex = .none,
     generation: u16 = 1,
     kind: Kind = .free,
     flags: Flags = .{},
@@ -56,9 +56,9 @@ pub const Socket = struct {
     linger_seconds: u16 = 0,
     /// What `poll` is to report (`abi.Ready`). The socket is in the queue of changed ones while it is not 0.
     unreported: u8 = 0,
-    changed: Links = .{},
+    changed: Links(SocketIndex) = .{},
     /// The place of a lingering socket's limit in the deadline heap, or none.
-    deadline_index: u32 = none,
+    deadline_index: indices.DeadlineIndex = .none,
     peer: addresses.Peer = .{},
 
     /// The failure that ends reading. EPIPE is a failure to send: what the peer has sent before is
@@ -86,7 +86,7 @@ comptime {
 }
 
 pub const Sockets = struct {
-    pool: Pool(Socket, abi.Limits.sockets) = .{},
+    pool: Pool(Socket, SocketIndex, abi.Limits.sockets) = .{},
     /// The generation of slots that were never in use. It differs between the schedulers that follow
     /// each other in one thread, so that none takes a handle of the last one for its own.
     first_generation: u16 = 1,
@@ -95,7 +95,7 @@ pub const Sockets = struct {
 
     pub fn deinit(sockets: *Sockets, allocator: std.mem.Allocator) void {
         for (0..sockets.pool.length) |index| {
-            const socket = sockets.pool.at(@intCast(index));
+            const socket = sockets.pool.at(@enumFromInt(index));
             // A watched descriptor belongs to the caller of the wait.
             if (socket.kind != .free and socket.kind != .watched) system.close(socket.fd);
         }
@@ -121,12 +121,12 @@ pub const Sockets = struct {
         return index < sockets.claimed.bit_length and sockets.claimed.isSet(index);
     }
 
-    pub fn at(sockets: *const Sockets, index: u32) *Socket {
+    pub fn at(sockets: *const Sockets, index: SocketIndex) *Socket {
         return sockets.pool.at(index);
     }
 
     /// A fresh slot for `fd`, or null when the table is full.
-    pub fn take(sockets: *Sockets, allocator: std.mem.Allocator, fd: system.Descriptor, kind: Socket.Kind) ?u32 {
+    pub fn take(sockets: *Sockets, allocator: std.mem.Allocator, fd: system.Descriptor, kind: Socket.Kind) ?SocketIndex {
         if (!sockets.claim(allocator, fd)) return null;
         const index = sockets.pool.take(allocator, .{ .generation = sockets.first_generation }) orelse {
             sockets.claimed.unset(@intCast(fd));
@@ -139,9 +139,9 @@ pub const Sockets = struct {
     }
 
     /// Gives the slot back. Its handle and token are stale from here on.
-    pub fn release(sockets: *Sockets, index: u32) void {
+    pub fn release(sockets: *Sockets, index: SocketIndex) void {
         const socket = sockets.at(index);
-        assert(socket.kind != .free and socket.unreported == 0 and socket.deadline_index == none);
+        assert(socket.kind != .free and socket.unreported == 0 and socket.deadline_index == .none);
         sockets.claimed.unset(@intCast(socket.fd));
         socket.kind = .free;
         socket.fd = -1;
@@ -149,32 +149,31 @@ pub const Sockets = struct {
         sockets.pool.release(index);
     }
 
-    pub fn handle(sockets: *const Sockets, index: u32) i32 {
+    pub fn handle(sockets: *const Sockets, index: SocketIndex) i32 {
         const generation: i32 = sockets.at(index).generation;
-        return generation << slot_bits | @as(i32, @intCast(index));
+        return generation << slot_bits | @as(i32, @intCast(@intFromEnum(index)));
     }
 
-    pub fn token(sockets: *const Sockets, index: u32) u64 {
+    pub fn token(sockets: *const Sockets, index: SocketIndex) u64 {
         return @intCast(sockets.handle(index));
     }
 
     /// The slot that a handle names, or null when it is stale or was never one.
-    pub fn find(sockets: *const Sockets, candidate: i32) ?u32 {
+    pub fn find(sockets: *const Sockets, candidate: i32) ?SocketIndex {
         if (candidate < 0) return null;
-        const index: u32 = @intCast(candidate & (abi.Limits.sockets - 1));
-        if (index >= sockets.pool.length) return null;
+        const index = sockets.pool.find(@intCast(candidate & (abi.Limits.sockets - 1))) orelse return null;
         const socket = sockets.at(index);
         if (socket.kind == .free or socket.generation != candidate >> slot_bits) return null;
         return index;
     }
 
     /// The same, if the socket is of this kind.
-    pub fn findKind(sockets: *const Sockets, candidate: i32, kind: Socket.Kind) ?u32 {
+    pub fn findKind(sockets: *const Sockets, candidate: i32, kind: Socket.Kind) ?SocketIndex {
         const index = sockets.find(candidate) orelse return null;
         return if (sockets.at(index).kind == kind) index else null;
     }
 
-    pub fn findToken(sockets: *const Sockets, candidate: u64) ?u32 {
+    pub fn findToken(sockets: *const Sockets, candidate: u64) ?SocketIndex {
         return sockets.find(std.math.cast(i32, candidate) orelse return null);
     }
 };

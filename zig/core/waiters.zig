@@ -3,10 +3,12 @@
 //! queue, or the queue of delivered waiters) and has at most one deadline. It is woken once.
 
 const abi = @import("../boundary/abi.zig");
+const indices = @import("indices.zig");
 const Links = @import("queue.zig").Links;
 const Pool = @import("pool.zig").Pool;
 
-pub const none = @import("pool.zig").none;
+const SocketIndex = indices.SocketIndex;
+const WaiterIndex = indices.WaiterIndex;
 
 pub const Waiter = struct {
     pub const State = enum(u8) {
@@ -32,16 +34,16 @@ pub const Waiter = struct {
     };
 
     /// Belongs to the pool.
-    next: u32 = none,
-    links: Links = .{},
+    next: WaiterIndex = .none,
+    links: Links(WaiterIndex) = .{},
     /// The place in the deadline heap, or none.
-    deadline_index: u32 = none,
+    deadline_index: indices.DeadlineIndex = .none,
     /// The socket, or the watched descriptor's slot, that it waits for; or none.
-    socket: u32 = none,
+    socket: SocketIndex = .none,
     status: abi.Status = .ok,
     kind: Kind = .sleep,
     state: State = .free,
 };
 
-pub const Waiters = Pool(Waiter, abi.Limits.waiters);
-pub const Queue = @import("queue.zig").Queue("links");
+pub const Waiters = Pool(Waiter, WaiterIndex, abi.Limits.waiters);
+pub const Queue = @import("queue.zig").Queue(WaiterIndex, "links");

@@ -10,20 +10,23 @@ const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Socket = @import("../core/sockets.zig").Socket;
 const Address = system.Address;
 const Outcome = system.Outcome;
+const SocketIndex = @import("../core/indices.zig").SocketIndex;
 const Status = abi.Status;
 
 fn failed(status: Status) Outcome {
     return .{ .failure = status };
 }
 
+const Entered = union(enum) { index: SocketIndex, failure: Status };
+
 /// Puts a descriptor into the table and the backend. It is closed when that fails.
-fn enter(scheduler: *Scheduler, fd: system.Descriptor, kind: Socket.Kind) Outcome {
+fn enter(scheduler: *Scheduler, fd: system.Descriptor, kind: Socket.Kind) Entered {
     const entered = adoptIntoTable(scheduler, fd, kind);
     if (entered == .failure) system.close(fd);
     return entered;
 }
 
-fn handleOf(scheduler: *Scheduler, index: u32) Outcome {
+fn handleOf(scheduler: *Scheduler, index: SocketIndex) Outcome {
     return .{ .value = @intCast(scheduler.sockets.handle(index)) };
 }
 
@@ -57,13 +60,13 @@ pub fn connect(scheduler: *Scheduler, remote: *const Address, local: ?*const Add
     }
     // Registered only now: a socket that has not begun to connect reports a hang-up.
     const entered = enter(scheduler, fd, .stream);
-    if (entered == .failure) return entered;
-    const socket = scheduler.sockets.at(@intCast(entered.value));
+    if (entered == .failure) return failed(entered.failure);
+    const socket = scheduler.sockets.at(entered.index);
     socket.peer = .of(remote);
     socket.flags.tcp = isInternet(remote);
     socket.flags.connecting = status == .would_block;
     socket.flags.writable = status == null;
-    return handleOf(scheduler, @intCast(entered.value));
+    return handleOf(scheduler, entered.index);
 }
 
 /// Whether the attempt has succeeded. On failure the caller closes the handle.
@@ -140,9 +143,9 @@ fn inheritNoDelay(listener: system.Descriptor) void {
 fn enterListener(scheduler: *Scheduler, fd: system.Descriptor, tcp: bool) Outcome {
     if (tcp) inheritNoDelay(fd);
     const entered = enter(scheduler, fd, .listener);
-    if (entered == .failure) return entered;
-    scheduler.sockets.at(@intCast(entered.value)).flags.tcp = tcp;
-    return handleOf(scheduler, @intCast(entered.value));
+    if (entered == .failure) return failed(entered.failure);
+    scheduler.sockets.at(entered.index).flags.tcp = tcp;
+    return handleOf(scheduler, entered.index);
 }
 
 /// Takes over a stream socket that listens already; a backlog of 0 leaves it its own. The descriptor
@@ -157,8 +160,8 @@ pub fn adoptListener(scheduler: *Scheduler, fd: system.Descriptor, backlog: u32)
     // On a socket that listens already this changes the backlog alone.
     if (backlog > 0 and c.listen(fd, @min(backlog, std.math.maxInt(c_int))) != 0) return failed(system.lastStatus());
     const entered = adoptIntoTable(scheduler, fd, .listener);
-    if (entered == .failure) return entered;
-    const index: u32 = @intCast(entered.value);
+    if (entered == .failure) return failed(entered.failure);
+    const index = entered.index;
     const tcp = isInternet(&local);
     scheduler.sockets.at(index).flags.tcp = tcp;
     scheduler.sockets.at(index).flags.exposed = true;
@@ -167,15 +170,15 @@ pub fn adoptListener(scheduler: *Scheduler, fd: system.Descriptor, backlog: u32)
 }
 
 /// As `enter`, for a descriptor that was not made here: it is left open when that fails.
-fn adoptIntoTable(scheduler: *Scheduler, fd: system.Descriptor, kind: Socket.Kind) Outcome {
+fn adoptIntoTable(scheduler: *Scheduler, fd: system.Descriptor, kind: Socket.Kind) Entered {
     // kqueue would put a second registration in the place of the first.
-    if (scheduler.sockets.has(fd)) return failed(.EEXIST);
-    const index = scheduler.addSocket(fd, kind) orelse return failed(.exhausted);
+    if (scheduler.sockets.has(fd)) return .{ .failure = .EEXIST };
+    const index = scheduler.addSocket(fd, kind) orelse return .{ .failure = .exhausted };
     if (scheduler.backend.register(fd, scheduler.sockets.token(index))) |status| {
         scheduler.removeSocket(index);
-        return failed(status);
+        return .{ .failure = status };
     }
-    return .{ .value = index };
+    return .{ .index = index };
 }
 
 /// Takes over a connected stream socket.
@@ -185,8 +188,8 @@ pub fn adopt(scheduler: *Scheduler, fd: system.Descriptor) Outcome {
     const remote = system.remoteAddress(fd) orelse return failed(system.lastStatus());
     if (system.setNonBlocking(fd)) |status| return failed(status);
     const entered = adoptIntoTable(scheduler, fd, .stream);
-    if (entered == .failure) return entered;
-    const index: u32 = @intCast(entered.value);
+    if (entered == .failure) return failed(entered.failure);
+    const index = entered.index;
     const socket = scheduler.sockets.at(index);
     socket.peer = .of(&remote);
     socket.flags.tcp = isInternet(&remote);
@@ -219,12 +222,12 @@ pub fn accept(scheduler: *Scheduler, handle: i32) Outcome {
             },
         }
         const entered = enter(scheduler, @intCast(accepted.value), .stream);
-        if (entered == .failure) return entered;
-        const socket = scheduler.sockets.at(@intCast(entered.value));
+        if (entered == .failure) return failed(entered.failure);
+        const socket = scheduler.sockets.at(entered.index);
         socket.peer = .of(&peer);
         socket.flags.tcp = listener.flags.tcp;
         socket.flags.writable = true;
         scheduler.shared.accepted += 1;
-        return handleOf(scheduler, @intCast(entered.value));
+        return handleOf(scheduler, entered.index);
     }
 }

@@ -9,6 +9,7 @@ const abi = @import("../boundary/abi.zig");
 const addresses = @import("../os/addresses.zig");
 const backend = @import("../os/backend.zig");
 const system = @import("../os/system.zig");
+const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Status = abi.Status;
 
@@ -22,13 +23,11 @@ const all_threads_at_most = 32;
 /// The longest host name in text form (RFC 1035, section 2.3.4).
 pub const name_bytes = 255;
 
-const none = @import("../core/pool.zig").none;
-
 pub const Request = struct {
     next: ?*Request = null,
     previous: ?*Request = null,
     /// `none` when nobody waits any more.
-    waiter: u32,
+    waiter: WaiterIndex,
     state: enum {
         queued,
         running,
@@ -88,7 +87,7 @@ pub const Resolver = struct {
     has_finished: std.atomic.Value(bool) = .init(false),
     /// The requests that somebody waits for or whose addresses are still to be taken, by their waiters.
     /// Touched by the scheduler's thread alone.
-    wanted: std.AutoHashMapUnmanaged(u32, *Request) = .empty,
+    wanted: std.AutoHashMapUnmanaged(WaiterIndex, *Request) = .empty,
 
     pub fn create(allocator: std.mem.Allocator, notified: backend.Backend) error{OutOfMemory}!*Resolver {
         const resolver = try allocator.create(Resolver);
@@ -121,7 +120,7 @@ pub const Resolver = struct {
     }
 
     /// Looks a name up for a waiter, which is woken with the outcome.
-    pub fn start(resolver: *Resolver, waiter: u32, name: []const u8, family: abi.AddressFamily) ?Status {
+    pub fn start(resolver: *Resolver, waiter: WaiterIndex, name: []const u8, family: abi.AddressFamily) ?Status {
         if (name.len == 0 or name.len > name_bytes) return .ENOTFOUND;
         if (std.mem.indexOfScalar(u8, name, 0) != null) return .ENOTFOUND;
         const request = resolver.allocator.create(Request) catch return .ENOMEM;
@@ -154,7 +153,7 @@ pub const Resolver = struct {
 
     /// The waiter's number is about to have another owner: its look-up must not wake that one. A
     /// look-up that has not begun is dropped, or it would keep the others waiting for nobody.
-    pub fn forget(resolver: *Resolver, waiter: u32) void {
+    pub fn forget(resolver: *Resolver, waiter: WaiterIndex) void {
         const request = (resolver.wanted.fetchRemove(waiter) orelse return).value;
         resolver.lock();
         defer resolver.unlock();
@@ -172,7 +171,7 @@ pub const Resolver = struct {
             // Its waiter was woken, and nobody takes the addresses any more.
             .answered => return request.destroy(resolver.allocator),
         }
-        request.waiter = none;
+        request.waiter = .none;
     }
 
     fn run(resolver: *Resolver) void {
@@ -182,7 +181,7 @@ pub const Resolver = struct {
             resolver.unlock();
             lookUp(request, resolver.allocator);
             resolver.lock();
-            if (request.waiter == none) resolver.stray_threads -= 1;
+            if (request.waiter == .none) resolver.stray_threads -= 1;
             if (resolver.abandoned) {
                 request.destroy(resolver.allocator);
                 continue;
@@ -212,7 +211,7 @@ pub const Resolver = struct {
         while (finished.pop()) |request| {
             const waiter = request.waiter;
             const status = request.status;
-            if (waiter == none) {
+            if (waiter == .none) {
                 request.destroy(resolver.allocator);
             } else if (status == .ok) {
                 request.state = .answered;
@@ -227,7 +226,7 @@ pub const Resolver = struct {
 
     /// Writes the addresses that a waiter was woken for, one a line, and frees them. Returns the
     /// length of the text; when that is more than there is room for, nothing is written or freed.
-    pub fn take(resolver: *Resolver, waiter: u32, text: []u8) ?usize {
+    pub fn take(resolver: *Resolver, waiter: WaiterIndex, text: []u8) ?usize {
         const request = resolver.wanted.get(waiter) orelse return null;
         if (request.state != .answered) return null;
         var line: [abi.Limits.address_text_bytes]u8 = undefined;
@@ -315,7 +314,7 @@ fn expectLookedUp(threads: u32, queued: usize, looked_up: usize) !void {
     defer resolver.abandon();
     for (0..queued) |number| {
         const request = try allocator.create(Request);
-        request.* = .{ .waiter = @intCast(number), .family = .ipv4, .name = @splat(0) };
+        request.* = .{ .waiter = @enumFromInt(number), .family = .ipv4, .name = @splat(0) };
         @memcpy(request.name[0..9], "127.0.0.1");
         resolver.queued.push(request);
     }

@@ -5,6 +5,7 @@ const c = std.c;
 const abi = @import("../boundary/abi.zig");
 const CountingAllocator = @import("../thread/counting_test.zig").CountingAllocator;
 const harness_module = @import("../thread/harness_test.zig");
+const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
 const Harness = harness_module.Harness;
 const Resolver = @import("resolver.zig").Resolver;
 const resolver_module = @import("resolver.zig");
@@ -18,14 +19,14 @@ const text_bytes = 32 * (abi.Limits.address_text_bytes + 1);
 /// A name that no server is asked for: a label has 63 bytes at the most (RFC 1035, section 2.3.4).
 const impossible_name = "x" ** 64 ++ ".invalid";
 
-fn start(harness: *Harness, name: []const u8, family: abi.AddressFamily) !u32 {
+fn start(harness: *Harness, name: []const u8, family: abi.AddressFamily) !WaiterIndex {
     const waiter = harness.scheduler.park(.resolve, null).?;
     try expectEqual(null, harness.thread.resolver.start(waiter, name, family));
     return waiter;
 }
 
 /// The status of the one waiter that is woken next.
-fn statusOf(harness: *Harness, waiter: u32) !Status {
+fn statusOf(harness: *Harness, waiter: WaiterIndex) !Status {
     for (0..1000) |_| {
         const woken = try harness.pollFor(10 * std.time.ns_per_ms);
         if (woken.len == 0) continue;
@@ -93,7 +94,7 @@ test "what is no name is refused without a look-up" {
     defer harness.deinit();
     const resolver = harness.thread.resolver;
     for ([_][]const u8{ "", "a\x00b", "x" ** (resolver_module.name_bytes + 1) }) |name| {
-        try expectEqual(.ENOTFOUND, resolver.start(0, name, .unspecified).?);
+        try expectEqual(.ENOTFOUND, resolver.start(@enumFromInt(0), name, .unspecified).?);
     }
     try expectEqual(0, resolver.wanted.count());
     try expectEqual(0, resolver.threads);
@@ -102,14 +103,14 @@ test "what is no name is refused without a look-up" {
 test "look-ups beyond the number of threads wait for one, and each has its answer" {
     var harness = try Harness.init();
     defer harness.deinit();
-    var waiters: [64]u32 = undefined;
+    var waiters: [64]WaiterIndex = undefined;
     for (&waiters) |*waiter| waiter.* = try start(&harness, "localhost", .ipv4);
     var answered: usize = 0;
     var text: [text_bytes]u8 = undefined;
     for (0..1000) |_| {
         for (try harness.pollFor(10 * std.time.ns_per_ms)) |wakeup| {
             try expectEqual(.ok, wakeup[1]);
-            try expect(std.mem.indexOfScalar(u32, &waiters, wakeup[0]) != null);
+            try expect(std.mem.indexOfScalar(WaiterIndex, &waiters, wakeup[0]) != null);
             try expect(harness.thread.resolver.take(wakeup[0], &text).? > 0);
             answered += 1;
         }
@@ -129,7 +130,7 @@ test "a look-up that was given up wakes nobody, not even the number's next owner
         thread.drop(waiter);
         try harness.expectNobody();
         // Every free number has a new owner by now, which nothing wakes.
-        var owners: [256]u32 = undefined;
+        var owners: [256]WaiterIndex = undefined;
         for (&owners) |*owner| owner.* = harness.sleep(null);
         try harness.pollUntil(thread.resolver, isIdle);
         try harness.expectNobody();
@@ -184,7 +185,7 @@ test "threads that look up for nobody any more make room for others" {
     // Four look-ups are with a name server that does not answer.
     occupy(resolver, true);
     var requests: [resolver_module.threads_at_most]resolver_module.Request = undefined;
-    var waiters: [requests.len]u32 = undefined;
+    var waiters: [requests.len]WaiterIndex = undefined;
     for (&requests, &waiters) |*request, *waiter| {
         waiter.* = harness.scheduler.park(.resolve, null).?;
         request.* = .{ .waiter = waiter.*, .state = .running, .family = .unspecified, .name = @splat(0) };
@@ -211,7 +212,7 @@ test "look-ups that were given up do not keep the others waiting" {
     defer harness.deinit();
     const resolver = harness.thread.resolver;
     occupy(resolver, true);
-    var waiters: [100]u32 = undefined;
+    var waiters: [100]WaiterIndex = undefined;
     for (&waiters) |*waiter| waiter.* = try start(&harness, "given-up.invalid", .unspecified);
     const wanted = try start(&harness, "localhost", .ipv4);
     const late = harness.scheduler.park(.resolve, 1).?;

@@ -7,14 +7,17 @@ const abi = @import("../boundary/abi.zig");
 const backend = @import("../os/backend.zig");
 const system = @import("../os/system.zig");
 const waiters_module = @import("../core/waiters.zig");
+const indices = @import("../core/indices.zig");
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Queue = waiters_module.Queue;
+const SocketIndex = indices.SocketIndex;
+const WaiterIndex = indices.WaiterIndex;
 const Status = abi.Status;
 
 /// A descriptor that callers wait for.
 pub const Watch = struct {
     /// The slot whose token the backend has.
-    slot: u32,
+    slot: SocketIndex,
     readers: Queue = .{},
     writers: Queue = .{},
 
@@ -27,7 +30,7 @@ pub const Watch = struct {
     }
 };
 
-pub const Wait = union(enum) { waiter: u32, failure: Status };
+pub const Wait = union(enum) { waiter: WaiterIndex, failure: Status };
 
 pub const Watching = struct {
     scheduler: *Scheduler,
@@ -83,7 +86,7 @@ pub const Watching = struct {
     }
 
     /// Wakes every waiter that an event concerns; the others wait on.
-    pub fn report(watching: *Watching, slot: u32, event: backend.Event) void {
+    pub fn report(watching: *Watching, slot: SocketIndex, event: backend.Event) void {
         const fd = watching.scheduler.sockets.at(slot).fd;
         if (event.readable) watching.wakeAll(fd, .readable, .ok);
         if (event.writable) watching.wakeAll(fd, .writable, .ok);
@@ -94,7 +97,7 @@ pub const Watching = struct {
     }
 
     /// Forgets a descriptor, and wakes what waits for it.
-    pub fn abandon(watching: *Watching, slot: u32) void {
+    pub fn abandon(watching: *Watching, slot: SocketIndex) void {
         const fd = watching.scheduler.sockets.at(slot).fd;
         watching.wakeAll(fd, .readable, .closed);
         watching.wakeAll(fd, .writable, .closed);
@@ -113,7 +116,7 @@ pub const Watching = struct {
 
     /// Takes a waiter out of its queue, before it is woken or dropped. The last one takes the registration
     /// with it.
-    pub fn leave(watching: *Watching, index: u32) void {
+    pub fn leave(watching: *Watching, index: WaiterIndex) void {
         const scheduler = watching.scheduler;
         const waiter = scheduler.waiters.at(index);
         assert(waiter.state == .waiting);

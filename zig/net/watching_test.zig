@@ -6,15 +6,16 @@ const abi = @import("../boundary/abi.zig");
 const system = @import("../os/system.zig");
 const watching = @import("watching.zig");
 const harness_module = @import("../thread/harness_test.zig");
+const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
 const Harness = harness_module.Harness;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 
-fn watch(harness: *Harness, fd: system.Descriptor, kind: abi.Direction) !u32 {
+fn watch(harness: *Harness, fd: system.Descriptor, kind: abi.Direction) !WaiterIndex {
     return watchUntil(harness, fd, kind, null);
 }
 
-fn watchUntil(harness: *Harness, fd: system.Descriptor, kind: abi.Direction, deadline: ?i64) !u32 {
+fn watchUntil(harness: *Harness, fd: system.Descriptor, kind: abi.Direction, deadline: ?i64) !WaiterIndex {
     return switch (harness.thread.watching.wait(fd, kind, deadline)) {
         .waiter => |waiter| waiter,
         .failure => |status| {

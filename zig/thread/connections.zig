@@ -10,10 +10,9 @@ const transfers = @import("../tls/transfers.zig");
 const Socket = @import("../core/sockets.zig").Socket;
 const Source = streams.Source;
 const Thread = @import("thread.zig").Thread;
+const SocketIndex = @import("../core/indices.zig").SocketIndex;
 const Outcome = system.Outcome;
 const Status = abi.Status;
-
-const none = @import("../core/pool.zig").none;
 
 fn failed(status: Status) Outcome {
     return .{ .failure = status };
@@ -24,7 +23,7 @@ pub fn receive(thread: *Thread, handle: i32, buffer: [*]u8, length: usize) Outco
     const scheduler = &thread.scheduler;
     const index = scheduler.sockets.findKind(handle, .stream) orelse return failed(.stale_handle);
     const socket = scheduler.sockets.at(index);
-    const outcome = if (socket.tls != none)
+    const outcome = if (socket.tls != .none)
         transfers.receive(&thread.tls, socket, buffer, length)
     else
         streams.receive(scheduler, socket, buffer, length);
@@ -54,7 +53,7 @@ pub fn send(thread: *Thread, handle: i32, source: Source) Outcome {
     if (socket.failure != .ok) return failed(if (socket.failure == .ECONNRESET) .EPIPE else socket.failure);
     if (!socket.flags.writable or socket.flags.handshaking) return failed(.would_block);
 
-    const outcome = if (socket.tls != none) transfers.send(&thread.tls, socket, source) else streams.send(socket, source);
+    const outcome = if (socket.tls != .none) transfers.send(&thread.tls, socket, source) else streams.send(socket, source);
     switch (outcome) {
         .value => |count| scheduler.shared.bytes_sent += @floatFromInt(count),
         .failure => |status| if (status == .would_block) {
@@ -64,7 +63,7 @@ pub fn send(thread: *Thread, handle: i32, source: Source) Outcome {
             if (source == .file and refusesFile(status)) return outcome;
             streams.latch(scheduler, socket, status);
             // Over TLS the last part may have come to nothing.
-            if (socket.tls != none) transfers.sessionOf(&thread.tls, socket).abandonTransfer();
+            if (socket.tls != .none) transfers.sessionOf(&thread.tls, socket).abandonTransfer();
         },
     }
     return outcome;
@@ -84,7 +83,7 @@ pub fn setReady(thread: *Thread, socket: *Socket, direction: abi.Direction) void
         socket.flags.writable = true;
     } else {
         socket.flags.readable = true;
-        if (socket.tls != none) transfers.sessionOf(&thread.tls, socket).flags.kernel_readable = true;
+        if (socket.tls != .none) transfers.sessionOf(&thread.tls, socket).flags.kernel_readable = true;
     }
 }
 
@@ -93,7 +92,7 @@ pub fn setReady(thread: *Thread, socket: *Socket, direction: abi.Direction) void
 pub fn breakOff(thread: *Thread, handle: i32) void {
     const index = thread.scheduler.sockets.findKind(handle, .stream) orelse return;
     const socket = thread.scheduler.sockets.at(index);
-    if (socket.tls != none) transfers.sessionOf(&thread.tls, socket).breakOffTransfer();
+    if (socket.tls != .none) transfers.sessionOf(&thread.tls, socket).breakOffTransfer();
 }
 
 /// Sends the end of the stream after what has been sent. Receiving goes on.
@@ -103,7 +102,7 @@ pub fn shutdown(thread: *Thread, handle: i32) ?Status {
     if (socket.flags.handshaking) return .would_block;
     if (socket.flags.half_closed) return null;
     if (socket.failure != .ok) return socket.failure;
-    if (socket.tls != none) return transfers.shutdown(&thread.tls, socket);
+    if (socket.tls != .none) return transfers.shutdown(&thread.tls, socket);
     return streams.shutdown(&thread.scheduler, socket);
 }
 
@@ -111,7 +110,7 @@ pub fn shutdown(thread: *Thread, handle: i32) ?Status {
 pub fn close(thread: *Thread, handle: i32) ?Status {
     const index = findOpen(thread, handle) orelse return .stale_handle;
     const socket = thread.scheduler.sockets.at(index);
-    if (socket.tls != none) transfers.close(&thread.tls, socket);
+    if (socket.tls != .none) transfers.close(&thread.tls, socket);
     thread.lingering.close(index);
     return null;
 }
@@ -126,7 +125,7 @@ pub fn reset(thread: *Thread, handle: i32) ?Status {
     return null;
 }
 
-fn findOpen(thread: *Thread, handle: i32) ?u32 {
+fn findOpen(thread: *Thread, handle: i32) ?SocketIndex {
     const sockets = &thread.scheduler.sockets;
     return sockets.findKind(handle, .stream) orelse sockets.findKind(handle, .listener);
 }

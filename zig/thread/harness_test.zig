@@ -7,6 +7,7 @@ const abi = @import("../boundary/abi.zig");
 const addresses = @import("../os/addresses.zig");
 const connections = @import("connections.zig");
 const endpoints = @import("../net/endpoints.zig");
+const indices = @import("../core/indices.zig");
 const openssl_memory = @import("../tls/memory_test.zig");
 const streams = @import("../net/streams.zig");
 const system = @import("../os/system.zig");
@@ -17,16 +18,16 @@ const Queue = waiters.Queue;
 const Engine = @import("../tls/engine.zig").Engine;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Socket = @import("../core/sockets.zig").Socket;
+const SocketIndex = indices.SocketIndex;
+const WaiterIndex = indices.WaiterIndex;
 const Status = abi.Status;
 const Thread = @import("thread.zig").Thread;
 const Watch = @import("../net/watching.zig").Watch;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 
-const none = waiters.none;
-
 /// A waiter, or a token of the harness (`park`), and with what it was woken.
-pub const Wakeup = struct { u32, Status };
+pub const Wakeup = struct { WaiterIndex, Status };
 
 /// How long a test waits for a condition before it fails, in nanoseconds.
 const patience = 10 * std.time.ns_per_s;
@@ -47,10 +48,10 @@ const Lane = struct {
 
 /// Somebody who waits for a socket, as TypeScript keeps them: the core knows nothing of it.
 const Token = struct {
-    number: u32,
+    number: WaiterIndex,
     lane: Lane,
     /// The waiter that ends the wait, if there is a deadline.
-    sleeper: ?u32,
+    sleeper: ?WaiterIndex,
     /// In the middle of a transfer.
     keeps_turn: bool,
 };
@@ -96,7 +97,7 @@ pub const Harness = struct {
         harness.forgetClosed();
         const count = harness.thread.poll(if (harness.wakeup_count > 0) 0 else timeout_nanoseconds);
         // Their sleepers are told of by this very poll, and come too late.
-        var late: [tokens_at_most]u32 = undefined;
+        var late: [tokens_at_most]WaiterIndex = undefined;
         var late_count: usize = 0;
         var has_waiters = false;
         for (0..count) |place| {
@@ -108,8 +109,8 @@ pub const Harness = struct {
                 continue;
             }
             has_waiters = true;
-            const waiter: u32 = @intCast(~number);
-            if (std.mem.indexOfScalar(u32, late[0..late_count], waiter) != null) continue;
+            const waiter: WaiterIndex = @enumFromInt(~number);
+            if (std.mem.indexOfScalar(WaiterIndex, late[0..late_count], waiter) != null) continue;
             harness.add(harness.numberOf(waiter), @enumFromInt(value));
         }
         try checkBooks(harness.thread);
@@ -118,13 +119,13 @@ pub const Harness = struct {
         return harness.wakeups[0..harness.wakeup_count];
     }
 
-    fn add(harness: *Harness, number: u32, status: Status) void {
+    fn add(harness: *Harness, number: WaiterIndex, status: Status) void {
         harness.wakeups[harness.wakeup_count] = .{ number, status };
         harness.wakeup_count += 1;
     }
 
     /// Gives the turn to the first one of each lane that a socket is ready for.
-    fn tell(harness: *Harness, handle: i32, bits: u32, late: []u32, late_count: *usize) !void {
+    fn tell(harness: *Harness, handle: i32, bits: u32, late: []WaiterIndex, late_count: *usize) !void {
         switch (harness.socketOf(handle).kind) {
             .stream, .listener => {},
             .free, .watched, .lingering => return error.NotASocket,
@@ -146,7 +147,7 @@ pub const Harness = struct {
     }
 
     /// The token whose time is up with this waiter, which leaves its lane, or the waiter itself.
-    fn numberOf(harness: *Harness, waiter: u32) u32 {
+    fn numberOf(harness: *Harness, waiter: WaiterIndex) WaiterIndex {
         for (harness.tokens[0..harness.token_count], 0..) |token, place| {
             if (token.sleeper == waiter) return harness.giveUp(place);
         }
@@ -180,28 +181,28 @@ pub const Harness = struct {
 
     // -- Waiting
 
-    pub fn sleep(harness: *Harness, deadline_nanoseconds: ?i64) u32 {
+    pub fn sleep(harness: *Harness, deadline_nanoseconds: ?i64) WaiterIndex {
         return harness.scheduler.park(.sleep, deadline_nanoseconds).?;
     }
 
-    pub fn park(harness: *Harness, handle: i32, direction: abi.Direction) u32 {
+    pub fn park(harness: *Harness, handle: i32, direction: abi.Direction) WaiterIndex {
         return harness.parkUntil(handle, direction, null);
     }
 
-    pub fn parkUntil(harness: *Harness, handle: i32, direction: abi.Direction, deadline_nanoseconds: ?i64) u32 {
+    pub fn parkUntil(harness: *Harness, handle: i32, direction: abi.Direction, deadline_nanoseconds: ?i64) WaiterIndex {
         return harness.enter(handle, direction, deadline_nanoseconds, false);
     }
 
     /// Parks for the rest of a transfer, or after a turn that came to nothing.
-    pub fn parkAgain(harness: *Harness, handle: i32, direction: abi.Direction) u32 {
+    pub fn parkAgain(harness: *Harness, handle: i32, direction: abi.Direction) WaiterIndex {
         return harness.enter(handle, direction, null, true);
     }
 
     /// Queues a token, behind all others or before them. If the socket is ready the next poll tells.
-    pub fn enter(harness: *Harness, handle: i32, direction: abi.Direction, deadline_nanoseconds: ?i64, keeps_turn: bool) u32 {
+    pub fn enter(harness: *Harness, handle: i32, direction: abi.Direction, deadline_nanoseconds: ?i64, keeps_turn: bool) WaiterIndex {
         const lane: Lane = .{ .handle = handle, .direction = direction };
         const token: Token = .{
-            .number = harness.next_token,
+            .number = @enumFromInt(harness.next_token),
             .lane = lane,
             .sleeper = if (deadline_nanoseconds) |point| harness.sleep(point) else null,
             .keeps_turn = keeps_turn,
@@ -217,8 +218,8 @@ pub const Harness = struct {
     }
 
     /// Wakes a token, or a waiter, with a status before its time. False when it was woken before.
-    pub fn cancel(harness: *Harness, number: u32, status: Status) bool {
-        if (number < first_token) {
+    pub fn cancel(harness: *Harness, number: WaiterIndex, status: Status) bool {
+        if (@intFromEnum(number) < first_token) {
             if (harness.scheduler.waiters.at(number).state != .waiting) return false;
             harness.thread.wake(number, status);
             return true;
@@ -229,11 +230,11 @@ pub const Harness = struct {
     }
 
     /// Whether a token still waits.
-    pub fn isParked(harness: *const Harness, number: u32) bool {
+    pub fn isParked(harness: *const Harness, number: WaiterIndex) bool {
         return harness.placeOf(number) != null;
     }
 
-    fn placeOf(harness: *const Harness, number: u32) ?usize {
+    fn placeOf(harness: *const Harness, number: WaiterIndex) ?usize {
         for (harness.tokens[0..harness.token_count], 0..) |token, place| {
             if (token.number == number) return place;
         }
@@ -256,7 +257,7 @@ pub const Harness = struct {
     }
 
     /// Somebody does not wait any longer, and leaves undone what is left.
-    fn giveUp(harness: *Harness, place: usize) u32 {
+    fn giveUp(harness: *Harness, place: usize) WaiterIndex {
         const token = harness.removeToken(place);
         if (token.keeps_turn and token.lane.direction == .writable) connections.breakOff(harness.thread, token.lane.handle);
         harness.proceed(token.lane);
@@ -325,7 +326,7 @@ pub const Harness = struct {
         }
     }
 
-    pub fn indexOf(harness: *Harness, handle: i32) u32 {
+    pub fn indexOf(harness: *Harness, handle: i32) SocketIndex {
         return harness.scheduler.sockets.find(handle).?;
     }
 
@@ -486,10 +487,10 @@ pub fn checkBooks(thread: *Thread) !void {
     var watching: u32 = 0;
     var with_deadline: usize = 0;
     for (0..scheduler.waiters.length) |number| {
-        const index: u32 = @intCast(number);
+        const index: WaiterIndex = @enumFromInt(number);
         const waiter = scheduler.waiters.at(index);
         in_state[@intFromEnum(waiter.state)] += 1;
-        if (waiter.deadline_index != none) {
+        if (waiter.deadline_index != .none) {
             try expectEqual(.waiting, waiter.state);
             try checkDeadline(scheduler, &waiter.deadline_index, .{ .waiter = index });
             with_deadline += 1;
@@ -516,8 +517,8 @@ pub fn checkBooks(thread: *Thread) !void {
     try expectEqual(scheduler.deadlines.heap.items.len, with_deadline);
 }
 
-fn checkDeadline(scheduler: *Scheduler, place: *u32, owner: Owner) !void {
-    const entry = scheduler.deadlines.heap.items[place.*];
+fn checkDeadline(scheduler: *Scheduler, place: *indices.DeadlineIndex, owner: Owner) !void {
+    const entry = scheduler.deadlines.heap.items[@intFromEnum(place.*)];
     try expectEqual(owner, entry.owner);
     try expectEqual(place, entry.place);
 }
@@ -531,11 +532,11 @@ fn checkSockets(thread: *Thread, waiters_watching: u32) !u32 {
     var queued: u32 = 0;
     var changed: u32 = 0;
     for (0..scheduler.sockets.pool.length) |number| {
-        const index: u32 = @intCast(number);
+        const index: SocketIndex = @enumFromInt(number);
         const socket = scheduler.sockets.at(index);
         const is_changed = scheduler.changed.contains(&scheduler.sockets, index);
         try expectEqual(is_changed, socket.unreported != 0);
-        try expectEqual(socket.kind == .lingering, socket.deadline_index != none);
+        try expectEqual(socket.kind == .lingering, socket.deadline_index != .none);
         if (is_changed) {
             changed += 1;
             try expect(socket.kind == .stream or socket.kind == .listener);
@@ -565,13 +566,13 @@ fn checkSockets(thread: *Thread, waiters_watching: u32) !u32 {
     return lingering;
 }
 
-fn checkWatch(scheduler: *Scheduler, watch: Watch, slot: u32) !u32 {
+fn checkWatch(scheduler: *Scheduler, watch: Watch, slot: SocketIndex) !u32 {
     try expectEqual(slot, watch.slot);
     var count: u32 = 0;
     for ([_]Queue{ watch.readers, watch.writers }, [_]waiters.Waiter.Kind{ .watch_readable, .watch_writable }) |queue, kind| {
         count += try lengthOf(scheduler, queue, .waiting);
         var next = queue.head;
-        while (next != none) : (next = scheduler.waiters.at(next).links.next) {
+        while (next != .none) : (next = scheduler.waiters.at(next).links.next) {
             try expectEqual(kind, scheduler.waiters.at(next).kind);
             try expectEqual(slot, scheduler.waiters.at(next).socket);
         }
@@ -583,9 +584,9 @@ fn checkWatch(scheduler: *Scheduler, watch: Watch, slot: u32) !u32 {
 
 fn lengthOf(scheduler: *Scheduler, queue: Queue, state: waiters.Waiter.State) !u32 {
     var length: u32 = 0;
-    var previous: u32 = none;
+    var previous: WaiterIndex = .none;
     var next = queue.head;
-    while (next != none) : (next = scheduler.waiters.at(next).links.next) {
+    while (next != .none) : (next = scheduler.waiters.at(next).links.next) {
         try expectEqual(previous, scheduler.waiters.at(next).links.previous);
         try expectEqual(state, scheduler.waiters.at(next).state);
         previous = next;

@@ -8,11 +8,11 @@ const std = @import("std");
 const assert = std.debug.assert;
 const builtin = @import("builtin");
 const c = std.c;
-const none = @import("../core/pool.zig").none;
 const system = @import("../os/system.zig");
 const transfers = @import("../tls/transfers.zig");
 const Engine = @import("../tls/engine.zig").Engine;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
+const SocketIndex = @import("../core/indices.zig").SocketIndex;
 const Socket = @import("../core/sockets.zig").Socket;
 
 /// How long the peer has, unless `setLinger` says otherwise.
@@ -27,7 +27,7 @@ pub const Lingering = struct {
     tls: *Engine,
 
     /// Closes a socket whose TLS session has been closed: at once, or when its last bytes have arrived.
-    pub fn close(lingering: Lingering, index: u32) void {
+    pub fn close(lingering: Lingering, index: SocketIndex) void {
         const socket = lingering.scheduler.sockets.at(index);
         if (!lingering.isNeeded(socket) or !lingering.start(socket)) return lingering.closeNow(index);
         lingering.proceed(index);
@@ -40,7 +40,7 @@ pub const Lingering = struct {
         if (socket.kind != .stream or !socket.flags.tcp or !socket.flags.sent) return false;
         if (socket.failure != .ok or socket.flags.connecting) return false;
         // When the peer has ended its stream and all of it is read, nothing can cause a reset any more.
-        if (if (socket.tls == none) socket.flags.end_of_stream else transfers.hasEnded(lingering.tls, socket)) return false;
+        if (if (socket.tls == .none) socket.flags.end_of_stream else transfers.hasEnded(lingering.tls, socket)) return false;
         return switch (system.peek(socket.fd)) {
             .value => |count| count > 0,
             .failure => |status| status == .would_block and (system.unacknowledged(socket.fd) orelse 1) > 0,
@@ -70,7 +70,7 @@ pub const Lingering = struct {
 
     /// The time is up, unless there is something that only the core can send, the end of a TLS stream for
     /// one, and the peer has gone on reading meanwhile: then it has as much time again.
-    pub fn expire(lingering: Lingering, index: u32) void {
+    pub fn expire(lingering: Lingering, index: SocketIndex) void {
         const socket = lingering.scheduler.sockets.at(index);
         assert(socket.kind == .lingering);
         if (!transfers.makesProgress(lingering.tls, socket)) return lingering.finish(index);
@@ -80,7 +80,7 @@ pub const Lingering = struct {
 
     /// Throws away what has arrived, and closes if that was the end. A peer may read only when it has
     /// written everything, so its input is taken even while there is still something to be sent.
-    pub fn proceed(lingering: Lingering, index: u32) void {
+    pub fn proceed(lingering: Lingering, index: SocketIndex) void {
         const socket = lingering.scheduler.sockets.at(index);
         assert(socket.kind == .lingering);
         if (transfers.hasOutput(lingering.tls, socket)) transfers.flushClosed(lingering.tls, socket);
@@ -103,23 +103,23 @@ pub const Lingering = struct {
     }
 
     /// Closes a lingering socket for good.
-    pub fn finish(lingering: Lingering, index: u32) void {
+    pub fn finish(lingering: Lingering, index: SocketIndex) void {
         lingering.scheduler.shared.lingering -= 1;
         lingering.closeNow(index);
     }
 
     /// Closes a socket without saying anything to the peer, which learns what the kernel tells it.
-    pub fn abandon(lingering: Lingering, index: u32) void {
+    pub fn abandon(lingering: Lingering, index: SocketIndex) void {
         const socket = lingering.scheduler.sockets.at(index);
-        if (socket.tls != none) transfers.abort(lingering.tls, socket);
+        if (socket.tls != .none) transfers.abort(lingering.tls, socket);
         lingering.closeNow(index);
     }
 
-    fn closeNow(lingering: Lingering, index: u32) void {
+    fn closeNow(lingering: Lingering, index: SocketIndex) void {
         const scheduler = lingering.scheduler;
         const socket = scheduler.sockets.at(index);
         const fd = socket.fd;
-        if (socket.tls != none) lingering.tls.release(socket.tls);
+        if (socket.tls != .none) lingering.tls.release(socket.tls);
         // A descriptor that was duplicated would stay registered after it is closed (epoll(7), Q6). Only
         // code that knows its number can have done that.
         if (socket.flags.exposed or socket.kind == .listener) scheduler.backend.unregister(fd);

@@ -9,6 +9,7 @@ const connections = @import("connections.zig");
 const endpoints = @import("../net/endpoints.zig");
 const system = @import("../os/system.zig");
 const harness_module = @import("harness_test.zig");
+const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
 const Harness = harness_module.Harness;
 const Status = abi.Status;
 const expect = std.testing.expect;
@@ -31,16 +32,16 @@ const End = struct {
     is_reset: bool = false,
     reading: enum { open, ended, failed } = .open,
     /// Who waits, in the order in which they are to be woken.
-    readers: std.ArrayList(u32) = .empty,
-    writers: std.ArrayList(u32) = .empty,
+    readers: std.ArrayList(WaiterIndex) = .empty,
+    writers: std.ArrayList(WaiterIndex) = .empty,
     /// The writer that is in the middle of a transfer.
-    partial: ?u32 = null,
+    partial: ?WaiterIndex = null,
 
     fn byteAt(end: *const End, position: usize) u8 {
         return @truncate(position *% 167 +% (position >> 8) *% 13 +% end.pattern);
     }
 
-    fn queueOf(end: *End, purpose: Entry.Purpose) *std.ArrayList(u32) {
+    fn queueOf(end: *End, purpose: Entry.Purpose) *std.ArrayList(WaiterIndex) {
         return if (purpose == .read) &end.readers else &end.writers;
     }
 };
@@ -61,7 +62,7 @@ const World = struct {
     random: std.Random,
     ends: [2 * links]End = undefined,
     /// By the numbers of those who wait, which a token of the harness never shares with another.
-    entries: std.AutoArrayHashMapUnmanaged(u32, Entry) = .empty,
+    entries: std.AutoArrayHashMapUnmanaged(WaiterIndex, Entry) = .empty,
     patterns: u32 = 0,
     buffer: [longest_transfer]u8 = undefined,
 
@@ -100,7 +101,7 @@ const World = struct {
 
     // -- Waiters
 
-    fn enter(world: *World, waiter: u32, entry: Entry) !void {
+    fn enter(world: *World, waiter: WaiterIndex, entry: Entry) !void {
         const place = try world.entries.getOrPut(allocator, waiter);
         try expect(!place.found_existing);
         place.value_ptr.* = entry;
@@ -128,11 +129,11 @@ const World = struct {
         try queue.insert(allocator, if (keeps_turn) 0 else queue.items.len, waiter);
     }
 
-    fn leaveQueue(world: *World, waiter: u32) !void {
+    fn leaveQueue(world: *World, waiter: WaiterIndex) !void {
         const entry = world.entries.get(waiter).?;
         if (entry.purpose == .sleep) return;
         const queue = entry.end.queueOf(entry.purpose);
-        const place = std.mem.indexOfScalar(u32, queue.items, waiter) orelse return error.NotInQueue;
+        const place = std.mem.indexOfScalar(WaiterIndex, queue.items, waiter) orelse return error.NotInQueue;
         _ = queue.orderedRemove(place);
         if (entry.end.partial == waiter) entry.end.partial = null;
     }
@@ -166,7 +167,7 @@ const World = struct {
     fn close(world: *World, end: *End, resets: bool) !void {
         const thread = world.harness.thread;
         const handle = end.handle.?;
-        for ([_]*std.ArrayList(u32){ &end.readers, &end.writers }) |queue| {
+        for ([_]*std.ArrayList(WaiterIndex){ &end.readers, &end.writers }) |queue| {
             // TypeScript has told them.
             for (queue.items) |waiter| try expect(world.entries.swapRemove(waiter));
             queue.clearRetainingCapacity();
@@ -178,7 +179,7 @@ const World = struct {
         if (end.peer.handle == null) try world.connect(end);
     }
 
-    fn cancel(world: *World, waiter: u32) !void {
+    fn cancel(world: *World, waiter: WaiterIndex) !void {
         const could = world.harness.cancel(waiter, .cancelled);
         const entry = world.entries.getPtr(waiter).?;
         try expectEqual(entry.fate == null, could);
@@ -187,7 +188,7 @@ const World = struct {
         try world.leaveQueue(waiter);
     }
 
-    fn drop(world: *World, waiter: u32) !void {
+    fn drop(world: *World, waiter: WaiterIndex) !void {
         if (world.entries.get(waiter).?.purpose != .sleep) return world.cancel(waiter);
         // Woken or not, it is not told of any more.
         world.harness.thread.drop(waiter);
@@ -244,7 +245,7 @@ const World = struct {
         if (status == null) end.is_shut = true else try expect(end.peer.handle == null);
     }
 
-    fn woken(world: *World, waiter: u32, status: Status) !void {
+    fn woken(world: *World, waiter: WaiterIndex, status: Status) !void {
         const entry = world.entries.get(waiter) orelse return error.WokenTwice;
         if (entry.fate) |fate| {
             try expectEqual(fate, status);
@@ -259,7 +260,7 @@ const World = struct {
         try expect(world.entries.swapRemove(waiter));
     }
 
-    fn hasTurn(world: *World, waiter: u32, entry: Entry) !void {
+    fn hasTurn(world: *World, waiter: WaiterIndex, entry: Entry) !void {
         const end = entry.end;
         const handle = end.handle.?;
         try expectEqual(waiter, end.queueOf(entry.purpose).orderedRemove(0));
@@ -311,7 +312,7 @@ const World = struct {
         return world.buffer[0..length];
     }
 
-    fn someWaiter(world: *World) ?u32 {
+    fn someWaiter(world: *World) ?WaiterIndex {
         const numbers = world.entries.keys();
         if (numbers.len == 0) return null;
         return numbers[world.random.uintLessThan(usize, numbers.len)];

@@ -5,17 +5,17 @@
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
 const backend = @import("../os/backend.zig");
+const indices = @import("../core/indices.zig");
 const handshakes = @import("../tls/handshakes.zig");
 const transfers = @import("../tls/transfers.zig");
-const waiters = @import("../core/waiters.zig");
 const Engine = @import("../tls/engine.zig").Engine;
 const Lingering = @import("lingering.zig").Lingering;
 const Resolver = @import("../net/resolver.zig").Resolver;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Watching = @import("../net/watching.zig").Watching;
+const SocketIndex = indices.SocketIndex;
+const WaiterIndex = indices.WaiterIndex;
 const Status = abi.Status;
-
-const none = waiters.none;
 
 /// Full batches of events that one poll takes from the kernel before it delivers.
 const batches_per_poll = 4;
@@ -62,7 +62,7 @@ pub const Thread = struct {
     /// incomplete.
     pub fn outlive(thread: *Thread) void {
         for (0..thread.scheduler.sockets.pool.length) |number| {
-            const index: u32 = @intCast(number);
+            const index: SocketIndex = @enumFromInt(number);
             switch (thread.scheduler.sockets.at(index).kind) {
                 .free, .lingering => {},
                 .stream, .listener => thread.lingering.abandon(index),
@@ -75,15 +75,14 @@ pub const Thread = struct {
     // -- Waiters
 
     /// Ends a wait of any kind.
-    pub fn wake(thread: *Thread, index: u32, status: Status) void {
+    pub fn wake(thread: *Thread, index: WaiterIndex, status: Status) void {
         thread.leave(index);
         thread.scheduler.wake(index, status);
     }
 
     /// Frees a waiter of any kind whose caller has gone on already: it is not woken any more. Does nothing
     /// to one whose wake-up was delivered.
-    pub fn drop(thread: *Thread, index: u32) void {
-        if (!thread.scheduler.waiters.contains(index)) return;
+    pub fn drop(thread: *Thread, index: WaiterIndex) void {
         const waiter = thread.scheduler.waiters.at(index);
         if (waiter.state == .free) return;
         // The addresses of a look-up that has ended are still there.
@@ -92,7 +91,7 @@ pub const Thread = struct {
     }
 
     /// Takes a waiter out of everything that could wake it.
-    fn leave(thread: *Thread, index: u32) void {
+    fn leave(thread: *Thread, index: WaiterIndex) void {
         const waiter = thread.scheduler.waiters.at(index);
         switch (waiter.kind) {
             .sleep => {},
@@ -137,7 +136,7 @@ pub const Thread = struct {
                 if (event.readable) socket.flags.readable = true;
                 if (event.writable) socket.flags.writable = true;
                 if (event.special) socket.flags.special = true;
-                if (socket.tls != none) transfers.report(&thread.tls, socket, event.readable);
+                if (socket.tls != .none) transfers.report(&thread.tls, socket, event.readable);
                 scheduler.announce(socket, .readable);
                 scheduler.announce(socket, .writable);
             },

@@ -8,14 +8,13 @@ const reasons = @import("reasons.zig");
 const server_name = @import("server_name.zig");
 const verification = @import("verification.zig");
 const Context = @import("context.zig").Context;
+const ContextIndex = @import("../core/indices.zig").ContextIndex;
 const Engine = @import("engine.zig").Engine;
 const Session = @import("session.zig").Session;
 const Takeover = @import("takeover.zig").Takeover;
 
-pub const none = @import("../core/pool.zig").none;
-
 /// The context for a name: its own entry, or else that of a wildcard for its first label.
-fn lookUp(context: *const Context, name: []const u8) ?u32 {
+fn lookUp(context: *const Context, name: []const u8) ?ContextIndex {
     if (context.names.get(name)) |index| return index;
     const dot = std.mem.indexOfScalar(u8, name, '.') orelse return null;
     var wildcard: [server_name.longest + 1]u8 = undefined;
@@ -68,7 +67,7 @@ pub fn receiveClientHello(connection: *openssl.SSL, alert: *c_int, argument: ?*a
         return openssl.SSL_CLIENT_HELLO_ERROR;
     }
     if (session.flags.chosen) {
-        if (session.chosen_context != none) return openssl.SSL_CLIENT_HELLO_SUCCESS;
+        if (session.chosen_context != .none) return openssl.SSL_CLIENT_HELLO_SUCCESS;
         alert.* = openssl.SSL_AD_UNRECOGNIZED_NAME;
         return openssl.SSL_CLIENT_HELLO_ERROR;
     }
@@ -96,13 +95,13 @@ fn ask(session: *Session, allocator: std.mem.Allocator, name: []const u8) !c_int
 }
 
 /// Serves the session with this context from here on.
-pub fn choose(session: *Session, index: u32) bool {
+pub fn choose(session: *Session, index: ContextIndex) bool {
     const connection = session.connection.?;
     const engine = Engine.of(connection);
     session.flags.chosen = true;
     const context = engine.contexts.at(index);
     context.references += 1;
-    if (session.chosen_context != none) engine.releaseContext(session.chosen_context);
+    if (session.chosen_context != .none) engine.releaseContext(session.chosen_context);
     session.chosen_context = index;
     verification.apply(context, connection, true);
     return context.applyTo(connection);

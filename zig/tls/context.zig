@@ -5,12 +5,11 @@ const std = @import("std");
 const assert = std.debug.assert;
 const abi = @import("../boundary/abi.zig");
 const openssl = @import("openssl.zig");
+const ContextIndex = @import("../core/indices.zig").ContextIndex;
 const reasons = @import("reasons.zig");
 const ticket_keys = @import("ticket_keys.zig");
 const TicketKeys = ticket_keys.TicketKeys;
 const Status = abi.Status;
-
-pub const none = @import("../core/pool.zig").none;
 
 /// The groups for the key exchange: OpenSSL's own without the finite fields, for clients can make a
 /// server work hard with these (CVE-2002-20001). OpenSSL before 3.5 takes the second list.
@@ -22,9 +21,9 @@ const default_groups = [_][:0]const u8{
 pub const Context = struct {
     pub const ClientAuthentication = enum(u8) { none, request, require };
 
-    next: u32 = none,
+    next: ContextIndex = .none,
     /// Its slot, by which the core names it, and its number in the ABI.
-    index: u32 = none,
+    index: ContextIndex = .none,
     id: i32 = 0,
     raw: ?*openssl.SSL_CTX = null,
     allocator: std.mem.Allocator = undefined,
@@ -53,7 +52,7 @@ pub const Context = struct {
     /// The protocols a server chooses from, in its order of preference, in wire format.
     protocols: []u8 = &.{},
     /// Contexts by server name, in lower case; "*.example.org" stands for one label and the rest.
-    names: std.StringHashMapUnmanaged(u32) = .empty,
+    names: std.StringHashMapUnmanaged(ContextIndex) = .empty,
 
     /// The context that an SSL object has now.
     pub fn of(connection: *const openssl.SSL) *Context {

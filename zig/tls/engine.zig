@@ -8,6 +8,7 @@
 const std = @import("std");
 const assert = std.debug.assert;
 const abi = @import("../boundary/abi.zig");
+const indices = @import("../core/indices.zig");
 const memory = @import("memory.zig");
 const openssl = @import("openssl.zig");
 const framing = @import("record/framing.zig");
@@ -19,9 +20,9 @@ const Failure = @import("record/refusals.zig").Failure;
 const Primitives = @import("record/primitives.zig").Primitives;
 const Queue = @import("../core/queue.zig").Queue;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
+const ContextIndex = indices.ContextIndex;
 const Session = @import("session.zig").Session;
-
-pub const none = @import("../core/pool.zig").none;
+const SessionIndex = indices.SessionIndex;
 
 /// Plaintext that one call encrypts at most.
 pub const chunk_bytes = 128 * 1024;
@@ -39,10 +40,10 @@ const longest_key_log = 16 * 1024;
 pub const Engine = struct {
     allocator: std.mem.Allocator,
     scheduler: *Scheduler,
-    sessions: Pool(Session, abi.Limits.sockets) = .{},
-    contexts: Pool(Context, abi.Limits.tls_contexts) = .{},
+    sessions: Pool(Session, SessionIndex, abi.Limits.sockets) = .{},
+    contexts: Pool(Context, ContextIndex, abi.Limits.tls_contexts) = .{},
     /// The slots of the contexts that their owners have not given up, by number.
-    context_ids: std.AutoHashMapUnmanaged(i32, u32) = .empty,
+    context_ids: std.AutoHashMapUnmanaged(i32, ContextIndex) = .empty,
     /// Counts the members of `noticed`, where TypeScript sees it.
     notice_count: *u32,
     method: ?*openssl.BIO_METHOD = null,
@@ -64,21 +65,21 @@ pub const Engine = struct {
     position: usize = 0,
     record_end: usize = 0,
     /// Sessions whose handshake has something to do.
-    due: Queue("due") = .{},
+    due: Queue(SessionIndex, "due") = .{},
     /// Sessions that hold their last words of the handshake back until the next poll.
-    held: Queue("held") = .{},
+    held: Queue(SessionIndex, "held") = .{},
     /// Sessions with something to report.
-    noticed: Queue("noticed") = .{},
+    noticed: Queue(SessionIndex, "noticed") = .{},
 
     pub fn deinit(engine: *Engine) void {
         for (0..engine.sessions.length) |number| {
-            const index: u32 = @intCast(number);
+            const index: SessionIndex = @enumFromInt(number);
             const session = engine.sessions.at(index);
             // The waiters go with the scheduler.
-            session.waiter = none;
+            session.waiter = .none;
             if (session.state != .free) engine.release(index);
         }
-        for (0..engine.contexts.length) |number| engine.contexts.at(@intCast(number)).destroy();
+        for (0..engine.contexts.length) |number| engine.contexts.at(@enumFromInt(number)).destroy();
         engine.primitives.deinit();
         engine.sessions.deinit(engine.allocator);
         engine.contexts.deinit(engine.allocator);
@@ -124,9 +125,9 @@ pub const Engine = struct {
     }
 
     /// Frees a session with all that it holds.
-    pub fn release(engine: *Engine, index: u32) void {
+    pub fn release(engine: *Engine, index: SessionIndex) void {
         const session = engine.sessions.at(index);
-        assert(session.state != .free and session.waiter == none);
+        assert(session.state != .free and session.waiter == .none);
         engine.disconnect(index);
         session.dropOutput(engine.allocator);
         session.state = .free;
@@ -134,7 +135,7 @@ pub const Engine = struct {
     }
 
     /// Frees everything of a session but its output.
-    pub fn disconnect(engine: *Engine, index: u32) void {
+    pub fn disconnect(engine: *Engine, index: SessionIndex) void {
         const session = engine.sessions.at(index);
         engine.due.remove(&engine.sessions, index);
         engine.held.remove(&engine.sessions, index);
@@ -145,15 +146,15 @@ pub const Engine = struct {
         session.dropTakeover(engine.allocator, &engine.primitives);
         session.dropInput(engine.allocator);
         session.dropExtra(engine.allocator);
-        if (session.context != none) engine.releaseContext(session.context);
-        if (session.chosen_context != none) engine.releaseContext(session.chosen_context);
-        session.context = none;
-        session.chosen_context = none;
+        if (session.context != .none) engine.releaseContext(session.context);
+        if (session.chosen_context != .none) engine.releaseContext(session.chosen_context);
+        session.context = .none;
+        session.chosen_context = .none;
         session.state = .closed;
     }
 
     /// Gives up a reference to a context, and the context with the last one.
-    pub fn releaseContext(engine: *Engine, index: u32) void {
+    pub fn releaseContext(engine: *Engine, index: ContextIndex) void {
         const context = engine.contexts.at(index);
         assert(context.references > 0);
         context.references -= 1;

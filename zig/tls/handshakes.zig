@@ -10,6 +10,7 @@ const abi = @import("../boundary/abi.zig");
 const addresses = @import("../os/addresses.zig");
 const contexts = @import("contexts.zig");
 const callbacks = @import("callbacks.zig");
+const indices = @import("../core/indices.zig");
 const openssl = @import("openssl.zig");
 const server_name = @import("server_name.zig");
 const system = @import("../os/system.zig");
@@ -21,9 +22,8 @@ const Engine = @import("engine.zig").Engine;
 const Session = @import("session.zig").Session;
 const Socket = @import("../core/sockets.zig").Socket;
 const Takeover = @import("takeover.zig").Takeover;
+const WaiterIndex = indices.WaiterIndex;
 const Status = abi.Status;
-
-pub const none = @import("../core/pool.zig").none;
 
 /// How long one poll works on handshakes before it delivers what is ready.
 const nanoseconds_per_poll = std.time.ns_per_ms;
@@ -44,7 +44,7 @@ pub fn start(engine: *Engine, handle: i32, context_id: i32, settings: Options) ?
     const index = engine.scheduler.sockets.findKind(handle, .stream) orelse return .stale_handle;
     const socket = engine.scheduler.sockets.at(index);
     const context = contexts.find(engine, context_id) orelse return .stale_handle;
-    if (socket.tls != none) return .EISCONN;
+    if (socket.tls != .none) return .EISCONN;
     if (socket.flags.connecting) return .ENOTCONN;
     if (socket.flags.half_closed) return .EPIPE;
     if (socket.failure != .ok) return socket.failure;
@@ -190,7 +190,7 @@ pub fn run(engine: *Engine) void {
 }
 
 /// Goes on with a handshake as far as what has arrived allows.
-fn step(engine: *Engine, index: u32) void {
+fn step(engine: *Engine, index: indices.SocketIndex) void {
     const socket = engine.scheduler.sockets.at(index);
     const session = transfers.sessionOf(engine, socket);
     if (session.state != .handshaking) return;
@@ -237,7 +237,7 @@ pub fn progress(engine: *Engine, session: *Session) u32 {
 
 /// The context that the connection has ended up with.
 fn contextOf(engine: *Engine, session: *const Session) *Context {
-    return engine.contexts.at(if (session.chosen_context == none) session.context else session.chosen_context);
+    return engine.contexts.at(if (session.chosen_context == .none) session.context else session.chosen_context);
 }
 
 fn advance(engine: *Engine, socket: *Socket, session: *Session) void {
@@ -312,7 +312,7 @@ pub fn outcome(engine: *Engine, handle: i32) ?Status {
 pub fn find(engine: *Engine, handle: i32) ?*Session {
     const index = engine.scheduler.sockets.findKind(handle, .stream) orelse return null;
     const socket = engine.scheduler.sockets.at(index);
-    return if (socket.tls == none) null else transfers.sessionOf(engine, socket);
+    return if (socket.tls == .none) null else transfers.sessionOf(engine, socket);
 }
 
 /// Goes on with a paused handshake, with the context that was chosen; 0 refuses the client.
@@ -341,9 +341,9 @@ fn later(engine: *Engine, session: *Session) void {
 }
 
 /// Parks until the handshake has ended or come to a pause.
-pub fn wait(engine: *Engine, session: *Session, deadline: ?i64) ?u32 {
+pub fn wait(engine: *Engine, session: *Session, deadline: ?i64) ?WaiterIndex {
     // One caller leads the handshake; a second one would wait for ever.
-    if (session.waiter != none) return null;
+    if (session.waiter != .none) return null;
     const waiter = engine.scheduler.park(.handshake, deadline) orelse return null;
     session.waiter = waiter;
     engine.scheduler.waiters.at(waiter).socket = session.socket;
@@ -352,9 +352,9 @@ pub fn wait(engine: *Engine, session: *Session, deadline: ?i64) ?u32 {
 }
 
 /// Forgets a waiter of a handshake, which is about to be woken or dropped.
-pub fn leave(engine: *Engine, waiter: u32) void {
+pub fn leave(engine: *Engine, waiter: WaiterIndex) void {
     const socket = engine.scheduler.sockets.at(engine.scheduler.waiters.at(waiter).socket);
     const session = transfers.sessionOf(engine, socket);
     assert(session.waiter == waiter);
-    session.waiter = none;
+    session.waiter = .none;
 }

@@ -12,6 +12,7 @@ const streams = @import("../net/streams.zig");
 const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
 const Hand = @import("hand_test.zig").Hand;
+const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
 const Harness = harness_module.Harness;
 const Session = @import("session.zig").Session;
 const Status = @import("../boundary/abi.zig").Status;
@@ -289,7 +290,7 @@ test "nothing is held back where somebody waits for it" {
     try expectEqual(null, tls.contextOf(&harness, client_context).setVersions(0, 0x0303));
     // In TLS 1.2 the client's handshake ends with the server's last words.
     const pair = try tls.startPair(&harness, server_context, client_context, "localhost", "");
-    var waiters: [2]?u32 = undefined;
+    var waiters: [2]?WaiterIndex = undefined;
     for ([_]i32{ pair.server, pair.client }, &waiters) |handle, *waiter| {
         waiter.* = handshakes.wait(harness.tls, handshakes.find(harness.tls, handle).?, null);
     }
@@ -311,7 +312,7 @@ test "those who wait, give up or try something else do not keep them back" {
         errdefer std.debug.print("{t}, {t}\n", .{ end, deed });
         var held: Held = try .init(&harness, end);
         defer held.deinit();
-        var waiter: ?u32 = null;
+        var waiter: ?WaiterIndex = null;
         switch (deed) {
             .reads => waiter = harness.park(held.handle, .readable),
             // It is told at once: nothing is in the way of a write.

@@ -5,6 +5,7 @@
 const std = @import("std");
 const assert = std.debug.assert;
 const abi = @import("../boundary/abi.zig");
+const indices = @import("../core/indices.zig");
 const openssl = @import("openssl.zig");
 const framing = @import("record/framing.zig");
 const FirstHello = @import("client_hello.zig").FirstHello;
@@ -13,8 +14,8 @@ const Primitives = @import("record/primitives.zig").Primitives;
 const Quota = @import("record/quota.zig").Quota;
 const HelloLimit = @import("hello_limit.zig").HelloLimit;
 const Takeover = @import("takeover.zig").Takeover;
-
-pub const none = @import("../core/pool.zig").none;
+const ContextIndex = indices.ContextIndex;
+const SessionIndex = indices.SessionIndex;
 
 pub const Session = struct {
     pub const State = enum(u8) {
@@ -57,19 +58,19 @@ pub const Session = struct {
     };
 
     /// Belongs to the pool.
-    next: u32 = none,
+    next: SessionIndex = .none,
     /// Its own number in the pool.
-    index: u32 = none,
+    index: SessionIndex = .none,
     /// The slot of its socket.
-    socket: u32 = none,
+    socket: indices.SocketIndex = .none,
     /// OpenSSL's part, until another one takes over.
     connection: ?*openssl.SSL = null,
     /// What takes over from OpenSSL after the handshake; before that, it has the secrets.
     takeover: ?*Takeover = null,
     /// The context that it began with, of which it holds a reference.
-    context: u32 = none,
+    context: ContextIndex = .none,
     /// The context that the server name led to, if another one; also held.
-    chosen_context: u32 = none,
+    chosen_context: ContextIndex = .none,
     state: State = .free,
     flags: Flags = .{},
     /// What notices were not taken yet, as `abi.TlsNotices`.
@@ -81,7 +82,7 @@ pub const Session = struct {
     /// OpenSSL's error code for it, or 0.
     reason: c_ulong = 0,
     /// Who waits for the handshake.
-    waiter: u32 = none,
+    waiter: indices.WaiterIndex = .none,
     /// Received and not read yet, from `input_position` on.
     input: []u8 = &.{},
     /// Ciphertext that the kernel has not taken yet, from `output_position` on.
@@ -95,11 +96,11 @@ pub const Session = struct {
     /// What the peer of a closed socket had not acknowledged when that was looked at last.
     unacknowledged: u32 = std.math.maxInt(u32),
     /// In the queue of handshakes that have something to do.
-    due: Links = .{},
+    due: Links(SessionIndex) = .{},
     /// In the queue of those whose output may leave with what is written next (`transfers.hold`).
-    held: Links = .{},
+    held: Links(SessionIndex) = .{},
     /// In the queue of those with notices.
-    noticed: Links = .{},
+    noticed: Links(SessionIndex) = .{},
     extra: ?*Extra = null,
     /// Of a server, in the handshake.
     hello_limit: HelloLimit = .{},

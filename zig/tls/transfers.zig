@@ -22,8 +22,6 @@ const Socket = @import("../core/sockets.zig").Socket;
 const Outcome = system.Outcome;
 const Status = abi.Status;
 
-pub const none = engine_module.none;
-
 /// Output beside a writer's that may wait for a peer which makes us answer and does not read. Each
 /// key update that it asks for is an answer of some 30 bytes.
 const control_bytes = 64 * 1024;
@@ -325,7 +323,7 @@ pub fn emit(engine: *Engine, socket: *Socket, session: *Session) usize {
 pub fn hold(engine: *Engine, socket: *const Socket, session: *Session) void {
     const sealed = engine.sealed.items;
     // In TLS 1.2 the peer waits for them.
-    if (session.takenOver() == null or session.waiter == none) return;
+    if (session.takenOver() == null or session.waiter == .none) return;
     if (sealed.len == 0 or session.output.len > 0 or !socket.flags.writable) return;
     session.keepOutput(engine.allocator, sealed) catch return;
     engine.sealed.clearRetainingCapacity();
@@ -450,9 +448,9 @@ pub fn close(engine: *Engine, socket: *Socket) void {
 
 /// Wakes the caller that waits for the handshake, if one does.
 pub fn endWait(engine: *Engine, session: *Session, status: Status) void {
-    if (session.waiter == none) return;
+    if (session.waiter == .none) return;
     const waiter = session.waiter;
-    session.waiter = none;
+    session.waiter = .none;
     engine.scheduler.wake(waiter, status);
 }
 
@@ -471,7 +469,7 @@ pub fn hasEnded(engine: *Engine, socket: *const Socket) bool {
 
 /// Whether a closed socket's session still has something to send.
 pub fn hasOutput(engine: *Engine, socket: *const Socket) bool {
-    return socket.tls != none and sessionOf(engine, socket).output.len > 0;
+    return socket.tls != .none and sessionOf(engine, socket).output.len > 0;
 }
 
 /// Whether a closed socket's session has something to send, and the peer has taken some of what was

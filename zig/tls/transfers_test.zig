@@ -12,6 +12,8 @@ const connections = @import("../thread/connections.zig");
 const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
 const transfers = @import("transfers.zig");
+const SocketIndex = @import("../core/indices.zig").SocketIndex;
+const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
 const Harness = harness_module.Harness;
 const Session = @import("session.zig").Session;
 const Status = abi.Status;
@@ -30,7 +32,7 @@ fn expectThrough(harness: *Harness, from: i32, to: i32, bytes: []const u8, parts
     defer std.testing.allocator.free(got);
     var sent: usize = 0;
     var taken: usize = 0;
-    var waiter: ?u32 = null;
+    var waiter: ?WaiterIndex = null;
     for (0..200_000) |_| {
         if (taken == bytes.len and sent == bytes.len) return std.testing.expectEqualSlices(u8, bytes, got);
         if (sent < bytes.len and waiter == null) {
@@ -276,7 +278,7 @@ test "closing gives a peer more time that goes on reading, while the end is not 
         const chunk: [60_000]u8 = @splat('a');
         _ = try fill(&harness, pair.server, &chunk);
         harness.endTransfer(pair.server);
-        const index: u32 = @intCast(pair.server & (abi.Limits.sockets - 1));
+        const index: SocketIndex = @enumFromInt(pair.server & (abi.Limits.sockets - 1));
         try expectEqual(null, connections.close(harness.thread, pair.server));
         const socket = harness.scheduler.sockets.at(index);
         // As if the peer had acknowledged a byte since.

@@ -14,6 +14,7 @@ const reports = @import("reports.zig");
 const connections = @import("../thread/connections.zig");
 const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
+const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
 const Harness = harness_module.Harness;
 const Status = abi.Status;
 const expect = std.testing.expect;
@@ -233,7 +234,7 @@ const Flow = struct {
     wanted: usize = 0,
     sent: usize = 0,
     received: usize = 0,
-    waiter: ?u32 = null,
+    waiter: ?WaiterIndex = null,
 
     fn send(flow: *Flow, harness: *Harness, handle: i32, random: std.Random) !void {
         if (flow.waiter != null) return;

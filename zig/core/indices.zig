@@ -1,0 +1,14 @@
+//! The numbers of the slots of tables. Each table has a type of its own, so that the number of a slot in one
+//! table cannot be used in another.
+
+const std = @import("std");
+
+const no_slot = std.math.maxInt(u32);
+
+pub const SocketIndex = enum(u32) { none = no_slot, _ };
+pub const WaiterIndex = enum(u32) { none = no_slot, _ };
+/// A place in the heap of deadlines.
+pub const DeadlineIndex = enum(u32) { none = no_slot, _ };
+/// The tables of these two are the TLS engine's.
+pub const SessionIndex = enum(u32) { none = no_slot, _ };
+pub const ContextIndex = enum(u32) { none = no_slot, _ };
