@@ -153,7 +153,7 @@ pub fn waitBlocking(handle: i32, direction: i32, timeout_milliseconds: i32) call
     const index = scheduler().sockets.findKind(handle, .stream) orelse return Status.stale_handle.code();
     const socket = scheduler().sockets.at(index);
     // No poll sends meanwhile what the peer may be waiting for.
-    if (socket.tls != .none) tls_transfers.flush(&thread().tls, socket, tls_transfers.sessionOf(&thread().tls, socket));
+    if (socket.tls != .none) tls_transfers.flush(&thread().tls, socket);
     if (!system.pollOne(socket.fd, wanted == .writable, timeout_milliseconds)) return 0;
     connections.setReady(thread(), socket, wanted);
     return 1;

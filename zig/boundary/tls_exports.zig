@@ -179,15 +179,15 @@ pub fn tlsHandshake(handle: i32) callconv(.c) i32 {
 
 /// How far a server's handshake is, as `TlsProgress`.
 pub fn tlsProgress(handle: i32) callconv(.c) i32 {
-    const session = handshakes.find(engine(), handle) orelse return Status.stale_handle.code();
-    return @intCast(handshakes.progress(engine(), session));
+    const connection = handshakes.find(engine(), handle) orelse return Status.stale_handle.code();
+    return @intCast(handshakes.progress(engine(), connection));
 }
 
 /// Parks until a handshake has ended or come to a pause. Returns a waiter.
 pub fn tlsWaitHandshake(handle: i32, deadline: f64) callconv(.c) i32 {
-    const session = handshakes.find(engine(), handle) orelse return Status.EINVAL.code();
+    const connection = handshakes.find(engine(), handle) orelse return Status.EINVAL.code();
     const point = scheduler_module.deadlineFromMilliseconds(deadline);
-    const waiter = handshakes.wait(engine(), session, point) orelse return Status.exhausted.code();
+    const waiter = handshakes.wait(engine(), connection, point) orelse return Status.exhausted.code();
     return @intCast(@intFromEnum(waiter));
 }
 
@@ -199,15 +199,15 @@ pub fn tlsChooseContext(handle: i32, context: i32) callconv(.c) i32 {
 /// Writes one of the properties in `TlsText` and returns its length, 0 if the connection has none.
 /// What is longer than `capacity` is not written.
 pub fn tlsText(handle: i32, what: u32, index: u32, text: [*]u8, capacity: u32) callconv(.c) i32 {
-    const session = handshakes.find(engine(), handle) orelse return Status.stale_handle.code();
+    const connection = handshakes.find(engine(), handle) orelse return Status.stale_handle.code();
     const kind = std.enums.fromInt(abi.TlsText, what) orelse return Status.EINVAL.code();
-    return reports.report(engine(), session, kind, index, text[0..capacity]).code();
+    return reports.report(engine(), connection, kind, index, text[0..capacity]).code();
 }
 
 /// The code of OpenSSL's verdict on the peer's certificate; 0 is well, or that there is none.
 pub fn tlsVerifyResult(handle: i32) callconv(.c) i32 {
-    const session = handshakes.find(engine(), handle) orelse return Status.stale_handle.code();
-    return reports.verifyResult(session);
+    const connection = handshakes.find(engine(), handle) orelse return Status.stale_handle.code();
+    return reports.verifyResult(connection);
 }
 
 /// Writes OpenSSL's text for such a code and returns its length.
@@ -218,14 +218,14 @@ pub fn tlsVerifyName(code: i32, text: [*]u8, capacity: u32) callconv(.c) i32 {
 
 /// Whether the connection has resumed an earlier session.
 pub fn tlsIsResumed(handle: i32) callconv(.c) i32 {
-    const session = handshakes.find(engine(), handle) orelse return Status.stale_handle.code();
-    return @intFromBool(reports.isResumed(session));
+    const connection = handshakes.find(engine(), handle) orelse return Status.stale_handle.code();
+    return @intFromBool(reports.isResumed(connection));
 }
 
 /// Uses new keys from here on, in TLS 1.3, and has the peer do so as well if `ask_peer` says so.
 pub fn tlsUpdateKeys(handle: i32, ask_peer: i32) callconv(.c) i32 {
-    const session = handshakes.find(engine(), handle) orelse return Status.stale_handle.code();
-    return result(reports.updateKeys(engine(), session, ask_peer != 0));
+    const connection = handshakes.find(engine(), handle) orelse return Status.stale_handle.code();
+    return result(reports.updateKeys(engine(), connection, ask_peer != 0));
 }
 
 /// Takes a connection with something to tell: its handle times 4, and its `TlsNotices`; -1 when

@@ -45,8 +45,8 @@ pub const Socket = struct {
     /// Its own number in the pool.
     index: SocketIndex = .none,
     fd: system.Descriptor = -1,
-    /// The number of its TLS session, or none.
-    tls: indices.SessionIndex = .none,
+    /// The number of its TLS connection, or none.
+    tls: indices.TlsConnectionIndex = .none,
     generation: u16 = 1,
     kind: Kind = .free,
     flags: Flags = .{},

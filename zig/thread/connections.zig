@@ -63,7 +63,7 @@ pub fn send(thread: *Thread, handle: i32, source: Source) Outcome {
             if (source == .file and refusesFile(status)) return outcome;
             streams.latch(scheduler, socket, status);
             // Over TLS the last part may have come to nothing.
-            if (socket.tls != .none) transfers.sessionOf(&thread.tls, socket).abandonTransfer();
+            if (socket.tls != .none) transfers.connectionOf(&thread.tls, socket).abandonTransfer();
         },
     }
     return outcome;
@@ -83,7 +83,7 @@ pub fn setReady(thread: *Thread, socket: *Socket, direction: abi.Direction) void
         socket.flags.writable = true;
     } else {
         socket.flags.readable = true;
-        if (socket.tls != .none) transfers.sessionOf(&thread.tls, socket).flags.kernel_readable = true;
+        if (socket.tls != .none) transfers.connectionOf(&thread.tls, socket).flags.kernel_readable = true;
     }
 }
 
@@ -92,7 +92,7 @@ pub fn setReady(thread: *Thread, socket: *Socket, direction: abi.Direction) void
 pub fn breakOff(thread: *Thread, handle: i32) void {
     const index = thread.scheduler.sockets.findKind(handle, .stream) orelse return;
     const socket = thread.scheduler.sockets.at(index);
-    if (socket.tls != .none) transfers.sessionOf(&thread.tls, socket).breakOffTransfer();
+    if (socket.tls != .none) transfers.connectionOf(&thread.tls, socket).breakOffTransfer();
 }
 
 /// Sends the end of the stream after what has been sent. Receiving goes on.

@@ -290,7 +290,7 @@ pub const Harness = struct {
 
     /// As `endTurn`, for a writer who leaves it at what was sent so far, and wants no more.
     pub fn endTransfer(harness: *Harness, handle: i32) void {
-        if (handshakes.find(harness.tls, handle)) |session| session.abandonTransfer();
+        if (handshakes.find(harness.tls, handle)) |connection| connection.abandonTransfer();
         harness.endTurn(handle, .writable);
     }
 
@@ -499,8 +499,8 @@ pub fn checkBooks(thread: *Thread) !void {
         switch (waiter.kind) {
             .sleep, .resolve => {},
             .handshake => {
-                const session = thread.tls.sessions.at(scheduler.sockets.at(waiter.socket).tls);
-                try expectEqual(index, session.waiter);
+                const connection = thread.tls.connections.at(scheduler.sockets.at(waiter.socket).tls);
+                try expectEqual(index, connection.waiter);
             },
             .watch_readable, .watch_writable => watching += 1,
         }

@@ -26,7 +26,7 @@ pub const Lingering = struct {
     scheduler: *Scheduler,
     tls: *Engine,
 
-    /// Closes a socket whose TLS session has been closed: at once, or when its last bytes have arrived.
+    /// Closes a socket whose TLS connection has been closed: at once, or when its last bytes have arrived.
     pub fn close(lingering: Lingering, index: SocketIndex) void {
         const socket = lingering.scheduler.sockets.at(index);
         if (!lingering.isNeeded(socket) or !lingering.start(socket)) return lingering.closeNow(index);
@@ -83,7 +83,7 @@ pub const Lingering = struct {
     pub fn proceed(lingering: Lingering, index: SocketIndex) void {
         const socket = lingering.scheduler.sockets.at(index);
         assert(socket.kind == .lingering);
-        if (transfers.hasOutput(lingering.tls, socket)) transfers.flushClosed(lingering.tls, socket);
+        if (transfers.hasOutput(lingering.tls, socket)) transfers.flush(lingering.tls, socket);
         const has_output = transfers.hasOutput(lingering.tls, socket);
         if (has_output and !socket.flags.tcp) return;
         var discarded: usize = 0;

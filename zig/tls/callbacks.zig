@@ -10,7 +10,7 @@ const verification = @import("verification.zig");
 const Context = @import("context.zig").Context;
 const ContextIndex = @import("../core/indices.zig").ContextIndex;
 const Engine = @import("engine.zig").Engine;
-const Session = @import("session.zig").Session;
+const TlsConnection = @import("connection.zig").TlsConnection;
 const Takeover = @import("takeover.zig").Takeover;
 
 /// The context for a name: its own entry, or else that of a wildcard for its first label.
@@ -31,16 +31,16 @@ pub fn receiveMessage(
     content_type: c_int,
     bytes: [*]const u8,
     length: usize,
-    connection: *openssl.SSL,
+    ssl: *openssl.SSL,
     _: ?*anyopaque,
 ) callconv(.c) void {
     if (is_ours != 0 or content_type != openssl.SSL3_RT_HANDSHAKE) return;
     if (length == 0 or bytes[0] != openssl.SSL3_MT_CLIENT_HELLO) return;
-    const engine = Engine.of(connection);
-    const session = engine.current.?;
+    const engine = Engine.of(ssl);
+    const connection = engine.current.?;
     // What a client sends later is no part of this handshake.
-    if (session.state != .handshaking) return;
-    session.hello_alert = examine(session, engine.allocator, bytes[0..length]) catch |problem| switch (problem) {
+    if (connection.state != .handshaking) return;
+    connection.hello_alert = examine(connection, engine.allocator, bytes[0..length]) catch |problem| switch (problem) {
         error.Malformed => openssl.SSL_AD_DECODE_ERROR,
         error.OutOfMemory => openssl.SSL_AD_INTERNAL_ERROR,
     };
@@ -48,8 +48,8 @@ pub fn receiveMessage(
 
 /// Keeps the first hello of a handshake, and holds a second one against it. Returns the alert that it is
 /// to be refused with, or 0.
-fn examine(session: *Session, allocator: std.mem.Allocator, message: []const u8) !u8 {
-    const extra = try session.extraOf(allocator);
+fn examine(connection: *TlsConnection, allocator: std.mem.Allocator, message: []const u8) !u8 {
+    const extra = try connection.extraOf(allocator);
     if (extra.first_hello) |*first| return if (first.allows(message)) 0 else openssl.SSL_AD_ILLEGAL_PARAMETER;
     extra.first_hello = try .init(allocator, message);
     return 0;
@@ -57,62 +57,62 @@ fn examine(session: *Session, allocator: std.mem.Allocator, message: []const u8)
 
 /// Called with each ClientHello, before anything of it is acted upon. A second one after a
 /// HelloRetryRequest is the same as far as it matters here, and finds the choice made.
-pub fn receiveClientHello(connection: *openssl.SSL, alert: *c_int, argument: ?*anyopaque) callconv(.c) c_int {
+pub fn receiveClientHello(ssl: *openssl.SSL, alert: *c_int, argument: ?*anyopaque) callconv(.c) c_int {
     const context: *Context = @ptrCast(@alignCast(argument.?));
-    const engine: *Engine = .of(connection);
-    const session = engine.current.?;
-    if (session.hello_alert != 0) {
-        if (session.hello_alert == openssl.SSL_AD_ILLEGAL_PARAMETER) reasons.raise(.client_hello_changed);
-        alert.* = session.hello_alert;
+    const engine: *Engine = .of(ssl);
+    const connection = engine.current.?;
+    if (connection.hello_alert != 0) {
+        if (connection.hello_alert == openssl.SSL_AD_ILLEGAL_PARAMETER) reasons.raise(.client_hello_changed);
+        alert.* = connection.hello_alert;
         return openssl.SSL_CLIENT_HELLO_ERROR;
     }
-    if (session.flags.chosen) {
-        if (session.chosen_context != .none) return openssl.SSL_CLIENT_HELLO_SUCCESS;
+    if (connection.flags.chosen) {
+        if (connection.chosen_context != .none) return openssl.SSL_CLIENT_HELLO_SUCCESS;
         alert.* = openssl.SSL_AD_UNRECOGNIZED_NAME;
         return openssl.SSL_CLIENT_HELLO_ERROR;
     }
     if (context.names.count() == 0 and !context.asks_server_name) return openssl.SSL_CLIENT_HELLO_SUCCESS;
     var buffer: [server_name.longest]u8 = undefined;
-    const name = server_name.inClientHello(connection, &buffer) orelse return openssl.SSL_CLIENT_HELLO_SUCCESS;
+    const name = server_name.inClientHello(ssl, &buffer) orelse return openssl.SSL_CLIENT_HELLO_SUCCESS;
     if (lookUp(context, name)) |index| {
-        if (choose(session, index)) return openssl.SSL_CLIENT_HELLO_SUCCESS;
+        if (choose(connection, index)) return openssl.SSL_CLIENT_HELLO_SUCCESS;
         alert.* = openssl.SSL_AD_INTERNAL_ERROR;
         return openssl.SSL_CLIENT_HELLO_ERROR;
     }
     if (!context.asks_server_name) return openssl.SSL_CLIENT_HELLO_SUCCESS;
-    return ask(session, engine.allocator, name) catch {
+    return ask(connection, engine.allocator, name) catch {
         alert.* = openssl.SSL_AD_INTERNAL_ERROR;
         return openssl.SSL_CLIENT_HELLO_ERROR;
     };
 }
 
-fn ask(session: *Session, allocator: std.mem.Allocator, name: []const u8) !c_int {
-    const extra = try session.extraOf(allocator);
+fn ask(connection: *TlsConnection, allocator: std.mem.Allocator, name: []const u8) !c_int {
+    const extra = try connection.extraOf(allocator);
     const copy = try allocator.dupe(u8, name);
     allocator.free(extra.server_name);
     extra.server_name = copy;
     return openssl.SSL_CLIENT_HELLO_RETRY;
 }
 
-/// Serves the session with this context from here on.
-pub fn choose(session: *Session, index: ContextIndex) bool {
-    const connection = session.connection.?;
-    const engine = Engine.of(connection);
-    session.flags.chosen = true;
+/// Serves the connection with this context from here on.
+pub fn choose(connection: *TlsConnection, index: ContextIndex) bool {
+    const ssl = connection.ssl.?;
+    const engine = Engine.of(ssl);
+    connection.flags.chosen = true;
     const context = engine.contexts.at(index);
     context.references += 1;
-    if (session.chosen_context != .none) engine.releaseContext(session.chosen_context);
-    session.chosen_context = index;
-    verification.apply(context, connection, true);
-    return context.applyTo(connection);
+    if (connection.chosen_context != .none) engine.releaseContext(connection.chosen_context);
+    connection.chosen_context = index;
+    verification.apply(context, ssl, true);
+    return context.applyTo(ssl);
 }
 
 /// Tells the client that its server name was made use of (RFC 6066, 3). Called for each hello, as soon as
 /// the version is known.
-pub fn acknowledgeName(connection: *openssl.SSL, _: *c_int, _: ?*anyopaque) callconv(.c) c_int {
-    const session = Engine.of(connection).current.?;
-    if (session.flags.is_server and openssl.SSL_version(connection) < openssl.TLS1_3_VERSION) {
-        _ = openssl.SSL_ctrl(connection, openssl.SSL_CTRL_SET_MAX_CERT_LIST, longest_in_any_ticket, null);
+pub fn acknowledgeName(ssl: *openssl.SSL, _: *c_int, _: ?*anyopaque) callconv(.c) c_int {
+    const connection = Engine.of(ssl).current.?;
+    if (connection.flags.is_server and openssl.SSL_version(ssl) < openssl.TLS1_3_VERSION) {
+        _ = openssl.SSL_ctrl(ssl, openssl.SSL_CTRL_SET_MAX_CERT_LIST, longest_in_any_ticket, null);
     }
     return openssl.SSL_TLSEXT_ERR_OK;
 }
@@ -141,7 +141,7 @@ pub fn selectProtocol(
 /// looked at: OpenSSL verifies nothing when a session is resumed. And in TLS 1.2 a session belongs to
 /// the name that it was made for (RFC 6066, 3).
 pub fn useTicket(
-    connection: *openssl.SSL,
+    ssl: *openssl.SSL,
     session: ?*openssl.SSL_SESSION,
     _: ?[*]const u8,
     _: usize,
@@ -149,43 +149,43 @@ pub fn useTicket(
     _: ?*anyopaque,
 ) callconv(.c) c_int {
     if (status != openssl.SSL_TICKET_SUCCESS and status != openssl.SSL_TICKET_SUCCESS_RENEW) return openssl.SSL_TICKET_RETURN_IGNORE_RENEW;
-    if (Context.of(connection).verify_peer) {
+    if (Context.of(ssl).verify_peer) {
         if (openssl.SSL_SESSION_get0_peer(session.?)) |certificate| {
             if (openssl.hasExpired(certificate)) return openssl.SSL_TICKET_RETURN_IGNORE_RENEW;
         }
     }
-    if (openssl.SSL_version(connection) < openssl.TLS1_3_VERSION and !isForSameName(connection, session.?)) {
+    if (openssl.SSL_version(ssl) < openssl.TLS1_3_VERSION and !isForSameName(ssl, session.?)) {
         return openssl.SSL_TICKET_RETURN_IGNORE_RENEW;
     }
     return if (status == openssl.SSL_TICKET_SUCCESS) openssl.SSL_TICKET_RETURN_USE else openssl.SSL_TICKET_RETURN_USE_RENEW;
 }
 
-fn isForSameName(connection: *openssl.SSL, session: *openssl.SSL_SESSION) bool {
+fn isForSameName(ssl: *openssl.SSL, session: *openssl.SSL_SESSION) bool {
     var buffers: [2][server_name.longest]u8 = undefined;
-    const asked = server_name.inClientHello(connection, &buffers[0]) orelse "";
+    const asked = server_name.inClientHello(ssl, &buffers[0]) orelse "";
     const before = if (openssl.SSL_SESSION_get0_hostname(session)) |name| server_name.normalized(std.mem.span(name), &buffers[1]) orelse "" else "";
     return std.mem.eql(u8, asked, before);
 }
 
 /// Keeps the newest session for resumption. Returns 1: the reference is ours.
-pub fn keepSession(connection: *openssl.SSL, resumable: *openssl.SSL_SESSION) callconv(.c) c_int {
-    const engine = Engine.of(connection);
-    const session = engine.current orelse return 0;
-    const extra = session.extraOf(engine.allocator) catch return 0;
+pub fn keepSession(ssl: *openssl.SSL, resumable: *openssl.SSL_SESSION) callconv(.c) c_int {
+    const engine = Engine.of(ssl);
+    const connection = engine.current orelse return 0;
+    const extra = connection.extraOf(engine.allocator) catch return 0;
     if (extra.resumable) |previous| openssl.SSL_SESSION_free(previous);
     extra.resumable = resumable;
-    session.quota.foundTicket();
-    engine.notice(session, abi.TlsNotices.session);
+    connection.quota.foundTicket();
+    engine.notice(connection, abi.TlsNotices.session);
     return 1;
 }
 
 /// Called with each line for a key log. The core itself takes the connection's secrets from there.
-pub fn keepKeyLog(connection: *const openssl.SSL, line: [*:0]const u8) callconv(.c) void {
-    const context = Context.of(connection);
-    const engine: *Engine = .of(connection);
-    const session = engine.current orelse return;
+pub fn keepKeyLog(ssl: *const openssl.SSL, line: [*:0]const u8) callconv(.c) void {
+    const context = Context.of(ssl);
+    const engine: *Engine = .of(ssl);
+    const connection = engine.current orelse return;
     const text = std.mem.span(line);
     // Without a secret OpenSSL keeps the connection to its end.
-    if (Takeover.secretIn(text)) |secret| if (session.takeoverOf(engine.allocator)) |takeover| takeover.keepSecret(secret) else |_| {};
-    if (context.notices & abi.TlsNotices.key_log != 0) engine.keepLine(session, &.{text});
+    if (Takeover.secretIn(text)) |secret| if (connection.takeoverOf(engine.allocator)) |takeover| takeover.keepSecret(secret) else |_| {};
+    if (context.notices & abi.TlsNotices.key_log != 0) engine.keepLine(connection, &.{text});
 }

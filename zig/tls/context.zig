@@ -27,14 +27,14 @@ pub const Context = struct {
     id: i32 = 0,
     raw: ?*openssl.SSL_CTX = null,
     allocator: std.mem.Allocator = undefined,
-    /// The caller's own until `free`, and one for each session and for each table of names it is in.
+    /// The caller's own until `free`, and one for each connection and for each table of names it is in.
     references: u32 = 0,
     verify_peer: bool = true,
     verify_issuer: bool = true,
     client_authentication: ClientAuthentication = .none,
     /// Whether it has revocation lists.
     checks_revocation: bool = false,
-    /// What its sessions tell of, as `abi.TlsNotices`.
+    /// What its connections tell of, as `abi.TlsNotices`.
     notices: u32 = 0,
     /// What it is, if that was said.
     identity: ?ticket_keys.Identity = null,
@@ -55,8 +55,8 @@ pub const Context = struct {
     names: std.StringHashMapUnmanaged(ContextIndex) = .empty,
 
     /// The context that an SSL object has now.
-    pub fn of(connection: *const openssl.SSL) *Context {
-        const raw = openssl.SSL_get_SSL_CTX(connection).?;
+    pub fn of(ssl: *const openssl.SSL) *Context {
+        const raw = openssl.SSL_get_SSL_CTX(ssl).?;
         return @ptrCast(@alignCast(openssl.SSL_CTX_get_ex_data(raw, 0).?));
     }
 
@@ -179,14 +179,14 @@ pub const Context = struct {
 
     /// Serves a connection with this context instead of the one it began with. OpenSSL moves the
     /// certificates; what belongs to the connection itself is moved here.
-    pub fn applyTo(context: *const Context, connection: *openssl.SSL) bool {
+    pub fn applyTo(context: *const Context, ssl: *openssl.SSL) bool {
         const raw = context.raw.?;
-        const before: *const Context = .of(connection);
-        if (openssl.SSL_set_SSL_CTX(connection, raw) == null) return false;
-        if ((before.groups != null or context.groups != null) and !applyGroups(connection, context.groups)) return false;
+        const before: *const Context = .of(ssl);
+        if (openssl.SSL_set_SSL_CTX(ssl, raw) == null) return false;
+        if ((before.groups != null or context.groups != null) and !applyGroups(ssl, context.groups)) return false;
         const least = openssl.SSL_CTX_ctrl(raw, openssl.SSL_CTRL_GET_MIN_PROTO_VERSION, 0, null);
         const most = openssl.SSL_CTX_ctrl(raw, openssl.SSL_CTRL_GET_MAX_PROTO_VERSION, 0, null);
-        return openssl.SSL_ctrl(connection, openssl.SSL_CTRL_SET_MIN_PROTO_VERSION, least, null) == 1 and
-            openssl.SSL_ctrl(connection, openssl.SSL_CTRL_SET_MAX_PROTO_VERSION, most, null) == 1;
+        return openssl.SSL_ctrl(ssl, openssl.SSL_CTRL_SET_MIN_PROTO_VERSION, least, null) == 1 and
+            openssl.SSL_ctrl(ssl, openssl.SSL_CTRL_SET_MAX_PROTO_VERSION, most, null) == 1;
     }
 };

@@ -120,7 +120,7 @@ pub fn addName(engine: *Engine, context: *Context, name: []const u8, other_id: i
     return null;
 }
 
-/// Which notices the sessions of this context give, as `abi.TlsNotices`.
+/// Which notices the connections of this context give, as `abi.TlsNotices`.
 pub fn setNotices(context: *Context, mask: u32) void {
     context.notices = mask;
     const raw = context.raw.?;

@@ -1,5 +1,5 @@
-//! What the TLS sessions of a scheduler share: the buffers, the BIO through which OpenSSL reads and
-//! writes them, and the tables of sessions and contexts.
+//! What the TLS connections of a scheduler share: the buffers, the BIO through which OpenSSL reads and
+//! writes them, and the tables of connections and contexts.
 //!
 //! OpenSSL never calls the system. A call of it reads from `input` and writes to `sealed`; the core
 //! moves both, many records at a time. One BIO serves all connections of the scheduler, since only
@@ -21,8 +21,8 @@ const Primitives = @import("record/primitives.zig").Primitives;
 const Queue = @import("../core/queue.zig").Queue;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const ContextIndex = indices.ContextIndex;
-const Session = @import("session.zig").Session;
-const SessionIndex = indices.SessionIndex;
+const TlsConnection = @import("connection.zig").TlsConnection;
+const TlsConnectionIndex = indices.TlsConnectionIndex;
 
 /// Plaintext that one call encrypts at most.
 pub const chunk_bytes = 128 * 1024;
@@ -33,14 +33,14 @@ const sealed_bytes = chunk_bytes + 8 * 1024;
 /// Ciphertext that one call receives at most, behind what was left of a record.
 const received_bytes = chunk_bytes + 2 * framing.longest_record;
 
-/// Key log lines of one session that wait to be taken: those of a handshake are about 1 KiB. A
+/// Key log lines of one connection that wait to be taken: those of a handshake are about 1 KiB. A
 /// client may make more by updating its keys again and again.
 const longest_key_log = 16 * 1024;
 
 pub const Engine = struct {
     allocator: std.mem.Allocator,
     scheduler: *Scheduler,
-    sessions: Pool(Session, SessionIndex, abi.Limits.sockets) = .{},
+    connections: Pool(TlsConnection, TlsConnectionIndex, abi.Limits.sockets) = .{},
     contexts: Pool(Context, ContextIndex, abi.Limits.tls_contexts) = .{},
     /// The slots of the contexts that their owners have not given up, by number.
     context_ids: std.AutoHashMapUnmanaged(i32, ContextIndex) = .empty,
@@ -48,16 +48,16 @@ pub const Engine = struct {
     notice_count: *u32,
     method: ?*openssl.BIO_METHOD = null,
     bio: ?*openssl.BIO = null,
-    /// Where the kernel's bytes are put. What is not read at once moves to the session.
+    /// Where the kernel's bytes are put. What is not read at once moves to the connection.
     received: []u8 = &.{},
     /// Where small buffers are gathered into a record.
     gathered: []u8 = &.{},
     /// What OpenSSL has written in the call that is under way.
     sealed: std.ArrayList(u8) = .empty,
-    /// What established sessions protect their records with.
+    /// What established connections protect their records with.
     primitives: Primitives = .{},
-    /// The session whose call is under way.
-    current: ?*Session = null,
+    /// The connection whose call is under way.
+    current: ?*TlsConnection = null,
     /// Whether that call leaves keys on the stack.
     leaves_keys: bool = false,
     /// What that call may read, from `position` on, and where the record at hand ends.
@@ -65,23 +65,23 @@ pub const Engine = struct {
     position: usize = 0,
     record_end: usize = 0,
     /// Sessions whose handshake has something to do.
-    due: Queue(SessionIndex, "due") = .{},
+    due: Queue(TlsConnectionIndex, "due") = .{},
     /// Sessions that hold their last words of the handshake back until the next poll.
-    held: Queue(SessionIndex, "held") = .{},
+    held: Queue(TlsConnectionIndex, "held") = .{},
     /// Sessions with something to report.
-    noticed: Queue(SessionIndex, "noticed") = .{},
+    noticed: Queue(TlsConnectionIndex, "noticed") = .{},
 
     pub fn deinit(engine: *Engine) void {
-        for (0..engine.sessions.length) |number| {
-            const index: SessionIndex = @enumFromInt(number);
-            const session = engine.sessions.at(index);
+        for (0..engine.connections.length) |number| {
+            const index: TlsConnectionIndex = @enumFromInt(number);
+            const connection = engine.connections.at(index);
             // The waiters go with the scheduler.
-            session.waiter = .none;
-            if (session.state != .free) engine.release(index);
+            connection.waiter = .none;
+            if (connection.state != .free) engine.release(index);
         }
         for (0..engine.contexts.length) |number| engine.contexts.at(@enumFromInt(number)).destroy();
         engine.primitives.deinit();
-        engine.sessions.deinit(engine.allocator);
+        engine.connections.deinit(engine.allocator);
         engine.contexts.deinit(engine.allocator);
         engine.context_ids.deinit(engine.allocator);
         if (engine.bio) |bio| _ = openssl.BIO_free(bio);
@@ -112,7 +112,7 @@ pub const Engine = struct {
         engine.bio = bio;
     }
 
-    /// Makes the buffers, with the first session.
+    /// Makes the buffers, with the first connection.
     pub fn prepareBuffers(engine: *Engine) !void {
         if (engine.received.len == 0) engine.received = try engine.allocator.alloc(u8, received_bytes);
         if (engine.gathered.len == 0) engine.gathered = try engine.allocator.alloc(u8, framing.plaintext_bytes);
@@ -120,37 +120,37 @@ pub const Engine = struct {
     }
 
     /// The engine of a connection that OpenSSL is working on.
-    pub fn of(connection: *const openssl.SSL) *Engine {
-        return @ptrCast(@alignCast(openssl.BIO_get_data(openssl.SSL_get_rbio(connection).?).?));
+    pub fn of(ssl: *const openssl.SSL) *Engine {
+        return @ptrCast(@alignCast(openssl.BIO_get_data(openssl.SSL_get_rbio(ssl).?).?));
     }
 
-    /// Frees a session with all that it holds.
-    pub fn release(engine: *Engine, index: SessionIndex) void {
-        const session = engine.sessions.at(index);
-        assert(session.state != .free and session.waiter == .none);
+    /// Frees a connection with all that it holds.
+    pub fn release(engine: *Engine, index: TlsConnectionIndex) void {
+        const connection = engine.connections.at(index);
+        assert(connection.state != .free and connection.waiter == .none);
         engine.disconnect(index);
-        session.dropOutput(engine.allocator);
-        session.state = .free;
-        engine.sessions.release(index);
+        connection.dropOutput(engine.allocator);
+        connection.state = .free;
+        engine.connections.release(index);
     }
 
-    /// Frees everything of a session but its output.
-    pub fn disconnect(engine: *Engine, index: SessionIndex) void {
-        const session = engine.sessions.at(index);
-        engine.due.remove(&engine.sessions, index);
-        engine.held.remove(&engine.sessions, index);
-        engine.noticed.remove(&engine.sessions, index);
+    /// Frees everything of a connection but its output.
+    pub fn disconnect(engine: *Engine, index: TlsConnectionIndex) void {
+        const connection = engine.connections.at(index);
+        engine.due.remove(&engine.connections, index);
+        engine.held.remove(&engine.connections, index);
+        engine.noticed.remove(&engine.connections, index);
         engine.notice_count.* = engine.noticed.length;
-        if (session.connection) |connection| openssl.SSL_free(connection);
-        session.connection = null;
-        session.dropTakeover(engine.allocator, &engine.primitives);
-        session.dropInput(engine.allocator);
-        session.dropExtra(engine.allocator);
-        if (session.context != .none) engine.releaseContext(session.context);
-        if (session.chosen_context != .none) engine.releaseContext(session.chosen_context);
-        session.context = .none;
-        session.chosen_context = .none;
-        session.state = .closed;
+        if (connection.ssl) |ssl| openssl.SSL_free(ssl);
+        connection.ssl = null;
+        connection.dropTakeover(engine.allocator, &engine.primitives);
+        connection.dropInput(engine.allocator);
+        connection.dropExtra(engine.allocator);
+        if (connection.context != .none) engine.releaseContext(connection.context);
+        if (connection.chosen_context != .none) engine.releaseContext(connection.chosen_context);
+        connection.context = .none;
+        connection.chosen_context = .none;
+        connection.state = .closed;
     }
 
     /// Gives up a reference to a context, and the context with the last one.
@@ -166,16 +166,16 @@ pub const Engine = struct {
         engine.contexts.release(index);
     }
 
-    /// Has the session announced. Notices of the same kind add up to one.
-    pub fn notice(engine: *Engine, session: *Session, kind: u8) void {
-        session.notices |= kind;
-        engine.noticed.pushBack(&engine.sessions, session.index);
+    /// Has the connection announced. Notices of the same kind add up to one.
+    pub fn notice(engine: *Engine, connection: *TlsConnection, kind: u8) void {
+        connection.notices |= kind;
+        engine.noticed.pushBack(&engine.connections, connection.index);
         engine.notice_count.* = engine.noticed.length;
     }
 
-    /// Keeps a line for the session's key log.
-    pub fn keepLine(engine: *Engine, session: *Session, words: []const []const u8) void {
-        const extra = session.extraOf(engine.allocator) catch return;
+    /// Keeps a line for the connection's key log.
+    pub fn keepLine(engine: *Engine, connection: *TlsConnection, words: []const []const u8) void {
+        const extra = connection.extraOf(engine.allocator) catch return;
         const start = extra.key_log.items.len;
         for (words, 0..) |word, index| {
             if (index > 0) extra.key_log.append(engine.allocator, ' ') catch return extra.key_log.shrinkRetainingCapacity(start);
@@ -183,19 +183,19 @@ pub const Engine = struct {
         }
         extra.key_log.append(engine.allocator, '\n') catch return extra.key_log.shrinkRetainingCapacity(start);
         if (extra.key_log.items.len > longest_key_log) return extra.key_log.shrinkRetainingCapacity(start);
-        engine.notice(session, abi.TlsNotices.key_log);
+        engine.notice(connection, abi.TlsNotices.key_log);
     }
 
     // -- A call of OpenSSL
 
     /// Begins a call, or several in a row, that read from `input` and write to `sealed`.
-    pub fn enter(engine: *Engine, session: *Session, input: []u8) void {
-        engine.current = session;
-        engine.leaves_keys = leavesKeys(session);
+    pub fn enter(engine: *Engine, connection: *TlsConnection, input: []u8) void {
+        engine.current = connection;
+        engine.leaves_keys = leavesKeys(connection);
         engine.setInput(input);
         engine.sealed.clearRetainingCapacity();
         // What is left of earlier calls would be taken for this one's (SSL_get_error(3)).
-        if (session.connection != null) openssl.ERR_clear_error();
+        if (connection.ssl != null) openssl.ERR_clear_error();
     }
 
     pub fn setInput(engine: *Engine, input: []u8) void {
@@ -225,8 +225,8 @@ pub const Engine = struct {
 
 /// OpenSSL's handshake leaves parts of its work on the stack, and so does ChaCha20 with its key, which it has
 /// no registers for. AES has it in the memory of the cipher.
-fn leavesKeys(session: *const Session) bool {
-    const takeover = session.takenOver() orelse return true;
+fn leavesKeys(connection: *const TlsConnection) bool {
+    const takeover = connection.takenOver() orelse return true;
     return takeover.layer.suite == .chacha20_poly1305_sha256;
 }
 
@@ -235,19 +235,19 @@ fn leavesKeys(session: *const Session) bool {
 fn readInput(bio: *openssl.BIO, buffer: [*]u8, length: c_int) callconv(.c) c_int {
     const engine: *Engine = @ptrCast(@alignCast(openssl.BIO_get_data(bio).?));
     openssl.BIO_clear_flags(bio, openssl.BIO_FLAGS_READ | openssl.BIO_FLAGS_SHOULD_RETRY);
-    const session = engine.current orelse return -1;
+    const connection = engine.current orelse return -1;
     if (length <= 0) return 0;
     if (engine.position == engine.record_end) {
         const rest = engine.rest();
-        switch (if (session.flags.foreign) .foreign else framing.first(rest)) {
+        switch (if (connection.flags.foreign) .foreign else framing.first(rest)) {
             .complete => |size| {
-                if (session.state == .handshaking and !admits(session, rest[0..size])) {
-                    session.flags.hello_too_long = true;
+                if (connection.state == .handshaking and !admits(connection, rest[0..size])) {
+                    connection.flags.hello_too_long = true;
                     openssl.ERR_new();
                     openssl.ERR_set_error(openssl.ERR_LIB_SSL, openssl.SSL_R_EXCESSIVE_MESSAGE_SIZE, null);
                     return -1;
                 }
-                if (session.state == .open) session.quota.take(kindOf(session.connection.?, rest[0]), system.nanoseconds) catch |refusal| {
+                if (connection.state == .open) connection.quota.take(kindOf(connection.ssl.?, rest[0]), system.nanoseconds) catch |refusal| {
                     openssl.ERR_new();
                     openssl.ERR_set_error(openssl.ERR_LIB_SSL, @intCast(openssl.reasonOf(Failure.of(refusal).reason)), null);
                     return -1;
@@ -256,7 +256,7 @@ fn readInput(bio: *openssl.BIO, buffer: [*]u8, length: c_int) callconv(.c) c_int
             },
             .partial => {},
             .foreign => {
-                session.flags.foreign = true;
+                connection.flags.foreign = true;
                 engine.record_end = engine.input.len;
             },
         }
@@ -273,15 +273,15 @@ fn readInput(bio: *openssl.BIO, buffer: [*]u8, length: c_int) callconv(.c) c_int
 }
 
 /// Whether a record of a handshake may go to OpenSSL. In TLS 1.2 what follows the ClientHello may be encrypted.
-fn admits(session: *Session, record: []const u8) bool {
-    if (!session.flags.is_server) return true;
-    if (session.hello_limit.has_message and openssl.SSL_version(session.connection.?) != openssl.TLS1_3_VERSION) return true;
-    return session.hello_limit.admits(record);
+fn admits(connection: *TlsConnection, record: []const u8) bool {
+    if (!connection.flags.is_server) return true;
+    if (connection.hello_limit.has_message and openssl.SSL_version(connection.ssl.?) != openssl.TLS1_3_VERSION) return true;
+    return connection.hello_limit.admits(record);
 }
 
 /// What a record that arrives for OpenSSL is about, if it has no data in it. Those of TLS 1.3 all look alike.
-fn kindOf(connection: *const openssl.SSL, content_type: u8) quota.Kind {
-    if (openssl.SSL_version(connection) == openssl.TLS1_3_VERSION) return .key_update;
+fn kindOf(ssl: *const openssl.SSL, content_type: u8) quota.Kind {
+    if (openssl.SSL_version(ssl) == openssl.TLS1_3_VERSION) return .key_update;
     return switch (content_type) {
         21 => .warning,
         22 => .renegotiation,

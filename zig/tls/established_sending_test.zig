@@ -1,4 +1,4 @@
-//! What an established session sends, as a peer that is played by hand opens it: data in records, key
+//! What an established connection sends, as a peer that is played by hand opens it: data in records, key
 //! updates, alerts and the end, also while the peer does not read.
 
 const std = @import("std");
@@ -88,7 +88,7 @@ test "keys are changed before they have protected more than they may" {
     }
 }
 
-/// Has the session send chunks until the kernel takes no more, and returns what was counted of the
+/// Has the connection send chunks until the kernel takes no more, and returns what was counted of the
 /// last one and how many were sent before it.
 fn fill(hand: *Hand, chunk: []const u8) !struct { usize, usize } {
     harness_module.shrinkBuffers(hand.harness.socketOf(hand.handle).fd);
@@ -120,11 +120,11 @@ test "a wish for new keys is answered behind what is under way, and before what 
         var hand: Hand = try .initOverUnix(&harness, suite, true);
         defer hand.deinit();
         const counted, const before = try fill(&hand, &chunk);
-        const kept = hand.session().unsent().len;
+        const kept = hand.connection().unsent().len;
         try hand.updateKeys(true);
         var buffer: [framing.longest_record]u8 = undefined;
         try expectFailure(.would_block, harness.receive(hand.handle, &buffer));
-        try expectEqual(kept + 5 + protection.overhead_bytes, hand.session().unsent().len);
+        try expectEqual(kept + 5 + protection.overhead_bytes, hand.connection().unsent().len);
         const data, const kind, const message = try countData(&hand, &chunk, &buffer);
         try expectEqual((before + 1) * chunk.len, data);
         try expectEqual(.handshake, kind);
@@ -178,7 +178,7 @@ test "after the end was announced nothing is said" {
         if (is_full) _ = try fill(&hand, &chunk) else try expectEqual(chunk.len, try valueOf(harness.send(hand.handle, &chunk)));
         harness.endTransfer(hand.handle);
         try expectEqual(null, harness.shutdown(hand.handle));
-        try expectEqual(.EPIPE, reports.updateKeys(harness.tls, hand.session(), true));
+        try expectEqual(.EPIPE, reports.updateKeys(harness.tls, hand.connection(), true));
         // It asks for what is not to be had any more.
         try hand.updateKeys(true);
         try hand.send(.application_data, "data");
@@ -195,7 +195,7 @@ test "after the end was announced nothing is said" {
     };
 }
 
-test "a session whose peer has ended goes on sending" {
+test "a connection whose peer has ended goes on sending" {
     var harness = try Harness.init();
     defer harness.deinit();
     for ([_]bool{ false, true }) |is_announced| {
@@ -212,7 +212,7 @@ test "a session whose peer has ended goes on sending" {
         try expectEqual(bytes.len, try valueOf(harness.send(hand.handle, &bytes)));
         var lengths: [10]usize = undefined;
         _ = try expectData(&hand, &bytes, &lengths);
-        try expectEqual(null, reports.updateKeys(harness.tls, hand.session(), false));
+        try expectEqual(null, reports.updateKeys(harness.tls, hand.connection(), false));
         try hand.expectKeyUpdate(false);
         try expectEqual(null, harness.shutdown(hand.handle));
         try hand.expectAlert(.close_notify);

@@ -1,4 +1,4 @@
-//! What an established session receives, from a peer that is played by hand: content of all lengths,
+//! What an established connection receives, from a peer that is played by hand: content of all lengths,
 //! alerts, tickets and key updates, whole and in parts, intact and damaged.
 
 const std = @import("std");
@@ -39,7 +39,7 @@ fn expectInPieces(hand: *Hand, expected: []const u8, size: usize) !void {
     }
     try expectFailure(.would_block, hand.harness.receive(hand.handle, memory[0..1]));
     // Nothing is kept.
-    try expectEqual(0, hand.state().content.len + hand.session().input.len);
+    try expectEqual(0, hand.state().content.len + hand.connection().input.len);
 }
 
 test "content arrives whatever its padding and whatever the buffer" {
@@ -241,7 +241,7 @@ test "a client passes over tickets, whole, in parts, and several in one record" 
     while (position < long.len) : (position += framing.plaintext_bytes) {
         try second.send(.handshake, long[position..@min(position + framing.plaintext_bytes, long.len)]);
         try expectNothing(&second);
-        try expectEqual(0, second.session().input.len);
+        try expectEqual(0, second.connection().input.len);
     }
     try second.send(.application_data, "data");
     try harness.expectReceived(second.handle, "data");
@@ -272,7 +272,7 @@ test "new keys are taken, and answered with new keys before anything else is sen
         try expectEqual(3, try valueOf(harness.send(hand.handle, "new")));
         try hand.expectRecord(.application_data, "new");
         // Both ask at once: each takes the other's and answers it.
-        try expectEqual(null, reports.updateKeys(harness.tls, hand.session(), true));
+        try expectEqual(null, reports.updateKeys(harness.tls, hand.connection(), true));
         try hand.updateKeys(true);
         try expectNothing(&hand);
         try hand.expectKeyUpdate(true);
@@ -364,7 +364,7 @@ test "records without data are taken for ever at a slow pace" {
             try hand.updateKeys(false);
             try expectNothing(&hand);
         }
-        hand.session().quota.start_milliseconds -%= quota.period_milliseconds;
+        hand.connection().quota.start_milliseconds -%= quota.period_milliseconds;
     }
     try hand.send(.application_data, "data");
     try harness.expectReceived(hand.handle, "data");
@@ -461,7 +461,7 @@ fn keysKept(harness: *Harness, suite: Suite, direction: primitives.Direction) us
     return count;
 }
 
-test "keys do not outlive their session, nor the secrets of a handshake that failed" {
+test "keys do not outlive their connection, nor the secrets of a handshake that failed" {
     var harness = try Harness.init();
     defer harness.deinit();
     const engine = harness.tls;
@@ -491,7 +491,7 @@ test "keys do not outlive their session, nor the secrets of a handshake that fai
     const stranger: i32 = try @import("contexts.zig").create(engine);
     const pair = try tls.startPair(&harness, server_context, stranger, "localhost", "");
     _ = try tls.outcomes(&harness, pair);
-    try expect(harness.tls.sessions.at(harness.socketOf(pair.server).tls).takeover != null);
+    try expect(harness.tls.connections.at(harness.socketOf(pair.server).tls).takeover != null);
     try expectEqual(.tls_failed, try tls.ending(&harness, pair.server));
     try tls.closeBoth(&harness, pair);
 }

@@ -1,5 +1,5 @@
-//! The peer of an established session, played by hand: it seals whatever a test wants, be it allowed
-//! or not, and opens what the session sends.
+//! The peer of an established connection, played by hand: it seals whatever a test wants, be it allowed
+//! or not, and opens what the connection sends.
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
@@ -15,7 +15,7 @@ const Alert = @import("record/refusals.zig").Alert;
 const ContentType = @import("record/protection.zig").ContentType;
 const Harness = harness_module.Harness;
 const Side = side_module.Side;
-const Session = @import("session.zig").Session;
+const TlsConnection = @import("connection.zig").TlsConnection;
 const Suite = @import("record/primitives.zig").Suite;
 const Takeover = @import("takeover.zig").Takeover;
 const Wire = @import("wire_test.zig").Wire;
@@ -42,10 +42,10 @@ pub const Hand = struct {
     peer: system.Descriptor,
     writing: Side,
     reading: Side,
-    /// What has come from the session and was not opened yet.
+    /// What has come from the connection and was not opened yet.
     received: std.ArrayList(u8) = .empty,
 
-    /// A session that is established as if after a handshake.
+    /// A connection that is established as if after a handshake.
     pub fn init(harness: *Harness, suite: Suite, is_server: bool) !Hand {
         const handle, const peer = try harness.tcpPeer();
         try expectEqual(null, @import("../os/options.zig").setNoDelay(peer, true));
@@ -74,8 +74,8 @@ pub const Hand = struct {
         made.layer.writing.setSecret(from_session.secret[0..length]);
         try made.layer.start(&engine.primitives, suite);
 
-        const place = engine.sessions.take(engine.allocator, .{}).?;
-        const ours = engine.sessions.at(place);
+        const place = engine.connections.take(engine.allocator, .{}).?;
+        const ours = engine.connections.at(place);
         ours.* = .{ .index = place, .socket = harness.indexOf(handle), .state = .open, .takeover = made };
         ours.flags.is_server = is_server;
         harness.socketOf(handle).tls = place;
@@ -107,7 +107,7 @@ pub const Hand = struct {
         try wire.shakeHands();
         var hand: Hand = try .fromWire(&wire, end, suite);
         errdefer hand.deinit();
-        try expectEqual(keeps_openssl, hand.session().takenOver() == null);
+        try expectEqual(keeps_openssl, hand.connection().takenOver() == null);
         return hand;
     }
 
@@ -144,28 +144,28 @@ pub const Hand = struct {
         hand.peer = -1;
     }
 
-    /// Closes both ends. Nothing is left of the session.
+    /// Closes both ends. Nothing is left of the connection.
     pub fn closeBoth(hand: *Hand) !void {
         const engine = hand.harness.tls;
-        const before = engine.sessions.in_use;
+        const before = engine.connections.in_use;
         try expectEqual(null, connections.close(hand.harness.thread, hand.handle));
         hand.close();
         for (0..500) |_| {
-            if (engine.sessions.in_use < before) return;
+            if (engine.connections.in_use < before) return;
             _ = try hand.harness.pollFor(10 * std.time.ns_per_ms);
         }
         return error.NeverClosed;
     }
 
-    pub fn session(hand: *Hand) *Session {
-        return hand.harness.tls.sessions.at(hand.harness.socketOf(hand.handle).tls);
+    pub fn connection(hand: *Hand) *TlsConnection {
+        return hand.harness.tls.connections.at(hand.harness.socketOf(hand.handle).tls);
     }
 
     pub fn state(hand: *Hand) *Takeover {
-        return hand.session().takeover.?;
+        return hand.connection().takeover.?;
     }
 
-    // -- To the session
+    // -- To the connection
 
     pub fn send(hand: *Hand, kind: ContentType, content: []const u8) !void {
         try hand.sendPadded(kind, content, 0);
@@ -181,7 +181,7 @@ pub const Hand = struct {
         try hand.pass(hand.writing.sealInner(inner, &record));
     }
 
-    /// Changes the hand's keys, with or without the wish that the session changes its own.
+    /// Changes the hand's keys, with or without the wish that the connection changes its own.
     pub fn updateKeys(hand: *Hand, asks: bool) !void {
         try hand.send(.handshake, &.{ 24, 0, 0, 1, @intFromBool(asks) });
         hand.writing.update();
@@ -198,7 +198,7 @@ pub const Hand = struct {
         _ = try hand.harness.pollFor(0);
     }
 
-    // -- From the session
+    // -- From the connection
 
     /// The next record, opened to `output`; null at the end of the stream.
     pub fn next(hand: *Hand, output: []u8) !?struct { ContentType, []u8 } {
@@ -241,7 +241,7 @@ pub const Hand = struct {
         try hand.expectRecord(.alert, &.{ if (alert == .close_notify) 1 else 2, @intFromEnum(alert) });
     }
 
-    /// The session says that it has new keys; what follows is under them.
+    /// The connection says that it has new keys; what follows is under them.
     pub fn expectKeyUpdate(hand: *Hand, asks: bool) !void {
         try hand.expectRecord(.handshake, &.{ 24, 0, 0, 1, @intFromBool(asks) });
         hand.reading.update();

@@ -25,8 +25,8 @@ test "a handshake succeeds, wakes its waiters once, and data goes both ways" {
     const server_context = try tls.serverContext(harness.tls);
     const client_context = try tls.clientContext(harness.tls);
     const pair = try tls.startPair(&harness, server_context, client_context, "localhost", "");
-    const session = handshakes.find(harness.tls, pair.server).?;
-    const waiter = handshakes.wait(harness.tls, session, null).?;
+    const connection = handshakes.find(harness.tls, pair.server).?;
+    const waiter = handshakes.wait(harness.tls, connection, null).?;
     try expectFailure(.would_block, harness.send(pair.server, "early"));
     try harness.expectWoken(&.{.{ waiter, .ok }});
     try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
@@ -231,8 +231,8 @@ test "a handshake pauses for the choice of a context" {
 
     for ([_]i32{ other, 0, -1 }) |choice| {
         const pair = try tls.startPair(&harness, server_context, client_context, "other.example", "");
-        const session = handshakes.find(harness.tls, pair.server).?;
-        const waiter = handshakes.wait(harness.tls, session, null).?;
+        const connection = handshakes.find(harness.tls, pair.server).?;
+        const waiter = handshakes.wait(harness.tls, connection, null).?;
         try harness.expectWoken(&.{.{ waiter, .ok }});
         try expectEqual(.tls_server_name, handshakes.outcome(harness.tls, pair.server));
         try tls.expectText(&harness, pair.server, .server_name, "other.example");
@@ -316,7 +316,7 @@ test "a session is resumed, for the name that it was verified for" {
     }
 }
 
-test "contexts that are the same resume each other's sessions, also when their keys have changed" {
+test "contexts that are the same resume each other's connections, also when their keys have changed" {
     var harness = try Harness.init();
     defer harness.deinit();
     const client_context = try tls.clientContext(harness.tls);
@@ -535,17 +535,17 @@ test "a handshake goes on without its waiter, and another one may wait for it" {
     const engine = harness.tls;
     const scheduler = harness.scheduler;
     const pair = try tls.startPair(&harness, try tls.serverContext(engine), try tls.clientContext(engine), "localhost", "");
-    const session = handshakes.find(engine, pair.server).?;
-    harness.thread.drop(handshakes.wait(engine, session, system.nanoseconds() + 3600 * std.time.ns_per_s).?);
+    const connection = handshakes.find(engine, pair.server).?;
+    harness.thread.drop(handshakes.wait(engine, connection, system.nanoseconds() + 3600 * std.time.ns_per_s).?);
     try harness_module.checkBooks(harness.thread);
     try expectEqual(null, scheduler.deadlines.earliest());
-    const second = handshakes.wait(engine, session, null).?;
+    const second = handshakes.wait(engine, connection, null).?;
     // Woken, and not told of yet.
     harness.thread.wake(second, .cancelled);
     harness.thread.drop(second);
     try harness_module.checkBooks(harness.thread);
     try expectEqual(0, scheduler.shared.waiters);
-    const third = handshakes.wait(engine, session, null).?;
+    const third = handshakes.wait(engine, connection, null).?;
     try harness.expectWoken(&.{.{ third, .ok }});
     harness.thread.drop(third);
     try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));

@@ -79,8 +79,8 @@ pub fn expectText(harness: *Harness, handle: i32, what: abi.TlsText, expected: [
 }
 
 pub fn text(harness: *Harness, handle: i32, what: abi.TlsText, buffer: []u8) ![]const u8 {
-    const session = handshakes.find(harness.tls, handle).?;
-    const length = try harness_module.valueOf(reports.report(harness.tls, session, what, 0, buffer));
+    const connection = handshakes.find(harness.tls, handle).?;
+    const length = try harness_module.valueOf(reports.report(harness.tls, connection, what, 0, buffer));
     return buffer[0..length];
 }
 

@@ -1,4 +1,4 @@
-//! Key logs of established sessions: line by line what OpenSSL's own says at the other end.
+//! Key logs of established connections: line by line what OpenSSL's own says at the other end.
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");

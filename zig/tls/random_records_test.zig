@@ -107,8 +107,8 @@ fn converse(harness: *Harness, random: std.Random, server_context: i32, client_c
             0...3 => if (stream.sent + stream.pending - stream.taken < under_way_at_most) try stream.write(harness, length),
             4...8 => try stream.read(harness, length),
             9 => if (updates < updates_at_most and !stream.is_shut) {
-                const session = handshakes.find(harness.tls, stream.from).?;
-                const refusal = reports.updateKeys(harness.tls, session, random.boolean());
+                const connection = handshakes.find(harness.tls, stream.from).?;
+                const refusal = reports.updateKeys(harness.tls, connection, random.boolean());
                 // OpenSSL does not, in the middle of a message.
                 if (refusal) |status| try expectEqual(.EBUSY, status);
                 updates += 1;
@@ -148,9 +148,9 @@ fn converse(harness: *Harness, random: std.Random, server_context: i32, client_c
     } else return error.NeverEnded;
     for (directions) |stream| {
         try expectEqual(stream.sent, stream.taken);
-        const session = handshakes.find(harness.tls, stream.to).?;
-        try expectEqual(0, session.output.len);
-        if (session.takeover) |takeover| try expectEqual(0, takeover.content.len);
+        const connection = handshakes.find(harness.tls, stream.to).?;
+        try expectEqual(0, connection.output.len);
+        if (connection.takeover) |takeover| try expectEqual(0, takeover.content.len);
         try expectEqual(null, connections.close(harness.thread, stream.to));
     }
 }

@@ -13,7 +13,7 @@ const Direction = @import("record/primitives.zig").Direction;
 const Engine = @import("engine.zig").Engine;
 const Failure = refusals.Failure;
 const RecordLayer = layer_module.RecordLayer;
-const Session = @import("session.zig").Session;
+const TlsConnection = @import("connection.zig").TlsConnection;
 const Takeover = @import("takeover.zig").Takeover;
 
 /// Records without data that one call opens.
@@ -29,22 +29,22 @@ pub const Opened = struct {
 };
 
 /// Opens records of the engine's input until the buffer is full or no record is left, or many had no data.
-pub fn open(engine: *Engine, session: *Session, buffer: []u8) Opened {
-    if (session.takenOver()) |takeover| return openRecords(engine, session, takeover, buffer);
-    const connection = session.connection.?;
+pub fn open(engine: *Engine, connection: *TlsConnection, buffer: []u8) Opened {
+    if (connection.takenOver()) |takeover| return openRecords(engine, connection, takeover, buffer);
+    const ssl = connection.ssl.?;
     var taken: usize = 0;
     var records_without_data: usize = 0;
     while (taken < buffer.len and records_without_data < records_without_data_at_most) {
         // OpenSSL keeps what is left of a record that was read in part.
-        if (!engine.hasRecord() and openssl.SSL_pending(connection) == 0) break;
-        const result = openssl.SSL_read(connection, buffer.ptr + taken, @intCast(buffer.len - taken));
+        if (!engine.hasRecord() and openssl.SSL_pending(ssl) == 0) break;
+        const result = openssl.SSL_read(ssl, buffer.ptr + taken, @intCast(buffer.len - taken));
         if (result > 0) {
             taken += @intCast(result);
-            records_without_data += session.quota.records -| 1;
-            session.quota.renew();
+            records_without_data += connection.quota.records -| 1;
+            connection.quota.renew();
             continue;
         }
-        switch (openssl.SSL_get_error(connection, result)) {
+        switch (openssl.SSL_get_error(ssl, result)) {
             openssl.SSL_ERROR_WANT_READ => break,
             openssl.SSL_ERROR_ZERO_RETURN => return .{ .count = taken, .end = .announced },
             else => return .{ .count = taken, .end = .{ .failure = .{ .reason = reasons.take() } } },
@@ -53,11 +53,11 @@ pub fn open(engine: *Engine, session: *Session, buffer: []u8) Opened {
     return .{ .count = taken };
 }
 
-fn openRecords(engine: *Engine, session: *Session, takeover: *Takeover, buffer: []u8) Opened {
+fn openRecords(engine: *Engine, connection: *TlsConnection, takeover: *Takeover, buffer: []u8) Opened {
     var taken = takeover.takeContent(engine.allocator, buffer);
     var records_without_data: usize = 0;
     while (taken < buffer.len and records_without_data < records_without_data_at_most) {
-        const opened = openRecord(engine, session, takeover, buffer[taken..]) catch |refusal|
+        const opened = openRecord(engine, connection, takeover, buffer[taken..]) catch |refusal|
             return .{ .count = taken, .end = .{ .failure = .of(refusal) } };
         switch (opened orelse break) {
             .data => |count| taken += count,
@@ -72,7 +72,7 @@ fn openRecords(engine: *Engine, session: *Session, takeover: *Takeover, buffer: 
 const OpenedRecord = union(enum) { data: usize, other, end_of_stream, alert: refusals.Alert };
 
 /// Opens the next record of the engine's input; null when it has not arrived in full.
-fn openRecord(engine: *Engine, session: *Session, takeover: *Takeover, buffer: []u8) refusals.Refusal!?OpenedRecord {
+fn openRecord(engine: *Engine, connection: *TlsConnection, takeover: *Takeover, buffer: []u8) refusals.Refusal!?OpenedRecord {
     const rest = engine.rest();
     const record = switch (framing.first(rest)) {
         .complete => |size| rest[0..size],
@@ -87,7 +87,7 @@ fn openRecord(engine: *Engine, session: *Session, takeover: *Takeover, buffer: [
     const reading_key = takeover.layer.reading.number;
     switch (try takeover.layer.open(&engine.primitives, record, buffer)) {
         .data => |content| {
-            session.quota.renew();
+            connection.quota.renew();
             if (content.ptr == buffer.ptr) return .{ .data = content.len };
             const count = @min(content.len, buffer.len);
             @memcpy(buffer[0..count], content[0..count]);
@@ -95,8 +95,8 @@ fn openRecord(engine: *Engine, session: *Session, takeover: *Takeover, buffer: [
             return .{ .data = count };
         },
         .other => |kind| {
-            if (takeover.layer.reading.number != reading_key) logKey(engine, session, takeover, .open);
-            try session.quota.take(kind, system.nanoseconds);
+            if (takeover.layer.reading.number != reading_key) logKey(engine, connection, takeover, .open);
+            try connection.quota.take(kind, system.nanoseconds);
             return .other;
         },
         .end_of_stream => return .end_of_stream,
@@ -105,59 +105,59 @@ fn openRecord(engine: *Engine, session: *Session, takeover: *Takeover, buffer: [
 }
 
 /// Whether a part of a record is decrypted and not read yet.
-pub fn hasContent(session: *const Session) bool {
-    if (session.takenOver()) |takeover| return takeover.content.len > 0;
-    return openssl.SSL_pending(session.connection.?) > 0;
+pub fn hasContent(connection: *const TlsConnection) bool {
+    if (connection.takenOver()) |takeover| return takeover.content.len > 0;
+    return openssl.SSL_pending(connection.ssl.?) > 0;
 }
 
 /// Seals the data of one record.
-pub fn seal(engine: *Engine, session: *Session, plaintext: []const u8) layer_module.SealError!void {
-    if (session.takenOver()) |takeover| return sealWith(engine, session, takeover, RecordLayer.seal, .{plaintext});
-    if (openssl.SSL_write(session.connection.?, plaintext.ptr, @intCast(plaintext.len)) != plaintext.len) return error.CryptoFailed;
+pub fn seal(engine: *Engine, connection: *TlsConnection, plaintext: []const u8) layer_module.SealError!void {
+    if (connection.takenOver()) |takeover| return sealWith(engine, connection, takeover, RecordLayer.seal, .{plaintext});
+    if (openssl.SSL_write(connection.ssl.?, plaintext.ptr, @intCast(plaintext.len)) != plaintext.len) return error.CryptoFailed;
 }
 
 /// Seals what the peer has asked for: an announcement of new keys, if that is due.
-pub fn sealAnswer(engine: *Engine, session: *Session) layer_module.SealError!void {
-    const takeover = session.takenOver() orelse return;
-    if (takeover.layer.owes_update) try sealWith(engine, session, takeover, RecordLayer.sealKeyUpdate, .{false});
+pub fn sealAnswer(engine: *Engine, connection: *TlsConnection) layer_module.SealError!void {
+    const takeover = connection.takenOver() orelse return;
+    if (takeover.layer.owes_update) try sealWith(engine, connection, takeover, RecordLayer.sealKeyUpdate, .{false});
 }
 
 /// Seals a key update, and uses new keys behind it.
-pub fn sealKeyUpdate(engine: *Engine, session: *Session, asks_peer: bool) layer_module.SealError!void {
-    if (session.takenOver()) |takeover| return sealWith(engine, session, takeover, RecordLayer.sealKeyUpdate, .{asks_peer});
-    const connection = session.connection.?;
+pub fn sealKeyUpdate(engine: *Engine, connection: *TlsConnection, asks_peer: bool) layer_module.SealError!void {
+    if (connection.takenOver()) |takeover| return sealWith(engine, connection, takeover, RecordLayer.sealKeyUpdate, .{asks_peer});
+    const ssl = connection.ssl.?;
     const kind = if (asks_peer) openssl.SSL_KEY_UPDATE_REQUESTED else openssl.SSL_KEY_UPDATE_NOT_REQUESTED;
-    if (openssl.SSL_key_update(connection, kind) != 1 or openssl.SSL_do_handshake(connection) != 1) return error.CryptoFailed;
+    if (openssl.SSL_key_update(ssl, kind) != 1 or openssl.SSL_do_handshake(ssl) != 1) return error.CryptoFailed;
 }
 
 /// Seals the announcement that nothing more comes.
-pub fn sealEnd(engine: *Engine, session: *Session) void {
-    if (session.takenOver() != null) return sealAlert(engine, session, .close_notify);
+pub fn sealEnd(engine: *Engine, connection: *TlsConnection) void {
+    if (connection.takenOver() != null) return sealAlert(engine, connection, .close_notify);
     // It reports that the peer has not answered yet, which is of no interest.
-    _ = openssl.SSL_shutdown(session.connection.?);
+    _ = openssl.SSL_shutdown(connection.ssl.?);
 }
 
 /// Seals an alert, if OpenSSL has not done so. Without memory the peer gets none.
-pub fn sealAlert(engine: *Engine, session: *Session, alert: refusals.Alert) void {
-    const takeover = session.takenOver() orelse return;
-    sealWith(engine, session, takeover, RecordLayer.sealAlert, .{alert}) catch {};
+pub fn sealAlert(engine: *Engine, connection: *TlsConnection, alert: refusals.Alert) void {
+    const takeover = connection.takenOver() orelse return;
+    sealWith(engine, connection, takeover, RecordLayer.sealAlert, .{alert}) catch {};
 }
 
-fn sealWith(engine: *Engine, session: *Session, takeover: *Takeover, comptime method: anytype, arguments: anytype) layer_module.SealError!void {
+fn sealWith(engine: *Engine, connection: *TlsConnection, takeover: *Takeover, comptime method: anytype, arguments: anytype) layer_module.SealError!void {
     const layer = &takeover.layer;
     const writing_key = layer.writing.number;
     const output: layer_module.Output = .{ .allocator = engine.allocator, .bytes = &engine.sealed };
     try @call(.auto, method, .{ layer, &engine.primitives, output } ++ arguments);
-    if (layer.writing.number != writing_key) logKey(engine, session, takeover, .seal);
+    if (layer.writing.number != writing_key) logKey(engine, connection, takeover, .seal);
 }
 
 /// Keeps a line for the key log, if that is kept, when a direction has a new key.
-fn logKey(engine: *Engine, session: *Session, takeover: *const Takeover, direction: Direction) void {
+fn logKey(engine: *Engine, connection: *TlsConnection, takeover: *const Takeover, direction: Direction) void {
     if (!takeover.logs_keys) return;
-    const extra = session.extra.?;
+    const extra = connection.extra.?;
     const keys = if (direction == .open) &takeover.layer.reading else &takeover.layer.writing;
     const is_clients = (direction == .open) == takeover.layer.is_server;
     const label = if (is_clients) "CLIENT_TRAFFIC_SECRET_N" else "SERVER_TRAFFIC_SECRET_N";
     const digits = std.fmt.bytesToHex(keys.secret, .lower);
-    engine.keepLine(session, &.{ label, &std.fmt.bytesToHex(extra.client_random, .lower), digits[0 .. 2 * keys.currentSecret().len] });
+    engine.keepLine(connection, &.{ label, &std.fmt.bytesToHex(extra.client_random, .lower), digits[0 .. 2 * keys.currentSecret().len] });
 }

@@ -29,16 +29,16 @@ fn hostName(extension: []const u8) ?[]const u8 {
 }
 
 /// The name in the ClientHello that OpenSSL is about to act upon.
-pub fn inClientHello(connection: *openssl.SSL, buffer: *[longest]u8) ?[]const u8 {
+pub fn inClientHello(ssl: *openssl.SSL, buffer: *[longest]u8) ?[]const u8 {
     var data: ?[*]const u8 = null;
     var length: usize = 0;
-    if (openssl.SSL_client_hello_get0_ext(connection, openssl.TLSEXT_TYPE_server_name, &data, &length) != 1) return null;
+    if (openssl.SSL_client_hello_get0_ext(ssl, openssl.TLSEXT_TYPE_server_name, &data, &length) != 1) return null;
     return normalized(hostName(data.?[0..length]) orelse return null, buffer);
 }
 
 /// The name that the client has asked for, normalized; empty for none.
-pub fn ofConnection(connection: *const openssl.SSL, buffer: *[longest]u8) []const u8 {
-    const sent = openssl.SSL_get_servername(connection, openssl.TLSEXT_NAMETYPE_host_name) orelse return "";
+pub fn ofConnection(ssl: *const openssl.SSL, buffer: *[longest]u8) []const u8 {
+    const sent = openssl.SSL_get_servername(ssl, openssl.TLSEXT_NAMETYPE_host_name) orelse return "";
     return normalized(std.mem.span(sent), buffer) orelse "";
 }
 

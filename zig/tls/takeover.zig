@@ -107,24 +107,24 @@ pub const Takeover = struct {
         takeover: *Takeover,
         allocator: std.mem.Allocator,
         primitives: *Primitives,
-        connection: *openssl.SSL,
+        ssl: *openssl.SSL,
         sealed: []const u8,
     ) !void {
-        if (openssl.SSL_version(connection) != openssl.TLS1_3_VERSION) return error.StaysWithOpenssl;
-        const cipher = openssl.SSL_get_current_cipher(connection) orelse return error.StaysWithOpenssl;
+        if (openssl.SSL_version(ssl) != openssl.TLS1_3_VERSION) return error.StaysWithOpenssl;
+        const cipher = openssl.SSL_get_current_cipher(ssl) orelse return error.StaysWithOpenssl;
         const suite = Suite.fromNumber(openssl.SSL_CIPHER_get_protocol_id(cipher)) orelse return error.StaysWithOpenssl;
         const layer = &takeover.layer;
         for ([_]u8{ layer.reading.secret_length, layer.writing.secret_length }) |length| {
             if (length != suite.digest().length()) return error.StaysWithOpenssl;
         }
         // A peer that can take short records only (RFC 6066, 4) is rare.
-        const session = openssl.SSL_get_session(connection) orelse return error.StaysWithOpenssl;
+        const session = openssl.SSL_get_session(ssl) orelse return error.StaysWithOpenssl;
         if (openssl.SSL_SESSION_get_max_fragment_length(session) != 0) return error.StaysWithOpenssl;
         try layer.start(primitives, suite);
         // A server's last step has sent tickets under these keys, and nothing else: the rest of its
         // messages went out before it had the client's. A client has sent nothing under them yet.
         if (layer.is_server) layer.writing.sequence = try countRecords(sealed);
-        try takeover.takeFacts(allocator, connection, cipher);
+        try takeover.takeFacts(allocator, ssl, cipher);
     }
 
     fn countRecords(sealed: []const u8) !u64 {
@@ -138,30 +138,30 @@ pub const Takeover = struct {
     }
 
     /// Copies what `reports.zig` tells of a connection.
-    fn takeFacts(takeover: *Takeover, allocator: std.mem.Allocator, connection: *openssl.SSL, cipher: *const openssl.SSL_CIPHER) !void {
+    fn takeFacts(takeover: *Takeover, allocator: std.mem.Allocator, ssl: *openssl.SSL, cipher: *const openssl.SSL_CIPHER) !void {
         takeover.cipher_name = openssl.SSL_CIPHER_get_name(cipher);
         // The name belongs to the context, which the connection holds.
-        const group = openssl.SSL_ctrl(connection, openssl.SSL_CTRL_GET_NEGOTIATED_GROUP, 0, null);
-        if (group != 0) takeover.group_name = openssl.SSL_group_to_name(connection, @intCast(group));
-        takeover.resumed = openssl.SSL_session_reused(connection) == 1;
-        takeover.verify_result = @intCast(openssl.SSL_get_verify_result(connection));
+        const group = openssl.SSL_ctrl(ssl, openssl.SSL_CTRL_GET_NEGOTIATED_GROUP, 0, null);
+        if (group != 0) takeover.group_name = openssl.SSL_group_to_name(ssl, @intCast(group));
+        takeover.resumed = openssl.SSL_session_reused(ssl) == 1;
+        takeover.verify_result = @intCast(openssl.SSL_get_verify_result(ssl));
 
         var chosen: ?[*]const u8 = null;
         var chosen_length: c_uint = 0;
-        openssl.SSL_get0_alpn_selected(connection, &chosen, &chosen_length);
+        openssl.SSL_get0_alpn_selected(ssl, &chosen, &chosen_length);
         var name_buffer: [server_name.longest]u8 = undefined;
         const parts = [_][]const u8{
             if (chosen) |bytes| bytes[0..chosen_length] else "",
-            server_name.ofConnection(connection, &name_buffer),
+            server_name.ofConnection(ssl, &name_buffer),
         };
         takeover.names = try std.mem.concat(allocator, u8, &parts);
         takeover.protocol_length = @intCast(parts[0].len);
 
-        if (openssl.SSL_get0_peer_certificate(connection)) |certificate| {
+        if (openssl.SSL_get0_peer_certificate(ssl)) |certificate| {
             if (openssl.X509_up_ref(certificate) != 1) return error.OutOfMemory;
             takeover.certificate = certificate;
         }
-        if (openssl.SSL_get_peer_cert_chain(connection)) |chain| {
+        if (openssl.SSL_get_peer_cert_chain(ssl)) |chain| {
             takeover.chain = openssl.X509_chain_up_ref(chain) orelse return error.OutOfMemory;
         }
     }

@@ -15,7 +15,7 @@ const connections = @import("../thread/connections.zig");
 const tls = @import("harness_test.zig");
 const Context = @import("context.zig").Context;
 const Harness = harness_module.Harness;
-const Session = @import("session.zig").Session;
+const TlsConnection = @import("connection.zig").TlsConnection;
 const Wire = @import("wire_test.zig").Wire;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
@@ -25,12 +25,12 @@ const valueOf = harness_module.valueOf;
 extern "c" fn SSL_CTX_set_tlsext_max_fragment_length(context: *openssl.SSL_CTX, mode: u8) c_int;
 const set_max_send_fragment = 52;
 
-fn sessionOf(harness: *Harness, handle: i32) *Session {
+fn connectionOf(harness: *Harness, handle: i32) *TlsConnection {
     return handshakes.find(harness.tls, handle).?;
 }
 
 fn isLetGo(harness: *Harness, handle: i32) bool {
-    return sessionOf(harness, handle).takenOver() != null;
+    return connectionOf(harness, handle).takenOver() != null;
 }
 
 /// Sends some bytes each way, more than one record.
@@ -95,7 +95,7 @@ test "a client that takes short records only gets no others" {
         var wire: Wire = try .initResuming(&harness, server_context, client_context, session);
         defer wire.deinit();
         try wire.shakeHands();
-        try expectEqual(session.len > 0, reports.isResumed(sessionOf(&harness, wire.client)));
+        try expectEqual(session.len > 0, reports.isResumed(connectionOf(&harness, wire.client)));
         try expect(!isLetGo(&harness, wire.server));
         const bytes: [3000]u8 = @splat('b');
         try expectEqual(bytes.len, try valueOf(harness.send(wire.server, &bytes)));
@@ -163,7 +163,7 @@ fn configure(kind: Kind, server: *Context, client: *Context) !void {
 fn expectThrough(wire: *Wire, from: i32, to: i32, bytes: []const u8) !void {
     const harness = wire.harness;
     for (0..3) |round| {
-        if (round > 0) try expectEqual(null, reports.updateKeys(harness.tls, sessionOf(harness, from), round == 2));
+        if (round > 0) try expectEqual(null, reports.updateKeys(harness.tls, connectionOf(harness, from), round == 2));
         try expectEqual(bytes.len, try valueOf(harness.send(from, bytes)));
         try wire.collect();
         try wire.passToClient();
@@ -208,7 +208,7 @@ test "both ends go on where OpenSSL was, and understand an OpenSSL at the other"
         wire.server_keeps_openssl = stays == .at_server;
         wire.part = kind.part;
         try wire.shakeHands();
-        try expectEqual(kind.resumes, reports.isResumed(sessionOf(&harness, wire.server)));
+        try expectEqual(kind.resumes, reports.isResumed(connectionOf(&harness, wire.server)));
         try expectEqual(stays != .at_server, isLetGo(&harness, wire.server));
         try expectEqual(stays != .at_client, isLetGo(&harness, wire.client));
         wire.part = std.math.maxInt(usize);
@@ -224,7 +224,7 @@ test "both ends go on where OpenSSL was, and understand an OpenSSL at the other"
         for ([_]i32{ wire.server, wire.client }) |handle| try expectEqual(null, connections.reset(harness.thread, handle));
         for ([_]i32{ server_context, client_context }) |id| try expectEqual(null, contexts.free(harness.tls, id));
     };
-    try expectEqual(0, harness.tls.sessions.in_use);
+    try expectEqual(0, harness.tls.connections.in_use);
     try expectEqual(0, harness.tls.contexts.in_use);
 }
 
@@ -256,10 +256,10 @@ test "what is told of a connection does not depend on OpenSSL" {
                 for (texts_told, lines) |what, *line| {
                     _ = try tls.text(&harness, handle, what, line);
                 }
-                result.* = reports.verifyResult(sessionOf(&harness, handle));
+                result.* = reports.verifyResult(connectionOf(&harness, handle));
                 var count: u32 = 0;
                 var position: usize = 0;
-                while (true) : (count += 1) switch (reports.report(harness.tls, sessionOf(&harness, handle), .certificate, count, der[position..])) {
+                while (true) : (count += 1) switch (reports.report(harness.tls, connectionOf(&harness, handle), .certificate, count, der[position..])) {
                     .value => |length| position += length,
                     .failure => |status| break try expectEqual(.ENOENT, status),
                 };

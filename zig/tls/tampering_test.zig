@@ -127,7 +127,7 @@ const Stage = struct {
             outcome.* = handshakes.outcome(engine, end);
             try expectEqual(null, connections.close(stage.harness.thread, end));
         }
-        try expectEqual(0, engine.sessions.in_use);
+        try expectEqual(0, engine.connections.in_use);
         try expectEqual(0, engine.scheduler.shared.sockets);
         if (keeps_passed) for (&course.passed, &conversation.directions) |*bytes, *direction| {
             bytes.* = try direction.passed.toOwnedSlice(allocator);

@@ -14,7 +14,7 @@ const longest_chain = 10;
 const longest_in_ticket = 12 * 1024;
 
 /// Who is verified, and how strictly.
-pub fn apply(context: *const Context, connection: *openssl.SSL, is_server: bool) void {
+pub fn apply(context: *const Context, ssl: *openssl.SSL, is_server: bool) void {
     const mode = if (!is_server)
         (if (context.verify_peer) openssl.SSL_VERIFY_PEER else openssl.SSL_VERIFY_NONE)
     else switch (context.client_authentication) {
@@ -28,10 +28,10 @@ pub fn apply(context: *const Context, connection: *openssl.SSL, is_server: bool)
         acceptAnyIssuer
     else
         acceptValid;
-    openssl.SSL_set_verify(connection, mode, callback);
+    openssl.SSL_set_verify(ssl, mode, callback);
     // Whoever is named is trusted, root or not. With revocation lists a chain must go up to a root:
     // they are looked for along it.
-    const parameters = openssl.SSL_get0_param(connection);
+    const parameters = openssl.SSL_get0_param(ssl);
     openssl.X509_VERIFY_PARAM_set_depth(parameters, longest_chain);
     _ = if (context.checks_revocation)
         openssl.X509_VERIFY_PARAM_clear_flags(parameters, openssl.X509_V_FLAG_PARTIAL_CHAIN)
@@ -81,11 +81,11 @@ pub fn isAboutIssuer(result: c_long) bool {
 
 /// Called with the certificates that a peer has sent, before they are checked.
 fn limitTickets(store: *openssl.X509_STORE_CTX) void {
-    const connection = connectionOf(store) orelse return;
+    const ssl = connectionOf(store) orelse return;
     const certificate = openssl.X509_STORE_CTX_get0_cert(store) orelse return;
-    const session = Engine.of(connection).current orelse return;
-    if (!session.flags.is_server or openssl.i2d_X509(certificate, null) <= longest_in_ticket) return;
-    _ = openssl.SSL_set_num_tickets(connection, 0);
+    const connection = Engine.of(ssl).current orelse return;
+    if (!connection.flags.is_server or openssl.i2d_X509(certificate, null) <= longest_in_ticket) return;
+    _ = openssl.SSL_set_num_tickets(ssl, 0);
 }
 
 fn connectionOf(store: *const openssl.X509_STORE_CTX) ?*openssl.SSL {
@@ -96,10 +96,10 @@ fn connectionOf(store: *const openssl.X509_STORE_CTX) ?*openssl.SSL {
 /// Keeps the certificate that is about to be refused, which OpenSSL forgets: its owner may ask what
 /// was wrong with it.
 fn keepRefused(store: *openssl.X509_STORE_CTX) void {
-    const connection = connectionOf(store) orelse return;
-    const engine = Engine.of(connection);
-    const session = engine.current orelse return;
-    const extra = session.extraOf(engine.allocator) catch return;
+    const ssl = connectionOf(store) orelse return;
+    const engine = Engine.of(ssl);
+    const connection = engine.current orelse return;
+    const extra = connection.extraOf(engine.allocator) catch return;
     const certificate = openssl.X509_STORE_CTX_get0_cert(store) orelse return;
     if (extra.refused != null or openssl.X509_up_ref(certificate) != 1) return;
     extra.refused = certificate;

@@ -190,9 +190,9 @@ test "a writer learns that the rest of a ticket will never come" {
 
 /// Changes the client's keys again and again, and asks for the server's to be changed.
 fn updateKeys(harness: *Harness, client: i32, count: usize, data: []const u8) !void {
-    const session = handshakes.find(harness.tls, client).?;
+    const connection = handshakes.find(harness.tls, client).?;
     for (0..count) |_| {
-        try expectEqual(null, reports.updateKeys(harness.tls, session, true));
+        try expectEqual(null, reports.updateKeys(harness.tls, connection, true));
         if (data.len > 0) try expectEqual(data.len, try valueOf(harness.send(client, data)));
     }
 }
@@ -288,8 +288,8 @@ test "ends with and without OpenSSL understand each other, however records arriv
                 for (&flows, ends, [2]i32{ ends[1], ends[0] }) |*flow, from, to| {
                     try flow.send(&harness, from, random);
                     try flow.receive(&harness, to, random);
-                    const session = handshakes.find(harness.tls, from).?;
-                    if (random.uintLessThan(u32, 8) == 0) try expectEqual(null, reports.updateKeys(harness.tls, session, random.boolean()));
+                    const connection = handshakes.find(harness.tls, from).?;
+                    if (random.uintLessThan(u32, 8) == 0) try expectEqual(null, reports.updateKeys(harness.tls, connection, random.boolean()));
                 }
                 try wire.collect();
                 inline for (.{ .{ &wire.to_client, wire.at_client }, .{ &wire.to_server, wire.at_server } }) |way| {

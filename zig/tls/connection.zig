@@ -1,6 +1,6 @@
 //! One TLS connection: OpenSSL's part of it, and the ciphertext that is on its way in or out.
 //!
-//! An idle session holds neither input nor output.
+//! An idle connection holds neither input nor output.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -15,9 +15,9 @@ const Quota = @import("record/quota.zig").Quota;
 const HelloLimit = @import("hello_limit.zig").HelloLimit;
 const Takeover = @import("takeover.zig").Takeover;
 const ContextIndex = indices.ContextIndex;
-const SessionIndex = indices.SessionIndex;
+const TlsConnectionIndex = indices.TlsConnectionIndex;
 
-pub const Session = struct {
+pub const TlsConnection = struct {
     pub const State = enum(u8) {
         free,
         handshaking,
@@ -58,13 +58,13 @@ pub const Session = struct {
     };
 
     /// Belongs to the pool.
-    next: SessionIndex = .none,
+    next: TlsConnectionIndex = .none,
     /// Its own number in the pool.
-    index: SessionIndex = .none,
+    index: TlsConnectionIndex = .none,
     /// The slot of its socket.
     socket: indices.SocketIndex = .none,
     /// OpenSSL's part, until another one takes over.
-    connection: ?*openssl.SSL = null,
+    ssl: ?*openssl.SSL = null,
     /// What takes over from OpenSSL after the handshake; before that, it has the secrets.
     takeover: ?*Takeover = null,
     /// The context that it began with, of which it holds a reference.
@@ -77,7 +77,7 @@ pub const Session = struct {
     notices: u8 = 0,
     /// The alert that the client's hello is refused with, or 0 (`hello.receiveMessage`).
     hello_alert: u8 = 0,
-    /// Why the session, or only its reading, has failed.
+    /// Why the connection, or only its reading, has failed.
     failure: abi.Status = .ok,
     /// OpenSSL's error code for it, or 0.
     reason: c_ulong = 0,
@@ -96,18 +96,18 @@ pub const Session = struct {
     /// What the peer of a closed socket had not acknowledged when that was looked at last.
     unacknowledged: u32 = std.math.maxInt(u32),
     /// In the queue of handshakes that have something to do.
-    due: Links(SessionIndex) = .{},
+    due: Links(TlsConnectionIndex) = .{},
     /// In the queue of those whose output may leave with what is written next (`transfers.hold`).
-    held: Links(SessionIndex) = .{},
+    held: Links(TlsConnectionIndex) = .{},
     /// In the queue of those with notices.
-    noticed: Links(SessionIndex) = .{},
+    noticed: Links(TlsConnectionIndex) = .{},
     extra: ?*Extra = null,
     /// Of a server, in the handshake.
     hello_limit: HelloLimit = .{},
     /// Records without data that have come, after the handshake.
     quota: Quota = .{},
 
-    /// What few sessions have.
+    /// What few connections have.
     pub const Extra = struct {
         /// The server name that a paused handshake asks about.
         server_name: []u8 = &.{},
@@ -123,120 +123,120 @@ pub const Session = struct {
         refused: ?*openssl.X509 = null,
     };
 
-    pub fn unread(session: *const Session) []u8 {
-        return session.input[session.input_position..];
+    pub fn unread(connection: *const TlsConnection) []u8 {
+        return connection.input[connection.input_position..];
     }
 
-    pub fn unsent(session: *const Session) []u8 {
-        return session.output[session.output_position..];
+    pub fn unsent(connection: *const TlsConnection) []u8 {
+        return connection.output[connection.output_position..];
     }
 
     /// Whether OpenSSL would find something in the unread input.
-    pub fn hasRecord(session: *const Session) bool {
-        return session.isRecord(session.unread());
+    pub fn hasRecord(connection: *const TlsConnection) bool {
+        return connection.isRecord(connection.unread());
     }
 
-    pub fn isRecord(session: *const Session, bytes: []const u8) bool {
+    pub fn isRecord(connection: *const TlsConnection, bytes: []const u8) bool {
         if (bytes.len == 0) return false;
-        if (session.flags.foreign) return true;
+        if (connection.flags.foreign) return true;
         return framing.first(bytes) != .partial;
     }
 
     /// Takes note of how much of the input was read. What is left of a record that is not complete
     /// is kept in memory of just its size, for it may stay for long.
-    pub fn advance(session: *Session, allocator: std.mem.Allocator, count: usize) !void {
-        session.input_position += @intCast(count);
-        const rest = session.unread();
-        if (session.input.len == 0 or (rest.len > 0 and session.isRecord(rest))) return;
-        if (rest.len == session.input.len) return;
+    pub fn advance(connection: *TlsConnection, allocator: std.mem.Allocator, count: usize) !void {
+        connection.input_position += @intCast(count);
+        const rest = connection.unread();
+        if (connection.input.len == 0 or (rest.len > 0 and connection.isRecord(rest))) return;
+        if (rest.len == connection.input.len) return;
         const kept = try allocator.dupe(u8, rest);
-        session.dropInput(allocator);
-        session.input = kept;
+        connection.dropInput(allocator);
+        connection.input = kept;
     }
 
     /// Keeps input that is in memory of somebody else.
-    pub fn keepInput(session: *Session, allocator: std.mem.Allocator, bytes: []const u8) !void {
-        assert(session.input.len == 0);
+    pub fn keepInput(connection: *TlsConnection, allocator: std.mem.Allocator, bytes: []const u8) !void {
+        assert(connection.input.len == 0);
         if (bytes.len == 0) return;
-        session.input = try allocator.dupe(u8, bytes);
+        connection.input = try allocator.dupe(u8, bytes);
     }
 
-    pub fn dropInput(session: *Session, allocator: std.mem.Allocator) void {
-        allocator.free(session.input);
-        session.input = &.{};
-        session.input_position = 0;
+    pub fn dropInput(connection: *TlsConnection, allocator: std.mem.Allocator) void {
+        allocator.free(connection.input);
+        connection.input = &.{};
+        connection.input_position = 0;
     }
 
     /// Puts ciphertext behind what is still to be sent.
-    pub fn keepOutput(session: *Session, allocator: std.mem.Allocator, bytes: []const u8) !void {
-        const before = session.unsent();
+    pub fn keepOutput(connection: *TlsConnection, allocator: std.mem.Allocator, bytes: []const u8) !void {
+        const before = connection.unsent();
         const output = try allocator.alloc(u8, before.len + bytes.len);
         @memcpy(output[0..before.len], before);
         @memcpy(output[before.len..], bytes);
-        session.dropOutput(allocator);
-        session.output = output;
+        connection.dropOutput(allocator);
+        connection.output = output;
     }
 
-    pub fn dropOutput(session: *Session, allocator: std.mem.Allocator) void {
-        allocator.free(session.output);
-        session.output = &.{};
-        session.output_position = 0;
+    pub fn dropOutput(connection: *TlsConnection, allocator: std.mem.Allocator) void {
+        allocator.free(connection.output);
+        connection.output = &.{};
+        connection.output_position = 0;
     }
 
-    pub fn extraOf(session: *Session, allocator: std.mem.Allocator) !*Extra {
-        if (session.extra) |extra| return extra;
+    pub fn extraOf(connection: *TlsConnection, allocator: std.mem.Allocator) !*Extra {
+        if (connection.extra) |extra| return extra;
         const extra = try allocator.create(Extra);
         extra.* = .{};
-        session.extra = extra;
+        connection.extra = extra;
         return extra;
     }
 
-    pub fn takeoverOf(session: *Session, allocator: std.mem.Allocator) !*Takeover {
-        if (session.takeover == null) session.takeover = try .create(allocator, session.flags.is_server);
-        return session.takeover.?;
+    pub fn takeoverOf(connection: *TlsConnection, allocator: std.mem.Allocator) !*Takeover {
+        if (connection.takeover == null) connection.takeover = try .create(allocator, connection.flags.is_server);
+        return connection.takeover.?;
     }
 
-    pub fn dropTakeover(session: *Session, allocator: std.mem.Allocator, primitives: *Primitives) void {
-        if (session.takeover) |takeover| takeover.destroy(allocator, primitives);
-        session.takeover = null;
+    pub fn dropTakeover(connection: *TlsConnection, allocator: std.mem.Allocator, primitives: *Primitives) void {
+        if (connection.takeover) |takeover| takeover.destroy(allocator, primitives);
+        connection.takeover = null;
     }
 
     /// What has taken over from OpenSSL, if it has.
-    pub fn takenOver(session: *const Session) ?*Takeover {
-        return if (session.connection == null) session.takeover else null;
+    pub fn takenOver(connection: *const TlsConnection) ?*Takeover {
+        return if (connection.ssl == null) connection.takeover else null;
     }
 
-    pub fn dropFirstHello(session: *Session, allocator: std.mem.Allocator) void {
-        const extra = session.extra orelse return;
+    pub fn dropFirstHello(connection: *TlsConnection, allocator: std.mem.Allocator) void {
+        const extra = connection.extra orelse return;
         if (extra.first_hello) |*first| first.deinit(allocator);
         extra.first_hello = null;
     }
 
-    pub fn dropExtra(session: *Session, allocator: std.mem.Allocator) void {
-        session.dropFirstHello(allocator);
-        const extra = session.extra orelse return;
+    pub fn dropExtra(connection: *TlsConnection, allocator: std.mem.Allocator) void {
+        connection.dropFirstHello(allocator);
+        const extra = connection.extra orelse return;
         allocator.free(extra.server_name);
         extra.key_log.deinit(allocator);
         if (extra.refused) |certificate| openssl.X509_free(certificate);
         if (extra.resumable) |resumable| openssl.SSL_SESSION_free(resumable);
         allocator.destroy(extra);
-        session.extra = null;
+        connection.extra = null;
     }
 
     /// A transfer ends before all of it was sent, against its writer's will.
-    pub fn breakOffTransfer(session: *Session) void {
-        if (session.flags.mid_transfer) session.flags.was_broken_off = true;
-        session.abandonTransfer();
+    pub fn breakOffTransfer(connection: *TlsConnection) void {
+        if (connection.flags.mid_transfer) connection.flags.was_broken_off = true;
+        connection.abandonTransfer();
     }
 
     /// A transfer ends: what is on its way is sent, and counts for no writer any more.
-    pub fn abandonTransfer(session: *Session) void {
-        session.credit = 0;
-        session.credited = 0;
-        session.flags.mid_transfer = false;
+    pub fn abandonTransfer(connection: *TlsConnection) void {
+        connection.credit = 0;
+        connection.credited = 0;
+        connection.flags.mid_transfer = false;
     }
 };
 
 comptime {
-    assert(@sizeOf(Session) <= 176);
+    assert(@sizeOf(TlsConnection) <= 176);
 }
