@@ -155,7 +155,7 @@ pub fn waitBlocking(handle: i32, direction: i32, timeout_milliseconds: i32) call
     // No poll sends meanwhile what the peer may be waiting for.
     if (socket.tls != .none) tls_transfers.flush(&thread().tls, socket);
     if (!system.pollOne(socket.fd, wanted == .writable, timeout_milliseconds)) return 0;
-    connections.setReady(thread(), socket, wanted);
+    connections.setReady(socket, wanted);
     return 1;
 }
 

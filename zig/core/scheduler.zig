@@ -269,5 +269,5 @@ pub fn deadlineFromMilliseconds(point: f64) ?i64 {
 fn mayProceed(socket: *const Socket, direction: abi.Direction) bool {
     if (socket.flags.handshaking) return false;
     if (direction == .writable) return socket.flags.writable or socket.failure != .ok;
-    return socket.flags.readable or socket.flags.end_of_stream or socket.readFailure() != null;
+    return socket.flags.readable or socket.flags.buffered or socket.flags.end_of_stream or socket.readFailure() != null;
 }

@@ -37,7 +37,9 @@ pub const Socket = struct {
         handshaking: bool = false,
         /// The descriptor's number is known outside of the core.
         exposed: bool = false,
-        _: u6 = 0,
+        /// A reader finds something above the kernel: decrypted data, or why a TLS connection has failed.
+        buffered: bool = false,
+        _: u5 = 0,
     };
 
     /// Belongs to the pool.

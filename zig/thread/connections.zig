@@ -38,7 +38,7 @@ pub fn receive(thread: *Thread, handle: i32, buffer: [*]u8, length: usize) Outco
 /// Receives what is there by now, although no poll has reported it yet.
 pub fn tryReceive(thread: *Thread, handle: i32, buffer: [*]u8, length: usize) Outcome {
     const index = thread.scheduler.sockets.findKind(handle, .stream) orelse return failed(.stale_handle);
-    setReady(thread, thread.scheduler.sockets.at(index), .readable);
+    setReady(thread.scheduler.sockets.at(index), .readable);
     return receive(thread, handle, buffer, length);
 }
 
@@ -78,13 +78,8 @@ fn refusesFile(status: Status) bool {
 }
 
 /// Takes note that a socket was found to be ready without an event.
-pub fn setReady(thread: *Thread, socket: *Socket, direction: abi.Direction) void {
-    if (direction == .writable) {
-        socket.flags.writable = true;
-    } else {
-        socket.flags.readable = true;
-        if (socket.tls != .none) transfers.connectionOf(&thread.tls, socket).flags.kernel_readable = true;
-    }
+pub fn setReady(socket: *Socket, direction: abi.Direction) void {
+    if (direction == .writable) socket.flags.writable = true else socket.flags.readable = true;
 }
 
 /// A transfer ends before all of it was sent: the peer lacks a part of what it was to have. Over TLS

@@ -319,7 +319,7 @@ pub const Harness = struct {
             const is_ready = if (is_writing)
                 socket.flags.writable or socket.failure != .ok
             else
-                socket.flags.readable or socket.flags.end_of_stream or socket.readFailure() != null;
+                socket.flags.readable or socket.flags.buffered or socket.flags.end_of_stream or socket.readFailure() != null;
             if (socket.flags.handshaking or !is_ready or harness.turnOf(token.lane) != null) continue;
             const bit: u32 = if (is_writing) abi.Ready.writable else abi.Ready.readable;
             try expect(socket.unreported & bit != 0);

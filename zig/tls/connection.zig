@@ -32,8 +32,6 @@ pub const TlsConnection = struct {
 
     pub const Flags = packed struct(u16) {
         is_server: bool = false,
-        /// The kernel may have more: the socket's own flag tells of decrypted data too.
-        kernel_readable: bool = false,
         /// The kernel has reported the end of the peer's stream.
         ended: bool = false,
         /// What arrives is not TLS: OpenSSL sees it as it comes, and finds its own words for it.
@@ -54,7 +52,7 @@ pub const TlsConnection = struct {
         progressed: bool = false,
         /// The client's first message is longer than a server takes.
         hello_too_long: bool = false,
-        _: u4 = 0,
+        _: u5 = 0,
     };
 
     /// Belongs to the pool.

@@ -59,7 +59,6 @@ pub fn start(engine: *Engine, handle: i32, context_id: i32, settings: Options) ?
         engine.release(place);
         return status;
     }
-    connection.flags.kernel_readable = socket.flags.readable;
     socket.tls = place;
     socket.flags.handshaking = true;
     if (settings.is_server) later(engine, connection) else step(engine, index);
@@ -275,7 +274,7 @@ fn advance(engine: *Engine, socket: *Socket, connection: *TlsConnection) void {
     if (socket.failure != .ok) return transfers.fail(engine, socket, connection, socket.failure);
     if (connection.flags.ended and !engine.hasRecord()) return transfers.fail(engine, socket, connection, .tls_truncated);
     // More has arrived than one step takes.
-    if (connection.flags.kernel_readable or engine.hasRecord()) engine.due.pushBack(&engine.connections, connection.index);
+    if (socket.flags.readable or engine.hasRecord()) engine.due.pushBack(&engine.connections, connection.index);
 }
 
 /// The handshake has come to an end or to a pause: its waiter is woken, and those who wait to

@@ -53,7 +53,7 @@ pub fn receive(engine: *Engine, socket: *Socket, buffer: [*]u8, length: usize) O
     if (connection.state == .handshaking or connection.state == .paused) return failed(.would_block);
     if (connection.failure != .ok) return failed(connection.failure);
     if (socket.flags.end_of_stream) return .{ .value = 0 };
-    if (!socket.flags.readable) return failed(socket.readFailure() orelse .would_block);
+    if (!socket.flags.readable and !socket.flags.buffered) return failed(socket.readFailure() orelse .would_block);
 
     const room = buffer[0..@min(length, abi.Limits.transfer_bytes)];
     engine.enter(connection, connection.unread());
@@ -87,7 +87,7 @@ fn open(engine: *Engine, socket: *Socket, connection: *TlsConnection, buffer: []
 /// Receives from the kernel behind what is left of a record, about as much as the caller has room
 /// for, so that little is left over. False when nothing came.
 pub fn refill(engine: *Engine, socket: *Socket, connection: *TlsConnection, room: usize) bool {
-    if (!connection.flags.kernel_readable or connection.flags.ended) return false;
+    if (!socket.flags.readable or connection.flags.ended) return false;
     const rest = engine.rest();
     assert(rest.len < framing.longest_record and engine.position >= engine.record_end);
     // It may lie in `received` itself, further on.
@@ -103,15 +103,15 @@ pub fn refill(engine: *Engine, socket: *Socket, connection: *TlsConnection, room
             // After a reset that a send has met, the kernel speaks of an end.
             if (count == 0 and socket.readFailure() == null) connection.flags.ended = true;
             if (count < size and system.short_read_empties and socket.flags.tcp and !socket.flags.special and socket.failure == .ok) {
-                connection.flags.kernel_readable = false;
+                socket.flags.readable = false;
             }
             engine.setInput(engine.received[0 .. rest.len + count]);
             return count > 0;
         },
         .failure => |status| {
-            connection.flags.kernel_readable = false;
-            // Whatever it is: the caller is told of the connection's end, and of nothing else.
+            // Any failure ends the connection: what came before it cannot be told from a part of a record.
             if (status != .would_block) engine.scheduler.endConnection(socket, status);
+            socket.flags.readable = false;
             return false;
         },
     }
@@ -138,8 +138,7 @@ pub fn finishReading(engine: *Engine, socket: *Socket, connection: *TlsConnectio
         // gives an error to one call only, which may have been one that sent.
         connection.failure = socket.readFailure() orelse .tls_truncated;
     }
-    socket.flags.readable = has_more or connection.flags.kernel_readable or connection.failure != .ok or
-        socket.flags.end_of_stream;
+    socket.flags.buffered = has_more or connection.failure != .ok;
 }
 
 fn keepRest(engine: *Engine, connection: *TlsConnection) !void {
@@ -405,7 +404,7 @@ pub fn failBecause(engine: *Engine, socket: *Socket, connection: *TlsConnection,
     connection.failure = status;
     connection.reason = reason;
     connection.abandonTransfer();
-    socket.flags.readable = true;
+    socket.flags.buffered = true;
     socket.flags.writable = true;
     engine.scheduler.announce(socket, .readable);
     engine.scheduler.announce(socket, .writable);
@@ -496,7 +495,6 @@ pub fn flush(engine: *Engine, socket: *Socket) void {
 /// Takes note of what the kernel reports for a socket, and sends what was kept.
 pub fn report(engine: *Engine, socket: *Socket, is_readable: bool) void {
     const connection = connectionOf(engine, socket);
-    if (is_readable) connection.flags.kernel_readable = true;
     if (is_readable and connection.flags.writer_needs_input) {
         connection.flags.writer_needs_input = false;
         socket.flags.writable = true;

@@ -414,7 +414,7 @@ test "what the system refuses is nothing to wait for" {
     {
         const pair = try tls.defaultPair(&harness);
         try breakDescriptor(&harness, pair.server);
-        connections.setReady(harness.thread, harness.socketOf(pair.server), .readable);
+        connections.setReady(harness.socketOf(pair.server), .readable);
         try expectFailure(.ENOTSOCK, harness.receive(pair.server, &buffer));
         try tls.closeBoth(&harness, pair);
     }
