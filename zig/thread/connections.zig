@@ -63,7 +63,7 @@ pub fn send(thread: *Thread, handle: i32, source: Source) Outcome {
             if (source == .file and refusesFile(status)) return outcome;
             streams.latch(scheduler, socket, status);
             // Over TLS the last part may have come to nothing.
-            if (socket.tls != .none) transfers.connectionOf(&thread.tls, socket).abandonTransfer();
+            if (socket.tls != .none) transfers.connectionOf(&thread.tls, socket).endTransfer();
         },
     }
     return outcome;
@@ -87,7 +87,7 @@ pub fn setReady(socket: *Socket, direction: abi.Direction) void {
 pub fn breakOff(thread: *Thread, handle: i32) void {
     const index = thread.scheduler.sockets.findKind(handle, .stream) orelse return;
     const socket = thread.scheduler.sockets.at(index);
-    if (socket.tls != .none) transfers.connectionOf(&thread.tls, socket).breakOffTransfer();
+    if (socket.tls != .none) transfers.connectionOf(&thread.tls, socket).breakOff();
 }
 
 /// Sends the end of the stream after what has been sent. Receiving goes on.

@@ -290,7 +290,7 @@ pub const Harness = struct {
 
     /// As `endTurn`, for a writer who leaves it at what was sent so far, and wants no more.
     pub fn endTransfer(harness: *Harness, handle: i32) void {
-        if (handshakes.find(harness.tls, handle)) |connection| connection.abandonTransfer();
+        if (handshakes.find(harness.tls, handle)) |connection| connection.endTransfer();
         harness.endTurn(handle, .writable);
     }
 

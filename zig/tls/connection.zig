@@ -1,6 +1,5 @@
-//! One TLS connection: OpenSSL's part of it, and the ciphertext that is on its way in or out.
-//!
-//! An idle connection holds neither input nor output.
+//! One TLS connection: its state, OpenSSL's part or what has taken over from it, and the ciphertext that
+//! is on its way in or out. An idle connection holds neither input nor output.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -21,12 +20,12 @@ pub const TlsConnection = struct {
     pub const State = enum(u8) {
         free,
         handshaking,
-        /// The handshake waits for the choice of a context (`hello.zig`).
+        /// The handshake waits until the caller has chosen a context (`callbacks.zig`).
         paused,
         open,
-        /// `failure` says why. OpenSSL must not be asked to go on (SSL_get_error(3)).
+        /// `failure` says why. OpenSSL must not be called to go on (SSL_get_error(3)).
         failed,
-        /// Its socket is closed; its last output is still to be sent.
+        /// Its socket is closed. Output may still wait.
         closed,
     };
 
@@ -34,23 +33,23 @@ pub const TlsConnection = struct {
         is_server: bool = false,
         /// The kernel has reported the end of the peer's stream.
         ended: bool = false,
-        /// What arrives is not TLS: OpenSSL sees it as it comes, and finds its own words for it.
+        /// What arrives is not TLS. OpenSSL gets it as it comes, and finds the reason to fail.
         foreign: bool = false,
-        /// A transfer was sent in part, and its rest is still to come.
+        /// A writer's data was sent in part, and it will offer the rest.
         mid_transfer: bool = false,
-        /// The socket is to be half closed as soon as the output is sent.
+        /// The socket is to be half closed when the output is sent.
         ends_after_output: bool = false,
-        /// The choice of a context for the client's server name was left to the caller, and made.
+        /// A context was chosen for the client's server name, or the client refused.
         chosen: bool = false,
         /// The socket becomes writable when more has arrived (`transfers.mayWrite`).
         writer_needs_input: bool = false,
-        /// A writer was stopped in mid-transfer: the peer lacks a part of what it was to have.
+        /// A writer has broken off: the peer lacks a part of its data.
         was_broken_off: bool = false,
-        /// A server has answered something in the handshake.
+        /// A server has sent something in the handshake.
         answered: bool = false,
-        /// The same since `handshakes.progress` was asked last.
+        /// It has done so since the last call of `handshakes.progress`.
         progressed: bool = false,
-        /// The client's first message is longer than a server takes.
+        /// The client's first message is longer than a server accepts.
         hello_too_long: bool = false,
         _: u5 = 0,
     };
@@ -61,25 +60,25 @@ pub const TlsConnection = struct {
     index: TlsConnectionIndex = .none,
     /// The slot of its socket.
     socket: indices.SocketIndex = .none,
-    /// OpenSSL's part, until another one takes over.
+    /// OpenSSL's part, until `takeover` replaces it.
     ssl: ?*openssl.SSL = null,
-    /// What takes over from OpenSSL after the handshake; before that, it has the secrets.
+    /// What takes over from OpenSSL after the handshake. During the handshake it collects the secrets.
     takeover: ?*Takeover = null,
-    /// The context that it began with, of which it holds a reference.
+    /// The context that it began with. It owns a reference.
     context: ContextIndex = .none,
-    /// The context that the server name led to, if another one; also held.
+    /// The context that the server name led to, if that is another one. It owns a reference.
     chosen_context: ContextIndex = .none,
     state: State = .free,
     flags: Flags = .{},
-    /// What notices were not taken yet, as `abi.TlsNotices`.
+    /// The notices that were not taken yet: bits of `abi.TlsNotices`.
     notices: u8 = 0,
-    /// The alert that the client's hello is refused with, or 0 (`hello.receiveMessage`).
+    /// The alert with which the ClientHello is refused, or 0 (`callbacks.receiveMessage`).
     hello_alert: u8 = 0,
     /// Why the connection, or only its reading, has failed.
     failure: abi.Status = .ok,
     /// OpenSSL's error code for it, or 0.
     reason: c_ulong = 0,
-    /// Who waits for the handshake.
+    /// The waiter for the handshake.
     waiter: indices.WaiterIndex = .none,
     /// Received and not read yet, from `input_position` on.
     input: []u8 = &.{},
@@ -87,37 +86,35 @@ pub const TlsConnection = struct {
     output: []u8 = &.{},
     input_position: u32 = 0,
     output_position: u32 = 0,
-    /// Plaintext that the output stands for, and that its writer is told of when it is sent.
-    credit: u32 = 0,
-    /// Plaintext that has been sent since, of which the writer was not told yet.
-    credited: u32 = 0,
-    /// What the peer of a closed socket had not acknowledged when that was looked at last.
+    /// Bytes of the writer's plaintext whose ciphertext is in `output`.
+    output_plaintext: u32 = 0,
+    /// Bytes of the writer's plaintext that were sent since its last call.
+    unreported_plaintext: u32 = 0,
+    /// Bytes that the peer of a closed socket had not acknowledged at the last call of `transfers.makesProgress`.
     unacknowledged: u32 = std.math.maxInt(u32),
-    /// In the queue of handshakes that have something to do.
+    /// Links of the engine's queues.
     due: Links(TlsConnectionIndex) = .{},
-    /// In the queue of those whose output may leave with what is written next (`transfers.hold`).
     held: Links(TlsConnectionIndex) = .{},
-    /// In the queue of those with notices.
     noticed: Links(TlsConnectionIndex) = .{},
     extra: ?*Extra = null,
-    /// Of a server, in the handshake.
+    /// Used by a server during the handshake.
     hello_limit: HelloLimit = .{},
-    /// Records without data that have come, after the handshake.
+    /// Used after the handshake.
     quota: Quota = .{},
 
-    /// What few connections have.
+    /// What few connections need.
     pub const Extra = struct {
-        /// The server name that a paused handshake asks about.
+        /// The server name for which a paused handshake needs a context.
         server_name: []u8 = &.{},
-        /// What a second hello of the handshake under way is held against.
+        /// The first ClientHello, with which a second one is compared.
         first_hello: ?FirstHello = null,
         /// Lines of the key log that were not taken yet.
         key_log: std.ArrayList(u8) = .empty,
-        /// What names the connection in the key log, if it is established and logged.
+        /// Names the connection in the key log.
         client_random: [32]u8 = @splat(0),
-        /// The last session that the server has given for resumption. A reference.
+        /// The last session that the server has given for resumption. An owned reference.
         resumable: ?*openssl.SSL_SESSION = null,
-        /// The peer's certificate, if that was why the handshake failed. A reference.
+        /// The peer's certificate, if that made the handshake fail. An owned reference.
         refused: ?*openssl.X509 = null,
     };
 
@@ -129,7 +126,7 @@ pub const TlsConnection = struct {
         return connection.output[connection.output_position..];
     }
 
-    /// Whether OpenSSL would find something in the unread input.
+    /// Whether the unread input begins with a whole record, or with something else that can be acted upon.
     pub fn hasRecord(connection: *const TlsConnection) bool {
         return connection.isRecord(connection.unread());
     }
@@ -140,8 +137,8 @@ pub const TlsConnection = struct {
         return framing.first(bytes) != .partial;
     }
 
-    /// Takes note of how much of the input was read. What is left of a record that is not complete
-    /// is kept in memory of just its size, for it may stay for long.
+    /// Marks input as read. The part of a record at its end is kept in memory of just its size, for it may
+    /// stay for long.
     pub fn advance(connection: *TlsConnection, allocator: std.mem.Allocator, count: usize) !void {
         connection.input_position += @intCast(count);
         const rest = connection.unread();
@@ -152,7 +149,7 @@ pub const TlsConnection = struct {
         connection.input = kept;
     }
 
-    /// Keeps input that is in memory of somebody else.
+    /// Copies input that is in the engine's buffer.
     pub fn keepInput(connection: *TlsConnection, allocator: std.mem.Allocator, bytes: []const u8) !void {
         assert(connection.input.len == 0);
         if (bytes.len == 0) return;
@@ -165,7 +162,7 @@ pub const TlsConnection = struct {
         connection.input_position = 0;
     }
 
-    /// Puts ciphertext behind what is still to be sent.
+    /// Puts ciphertext behind the output that waits.
     pub fn keepOutput(connection: *TlsConnection, allocator: std.mem.Allocator, bytes: []const u8) !void {
         const before = connection.unsent();
         const output = try allocator.alloc(u8, before.len + bytes.len);
@@ -221,16 +218,16 @@ pub const TlsConnection = struct {
         connection.extra = null;
     }
 
-    /// A transfer ends before all of it was sent, against its writer's will.
-    pub fn breakOffTransfer(connection: *TlsConnection) void {
+    /// A writer's transfer ends before all of it was sent.
+    pub fn breakOff(connection: *TlsConnection) void {
         if (connection.flags.mid_transfer) connection.flags.was_broken_off = true;
-        connection.abandonTransfer();
+        connection.endTransfer();
     }
 
-    /// A transfer ends: what is on its way is sent, and counts for no writer any more.
-    pub fn abandonTransfer(connection: *TlsConnection) void {
-        connection.credit = 0;
-        connection.credited = 0;
+    /// A writer's transfer ends. Its output is still sent, and is not reported to any writer.
+    pub fn endTransfer(connection: *TlsConnection) void {
+        connection.output_plaintext = 0;
+        connection.unreported_plaintext = 0;
         connection.flags.mid_transfer = false;
     }
 };

@@ -1,9 +1,9 @@
-//! What the TLS connections of a scheduler share: the buffers, the BIO through which OpenSSL reads and
+//! What the TLS connections of a thread share: the buffers, the BIO through which OpenSSL reads and
 //! writes them, and the tables of connections and contexts.
 //!
-//! OpenSSL never calls the system. A call of it reads from `input` and writes to `sealed`; the core
-//! moves both, many records at a time. One BIO serves all connections of the scheduler, since only
-//! one call of OpenSSL is under way at a time: that saves 150 bytes for each connection.
+//! OpenSSL makes no system calls. It reads from `input` and writes to `sealed`; `transfers.zig` moves
+//! both, many records at a time. One BIO serves all connections of the thread, since only one call of
+//! OpenSSL is under way at a time: that saves 150 bytes for each connection.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -24,17 +24,17 @@ const ContextIndex = indices.ContextIndex;
 const TlsConnection = @import("connection.zig").TlsConnection;
 const TlsConnectionIndex = indices.TlsConnectionIndex;
 
-/// Plaintext that one call encrypts at most.
+/// The most plaintext that one call seals.
 pub const chunk_bytes = 128 * 1024;
 
-/// Room for the longest chunk and its records' overhead, so that it need not grow while it is used.
+/// Room for the longest chunk and its records' overhead, so that the buffer does not grow in use.
 const sealed_bytes = chunk_bytes + 8 * 1024;
 
-/// Ciphertext that one call receives at most, behind what was left of a record.
+/// The most ciphertext that one call receives, with the part of a record before it.
 const received_bytes = chunk_bytes + 2 * framing.longest_record;
 
-/// Key log lines of one connection that wait to be taken: those of a handshake are about 1 KiB. A
-/// client may make more by updating its keys again and again.
+/// The most bytes of key log lines that wait for the caller on one connection. A handshake makes about
+/// 1 KiB; a peer can make more by updating its keys again and again.
 const longest_key_log = 16 * 1024;
 
 pub const Engine = struct {
@@ -42,40 +42,40 @@ pub const Engine = struct {
     scheduler: *Scheduler,
     connections: Pool(TlsConnection, TlsConnectionIndex, abi.Limits.sockets) = .{},
     contexts: Pool(Context, ContextIndex, abi.Limits.tls_contexts) = .{},
-    /// The slots of the contexts that their owners have not given up, by number.
+    /// The contexts that the caller has not freed, by their numbers in the ABI.
     context_ids: std.AutoHashMapUnmanaged(i32, ContextIndex) = .empty,
-    /// Counts the members of `noticed`, where TypeScript sees it.
+    /// The length of `noticed`, in memory that TypeScript reads.
     notice_count: *u32,
     method: ?*openssl.BIO_METHOD = null,
     bio: ?*openssl.BIO = null,
-    /// Where the kernel's bytes are put. What is not read at once moves to the connection.
+    /// Holds what the kernel has delivered. What is not read at once moves to the connection.
     received: []u8 = &.{},
-    /// Where small buffers are gathered into a record.
+    /// Holds small buffers that are gathered into a record.
     gathered: []u8 = &.{},
-    /// What OpenSSL has written in the call that is under way.
+    /// Records that the call that is under way has sealed.
     sealed: std.ArrayList(u8) = .empty,
-    /// What established connections protect their records with.
+    /// The ciphers and digests of the record layer.
     primitives: Primitives = .{},
     /// The connection whose call is under way.
     current: ?*TlsConnection = null,
     /// Whether that call leaves keys on the stack.
     leaves_keys: bool = false,
-    /// What that call may read, from `position` on, and where the record at hand ends.
+    /// What that call may read, from `position` on. OpenSSL reads no further than `record_end` at a time.
     input: []u8 = &.{},
     position: usize = 0,
     record_end: usize = 0,
-    /// Sessions whose handshake has something to do.
+    /// Connections whose handshake can go on.
     due: Queue(TlsConnectionIndex, "due") = .{},
-    /// Sessions that hold their last words of the handshake back until the next poll.
+    /// Connections that hold the end of their handshake back until the next poll (`transfers.hold`).
     held: Queue(TlsConnectionIndex, "held") = .{},
-    /// Sessions with something to report.
+    /// Connections with notices for the caller.
     noticed: Queue(TlsConnectionIndex, "noticed") = .{},
 
     pub fn deinit(engine: *Engine) void {
         for (0..engine.connections.length) |number| {
             const index: TlsConnectionIndex = @enumFromInt(number);
             const connection = engine.connections.at(index);
-            // The waiters go with the scheduler.
+            // The scheduler frees the waiters.
             connection.waiter = .none;
             if (connection.state != .free) engine.release(index);
         }
@@ -91,12 +91,12 @@ pub const Engine = struct {
         engine.sealed.deinit(engine.allocator);
     }
 
-    /// Prepares OpenSSL and the BIO, with the first context.
+    /// Prepares OpenSSL and the BIO. Called for each context; only the first call has an effect.
     pub fn prepare(engine: *Engine) !void {
         if (engine.bio != null) return;
         memory.install();
-        // The configuration of some other program's OpenSSL must not change what plait does, and the
-        // process may exit while other threads still use it.
+        // The configuration of the system's OpenSSL must not change what plait does. The process may exit
+        // while other threads still use OpenSSL.
         const settings = openssl.OPENSSL_INIT_NO_LOAD_CONFIG | openssl.OPENSSL_INIT_NO_ATEXIT;
         if (openssl.OPENSSL_init_ssl(settings, null) != 1) return error.OutOfMemory;
         if (engine.method == null) {
@@ -112,7 +112,7 @@ pub const Engine = struct {
         engine.bio = bio;
     }
 
-    /// Makes the buffers, with the first connection.
+    /// Makes the buffers. Called for each connection; only the first call has an effect.
     pub fn prepareBuffers(engine: *Engine) !void {
         if (engine.received.len == 0) engine.received = try engine.allocator.alloc(u8, received_bytes);
         if (engine.gathered.len == 0) engine.gathered = try engine.allocator.alloc(u8, framing.plaintext_bytes);
@@ -134,7 +134,7 @@ pub const Engine = struct {
         engine.connections.release(index);
     }
 
-    /// Frees everything of a connection but its output.
+    /// Frees everything of a connection but its output. It is closed from then on.
     pub fn disconnect(engine: *Engine, index: TlsConnectionIndex) void {
         const connection = engine.connections.at(index);
         engine.due.remove(&engine.connections, index);
@@ -160,20 +160,20 @@ pub const Engine = struct {
         context.references -= 1;
         if (context.references > 0) return;
         var members = context.names.valueIterator();
-        // Members have no names of their own, so this goes no deeper.
+        // A member has no members of its own, so this goes no deeper.
         while (members.next()) |member| engine.releaseContext(member.*);
         context.destroy();
         engine.contexts.release(index);
     }
 
-    /// Has the connection announced. Notices of the same kind add up to one.
+    /// Makes a notice for the caller. Notices of the same kind become one.
     pub fn notice(engine: *Engine, connection: *TlsConnection, kind: u8) void {
         connection.notices |= kind;
         engine.noticed.pushBack(&engine.connections, connection.index);
         engine.notice_count.* = engine.noticed.length;
     }
 
-    /// Keeps a line for the connection's key log.
+    /// Keeps a line for the connection's key log: the words, with spaces between them.
     pub fn keepLine(engine: *Engine, connection: *TlsConnection, words: []const []const u8) void {
         const extra = connection.extraOf(engine.allocator) catch return;
         const start = extra.key_log.items.len;
@@ -188,13 +188,13 @@ pub const Engine = struct {
 
     // -- A call of OpenSSL
 
-    /// Begins a call, or several in a row, that read from `input` and write to `sealed`.
+    /// Begins one or more calls for a connection, which read from `input` and write to `sealed`.
     pub fn enter(engine: *Engine, connection: *TlsConnection, input: []u8) void {
         engine.current = connection;
         engine.leaves_keys = leavesKeys(connection);
         engine.setInput(input);
         engine.sealed.clearRetainingCapacity();
-        // What is left of earlier calls would be taken for this one's (SSL_get_error(3)).
+        // SSL_get_error(3) would take errors of earlier calls for errors of this one.
         if (connection.ssl != null) openssl.ERR_clear_error();
     }
 
@@ -204,7 +204,7 @@ pub const Engine = struct {
         engine.record_end = 0;
     }
 
-    /// Ends them. What was not read and what is `sealed` is the caller's to keep.
+    /// Ends them. The caller keeps the input that was not read, and sends what is `sealed`.
     pub fn leave(engine: *Engine) void {
         if (engine.leaves_keys) memory.wipeStack();
         engine.current = null;
@@ -217,21 +217,20 @@ pub const Engine = struct {
         return engine.input[engine.position..];
     }
 
-    /// Whether a call of OpenSSL would find something to read.
+    /// Whether the next call would find something to read.
     pub fn hasRecord(engine: *const Engine) bool {
         return engine.position < engine.record_end or engine.current.?.isRecord(engine.rest());
     }
 };
 
-/// OpenSSL's handshake leaves parts of its work on the stack, and so does ChaCha20 with its key, which it has
-/// no registers for. AES has it in the memory of the cipher.
+/// OpenSSL's handshake leaves secrets on the stack, and so does ChaCha20, which has too few registers for
+/// its key. AES keeps its key in the memory of the cipher.
 fn leavesKeys(connection: *const TlsConnection) bool {
     const takeover = connection.takenOver() orelse return true;
     return takeover.layer.suite == .chacha20_poly1305_sha256;
 }
 
-/// Hands out whole records only: OpenSSL keeps no buffer for a part of one, so that an idle
-/// connection holds none.
+/// Hands out whole records only. Then OpenSSL keeps no buffer for a part of one while a connection is idle.
 fn readInput(bio: *openssl.BIO, buffer: [*]u8, length: c_int) callconv(.c) c_int {
     const engine: *Engine = @ptrCast(@alignCast(openssl.BIO_get_data(bio).?));
     openssl.BIO_clear_flags(bio, openssl.BIO_FLAGS_READ | openssl.BIO_FLAGS_SHOULD_RETRY);
@@ -272,14 +271,14 @@ fn readInput(bio: *openssl.BIO, buffer: [*]u8, length: c_int) callconv(.c) c_int
     return @intCast(count);
 }
 
-/// Whether a record of a handshake may go to OpenSSL. In TLS 1.2 what follows the ClientHello may be encrypted.
+/// Whether a record of a handshake may go to OpenSSL. In TLS 1.2 records behind the ClientHello may be encrypted.
 fn admits(connection: *TlsConnection, record: []const u8) bool {
     if (!connection.flags.is_server) return true;
     if (connection.hello_limit.has_message and openssl.SSL_version(connection.ssl.?) != openssl.TLS1_3_VERSION) return true;
     return connection.hello_limit.admits(record);
 }
 
-/// What a record that arrives for OpenSSL is about, if it has no data in it. Those of TLS 1.3 all look alike.
+/// What a record for OpenSSL counts as until it turns out to have data. Records of TLS 1.3 all look alike.
 fn kindOf(ssl: *const openssl.SSL, content_type: u8) quota.Kind {
     if (openssl.SSL_version(ssl) == openssl.TLS1_3_VERSION) return .key_update;
     return switch (content_type) {

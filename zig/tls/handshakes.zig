@@ -1,8 +1,8 @@
-//! Handshakes. They go on as the kernel reports that a peer has sent something, without the caller,
-//! who is woken once, at the end.
+//! Handshakes. A handshake goes on when the kernel reports that the peer has sent something; the caller is
+//! woken once, at the end.
 //!
-//! A step may take half a millisecond of computing. So the steps that are due stand in a queue, and a
-//! poll works on it for a limited time: connections that are open do not wait for all who arrive.
+//! A step may take half a millisecond of computing. So the steps that are due stand in a queue, and each
+//! poll works on it for a limited time: open connections do not wait for all handshakes.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -28,18 +28,18 @@ const Status = abi.Status;
 /// How long one poll works on handshakes before it delivers what is ready.
 const nanoseconds_per_poll = std.time.ns_per_ms;
 
-/// Receptions of one step. A flight of messages seldom takes more than one.
+/// The most calls of recv(2) in one step. A flight of messages seldom takes more than one.
 const receptions_per_step = 8;
 
 pub const Options = struct {
     is_server: bool,
-    /// Whom a client asks for: sent as server name, and looked for in the certificate.
+    /// The server that a client expects: sent as server name, and looked for in the certificate.
     name: []const u8 = "",
-    /// A session of an earlier connection to resume, as the peer's was serialized.
+    /// A serialized session of an earlier connection, for a client to resume.
     session: []const u8 = "",
 };
 
-/// Turns an open stream into a TLS connection. What has arrived and was not read is the handshake's.
+/// Turns an open stream into a TLS connection. Data that has arrived and was not read belongs to the handshake.
 pub fn start(engine: *Engine, handle: i32, context_id: i32, settings: Options) ?Status {
     const index = engine.scheduler.sockets.findKind(handle, .stream) orelse return .stale_handle;
     const socket = engine.scheduler.sockets.at(index);
@@ -87,8 +87,8 @@ fn prepare(engine: *Engine, context: *Context, connection: *TlsConnection, setti
         expected = ExpectedName.of(settings.name) orelse return .EINVAL;
         if (!expectName(ssl, &expected.?)) return .EINVAL;
     }
-    // Clients may resume under another context, or in another process: who verified the server for
-    // this name under the same terms is their owner's to know.
+    // Clients may resume under another context, or in another process. The caller knows which sessions
+    // were verified for this name under the same terms.
     _ = openssl.SSL_set_session_id_context(ssl, client_id, client_id.len);
     if (settings.session.len > 0) offerSession(context, ssl, settings.session, expected);
     return null;
@@ -106,14 +106,14 @@ const ExpectedName = struct {
         const literal = addresses.parse(name, 0);
         var expected: ExpectedName = .{ .is_address = literal != null };
         if (literal) |address| if (addresses.mappedIpv4(&address)) |ipv4| {
-            // Certificates name IPv4 addresses as what they are.
+            // A certificate has the IPv4 address, not the IPv6 address that it is mapped to.
             var written: [abi.Limits.address_text_bytes]u8 = undefined;
             expected.length = ipv4.format(&written);
             @memcpy(expected.buffer[0..expected.length], written[0..expected.length]);
             expected.buffer[expected.length] = 0;
             return expected;
         };
-        // The zone of an IPv6 address says how this machine reaches it.
+        // The zone of an IPv6 address concerns this machine alone.
         const bare = if (expected.is_address)
             name[0 .. std.mem.indexOfScalar(u8, name, '%') orelse name.len]
         else if (std.mem.endsWith(u8, name, "."))
@@ -121,7 +121,7 @@ const ExpectedName = struct {
         else
             name;
         if (bare.len == 0 or bare.len > server_name.longest or std.mem.indexOfScalar(u8, bare, 0) != null) return null;
-        // To OpenSSL a name that begins with a dot stands for every one that ends with it.
+        // To OpenSSL a name that begins with a dot stands for all names that end with it.
         const has_empty_label = bare[0] == '.' or std.mem.endsWith(u8, bare, ".") or std.mem.indexOf(u8, bare, "..") != null;
         if (has_empty_label and !expected.is_address) return null;
         @memcpy(expected.buffer[0..bare.len], bare);
@@ -141,10 +141,10 @@ const ExpectedName = struct {
     }
 };
 
-/// A name in the subject alone is not looked at (RFC 9525, 2).
+/// The name in a certificate's subject does not count (RFC 9525, 2).
 const name_flags = openssl.X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | openssl.X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
 
-/// Has the certificate checked for a name, and sends the name; an address is not sent (RFC 6066, 3).
+/// Makes OpenSSL check the certificate for a name, and send the name; an address is not sent (RFC 6066, 3).
 fn expectName(ssl: *openssl.SSL, expected: *const ExpectedName) bool {
     const parameters = openssl.SSL_get0_param(ssl);
     const name = expected.text();
@@ -154,7 +154,7 @@ fn expectName(ssl: *openssl.SSL, expected: *const ExpectedName) bool {
         openssl.SSL_ctrl(ssl, openssl.SSL_CTRL_SET_TLSEXT_HOSTNAME, openssl.TLSEXT_NAMETYPE_host_name, @constCast(name.ptr)) == 1;
 }
 
-/// Offers an earlier session. One that cannot be used makes for a full handshake, no more.
+/// Offers an earlier session. With one that cannot be used the handshake is a full one.
 fn offerSession(context: *const Context, ssl: *openssl.SSL, bytes: []const u8, expected: ?ExpectedName) void {
     defer openssl.ERR_clear_error();
     var cursor: [*]const u8 = bytes.ptr;
@@ -166,11 +166,11 @@ fn offerSession(context: *const Context, ssl: *openssl.SSL, bytes: []const u8, e
     openssl.SSL_set_verify_result(ssl, openssl.X509_V_OK);
 }
 
-/// OpenSSL verifies nothing when a session is resumed: it holds the server for the one that was
-/// verified then. Whether that was so, and would be now for this name, is checked here.
+/// Whether the server of an earlier session was verified, and would be verified now for this name. OpenSSL
+/// verifies nothing when a session is resumed.
 fn isAcceptable(context: *const Context, ssl: *const openssl.SSL, earlier: *openssl.SSL_SESSION, expected: ?ExpectedName) bool {
     if (!context.verify_peer) return true;
-    // With the session the connection has taken over what was found then.
+    // OpenSSL has copied the result of the earlier verification from the session.
     const result = openssl.SSL_get_verify_result(ssl);
     if (result != openssl.X509_V_OK and (context.verify_issuer or !verification.isAboutIssuer(result))) return false;
     const certificate = openssl.SSL_SESSION_get0_peer(earlier) orelse return false;
@@ -178,7 +178,7 @@ fn isAcceptable(context: *const Context, ssl: *const openssl.SSL, earlier: *open
     return if (expected) |name| name.fits(certificate) else true;
 }
 
-/// Takes the steps that are due, for a limited time. What is left makes the next poll come at once.
+/// Takes the steps that are due, for a limited time. If steps are left, the next poll does not wait.
 pub fn run(engine: *Engine) void {
     if (engine.due.length == 0) return;
     const end = system.nanoseconds() + nanoseconds_per_poll;
@@ -188,7 +188,7 @@ pub fn run(engine: *Engine) void {
     }
 }
 
-/// Goes on with a handshake as far as what has arrived allows.
+/// Goes on with a handshake as far as possible with what has arrived.
 fn step(engine: *Engine, index: indices.SocketIndex) void {
     const socket = engine.scheduler.sockets.at(index);
     const connection = transfers.connectionOf(engine, socket);
@@ -222,10 +222,10 @@ fn tryTakeOver(engine: *Engine, connection: *TlsConnection, context: *const Cont
     _ = openssl.SSL_get_client_random(connection.ssl.?, &extra.client_random, extra.client_random.len);
 }
 
-/// The alert in a record of its own, before there are keys.
+/// A record with this alert, from before there are keys.
 const illegal_parameter = [_]u8{ 21, 3, 3, 0, 2, 2, @intFromEnum(Alert.illegal_parameter) };
 
-/// How far a server's handshake is, as `abi.TlsProgress`; what was answered counts once.
+/// How far a server's handshake is, as `abi.TlsProgress`. What the server has sent counts for one call.
 pub fn progress(engine: *Engine, connection: *TlsConnection) u32 {
     const is_due = engine.due.contains(&engine.connections, connection.index);
     if (connection.state != .handshaking or is_due) return abi.TlsProgress.pending;
@@ -242,7 +242,7 @@ fn contextOf(engine: *Engine, connection: *const TlsConnection) *Context {
 fn advance(engine: *Engine, socket: *Socket, connection: *TlsConnection) void {
     const ssl = connection.ssl.?;
     for (0..receptions_per_step) |_| {
-        // A server has nothing to say before it is spoken to, and OpenSSL would hold memory for it.
+        // Before a client's first message OpenSSL would do nothing for a server but allocate memory.
         if (!connection.flags.is_server or engine.hasRecord() or connection.flags.chosen) {
             const result = openssl.SSL_do_handshake(ssl);
             if (result == 1) {
@@ -256,7 +256,7 @@ fn advance(engine: *Engine, socket: *Socket, connection: *TlsConnection) void {
                     return;
                 },
                 else => {
-                    // OpenSSL, which has not seen it, has nothing to say.
+                    // OpenSSL has not seen the message, and so sends no alert.
                     if (connection.flags.hello_too_long) engine.sealed.appendSlice(engine.allocator, &illegal_parameter) catch {};
                     return transfers.fail(engine, socket, connection, .tls_failed);
                 },
@@ -265,7 +265,7 @@ fn advance(engine: *Engine, socket: *Socket, connection: *TlsConnection) void {
                 connection.flags.answered = true;
                 connection.flags.progressed = true;
             }
-            // The peer may be waiting for this, while there is more to be received from it.
+            // The peer may need this before it sends more.
             _ = transfers.emit(engine, socket, connection);
             if (connection.state == .failed) return;
         }
@@ -277,8 +277,7 @@ fn advance(engine: *Engine, socket: *Socket, connection: *TlsConnection) void {
     if (socket.flags.readable or engine.hasRecord()) engine.due.pushBack(&engine.connections, connection.index);
 }
 
-/// The handshake has come to an end or to a pause: its waiter is woken, and those who wait to
-/// transfer data have their turn.
+/// Wakes the waiter of a handshake that has ended or paused, and reports the socket as ready.
 fn finish(engine: *Engine, socket: *Socket, connection: *TlsConnection) void {
     assert(connection.state != .handshaking);
     if (connection.state != .paused) {
@@ -295,7 +294,7 @@ fn finish(engine: *Engine, socket: *Socket, connection: *TlsConnection) void {
     engine.scheduler.announce(socket, .writable);
 }
 
-/// How the handshake stands; null is done.
+/// Null when the handshake is done; otherwise why it failed or what it waits for.
 pub fn outcome(engine: *Engine, handle: i32) ?Status {
     const connection = find(engine, handle) orelse return .stale_handle;
     return switch (connection.state) {
@@ -314,7 +313,7 @@ pub fn find(engine: *Engine, handle: i32) ?*TlsConnection {
     return if (socket.tls == .none) null else transfers.connectionOf(engine, socket);
 }
 
-/// Goes on with a paused handshake, with the context that was chosen; 0 refuses the client.
+/// Goes on with a paused handshake with this context; 0 refuses the client.
 pub fn chooseContext(engine: *Engine, handle: i32, context_id: i32) ?Status {
     const connection = find(engine, handle) orelse return .stale_handle;
     if (connection.state != .paused) return .EALREADY;
@@ -324,7 +323,7 @@ pub fn chooseContext(engine: *Engine, handle: i32, context_id: i32) ?Status {
     }
     connection.flags.chosen = true;
     connection.state = .handshaking;
-    // A refusal is told at once, for the caller may close.
+    // A refusal is sent at once, for the caller may close the socket next.
     if (context_id == 0) {
         step(engine, connection.socket);
     } else {
@@ -333,7 +332,7 @@ pub fn chooseContext(engine: *Engine, handle: i32, context_id: i32) ?Status {
     return null;
 }
 
-/// Leaves the next step to a poll. Many may come to this in one turn, and a poll takes so much time for them.
+/// Leaves the next step to a poll, whose time for steps is limited: many connections may start in one turn.
 fn later(engine: *Engine, connection: *TlsConnection) void {
     engine.due.pushBack(&engine.connections, connection.index);
     engine.scheduler.backend.notify();
@@ -341,7 +340,7 @@ fn later(engine: *Engine, connection: *TlsConnection) void {
 
 /// Parks until the handshake has ended or come to a pause.
 pub fn wait(engine: *Engine, connection: *TlsConnection, deadline: ?i64) ?WaiterIndex {
-    // One caller leads the handshake; a second one would wait for ever.
+    // The connection remembers one waiter; a second one would wait for ever.
     if (connection.waiter != .none) return null;
     const waiter = engine.scheduler.park(.handshake, deadline) orelse return null;
     connection.waiter = waiter;
@@ -350,7 +349,7 @@ pub fn wait(engine: *Engine, connection: *TlsConnection, deadline: ?i64) ?Waiter
     return waiter;
 }
 
-/// Forgets a waiter of a handshake, which is about to be woken or dropped.
+/// Forgets the waiter of a handshake, which is about to be woken or dropped.
 pub fn leave(engine: *Engine, waiter: WaiterIndex) void {
     const socket = engine.scheduler.sockets.at(engine.scheduler.waiters.at(waiter).socket);
     const connection = transfers.connectionOf(engine, socket);

@@ -1,23 +1,23 @@
-//! The length of a ClientHello, looked at before OpenSSL sees it: OpenSSL takes 128 KiB, and allocates as much
-//! as a message says that it will need.
+//! Limits the length of a ClientHello before OpenSSL sees it: OpenSSL accepts 128 KiB, and allocates as much as
+//! the message claims to be long.
 
 const std = @import("std");
 const framing = @import("record/framing.zig");
 
-/// 16 KiB, which is more than clients send, and 8 KiB for the key shares of every hybrid and pure group of
-/// ML-KEM, which are 7.5 KiB together.
+/// 16 KiB, which is more than clients send, and 8 KiB for key shares: those of all hybrid and pure groups of
+/// ML-KEM are 7.5 KiB together.
 pub const hello_bytes = 24 * 1024;
 
 const handshake = 22;
 const client_hello = 1;
 
-/// Where the messages of one client end, in records that are not encrypted.
+/// Follows the handshake messages of one client through records that are not encrypted.
 pub const HelloLimit = struct {
     header: [4]u8 = undefined,
     header_length: u8 = 0,
     /// A whole message has come.
     has_message: bool = false,
-    /// What is to come of the message whose header is complete.
+    /// Bytes that are still to come of a message whose header is complete.
     rest: u32 = 0,
 
     /// Whether a whole record may go to OpenSSL.

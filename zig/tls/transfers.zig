@@ -1,9 +1,9 @@
-//! Transfers over TLS. As `streams.zig` does for plain sockets, each call does about one system
-//! call's worth of work; what the kernel does not take at once is kept by the connection and sent when
-//! the socket is writable again.
+//! Transfers over TLS: one attempt to read or to write. As in `net/streams.zig`, a call does about one
+//! system call's worth of work. The connection keeps the ciphertext that the kernel does not take at once,
+//! and sends it when the socket is writable again.
 //!
-//! Whatever the connection keeps is bounded: input by what one call receives, output by one chunk of a
-//! writer and `control_bytes` of what OpenSSL itself has to say.
+//! What a connection keeps is bounded: input by what one call receives, output by one chunk of a writer
+//! and `control_bytes` of answers.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -22,8 +22,8 @@ const Socket = @import("../core/sockets.zig").Socket;
 const Outcome = system.Outcome;
 const Status = abi.Status;
 
-/// Output beside a writer's that may wait for a peer which makes us answer and does not read. Each
-/// key update that it asks for is an answer of some 30 bytes.
+/// Output, besides a writer's, that may wait for a peer that does not read. Each key update that the peer
+/// requests makes an answer of some 30 bytes.
 const control_bytes = 64 * 1024;
 
 const longest_output = engine_module.chunk_bytes + 8 * 1024 + control_bytes;
@@ -31,7 +31,7 @@ const longest_output = engine_module.chunk_bytes + 8 * 1024 + control_bytes;
 /// Records of one chunk: full ones, and one that is not.
 const records_of_chunk = engine_module.chunk_bytes / framing.plaintext_bytes + 1;
 
-/// Whether the last words of its handshake are held back (`hold`).
+/// Whether the end of its handshake is held back (`hold`).
 fn isHeld(engine: *Engine, connection: *const TlsConnection) bool {
     return engine.held.contains(&engine.connections, connection.index);
 }
@@ -46,8 +46,8 @@ pub fn connectionOf(engine: *Engine, socket: *const Socket) *TlsConnection {
 
 // -- Receiving
 
-/// Receives what is there: the plaintext of as many records as have arrived and fit. 0 is the end of
-/// the stream as the peer has announced it; an end that it has not announced is `tls_truncated`.
+/// Receives what is there: the plaintext of as many records as have arrived and fit. The value is 0 at the
+/// end of the stream if the peer has announced it; an end without close_notify is `tls_truncated`.
 pub fn receive(engine: *Engine, socket: *Socket, buffer: [*]u8, length: usize) Outcome {
     const connection = connectionOf(engine, socket);
     if (connection.state == .handshaking or connection.state == .paused) return failed(.would_block);
@@ -84,13 +84,13 @@ fn open(engine: *Engine, socket: *Socket, connection: *TlsConnection, buffer: []
     return opened.count;
 }
 
-/// Receives from the kernel behind what is left of a record, about as much as the caller has room
-/// for, so that little is left over. False when nothing came.
+/// Receives from the kernel behind the part of a record that is there, about as much as the caller has
+/// room for, so that little is left over. Returns whether anything came.
 pub fn refill(engine: *Engine, socket: *Socket, connection: *TlsConnection, room: usize) bool {
     if (!socket.flags.readable or connection.flags.ended) return false;
     const rest = engine.rest();
     assert(rest.len < framing.longest_record and engine.position >= engine.record_end);
-    // It may lie in `received` itself, further on.
+    // The part may lie further on in `received` itself.
     std.mem.copyForwards(u8, engine.received[0..rest.len], rest);
     connection.dropInput(engine.allocator);
     engine.setInput(engine.received[0..rest.len]);
@@ -100,7 +100,7 @@ pub fn refill(engine: *Engine, socket: *Socket, connection: *TlsConnection, room
     const size = @min(wanted, space.len);
     switch (system.receive(socket.fd, space.ptr, size)) {
         .value => |count| {
-            // After a reset that a send has met, the kernel speaks of an end.
+            // When a send has received the reset, the kernel reports an end of stream here.
             if (count == 0 and socket.readFailure() == null) connection.flags.ended = true;
             if (count < size and system.short_read_empties and socket.flags.tcp and !socket.flags.special and socket.failure == .ok) {
                 socket.flags.readable = false;
@@ -117,8 +117,8 @@ pub fn refill(engine: *Engine, socket: *Socket, connection: *TlsConnection, room
     }
 }
 
-/// Ends a call that has read: keeps what is left, sends what OpenSSL has answered, and finds out
-/// whether the next call would have something to do.
+/// Ends a call that has read: keeps the input that is left, sends the answers, and finds out whether the
+/// next call would find something.
 pub fn finishReading(engine: *Engine, socket: *Socket, connection: *TlsConnection, is_full: bool) void {
     keepRest(engine, connection) catch fail(engine, socket, connection, .exhausted);
     if (connection.state == .open and !socket.flags.half_closed) {
@@ -134,8 +134,8 @@ pub fn finishReading(engine: *Engine, socket: *Socket, connection: *TlsConnectio
     }
     const has_more = connection.hasRecord() or (is_full and sealing.hasContent(connection));
     if (!has_more and connection.flags.ended and !socket.flags.end_of_stream and connection.failure == .ok) {
-        // RFC 8446, 6.1: without a close_notify the data may have been cut off by anybody. The kernel
-        // gives an error to one call only, which may have been one that sent.
+        // Without close_notify an attacker may have cut the data off (RFC 8446, 6.1). The kernel reports
+        // an error to one call only, which may have been a send.
         connection.failure = socket.readFailure() orelse .tls_truncated;
     }
     socket.flags.buffered = has_more or connection.failure != .ok;
@@ -148,9 +148,9 @@ fn keepRest(engine: *Engine, connection: *TlsConnection) !void {
 
 // -- Sending
 
-/// Sends from `source`: at most one chunk. The value counts plaintext whose ciphertext the kernel
-/// has taken. While it is less than the whole, the caller comes again with what is not counted, and nothing
-/// else is sent in between.
+/// Sends from `source`: at most one chunk. The value counts plaintext whose ciphertext the kernel has
+/// taken. While it is less than the whole, the caller calls again with the rest, and sends nothing else in
+/// between.
 pub fn send(engine: *Engine, socket: *Socket, source: streams.Source) Outcome {
     const connection = connectionOf(engine, socket);
     if (source == .file) return failed(.EOPNOTSUPP);
@@ -167,25 +167,25 @@ pub fn send(engine: *Engine, socket: *Socket, source: streams.Source) Outcome {
     }
 
     const wanted = source.wanted();
-    // The caller comes with the same data, so that this is never more.
-    const settled = @min(connection.credited, wanted);
-    connection.credited = 0;
+    // The caller offers the same data again, so that this is never more.
+    const settled = @min(connection.unreported_plaintext, wanted);
+    connection.unreported_plaintext = 0;
     if (settled == wanted) return finishSend(connection, wanted, wanted);
 
     var marks: Marks = .{};
     engine.enter(connection, &.{});
-    encrypt(engine, socket, connection, source, settled, &marks);
+    sealChunk(engine, socket, connection, source, settled, &marks);
     engine.leave();
     const taken = emit(engine, socket, connection);
     if (connection.state == .failed) return failed(connection.failure);
     if (socket.failure != .ok) return failed(socket.failure);
     const counted = marks.plaintextWithin(taken);
-    connection.credit = @intCast(marks.plaintext() - counted);
+    connection.output_plaintext = @intCast(marks.plaintext() - counted);
     return finishSend(connection, settled + counted, wanted);
 }
 
-/// OpenSSL writes nothing while a message that follows the handshake, such as a ticket in two records,
-/// has arrived in part. The rest is received here, for nobody else may be reading.
+/// Whether OpenSSL would write. It does not while a message that follows the handshake, such as a ticket
+/// in two records, has arrived in part. The rest is received here, since there may be no reader.
 pub fn mayWrite(engine: *Engine, socket: *Socket, connection: *TlsConnection) bool {
     if (!isInMessage(connection)) return true;
     const ssl = connection.ssl.?;
@@ -213,7 +213,7 @@ fn finishSend(connection: *TlsConnection, count: usize, wanted: usize) Outcome {
     return .{ .value = count };
 }
 
-/// Where the ciphertext of each record ends, and the plaintext that ends with it.
+/// Where each record of a chunk ends, in ciphertext and in plaintext.
 const Marks = struct {
     const Mark = struct { ciphertext: usize, plaintext: usize };
 
@@ -224,7 +224,7 @@ const Marks = struct {
         return if (marks.length == 0) 0 else marks.list[marks.length - 1].plaintext;
     }
 
-    /// The plaintext of those records that lie within so much ciphertext.
+    /// The plaintext of the records that lie within so much ciphertext.
     fn plaintextWithin(marks: *const Marks, ciphertext: usize) usize {
         var sum: usize = 0;
         for (marks.list[0..marks.length]) |mark| {
@@ -243,8 +243,8 @@ const Marks = struct {
     }
 };
 
-/// Encrypts a chunk of the source from `offset` on, in records as long as they can be.
-fn encrypt(engine: *Engine, socket: *Socket, connection: *TlsConnection, source: streams.Source, offset: usize, marks: *Marks) void {
+/// Seals a chunk of the source from `offset` on, in records as long as possible.
+fn sealChunk(engine: *Engine, socket: *Socket, connection: *TlsConnection, source: streams.Source, offset: usize, marks: *Marks) void {
     var reader: Reader = .{ .source = source, .skip = offset };
     while (!marks.isFull()) {
         const plaintext = reader.next(engine.gathered);
@@ -257,7 +257,7 @@ fn encrypt(engine: *Engine, socket: *Socket, connection: *TlsConnection, source:
 /// Cuts a source into the plaintext of records.
 const Reader = struct {
     source: streams.Source,
-    /// Bytes from the current place on that are not to be sent any more.
+    /// Bytes from the current place on that were sent already.
     skip: usize,
     part: usize = 0,
 
@@ -273,7 +273,8 @@ const Reader = struct {
         }
     }
 
-    /// The next record is a part's own memory if that fills it, and else gathered from several.
+    /// The plaintext of the next record: one part's own memory if that fills a record, and otherwise
+    /// gathered from several parts.
     fn nextOfParts(reader: *Reader, parts: []const std.posix.iovec_const, gathered: []u8) []const u8 {
         var length: usize = 0;
         while (reader.part < parts.len and length < gathered.len) {
@@ -294,19 +295,19 @@ const Reader = struct {
     }
 };
 
-/// Sends what OpenSSL has written, behind what is still to be sent. Returns how much of it the
-/// kernel has taken; the connection keeps the rest.
+/// Sends what was sealed, behind the output that waits. Returns how much of it the kernel has taken; the
+/// connection keeps the rest.
 pub fn emit(engine: *Engine, socket: *Socket, connection: *TlsConnection) usize {
     const sealed = engine.sealed.items;
     defer engine.sealed.clearRetainingCapacity();
     if (sealed.len == 0 or socket.failure != .ok) return 0;
-    // After the end of the stream there is nothing more to say.
+    // Nothing may follow the end of the stream.
     if (socket.flags.half_closed and !connection.flags.ends_after_output) return 0;
     if (isHeld(engine, connection)) return emitHeld(engine, socket, connection);
     var taken: usize = 0;
     if (connection.output.len == 0 and socket.flags.writable) taken = sendNow(engine, socket, connection, sealed);
     if (taken == sealed.len or socket.failure != .ok) return taken;
-    // Whoever waits to write to a connection that has failed must hear of it.
+    // A writer must learn that the connection has failed.
     socket.flags.writable = connection.state == .failed;
     if (connection.unsent().len + sealed.len - taken > longest_output) {
         fail(engine, socket, connection, .tls_failed);
@@ -316,12 +317,12 @@ pub fn emit(engine: *Engine, socket: *Socket, connection: *TlsConnection) usize 
     return taken;
 }
 
-/// Keeps the last words of a handshake back for whatever the caller, who is about to be woken, has to
-/// say: a client's first request, or a server's answer to it, leaves in one packet with them. If it
-/// says nothing before the next poll, or before the thread sleeps, they leave alone (`flushHeld`).
+/// Holds the last messages of a handshake back, for the caller is about to be woken: a client's first
+/// request, or a server's answer to it, leaves in one packet with them. If the caller writes nothing before
+/// the next poll, or before the thread sleeps, they leave alone (`flushHeld`).
 pub fn hold(engine: *Engine, socket: *const Socket, connection: *TlsConnection) void {
     const sealed = engine.sealed.items;
-    // In TLS 1.2 the peer waits for them.
+    // In TLS 1.2 the peer is waiting for them.
     if (connection.takenOver() == null or connection.waiter == .none) return;
     if (sealed.len == 0 or connection.output.len > 0 or !socket.flags.writable) return;
     connection.keepOutput(engine.allocator, sealed) catch return;
@@ -329,7 +330,7 @@ pub fn hold(engine: *Engine, socket: *const Socket, connection: *TlsConnection) 
     engine.held.pushBack(&engine.connections, connection.index);
 }
 
-/// As `emit`, behind what was held back; the count leaves that out.
+/// As `emit`, behind what was held back, which the returned number does not count.
 fn emitHeld(engine: *Engine, socket: *Socket, connection: *TlsConnection) usize {
     const held = connection.unsent().len;
     if (engine.sealed.insertSlice(engine.allocator, 0, connection.unsent())) {
@@ -342,7 +343,7 @@ fn emitHeld(engine: *Engine, socket: *Socket, connection: *TlsConnection) usize 
     }
 }
 
-/// Sends what was held back for callers who have said nothing.
+/// Sends what was held back for callers that have written nothing.
 pub fn flushHeld(engine: *Engine) void {
     while (engine.held.popFront(&engine.connections)) |place| {
         const connection = engine.connections.at(place);
@@ -350,7 +351,7 @@ pub fn flushHeld(engine: *Engine) void {
     }
 }
 
-/// Whatever the failure, it ends the connection: a record cannot be taken back.
+/// Any failure ends the connection: a record cannot be taken back.
 fn sendNow(engine: *Engine, socket: *Socket, connection: *const TlsConnection, bytes: []const u8) usize {
     switch (system.send(socket.fd, bytes.ptr, bytes.len)) {
         .value => |count| {
@@ -358,7 +359,7 @@ fn sendNow(engine: *Engine, socket: *Socket, connection: *const TlsConnection, b
             return count;
         },
         .failure => |status| {
-            // Nobody waits on a socket that is closed.
+            // A closed socket has no operations that must learn of it.
             if (connection.state == .closed and status != .would_block) socket.failure = status;
             if (connection.state != .closed and status != .would_block) engine.scheduler.endConnection(socket, status);
             return 0;
@@ -366,14 +367,14 @@ fn sendNow(engine: *Engine, socket: *Socket, connection: *const TlsConnection, b
     }
 }
 
-/// Sends what was kept, as far as the kernel takes it.
+/// Sends the output that waits, as far as the kernel takes it.
 fn sendOutput(engine: *Engine, socket: *Socket, connection: *TlsConnection) void {
     engine.held.remove(&engine.connections, connection.index);
     if (connection.output.len == 0) return;
     connection.output_position += @intCast(sendNow(engine, socket, connection, connection.unsent()));
     if (socket.failure != .ok) {
         connection.dropOutput(engine.allocator);
-        connection.credit = 0;
+        connection.output_plaintext = 0;
         return;
     }
     if (connection.unsent().len > 0) {
@@ -381,8 +382,8 @@ fn sendOutput(engine: *Engine, socket: *Socket, connection: *TlsConnection) void
         return;
     }
     connection.dropOutput(engine.allocator);
-    connection.credited += connection.credit;
-    connection.credit = 0;
+    connection.unreported_plaintext += connection.output_plaintext;
+    connection.output_plaintext = 0;
     if (connection.flags.ends_after_output) {
         connection.flags.ends_after_output = false;
         _ = c.shutdown(socket.fd, c.SHUT.WR);
@@ -391,26 +392,26 @@ fn sendOutput(engine: *Engine, socket: *Socket, connection: *TlsConnection) void
 
 // -- Ending
 
-/// Ends the connection, which says why from here on. The socket is ready in both directions, so that its
-/// operations hear of it.
+/// Ends the connection with this status, and with the reason in OpenSSL's queue. The socket is ready in
+/// both directions, so that its operations learn of it.
 pub fn fail(engine: *Engine, socket: *Socket, connection: *TlsConnection, status: Status) void {
     failBecause(engine, socket, connection, status, reasons.take());
 }
 
-/// The same with OpenSSL's code for the reason.
+/// The same with the reason given as OpenSSL's code.
 pub fn failBecause(engine: *Engine, socket: *Socket, connection: *TlsConnection, status: Status, reason: c_ulong) void {
     if (connection.state == .failed) return;
     connection.state = .failed;
     connection.failure = status;
     connection.reason = reason;
-    connection.abandonTransfer();
+    connection.endTransfer();
     socket.flags.buffered = true;
     socket.flags.writable = true;
     engine.scheduler.announce(socket, .readable);
     engine.scheduler.announce(socket, .writable);
 }
 
-/// Announces the end of the stream and ends it.
+/// Announces the end of the stream (close_notify) and half closes the socket.
 pub fn shutdown(engine: *Engine, socket: *Socket) ?Status {
     const connection = connectionOf(engine, socket);
     if (connection.state == .failed) return connection.failure;
@@ -433,13 +434,13 @@ fn announceEnd(engine: *Engine, socket: *Socket, connection: *TlsConnection) voi
     _ = emit(engine, socket, connection);
 }
 
-/// Before its socket is closed: announces the end of the stream, unless it breaks off, or broke off
-/// before, in the middle of a writer's data; and frees all but what is still to be sent.
+/// Before the socket is closed: announces the end of the stream, unless a writer's data is incomplete, and
+/// frees everything but the output that waits.
 pub fn close(engine: *Engine, socket: *Socket) void {
     const connection = connectionOf(engine, socket);
-    const breaks_off = connection.flags.mid_transfer or connection.flags.was_broken_off or
-        socket.flags.half_closed or socket.failure != .ok;
-    if (connection.state == .open and !breaks_off) announceEnd(engine, socket, connection);
+    const is_incomplete = connection.flags.mid_transfer or connection.flags.was_broken_off;
+    const can_announce = connection.state == .open and !socket.flags.half_closed and socket.failure == .ok;
+    if (can_announce and !is_incomplete) announceEnd(engine, socket, connection);
     endWait(engine, connection, .closed);
     engine.disconnect(socket.tls);
     if (socket.failure != .ok) connection.dropOutput(engine.allocator);
@@ -453,7 +454,7 @@ pub fn endWait(engine: *Engine, connection: *TlsConnection, status: Status) void
     engine.scheduler.wake(waiter, status);
 }
 
-/// Before its socket is reset: frees everything.
+/// Before the socket is reset: frees everything.
 pub fn abort(engine: *Engine, socket: *Socket) void {
     const connection = connectionOf(engine, socket);
     endWait(engine, connection, .closed);
@@ -461,18 +462,18 @@ pub fn abort(engine: *Engine, socket: *Socket) void {
     connection.dropOutput(engine.allocator);
 }
 
-/// Whether the peer's stream, and not only what it had to say, is known to be at its end.
+/// Whether the kernel has reported the end of the peer's stream, whether or not the peer announced it.
 pub fn hasEnded(engine: *Engine, socket: *const Socket) bool {
     return connectionOf(engine, socket).flags.ended;
 }
 
-/// Whether a closed socket's connection still has something to send.
+/// Whether a closed socket's connection still has output.
 pub fn hasOutput(engine: *Engine, socket: *const Socket) bool {
     return socket.tls != .none and connectionOf(engine, socket).output.len > 0;
 }
 
-/// Whether a closed socket's connection has something to send, and the peer has taken some of what was
-/// sent since this was asked last.
+/// Whether a closed socket's connection has output, and the peer has acknowledged some of what was sent
+/// since the last call of this function.
 pub fn makesProgress(engine: *Engine, socket: *const Socket) bool {
     if (!hasOutput(engine, socket)) return false;
     const connection = connectionOf(engine, socket);
@@ -481,18 +482,18 @@ pub fn makesProgress(engine: *Engine, socket: *const Socket) bool {
     return connection.unacknowledged < before;
 }
 
-/// Has a closed socket half closed when its connection has sent everything.
+/// Half closes a closed socket when its connection has sent everything.
 pub fn endAfterOutput(engine: *Engine, socket: *Socket) void {
     connectionOf(engine, socket).flags.ends_after_output = true;
     socket.flags.half_closed = true;
 }
 
-/// Sends what the connection has kept, as far as the kernel takes it. It is dropped when the socket has failed.
+/// Sends the output that waits, as far as the kernel takes it, or drops it when the socket has failed.
 pub fn flush(engine: *Engine, socket: *Socket) void {
     sendOutput(engine, socket, connectionOf(engine, socket));
 }
 
-/// Takes note of what the kernel reports for a socket, and sends what was kept.
+/// Acts upon an event of the kernel: sends the output that waits, and goes on with a handshake.
 pub fn report(engine: *Engine, socket: *Socket, is_readable: bool) void {
     const connection = connectionOf(engine, socket);
     if (is_readable and connection.flags.writer_needs_input) {

@@ -138,7 +138,7 @@ test "a writer who gives up leaves a stream that goes on" {
         const chunk: [60_000]u8 = @splat('a');
         const count = try fill(&harness, pair.server, &chunk);
         const connection = connectionOf(&harness, pair.server);
-        try expect(connection.output.len > 0 and connection.credit == chunk.len - count);
+        try expect(connection.output.len > 0 and connection.output_plaintext == chunk.len - count);
         try expect(connection.flags.mid_transfer);
         const writer = harness.parkAgain(pair.server, .writable);
         const next = harness.park(pair.server, .writable);
@@ -151,7 +151,7 @@ test "a writer who gives up leaves a stream that goes on" {
             _ = harness.cancel(writer, .timed_out);
             _ = try harness.poll();
         }
-        try expectEqual(0, connection.credit);
+        try expectEqual(0, connection.output_plaintext);
         try expect(!connection.flags.mid_transfer);
         // The peer reads it all; then the next one's bytes follow.
         const after = if (by_cancelling) next else harness.park(pair.server, .writable);
