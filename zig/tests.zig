@@ -2,6 +2,7 @@
 
 test {
     _ = @import("boundary/abi_text.zig");
+    _ = @import("boundary/exports_test.zig");
     _ = @import("os/addresses.zig");
     _ = @import("thread/attached_test.zig");
     _ = @import("os/backend.zig");

@@ -1,7 +1,7 @@
 // Generated from zig/boundary/abi.zig and the exports by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
-export const abiNumber = 1866853592;
+export const abiNumber = 1493240954;
 
 export const Status = {
   ok: 0,
@@ -144,7 +144,6 @@ export const Shared = {
   tlsNoticesUint32: 6,
   hostIsReadyUint32: 7,
   addressPortUint32: 8,
-  addressFamilyUint32: 9,
   pollsFloat64: 5,
   eventsFloat64: 6,
   wakeupsFloat64: 7,
@@ -191,7 +190,7 @@ export const symbols = {
   plait_shutdown: { args: ["i32"], returns: "i32" },
   plait_close: { args: ["i32"], returns: "i32" },
   plait_reset: { args: ["i32"], returns: "i32" },
-  plait_connect: { args: ["ptr", "u32", "u32", "ptr", "u32", "u32"], returns: "i32" },
+  plait_connect: { args: ["ptr", "u32", "u32", "ptr", "u32"], returns: "i32" },
   plait_connectPath: { args: ["ptr", "u32"], returns: "i32" },
   plait_finishConnect: { args: ["i32"], returns: "i32" },
   plait_listen: { args: ["ptr", "u32", "u32", "u32", "u32"], returns: "i32" },

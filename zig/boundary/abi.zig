@@ -123,6 +123,13 @@ pub const ListenFlags = struct {
     pub const reserve: u32 = 4;
 };
 
+/// Whether a sum of flags has none but those of this kind.
+pub fn isKnown(comptime Flags: type, sum: u32) bool {
+    comptime var known: u32 = 0;
+    inline for (@typeInfo(Flags).@"struct".decls) |flag| known |= @field(Flags, flag.name);
+    return sum & ~known == 0;
+}
+
 /// What `tlsText` tells of a TLS connection.
 pub const TlsText = enum(u8) {
     protocol,
@@ -193,9 +200,8 @@ pub const Shared = extern struct {
     tls_notices: u32 = 0,
     /// Whether the last `spinPoll` ended because Bun's loop has something to do.
     host_is_ready: u32 = 0,
-    /// The port and family of the address that `address` wrote last.
+    /// The port of the address that `address` wrote last.
     address_port: u32 = 0,
-    address_family: u32 = 0,
     polls: f64 = 0,
     events: f64 = 0,
     wakeups: f64 = 0,

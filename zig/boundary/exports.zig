@@ -164,7 +164,7 @@ pub fn drop(waiter: i32) callconv(.c) void {
     thread().drop(waiterOf(waiter) orelse return);
 }
 
-/// Receives up to `length` bytes to `buffer + offset`. 0 is the end of the stream.
+/// Receives up to `length` bytes. 0 is the end of the stream.
 pub fn receive(handle: i32, buffer: [*]u8, length: f64) callconv(.c) i32 {
     return connections.receive(thread(), handle, buffer, @trunc(length)).code();
 }
@@ -238,11 +238,10 @@ pub fn connect(
     port: u32,
     local: [*]const u8,
     local_length: u32,
-    local_port: u32,
 ) callconv(.c) i32 {
     const remote = parse(host, host_length, port) orelse return Status.bad_address.code();
     if (local_length == 0) return endpoints.connect(scheduler(), &remote, null).code();
-    const source = parse(local, local_length, local_port) orelse return Status.bad_address.code();
+    const source = parse(local, local_length, 0) orelse return Status.bad_address.code();
     return endpoints.connect(scheduler(), &remote, &source).code();
 }
 
@@ -257,6 +256,7 @@ pub fn finishConnect(handle: i32) callconv(.c) i32 {
 
 /// Listens at a literal address. `flags` are `ListenFlags`.
 pub fn listen(host: [*]const u8, host_length: u32, port: u32, backlog: u32, flags: u32) callconv(.c) i32 {
+    if (!abi.isKnown(abi.ListenFlags, flags)) return Status.EINVAL.code();
     const local = parse(host, host_length, port) orelse return Status.bad_address.code();
     return endpoints.listen(scheduler(), &local, backlog, flags).code();
 }
@@ -287,9 +287,9 @@ pub fn literalVersion(host: [*]const u8, length: u32) callconv(.c) i32 {
 
 /// Looks a host name up. Returns a waiter; when it is woken with `ok`, `takeAddresses` has them.
 pub fn resolve(name: [*]const u8, length: u32, family: i32, deadline: f64) callconv(.c) i32 {
+    const wanted = std.enums.fromInt(abi.AddressFamily, family) orelse return Status.EINVAL.code();
     const point = scheduler_module.deadlineFromMilliseconds(deadline);
     const waiter = scheduler().park(.resolve, point) orelse return Status.exhausted.code();
-    const wanted = std.enums.fromInt(abi.AddressFamily, family) orelse .unspecified;
     if (thread().resolver.start(waiter, name[0..length], wanted)) |status| scheduler().wake(waiter, status);
     return numberOf(waiter);
 }
@@ -302,23 +302,24 @@ pub fn takeAddresses(waiter: i32, text: [*]u8, capacity: u32) callconv(.c) i32 {
     return @intCast(length);
 }
 
-/// Writes the address of one end of a socket and returns the length of the text. The port and the
-/// family are in `Shared`. The buffer has `Limits.address_text_bytes`.
+/// Writes the address of one end of a socket and returns the length of the text. The port is in
+/// `Shared`. The buffer has `Limits.address_text_bytes`.
 pub fn address(handle: i32, end: i32, text: [*]u8) callconv(.c) i32 {
+    const wanted = std.enums.fromInt(abi.Endpoint, end) orelse return Status.EINVAL.code();
     const index = scheduler().sockets.find(handle) orelse return Status.stale_handle.code();
     const socket = scheduler().sockets.at(index);
     const buffer = text[0..abi.Limits.address_text_bytes];
-    if (end == @intFromEnum(abi.Endpoint.remote) and socket.peer.family != .unix) {
+    if (wanted == .remote and socket.peer.family != .unix) {
         scheduler().shared.address_port = socket.peer.port;
-        scheduler().shared.address_family = @intCast(@intFromEnum(socket.peer.family));
         return @intCast(socket.peer.format(buffer));
     }
-    const found = if (end == @intFromEnum(abi.Endpoint.remote))
-        system.remoteAddress(socket.fd)
-    else
-        system.localAddress(socket.fd);
+    const found = switch (wanted) {
+        .remote => system.remoteAddress(socket.fd),
+        .local => system.localAddress(socket.fd),
+    };
     const known = found orelse return system.lastStatus().code();
-    return @intCast(addresses.format(&known, scheduler().shared, buffer));
+    scheduler().shared.address_port = addresses.Peer.of(&known).port;
+    return @intCast(addresses.format(&known, buffer));
 }
 
 /// The descriptor behind a handle, which stays the scheduler's.

@@ -144,11 +144,9 @@ fn formatZone(scope_id: u32, text: []u8) usize {
     return (printed catch return 0).len;
 }
 
-/// Writes an address of any family without its port, and reports its port and family.
-pub fn format(address: *const Address, shared: *abi.Shared, text: *[abi.Limits.address_text_bytes]u8) usize {
+/// Writes an address of any family without its port.
+pub fn format(address: *const Address, text: *[abi.Limits.address_text_bytes]u8) usize {
     const peer = Peer.of(address);
-    shared.address_port = peer.port;
-    shared.address_family = @intCast(@intFromEnum(peer.family));
     if (peer.family != .unix) return peer.format(text);
 
     const unix: *const c.sockaddr.un = @ptrCast(@alignCast(&address.storage));
@@ -162,7 +160,6 @@ pub fn format(address: *const Address, shared: *abi.Shared, text: *[abi.Limits.a
 }
 
 test "literals survive parsing and formatting" {
-    var shared: abi.Shared = .{};
     var text: [abi.Limits.address_text_bytes]u8 = undefined;
     const cases = [_][2][]const u8{
         .{ "127.0.0.1", "127.0.0.1" },
@@ -173,9 +170,9 @@ test "literals survive parsing and formatting" {
     };
     for (cases) |case| {
         const address = parse(case[0], 8080).?;
-        const length = format(&address, &shared, &text);
+        const length = format(&address, &text);
         try std.testing.expectEqualStrings(case[1], text[0..length]);
-        try std.testing.expectEqual(8080, shared.address_port);
+        try std.testing.expectEqual(8080, Peer.of(&address).port);
     }
 }
 
@@ -200,13 +197,12 @@ test "what is not a literal is refused" {
 }
 
 test "paths keep within the system's limit" {
-    var shared: abi.Shared = .{};
     var text: [abi.Limits.address_text_bytes]u8 = undefined;
     const address = fromPath("/tmp/a.sock").?;
-    try std.testing.expectEqualStrings("/tmp/a.sock", text[0..format(&address, &shared, &text)]);
+    try std.testing.expectEqualStrings("/tmp/a.sock", text[0..format(&address, &text)]);
     try std.testing.expectEqual(null, fromPath(""));
     try std.testing.expectEqual(null, fromPath("x" ** 108));
     if (!system.is_linux) return;
     const abstract = fromPath("\x00name").?;
-    try std.testing.expectEqualStrings("\x00name", text[0..format(&abstract, &shared, &text)]);
+    try std.testing.expectEqualStrings("\x00name", text[0..format(&abstract, &text)]);
 }

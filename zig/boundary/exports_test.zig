@@ -1,0 +1,39 @@
+//! What the functions of the ABI answer to values that TypeScript never passes.
+
+const std = @import("std");
+const abi = @import("abi.zig");
+const exports = @import("exports.zig");
+const Status = abi.Status;
+const expectEqual = std.testing.expectEqual;
+
+test "a kind that is none is refused, and never taken for another" {
+    try expectEqual(0, exports.open());
+    const listener = exports.listen("127.0.0.1", 9, 0, 16, 0);
+    try std.testing.expect(listener >= 0);
+    const invalid = Status.EINVAL.code();
+    var text: [abi.Limits.address_text_bytes]u8 = undefined;
+    for ([_]i32{ -1, 2, 255, std.math.minInt(i32), std.math.maxInt(i32) }) |kind| {
+        try expectEqual(invalid, exports.watch(0, kind, 0));
+        try expectEqual(invalid, exports.waitBlocking(listener, kind, 0));
+        try expectEqual(invalid, exports.address(listener, kind, &text));
+    }
+    for ([_]i32{ -1, 4, 255, std.math.maxInt(i32) }) |family| {
+        try expectEqual(invalid, exports.resolve("localhost", 9, family, 0));
+    }
+    for ([_]u32{ 8, 1 << 31, std.math.maxInt(u32) }) |flags| {
+        try expectEqual(invalid, exports.listen("127.0.0.1", 9, 0, 16, flags));
+    }
+    try expectEqual(0, exports.shared()[@offsetOf(abi.Shared, "waiters")]);
+    try expectEqual(0, exports.close(listener));
+}
+
+test "what was never a waiter or a socket is refused" {
+    try expectEqual(0, exports.open());
+    var text: [8]u8 = undefined;
+    for ([_]i32{ -1, 0, 1 << 22, std.math.maxInt(i32), std.math.minInt(i32) }) |number| {
+        exports.drop(number);
+        try expectEqual(Status.stale_handle.code(), exports.takeAddresses(number, &text, text.len));
+        try expectEqual(Status.stale_handle.code(), exports.close(number));
+        try expectEqual(Status.stale_handle.code(), exports.receive(number, &text, text.len));
+    }
+}
