@@ -36,6 +36,7 @@ test {
     _ = @import("tls/record/quota.zig");
     _ = @import("tls/random_records_test.zig");
     _ = @import("tls/record/framing.zig");
+    _ = @import("tls/resumption_test.zig");
     _ = @import("tls/server_name.zig");
     _ = @import("tls/shortage_test.zig");
     _ = @import("tls/takeover_test.zig");

@@ -145,8 +145,6 @@ pub const TlsText = enum(u8) {
     key_log,
     /// Why it has failed, in OpenSSL's words.
     reason,
-    /// The peer's alert, if that is why.
-    alert,
 };
 
 /// What `tlsTakeNotice` announces and `tlsContextNotices` asks for, added up.

@@ -1,5 +1,6 @@
-//! What OpenSSL asks while a handshake is under way: which context serves a server name, which
-//! protocol is chosen, and where key log lines and sessions for resumption go.
+//! The functions that OpenSSL calls during a handshake, but for the checks of certificates (`verification.zig`):
+//! they choose the context for a server name and the protocol, decide about tickets, and keep key log lines
+//! and sessions for resumption.
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
@@ -13,7 +14,7 @@ const Engine = @import("engine.zig").Engine;
 const TlsConnection = @import("connection.zig").TlsConnection;
 const Takeover = @import("takeover.zig").Takeover;
 
-/// The context for a name: its own entry, or else that of a wildcard for its first label.
+/// The context for a name: its own entry, or that of a wildcard for its first label.
 fn lookUp(context: *const Context, name: []const u8) ?ContextIndex {
     if (context.names.get(name)) |index| return index;
     const dot = std.mem.indexOfScalar(u8, name, '.') orelse return null;
@@ -24,7 +25,7 @@ fn lookUp(context: *const Context, name: []const u8) ?ContextIndex {
     return context.names.get(wildcard[0 .. 1 + rest.len]);
 }
 
-/// Called with each message of a handshake as it came, before it is acted upon.
+/// Called with each message, before OpenSSL acts upon it.
 pub fn receiveMessage(
     is_ours: c_int,
     _: c_int,
@@ -38,7 +39,7 @@ pub fn receiveMessage(
     if (length == 0 or bytes[0] != openssl.SSL3_MT_CLIENT_HELLO) return;
     const engine = Engine.of(ssl);
     const connection = engine.current.?;
-    // What a client sends later is no part of this handshake.
+    // A later message of this type belongs to no handshake.
     if (connection.state != .handshaking) return;
     connection.hello_alert = examine(connection, engine.allocator, bytes[0..length]) catch |problem| switch (problem) {
         error.Malformed => openssl.SSL_AD_DECODE_ERROR,
@@ -46,8 +47,8 @@ pub fn receiveMessage(
     };
 }
 
-/// Keeps the first hello of a handshake, and holds a second one against it. Returns the alert that it is
-/// to be refused with, or 0.
+/// Keeps the first hello of a handshake, and compares a second one with it. Returns the alert with which the
+/// hello is to be refused, or 0.
 fn examine(connection: *TlsConnection, allocator: std.mem.Allocator, message: []const u8) !u8 {
     const extra = try connection.extraOf(allocator);
     if (extra.first_hello) |*first| return if (first.allows(message)) 0 else openssl.SSL_AD_ILLEGAL_PARAMETER;
@@ -55,8 +56,8 @@ fn examine(connection: *TlsConnection, allocator: std.mem.Allocator, message: []
     return 0;
 }
 
-/// Called with each ClientHello, before anything of it is acted upon. A second one after a
-/// HelloRetryRequest is the same as far as it matters here, and finds the choice made.
+/// Called with each ClientHello, before OpenSSL acts upon it. A second one, after a HelloRetryRequest, has the
+/// same server name, for which the context is chosen already.
 pub fn receiveClientHello(ssl: *openssl.SSL, alert: *c_int, argument: ?*anyopaque) callconv(.c) c_int {
     const context: *Context = @ptrCast(@alignCast(argument.?));
     const engine: *Engine = .of(ssl);
@@ -75,9 +76,11 @@ pub fn receiveClientHello(ssl: *openssl.SSL, alert: *c_int, argument: ?*anyopaqu
     var buffer: [server_name.longest]u8 = undefined;
     const name = server_name.inClientHello(ssl, &buffer) orelse return openssl.SSL_CLIENT_HELLO_SUCCESS;
     if (lookUp(context, name)) |index| {
-        if (choose(connection, index)) return openssl.SSL_CLIENT_HELLO_SUCCESS;
-        alert.* = openssl.SSL_AD_INTERNAL_ERROR;
-        return openssl.SSL_CLIENT_HELLO_ERROR;
+        choose(engine, connection, index) catch {
+            alert.* = openssl.SSL_AD_INTERNAL_ERROR;
+            return openssl.SSL_CLIENT_HELLO_ERROR;
+        };
+        return openssl.SSL_CLIENT_HELLO_SUCCESS;
     }
     if (!context.asks_server_name) return openssl.SSL_CLIENT_HELLO_SUCCESS;
     return ask(connection, engine.allocator, name) catch {
@@ -95,32 +98,32 @@ fn ask(connection: *TlsConnection, allocator: std.mem.Allocator, name: []const u
 }
 
 /// Serves the connection with this context from here on.
-pub fn choose(connection: *TlsConnection, index: ContextIndex) bool {
+pub fn choose(engine: *Engine, connection: *TlsConnection, index: ContextIndex) error{Refused}!void {
     const ssl = connection.ssl.?;
-    const engine = Engine.of(ssl);
     connection.flags.chosen = true;
     const context = engine.contexts.at(index);
     context.references += 1;
     if (connection.chosen_context != .none) engine.releaseContext(connection.chosen_context);
     connection.chosen_context = index;
+    if (!context.applyTo(ssl)) return error.Refused;
     verification.apply(context, ssl, true);
-    return context.applyTo(ssl);
 }
 
-/// Tells the client that its server name was made use of (RFC 6066, 3). Called for each hello, as soon as
-/// the version is known.
+/// Makes OpenSSL acknowledge the server name (RFC 6066, 3). Called for each hello, when the version is known.
 pub fn acknowledgeName(ssl: *openssl.SSL, _: *c_int, _: ?*anyopaque) callconv(.c) c_int {
     const connection = Engine.of(ssl).current.?;
     if (connection.flags.is_server and openssl.SSL_version(ssl) < openssl.TLS1_3_VERSION) {
-        _ = openssl.SSL_ctrl(ssl, openssl.SSL_CTRL_SET_MAX_CERT_LIST, longest_in_any_ticket, null);
+        _ = openssl.SSL_ctrl(ssl, openssl.SSL_CTRL_SET_MAX_CERT_LIST, longest_client_certificates, null);
     }
     return openssl.SSL_TLSEXT_ERR_OK;
 }
 
-/// In TLS 1.2 a ticket is promised before the certificate comes. OpenSSL's have room for one of 64 KiB.
-const longest_in_any_ticket = 63 * 1024;
+/// The longest list of certificates of a client in TLS 1.2. The server promises a ticket before the certificate
+/// arrives, and OpenSSL's tickets have room for one of 64 KiB.
+const longest_client_certificates = 63 * 1024;
 
-/// The first of the server's protocols that the client offers. None is fatal (RFC 7301, 3.2).
+/// Chooses the first of the server's protocols that the client offers. If there is none, the handshake fails
+/// (RFC 7301, 3.2).
 pub fn selectProtocol(
     _: *openssl.SSL,
     output: *[*]const u8,
@@ -131,15 +134,15 @@ pub fn selectProtocol(
 ) callconv(.c) c_int {
     const context: *Context = @ptrCast(@alignCast(argument.?));
     const wanted = context.protocols;
-    // A server without protocols behaves as one that does not know the extension.
+    // A server without protocols ignores the extension.
     if (wanted.len == 0) return openssl.SSL_TLSEXT_ERR_NOACK;
     const chosen = openssl.SSL_select_next_proto(@ptrCast(output), output_length, wanted.ptr, @intCast(wanted.len), offered, offered_length);
     return if (chosen == openssl.OPENSSL_NPN_NEGOTIATED) openssl.SSL_TLSEXT_ERR_OK else openssl.SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-/// A client that resumes again and again gets a new ticket each time. So its certificate's end is
-/// looked at: OpenSSL verifies nothing when a session is resumed. And in TLS 1.2 a session belongs to
-/// the name that it was made for (RFC 6066, 3).
+/// Decides whether a ticket is used. OpenSSL verifies nothing when a session is resumed, and a client that
+/// resumes gets a new ticket each time; so a ticket with an expired certificate is ignored. In TLS 1.2 a
+/// session belongs to the server name that it was made for (RFC 6066, 3).
 pub fn useTicket(
     ssl: *openssl.SSL,
     session: ?*openssl.SSL_SESSION,
@@ -167,7 +170,7 @@ fn isForSameName(ssl: *openssl.SSL, session: *openssl.SSL_SESSION) bool {
     return std.mem.eql(u8, asked, before);
 }
 
-/// Keeps the newest session for resumption. Returns 1: the reference is ours.
+/// Keeps the newest session for resumption. Returns 1 if it has taken the reference.
 pub fn keepSession(ssl: *openssl.SSL, resumable: *openssl.SSL_SESSION) callconv(.c) c_int {
     const engine = Engine.of(ssl);
     const connection = engine.current orelse return 0;
@@ -179,13 +182,13 @@ pub fn keepSession(ssl: *openssl.SSL, resumable: *openssl.SSL_SESSION) callconv(
     return 1;
 }
 
-/// Called with each line for a key log. The core itself takes the connection's secrets from there.
+/// Called with each line for a key log. The record layer gets the connection's secrets from these lines.
 pub fn keepKeyLog(ssl: *const openssl.SSL, line: [*:0]const u8) callconv(.c) void {
     const context = Context.of(ssl);
     const engine: *Engine = .of(ssl);
     const connection = engine.current orelse return;
     const text = std.mem.span(line);
-    // Without a secret OpenSSL keeps the connection to its end.
+    // Without its secrets the connection stays with OpenSSL.
     if (Takeover.secretIn(text)) |secret| if (connection.takeoverOf(engine.allocator)) |takeover| takeover.keepSecret(secret) else |_| {};
     if (context.notices & abi.TlsNotices.key_log != 0) engine.keepLine(connection, &.{text});
 }

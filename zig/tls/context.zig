@@ -2,17 +2,17 @@
 //! servers alike; what differs between the two is applied to the connection when it starts.
 
 const std = @import("std");
-const assert = std.debug.assert;
-const abi = @import("../boundary/abi.zig");
 const openssl = @import("openssl.zig");
 const ContextIndex = @import("../core/indices.zig").ContextIndex;
 const reasons = @import("reasons.zig");
 const ticket_keys = @import("ticket_keys.zig");
 const TicketKeys = ticket_keys.TicketKeys;
-const Status = abi.Status;
 
-/// The groups for the key exchange: OpenSSL's own without the finite fields, for clients can make a
-/// server work hard with these (CVE-2002-20001). OpenSSL before 3.5 takes the second list.
+/// Why a call on a context fails. When OpenSSL has refused something, `reasons.last` says why.
+pub const Error = error{ Refused, InvalidArgument, StaleHandle, Exhausted, OutOfMemory };
+
+/// The groups for the key exchange: OpenSSL's own without the finite fields, with which clients can make a
+/// server compute for long (CVE-2002-20001). OpenSSL before 3.5 accepts the second list only.
 const default_groups = [_][:0]const u8{
     "?*X25519MLKEM768 / ?*X25519:?secp256r1 / ?X448:?secp384r1:?secp521r1",
     "X25519:secp256r1:X448:secp384r1:secp521r1",
@@ -22,32 +22,34 @@ pub const Context = struct {
     pub const ClientAuthentication = enum(u8) { none, request, require };
 
     next: ContextIndex = .none,
-    /// Its slot, by which the core names it, and its number in the ABI.
+    /// Its slot, and its number in the ABI.
     index: ContextIndex = .none,
     id: i32 = 0,
     raw: ?*openssl.SSL_CTX = null,
     allocator: std.mem.Allocator = undefined,
-    /// The caller's own until `free`, and one for each connection and for each table of names it is in.
+    /// One reference of the caller until `contexts.free`, one of each connection, and one of each table of
+    /// names that it is in.
     references: u32 = 0,
     verify_peer: bool = true,
     verify_issuer: bool = true,
     client_authentication: ClientAuthentication = .none,
     /// Whether it has revocation lists.
     checks_revocation: bool = false,
-    /// What its connections tell of, as `abi.TlsNotices`.
+    /// Notices that its connections make: bits of `abi.TlsNotices`.
     notices: u32 = 0,
-    /// What it is, if that was said.
+    /// Null unless `identify` has set it.
     identity: ?ticket_keys.Identity = null,
-    /// What the names of its authorities take in a request for a certificate.
+    /// Bytes that the names of its authorities take in a request for a certificate.
     authorities_length: usize = 0,
-    /// The keys of its tickets, once it has served; without them they are OpenSSL's, and stay.
+    /// The keys of its tickets, when it has served and has an identity. Otherwise OpenSSL has keys of its own,
+    /// which do not change.
     ticket_keys: ?*TicketKeys = null,
     ticket_keys_version: u32 = 0,
-    /// Whether the caller is asked for a context by the client's server name.
+    /// Whether the caller chooses a context for a server name that is not in `names`.
     asks_server_name: bool = false,
-    /// In another context's table of names.
+    /// Whether it is in another context's table of names.
     is_member: bool = false,
-    /// The list of groups for the key exchange, if not the default one.
+    /// The groups for the key exchange; null stands for the default ones.
     groups: ?[:0]u8 = null,
     /// The protocols a server chooses from, in its order of preference, in wire format.
     protocols: []u8 = &.{},
@@ -73,44 +75,28 @@ pub const Context = struct {
         context.* = .{ .next = context.next };
     }
 
-    /// Calls a setting of OpenSSL's that takes text with a NUL behind it.
-    fn setText(context: *Context, text: []const u8, comptime set: fn (*openssl.SSL_CTX, [*:0]const u8) bool) ?Status {
+    pub fn setCiphers(context: *Context, list: []const u8) Error!void {
+        try context.setList(list, openssl.SSL_CTX_set_cipher_list);
+    }
+
+    pub fn setCipherSuites(context: *Context, list: []const u8) Error!void {
+        try context.setList(list, openssl.SSL_CTX_set_ciphersuites);
+    }
+
+    fn setList(context: *Context, list: []const u8, comptime set: anytype) Error!void {
         openssl.ERR_clear_error();
-        const terminated = context.allocator.dupeZ(u8, text) catch return .exhausted;
-        defer context.allocator.free(terminated);
-        if (set(context.raw.?, terminated)) return null;
-        reasons.keep();
-        return .tls_failed;
+        const text = try context.allocator.dupeZ(u8, list);
+        defer context.allocator.free(text);
+        if (set(context.raw.?, text) != 1) return reasons.refused();
     }
 
-    pub fn setCiphers(context: *Context, list: []const u8) ?Status {
-        return setText(context, list, struct {
-            fn set(raw: *openssl.SSL_CTX, text: [*:0]const u8) bool {
-                return openssl.SSL_CTX_set_cipher_list(raw, text) == 1;
-            }
-        }.set);
-    }
-
-    pub fn setCipherSuites(context: *Context, list: []const u8) ?Status {
-        return setText(context, list, struct {
-            fn set(raw: *openssl.SSL_CTX, text: [*:0]const u8) bool {
-                return openssl.SSL_CTX_set_ciphersuites(raw, text) == 1;
-            }
-        }.set);
-    }
-
-    pub fn setGroups(context: *Context, list: []const u8) ?Status {
+    pub fn setGroups(context: *Context, list: []const u8) Error!void {
         openssl.ERR_clear_error();
-        const allocator = context.allocator;
-        const text = allocator.dupeZ(u8, list) catch return .exhausted;
-        if (!applyGroups(context.raw.?, text)) {
-            allocator.free(text);
-            reasons.keep();
-            return .tls_failed;
-        }
-        if (context.groups) |earlier| allocator.free(earlier);
+        const text = try context.allocator.dupeZ(u8, list);
+        errdefer context.allocator.free(text);
+        if (!applyGroups(context.raw.?, text)) return reasons.refused();
+        if (context.groups) |earlier| context.allocator.free(earlier);
         context.groups = text;
-        return null;
     }
 
     /// Sets the groups of a context or a connection; null stands for the default ones.
@@ -126,59 +112,53 @@ pub const Context = struct {
     }
 
     /// 0 stands for the default: TLS 1.2, or the newest.
-    pub fn setVersions(context: *Context, least: u32, most: u32) ?Status {
+    pub fn setVersions(context: *Context, least: u32, most: u32) Error!void {
         for ([_]u32{ least, most }) |version| switch (version) {
             0, 0x0303, 0x0304 => {},
-            else => return .EINVAL,
+            else => return error.InvalidArgument,
         };
-        if (least != 0 and most != 0 and least > most) return .EINVAL;
+        if (least != 0 and most != 0 and least > most) return error.InvalidArgument;
         const bottom = if (least == 0) openssl.TLS1_2_VERSION else least;
         _ = openssl.SSL_CTX_ctrl(context.raw.?, openssl.SSL_CTRL_SET_MIN_PROTO_VERSION, bottom, null);
         _ = openssl.SSL_CTX_ctrl(context.raw.?, openssl.SSL_CTRL_SET_MAX_PROTO_VERSION, most, null);
-        return null;
     }
 
-    /// Protocols in wire format (RFC 7301, 3.1): each behind a byte with its length.
-    pub fn setProtocols(context: *Context, wire: []const u8) ?Status {
+    /// Sets protocols in wire format (RFC 7301, 3.1): each behind a byte with its length.
+    pub fn setProtocols(context: *Context, wire: []const u8) Error!void {
         var position: usize = 0;
         while (position < wire.len) {
             const length = wire[position];
-            if (length == 0 or wire.len - position - 1 < length) return .EINVAL;
+            if (length == 0 or wire.len - position - 1 < length) return error.InvalidArgument;
             position += 1 + @as(usize, length);
         }
-        if (wire.len > std.math.maxInt(u16)) return .EINVAL;
-        const allocator = context.allocator;
-        const copy = allocator.dupe(u8, wire) catch return .exhausted;
-        allocator.free(context.protocols);
+        if (wire.len > std.math.maxInt(u16)) return error.InvalidArgument;
+        const copy = try context.allocator.dupe(u8, wire);
+        context.allocator.free(context.protocols);
         context.protocols = copy;
-        // This one returns 0 for success.
-        if (openssl.SSL_CTX_set_alpn_protos(context.raw.?, copy.ptr, @intCast(copy.len)) != 0) return .exhausted;
-        return null;
+        // This function returns 0 for success.
+        if (openssl.SSL_CTX_set_alpn_protos(context.raw.?, copy.ptr, @intCast(copy.len)) != 0) return error.OutOfMemory;
     }
 
-    /// Says what the context is: those that are the same, in whichever thread, resume each other's sessions.
-    pub fn identify(context: *Context, identity: ticket_keys.Identity) ?Status {
-        assert(context.ticket_keys == null); // it has not served yet
+    /// Sets the identity: contexts of any thread with the same identity resume each other's sessions. A
+    /// context that has served connections keeps what it has.
+    pub fn identify(context: *Context, identity: ticket_keys.Identity) Error!void {
+        if (context.ticket_keys != null) return error.InvalidArgument;
         openssl.ERR_clear_error();
-        if (openssl.SSL_CTX_set_session_id_context(context.raw.?, &identity, identity.len) != 1) {
-            reasons.keep();
-            return .tls_failed;
-        }
+        if (openssl.SSL_CTX_set_session_id_context(context.raw.?, &identity, identity.len) != 1) return reasons.refused();
         context.identity = identity;
-        return null;
     }
 
     // -- What a connection takes from its context
 
-    /// Sees to it that a server's tickets are made with the keys of now.
+    /// Gives a server the current keys for its tickets.
     pub fn renewTicketKeys(context: *Context) void {
         const keys = context.ticket_keys orelse TicketKeys.acquire(context.identity orelse return) orelse return;
         context.ticket_keys = keys;
         context.ticket_keys_version = keys.apply(context.raw.?, context.ticket_keys_version);
     }
 
-    /// Serves a connection with this context instead of the one it began with. OpenSSL moves the
-    /// certificates; what belongs to the connection itself is moved here.
+    /// Replaces the context of a connection by this one. OpenSSL replaces the certificates; settings of the
+    /// connection itself are replaced here, but for those of `verification.apply`.
     pub fn applyTo(context: *const Context, ssl: *openssl.SSL) bool {
         const raw = context.raw.?;
         const before: *const Context = .of(ssl);

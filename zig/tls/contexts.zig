@@ -1,4 +1,4 @@
-//! The contexts of a thread, by the numbers that the ABI has for them.
+//! The contexts of a thread, by their numbers in the ABI.
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
@@ -8,8 +8,8 @@ const reasons = @import("reasons.zig");
 const server_name = @import("server_name.zig");
 const verification = @import("verification.zig");
 const Context = @import("context.zig").Context;
+const Error = @import("context.zig").Error;
 const Engine = @import("engine.zig").Engine;
-const Status = abi.Status;
 
 /// The TLS 1.2 cipher suites: those with forward secrecy and authenticated encryption (RFC 9325,
 /// 4.2). Those of TLS 1.3 are all of this kind.
@@ -18,33 +18,33 @@ const default_ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
 /// Keys of at least 112 bits of strength; RSA from 2,048 bits on, and no SHA-1 (SSL_CTX_set_security_level(3)).
 const security_level = 2;
 
-/// Tickets that a server gives for each full handshake. OpenSSL gives two. One does for a client
-/// that resumes one connection after the other, for it gets a new ticket with each; every further
-/// one costs the server a signature's fraction of time and the client memory.
+/// Tickets that a server gives for each handshake. OpenSSL gives two. One is enough for a client that resumes
+/// one connection after the other, for it gets a new ticket with each; more cost the server time and the
+/// client memory.
 const tickets = 1;
 
-/// The longest list of certificates that is taken, and the longest request for one: a list of
-/// authorities may have 64 KiB.
+/// The longest list of certificates that is accepted, in bytes, and the longest request for a certificate: a
+/// list of authorities may have 64 KiB.
 const longest_certificates = 80 * 1024;
 
-/// Makes a context with the defaults and returns its number. No number is used twice: one that comes
-/// late, from a finalizer or a module that was loaded before, must not free another's context.
-pub fn create(engine: *Engine) !i32 {
+/// Makes a context with the defaults and returns its number. No number is used twice: a finalizer, or a module
+/// that was loaded before, may use an old number, which must not name another context.
+pub fn create(engine: *Engine) Error!i32 {
     try engine.prepare();
     openssl.ERR_clear_error();
-    const raw = openssl.SSL_CTX_new(openssl.TLS_method()) orelse return refused();
+    const raw = openssl.SSL_CTX_new(openssl.TLS_method()) orelse return reasons.refused();
     errdefer openssl.SSL_CTX_free(raw);
     _ = openssl.SSL_CTX_set_options(raw, openssl.SSL_OP_NO_COMPRESSION | openssl.SSL_OP_NO_RENEGOTIATION |
         openssl.SSL_OP_CIPHER_SERVER_PREFERENCE | openssl.SSL_OP_PRIORITIZE_CHACHA);
     _ = openssl.SSL_CTX_ctrl(raw, openssl.SSL_CTRL_MODE, openssl.SSL_MODE_RELEASE_BUFFERS, null);
-    // Tickets need no memory of the server's.
+    // Sessions are in the tickets, not in the server's memory.
     _ = openssl.SSL_CTX_ctrl(raw, openssl.SSL_CTRL_SET_SESS_CACHE_MODE, openssl.SSL_SESS_CACHE_OFF, null);
     _ = openssl.SSL_CTX_ctrl(raw, openssl.SSL_CTRL_SET_MAX_CERT_LIST, longest_certificates, null);
     openssl.SSL_CTX_set_security_level(raw, security_level);
     _ = openssl.SSL_CTX_set_num_tickets(raw, tickets);
     if (openssl.SSL_CTX_ctrl(raw, openssl.SSL_CTRL_SET_MIN_PROTO_VERSION, openssl.TLS1_2_VERSION, null) != 1 or
         openssl.SSL_CTX_set_cipher_list(raw, default_ciphers) != 1 or
-        !Context.applyGroups(raw, null)) return refused();
+        !Context.applyGroups(raw, null)) return reasons.refused();
 
     try engine.context_ids.ensureUnusedCapacity(engine.allocator, 1);
     const id = next_id.fetchAdd(1, .monotonic);
@@ -60,7 +60,7 @@ pub fn create(engine: *Engine) !i32 {
     };
     engine.context_ids.putAssumeCapacity(id, index);
     errdefer comptime unreachable;
-    // A server must not resume a session of one context under another, which may ask for more.
+    // A server must not resume a session of one context under another, which may require more.
     _ = openssl.SSL_CTX_set_session_id_context(raw, std.mem.asBytes(&id), @sizeOf(i32));
     _ = openssl.SSL_CTX_set_ex_data(raw, 0, context);
     openssl.SSL_CTX_set_alpn_select_cb(raw, callbacks.selectProtocol, context);
@@ -74,42 +74,34 @@ pub fn create(engine: *Engine) !i32 {
 
 var next_id: std.atomic.Value(i32) = .init(1);
 
-/// The context that a number of the ABI names, while its owner has not given it up.
+/// The context with this number, until `free`.
 pub fn find(engine: *Engine, id: i32) ?*Context {
     return engine.contexts.at(engine.context_ids.get(id) orelse return null);
 }
 
-/// Gives the caller's reference up. Sessions that use the context go on.
-pub fn free(engine: *Engine, id: i32) ?Status {
-    const entry = engine.context_ids.fetchRemove(id) orelse return .stale_handle;
+/// Gives up the caller's reference. Connections that use the context go on.
+pub fn free(engine: *Engine, id: i32) error{StaleHandle}!void {
+    const entry = engine.context_ids.fetchRemove(id) orelse return error.StaleHandle;
     engine.releaseContext(entry.value);
-    return null;
 }
 
-fn refused() error{Refused} {
-    reasons.keep();
-    return error.Refused;
-}
-
-/// Trusts whom another context trusts, by the same store: what is added to one later both have.
-pub fn shareTrust(engine: *Engine, context: *Context, other_id: i32) ?Status {
-    const other = find(engine, other_id) orelse return .stale_handle;
+/// Shares another context's store of trusted certificates: what is added to one later, both have.
+pub fn shareTrust(engine: *Engine, context: *Context, other_id: i32) Error!void {
+    const other = find(engine, other_id) orelse return error.StaleHandle;
     openssl.SSL_CTX_set1_cert_store(context.raw.?, openssl.SSL_CTX_get_cert_store(other.raw.?));
-    return null;
 }
 
-/// Serves a server name, or with "*." all names of one more label, with another context.
-pub fn addName(engine: *Engine, context: *Context, name: []const u8, other_id: i32) ?Status {
-    const other = find(engine, other_id) orelse return .stale_handle;
-    // One level: then references cannot go around in a circle.
-    if (context.is_member or other.names.count() > 0 or other == context) return .EINVAL;
+/// Serves a server name with another context. With "*." before it, it stands for all names with one label more.
+pub fn addName(engine: *Engine, context: *Context, name: []const u8, other_id: i32) Error!void {
+    const other = find(engine, other_id) orelse return error.StaleHandle;
+    // With one level of names, references cannot form a circle.
+    if (context.is_member or other.names.count() > 0 or other == context) return error.InvalidArgument;
     var buffer: [server_name.longest]u8 = undefined;
-    const lower = server_name.normalized(name, &buffer) orelse return .EINVAL;
-    const key = engine.allocator.dupe(u8, lower) catch return .exhausted;
-    const entry = context.names.getOrPut(engine.allocator, key) catch {
-        engine.allocator.free(key);
-        return .exhausted;
-    };
+    const lower = server_name.normalized(name, &buffer) orelse return error.InvalidArgument;
+    const key = try engine.allocator.dupe(u8, lower);
+    errdefer engine.allocator.free(key);
+    const entry = try context.names.getOrPut(engine.allocator, key);
+    errdefer comptime unreachable;
     other.references += 1;
     other.is_member = true;
     if (entry.found_existing) {
@@ -117,10 +109,9 @@ pub fn addName(engine: *Engine, context: *Context, name: []const u8, other_id: i
         engine.releaseContext(entry.value_ptr.*);
     }
     entry.value_ptr.* = other.index;
-    return null;
 }
 
-/// Which notices the connections of this context give, as `abi.TlsNotices`.
+/// Sets the notices that connections of this context make: bits of `abi.TlsNotices`.
 pub fn setNotices(context: *Context, mask: u32) void {
     context.notices = mask;
     const raw = context.raw.?;

@@ -90,13 +90,13 @@ pub const Hand = struct {
         const engine = harness.tls;
         const server_context = try tls.serverContext(harness.tls);
         const client_context = try tls.clientContext(harness.tls);
-        defer for ([_]i32{ server_context, client_context }) |id| expectEqual(null, contexts.free(engine, id)) catch unreachable;
+        defer for ([_]i32{ server_context, client_context }) |id| contexts.free(engine, id) catch unreachable;
         const name = switch (suite) {
             .aes_128_gcm_sha256 => "TLS_AES_128_GCM_SHA256",
             .aes_256_gcm_sha384 => "TLS_AES_256_GCM_SHA384",
             .chacha20_poly1305_sha256 => "TLS_CHACHA20_POLY1305_SHA256",
         };
-        try expectEqual(null, tls.contextOf(harness, client_context).setCipherSuites(name));
+        try tls.contextOf(harness, client_context).setCipherSuites(name);
         // Who wants sessions needs OpenSSL for them.
         const more: u32 = if (keeps_openssl and end == .client) abi.TlsNotices.session else 0;
         const logs_keys = tls.contextOf(harness, if (end == .server) server_context else client_context);

@@ -319,7 +319,7 @@ pub fn chooseContext(engine: *Engine, handle: i32, context_id: i32) ?Status {
     if (connection.state != .paused) return .EALREADY;
     if (context_id != 0) {
         const context = contexts.find(engine, context_id) orelse return .stale_handle;
-        if (!callbacks.choose(connection, context.index)) return .exhausted;
+        callbacks.choose(engine, connection, context.index) catch return .exhausted;
     }
     connection.flags.chosen = true;
     connection.state = .handshaking;

@@ -287,7 +287,7 @@ test "nothing is held back where somebody waits for it" {
     defer harness.deinit();
     const server_context = try tls.serverContext(harness.tls);
     const client_context = try tls.clientContext(harness.tls);
-    try expectEqual(null, tls.contextOf(&harness, client_context).setVersions(0, 0x0303));
+    try tls.contextOf(&harness, client_context).setVersions(0, 0x0303);
     // In TLS 1.2 the client's handshake ends with the server's last words.
     const pair = try tls.startPair(&harness, server_context, client_context, "localhost", "");
     var waiters: [2]?WaiterIndex = undefined;

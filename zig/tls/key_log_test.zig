@@ -36,7 +36,7 @@ test "new keys are logged as OpenSSL logs them" {
         const client_context = try tls.clientContext(harness.tls);
         const client = tls.contextOf(&harness, client_context);
         const name = if (suite == .aes_128_gcm_sha256) "TLS_AES_128_GCM_SHA256" else "TLS_AES_256_GCM_SHA384";
-        try expectEqual(null, client.setCipherSuites(name));
+        try client.setCipherSuites(name);
         contexts.setNotices(tls.contextOf(&harness, server_context), abi.TlsNotices.key_log);
         const wants_sessions: u32 = if (openssl_end == .client) abi.TlsNotices.session else 0;
         contexts.setNotices(client, abi.TlsNotices.key_log | wants_sessions);

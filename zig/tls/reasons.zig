@@ -57,7 +57,18 @@ fn weightOf(code: c_ulong) u2 {
 }
 
 /// Empties the queue and keeps its reason as the text of a context's failure.
-pub fn keep() void {
+pub fn refused() error{Refused} {
+    keep();
+    return error.Refused;
+}
+
+/// The same with a text of the core's own.
+pub fn refusedBecause(reason: []const u8) error{Refused} {
+    keepText(reason);
+    return error.Refused;
+}
+
+fn keep() void {
     const code = take();
     const library = span(openssl.ERR_lib_error_string(code)) orelse "OpenSSL";
     const reason = span(openssl.ERR_reason_error_string(code)) orelse "no reason given";
@@ -65,8 +76,7 @@ pub fn keep() void {
     text_length = written.len;
 }
 
-/// Keeps a text of the core's own.
-pub fn keepText(reason: []const u8) void {
+fn keepText(reason: []const u8) void {
     openssl.ERR_clear_error();
     text_length = @min(reason.len, text.len);
     @memcpy(text[0..text_length], reason[0..text_length]);
@@ -80,14 +90,6 @@ pub fn last() []const u8 {
 pub fn reasonText(code: c_ulong) []const u8 {
     if (ownReason(code)) |reason| return reason.text();
     return span(openssl.ERR_reason_error_string(code)) orelse "";
-}
-
-/// The alert of the peer that an entry stands for, if any (SSL_AD_REASON_OFFSET).
-pub fn alertOf(code: c_ulong) ?c_int {
-    const reason = openssl.reasonOf(code);
-    if (openssl.libraryOf(code) != openssl.ERR_LIB_SSL or reason < openssl.SSL_AD_REASON_OFFSET) return null;
-    const alert = reason - openssl.SSL_AD_REASON_OFFSET;
-    return if (alert <= std.math.maxInt(u8)) @intCast(alert) else null;
 }
 
 fn span(string: ?[*:0]const u8) ?[]const u8 {

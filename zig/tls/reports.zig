@@ -1,4 +1,4 @@
-//! What a connection tells about itself.
+//! The properties of a connection, updates of its keys, and its notices.
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
@@ -16,8 +16,8 @@ fn failed(status: Status) Outcome {
     return .{ .failure = status };
 }
 
-/// Copies the text if there is room for all of it. Returns its length in any case: a caller with
-/// less room asks again.
+/// Copies the text if there is room for all of it. Returns its length in any case, so that a caller with less
+/// room can call again.
 pub fn write(text: []const u8, output: []u8) usize {
     if (text.len <= output.len) @memcpy(output[0..text.len], text);
     return text.len;
@@ -27,8 +27,8 @@ fn string(text: ?[*:0]const u8) []const u8 {
     return std.mem.span(text orelse return "");
 }
 
-/// Writes one of a connection's properties and returns its length: 0 where it has none. What does not
-/// fit is not written.
+/// Writes a property and returns its length: 0 if the connection does not have it. Text that does not fit is not
+/// written.
 pub fn report(engine: *Engine, connection: *TlsConnection, what: abi.TlsText, place: u32, output: []u8) Outcome {
     openssl.ERR_clear_error();
     switch (what) {
@@ -49,11 +49,6 @@ pub fn report(engine: *Engine, connection: *TlsConnection, what: abi.TlsText, pl
             return .{ .value = length };
         },
         .reason => return .{ .value = write(reasons.reasonText(connection.reason), output) },
-        .alert => {
-            const alert = reasons.alertOf(connection.reason) orelse return .{ .value = 0 };
-            var number: [4]u8 = undefined;
-            return .{ .value = write(std.fmt.bufPrint(&number, "{d}", .{alert}) catch unreachable, output) };
-        },
     }
 }
 
@@ -86,20 +81,20 @@ fn property(connection: *const TlsConnection, what: abi.TlsText, buffer: *[serve
     }
 }
 
-/// OpenSSL's verdict on the peer's certificate; 0 is well, or that there is none.
+/// OpenSSL's result of verifying the peer's certificate; 0 if it is valid, or there is none.
 pub fn verifyResult(connection: *const TlsConnection) i32 {
     if (connection.takenOver()) |takeover| return takeover.verify_result;
     return @intCast(openssl.SSL_get_verify_result(connection.ssl.?));
 }
 
-/// Whether an earlier session was resumed.
+/// Whether the connection has resumed an earlier session.
 pub fn isResumed(connection: *const TlsConnection) bool {
     if (connection.takenOver()) |takeover| return takeover.resumed;
     return openssl.SSL_session_reused(connection.ssl.?) == 1;
 }
 
-/// The peer's certificate, then those that it has sent along. OpenSSL's list has the peer's own on a
-/// client only (SSL_get_peer_cert_chain(3)).
+/// The peer's certificate at place 0, then the others that it has sent. On a client only, OpenSSL's list begins
+/// with the peer's own (SSL_get_peer_cert_chain(3)).
 fn certificateAt(connection: *const TlsConnection, place: u32) ?*openssl.X509 {
     const certificate, const chain = if (connection.takenOver()) |takeover|
         .{ takeover.certificate, takeover.chain }
@@ -130,12 +125,12 @@ fn writeSession(resumable: *openssl.SSL_SESSION, output: []u8) Outcome {
     return .{ .value = @intCast(openssl.i2d_SSL_SESSION(resumable, &cursor)) };
 }
 
-/// Has new keys used from here on (RFC 8446, 4.6.3), by the peer as well if that is asked for.
+/// Updates the keys for sending (RFC 8446, 4.6.3), and requests the same of the peer if `asks_peer` is true.
 pub fn updateKeys(engine: *Engine, connection: *TlsConnection, asks_peer: bool) ?Status {
     const socket = engine.scheduler.sockets.at(connection.socket);
     if (connection.state != .open) return if (connection.failure != .ok) connection.failure else .would_block;
     if (socket.flags.half_closed) return .EPIPE;
-    // What has taken over from OpenSSL is TLS 1.3.
+    // The record layer takes over from OpenSSL in TLS 1.3 only.
     if (connection.ssl) |ssl| if (openssl.SSL_version(ssl) < openssl.TLS1_3_VERSION) return .EOPNOTSUPP;
     if (!transfers.mayWrite(engine, socket, connection)) return if (connection.failure != .ok) connection.failure else .EBUSY;
     engine.enter(connection, &.{});
@@ -146,7 +141,7 @@ pub fn updateKeys(engine: *Engine, connection: *TlsConnection, asks_peer: bool) 
     return if (socket.failure != .ok) socket.failure else null;
 }
 
-/// The handle of a connection that has something to tell, and what; null when none has.
+/// Takes the next connection with notices: its handle and the notices, bits of `abi.TlsNotices`.
 pub fn takeNotice(engine: *Engine) ?struct { handle: i32, kinds: u8 } {
     const place = engine.noticed.popFront(&engine.connections) orelse return null;
     engine.notice_count.* = engine.noticed.length;

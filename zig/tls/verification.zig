@@ -1,19 +1,18 @@
-//! Whether the certificates of a peer are accepted.
+//! The checks of a peer's certificates: what OpenSSL checks, and the functions that it calls meanwhile.
 
-const std = @import("std");
 const openssl = @import("openssl.zig");
 const Context = @import("context.zig").Context;
 const Engine = @import("engine.zig").Engine;
 
-/// Authorities between a certificate and the root. Each costs a signature's check, which for large keys
-/// is milliseconds.
+/// The most authorities between a certificate and the root. Each costs the check of a signature, which takes
+/// milliseconds for large keys.
 const longest_chain = 10;
 
-/// A certificate that is part of a ticket, which a client sends with its next hello. With a longer one
-/// there is no ticket.
+/// The longest certificate of a client, in bytes, that gets a ticket. It is part of the ticket, which the client
+/// sends with its next ClientHello.
 const longest_in_ticket = 12 * 1024;
 
-/// Who is verified, and how strictly.
+/// Tells OpenSSL whether the peer is verified, and how strictly.
 pub fn apply(context: *const Context, ssl: *openssl.SSL, is_server: bool) void {
     const mode = if (!is_server)
         (if (context.verify_peer) openssl.SSL_VERIFY_PEER else openssl.SSL_VERIFY_NONE)
@@ -29,8 +28,8 @@ pub fn apply(context: *const Context, ssl: *openssl.SSL, is_server: bool) void {
     else
         acceptValid;
     openssl.SSL_set_verify(ssl, mode, callback);
-    // Whoever is named is trusted, root or not. With revocation lists a chain must go up to a root:
-    // they are looked for along it.
+    // A trusted certificate ends the chain, whether or not it is a root. With revocation lists the chain must
+    // lead to a root, for OpenSSL looks for the lists along it.
     const parameters = openssl.SSL_get0_param(ssl);
     openssl.X509_VERIFY_PARAM_set_depth(parameters, longest_chain);
     _ = if (context.checks_revocation)
@@ -39,14 +38,14 @@ pub fn apply(context: *const Context, ssl: *openssl.SSL, is_server: bool) void {
         openssl.X509_VERIFY_PARAM_set_flags(parameters, openssl.X509_V_FLAG_PARTIAL_CHAIN);
 }
 
-/// Called with the certificates that a peer has sent. Where nothing is checked they are looked at until
-/// something is wrong, which is told: most often that nobody vouches for them, before any signature.
+/// Called with the certificates that a peer has sent. Without `verify_peer` OpenSSL stops at the first error,
+/// which becomes the result. Mostly that is an unknown issuer, which is found before any signature is checked.
 pub fn verifyCertificates(store: *openssl.X509_STORE_CTX, argument: ?*anyopaque) callconv(.c) c_int {
     const context: *const Context = @ptrCast(@alignCast(argument.?));
     limitTickets(store);
     const result = openssl.X509_verify_cert(store);
     if (context.verify_peer) return result;
-    // What is left in the queue would be taken for a failure of the handshake.
+    // Errors in the queue would count as a failure of the handshake.
     openssl.ERR_clear_error();
     return 1;
 }
@@ -56,8 +55,8 @@ fn acceptValid(is_valid: c_int, store: *openssl.X509_STORE_CTX) callconv(.c) c_i
     return is_valid;
 }
 
-/// Lets pass that the chain does not lead to a trusted certificate, and nothing else. The error
-/// stays to be seen as the verification's result.
+/// Accepts a chain that does not lead to a trusted certificate, and no other error. The error stays the result
+/// of the verification.
 fn acceptAnyIssuer(is_valid: c_int, store: *openssl.X509_STORE_CTX) callconv(.c) c_int {
     if (is_valid == 1) return 1;
     if (isAboutIssuer(openssl.X509_STORE_CTX_get_error(store))) return 1;
@@ -65,8 +64,7 @@ fn acceptAnyIssuer(is_valid: c_int, store: *openssl.X509_STORE_CTX) callconv(.c)
     return 0;
 }
 
-/// Whether a result of verification says that nobody who is trusted vouches for the certificate, and
-/// nothing else.
+/// Whether a result of verification says only that the chain does not lead to a trusted certificate.
 pub fn isAboutIssuer(result: c_long) bool {
     return switch (result) {
         openssl.X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT,
@@ -79,24 +77,23 @@ pub fn isAboutIssuer(result: c_long) bool {
     };
 }
 
-/// Called with the certificates that a peer has sent, before they are checked.
+/// A client with a long certificate gets no ticket.
 fn limitTickets(store: *openssl.X509_STORE_CTX) void {
-    const ssl = connectionOf(store) orelse return;
+    const ssl = sslOf(store) orelse return;
     const certificate = openssl.X509_STORE_CTX_get0_cert(store) orelse return;
     const connection = Engine.of(ssl).current orelse return;
     if (!connection.flags.is_server or openssl.i2d_X509(certificate, null) <= longest_in_ticket) return;
     _ = openssl.SSL_set_num_tickets(ssl, 0);
 }
 
-fn connectionOf(store: *const openssl.X509_STORE_CTX) ?*openssl.SSL {
+fn sslOf(store: *const openssl.X509_STORE_CTX) ?*openssl.SSL {
     const place = openssl.SSL_get_ex_data_X509_STORE_CTX_idx();
     return @ptrCast(openssl.X509_STORE_CTX_get_ex_data(store, place) orelse return null);
 }
 
-/// Keeps the certificate that is about to be refused, which OpenSSL forgets: its owner may ask what
-/// was wrong with it.
+/// Keeps a certificate that is about to be refused, since OpenSSL does not: the caller may ask for it.
 fn keepRefused(store: *openssl.X509_STORE_CTX) void {
-    const ssl = connectionOf(store) orelse return;
+    const ssl = sslOf(store) orelse return;
     const engine = Engine.of(ssl);
     const connection = engine.current orelse return;
     const extra = connection.extraOf(engine.allocator) catch return;
