@@ -20,7 +20,7 @@ pub fn build(b: *std.Build) void {
     const library = b.addLibrary(.{
         .name = "plait",
         .linkage = .dynamic,
-        .root_module = module(b, "library.zig", target, optimize),
+        .root_module = module(b, "library.zig", target, optimize, .native),
     });
     openssl.link(library.root_module);
     // OpenSSL's thousands of symbols must not meet those of Bun's own copy.
@@ -29,7 +29,7 @@ pub fn build(b: *std.Build) void {
 
     const generator = b.addExecutable(.{
         .name = "generate-abi",
-        .root_module = module(b, "generate_abi.zig", b.graph.host, .Debug),
+        .root_module = module(b, "generate_abi.zig", b.graph.host, .Debug, .native),
     });
     const run_generator = b.addRunArtifact(generator);
     const generated = run_generator.captureStdOut(.{});
@@ -37,7 +37,7 @@ pub fn build(b: *std.Build) void {
         &b.addInstallFile(generated, "abi.ts").step,
     );
 
-    const tests = b.addTest(.{ .root_module = module(b, "tests.zig", target, optimize) });
+    const tests = b.addTest(.{ .root_module = module(b, "tests.zig", target, optimize, .faulty) });
     openssl.link(tests.root_module);
     const test_step = b.step("test", "Run the core's tests");
     test_step.dependOn(&b.addRunArtifact(tests).step);
@@ -55,18 +55,18 @@ pub fn build(b: *std.Build) void {
         const checked = b.addLibrary(.{
             .name = "plait-check",
             .linkage = .static,
-            .root_module = module(b, "library.zig", b.resolveTargetQuery(query), .ReleaseSafe),
+            .root_module = module(b, "library.zig", b.resolveTargetQuery(query), .ReleaseSafe, .native),
         });
         // Nothing is installed, so the compiler stops after the semantic analysis.
         check.dependOn(&checked.step);
-        const checked_tests = module(b, "tests.zig", b.resolveTargetQuery(query), .ReleaseSafe);
+        const checked_tests = module(b, "tests.zig", b.resolveTargetQuery(query), .ReleaseSafe, .faulty);
         check.dependOn(&b.addTest(.{ .root_module = checked_tests }).step);
     }
 }
 
 /// Compiles what holds `tls/openssl.zig` against OpenSSL's headers.
 fn opensslCheck(b: *std.Build, target: std.Build.ResolvedTarget, include: []const u8) *std.Build.Step {
-    const generator_module = module(b, "tls/openssl_check.zig", b.graph.host, .Debug);
+    const generator_module = module(b, "tls/openssl_check.zig", b.graph.host, .Debug, .native);
     // Debug information would refer to the functions, which are not linked here.
     generator_module.strip = true;
     const generator = b.addExecutable(.{ .name = "openssl-check", .root_module = generator_module });
@@ -107,17 +107,25 @@ const Openssl = struct {
     }
 };
 
+/// The kernel under the core (`os/kernel.zig`).
+const Kernel = enum { native, faulty };
+
 fn module(
     b: *std.Build,
     root: []const u8,
     target: std.Build.ResolvedTarget,
     optimize: std.builtin.OptimizeMode,
+    kernel: Kernel,
 ) *std.Build.Module {
-    return b.createModule(.{
+    const options = b.addOptions();
+    options.addOption(Kernel, "kernel", kernel);
+    const created = b.createModule(.{
         .root_source_file = b.path(root),
         .target = target,
         .optimize = optimize,
         .link_libc = true,
         .strip = optimize == .ReleaseFast,
     });
+    created.addOptions("build_options", options);
+    return created;
 }

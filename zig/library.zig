@@ -2,10 +2,13 @@
 
 const std = @import("std");
 const abi_text = @import("boundary/abi_text.zig");
+const bug = @import("os/bug.zig");
 
 /// Without this the library has 256 KiB of thread-local storage for a signal stack of its own, which
 /// every thread that calls it would have allocated and cleared.
 pub const std_options: std.Options = .{ .signal_stack_size = null };
+
+pub const panic = std.debug.FullPanic(bug.panicked);
 
 comptime {
     for (abi_text.exports) |File| {

@@ -9,6 +9,7 @@ test {
     _ = @import("os/backend/kqueue_events.zig");
     _ = @import("os/backend_test.zig");
     _ = @import("core/deadlines.zig");
+    _ = @import("core/kernel_test.zig");
     _ = @import("thread/signals.zig");
     _ = @import("net/endpoints_test.zig");
     _ = @import("thread/lingering_test.zig");

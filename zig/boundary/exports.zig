@@ -17,7 +17,7 @@ const options = @import("../os/options.zig");
 const scheduler_module = @import("../core/scheduler.zig");
 const signals = @import("../thread/signals.zig");
 const streams = @import("../net/streams.zig");
-const system = @import("../os/system.zig");
+const system = @import("../os/kernel.zig").system;
 const tls_transfers = @import("../tls/transfers.zig");
 const Status = abi.Status;
 const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
@@ -50,7 +50,7 @@ pub fn isChecked() callconv(.c) i32 {
 
 /// The C library's number for the error that was last reported as `Status.other`.
 pub fn lastErrno() callconv(.c) i32 {
-    return system.last_errno;
+    return system.lastErrno();
 }
 
 /// The monotonic clock in milliseconds.

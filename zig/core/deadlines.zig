@@ -2,7 +2,7 @@
 //! owner knows its place in the heap, so that one which ends early leaves without a search.
 
 const std = @import("std");
-const assert = std.debug.assert;
+const assert = @import("../os/bug.zig").assert;
 const indices = @import("indices.zig");
 const DeadlineIndex = indices.DeadlineIndex;
 
@@ -48,7 +48,7 @@ pub const Deadlines = struct {
     }
 
     pub fn add(deadlines: *Deadlines, allocator: std.mem.Allocator, owner: Owner, place: *DeadlineIndex, nanoseconds: i64) !void {
-        assert(place.* == .none);
+        assert(place.* == .none, "an owner gets a second deadline");
         try deadlines.heap.append(allocator, .{
             .nanoseconds = nanoseconds,
             .owner = owner,
@@ -63,7 +63,8 @@ pub const Deadlines = struct {
     pub fn remove(deadlines: *Deadlines, place: *DeadlineIndex) void {
         if (place.* == .none) return;
         const index = @intFromEnum(place.*);
-        assert(deadlines.heap.items[index].place == place);
+        assert(index < deadlines.heap.items.len, "a deadline is beyond the end of the heap");
+        assert(deadlines.heap.items[index].place == place, "a deadline is another owner's");
         place.* = .none;
         const last = deadlines.heap.pop().?;
         if (index == deadlines.heap.items.len) return;

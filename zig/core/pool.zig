@@ -2,7 +2,7 @@
 //! has been free for longest, so that a slot's generation wraps as late as possible.
 
 const std = @import("std");
-const assert = std.debug.assert;
+const assert = @import("../os/bug.zig").assert;
 
 /// `Slot` needs a field `next: Index`, which belongs to the pool while the slot is free. `Index` is an
 /// enumeration of this pool alone (`indices.zig`).
@@ -11,8 +11,8 @@ pub fn Pool(comptime Slot: type, comptime Index: type, comptime limit: u32) type
         const Self = @This();
         const chunk_slots = 256;
         comptime {
-            assert(limit % chunk_slots == 0);
-            assert(limit <= @intFromEnum(Index.none));
+            std.debug.assert(limit % chunk_slots == 0);
+            std.debug.assert(limit <= @intFromEnum(Index.none));
         }
 
         chunks: std.ArrayList(*[chunk_slots]Slot) = .empty,
@@ -29,7 +29,7 @@ pub fn Pool(comptime Slot: type, comptime Index: type, comptime limit: u32) type
 
         pub fn at(pool: *const Self, index: Index) *Slot {
             const number = @intFromEnum(index);
-            assert(number < pool.length);
+            assert(number < pool.length, "a table has no slot of this number");
             return &pool.chunks.items[number / chunk_slots][number % chunk_slots];
         }
 
@@ -48,26 +48,25 @@ pub fn Pool(comptime Slot: type, comptime Index: type, comptime limit: u32) type
             if (pool.free_head == .none) pool.free_tail = .none;
             slot.next = .none;
             pool.in_use += 1;
-            assert(pool.in_use <= pool.length);
+            assert(pool.in_use <= pool.length, "a table has more slots in use than it has");
             return index;
         }
 
         pub fn release(pool: *Self, index: Index) void {
-            assert(pool.in_use > 0);
+            assert(pool.in_use > 0, "a slot is released of a table that has none in use");
             pool.in_use -= 1;
             pool.append(index);
         }
 
         fn append(pool: *Self, index: Index) void {
             const slot = pool.at(index);
-            // A slot that is released twice would be in the list twice.
-            assert(slot.next == .none and pool.free_tail != index);
+            assert(slot.next == .none and pool.free_tail != index, "a slot is released twice");
             if (pool.free_tail == .none) pool.free_head = index else pool.at(pool.free_tail).next = index;
             pool.free_tail = index;
         }
 
         fn grow(pool: *Self, allocator: std.mem.Allocator, initial: Slot) !void {
-            assert(initial.next == .none);
+            assert(initial.next == .none, "a new slot is in a list");
             if (pool.length == limit) return error.LimitReached;
             const chunk = try allocator.create([chunk_slots]Slot);
             errdefer allocator.destroy(chunk);

@@ -2,7 +2,7 @@
 //! of its own, and a member leaves it from wherever it stands.
 
 const std = @import("std");
-const assert = std.debug.assert;
+const assert = @import("../os/bug.zig").assert;
 /// What a slot holds for a queue that it can be in.
 pub fn Links(comptime Index: type) type {
     return struct { next: Index = .none, previous: Index = .none };
@@ -46,14 +46,14 @@ pub fn Queue(comptime Index: type, comptime field: []const u8) type {
             if (links.next == .none) queue.tail = links.previous else linksOf(table, links.next).previous = links.previous;
             links.* = .{};
             queue.length -= 1;
-            assert((queue.length == 0) == (queue.head == .none) and (queue.head == .none) == (queue.tail == .none));
+            assert((queue.length == 0) == (queue.head == .none) and (queue.head == .none) == (queue.tail == .none), "a queue has lost its members or its length");
         }
 
         pub fn popFront(queue: *Self, table: anytype) ?Index {
             if (queue.head == .none) return null;
             const index = queue.head;
             queue.remove(table, index);
-            assert(queue.head != index);
+            assert(queue.head != index, "a queue has a member twice");
             return index;
         }
     };

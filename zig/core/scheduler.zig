@@ -4,10 +4,10 @@
 //! (`thread/thread.zig`), and TypeScript keeps the operations of a socket in their order.
 
 const std = @import("std");
-const assert = std.debug.assert;
+const assert = @import("../os/bug.zig").assert;
 const abi = @import("../boundary/abi.zig");
-const backend = @import("../os/backend.zig");
-const system = @import("../os/system.zig");
+const backend = @import("../os/kernel.zig").backend;
+const system = @import("../os/kernel.zig").system;
 const Deadlines = @import("deadlines.zig").Deadlines;
 const indices = @import("indices.zig");
 const Queue = @import("queue.zig").Queue;
@@ -121,7 +121,7 @@ pub const Scheduler = struct {
     pub fn park(scheduler: *Scheduler, kind: Waiter.Kind, deadline_nanoseconds: ?i64) ?WaiterIndex {
         const index = scheduler.waiters.take(scheduler.allocator, .{}) orelse return null;
         const waiter = scheduler.waiters.at(index);
-        assert(waiter.state == .free);
+        assert(waiter.state == .free, "the number of a new waiter is in use");
         waiter.* = .{ .kind = kind, .state = .waiting };
         if (deadline_nanoseconds) |point| {
             scheduler.deadlines.add(scheduler.allocator, .{ .waiter = index }, &waiter.deadline_index, point) catch {
@@ -137,7 +137,8 @@ pub const Scheduler = struct {
     /// Ends a wait. What the waiter was made for has forgotten it.
     pub fn wake(scheduler: *Scheduler, index: WaiterIndex, status: Status) void {
         const waiter = scheduler.waiters.at(index);
-        assert(waiter.state == .waiting);
+        assert(waiter.state == .waiting, "a waiter is woken twice");
+        assert(!scheduler.ready.contains(&scheduler.waiters, index), "a waiter is woken while it is in a queue");
         scheduler.deadlines.remove(&waiter.deadline_index);
         waiter.state = .ready;
         waiter.status = status;
@@ -150,7 +151,7 @@ pub const Scheduler = struct {
     pub fn drop(scheduler: *Scheduler, index: WaiterIndex) void {
         const waiter = scheduler.waiters.at(index);
         switch (waiter.state) {
-            .free => unreachable,
+            .free => @panic("a waiter is dropped twice"),
             .delivered => return,
             .waiting => scheduler.deadlines.remove(&waiter.deadline_index),
             .ready => {
@@ -168,7 +169,9 @@ pub const Scheduler = struct {
     /// The numbers that the last poll has reported are free from here on.
     pub fn beginPoll(scheduler: *Scheduler) void {
         while (scheduler.delivered.popFront(&scheduler.waiters)) |index| {
-            scheduler.waiters.at(index).state = .free;
+            const waiter = scheduler.waiters.at(index);
+            assert(waiter.state == .delivered, "a waiter is freed whose wake-up was not reported");
+            waiter.state = .free;
             scheduler.waiters.release(index);
         }
         scheduler.shared.polls += 1;
@@ -201,6 +204,7 @@ pub const Scheduler = struct {
         while (count < abi.Limits.sockets_per_poll) : (count += 1) {
             const index = scheduler.changed.popFront(&scheduler.sockets) orelse break;
             const socket = scheduler.sockets.at(index);
+            assert(socket.unreported != 0, "a socket without news is reported");
             ring[2 * count] = scheduler.sockets.handle(index);
             ring[2 * count + 1] = socket.unreported;
             socket.unreported = 0;
@@ -209,12 +213,15 @@ pub const Scheduler = struct {
         while (woken < abi.Limits.waiters_per_poll) : (woken += 1) {
             const index = scheduler.ready.popFront(&scheduler.waiters) orelse break;
             const waiter = scheduler.waiters.at(index);
+            assert(waiter.state == .ready, "a waiter is reported that was not woken");
             ring[2 * (count + woken)] = ~@as(i32, @intCast(@intFromEnum(index)));
             ring[2 * (count + woken) + 1] = @intFromEnum(waiter.status);
             waiter.state = .delivered;
             scheduler.delivered.pushBack(&scheduler.waiters, index);
         }
         count += woken;
+        assert(2 * count <= ring.len, "the ring is full");
+        assert(count <= scheduler.shared.ready and woken <= scheduler.shared.waiters, "more is reported than was ready");
         scheduler.last_delivered = count;
         scheduler.shared.ready -= count;
         scheduler.shared.waiters -= woken;

@@ -2,9 +2,9 @@
 //! holds the same pair as its token. Neither can reach a slot that has changed hands.
 
 const std = @import("std");
-const assert = std.debug.assert;
+const assert = @import("../os/bug.zig").assert;
 const abi = @import("../boundary/abi.zig");
-const system = @import("../os/system.zig");
+const system = @import("../os/kernel.zig").system;
 const addresses = @import("../os/addresses.zig");
 const indices = @import("indices.zig");
 const Pool = @import("pool.zig").Pool;
@@ -75,7 +75,7 @@ pub const Socket = struct {
 
 comptime {
     // Every transfer touches the slot: it takes one cache line.
-    assert(@sizeOf(Socket) <= 64);
+    std.debug.assert(@sizeOf(Socket) <= 64);
 }
 
 const slot_bits = 20;
@@ -83,8 +83,8 @@ const generation_bits = 11;
 const last_generation = (1 << generation_bits) - 1;
 
 comptime {
-    assert(1 << slot_bits == abi.Limits.sockets);
-    assert(slot_bits + generation_bits == 31); // a handle is a non-negative i32
+    std.debug.assert(1 << slot_bits == abi.Limits.sockets);
+    std.debug.assert(slot_bits + generation_bits == 31); // a handle is a non-negative i32
 }
 
 pub const Sockets = struct {
@@ -112,7 +112,7 @@ pub const Sockets = struct {
         if (index >= length) {
             sockets.claimed.resize(allocator, @max(index + 1, 2 * length), false) catch return false;
         }
-        assert(!sockets.claimed.isSet(index));
+        assert(!sockets.claimed.isSet(index), "a descriptor gets a second slot");
         sockets.claimed.set(index);
         return true;
     }
@@ -135,7 +135,8 @@ pub const Sockets = struct {
             return null;
         };
         const socket = sockets.at(index);
-        assert(socket.kind == .free);
+        assert(socket.kind == .free, "a new slot is in use");
+        assert(socket.generation >= 1 and socket.generation <= last_generation, "a generation is out of range");
         socket.* = .{ .index = index, .fd = fd, .kind = kind, .generation = socket.generation };
         return index;
     }
@@ -143,7 +144,10 @@ pub const Sockets = struct {
     /// Gives the slot back. Its handle and token are stale from here on.
     pub fn release(sockets: *Sockets, index: SocketIndex) void {
         const socket = sockets.at(index);
-        assert(socket.kind != .free and socket.unreported == 0 and socket.deadline_index == .none);
+        assert(socket.kind != .free, "a socket is released twice");
+        assert(socket.index == index, "a slot has another number");
+        assert(socket.unreported == 0, "a socket is released whose readiness is to be reported");
+        assert(socket.deadline_index == .none, "a socket is released with a deadline");
         sockets.claimed.unset(@intCast(socket.fd));
         socket.kind = .free;
         socket.fd = -1;

@@ -5,7 +5,7 @@ const c = std.c;
 const abi = @import("../boundary/abi.zig");
 const addresses = @import("../os/addresses.zig");
 const options = @import("../os/options.zig");
-const system = @import("../os/system.zig");
+const system = @import("../os/kernel.zig").system;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Socket = @import("../core/sockets.zig").Socket;
 const Address = system.Address;
@@ -131,8 +131,7 @@ fn bindAndListen(fd: system.Descriptor, address: *const Address, backlog: u32, f
     // Linux lets two sockets with this option have the same port while neither listens, and the second
     // one listen then. It was needed for `bind` alone, for the connections of before.
     if (flags & abi.ListenFlags.reserve != 0) return system.setOption(fd, c.SOL.SOCKET, c.SO.REUSEADDR, @as(c_int, 0));
-    if (c.listen(fd, @min(backlog, std.math.maxInt(c_int))) != 0) return system.lastStatus();
-    return null;
+    return system.listen(fd, backlog);
 }
 
 /// Accepted sockets have the option from their listener, which saves a system call for each of them.
@@ -158,7 +157,7 @@ pub fn adoptListener(scheduler: *Scheduler, fd: system.Descriptor, backlog: u32)
     const local = system.localAddress(fd) orelse return failed(system.lastStatus());
     if (system.setNonBlocking(fd)) |status| return failed(status);
     // On a socket that listens already this changes the backlog alone.
-    if (backlog > 0 and c.listen(fd, @min(backlog, std.math.maxInt(c_int))) != 0) return failed(system.lastStatus());
+    if (backlog > 0) if (system.listen(fd, backlog)) |status| return failed(status);
     const entered = adoptIntoTable(scheduler, fd, .listener);
     if (entered == .failure) return failed(entered.failure);
     const index = entered.index;

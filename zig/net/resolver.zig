@@ -3,12 +3,12 @@
 //! itself, unheard.
 
 const std = @import("std");
-const assert = std.debug.assert;
+const assert = @import("../os/bug.zig").assert;
 const c = std.c;
 const abi = @import("../boundary/abi.zig");
 const addresses = @import("../os/addresses.zig");
-const backend = @import("../os/backend.zig");
-const system = @import("../os/system.zig");
+const backend = @import("../os/kernel.zig").backend;
+const system = @import("../os/kernel.zig").system;
 const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Status = abi.Status;
@@ -110,13 +110,11 @@ pub const Resolver = struct {
     }
 
     fn lock(resolver: *Resolver) void {
-        const result = c.pthread_mutex_lock(&resolver.mutex);
-        assert(result == .SUCCESS);
+        assert(c.pthread_mutex_lock(&resolver.mutex) == .SUCCESS, "a mutex cannot be locked");
     }
 
     fn unlock(resolver: *Resolver) void {
-        const result = c.pthread_mutex_unlock(&resolver.mutex);
-        assert(result == .SUCCESS);
+        assert(c.pthread_mutex_unlock(&resolver.mutex) == .SUCCESS, "a mutex cannot be unlocked");
     }
 
     /// Looks a name up for a waiter, which is woken with the outcome.

@@ -2,10 +2,9 @@
 //! known to be ready, and otherwise says `would_block`: the caller calls again when a poll reports that it is.
 
 const std = @import("std");
-const assert = std.debug.assert;
-const c = std.c;
+const assert = @import("../os/bug.zig").assert;
 const abi = @import("../boundary/abi.zig");
-const system = @import("../os/system.zig");
+const system = @import("../os/kernel.zig").system;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Socket = @import("../core/sockets.zig").Socket;
 const Outcome = system.Outcome;
@@ -28,7 +27,7 @@ pub fn latch(scheduler: *Scheduler, socket: *Socket, status: Status) void {
 
 /// Receives what is there, at most `length` bytes. 0 is the end of the stream.
 pub fn receive(scheduler: *Scheduler, socket: *Socket, buffer: [*]u8, length: usize) Outcome {
-    assert(length > 0); // to receive nothing would look like the end
+    assert(length > 0, "nothing is to be received, which would look like the end of the stream");
     if (socket.flags.end_of_stream) return .{ .value = 0 };
     if (!socket.flags.readable) return failed(socket.readFailure() orelse .would_block);
     const size = @min(length, abi.Limits.transfer_bytes);
@@ -100,15 +99,14 @@ pub fn send(socket: *Socket, source: Source) Outcome {
 
 /// Sends the end of the stream after what has been sent.
 pub fn shutdown(scheduler: *Scheduler, socket: *Socket) ?Status {
-    if (c.shutdown(socket.fd, c.SHUT.WR) != 0) return shutdownFailure(scheduler, socket);
+    if (system.shutdown(socket.fd)) |status| return shutdownFailure(scheduler, socket, status);
     socket.flags.half_closed = true;
     return null;
 }
 
 /// Why shutdown(2) has just failed: ENOTCONN says less than what has ended the connection, which the kernel
 /// still has to report if no call has taken it since.
-pub fn shutdownFailure(scheduler: *Scheduler, socket: *Socket) Status {
-    const status = system.lastStatus();
+pub fn shutdownFailure(scheduler: *Scheduler, socket: *Socket, status: Status) Status {
     const reason = if (status == .ENOTCONN) system.pendingError(socket.fd) orelse status else status;
     latch(scheduler, socket, reason);
     return reason;

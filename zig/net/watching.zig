@@ -2,10 +2,10 @@
 //! waits for it, level-triggered and for one report at a time, and is never closed here.
 
 const std = @import("std");
-const assert = std.debug.assert;
+const assert = @import("../os/bug.zig").assert;
 const abi = @import("../boundary/abi.zig");
-const backend = @import("../os/backend.zig");
-const system = @import("../os/system.zig");
+const backend = @import("../os/kernel.zig").backend;
+const system = @import("../os/kernel.zig").system;
 const waiters_module = @import("../core/waiters.zig");
 const indices = @import("../core/indices.zig");
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
@@ -119,16 +119,16 @@ pub const Watching = struct {
     pub fn leave(watching: *Watching, index: WaiterIndex) void {
         const scheduler = watching.scheduler;
         const waiter = scheduler.waiters.at(index);
-        assert(waiter.state == .waiting);
+        assert(waiter.state == .waiting, "a waiter leaves that was woken");
         const fd = scheduler.sockets.at(waiter.socket).fd;
         const watch = watching.watches.getPtr(fd).?;
-        assert(watch.slot == waiter.socket);
+        assert(watch.slot == waiter.socket, "a waiter is for another descriptor");
         const queue = watch.queueOf(switch (waiter.kind) {
             .watch_readable => .readable,
             .watch_writable => .writable,
-            else => unreachable,
+            else => @panic("a waiter is for no descriptor"),
         });
-        assert(queue.contains(&scheduler.waiters, index));
+        assert(queue.contains(&scheduler.waiters, index), "a waiter is not in its queue");
         queue.remove(&scheduler.waiters, index);
         if (!watch.isIdle()) return;
         scheduler.backend.unregister(fd);

@@ -2,7 +2,7 @@
 
 const std = @import("std");
 const c = std.c;
-const system = @import("system.zig");
+const system = @import("kernel.zig").system;
 const Status = @import("../boundary/abi.zig").Status;
 
 const ipv6_only: u32 = if (system.is_linux) 26 else 27;

@@ -5,6 +5,7 @@ const std = @import("std");
 const builtin = @import("builtin");
 const c = std.c;
 const linux = std.os.linux;
+const assert = @import("bug.zig").assert;
 const Status = @import("../boundary/abi.zig").Status;
 
 pub const Descriptor = c.fd_t;
@@ -30,7 +31,7 @@ pub const Outcome = union(enum) {
 };
 
 /// The number of the last error that has no status of its own.
-pub threadlocal var last_errno: i32 = 0;
+threadlocal var last_errno: i32 = 0;
 
 /// Every status that stands for an error of the C library, by that error's number.
 const status_by_errno = table: {
@@ -49,7 +50,11 @@ const status_by_errno = table: {
     break :table table;
 };
 
-pub fn statusOfErrno(number: i32) Status {
+pub fn lastErrno() i32 {
+    return last_errno;
+}
+
+fn statusOfErrno(number: i32) Status {
     const status = if (number > 0 and number < status_by_errno.len)
         status_by_errno[@intCast(number)]
     else
@@ -225,6 +230,15 @@ fn addressFailure(number: i32, is_full_backlog: bool) Status {
     return if (is_full_backlog) .ECONNREFUSED else .EADDRNOTAVAIL;
 }
 
+pub fn listen(fd: Descriptor, backlog: u32) ?Status {
+    return if (c.listen(fd, @min(backlog, std.math.maxInt(c_int))) == 0) null else lastStatus();
+}
+
+/// Ends the sending side of a socket.
+pub fn shutdown(fd: Descriptor) ?Status {
+    return if (c.shutdown(fd, c.SHUT.WR) == 0) null else lastStatus();
+}
+
 pub fn localAddress(fd: Descriptor) ?Address {
     var address: Address = .{};
     if (c.getsockname(fd, address.target(), &address.length) != 0) return null;
@@ -316,7 +330,7 @@ pub fn pollOne(fd: Descriptor, for_write: bool, timeout: i32) bool {
 pub fn nanoseconds() i64 {
     var time: c.timespec = undefined;
     const result = c.clock_gettime(if (is_darwin) .UPTIME_RAW else .MONOTONIC, &time);
-    std.debug.assert(result == 0);
+    assert(result == 0, "the system has no monotonic clock");
     return @as(i64, time.sec) * std.time.ns_per_s + @as(i64, time.nsec);
 }
 

@@ -2,7 +2,7 @@
 
 const std = @import("std");
 const signals = @import("signals.zig");
-const system = @import("../os/system.zig");
+const system = @import("../os/kernel.zig").system;
 const Status = @import("../boundary/abi.zig").Status;
 const waker_module = @import("waker.zig");
 const Thread = @import("thread.zig").Thread;

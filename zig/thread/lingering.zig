@@ -5,10 +5,9 @@
 //! has passed. Its owner sees none of this.
 
 const std = @import("std");
-const assert = std.debug.assert;
+const assert = @import("../os/bug.zig").assert;
 const builtin = @import("builtin");
-const c = std.c;
-const system = @import("../os/system.zig");
+const system = @import("../os/kernel.zig").system;
 const transfers = @import("../tls/transfers.zig");
 const Engine = @import("../tls/engine.zig").Engine;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
@@ -51,11 +50,12 @@ pub const Lingering = struct {
         const scheduler = lingering.scheduler;
         if (transfers.hasOutput(lingering.tls, socket)) {
             transfers.endAfterOutput(lingering.tls, socket);
-        } else if (!socket.flags.half_closed and c.shutdown(socket.fd, c.SHUT.WR) != 0) return false;
+        } else if (!socket.flags.half_closed and system.shutdown(socket.fd) != null) return false;
         lingering.setDeadline(socket) catch return false;
         // What it is compared with when the time is up.
         _ = transfers.makesProgress(lingering.tls, socket);
         scheduler.forgetChange(socket);
+        assert(socket.kind == .stream, "a socket lingers that is no stream");
         socket.kind = .lingering;
         scheduler.shared.lingering += 1;
         return true;
@@ -72,7 +72,7 @@ pub const Lingering = struct {
     /// one, and the peer has gone on reading meanwhile: then it has as much time again.
     pub fn expire(lingering: Lingering, index: SocketIndex) void {
         const socket = lingering.scheduler.sockets.at(index);
-        assert(socket.kind == .lingering);
+        assert(socket.kind == .lingering, "a socket is treated as a lingering one");
         if (!transfers.makesProgress(lingering.tls, socket)) return lingering.finish(index);
         lingering.scheduler.deadlines.remove(&socket.deadline_index);
         lingering.setDeadline(socket) catch lingering.finish(index);
@@ -82,7 +82,7 @@ pub const Lingering = struct {
     /// written everything, so its input is taken even while there is still something to be sent.
     pub fn proceed(lingering: Lingering, index: SocketIndex) void {
         const socket = lingering.scheduler.sockets.at(index);
-        assert(socket.kind == .lingering);
+        assert(socket.kind == .lingering, "a socket is treated as a lingering one");
         if (transfers.hasOutput(lingering.tls, socket)) transfers.flush(lingering.tls, socket);
         const has_output = transfers.hasOutput(lingering.tls, socket);
         if (has_output and !socket.flags.tcp) return;
@@ -103,7 +103,8 @@ pub const Lingering = struct {
     }
 
     /// Closes a lingering socket for good.
-    pub fn finish(lingering: Lingering, index: SocketIndex) void {
+    fn finish(lingering: Lingering, index: SocketIndex) void {
+        assert(lingering.scheduler.shared.lingering > 0, "more sockets have finished than linger");
         lingering.scheduler.shared.lingering -= 1;
         lingering.closeNow(index);
     }

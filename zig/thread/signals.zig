@@ -9,7 +9,7 @@
 const std = @import("std");
 const assert = std.debug.assert;
 const c = std.c;
-const system = @import("../os/system.zig");
+const system = @import("../os/kernel.zig").system;
 const Status = @import("../boundary/abi.zig").Status;
 
 /// Numbers are from 1 on; those from 32 on have no names, and are the C library's.

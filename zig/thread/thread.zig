@@ -4,7 +4,7 @@
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
-const backend = @import("../os/backend.zig");
+const backend = @import("../os/kernel.zig").backend;
 const indices = @import("../core/indices.zig");
 const handshakes = @import("../tls/handshakes.zig");
 const transfers = @import("../tls/transfers.zig");
@@ -131,7 +131,7 @@ pub const Thread = struct {
         const index = scheduler.sockets.findToken(event.token) orelse return;
         const socket = scheduler.sockets.at(index);
         switch (socket.kind) {
-            .free => unreachable,
+            .free => @panic("an event found a socket that is free"),
             .stream, .listener => {
                 if (event.readable) socket.flags.readable = true;
                 if (event.writable) socket.flags.writable = true;

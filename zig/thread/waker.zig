@@ -8,8 +8,8 @@
 
 const std = @import("std");
 const c = std.c;
-const backend = @import("../os/backend.zig");
-const system = @import("../os/system.zig");
+const backend = @import("../os/kernel.zig").backend;
+const system = @import("../os/kernel.zig").system;
 const Thread = @import("thread.zig").Thread;
 
 /// Reserved, not touched: room for the thread-local storage of whatever else is loaded.

@@ -9,7 +9,7 @@ const sealing = @import("sealing.zig");
 const transfers = @import("transfers.zig");
 const Engine = @import("engine.zig").Engine;
 const TlsConnection = @import("connection.zig").TlsConnection;
-const Outcome = @import("../os/system.zig").Outcome;
+const Outcome = @import("../os/kernel.zig").system.Outcome;
 const Status = abi.Status;
 
 fn failed(status: Status) Outcome {

@@ -5,7 +5,7 @@ const std = @import("std");
 const assert = std.debug.assert;
 const c = std.c;
 const openssl = @import("openssl.zig");
-const system = @import("../os/system.zig");
+const system = @import("../os/kernel.zig").system;
 
 /// A digest of all settings of a context: two contexts with the same identity differ in nothing.
 pub const Identity = [32]u8;

@@ -7,7 +7,6 @@
 
 const std = @import("std");
 const assert = std.debug.assert;
-const c = std.c;
 const abi = @import("../boundary/abi.zig");
 const engine_module = @import("engine.zig");
 const openssl = @import("openssl.zig");
@@ -15,7 +14,7 @@ const reasons = @import("reasons.zig");
 const framing = @import("record/framing.zig");
 const sealing = @import("sealing.zig");
 const streams = @import("../net/streams.zig");
-const system = @import("../os/system.zig");
+const system = @import("../os/kernel.zig").system;
 const Engine = engine_module.Engine;
 const TlsConnection = @import("connection.zig").TlsConnection;
 const Socket = @import("../core/sockets.zig").Socket;
@@ -386,7 +385,7 @@ fn sendOutput(engine: *Engine, socket: *Socket, connection: *TlsConnection) void
     connection.output_plaintext = 0;
     if (connection.flags.ends_after_output) {
         connection.flags.ends_after_output = false;
-        _ = c.shutdown(socket.fd, c.SHUT.WR);
+        _ = system.shutdown(socket.fd);
     }
 }
 
@@ -421,7 +420,7 @@ pub fn shutdown(engine: *Engine, socket: *Socket) ?Status {
     socket.flags.half_closed = true;
     if (connection.output.len > 0) {
         connection.flags.ends_after_output = true;
-    } else if (c.shutdown(socket.fd, c.SHUT.WR) != 0) return streams.shutdownFailure(engine.scheduler, socket);
+    } else if (system.shutdown(socket.fd)) |status| return streams.shutdownFailure(engine.scheduler, socket, status);
     return null;
 }
 

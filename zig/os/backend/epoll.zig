@@ -4,6 +4,7 @@ const std = @import("std");
 const c = std.c;
 const linux = std.os.linux;
 const system = @import("../system.zig");
+const assert = @import("../bug.zig").assert;
 const events_module = @import("events.zig");
 const Status = @import("../../boundary/abi.zig").Status;
 const Descriptor = system.Descriptor;
@@ -237,7 +238,7 @@ pub const Alarm = struct {
     /// One system call, and the waker thread sleeps on: only readiness wakes it.
     pub fn arm(self: Alarm) void {
         const armed = self.control(linux.EPOLL.CTL_MOD, self.inner, linux.EPOLL.IN | linux.EPOLL.ONESHOT, inner_token);
-        std.debug.assert(armed);
+        assert(armed, "the alarm cannot be armed");
     }
 
     pub fn wait(self: Alarm) events_module.Reason {

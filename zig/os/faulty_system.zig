@@ -1,0 +1,87 @@
+//! The system's calls as in `system.zig`, of which a test can have one fail, and a clock that a test can set.
+
+const native = @import("system.zig");
+const Status = @import("../boundary/abi.zig").Status;
+
+/// What the clock shows, in nanoseconds; null is the system's time.
+pub threadlocal var clock: ?i64 = null;
+
+pub const Call = enum { socket, accept, connect, bind, listen, receive, send, set_option, shutdown };
+
+/// The call that fails from now on, and how.
+pub threadlocal var fault: ?struct { call: Call, status: Status } = null;
+
+fn faultOf(call: Call) ?Status {
+    const set = fault orelse return null;
+    return if (set.call == call) set.status else null;
+}
+
+pub const Descriptor = native.Descriptor;
+pub const Outcome = native.Outcome;
+pub const Address = native.Address;
+pub const is_linux = native.is_linux;
+pub const is_darwin = native.is_darwin;
+pub const short_read_empties = native.short_read_empties;
+pub const no_signal = native.no_signal;
+
+pub fn nanoseconds() i64 {
+    return clock orelse native.nanoseconds();
+}
+
+pub fn socket(family: u32, kind: u32) Outcome {
+    return .{ .failure = faultOf(.socket) orelse return native.socket(family, kind) };
+}
+
+pub fn accept(listener: Descriptor, peer: *Address) Outcome {
+    return .{ .failure = faultOf(.accept) orelse return native.accept(listener, peer) };
+}
+
+pub fn connect(fd: Descriptor, address: *const Address) ?Status {
+    return faultOf(.connect) orelse native.connect(fd, address);
+}
+
+pub fn bind(fd: Descriptor, address: *const Address) ?Status {
+    return faultOf(.bind) orelse native.bind(fd, address);
+}
+
+pub fn listen(fd: Descriptor, backlog: u32) ?Status {
+    return faultOf(.listen) orelse native.listen(fd, backlog);
+}
+
+pub fn receive(fd: Descriptor, buffer: [*]u8, length: usize) Outcome {
+    return .{ .failure = faultOf(.receive) orelse return native.receive(fd, buffer, length) };
+}
+
+pub fn send(fd: Descriptor, buffer: [*]const u8, length: usize) Outcome {
+    return .{ .failure = faultOf(.send) orelse return native.send(fd, buffer, length) };
+}
+
+pub fn setOption(fd: Descriptor, level: i32, name: u32, value: anytype) ?Status {
+    return faultOf(.set_option) orelse native.setOption(fd, level, name, value);
+}
+
+pub fn shutdown(fd: Descriptor) ?Status {
+    return faultOf(.shutdown) orelse native.shutdown(fd);
+}
+
+pub const sendVector = native.sendVector;
+pub const sendFile = native.sendFile;
+pub const discard = native.discard;
+pub const peek = native.peek;
+pub const unacknowledged = native.unacknowledged;
+pub const getOption = native.getOption;
+pub const pendingError = native.pendingError;
+pub const localAddress = native.localAddress;
+pub const remoteAddress = native.remoteAddress;
+pub const setNonBlocking = native.setNonBlocking;
+pub const close = native.close;
+pub const inode = native.inode;
+pub const isOpen = native.isOpen;
+pub const pollOne = native.pollOne;
+pub const socketPair = native.socketPair;
+pub const startThread = native.startThread;
+pub const onThreadEnd = native.onThreadEnd;
+pub const keepLoaded = native.keepLoaded;
+pub const ignoreBrokenPipeSignal = native.ignoreBrokenPipeSignal;
+pub const lastStatus = native.lastStatus;
+pub const lastErrno = native.lastErrno;
