@@ -1,5 +1,5 @@
-//! Connected sockets of both kinds, plain and over TLS: each call finds the socket that a handle names and
-//! goes on to `net/streams.zig` or to `tls/transfers.zig`. What both have in common is here.
+//! Transfers on connected sockets, plain or over TLS. Each call finds the socket of a handle, does what is common
+//! to both, and calls `net/streams.zig` or `tls/transfers.zig`.
 
 const std = @import("std");
 const c = std.c;

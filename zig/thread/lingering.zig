@@ -2,7 +2,7 @@
 //! sends a reset, and a reset may destroy what the peer has not read yet (RFC 1122, 4.2.2.13; RFC
 //! 2525, 2.17). So a socket that has sent, and whose last bytes are unacknowledged or whose input is
 //! unread, is half closed and kept, its input thrown away, until the peer has closed too or a limit
-//! has passed. Its owner sees none of this.
+//! has passed. Its owner does not notice.
 
 const std = @import("std");
 const assert = @import("../os/bug.zig").assert;
@@ -109,7 +109,7 @@ pub const Lingering = struct {
         lingering.closeNow(index);
     }
 
-    /// Closes a socket without saying anything to the peer, which learns what the kernel tells it.
+    /// Closes a socket at once. The peer gets what the kernel sends, a reset or the end of the stream.
     pub fn abandon(lingering: Lingering, index: SocketIndex) void {
         const socket = lingering.scheduler.sockets.at(index);
         if (socket.tls != .none) transfers.abort(lingering.tls, socket);
