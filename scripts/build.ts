@@ -83,9 +83,10 @@ export function runZig(argv: string[]): void {
 }
 
 /** The options of zig/build.zig that name the OpenSSL to link. */
-export function opensslOptions({ ssl, crypto, needs }: OpensslLibrary): string[] {
+export function opensslOptions({ include, ssl, crypto, needs }: OpensslLibrary): string[] {
   const further = needs.map((name) => `-Dopenssl-needs=${name}`);
-  return [`-Dopenssl-ssl=${ssl}`, `-Dopenssl-crypto=${crypto}`, ...further];
+  const library = [`-Dopenssl-ssl=${ssl}`, `-Dopenssl-crypto=${crypto}`, ...further];
+  return [`-Dopenssl-include=${include}`, ...library];
 }
 
 /** A hash of the core's sources, the compiler, OpenSSL and the kind of machine. */

@@ -1,6 +1,6 @@
 //! `zig build` makes the core's shared library; `zig build abi` writes zig-out/abi.ts; `zig build test`
-//! runs the core's own tests; `zig build check` type-checks the core and its tests for every system it
-//! supports.
+//! runs the core's own tests and compares the declarations of OpenSSL with its headers; `zig build check`
+//! type-checks the core and its tests for every system it supports.
 
 const std = @import("std");
 
@@ -46,7 +46,15 @@ pub fn build(b: *std.Build) void {
         .filters = filters,
     });
     openssl.link(tests.root_module);
-    b.step("test", "Run the core's tests").dependOn(&b.addRunArtifact(tests).step);
+    const test_step = b.step("test", "Run the core's tests");
+    test_step.dependOn(&b.addRunArtifact(tests).step);
+    if (openssl.include) |folder| {
+        const compared = opensslCheck(b, target, folder);
+        test_step.dependOn(compared);
+        b.step("check-openssl", "Compare the declarations of OpenSSL with its headers").dependOn(compared);
+    } else if (openssl.ssl != null) {
+        std.log.warn("without -Dopenssl-include the declarations of OpenSSL are not checked", .{});
+    }
 
     const check = b.step("check", "Type-check the core for every system");
     for (checked_targets) |triple| {
@@ -63,14 +71,31 @@ pub fn build(b: *std.Build) void {
     }
 }
 
+/// Compiles what holds `tls/openssl.zig` against OpenSSL's headers.
+fn opensslCheck(b: *std.Build, target: std.Build.ResolvedTarget, include: []const u8) *std.Build.Step {
+    const generator_module = module(b, "tls/openssl_check.zig", b.graph.host, .Debug, .native);
+    // Debug information would refer to the functions, which are not linked here.
+    generator_module.strip = true;
+    const generator = b.addExecutable(.{ .name = "openssl-check", .root_module = generator_module });
+    const check = b.createModule(.{ .target = target, .optimize = .Debug, .link_libc = true });
+    check.addSystemIncludePath(.{ .cwd_relative = include });
+    check.addCSourceFile(.{
+        .file = b.addRunArtifact(generator).captureStdOut(.{ .basename = "openssl_check.cpp" }),
+        .flags = &.{ "-std=c++17", "-Wno-deprecated-declarations" },
+    });
+    return &b.addObject(.{ .name = "openssl-check", .root_module = check }).step;
+}
+
 /// The archives to link, by path; without them the system's are looked for.
 const Openssl = struct {
+    include: ?[]const u8,
     ssl: ?[]const u8,
     crypto: ?[]const u8,
     needs: []const []const u8,
 
     fn options(b: *std.Build) Openssl {
         return .{
+            .include = b.option([]const u8, "openssl-include", "The folder of the headers of OpenSSL"),
             .ssl = b.option([]const u8, "openssl-ssl", "The archive libssl.a to link"),
             .crypto = b.option([]const u8, "openssl-crypto", "The archive libcrypto.a to link"),
             .needs = b.option([]const []const u8, "openssl-needs", "Further libraries that these two need") orelse &.{},

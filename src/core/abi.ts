@@ -1,7 +1,7 @@
 // Generated from zig/boundary/abi.zig and the exports by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
-export const abiNumber = 1493240954;
+export const abiNumber = 120525161;
 
 export const Status = {
   ok: 0,
@@ -96,7 +96,6 @@ export const TlsText = {
   session: 6,
   keyLog: 7,
   reason: 8,
-  alert: 9,
 } as const;
 
 export const Ready = {

@@ -1,6 +1,6 @@
-//! What crosses the boundary between the core and TypeScript, written once: status codes, waiter
-//! kinds, flags, limits and the layout of the memory that both sides read. `generate_abi.zig` turns
-//! this file and the exports into `src/core/abi.ts`.
+//! What crosses the boundary between the core and TypeScript: status codes, kinds, flags, limits and the layout
+//! of the memory that both sides read. `generate_abi.zig` turns this file and the exports into
+//! `src/core/abi.ts`. Every layer of the core may import this file; it imports none.
 
 const std = @import("std");
 
@@ -10,7 +10,7 @@ const std = @import("std");
 /// numbers here do not.
 pub const Status = enum(i32) {
     ok = 0,
-    /// Nothing could be done without waiting: the caller parks and tries again when it is woken.
+    /// The call would have to wait: the caller tries again when a poll reports that the socket is ready.
     would_block,
     timed_out,
     cancelled,
@@ -130,7 +130,7 @@ pub fn isKnown(comptime Flags: type, sum: u32) bool {
     return sum & ~known == 0;
 }
 
-/// What `tlsText` tells of a TLS connection.
+/// The properties of a TLS connection that `tlsText` writes.
 pub const TlsText = enum(u8) {
     protocol,
     cipher,
@@ -145,8 +145,6 @@ pub const TlsText = enum(u8) {
     key_log,
     /// Why it has failed, in OpenSSL's words.
     reason,
-    /// The peer's alert, if that is why.
-    alert,
 };
 
 /// What `tlsTakeNotice` announces and `tlsContextNotices` asks for, added up.
@@ -178,9 +176,9 @@ pub const Limits = struct {
     pub const vector_length: u32 = 1024;
     /// Bytes of the longest text that `address` writes: a Unix path of 108 bytes.
     pub const address_text_bytes: u32 = 128;
-    /// Bytes that one call sends or receives at most. A peer that keeps up would have the kernel go on for as
-    /// long as there is something to copy, and nobody else has the thread meanwhile. With a quarter of it a
-    /// large transfer takes a tenth more of the processor, with more of it not less.
+    /// Bytes that one call sends or receives at most. With a peer that keeps up, the kernel would copy all
+    /// there is, and other connections would wait for that long. With a quarter of this limit a large transfer
+    /// costs a tenth more CPU; a higher limit does not make it cheaper.
     pub const transfer_bytes: u32 = 1 << 20;
 };
 

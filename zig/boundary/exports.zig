@@ -1,7 +1,7 @@
-//! The C ABI, together with `tls/exports.zig`: every public function is exported by `library.zig` under
-//! its name with `plait_` before it, for names like `close` are the C library's. Every function belongs
-//! to the calling thread's scheduler, which `open` makes. Unless it says otherwise, a function returns a
-//! value of 0 or more, or a negated `Status`.
+//! The C ABI, together with `tls_exports.zig`. `library.zig` exports every public function under
+//! its name with `plait_` before it, because names like `close` are the C library's. Every function works
+//! on the calling thread's `Thread`, which `open` makes. Unless it says otherwise, a function returns a
+//! value of 0 or more, or a negated `Status`. A kind or a flag that does not exist is answered with EINVAL.
 //!
 //! Memory: pointers into JavaScript's memory are used during the call only. The block that `shared`
 //! returns belongs to the scheduler and lives as long as its thread's VM.
@@ -33,7 +33,7 @@ pub fn open() callconv(.c) i32 {
     return result(current.open());
 }
 
-/// The end of the bell that belongs into Bun's loop. The caller owns the descriptor.
+/// The end of the bell that Bun's loop is to watch. The caller owns the descriptor.
 pub fn takeBell() callconv(.c) i32 {
     return current.bell;
 }
@@ -84,12 +84,12 @@ pub fn beginBlocking() callconv(.c) void {
 }
 
 /// As `poll`, but waits until so many microseconds have passed since the last wake-up, or until Bun's
-/// loop has something to do; `Shared.host_is_ready` tells if it was that.
+/// loop has something to do, which sets `Shared.host_is_ready`.
 pub fn spinPoll(spin_microseconds: i32) callconv(.c) i32 {
     return @intCast(thread().spinPoll(@as(i64, spin_microseconds) * std.time.ns_per_us));
 }
 
-/// Has the waker ring the bell once, as soon as `poll` has something to deliver.
+/// Makes the waker ring the bell once, as soon as `poll` has something to deliver.
 pub fn arm() callconv(.c) void {
     scheduler().setSpins(.none);
     thread().setTimer();
@@ -101,13 +101,13 @@ pub fn setTimer() callconv(.c) void {
     thread().setTimer();
 }
 
-/// The descriptor on which the calling thread hears of signals, to be watched; it stays the core's.
+/// The descriptor that is readable when the calling thread has a signal to take. It stays the core's.
 pub fn signalLine() callconv(.c) i32 {
     return signals.line().code();
 }
 
-/// Has a signal reach the calling thread, which has its line, until `ignoreSignal` is called as often; or
-/// for ever, also when the thread has ended.
+/// Delivers a signal to the calling thread, which has called `signalLine`, until `ignoreSignal` is called as often;
+/// or for ever, also when the thread has ended.
 pub fn listenToSignal(number: i32, for_ever: i32) callconv(.c) i32 {
     const duration: signals.Duration = if (for_ever != 0) .for_ever else .until_ignored;
     return result(signals.listen(std.math.cast(u32, number) orelse 0, duration));
@@ -117,13 +117,12 @@ pub fn ignoreSignal(number: i32) callconv(.c) void {
     signals.ignore(std.math.cast(u32, number) orelse 0);
 }
 
-/// Says that the handler which a signal had before is not wanted any more, in case that other threads
-/// listen to it still.
+/// Drops the handler that a signal had before, while other threads may still listen to it.
 pub fn forgetPreviousHandler(number: i32) callconv(.c) void {
     signals.forgetPrevious(std.math.cast(u32, number) orelse 0);
 }
 
-/// The signals that have come since this was called last, those that nobody listens to among them: bit 0
+/// The signals that have come since the last call, including those that the thread does not listen to: bit 0
 /// is number 1.
 pub fn takeSignals() callconv(.c) i32 {
     return @intCast(signals.take());
@@ -153,13 +152,13 @@ pub fn waitBlocking(handle: i32, direction: i32, timeout_milliseconds: i32) call
     const index = scheduler().sockets.findKind(handle, .stream) orelse return Status.stale_handle.code();
     const socket = scheduler().sockets.at(index);
     // No poll sends meanwhile what the peer may be waiting for.
-    if (socket.tls != .none) tls_transfers.flush(&thread().tls, socket, tls_transfers.sessionOf(&thread().tls, socket));
+    if (socket.tls != .none) tls_transfers.flush(&thread().tls, socket);
     if (!system.pollOne(socket.fd, wanted == .writable, timeout_milliseconds)) return 0;
-    connections.setReady(thread(), socket, wanted);
+    connections.setReady(socket, wanted);
     return 1;
 }
 
-/// Frees a waiter that is not wanted any more, whatever it was made for.
+/// Frees a waiter of any kind. It is not woken any more.
 pub fn drop(waiter: i32) callconv(.c) void {
     thread().drop(waiterOf(waiter) orelse return);
 }
@@ -169,7 +168,7 @@ pub fn receive(handle: i32, buffer: [*]u8, length: f64) callconv(.c) i32 {
     return connections.receive(thread(), handle, buffer, @trunc(length)).code();
 }
 
-/// Receives what is there by now, at most `length` bytes, although no poll has told of it yet.
+/// Receives what has arrived by now, at most `length` bytes, although no poll has reported it yet.
 pub fn tryReceive(handle: i32, buffer: [*]u8, length: f64) callconv(.c) i32 {
     return connections.tryReceive(thread(), handle, buffer, @trunc(length)).code();
 }

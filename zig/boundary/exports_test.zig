@@ -3,6 +3,7 @@
 const std = @import("std");
 const abi = @import("abi.zig");
 const exports = @import("exports.zig");
+const tls_exports = @import("tls_exports.zig");
 const Status = abi.Status;
 const expectEqual = std.testing.expectEqual;
 
@@ -36,4 +37,26 @@ test "what was never a waiter or a socket is refused" {
         try expectEqual(Status.stale_handle.code(), exports.close(number));
         try expectEqual(Status.stale_handle.code(), exports.receive(number, &text, text.len));
     }
+}
+
+test "values that TLS does not know are refused, and change nothing" {
+    try expectEqual(0, exports.open());
+    const invalid = Status.EINVAL.code();
+    const context = tls_exports.tlsContextCreate();
+    try std.testing.expect(context > 0);
+    for ([_]u32{ 4, 1 << 31, std.math.maxInt(u32) }) |notices| try expectEqual(invalid, tls_exports.tlsContextNotices(context, notices));
+    for ([_]u32{ 3, 255, std.math.maxInt(u32) }) |mode| try expectEqual(invalid, tls_exports.tlsContextVerify(context, 0, 0, mode));
+    for ([_]u32{ 1, 0x0302, 0x0305, std.math.maxInt(u32) }) |version| {
+        try expectEqual(invalid, tls_exports.tlsContextVersions(context, version, 0));
+        try expectEqual(invalid, tls_exports.tlsContextVersions(context, 0, version));
+    }
+    const found = @import("../tls/contexts.zig").find(&@import("../thread/current.zig").thread().tls, context).?;
+    try std.testing.expect(found.verify_peer and found.verify_issuer and found.notices == 0);
+    for ([_]i32{ -1, 0, context + 1, std.math.maxInt(i32) }) |stranger| {
+        try expectEqual(Status.stale_handle.code(), tls_exports.tlsContextNotices(stranger, 0));
+        try expectEqual(Status.stale_handle.code(), tls_exports.tlsContextShareTrust(context, stranger));
+        try expectEqual(Status.stale_handle.code(), tls_exports.tlsContextFree(stranger));
+        try expectEqual(Status.stale_handle.code(), tls_exports.tlsHandshake(stranger));
+    }
+    try expectEqual(0, tls_exports.tlsContextFree(context));
 }

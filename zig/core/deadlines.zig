@@ -1,5 +1,5 @@
-//! Deadlines: a binary heap of points on the monotonic clock, each a waiter's or a lingering socket's. The
-//! owner knows its place in the heap, so that one which ends early leaves without a search.
+//! A binary heap of deadlines: points on the monotonic clock, each owned by a waiter or a lingering socket. The
+//! owner holds its place in the heap, so that a deadline is removed without a search.
 
 const std = @import("std");
 const assert = @import("../os/bug.zig").assert;
@@ -108,7 +108,7 @@ pub const Deadlines = struct {
     }
 };
 
-test "deadlines come out in order, whatever was removed between" {
+test "deadlines come out in order after others were removed" {
     const allocator = std.testing.allocator;
     var deadlines: Deadlines = .{};
     defer deadlines.deinit(allocator);

@@ -10,5 +10,5 @@ pub const WaiterIndex = enum(u32) { none = no_slot, _ };
 /// A place in the heap of deadlines.
 pub const DeadlineIndex = enum(u32) { none = no_slot, _ };
 /// The tables of these two are the TLS engine's.
-pub const SessionIndex = enum(u32) { none = no_slot, _ };
+pub const TlsConnectionIndex = enum(u32) { none = no_slot, _ };
 pub const ContextIndex = enum(u32) { none = no_slot, _ };

@@ -1,4 +1,4 @@
-//! A table of numbered slots that grows in chunks, never moves a slot and hands out the slot that
+//! A table of numbered slots. It grows in chunks and never moves a slot. It hands out the slot that
 //! has been free for longest, so that a slot's generation wraps as late as possible.
 
 const std = @import("std");
@@ -38,8 +38,8 @@ pub fn Pool(comptime Slot: type, comptime Index: type, comptime limit: u32) type
             return if (number < pool.length) @enumFromInt(number) else null;
         }
 
-        /// A free slot, as its last owner left it, or null when there is no more room. A slot that
-        /// was never in use is `initial`.
+        /// A free slot with the content that its last owner left, or null when the table is full or memory is
+        /// out. A slot that was never in use is `initial`.
         pub fn take(pool: *Self, allocator: std.mem.Allocator, initial: Slot) ?Index {
             if (pool.free_head == .none) pool.grow(allocator, initial) catch return null;
             const index = pool.free_head;

@@ -1,5 +1,5 @@
-//! A first-in, first-out list of a table's slots, linked through the slots themselves: it needs no memory
-//! of its own, and a member leaves it from wherever it stands.
+//! A first-in, first-out queue of a table's slots, linked through the slots themselves. It allocates nothing,
+//! and a member can leave it from any place.
 
 const std = @import("std");
 const assert = @import("../os/bug.zig").assert;

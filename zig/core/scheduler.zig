@@ -33,10 +33,10 @@ pub const Scheduler = struct {
     /// Waiters that were woken, and those that the last poll has reported.
     ready: waiters_module.Queue = .{},
     delivered: waiters_module.Queue = .{},
-    /// When the backend's timer goes off. It may be early: a deadline that is met by its event
-    /// leaves the timer alone, which saves a system call for each.
+    /// When the backend's timer expires. It may be too early: when a wait ends before its deadline,
+    /// the timer stays as it is, which saves a system call.
     timer_nanoseconds: i64 = never,
-    /// The end of the bell that lives in Bun's loop.
+    /// The end of the bell that Bun's loop watches.
     bell: system.Descriptor = -1,
     /// Pairs that the last poll has written.
     last_delivered: u32 = 0,
@@ -85,7 +85,7 @@ pub const Scheduler = struct {
         scheduler.shared.sockets -= 1;
     }
 
-    /// Has the next poll report that a call in this direction would do something other than wait, if so.
+    /// Makes the next poll report the socket, if a call in this direction would not have to wait.
     pub fn announce(scheduler: *Scheduler, socket: *Socket, direction: abi.Direction) void {
         if (!mayProceed(socket, direction)) return;
         const bit: u8 = if (direction == .writable) abi.Ready.writable else abi.Ready.readable;
@@ -117,7 +117,7 @@ pub const Scheduler = struct {
 
     // -- Waiters
 
-    /// Makes a waiter that nothing but its deadline, `wake` or `drop` ends.
+    /// Makes a waiter. Its deadline, `wake` or `drop` ends it.
     pub fn park(scheduler: *Scheduler, kind: Waiter.Kind, deadline_nanoseconds: ?i64) ?WaiterIndex {
         const index = scheduler.waiters.take(scheduler.allocator, .{}) orelse return null;
         const waiter = scheduler.waiters.at(index);
@@ -134,7 +134,7 @@ pub const Scheduler = struct {
         return index;
     }
 
-    /// Ends a wait. What the waiter was made for has forgotten it.
+    /// Ends a wait. The caller has removed the waiter from what it waited for.
     pub fn wake(scheduler: *Scheduler, index: WaiterIndex, status: Status) void {
         const waiter = scheduler.waiters.at(index);
         assert(waiter.state == .waiting, "a waiter is woken twice");
@@ -146,8 +146,8 @@ pub const Scheduler = struct {
         scheduler.shared.ready += 1;
     }
 
-    /// Frees a waiter that is not woken any more. What it was made for has forgotten it. Does nothing to one
-    /// whose wake-up was delivered.
+    /// Frees a waiter without waking it. The caller has removed it from what it waited for. A waiter whose
+    /// wake-up was delivered is left alone.
     pub fn drop(scheduler: *Scheduler, index: WaiterIndex) void {
         const waiter = scheduler.waiters.at(index);
         switch (waiter.state) {
@@ -166,7 +166,7 @@ pub const Scheduler = struct {
 
     // -- The parts of a poll
 
-    /// The numbers that the last poll has reported are free from here on.
+    /// Frees the waiters that the last poll has reported.
     pub fn beginPoll(scheduler: *Scheduler) void {
         while (scheduler.delivered.popFront(&scheduler.waiters)) |index| {
             const waiter = scheduler.waiters.at(index);
@@ -186,7 +186,7 @@ pub const Scheduler = struct {
         return @min(left, requested orelse left);
     }
 
-    /// The time after the wait of a poll.
+    /// Reads the clock after the wait of a poll.
     pub fn readClock(scheduler: *Scheduler) i64 {
         const now = system.nanoseconds();
         scheduler.shared.now_milliseconds = milliseconds(now);
@@ -243,16 +243,16 @@ pub const Scheduler = struct {
         scheduler.shared.host_is_ready = 0;
     }
 
-    /// Has the backend's descriptor become readable at the earliest deadline, or at once if something is
+    /// Makes the backend's descriptor readable at the earliest deadline, or at once if something is
     /// ready already.
     pub fn setTimer(scheduler: *Scheduler) void {
         if (scheduler.shared.ready > 0) scheduler.backend.notify();
         const earliest = scheduler.deadlines.earliest() orelse return;
-        // A poll too many rather than one too late.
+        // Without a timer, an extra poll at once is better than one that is late.
         if (!scheduler.moveTimer(earliest)) scheduler.backend.notify();
     }
 
-    /// Has the timer go off at this point at the latest. False when the system has no timer to give.
+    /// Makes the timer expire at this point at the latest. False when the system has no timer left.
     pub fn moveTimer(scheduler: *Scheduler, nanoseconds: i64) bool {
         if (nanoseconds >= scheduler.timer_nanoseconds) return true;
         const failed = scheduler.backend.setTimer(nanoseconds) != null;
@@ -272,9 +272,9 @@ pub fn deadlineFromMilliseconds(point: f64) ?i64 {
     return std.math.lossyCast(i64, @ceil(point * std.time.ns_per_ms));
 }
 
-/// Whether a call in this direction would do something other than wait.
+/// Whether a call in this direction would not have to wait.
 fn mayProceed(socket: *const Socket, direction: abi.Direction) bool {
     if (socket.flags.handshaking) return false;
     if (direction == .writable) return socket.flags.writable or socket.failure != .ok;
-    return socket.flags.readable or socket.flags.end_of_stream or socket.readFailure() != null;
+    return socket.flags.readable or socket.flags.buffered or socket.flags.end_of_stream or socket.readFailure() != null;
 }

@@ -90,7 +90,7 @@ test "a waiter that was woken is dropped before a poll tells of it, and left alo
     try expectEqual(300, scheduler.waiters.in_use);
 }
 
-test "a delivered number belongs to nobody else before the next poll" {
+test "a delivered number is not taken again before the next poll" {
     var harness = try Harness.init();
     defer harness.deinit();
     // The first chunk of the pool, whole: a number that was released would be the next one taken.
@@ -152,7 +152,7 @@ test "a poll's own timeout ends it before a deadline" {
     try expectEqual(0, (try harness.pollFor(-1)).len);
 }
 
-test "a poll does not sleep while somebody is ready" {
+test "a poll does not sleep while a waiter is ready" {
     var harness = try Harness.init();
     defer harness.deinit();
     const waiter = harness.sleep(null);

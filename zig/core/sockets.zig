@@ -1,5 +1,6 @@
-//! The socket table. JavaScript holds a handle, slot and generation in one small integer; the kernel
-//! holds the same pair as its token. Neither can reach a slot that has changed hands.
+//! The table of sockets. JavaScript holds a handle: the number of a slot and its generation in one small integer.
+//! The kernel holds the same pair as its token. The generation changes when a slot is released, so that a stale
+//! handle or token does not find the slot's next owner.
 
 const std = @import("std");
 const assert = @import("../os/bug.zig").assert;
@@ -23,7 +24,7 @@ pub const Socket = struct {
     };
 
     pub const Flags = packed struct(u16) {
-        /// What the last event or transfer told: whether a call is worth its while.
+        /// Whether a call may succeed, by the last event or transfer.
         readable: bool = false,
         writable: bool = false,
         /// As `backend.Event.special`: a short read does not mean that nothing is left.
@@ -37,7 +38,9 @@ pub const Socket = struct {
         handshaking: bool = false,
         /// The descriptor's number is known outside of the core.
         exposed: bool = false,
-        _: u6 = 0,
+        /// A reader finds something above the kernel: decrypted data, or why a TLS connection has failed.
+        buffered: bool = false,
+        _: u5 = 0,
     };
 
     /// Belongs to the pool.
@@ -45,8 +48,8 @@ pub const Socket = struct {
     /// Its own number in the pool.
     index: SocketIndex = .none,
     fd: system.Descriptor = -1,
-    /// The number of its TLS session, or none.
-    tls: indices.SessionIndex = .none,
+    /// The number of its TLS connection, or none.
+    tls: indices.TlsConnectionIndex = .none,
     generation: u16 = 1,
     kind: Kind = .free,
     flags: Flags = .{},
@@ -87,8 +90,8 @@ comptime {
 
 pub const Sockets = struct {
     pool: Pool(Socket, SocketIndex, abi.Limits.sockets) = .{},
-    /// The generation of slots that were never in use. It differs between the schedulers that follow
-    /// each other in one thread, so that none takes a handle of the last one for its own.
+    /// The generation of slots that were never in use. A thread may have several schedulers one after the other.
+    /// Each starts with another generation, so that a handle of the last one is stale.
     first_generation: u16 = 1,
     /// The descriptors that have a slot: the backend takes each of them once.
     claimed: std.DynamicBitSetUnmanaged = .{},
@@ -208,7 +211,7 @@ test "a slot that is in use again is not found by what named its last owner" {
     const allocator = std.testing.allocator;
     var sockets: Sockets = .{};
     defer sockets.deinit(allocator);
-    // With all other slots in use there is only one to be had, again and again.
+    // With all other slots in use, the same slot is taken again and again.
     const index = sockets.take(allocator, 3, .watched).?;
     while (sockets.pool.in_use < sockets.pool.length) _ = sockets.take(allocator, @intCast(3 + sockets.pool.in_use), .watched).?;
     for (0..2 * last_generation) |_| {

@@ -1,6 +1,6 @@
-//! Waiters: what the core remembers for a caller that waits for a deadline, a look-up, a handshake, or a
-//! descriptor of another library. A waiter is on at most one queue (a watched descriptor's, the ready
-//! queue, or the queue of delivered waiters) and has at most one deadline. It is woken once.
+//! Waiters. A caller that waits for a deadline, a look-up, a handshake, or a descriptor of another library has a
+//! waiter. It is in at most one queue (a watched descriptor's, the queue of ready waiters, or that of delivered
+//! ones) and has at most one deadline. It is woken once.
 
 const abi = @import("../boundary/abi.zig");
 const indices = @import("indices.zig");

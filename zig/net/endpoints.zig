@@ -1,4 +1,4 @@
-//! Making sockets: connecting, listening, accepting, and taking over descriptors.
+//! Makes sockets: connects, listens, accepts, and takes over descriptors of the caller.
 
 const std = @import("std");
 const c = std.c;
@@ -35,7 +35,7 @@ fn isInternet(address: *const Address) bool {
 }
 
 /// Starts to connect and returns the handle at once. When the socket is writable, `finishConnect`
-/// tells what became of it.
+/// has the result.
 pub fn connect(scheduler: *Scheduler, remote: *const Address, local: ?*const Address) Outcome {
     const opened = system.socket(remote.storage.family, c.SOCK.STREAM);
     if (opened == .failure) return opened;
@@ -43,7 +43,7 @@ pub fn connect(scheduler: *Scheduler, remote: *const Address, local: ?*const Add
     // Sockets may be of IPv6 alone by default (bindv6only of Linux, net.inet6.ip6.v6only of FreeBSD).
     if (addresses.mappedIpv4(remote) != null) _ = options.setIpv6Only(fd, false);
     if (local) |address| {
-        // A port of 0 is chosen by `connect`, which knows the peer: so many more are to be had.
+        // `connect` chooses the port, not `bind`: it knows the peer, so a port may serve several peers.
         if (system.is_linux and isInternet(address)) {
             const ip_bind_address_no_port = 24;
             _ = system.setOption(fd, c.IPPROTO.IP, ip_bind_address_no_port, @as(c_int, 1));
@@ -81,7 +81,7 @@ pub fn finishConnect(scheduler: *Scheduler, handle: i32) ?Status {
         socket.flags.connecting = false;
     }
     if (socket.flags.tcp and isConnectedToItself(socket)) {
-        // By a reset, the port is nobody's again when it is closed.
+        // A reset frees the port as soon as the socket is closed.
         _ = system.setOption(socket.fd, c.SOL.SOCKET, c.SO.LINGER, c.linger{ .onoff = 1, .linger = 0 });
         socket.failure = .ECONNREFUSED;
         return .ECONNREFUSED;
@@ -90,8 +90,8 @@ pub fn finishConnect(scheduler: *Scheduler, handle: i32) ?Status {
     return null;
 }
 
-/// Nobody listens at a port of this machine, and the kernel happens to have chosen that port to connect
-/// from: both ends are then the same (RFC 9293, section 3.5, simultaneous open).
+/// If no socket listens at a port of this machine, the kernel may choose that very port to connect
+/// from: the socket is then connected to itself (RFC 9293, section 3.5, simultaneous open).
 fn isConnectedToItself(socket: *const Socket) bool {
     const local = addresses.Peer.of(&(system.localAddress(socket.fd) orelse return false));
     if (local.port != socket.peer.port) return false;
@@ -119,7 +119,7 @@ fn prepareListener(fd: system.Descriptor, address: *const Address, flags: u32) ?
         if (system.setOption(fd, c.SOL.SOCKET, c.SO.REUSEPORT, on)) |status| return status;
     }
     if (address.storage.family == c.AF.INET6) {
-        // An IPv4 address in IPv6's form is one of IPv4: a socket of IPv6 alone cannot have it.
+        // An IPv4-mapped address is an IPv4 address: a socket of IPv6 alone cannot have it.
         const is_only = flags & abi.ListenFlags.ipv6_only != 0 and addresses.mappedIpv4(address) == null;
         if (options.setIpv6Only(fd, is_only)) |status| return status;
     }
@@ -128,8 +128,8 @@ fn prepareListener(fd: system.Descriptor, address: *const Address, flags: u32) ?
 
 fn bindAndListen(fd: system.Descriptor, address: *const Address, backlog: u32, flags: u32) ?Status {
     if (system.bind(fd, address)) |status| return status;
-    // Linux lets two sockets with this option have the same port while neither listens, and the second
-    // one listen then. It was needed for `bind` alone, for the connections of before.
+    // Linux lets two sockets with this option bind the same port while neither listens, and lets the second
+    // one listen later. Only `bind` needs the option, because of earlier connections in TIME_WAIT.
     if (flags & abi.ListenFlags.reserve != 0) return system.setOption(fd, c.SOL.SOCKET, c.SO.REUSEADDR, @as(c_int, 0));
     return system.listen(fd, backlog);
 }
@@ -170,7 +170,7 @@ pub fn adoptListener(scheduler: *Scheduler, fd: system.Descriptor, backlog: u32)
 
 /// As `enter`, for a descriptor that was not made here: it is left open when that fails.
 fn adoptIntoTable(scheduler: *Scheduler, fd: system.Descriptor, kind: Socket.Kind) Entered {
-    // kqueue would put a second registration in the place of the first.
+    // A second registration would replace the first one in a kqueue.
     if (scheduler.sockets.has(fd)) return .{ .failure = .EEXIST };
     const index = scheduler.addSocket(fd, kind) orelse return .{ .failure = .exhausted };
     if (scheduler.backend.register(fd, scheduler.sockets.token(index))) |status| {
@@ -214,7 +214,7 @@ pub fn accept(scheduler: *Scheduler, handle: i32) Outcome {
                     listener.flags.readable = false;
                     return accepted;
                 },
-                // The connection was gone before it was accepted; the next one may be well
+                // The connection ended before it was accepted. The next one may be open
                 // (accept(2), "Error handling").
                 .ECONNABORTED, .EPROTO, .ENETDOWN, .EHOSTDOWN, .EHOSTUNREACH, .ENETUNREACH, .EOPNOTSUPP, .ENOPROTOOPT, .ETIMEDOUT => continue,
                 else => return accepted,

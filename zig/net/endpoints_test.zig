@@ -33,7 +33,7 @@ fn expectConversation(harness: *Harness, listener: i32, address: *const Address)
     try expectEqual(3, harness.scheduler.shared.sockets);
 }
 
-/// A socket that is bound and does not listen: nobody else gets its port.
+/// A socket that is bound and does not listen: no other socket gets its port.
 fn boundSocket(text: []const u8) !struct { system.Descriptor, Address } {
     const address = addresses.parse(text, 0).?;
     const fd: system.Descriptor = @intCast(try valueOf(system.socket(address.storage.family, c.SOCK.STREAM)));
@@ -47,7 +47,7 @@ fn skipWithoutIpv6() !void {
     system.close(fd);
 }
 
-/// A path that nobody else uses.
+/// A path that is in no other use.
 fn freePath(buffer: []u8) ![]const u8 {
     const path = try std.fmt.bufPrint(buffer, "/tmp/plait-core-{d}.sock", .{c.getpid()});
     remove(path);
@@ -118,7 +118,7 @@ test "a listener on IPv6 takes IPv4 connections too, unless it is told not to" {
     }
 }
 
-test "a port that connects to itself has nobody who listens there" {
+test "a socket that is connected to itself is refused, for no socket listens there" {
     var harness = try Harness.init();
     defer harness.deinit();
     const bound, const address = try boundSocket("127.0.0.1");
@@ -332,7 +332,7 @@ test "a socket is adopted once, and works on when it is tried twice" {
     const fd = harness.socketOf(handle).fd;
     for (0..2) |_| try expectFailure(.EEXIST, endpoints.adopt(harness.scheduler, fd));
     try expectFailure(.EINVAL, endpoints.adoptListener(harness.scheduler, fd, 16));
-    // Nor can it be waited for as a descriptor of somebody else's.
+    // Nor can it be watched as another library's descriptor.
     const refused = harness.thread.watching.wait(fd, .readable, null);
     try expectEqual(watching.Wait{ .failure = .EEXIST }, refused);
     try expectEqual(1, harness.scheduler.shared.sockets);
@@ -342,7 +342,7 @@ test "a socket is adopted once, and works on when it is tried twice" {
     try harness.expectReceived(handle, "x");
 }
 
-test "a descriptor that somebody waits for is not adopted meanwhile" {
+test "a descriptor that is waited for is not adopted meanwhile" {
     var harness = try Harness.init();
     defer harness.deinit();
     const pair = system.socketPair().?;

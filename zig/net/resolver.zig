@@ -1,6 +1,5 @@
-//! Host names to addresses by getaddrinfo(3), which blocks: each look-up runs on one of a few
-//! threads that live only while there is work. A caller that gives up leaves its look-up to end by
-//! itself, unheard.
+//! Looks host names up with getaddrinfo(3), which blocks. So look-ups run on a few threads, which exist only
+//! while there is work. When a caller gives up, its look-up runs to its end and the result is dropped.
 
 const std = @import("std");
 const assert = @import("../os/bug.zig").assert;
@@ -15,10 +14,10 @@ const Status = abi.Status;
 
 /// getaddrinfo may load modules of the name service switch, which need some stack.
 const stack_bytes = 512 * 1024;
-/// Threads for look-ups that somebody waits for.
+/// Threads for look-ups that a caller waits for.
 pub const threads_at_most = 4;
-/// With those whose callers have given up: a name server that does not answer holds a thread for
-/// longer than its callers wait, and the others must not have to.
+/// The limit together with those whose callers have given up. A name server that does not answer holds a
+/// thread for longer than its callers wait, and other look-ups must not wait for that.
 const all_threads_at_most = 32;
 /// The longest host name in text form (RFC 1035, section 2.3.4).
 pub const name_bytes = 255;
@@ -26,7 +25,7 @@ pub const name_bytes = 255;
 pub const Request = struct {
     next: ?*Request = null,
     previous: ?*Request = null,
-    /// `none` when nobody waits any more.
+    /// `none` when the caller has given up.
     waiter: WaiterIndex,
     state: enum {
         queued,
@@ -79,14 +78,14 @@ pub const Resolver = struct {
     queued: List = .{},
     finished: List = .{},
     threads: u32 = 0,
-    /// Of these, the ones that look up what nobody waits for any more.
+    /// Of these, the ones whose caller has given up.
     stray_threads: u32 = 0,
     /// Set when the scheduler is gone: the last thread frees the resolver.
     abandoned: bool = false,
-    /// Whether `finished` is worth a look; read without the lock.
+    /// Whether `finished` has requests; read without the lock.
     has_finished: std.atomic.Value(bool) = .init(false),
-    /// The requests that somebody waits for or whose addresses are still to be taken, by their waiters.
-    /// Touched by the scheduler's thread alone.
+    /// The requests that a caller waits for or whose addresses are still to be taken, by their waiters.
+    /// Only the scheduler's thread uses it.
     wanted: std.AutoHashMapUnmanaged(WaiterIndex, *Request) = .empty,
 
     pub fn create(allocator: std.mem.Allocator, notified: backend.Backend) error{OutOfMemory}!*Resolver {
@@ -95,7 +94,8 @@ pub const Resolver = struct {
         return resolver;
     }
 
-    /// Called by the scheduler when it ends. Threads that still look something up finish alone.
+    /// Called when the thread of the scheduler ends. Threads with a look-up under way run on, and the last one
+    /// frees the resolver.
     pub fn abandon(resolver: *Resolver) void {
         resolver.lock();
         var iterator = resolver.wanted.valueIterator();
@@ -140,7 +140,7 @@ pub const Resolver = struct {
         return null;
     }
 
-    /// Starts a further thread, with the lock held. False when there are enough, or can be no more.
+    /// Starts one more thread, with the lock held. False when there are enough, or the system refuses.
     fn addThread(resolver: *Resolver) bool {
         if (resolver.threads - resolver.stray_threads >= threads_at_most) return false;
         if (resolver.threads == all_threads_at_most) return false;
@@ -149,8 +149,8 @@ pub const Resolver = struct {
         return true;
     }
 
-    /// The waiter's number is about to have another owner: its look-up must not wake that one. A
-    /// look-up that has not begun is dropped, or it would keep the others waiting for nobody.
+    /// The waiter's number is about to get another owner, which its look-up must not wake. A
+    /// look-up that has not begun is dropped, so that it does not delay the others.
     pub fn forget(resolver: *Resolver, waiter: WaiterIndex) void {
         const request = (resolver.wanted.fetchRemove(waiter) orelse return).value;
         resolver.lock();
@@ -166,7 +166,7 @@ pub const Resolver = struct {
                 if (resolver.queued.head != null) _ = resolver.addThread();
             },
             .finished => {},
-            // Its waiter was woken, and nobody takes the addresses any more.
+            // Its waiter was woken, and the caller does not take the addresses.
             .answered => return request.destroy(resolver.allocator),
         }
         request.waiter = .none;
@@ -187,9 +187,9 @@ pub const Resolver = struct {
             request.state = .finished;
             resolver.finished.push(request);
             resolver.has_finished.store(true, .release);
-            // Under the lock, for the backend is closed right after `abandon` has had it.
+            // With the lock held, because the backend is closed after `abandon`.
             resolver.backend.notify();
-            // Others were started while this one was astray.
+            // Others were started while this thread had no caller.
             if (resolver.threads - resolver.stray_threads > threads_at_most) break;
         }
         resolver.threads -= 1;
@@ -293,7 +293,7 @@ fn statusOf(failure: i32) Status {
     if (failure == @intFromEnum(EAI.MEMORY)) return .ENOMEM;
     if (failure == @intFromEnum(EAI.FAMILY)) return .EAFNOSUPPORT;
     if (failure == @intFromEnum(EAI.SYSTEM)) {
-        // Such as EMFILE. The number of one without a name would stay with this thread.
+        // An error such as EMFILE. The number of `Status.other` belongs to this thread and would be lost.
         const status = system.lastStatus();
         return switch (status) {
             .other => .EAI_FAIL,

@@ -121,7 +121,7 @@ test "look-ups beyond the number of threads wait for one, and each has its answe
     try harness.pollUntil(harness.thread.resolver, isIdle);
 }
 
-test "a look-up that was given up wakes nobody, not even the number's next owner" {
+test "a look-up that was given up wakes no waiter, not even the number's next owner" {
     var harness = try Harness.init();
     defer harness.deinit();
     const thread = harness.thread;
@@ -170,7 +170,7 @@ test "a look-up is dropped when its answer is there already, told or not" {
     }
 }
 
-/// Makes the resolver believe that its threads are busy: nobody takes what is queued.
+/// Makes the resolver believe that its threads are busy: what is queued stays there.
 fn occupy(resolver: *Resolver, busy: bool) void {
     _ = c.pthread_mutex_lock(&resolver.mutex);
     defer _ = c.pthread_mutex_unlock(&resolver.mutex);
@@ -178,7 +178,7 @@ fn occupy(resolver: *Resolver, busy: bool) void {
     if (busy) resolver.threads += count else resolver.threads -= count;
 }
 
-test "threads that look up for nobody any more make room for others" {
+test "threads whose callers have given up make room for others" {
     var harness = try Harness.init();
     defer harness.deinit();
     const resolver = harness.thread.resolver;

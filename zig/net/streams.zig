@@ -39,8 +39,8 @@ pub fn receive(scheduler: *Scheduler, socket: *Socket, buffer: [*]u8, length: us
                 if (socket.readFailure()) |status| return failed(status);
                 socket.flags.end_of_stream = true;
             } else if (system.short_read_empties and count < size and socket.flags.tcp and !socket.flags.special and socket.failure == .ok) {
-                // Short of what was asked for, it took all there was: the next bytes are an event.
-                // A Unix socket may also stop at a descriptor that was sent along (unix(7)).
+                // A short read has taken all there was; the next bytes cause an event.
+                // On a Unix socket a read also stops at a descriptor that was sent along (unix(7)).
                 socket.flags.readable = false;
             }
         },

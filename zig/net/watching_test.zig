@@ -60,14 +60,14 @@ test "waiting in both directions of one descriptor, each is woken for its own" {
     try harness.expectNobody();
     try harness_module.sendFromPeer(pair[1], "x");
     try harness.expectWoken(&.{.{ reader, .ok }});
-    // What is readable is nobody's concern now, and must not wake the writer.
+    // No waiter waits for input now, which must not wake the writer.
     try harness.expectNobody();
     _ = harness_module.drainPeer(pair[1]);
     try harness.expectWoken(&.{.{ writer, .ok }});
     try expectEqual(0, harness.scheduler.shared.sockets);
 }
 
-test "everybody who waits for the same is woken, and waiting again works" {
+test "all waiters for the same are woken, and waiting again works" {
     var harness = try Harness.init();
     defer harness.deinit();
     const pair = system.socketPair().?;
@@ -93,7 +93,7 @@ test "a descriptor is reported once, and again only to who waits again" {
     const reader = try watch(&harness, pair[0], .readable);
     try harness_module.sendFromPeer(pair[1], "x");
     try harness.expectWoken(&.{.{ reader, .ok }});
-    // Unread input is still there, and is no event while nobody waits for it.
+    // Unread input is still there, and is no event while no waiter waits for it.
     const events = harness.scheduler.shared.events;
     try harness.expectNobody();
     try expectEqual(events, harness.scheduler.shared.events);
@@ -135,7 +135,7 @@ test "a dropped watcher leaves, and the last one takes the registration along" {
     try harness_module.checkBooks(thread);
     thread.drop(writer);
     try harness_module.checkBooks(thread);
-    // The room that there is now is nobody's concern.
+    // No waiter waits for the room that there is now.
     _ = harness_module.drainPeer(pair[1]);
     try harness.expectNobody();
     thread.drop(first);

@@ -80,7 +80,7 @@ pub fn family(address: *const Address) abi.AddressFamily {
     };
 }
 
-/// The IPv4 address that an IPv6 socket has in IPv6's form, "::ffff:" and the address (RFC 4291, section
+/// The IPv4 address in an IPv4-mapped IPv6 address, "::ffff:" and the address (RFC 4291, section
 /// 2.5.5.2); null for any other address.
 pub fn mappedIpv4(address: *const Address) ?Peer {
     const peer: Peer = .of(address);
@@ -91,8 +91,8 @@ pub fn mappedIpv4(address: *const Address) ?Peer {
     return ipv4;
 }
 
-/// Where a peer is, in a form small enough to keep for every socket: it must outlive the
-/// connection, for that is when it is logged.
+/// A peer's address, small enough to be kept for every socket. It is kept because the kernel forgets it with the
+/// connection, and it is logged after that.
 pub const Peer = struct {
     bytes: [16]u8 = @splat(0),
     scope_id: u32 = 0,

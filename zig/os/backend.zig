@@ -1,4 +1,4 @@
-//! The readiness backend of this system, chosen at compile time. Each one offers the same:
+//! The readiness backend of this system, chosen at compile time. Each one has the same interface:
 //!
 //! `Backend`, one per scheduler:
 //!   open() ?Backend, close()
@@ -15,13 +15,13 @@
 //!       null waits for ever, 0 does not wait; without events it may end early
 //!   setTimer(nanoseconds) ?Status
 //!       makes `wait` return, and the descriptor readable, at this point of the monotonic clock or
-//!       before; `timer_has_fired` tells that it did. On failure there may be no timer any more
+//!       before, and sets `timer_has_fired`. After a failure the timer may be unset
 //!   notify()
-//!       the same at once, callable from any thread
+//!       does the same at once, from any thread
 //!   findHost(bell) bool
-//!       finds Bun's loop, in which the bell lives, if the system tells
+//!       finds Bun's loop, which watches the bell, if the system can name it
 //!   watchHost(on), host_is_ready
-//!       has `wait` return once when that loop has something to do
+//!       makes `wait` return once when that loop has something to do
 //!
 //! `Alarm`, one per waker thread: sleeps until the backend's descriptor is readable.
 //!   open(Backend, bell) ?Alarm, close()

@@ -1,5 +1,5 @@
-//! What the core does when it finds a mistake of its own: it says in one line what it was, and ends the process.
-//! To go on would be worse, for the memory is a stranger's.
+//! What the core does when it finds a mistake of its own: it prints one line that says what it was, and ends the
+//! process. To go on could corrupt the memory of the program.
 
 const std = @import("std");
 const c = std.c;

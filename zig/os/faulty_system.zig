@@ -1,4 +1,4 @@
-//! The system's calls as in `system.zig`, of which a test can have one fail, and a clock that a test can set.
+//! The calls of `system.zig`, one of which a test can make fail, and a clock that a test can set.
 
 const native = @import("system.zig");
 const Status = @import("../boundary/abi.zig").Status;

@@ -1,7 +1,6 @@
-//! The kernel under the core, chosen when the core is compiled (`kernel` in build.zig). Every system call of
-//! the core and every reading of its clock goes through `system`, and everything about readiness through
-//! `backend`. So another kernel can be put under all of it: the tests have one whose calls fail and whose
-//! clock stands still when a test says so.
+//! The kernel under the core, chosen when the core is compiled (`kernel` in build.zig). The core makes every system
+//! call and reads the clock through `system`, and uses `backend` for readiness. So another kernel can be put
+//! under it: the tests have one whose calls can be made to fail and whose clock a test can set.
 
 const options = @import("build_options");
 

@@ -12,7 +12,7 @@ const keep_alive_interval: u32 = if (system.is_linux) 5 else if (system.is_darwi
 const keep_alive_count: u32 = if (system.is_linux) 6 else if (system.is_darwin) 0x102 else 1024;
 const no_delay: u32 = 1;
 
-/// Whether an IPv6 socket has nothing to do with IPv4 (RFC 3493, section 5.3).
+/// Whether an IPv6 socket refuses IPv4 (RFC 3493, section 5.3).
 pub fn setIpv6Only(fd: system.Descriptor, on: bool) ?Status {
     return system.setOption(fd, c.IPPROTO.IPV6, ipv6_only, @as(c_int, @intFromBool(on)));
 }

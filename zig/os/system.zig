@@ -273,7 +273,7 @@ pub fn pendingError(fd: Descriptor) ?Status {
 }
 
 pub fn close(fd: Descriptor) void {
-    // The descriptor is gone whatever close returns (close(2), "Dealing with error returns").
+    // The descriptor is closed even if close fails (close(2), "Dealing with error returns").
     _ = c.close(fd);
 }
 
@@ -289,7 +289,7 @@ pub fn setNonBlocking(fd: Descriptor) ?Status {
     return null;
 }
 
-/// What tells a socket from all others, whichever descriptor it has; null when it is closed.
+/// A number that identifies a socket independent of its descriptor; null when it is closed.
 pub fn inode(fd: Descriptor) ?u64 {
     if (is_linux) {
         var status: linux.Statx = undefined;
@@ -325,8 +325,8 @@ pub fn pollOne(fd: Descriptor, for_write: bool, timeout: i32) bool {
     return c.poll(&entry, 1, timeout) > 0;
 }
 
-/// The monotonic clock in nanoseconds. It is the one of the system's timers: as they do, it rests while the
-/// machine sleeps, which macOS's CLOCK_MONOTONIC does not.
+/// The monotonic clock in nanoseconds. It is the clock of the system's timers: both stop while the
+/// machine sleeps. macOS's CLOCK_MONOTONIC does not stop.
 pub fn nanoseconds() i64 {
     var time: c.timespec = undefined;
     const result = c.clock_gettime(if (is_darwin) .UPTIME_RAW else .MONOTONIC, &time);
@@ -334,8 +334,8 @@ pub fn nanoseconds() i64 {
     return @as(i64, time.sec) * std.time.ns_per_s + @as(i64, time.nsec);
 }
 
-/// Starts a thread that ends by itself and that no signal is ever handled on: the process's handlers
-/// expect the threads of the VM. False when there can be none.
+/// Starts a detached thread on which all signals are blocked: the process's handlers
+/// expect to run on the threads of the VM. False when the system refuses.
 pub fn startThread(stack_bytes: usize, comptime function: anytype, arguments: anytype) bool {
     var all: c.sigset_t = undefined;
     _ = c.sigfillset(&all);
@@ -358,7 +358,7 @@ extern "c" fn pthread_setspecific(key: ThreadKey, value: ?*const anyopaque) c_in
 var thread_end_key: ThreadKey = undefined;
 var has_thread_end_key: std.atomic.Value(u32) = .init(0);
 
-/// Has `destructor` called when the calling thread ends. It is the same one for all threads.
+/// Registers `destructor` to run when the calling thread ends. It is the same one for all threads.
 pub fn onThreadEnd(destructor: *const fn (*anyopaque) callconv(.c) void) void {
     // 0 is no key, 1 one in the making, 2 one that is ready.
     if (has_thread_end_key.cmpxchgStrong(0, 1, .acquire, .acquire) == null) {
@@ -380,8 +380,8 @@ pub fn keepLoaded() void {
     _ = c.dlopen(info.path, .{ .LAZY = true, .NODELETE = true });
 }
 
-/// `sendfile` raises SIGPIPE where `send` can be told not to: a process that left the signal at its
-/// deadly default has it ignored from here on, as Bun and Node do themselves.
+/// `sendfile` raises SIGPIPE and has no flag against it. If the process has the signal's default action, which
+/// would end it, the signal is ignored from here on, as Bun and Node do themselves.
 pub fn ignoreBrokenPipeSignal() void {
     var action: c.Sigaction = undefined;
     if (c.sigaction(.PIPE, null, &action) != 0) return;

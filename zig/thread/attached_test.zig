@@ -1,4 +1,4 @@
-//! The attached driver's wait for more: it ends when its time is up, when somebody is woken, or when
+//! The attached driver's wait for more: it ends when its time is up, when a waiter is woken, or when
 //! the loop that it shares the thread with has something to do.
 
 const std = @import("std");
@@ -64,7 +64,7 @@ test "it waits for its time, and not longer" {
     try expect(system.nanoseconds() - start < second);
 }
 
-test "whoever is woken ends it" {
+test "a wake-up ends it" {
     var attached = try Attached.init();
     defer attached.deinit();
     try attached.begin();
@@ -111,22 +111,22 @@ test "work that the loop had before a poll ends the wait after it" {
     try expect(system.nanoseconds() - start < second);
 }
 
-test "events that wake nobody do not prolong it" {
+test "events that wake no waiter do not prolong it" {
     if (!system.is_linux) return error.SkipZigTest;
     var attached = try Attached.init();
     defer attached.deinit();
     try attached.begin();
     const thread = attached.harness.thread;
     const scheduler = attached.harness.scheduler;
-    // Stands for a peer that never stops sending to a socket that nobody reads: every wait is over
-    // at once, and has nobody to wake.
+    // Stands for a peer that never stops sending to a socket that is not read: every wait ends
+    // at once, and wakes no waiter.
     const pair = system.socketPair().?;
     defer for (pair) |fd| system.close(fd);
-    const nobody = 1;
-    var event: std.os.linux.epoll_event = .{ .events = std.os.linux.EPOLL.OUT, .data = .{ .u64 = nobody } };
+    const unknown_token = 1;
+    var event: std.os.linux.epoll_event = .{ .events = std.os.linux.EPOLL.OUT, .data = .{ .u64 = unknown_token } };
     const descriptor = scheduler.backend.descriptor();
     try expectEqual(0, c.epoll_ctl(descriptor, std.os.linux.EPOLL.CTL_ADD, pair[0], &event));
-    // Whoever waits on ends here at the latest.
+    // A wait that goes on ends here at the latest.
     const late = attached.harness.sleep(system.nanoseconds() + second);
     try expectEqual(0, thread.spinPoll(2 * millisecond));
     thread.drop(late);

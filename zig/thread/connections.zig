@@ -1,5 +1,5 @@
-//! Connected sockets of both kinds, plain and over TLS: each call finds the socket that a handle names and
-//! goes on to `net/streams.zig` or to `tls/transfers.zig`. What both have in common is here.
+//! Transfers on connected sockets, plain or over TLS. Each call finds the socket of a handle, does what is common
+//! to both, and calls `net/streams.zig` or `tls/transfers.zig`.
 
 const std = @import("std");
 const c = std.c;
@@ -38,7 +38,7 @@ pub fn receive(thread: *Thread, handle: i32, buffer: [*]u8, length: usize) Outco
 /// Receives what is there by now, although no poll has reported it yet.
 pub fn tryReceive(thread: *Thread, handle: i32, buffer: [*]u8, length: usize) Outcome {
     const index = thread.scheduler.sockets.findKind(handle, .stream) orelse return failed(.stale_handle);
-    setReady(thread, thread.scheduler.sockets.at(index), .readable);
+    setReady(thread.scheduler.sockets.at(index), .readable);
     return receive(thread, handle, buffer, length);
 }
 
@@ -63,7 +63,7 @@ pub fn send(thread: *Thread, handle: i32, source: Source) Outcome {
             if (source == .file and refusesFile(status)) return outcome;
             streams.latch(scheduler, socket, status);
             // Over TLS the last part may have come to nothing.
-            if (socket.tls != .none) transfers.sessionOf(&thread.tls, socket).abandonTransfer();
+            if (socket.tls != .none) transfers.connectionOf(&thread.tls, socket).endTransfer();
         },
     }
     return outcome;
@@ -78,13 +78,8 @@ fn refusesFile(status: Status) bool {
 }
 
 /// Takes note that a socket was found to be ready without an event.
-pub fn setReady(thread: *Thread, socket: *Socket, direction: abi.Direction) void {
-    if (direction == .writable) {
-        socket.flags.writable = true;
-    } else {
-        socket.flags.readable = true;
-        if (socket.tls != .none) transfers.sessionOf(&thread.tls, socket).flags.kernel_readable = true;
-    }
+pub fn setReady(socket: *Socket, direction: abi.Direction) void {
+    if (direction == .writable) socket.flags.writable = true else socket.flags.readable = true;
 }
 
 /// A transfer ends before all of it was sent: the peer lacks a part of what it was to have. Over TLS
@@ -92,7 +87,7 @@ pub fn setReady(thread: *Thread, socket: *Socket, direction: abi.Direction) void
 pub fn breakOff(thread: *Thread, handle: i32) void {
     const index = thread.scheduler.sockets.findKind(handle, .stream) orelse return;
     const socket = thread.scheduler.sockets.at(index);
-    if (socket.tls != .none) transfers.sessionOf(&thread.tls, socket).breakOffTransfer();
+    if (socket.tls != .none) transfers.connectionOf(&thread.tls, socket).breakOff();
 }
 
 /// Sends the end of the stream after what has been sent. Receiving goes on.

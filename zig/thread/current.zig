@@ -11,7 +11,7 @@ const Waker = waker_module.Waker;
 threadlocal var current: ?*Thread = null;
 pub threadlocal var waker: *Waker = undefined;
 threadlocal var waker_number: u64 = 0;
-/// The end of the bell that belongs into Bun's loop.
+/// The end of the bell that Bun's loop watches.
 pub threadlocal var bell: system.Descriptor = -1;
 threadlocal var bell_inode: ?u64 = null;
 /// How often the thread has made a scheduler.
@@ -56,8 +56,8 @@ pub fn open() ?Status {
     return null;
 }
 
-/// The thread ends. A Worker that was terminated early may never have had the bell in its loop, which
-/// then has not closed it; the inode tells whether the descriptor is still the bell's.
+/// Runs when the thread ends. The loop closes the bell. The loop of a Worker that was terminated early may never
+/// have got it; then it is closed here. The inode shows whether the descriptor is still the bell's.
 fn threadEnded(_: *anyopaque) callconv(.c) void {
     signals.threadEnded();
     if (bell >= 0 and system.inode(bell) == bell_inode) system.close(bell);

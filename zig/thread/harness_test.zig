@@ -46,7 +46,7 @@ const Lane = struct {
     }
 };
 
-/// Somebody who waits for a socket, as TypeScript keeps them: the core knows nothing of it.
+/// An operation that waits for a socket. TypeScript keeps these; the core does not know them.
 const Token = struct {
     number: WaiterIndex,
     lane: Lane,
@@ -154,7 +154,7 @@ pub const Harness = struct {
         return waiter;
     }
 
-    /// Polls until somebody is woken, and expects that it is these, in this order.
+    /// Polls until there are wake-ups, and expects these, in this order.
     pub fn expectWoken(harness: *Harness, expected: []const Wakeup) !void {
         const end = system.nanoseconds() + patience;
         while (system.nanoseconds() < end) {
@@ -164,12 +164,12 @@ pub const Harness = struct {
         return error.NobodyWasWoken;
     }
 
-    /// Polls without waiting, and expects that nobody is woken.
+    /// Polls without waiting, and expects no wake-ups.
     pub fn expectNobody(harness: *Harness) !void {
         try std.testing.expectEqualSlices(Wakeup, &.{}, try harness.poll());
     }
 
-    /// Polls until the condition holds. Nobody may be woken meanwhile.
+    /// Polls until the condition holds. There must be no wake-ups meanwhile.
     pub fn pollUntil(harness: *Harness, context: anytype, comptime holds: fn (@TypeOf(context)) bool) !void {
         const end = system.nanoseconds() + patience;
         while (system.nanoseconds() < end) {
@@ -256,7 +256,7 @@ pub const Harness = struct {
         return token;
     }
 
-    /// Somebody does not wait any longer, and leaves undone what is left.
+    /// An operation ends before it is done.
     fn giveUp(harness: *Harness, place: usize) WaiterIndex {
         const token = harness.removeToken(place);
         if (token.keeps_turn and token.lane.direction == .writable) connections.breakOff(harness.thread, token.lane.handle);
@@ -275,13 +275,13 @@ pub const Harness = struct {
         harness.turns[place] = harness.turns[harness.turn_count];
     }
 
-    /// Whoever is first now has the turn, if the socket is ready.
+    /// Gives the first operation of a lane the turn, if the socket is ready.
     fn proceed(harness: *Harness, lane: Lane) void {
         const index = harness.scheduler.sockets.find(lane.handle) orelse return;
         if (harness.firstOf(lane) != null) harness.scheduler.announce(harness.scheduler.sockets.at(index), lane.direction);
     }
 
-    /// Ends the turn of whoever was woken last.
+    /// Ends the turn of the operation that was woken last.
     pub fn endTurn(harness: *Harness, handle: i32, direction: abi.Direction) void {
         const lane: Lane = .{ .handle = handle, .direction = direction };
         harness.takeTurn(lane);
@@ -290,7 +290,7 @@ pub const Harness = struct {
 
     /// As `endTurn`, for a writer who leaves it at what was sent so far, and wants no more.
     pub fn endTransfer(harness: *Harness, handle: i32) void {
-        if (handshakes.find(harness.tls, handle)) |session| session.abandonTransfer();
+        if (handshakes.find(harness.tls, handle)) |connection| connection.endTransfer();
         harness.endTurn(handle, .writable);
     }
 
@@ -311,7 +311,7 @@ pub const Harness = struct {
         return harness.scheduler.sockets.at(index).kind != .lingering;
     }
 
-    /// Nobody is forgotten: whoever waits for a socket that is ready has the turn, or will be told.
+    /// No operation is forgotten: the first one of a socket that is ready has the turn, or the socket is about to be reported.
     fn checkLanes(harness: *Harness) !void {
         for (harness.tokens[0..harness.token_count]) |token| {
             const socket = harness.socketOf(token.lane.handle);
@@ -319,7 +319,7 @@ pub const Harness = struct {
             const is_ready = if (is_writing)
                 socket.flags.writable or socket.failure != .ok
             else
-                socket.flags.readable or socket.flags.end_of_stream or socket.readFailure() != null;
+                socket.flags.readable or socket.flags.buffered or socket.flags.end_of_stream or socket.readFailure() != null;
             if (socket.flags.handshaking or !is_ready or harness.turnOf(token.lane) != null) continue;
             const bit: u32 = if (is_writing) abi.Ready.writable else abi.Ready.readable;
             try expect(socket.unreported & bit != 0);
@@ -499,8 +499,8 @@ pub fn checkBooks(thread: *Thread) !void {
         switch (waiter.kind) {
             .sleep, .resolve => {},
             .handshake => {
-                const session = thread.tls.sessions.at(scheduler.sockets.at(waiter.socket).tls);
-                try expectEqual(index, session.waiter);
+                const connection = thread.tls.connections.at(scheduler.sockets.at(waiter.socket).tls);
+                try expectEqual(index, connection.waiter);
             },
             .watch_readable, .watch_writable => watching += 1,
         }

@@ -2,7 +2,7 @@
 //! sends a reset, and a reset may destroy what the peer has not read yet (RFC 1122, 4.2.2.13; RFC
 //! 2525, 2.17). So a socket that has sent, and whose last bytes are unacknowledged or whose input is
 //! unread, is half closed and kept, its input thrown away, until the peer has closed too or a limit
-//! has passed. Its owner sees none of this.
+//! has passed. Its owner does not notice.
 
 const std = @import("std");
 const assert = @import("../os/bug.zig").assert;
@@ -25,7 +25,7 @@ pub const Lingering = struct {
     scheduler: *Scheduler,
     tls: *Engine,
 
-    /// Closes a socket whose TLS session has been closed: at once, or when its last bytes have arrived.
+    /// Closes a socket whose TLS connection has been closed: at once, or when its last bytes have arrived.
     pub fn close(lingering: Lingering, index: SocketIndex) void {
         const socket = lingering.scheduler.sockets.at(index);
         if (!lingering.isNeeded(socket) or !lingering.start(socket)) return lingering.closeNow(index);
@@ -83,7 +83,7 @@ pub const Lingering = struct {
     pub fn proceed(lingering: Lingering, index: SocketIndex) void {
         const socket = lingering.scheduler.sockets.at(index);
         assert(socket.kind == .lingering, "a socket is treated as a lingering one");
-        if (transfers.hasOutput(lingering.tls, socket)) transfers.flushClosed(lingering.tls, socket);
+        if (transfers.hasOutput(lingering.tls, socket)) transfers.flush(lingering.tls, socket);
         const has_output = transfers.hasOutput(lingering.tls, socket);
         if (has_output and !socket.flags.tcp) return;
         var discarded: usize = 0;
@@ -109,7 +109,7 @@ pub const Lingering = struct {
         lingering.closeNow(index);
     }
 
-    /// Closes a socket without saying anything to the peer, which learns what the kernel tells it.
+    /// Closes a socket at once. The peer gets what the kernel sends, a reset or the end of the stream.
     pub fn abandon(lingering: Lingering, index: SocketIndex) void {
         const socket = lingering.scheduler.sockets.at(index);
         if (socket.tls != .none) transfers.abort(lingering.tls, socket);

@@ -213,7 +213,7 @@ test "the peer's reset ends it" {
     try expectEqual(0, harness.scheduler.shared.sockets);
 }
 
-test "the limit ends it, and nobody is woken" {
+test "the limit ends it, and no waiter is woken" {
     var harness = try Harness.init();
     defer harness.deinit();
     const scheduler = harness.scheduler;

@@ -141,7 +141,7 @@ const World = struct {
     // -- What callers do
 
     fn read(world: *World, end: *End) !void {
-        // Whoever waits already is not overtaken.
+        // Operations that wait already are not overtaken.
         if (end.readers.items.len > 0) return world.park(end, .read, 0, false);
         const outcome = world.harness.receive(end.handle.?, world.buffer[0..world.someLength()]);
         if (isBlocked(outcome)) return world.park(end, .read, 0, false);
@@ -412,7 +412,7 @@ fn tcpPair() ![2]system.Descriptor {
     return .{ client, server };
 }
 
-test "whatever is called, everybody is woken once and every byte arrives" {
+test "after any calls, every waiter is woken once and every byte arrives" {
     // What a closed peer's system does with unread bytes is known of Linux alone.
     if (!system.is_linux) return error.SkipZigTest;
     const seed = std.testing.random_seed;

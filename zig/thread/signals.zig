@@ -1,10 +1,10 @@
-//! Signals of the process, for every thread that listens to them. The kernel runs a handler on whichever
-//! thread it likes, at any moment; this one does nothing but note the signal for every thread that
-//! listens, and send it a byte. Each has the other end of a socket pair in its scheduler's set, and so
-//! hears of signals under both drivers.
+//! Signals of the process, for every thread that listens to them. The kernel runs the handler on any
+//! thread, at any moment. The handler only marks the signal as pending for every thread that
+//! listens, and sends that thread a byte through a socket pair. The thread watches the other end, so it
+//! receives signals under both drivers.
 //!
-//! What the handler reads is global: a thread-local variable of a library may be allocated when a thread
-//! first touches it, which no handler may do.
+//! The handler reads global variables only: a thread-local variable of a library may be allocated when a thread
+//! first uses it, and a handler must not allocate.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -16,8 +16,8 @@ const Status = @import("../boundary/abi.zig").Status;
 const last_number = 31;
 
 const Line = struct {
-    /// The end that the handler sends to, and the one that the thread watches. They are never closed, for
-    /// a handler may be about to use the number: the next thread has them.
+    /// The end that the handler sends to, and the one that the thread watches. They are never closed, because
+    /// a handler may be about to use the number: the next thread gets them.
     ends: [2]system.Descriptor,
     in_use: std.atomic.Value(bool),
     /// Signals that have come and were not taken yet: bit 0 is number 1.
@@ -50,7 +50,8 @@ pub const Duration = enum { until_ignored, for_ever };
 
 threadlocal var own_line: ?*Line = null;
 
-/// The calling thread's line, on which it hears of the signals that it listens to: a descriptor to watch.
+/// The calling thread's line: a descriptor to watch, which is readable when a signal has come that the thread
+/// listens to.
 pub fn line() system.Outcome {
     if (own_line == null) {
         _ = c.pthread_mutex_lock(&lock);
@@ -60,9 +61,9 @@ pub fn line() system.Outcome {
     return .{ .value = @intCast(own_line.?.ends[1]) };
 }
 
-/// Has a signal reach the calling thread, besides whatever was its handler before. What it does by
-/// default, which is to end the process for most, it does not meanwhile: that is until `ignore` was called
-/// as often, or never again.
+/// Delivers a signal to the calling thread as well as to the handler that it had before. Its default action,
+/// which for most ends the process, does not happen meanwhile: until `ignore` was called as often, or for
+/// ever.
 pub fn listen(number: u32, duration: Duration) ?Status {
     if (number == 0 or number > last_number) return .EINVAL;
     const listener = own_line orelse return .EINVAL;
@@ -84,8 +85,8 @@ pub fn ignore(number: u32) void {
     drop(number, 1);
 }
 
-/// The handler of before is wanted no more, while this one stays in its place for other threads: with the
-/// last of them the signal does what it does by default.
+/// Drops the handler that the signal had before. When the last thread ignores the signal, it gets its default
+/// action.
 pub fn forgetPrevious(number: u32) void {
     if (number == 0 or number > last_number) return;
     _ = c.pthread_mutex_lock(&lock);
@@ -102,7 +103,7 @@ fn drop(number: u32, count: u32) void {
     if (signal.listeners > 0) return;
     const number_of_system: c.SIG = @enumFromInt(number);
     var now: c.Sigaction = undefined;
-    // Somebody may have put another handler in its place.
+    // Other code may have installed another handler since.
     if (c.sigaction(number_of_system, null, &now) != 0 or now.handler.sigaction != &handle) return;
     _ = c.sigaction(number_of_system, &signal.before, null);
 }
@@ -147,7 +148,7 @@ fn handle(signal: c.SIG, information: *const c.siginfo_t, context: ?*anyopaque) 
     for (lines[0..line_count.load(.acquire)]) |*listener| {
         if (!listener.in_use.load(.acquire)) continue;
         _ = listener.pending.fetchOr(@as(u32, 1) << index, .acq_rel);
-        // A line that is full has bytes in it that were not heard yet.
+        // A full line holds bytes that the thread has not read yet.
         _ = c.send(listener.ends[0], "!", 1, system.no_signal);
     }
     const before = &installed[index];
@@ -173,8 +174,8 @@ fn drain(listener: *Line) u32 {
     return listener.pending.swap(0, .acq_rel);
 }
 
-/// The calling thread ends, or its program is loaded anew: it listens to nothing any more. Its line is
-/// another one's from here on.
+/// The calling thread ends, or its program is loaded anew: it listens to nothing any more, and its line is
+/// free for another thread.
 pub fn threadEnded() void {
     const listener = own_line orelse return;
     own_line = null;
@@ -233,7 +234,7 @@ test "a signal reaches the thread that listens, and the handler of before" {
     try std.testing.expectEqual(4, test_handler_calls);
     try std.testing.expectEqual(0, take());
 
-    // Whoever has the line next has the same descriptor, without what was said to its predecessor.
+    // The next owner of the line has the same descriptor, and none of its predecessor's signals.
     try std.testing.expectEqual(null, listen(number, .until_ignored));
     try std.testing.expectEqual(0, pthread_kill(c.pthread_self(), signal));
     threadEnded();
@@ -271,6 +272,6 @@ test "numbers that are no signal are refused" {
     defer threadEnded();
     try std.testing.expectEqual(Status.EINVAL, listen(0, .until_ignored));
     try std.testing.expectEqual(Status.EINVAL, listen(32, .until_ignored));
-    // Nobody can handle this one.
+    // This one cannot be handled.
     try std.testing.expectEqual(Status.EINVAL, listen(@intFromEnum(c.SIG.KILL), .for_ever));
 }

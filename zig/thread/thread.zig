@@ -1,6 +1,6 @@
-//! All that one thread has: its scheduler, and what gives meaning to the events of it. The scheduler knows
-//! no protocol. It keeps sockets, waiters and deadlines; here the kind of each decides what an event or
-//! a deadline does. All calls come from the thread that it belongs to.
+//! What one thread of plait owns: the scheduler, the TLS engine, the resolver, the watched descriptors and the
+//! lingering sockets. The scheduler knows no protocol. The thread runs the poll, and decides by the kind of
+//! a socket or a waiter what an event or a deadline does. All calls come from the thread that it belongs to.
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
@@ -20,7 +20,7 @@ const Status = abi.Status;
 /// Full batches of events that one poll takes from the kernel before it delivers.
 const batches_per_poll = 4;
 
-/// How long a turn may spin where nothing tells that Bun's loop has something to do.
+/// How long a turn may spin where the core cannot see that Bun's loop has something to do.
 const longest_blind_spin = 50 * std.time.ns_per_us;
 
 pub const Thread = struct {
@@ -159,14 +159,14 @@ pub const Thread = struct {
     /// As `poll`, for a driver while traffic is live: waits for more until `spin_nanoseconds` have
     /// passed since the last wake-up, or Bun's loop has something to do.
     ///
-    /// A wait with a timeout of its own would program the processor's timer twice for each request,
-    /// which in a virtual machine costs more than all else that a request does here. So the wait
-    /// ends by the backend's timer, which is set once and moved only when it has gone off.
+    /// A wait with a timeout would program the CPU's timer twice for each request. In a virtual machine
+    /// that costs more than everything else that a request does here. So the backend's timer ends the
+    /// wait: it is set once and moved only when it has expired.
     pub fn spinPoll(thread: *Thread, spin_nanoseconds: i64) u32 {
         const scheduler = &thread.scheduler;
         if (!scheduler.spins) return thread.poll(@min(spin_nanoseconds, longest_blind_spin));
         scheduler.shared.host_is_ready = 0;
-        // Where several were ready at once there are more by now, mostly: no wait, no timer.
+        // When the last poll had several, more are usually ready by now: no wait, no timer.
         if (scheduler.last_delivered > 1) {
             const count = thread.poll(0);
             if (count > 0) return count;
@@ -178,14 +178,14 @@ pub const Thread = struct {
             const count = thread.poll(if (scheduler.backend.host_is_ready) 0 else null);
             scheduler.shared.host_is_ready = @intFromBool(scheduler.backend.host_is_ready);
             if (count > 0 or scheduler.backend.host_is_ready or scheduler.shared.tls_notices > 0) return count;
-            // A timer that was set for an earlier wake-up goes off early: then there is time left.
+            // A timer that was set for an earlier wake-up expires early: then there is time left.
             const now: i64 = @trunc(scheduler.shared.now_milliseconds * std.time.ns_per_ms);
             if (now - start >= @divTrunc(spin_nanoseconds, 2)) return 0;
         }
     }
 
-    /// Has the backend's descriptor become readable at the earliest deadline, or at once if there is
-    /// something to do already. Without it there may be no poll for long.
+    /// Makes the backend's descriptor readable at the earliest deadline, or at once if there is
+    /// something to do already. It is what wakes the attached driver.
     pub fn setTimer(thread: *Thread) void {
         transfers.flushHeld(&thread.tls);
         if (thread.tls.due.length > 0) thread.scheduler.backend.notify();

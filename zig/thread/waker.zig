@@ -1,10 +1,10 @@
-//! The attached driver's thread. It sleeps until the backend has something to report and then rings
-//! a bell: a byte through a socket pair whose other end lives in Bun's loop. It never calls into
-//! the VM. When that other end is gone, because its Worker was terminated, nobody will ever call
-//! the scheduler again, and the thread takes it apart, as soon as what was closed has arrived.
+//! The attached driver's helper thread. It sleeps until the backend has something to report, and then rings
+//! the bell: it sends a byte through a socket pair whose other end Bun's loop watches. It never calls into
+//! the VM. When the other end is closed, because its Worker was terminated, no further calls
+//! will come: then the waker owns the `Thread`, and destroys it as soon as nothing lingers any more.
 //!
-//! A thread may also load plait anew while its loop goes on, as `bun --hot` does. The scheduler that
-//! was there before is retired: the same happens to it as if its Worker had been terminated.
+//! A thread may also load plait anew while its loop goes on, as `bun --hot` does. The `Thread` that
+//! it had before is retired: it ends as if its Worker had been terminated.
 
 const std = @import("std");
 const c = std.c;
@@ -12,7 +12,8 @@ const backend = @import("../os/kernel.zig").backend;
 const system = @import("../os/kernel.zig").system;
 const Thread = @import("thread.zig").Thread;
 
-/// Reserved, not touched: room for the thread-local storage of whatever else is loaded.
+/// Address space, which takes memory only when it is touched: the thread-local storage of all loaded libraries
+/// must fit.
 const stack_bytes = 512 * 1024;
 
 /// Guards `living`, the one thing that the threads of several schedulers share.
@@ -70,18 +71,18 @@ pub const Waker = struct {
         thread.destroy();
     }
 
-    /// False when nobody is left to hear it.
+    /// False when the other end of the bell is closed.
     fn ring(waker: *Waker) bool {
         return switch (system.send(waker.bell, "!", 1)) {
             .value => true,
-            // A full socket has rings in it that were not heard yet.
+            // A full socket holds rings that the loop has not read yet.
             .failure => |status| status == .would_block,
         };
     }
 };
 
-/// Has the waker with this number take its scheduler apart, if it has not done so already. With
-/// `keep_shared`, code that still holds the scheduler's shared block may go on to write to it.
+/// Makes the waker with this number destroy its `Thread`, if it has not done so already. With
+/// `keep_shared`, code that still holds the shared block may go on to write to it.
 pub fn retire(number: u64, mode: enum { forget, keep_shared }) void {
     _ = c.pthread_mutex_lock(&lock);
     defer _ = c.pthread_mutex_unlock(&lock);

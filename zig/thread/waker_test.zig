@@ -1,5 +1,5 @@
 //! The thread that rings a bell when the scheduler has something to deliver, and that takes the
-//! scheduler apart when nobody hears it any more.
+//! `Thread` apart when the other end of the bell is closed.
 
 const std = @import("std");
 const system = @import("../os/system.zig");
@@ -43,7 +43,7 @@ const Attached = struct {
         return system.pollOne(attached.bell, false, 0);
     }
 
-    /// As when the VM ends: its end of the bell is closed, and nobody calls the scheduler any more.
+    /// As when the VM ends: its end of the bell is closed, and no calls come any more.
     fn end(attached: *Attached) !void {
         system.close(attached.bell);
         try attached.counting.expectLeft(0);
@@ -85,7 +85,7 @@ test "it rings once for each time that it is armed" {
         attached.arm();
         try harness_module.sendFromPeer(peer, "x");
         try attached.expectRing();
-        // It sleeps until it is armed again, whatever happens.
+        // It sleeps until it is armed again, also when more arrives.
         try harness_module.sendFromPeer(peer, "y");
         try attached.harness.expectWoken(&.{.{ reader, .ok }});
         try attached.harness.expectReceived(handle, "xy");
@@ -121,7 +121,7 @@ test "it rings when a name is resolved" {
     try attached.end();
 }
 
-test "when nobody hears it any more it frees everything and closes the descriptors" {
+test "when the other end is closed it frees everything and closes the descriptors" {
     for (0..20) |turn| {
         var attached: Attached = .{};
         try attached.start();
@@ -133,7 +133,7 @@ test "when nobody hears it any more it frees everything and closes the descripto
         _ = attached.harness.park(handle, .readable);
         const resolving = scheduler.park(.resolve, null).?;
         try expectEqual(null, thread.resolver.start(resolving, "localhost", .unspecified));
-        // Armed or not, and with a ring that nobody has heard.
+        // Armed or not, and with a ring that was not read.
         if (turn % 2 == 0) attached.arm();
         try attached.end();
         try expect(!system.isOpen(fd));
@@ -142,7 +142,7 @@ test "when nobody hears it any more it frees everything and closes the descripto
     }
 }
 
-test "when nobody hears it any more, what was closed still arrives, and what was open is at its end" {
+test "when the other end is closed, what was closed still arrives, and what was open is at its end" {
     var attached: Attached = .{};
     try attached.start();
     const thread = attached.harness.thread;

@@ -1,9 +1,8 @@
-//! The first ClientHello of a handshake, as far as a second one may not differ from it.
+//! The parts of a first ClientHello that a second one must repeat.
 //!
-//! A client that is asked to try again sends the same hello, with another share of a key, without early
-//! data, with other padding, and with the same tickets or some of them (RFC 8446, 4.1.2). OpenSSL holds
-//! the two against each other in what concerns the key exchange alone, while the choice of a context was
-//! made for the first.
+//! After a HelloRetryRequest a client sends the same hello with another key share, without early data, with
+//! other padding, and with the same tickets or some of them (RFC 8446, 4.1.2). OpenSSL compares the two only
+//! in what concerns the key exchange, but the context was chosen for the first one.
 
 const std = @import("std");
 const openssl = @import("openssl.zig");
@@ -12,10 +11,13 @@ const Sha256 = std.crypto.hash.sha2.Sha256;
 /// A handshake message begins with its type and three bytes of its length.
 const header_bytes = 4;
 
+/// An extension (RFC 9849, 5) that OpenSSL does not know.
+const encrypted_client_hello = 0xfe0d;
+
 pub const FirstHello = struct {
-    /// Of all that must stay.
+    /// Of everything that must stay the same.
     digest: [Sha256.digest_length]u8,
-    /// The tickets that it offers, with their ages, as they came.
+    /// The tickets that it offers and their ages, as they came.
     identities: []u8,
 
     pub fn init(allocator: std.mem.Allocator, message: []const u8) !FirstHello {
@@ -27,7 +29,7 @@ pub const FirstHello = struct {
         allocator.free(first.identities);
     }
 
-    /// Whether this may be the second one.
+    /// Whether this message may be the second hello.
     pub fn allows(first: *const FirstHello, message: []const u8) bool {
         const parts = Parts.of(message) catch return false;
         if (!std.mem.eql(u8, &first.digest, &parts.digest)) return false;
@@ -35,7 +37,7 @@ pub const FirstHello = struct {
     }
 };
 
-/// Whether a list of tickets is another one, or what is left of it. Their ages may differ.
+/// Whether all tickets of the second list are in the first one, in the same order. Their ages may differ.
 fn offersNoOthers(before: []const u8, now: []const u8) error{Malformed}!bool {
     var earlier: Reader = .{ .bytes = before };
     var later: Reader = .{ .bytes = now };
@@ -78,9 +80,9 @@ const Parts = struct {
             const content = try extensions.vector(u16);
             switch (kind) {
                 openssl.TLSEXT_TYPE_padding, openssl.TLSEXT_TYPE_early_data => {},
-                // The content of the one is OpenSSL's to check. The other, which a client that offers it
-                // encrypts anew (RFC 9849, 6.1.5), says nothing to a server that does not know it.
-                openssl.TLSEXT_TYPE_key_share, openssl.TLSEXT_TYPE_encrypted_client_hello => hash.update(extension[0..2]),
+                // OpenSSL checks the key shares. A client encrypts its inner hello anew (RFC 9849, 6.1.5),
+                // which means nothing to a server that does not support that.
+                openssl.TLSEXT_TYPE_key_share, encrypted_client_hello => hash.update(extension[0..2]),
                 openssl.TLSEXT_TYPE_psk => {
                     var offered: Reader = .{ .bytes = content };
                     parts.identities = try offered.vector(u16);
@@ -93,7 +95,7 @@ const Parts = struct {
     }
 };
 
-/// Takes one thing after the other from the front.
+/// Takes fields from the front of a message.
 const Reader = struct {
     bytes: []const u8,
 
@@ -103,7 +105,7 @@ const Reader = struct {
         return reader.bytes[0..count];
     }
 
-    /// What stands behind its length.
+    /// Bytes with their length before them.
     fn vector(reader: *Reader, comptime Length: type) error{Malformed}![]const u8 {
         const size = @sizeOf(Length);
         const length = std.mem.readInt(Length, (try reader.take(size))[0..size], .big);

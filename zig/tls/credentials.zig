@@ -1,33 +1,22 @@
 //! Certificates, keys, trust anchors and revocation lists of a context, each PEM or DER. PEM is text
-//! with "-----BEGIN" somewhere (RFC 7468); everything else is taken for DER.
+//! with "-----BEGIN" in it (RFC 7468); everything else is taken for DER.
 //!
-//! Nothing here asks anybody for a passphrase: OpenSSL would do so on the terminal.
+//! OpenSSL must not ask for a passphrase on the terminal, so each call gets a function that answers.
 
 const std = @import("std");
-const abi = @import("../boundary/abi.zig");
 const openssl = @import("openssl.zig");
 const reasons = @import("reasons.zig");
-const Context = @import("contexts.zig").Context;
-const Status = abi.Status;
+const Context = @import("context.zig").Context;
+const Error = @import("context.zig").Error;
 
-/// The longest passphrase that OpenSSL asks for (PEM_BUFSIZE).
-const longest_passphrase = 1024;
-
-fn refused() Status {
-    reasons.keep();
-    return .tls_failed;
-}
-
-fn refusedBecause(reason: []const u8) Status {
-    reasons.keepText(reason);
-    return .tls_failed;
-}
+/// The longest passphrase that OpenSSL asks for.
+const longest_passphrase = openssl.PEM_BUFSIZE;
 
 fn isPem(bytes: []const u8) bool {
     return std.mem.indexOf(u8, bytes, "-----BEGIN") != null;
 }
 
-fn open(bytes: []const u8) ?*openssl.Bio {
+fn open(bytes: []const u8) ?*openssl.BIO {
     openssl.ERR_clear_error();
     const length = std.math.cast(c_int, bytes.len) orelse return null;
     return openssl.BIO_new_mem_buf(bytes.ptr, length);
@@ -37,82 +26,84 @@ fn noPassphrase(_: [*]u8, _: c_int, _: c_int, _: ?*anyopaque) callconv(.c) c_int
     return -1;
 }
 
-/// Whether the last reading of PEM has failed because nothing was left to be read.
+/// Whether the last call has found no further PEM block.
 fn isAtEnd() bool {
     const code = openssl.ERR_peek_last_error();
-    if (openssl.libraryOf(code) != openssl.LIB_PEM or openssl.reasonOf(code) != openssl.PEM_R_NO_START_LINE) return false;
+    if (openssl.libraryOf(code) != openssl.ERR_LIB_PEM or openssl.reasonOf(code) != openssl.PEM_R_NO_START_LINE) return false;
     openssl.ERR_clear_error();
     return true;
 }
 
-/// Calls `use` for every certificate. What it takes it must reference itself.
-fn forEachCertificate(bytes: []const u8, context: *Context, use: *const fn (*Context, *openssl.Certificate, usize) bool) ?Status {
-    const bio = open(bytes) orelse return refused();
+/// Calls `use` for each certificate, which takes a reference if it keeps the certificate.
+fn forEachCertificate(bytes: []const u8, context: *Context, use: *const fn (*Context, *openssl.X509, usize) Error!void) Error!void {
+    const bio = open(bytes) orelse return reasons.refused();
     defer _ = openssl.BIO_free(bio);
     const is_pem = isPem(bytes);
     var count: usize = 0;
     while (true) : (count += 1) {
-        if (!is_pem and count > 0) return null;
+        if (!is_pem and count > 0) return;
         const read = if (is_pem)
             openssl.PEM_read_bio_X509_AUX(bio, null, noPassphrase, null)
         else
             openssl.d2i_X509_bio(bio, null);
         const certificate = read orelse {
-            if (!is_pem or !isAtEnd()) return refused();
-            return if (count > 0) null else refusedBecause("no certificate was found");
+            if (!is_pem or !isAtEnd()) return reasons.refused();
+            return if (count > 0) {} else reasons.refusedBecause("no certificate was found");
         };
         defer openssl.X509_free(certificate);
-        if (!use(context, certificate, count)) return refused();
+        try use(context, certificate, count);
     }
 }
 
-/// The context's own certificate, followed by those that lead to a trusted one. Calling this again
-/// with a key of another kind adds a second one to choose from.
-pub fn addCertificates(context: *Context, bytes: []const u8) ?Status {
-    return forEachCertificate(bytes, context, useCertificate);
+/// Adds the context's own certificate, and those behind it that lead to a trusted one. A second certificate,
+/// for a key of another kind, may follow.
+pub fn addCertificates(context: *Context, bytes: []const u8) Error!void {
+    try forEachCertificate(bytes, context, useCertificate);
 }
 
-fn useCertificate(context: *Context, certificate: *openssl.Certificate, place: usize) bool {
+fn useCertificate(context: *Context, certificate: *openssl.X509, place: usize) Error!void {
     const raw = context.raw.?;
-    if (place > 0) return openssl.SSL_CTX_ctrl(raw, openssl.CTRL_CHAIN_CERT, 1, certificate) == 1;
-    if (openssl.SSL_CTX_use_certificate(raw, certificate) != 1) return false;
-    // What follows belongs to this one, not to the one that was set for this kind of key before.
-    return openssl.SSL_CTX_ctrl(raw, openssl.CTRL_CHAIN, 0, null) == 1;
+    const is_used = if (place > 0)
+        openssl.SSL_CTX_ctrl(raw, openssl.SSL_CTRL_CHAIN_CERT, 1, certificate) == 1
+    else
+        // The chain of an earlier certificate with this kind of key goes.
+        openssl.SSL_CTX_use_certificate(raw, certificate) == 1 and openssl.SSL_CTX_ctrl(raw, openssl.SSL_CTRL_CHAIN, 0, null) == 1;
+    if (!is_used) return reasons.refused();
 }
 
-/// What the names of authorities may take in a request for a certificate. Their list has 64 KiB (RFC 8446,
-/// 4.2.4; RFC 5246, 7.4.4), which in TLS 1.3 are those of all extensions together.
+/// The most bytes of authorities' names in a request for a certificate. Their list has 64 KiB (RFC 8446, 4.2.4;
+/// RFC 5246, 7.4.4), which in TLS 1.3 all extensions share.
 const authorities_at_most = 63 * 1024;
 
-/// Trust anchors. A server also names them to its clients, if there are not too many.
-pub fn addAuthorities(context: *Context, bytes: []const u8) ?Status {
-    return forEachCertificate(bytes, context, useAuthority);
+/// Adds trust anchors. A server also names them to its clients, if there are not too many.
+pub fn addAuthorities(context: *Context, bytes: []const u8) Error!void {
+    try forEachCertificate(bytes, context, useAuthority);
 }
 
-fn useAuthority(context: *Context, certificate: *openssl.Certificate, place: usize) bool {
-    if (!useTrust(context, certificate, place)) return false;
+fn useAuthority(context: *Context, certificate: *openssl.X509, place: usize) Error!void {
+    try useTrust(context, certificate, place);
     const raw = context.raw.?;
     const name_length = openssl.i2d_X509_NAME(openssl.X509_get_subject_name(certificate), null);
-    if (name_length < 0) return false;
+    if (name_length < 0) return reasons.refused();
     context.authorities_length += 2 + @as(usize, @intCast(name_length));
-    if (context.authorities_length <= authorities_at_most) return openssl.SSL_CTX_add_client_CA(raw, certificate) == 1;
-    // A client that is told of none sends what it has.
-    openssl.SSL_CTX_set_client_CA_list(raw, null);
-    return true;
+    // A client that gets no list sends the certificate that it has.
+    if (context.authorities_length > authorities_at_most) return openssl.SSL_CTX_set_client_CA_list(raw, null);
+    if (openssl.SSL_CTX_add_client_CA(raw, certificate) != 1) return reasons.refused();
 }
 
-/// Trust anchors of clients, which a server does not name.
-pub fn addTrust(context: *Context, bytes: []const u8) ?Status {
-    return forEachCertificate(bytes, context, useTrust);
+/// Adds trust anchors that a server does not name.
+pub fn addTrust(context: *Context, bytes: []const u8) Error!void {
+    try forEachCertificate(bytes, context, useTrust);
 }
 
-fn useTrust(context: *Context, certificate: *openssl.Certificate, _: usize) bool {
-    return openssl.X509_STORE_add_cert(openssl.SSL_CTX_get_cert_store(context.raw.?), certificate) == 1;
+fn useTrust(context: *Context, certificate: *openssl.X509, _: usize) Error!void {
+    const store = openssl.SSL_CTX_get_cert_store(context.raw.?);
+    if (openssl.X509_STORE_add_cert(store, certificate) != 1) return reasons.refused();
 }
 
-/// Lists of revoked certificates. From here on every certificate of a chain needs its issuer's list.
-pub fn addRevocations(context: *Context, bytes: []const u8) ?Status {
-    const bio = open(bytes) orelse return refused();
+/// Adds lists of revoked certificates. From then on each certificate of a chain needs its issuer's list.
+pub fn addRevocations(context: *Context, bytes: []const u8) Error!void {
+    const bio = open(bytes) orelse return reasons.refused();
     defer _ = openssl.BIO_free(bio);
     const store = openssl.SSL_CTX_get_cert_store(context.raw.?);
     const is_pem = isPem(bytes);
@@ -124,16 +115,15 @@ pub fn addRevocations(context: *Context, bytes: []const u8) ?Status {
         else
             openssl.d2i_X509_CRL_bio(bio, null);
         const list = read orelse {
-            if (!is_pem or !isAtEnd()) return refused();
-            if (count == 0) return refusedBecause("no revocation list was found");
+            if (!is_pem or !isAtEnd()) return reasons.refused();
+            if (count == 0) return reasons.refusedBecause("no revocation list was found");
             break;
         };
         defer openssl.X509_CRL_free(list);
-        if (openssl.X509_STORE_add_crl(store, list) != 1) return refused();
+        if (openssl.X509_STORE_add_crl(store, list) != 1) return reasons.refused();
     }
     context.checks_revocation = true;
     _ = openssl.X509_STORE_set_flags(store, openssl.X509_V_FLAG_CRL_CHECK | openssl.X509_V_FLAG_CRL_CHECK_ALL);
-    return null;
 }
 
 const Passphrase = struct {
@@ -149,65 +139,64 @@ const Passphrase = struct {
     }
 };
 
-/// The key of the certificate that was set before.
-pub fn setKey(context: *Context, bytes: []const u8, passphrase: []const u8) ?Status {
-    if (passphrase.len > longest_passphrase) return .EINVAL;
+/// Sets the key of the certificate that was added last.
+pub fn setKey(context: *Context, bytes: []const u8, passphrase: []const u8) Error!void {
+    if (passphrase.len > longest_passphrase) return error.InvalidArgument;
     var secret: Passphrase = .{ .bytes = passphrase };
     const key = readKey(bytes, &secret) orelse {
-        if (secret.was_asked and passphrase.len == 0) return refusedBecause("the key is encrypted and no passphrase was given");
-        return refused();
+        if (secret.was_asked and passphrase.len == 0) return reasons.refusedBecause("the key is encrypted and no passphrase was given");
+        return reasons.refused();
     };
     defer openssl.EVP_PKEY_free(key);
-    return useKey(context, key);
+    try useKey(context, key);
 }
 
-fn readKey(bytes: []const u8, secret: *Passphrase) ?*openssl.PrivateKey {
+fn readKey(bytes: []const u8, secret: *Passphrase) ?*openssl.EVP_PKEY {
     const bio = open(bytes) orelse return null;
     defer _ = openssl.BIO_free(bio);
     if (isPem(bytes)) return openssl.PEM_read_bio_PrivateKey(bio, null, Passphrase.answer, secret);
     if (openssl.d2i_PrivateKey_bio(bio, null)) |key| return key;
-    // An encrypted key has a form of its own (RFC 5958, 3).
+    // Encrypted keys have another format (RFC 5958, 3).
     const again = open(bytes) orelse return null;
     defer _ = openssl.BIO_free(again);
     return openssl.d2i_PKCS8PrivateKey_bio(again, null, Passphrase.answer, secret);
 }
 
-fn useKey(context: *Context, key: *openssl.PrivateKey) ?Status {
+fn useKey(context: *Context, key: *openssl.EVP_PKEY) Error!void {
     const raw = context.raw.?;
-    if (openssl.SSL_CTX_use_PrivateKey(raw, key) != 1) return refused();
-    if (openssl.SSL_CTX_check_private_key(raw) != 1) return refused();
-    return null;
+    if (openssl.SSL_CTX_use_PrivateKey(raw, key) != 1) return reasons.refused();
+    if (openssl.SSL_CTX_check_private_key(raw) != 1) return reasons.refused();
 }
 
-/// A certificate, its key and its chain from one PKCS#12 file.
-pub fn usePkcs12(context: *Context, bytes: []const u8, passphrase: []const u8) ?Status {
+/// Adds a certificate, its key and its chain from one PKCS#12 file.
+pub fn usePkcs12(context: *Context, bytes: []const u8, passphrase: []const u8) Error!void {
     var text: [longest_passphrase + 1]u8 = undefined;
     defer std.crypto.secureZero(u8, &text);
-    if (passphrase.len > longest_passphrase or std.mem.indexOfScalar(u8, passphrase, 0) != null) return .EINVAL;
+    if (passphrase.len > longest_passphrase or std.mem.indexOfScalar(u8, passphrase, 0) != null) return error.InvalidArgument;
     @memcpy(text[0..passphrase.len], passphrase);
     text[passphrase.len] = 0;
 
-    const bio = open(bytes) orelse return refused();
+    const bio = open(bytes) orelse return reasons.refused();
     defer _ = openssl.BIO_free(bio);
-    const container = openssl.d2i_PKCS12_bio(bio, null) orelse return refused();
+    const container = openssl.d2i_PKCS12_bio(bio, null) orelse return reasons.refused();
     defer openssl.PKCS12_free(container);
-    var key: ?*openssl.PrivateKey = null;
-    var certificate: ?*openssl.Certificate = null;
-    var others: ?*openssl.Stack = null;
-    if (openssl.PKCS12_parse(container, @ptrCast(&text), &key, &certificate, &others) != 1) return refused();
+    var key: ?*openssl.EVP_PKEY = null;
+    var certificate: ?*openssl.X509 = null;
+    var others: ?*openssl.OPENSSL_STACK = null;
+    if (openssl.PKCS12_parse(container, @ptrCast(&text), &key, &certificate, &others) != 1) return reasons.refused();
     defer {
         if (key) |owned| openssl.EVP_PKEY_free(owned);
         if (certificate) |owned| openssl.X509_free(owned);
         openssl.OPENSSL_sk_pop_free(others, freeCertificate);
     }
-    const leaf = certificate orelse return refusedBecause("the PKCS#12 file holds no certificate");
-    if (!useCertificate(context, leaf, 0)) return refused();
+    const leaf = certificate orelse return reasons.refusedBecause("the PKCS#12 file holds no certificate");
+    try useCertificate(context, leaf, 0);
     const count: usize = @intCast(@max(openssl.OPENSSL_sk_num(others), 0));
     for (0..count) |place| {
-        const other: *openssl.Certificate = @ptrCast(openssl.OPENSSL_sk_value(others, @intCast(place)).?);
-        if (!useCertificate(context, other, place + 1)) return refused();
+        const other: *openssl.X509 = @ptrCast(openssl.OPENSSL_sk_value(others, @intCast(place)).?);
+        try useCertificate(context, other, place + 1);
     }
-    return useKey(context, key orelse return refusedBecause("the PKCS#12 file holds no key"));
+    try useKey(context, key orelse return reasons.refusedBecause("the PKCS#12 file holds no key"));
 }
 
 fn freeCertificate(certificate: ?*anyopaque) callconv(.c) void {

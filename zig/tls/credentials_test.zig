@@ -3,24 +3,26 @@
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
 const certificates = @import("certificates_test.zig");
+const context_module = @import("context.zig");
 const contexts = @import("contexts.zig");
 const credentials = @import("credentials.zig");
 const openssl = @import("openssl.zig");
 const reasons = @import("reasons.zig");
 const tls = @import("harness_test.zig");
+const Context = context_module.Context;
 const Harness = @import("../thread/harness_test.zig").Harness;
 const Status = abi.Status;
-const expectEqual = std.testing.expectEqual;
+const expectError = std.testing.expectError;
 
-extern "c" fn PKCS12_create(passphrase: [*:0]const u8, name: ?[*:0]const u8, key: *openssl.PrivateKey, certificate: *openssl.Certificate, others: ?*openssl.Stack, key_cipher: c_int, certificate_cipher: c_int, rounds: c_int, mac_rounds: c_int, key_type: c_int) ?*openssl.Pkcs12;
-extern "c" fn i2d_PKCS12(store: *const openssl.Pkcs12, output: ?*[*]u8) c_int;
+extern "c" fn PKCS12_create(passphrase: [*:0]const u8, name: ?[*:0]const u8, key: *openssl.EVP_PKEY, certificate: *openssl.X509, others: ?*openssl.OPENSSL_STACK, key_cipher: c_int, certificate_cipher: c_int, rounds: c_int, mac_rounds: c_int, key_type: c_int) ?*openssl.PKCS12;
+extern "c" fn i2d_PKCS12(store: *const openssl.PKCS12, output: ?*[*]u8) c_int;
 
-fn newContext(harness: *Harness) !*contexts.Context {
+fn newContext(harness: *Harness) !*Context {
     return tls.contextOf(harness, try contexts.create(harness.tls));
 }
 
-fn expectRefused(outcome: ?Status, reason: []const u8) !void {
-    try expectEqual(.tls_failed, outcome);
+fn expectRefused(outcome: context_module.Error!void, reason: []const u8) !void {
+    try expectError(error.Refused, outcome);
     try std.testing.expectStringEndsWith(reasons.last(), reason);
 }
 
@@ -29,18 +31,18 @@ test "keys go with their certificate, and encrypted ones need their passphrase" 
     defer harness.deinit();
     const context = try newContext(&harness);
     const setKey = credentials.setKey;
-    try expectEqual(null, credentials.addCertificates(context, certificates.certificate ++ "\n" ++ certificates.other_certificate));
-    try expectEqual(null, setKey(context, certificates.key, ""));
-    try expectEqual(null, setKey(context, certificates.encrypted_key, "secret"));
+    try credentials.addCertificates(context, certificates.certificate ++ "\n" ++ certificates.other_certificate);
+    try setKey(context, certificates.key, "");
+    try setKey(context, certificates.encrypted_key, "secret");
     try expectRefused(setKey(context, certificates.other_key, ""), "key values mismatch");
     try expectRefused(setKey(context, certificates.encrypted_key, ""), "the key is encrypted and no passphrase was given");
-    try expectEqual(.tls_failed, setKey(context, certificates.encrypted_key, "wrong"));
-    try expectEqual(.EINVAL, setKey(context, certificates.encrypted_key, "x" ** 1025));
+    try expectError(error.Refused, setKey(context, certificates.encrypted_key, "wrong"));
+    try expectError(error.InvalidArgument, setKey(context, certificates.encrypted_key, "x" ** 1025));
     for ([_][]const u8{ "", "nonsense", certificates.certificate, certificates.key[0..100] }) |wrong| {
-        try expectEqual(.tls_failed, setKey(context, wrong, ""));
+        try expectError(error.Refused, setKey(context, wrong, ""));
     }
-    try expectEqual(null, credentials.addCertificates(context, certificates.even_certificate));
-    try expectEqual(null, setKey(context, certificates.even_key, ""));
+    try credentials.addCertificates(context, certificates.even_certificate);
+    try setKey(context, certificates.even_key, "");
 }
 
 test "what holds no certificate and no list is refused" {
@@ -48,19 +50,19 @@ test "what holds no certificate and no list is refused" {
     defer harness.deinit();
     const context = try newContext(&harness);
     const good = certificates.certificate;
-    for ([_]*const fn (*contexts.Context, []const u8) ?Status{ credentials.addCertificates, credentials.addAuthorities }) |add| {
+    for ([_]*const fn (*Context, []const u8) context_module.Error!void{ credentials.addCertificates, credentials.addAuthorities }) |add| {
         try expectRefused(add(context, certificates.key), "no certificate was found");
         for ([_][]const u8{ "", "\x30\x03\x02\x01\x01", good[0..200], good ++ "\n" ++ good[0..200] }) |wrong| {
-            try expectEqual(.tls_failed, add(context, wrong));
+            try expectError(error.Refused, add(context, wrong));
         }
         // Twice the same is no mistake.
-        for (0..2) |_| try expectEqual(null, add(context, good));
+        for (0..2) |_| try add(context, good);
     }
     try expectRefused(credentials.addRevocations(context, good), "no revocation list was found");
     for ([_][]const u8{ "", "nonsense", certificates.even_revocations[0..100] }) |wrong| {
-        try expectEqual(.tls_failed, credentials.addRevocations(context, wrong));
+        try expectError(error.Refused, credentials.addRevocations(context, wrong));
     }
-    try expectEqual(null, credentials.addRevocations(context, certificates.even_revocations));
+    try credentials.addRevocations(context, certificates.even_revocations);
 }
 
 test "a PKCS#12 file has certificate, key and chain under one passphrase" {
@@ -82,10 +84,10 @@ test "a PKCS#12 file has certificate, key and chain under one passphrase" {
     var cursor: [*]u8 = &buffer;
     const bytes = buffer[0..@intCast(i2d_PKCS12(file, &cursor))];
 
-    try expectEqual(null, credentials.usePkcs12(context, bytes, "secret"));
+    try credentials.usePkcs12(context, bytes, "secret");
     try expectRefused(credentials.usePkcs12(context, bytes, "wrong"), "mac verify failure");
-    try expectEqual(.tls_failed, credentials.usePkcs12(context, bytes[0 .. bytes.len / 2], "secret"));
-    try expectEqual(.EINVAL, credentials.usePkcs12(context, bytes, "sec\x00ret"));
+    try expectError(error.Refused, credentials.usePkcs12(context, bytes[0 .. bytes.len / 2], "secret"));
+    try expectError(error.InvalidArgument, credentials.usePkcs12(context, bytes, "sec\x00ret"));
 }
 
 fn unasked(_: [*]u8, _: c_int, _: c_int, _: ?*anyopaque) callconv(.c) c_int {

@@ -1,9 +1,9 @@
-//! What the TLS sessions of a scheduler share: the buffers, the BIO through which OpenSSL reads and
-//! writes them, and the tables of sessions and contexts.
+//! What the TLS connections of a thread share: the buffers, the BIO through which OpenSSL reads and
+//! writes them, and the tables of connections and contexts.
 //!
-//! OpenSSL never calls the system. A call of it reads from `input` and writes to `sealed`; the core
-//! moves both, many records at a time. One BIO serves all connections of the scheduler, since only
-//! one call of OpenSSL is under way at a time: that saves 150 bytes for each connection.
+//! OpenSSL makes no system calls. It reads from `input` and writes to `sealed`; `transfers.zig` moves
+//! both, many records at a time. One BIO serves all connections of the thread, since only one call of
+//! OpenSSL is under way at a time: that saves 150 bytes for each connection.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -11,75 +11,77 @@ const abi = @import("../boundary/abi.zig");
 const indices = @import("../core/indices.zig");
 const memory = @import("memory.zig");
 const openssl = @import("openssl.zig");
-const quota = @import("quota.zig");
-const records = @import("records.zig");
-const Context = @import("contexts.zig").Context;
+const framing = @import("record/framing.zig");
+const quota = @import("record/quota.zig");
+const system = @import("../os/kernel.zig").system;
+const Context = @import("context.zig").Context;
 const Pool = @import("../core/pool.zig").Pool;
-const Primitives = @import("primitives.zig").Primitives;
+const Failure = @import("record/refusals.zig").Failure;
+const Primitives = @import("record/primitives.zig").Primitives;
 const Queue = @import("../core/queue.zig").Queue;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const ContextIndex = indices.ContextIndex;
-const Session = @import("session.zig").Session;
-const SessionIndex = indices.SessionIndex;
+const TlsConnection = @import("connection.zig").TlsConnection;
+const TlsConnectionIndex = indices.TlsConnectionIndex;
 
-/// Plaintext that one call encrypts at most.
+/// The most plaintext that one call seals.
 pub const chunk_bytes = 128 * 1024;
 
-/// Room for the longest chunk and its records' overhead, so that it need not grow while it is used.
+/// Room for the longest chunk and its records' overhead, so that the buffer does not grow in use.
 const sealed_bytes = chunk_bytes + 8 * 1024;
 
-/// Ciphertext that one call receives at most, behind what was left of a record.
-const received_bytes = chunk_bytes + 2 * records.longest_record;
+/// The most ciphertext that one call receives, with the part of a record before it.
+const received_bytes = chunk_bytes + 2 * framing.longest_record;
 
-/// Key log lines of one session that wait to be taken: those of a handshake are about 1 KiB. A
-/// client may make more by updating its keys again and again.
+/// The most bytes of key log lines that wait for the caller on one connection. A handshake makes about
+/// 1 KiB; a peer can make more by updating its keys again and again.
 const longest_key_log = 16 * 1024;
 
 pub const Engine = struct {
     allocator: std.mem.Allocator,
     scheduler: *Scheduler,
-    sessions: Pool(Session, SessionIndex, abi.Limits.sockets) = .{},
+    connections: Pool(TlsConnection, TlsConnectionIndex, abi.Limits.sockets) = .{},
     contexts: Pool(Context, ContextIndex, abi.Limits.tls_contexts) = .{},
-    /// The slots of the contexts that their owners have not given up, by number.
+    /// The contexts that the caller has not freed, by their numbers in the ABI.
     context_ids: std.AutoHashMapUnmanaged(i32, ContextIndex) = .empty,
-    /// Counts the members of `noticed`, where TypeScript sees it.
+    /// The length of `noticed`, in memory that TypeScript reads.
     notice_count: *u32,
-    method: ?*openssl.BioMethod = null,
-    bio: ?*openssl.Bio = null,
-    /// Where the kernel's bytes are put. What is not read at once moves to the session.
+    method: ?*openssl.BIO_METHOD = null,
+    bio: ?*openssl.BIO = null,
+    /// Holds what the kernel has delivered. What is not read at once moves to the connection.
     received: []u8 = &.{},
-    /// Where small buffers are gathered into a record.
+    /// Holds small buffers that are gathered into a record.
     gathered: []u8 = &.{},
-    /// What OpenSSL has written in the call that is under way.
+    /// Records that the call that is under way has sealed.
     sealed: std.ArrayList(u8) = .empty,
-    /// What established sessions protect their records with.
+    /// The ciphers and digests of the record layer.
     primitives: Primitives = .{},
-    /// The session whose call is under way.
-    current: ?*Session = null,
+    /// The connection whose call is under way.
+    current: ?*TlsConnection = null,
     /// Whether that call leaves keys on the stack.
     leaves_keys: bool = false,
-    /// What that call may read, from `position` on, and where the record at hand ends.
+    /// What that call may read, from `position` on. OpenSSL reads no further than `record_end` at a time.
     input: []u8 = &.{},
     position: usize = 0,
     record_end: usize = 0,
-    /// Sessions whose handshake has something to do.
-    due: Queue(SessionIndex, "due") = .{},
-    /// Sessions that hold their last words of the handshake back until the next poll.
-    held: Queue(SessionIndex, "held") = .{},
-    /// Sessions with something to report.
-    noticed: Queue(SessionIndex, "noticed") = .{},
+    /// Connections whose handshake can go on.
+    due: Queue(TlsConnectionIndex, "due") = .{},
+    /// Connections that hold the end of their handshake back until the next poll (`transfers.hold`).
+    held: Queue(TlsConnectionIndex, "held") = .{},
+    /// Connections with notices for the caller.
+    noticed: Queue(TlsConnectionIndex, "noticed") = .{},
 
     pub fn deinit(engine: *Engine) void {
-        for (0..engine.sessions.length) |number| {
-            const index: SessionIndex = @enumFromInt(number);
-            const session = engine.sessions.at(index);
-            // The waiters go with the scheduler.
-            session.waiter = .none;
-            if (session.state != .free) engine.release(index);
+        for (0..engine.connections.length) |number| {
+            const index: TlsConnectionIndex = @enumFromInt(number);
+            const connection = engine.connections.at(index);
+            // The scheduler frees the waiters.
+            connection.waiter = .none;
+            if (connection.state != .free) engine.release(index);
         }
-        for (0..engine.contexts.length) |number| engine.contexts.at(@enumFromInt(number)).destroy(engine.allocator);
+        for (0..engine.contexts.length) |number| engine.contexts.at(@enumFromInt(number)).destroy();
         engine.primitives.deinit();
-        engine.sessions.deinit(engine.allocator);
+        engine.connections.deinit(engine.allocator);
         engine.contexts.deinit(engine.allocator);
         engine.context_ids.deinit(engine.allocator);
         if (engine.bio) |bio| _ = openssl.BIO_free(bio);
@@ -89,13 +91,13 @@ pub const Engine = struct {
         engine.sealed.deinit(engine.allocator);
     }
 
-    /// Prepares OpenSSL and the BIO, with the first context.
+    /// Prepares OpenSSL and the BIO. Called for each context; only the first call has an effect.
     pub fn prepare(engine: *Engine) !void {
         if (engine.bio != null) return;
         memory.install();
-        // The configuration of some other program's OpenSSL must not change what plait does, and the
-        // process may exit while other threads still use it.
-        const settings = openssl.INIT_NO_LOAD_CONFIG | openssl.INIT_NO_ATEXIT;
+        // The configuration of the system's OpenSSL must not change what plait does. The process may exit
+        // while other threads still use OpenSSL.
+        const settings = openssl.OPENSSL_INIT_NO_LOAD_CONFIG | openssl.OPENSSL_INIT_NO_ATEXIT;
         if (openssl.OPENSSL_init_ssl(settings, null) != 1) return error.OutOfMemory;
         if (engine.method == null) {
             engine.method = openssl.BIO_meth_new(openssl.BIO_TYPE_SOURCE_SINK, "plait") orelse return error.OutOfMemory;
@@ -110,41 +112,45 @@ pub const Engine = struct {
         engine.bio = bio;
     }
 
-    /// Makes the buffers, with the first session.
+    /// Makes the buffers. Called for each connection; only the first call has an effect.
     pub fn prepareBuffers(engine: *Engine) !void {
         if (engine.received.len == 0) engine.received = try engine.allocator.alloc(u8, received_bytes);
-        if (engine.gathered.len == 0) engine.gathered = try engine.allocator.alloc(u8, records.plaintext_bytes);
+        if (engine.gathered.len == 0) engine.gathered = try engine.allocator.alloc(u8, framing.plaintext_bytes);
         try engine.sealed.ensureTotalCapacity(engine.allocator, sealed_bytes);
     }
 
-    /// Frees a session with all that it holds.
-    pub fn release(engine: *Engine, index: SessionIndex) void {
-        const session = engine.sessions.at(index);
-        assert(session.state != .free and session.waiter == .none);
-        engine.disconnect(index);
-        session.dropOutput(engine.allocator);
-        session.state = .free;
-        engine.sessions.release(index);
+    /// The engine of a connection that OpenSSL is working on.
+    pub fn of(ssl: *const openssl.SSL) *Engine {
+        return @ptrCast(@alignCast(openssl.BIO_get_data(openssl.SSL_get_rbio(ssl).?).?));
     }
 
-    /// Frees everything of a session but its output.
-    pub fn disconnect(engine: *Engine, index: SessionIndex) void {
-        const session = engine.sessions.at(index);
-        engine.due.remove(&engine.sessions, index);
-        engine.held.remove(&engine.sessions, index);
-        engine.noticed.remove(&engine.sessions, index);
+    /// Frees a connection with all that it holds.
+    pub fn release(engine: *Engine, index: TlsConnectionIndex) void {
+        const connection = engine.connections.at(index);
+        assert(connection.state != .free and connection.waiter == .none);
+        engine.disconnect(index);
+        connection.dropOutput(engine.allocator);
+        connection.state = .free;
+        engine.connections.release(index);
+    }
+
+    /// Frees everything of a connection but its output. It is closed from then on.
+    pub fn disconnect(engine: *Engine, index: TlsConnectionIndex) void {
+        const connection = engine.connections.at(index);
+        engine.due.remove(&engine.connections, index);
+        engine.held.remove(&engine.connections, index);
+        engine.noticed.remove(&engine.connections, index);
         engine.notice_count.* = engine.noticed.length;
-        if (session.connection) |connection| openssl.SSL_free(connection);
-        session.connection = null;
-        if (session.established) |established| established.forgetKeys(engine);
-        session.dropEstablished(engine.allocator);
-        session.dropInput(engine.allocator);
-        session.dropExtra(engine.allocator);
-        if (session.context != .none) engine.releaseContext(session.context);
-        if (session.chosen_context != .none) engine.releaseContext(session.chosen_context);
-        session.context = .none;
-        session.chosen_context = .none;
-        session.state = .closed;
+        if (connection.ssl) |ssl| openssl.SSL_free(ssl);
+        connection.ssl = null;
+        connection.dropTakeover(engine.allocator, &engine.primitives);
+        connection.dropInput(engine.allocator);
+        connection.dropExtra(engine.allocator);
+        if (connection.context != .none) engine.releaseContext(connection.context);
+        if (connection.chosen_context != .none) engine.releaseContext(connection.chosen_context);
+        connection.context = .none;
+        connection.chosen_context = .none;
+        connection.state = .closed;
     }
 
     /// Gives up a reference to a context, and the context with the last one.
@@ -154,22 +160,22 @@ pub const Engine = struct {
         context.references -= 1;
         if (context.references > 0) return;
         var members = context.names.valueIterator();
-        // Members have no names of their own, so this goes no deeper.
+        // A member has no members of its own, so this goes no deeper.
         while (members.next()) |member| engine.releaseContext(member.*);
-        context.destroy(engine.allocator);
+        context.destroy();
         engine.contexts.release(index);
     }
 
-    /// Has the session announced. Notices of the same kind add up to one.
-    pub fn notice(engine: *Engine, session: *Session, kind: u8) void {
-        session.notices |= kind;
-        engine.noticed.pushBack(&engine.sessions, session.index);
+    /// Makes a notice for the caller. Notices of the same kind become one.
+    pub fn notice(engine: *Engine, connection: *TlsConnection, kind: u8) void {
+        connection.notices |= kind;
+        engine.noticed.pushBack(&engine.connections, connection.index);
         engine.notice_count.* = engine.noticed.length;
     }
 
-    /// Keeps a line for the session's key log.
-    pub fn keepLine(engine: *Engine, session: *Session, words: []const []const u8) void {
-        const extra = session.extraOf(engine.allocator) catch return;
+    /// Keeps a line for the connection's key log: the words, with spaces between them.
+    pub fn keepLine(engine: *Engine, connection: *TlsConnection, words: []const []const u8) void {
+        const extra = connection.extraOf(engine.allocator) catch return;
         const start = extra.key_log.items.len;
         for (words, 0..) |word, index| {
             if (index > 0) extra.key_log.append(engine.allocator, ' ') catch return extra.key_log.shrinkRetainingCapacity(start);
@@ -177,19 +183,19 @@ pub const Engine = struct {
         }
         extra.key_log.append(engine.allocator, '\n') catch return extra.key_log.shrinkRetainingCapacity(start);
         if (extra.key_log.items.len > longest_key_log) return extra.key_log.shrinkRetainingCapacity(start);
-        engine.notice(session, abi.TlsNotices.key_log);
+        engine.notice(connection, abi.TlsNotices.key_log);
     }
 
     // -- A call of OpenSSL
 
-    /// Begins a call, or several in a row, that read from `input` and write to `sealed`.
-    pub fn enter(engine: *Engine, session: *Session, input: []u8) void {
-        engine.current = session;
-        engine.leaves_keys = leavesKeys(session);
+    /// Begins one or more calls for a connection, which read from `input` and write to `sealed`.
+    pub fn enter(engine: *Engine, connection: *TlsConnection, input: []u8) void {
+        engine.current = connection;
+        engine.leaves_keys = leavesKeys(connection);
         engine.setInput(input);
         engine.sealed.clearRetainingCapacity();
-        // What is left of earlier calls would be taken for this one's (SSL_get_error(3)).
-        if (session.connection != null) openssl.ERR_clear_error();
+        // SSL_get_error(3) would take errors of earlier calls for errors of this one.
+        if (connection.ssl != null) openssl.ERR_clear_error();
     }
 
     pub fn setInput(engine: *Engine, input: []u8) void {
@@ -198,7 +204,7 @@ pub const Engine = struct {
         engine.record_end = 0;
     }
 
-    /// Ends them. What was not read and what is `sealed` is the caller's to keep.
+    /// Ends them. The caller keeps the input that was not read, and sends what is `sealed`.
     pub fn leave(engine: *Engine) void {
         if (engine.leaves_keys) memory.wipeStack();
         engine.current = null;
@@ -211,46 +217,45 @@ pub const Engine = struct {
         return engine.input[engine.position..];
     }
 
-    /// Whether a call of OpenSSL would find something to read.
+    /// Whether the next call would find something to read.
     pub fn hasRecord(engine: *const Engine) bool {
         return engine.position < engine.record_end or engine.current.?.isRecord(engine.rest());
     }
 };
 
-/// OpenSSL's handshake leaves parts of its work on the stack, and so does ChaCha20 with its key, which it has
-/// no registers for. AES has it in the memory of the cipher.
-fn leavesKeys(session: *const Session) bool {
-    const established = session.detached() orelse return true;
-    return established.suite == .chacha20_poly1305_sha256;
+/// OpenSSL's handshake leaves secrets on the stack, and so does ChaCha20, which has too few registers for
+/// its key. AES keeps its key in the memory of the cipher.
+fn leavesKeys(connection: *const TlsConnection) bool {
+    const takeover = connection.takenOver() orelse return true;
+    return takeover.layer.suite == .chacha20_poly1305_sha256;
 }
 
-/// Hands out whole records only: OpenSSL keeps no buffer for a part of one, so that an idle
-/// connection holds none.
-fn readInput(bio: *openssl.Bio, buffer: [*]u8, length: c_int) callconv(.c) c_int {
+/// Hands out whole records only. Then OpenSSL keeps no buffer for a part of one while a connection is idle.
+fn readInput(bio: *openssl.BIO, buffer: [*]u8, length: c_int) callconv(.c) c_int {
     const engine: *Engine = @ptrCast(@alignCast(openssl.BIO_get_data(bio).?));
     openssl.BIO_clear_flags(bio, openssl.BIO_FLAGS_READ | openssl.BIO_FLAGS_SHOULD_RETRY);
-    const session = engine.current orelse return -1;
+    const connection = engine.current orelse return -1;
     if (length <= 0) return 0;
     if (engine.position == engine.record_end) {
         const rest = engine.rest();
-        switch (if (session.flags.foreign) .foreign else records.first(rest)) {
+        switch (if (connection.flags.foreign) .foreign else framing.first(rest)) {
             .complete => |size| {
-                if (session.state == .handshaking and !admits(session, rest[0..size])) {
-                    session.flags.hello_too_long = true;
+                if (connection.state == .handshaking and !admits(connection, rest[0..size])) {
+                    connection.flags.hello_too_long = true;
                     openssl.ERR_new();
-                    openssl.ERR_set_error(openssl.LIB_SSL, openssl.SSL_R_EXCESSIVE_MESSAGE_SIZE, null);
+                    openssl.ERR_set_error(openssl.ERR_LIB_SSL, openssl.SSL_R_EXCESSIVE_MESSAGE_SIZE, null);
                     return -1;
                 }
-                if (session.state == .open) if (session.quota.take(kindOf(session.connection.?, rest[0]))) |reason| {
+                if (connection.state == .open) connection.quota.take(kindOf(connection.ssl.?, rest[0]), system.nanoseconds) catch |refusal| {
                     openssl.ERR_new();
-                    openssl.ERR_set_error(openssl.LIB_SSL, reason, null);
+                    openssl.ERR_set_error(openssl.ERR_LIB_SSL, @intCast(openssl.reasonOf(Failure.of(refusal).reason)), null);
                     return -1;
                 };
                 engine.record_end += size;
             },
             .partial => {},
             .foreign => {
-                session.flags.foreign = true;
+                connection.flags.foreign = true;
                 engine.record_end = engine.input.len;
             },
         }
@@ -266,16 +271,16 @@ fn readInput(bio: *openssl.Bio, buffer: [*]u8, length: c_int) callconv(.c) c_int
     return @intCast(count);
 }
 
-/// Whether a record of a handshake may go to OpenSSL. In TLS 1.2 what follows the ClientHello may be encrypted.
-fn admits(session: *Session, record: []const u8) bool {
-    if (!session.flags.is_server) return true;
-    if (session.hello_limit.has_message and openssl.SSL_version(session.connection.?) != openssl.TLS1_3_VERSION) return true;
-    return session.hello_limit.admits(record);
+/// Whether a record of a handshake may go to OpenSSL. In TLS 1.2 records behind the ClientHello may be encrypted.
+fn admits(connection: *TlsConnection, record: []const u8) bool {
+    if (!connection.flags.is_server) return true;
+    if (connection.hello_limit.has_message and openssl.SSL_version(connection.ssl.?) != openssl.TLS1_3_VERSION) return true;
+    return connection.hello_limit.admits(record);
 }
 
-/// What a record that arrives for OpenSSL is about, if it has no data in it. Those of TLS 1.3 all look alike.
-fn kindOf(connection: *const openssl.Connection, content_type: u8) quota.Kind {
-    if (openssl.SSL_version(connection) == openssl.TLS1_3_VERSION) return .key_update;
+/// What a record for OpenSSL counts as until it turns out to have data. Records of TLS 1.3 all look alike.
+fn kindOf(ssl: *const openssl.SSL, content_type: u8) quota.Kind {
+    if (openssl.SSL_version(ssl) == openssl.TLS1_3_VERSION) return .key_update;
     return switch (content_type) {
         21 => .warning,
         22 => .renegotiation,
@@ -284,7 +289,7 @@ fn kindOf(connection: *const openssl.Connection, content_type: u8) quota.Kind {
 }
 
 /// Takes everything, so that OpenSSL never has to repeat a write.
-fn writeSealed(bio: *openssl.Bio, bytes: [*]const u8, length: c_int) callconv(.c) c_int {
+fn writeSealed(bio: *openssl.BIO, bytes: [*]const u8, length: c_int) callconv(.c) c_int {
     const engine: *Engine = @ptrCast(@alignCast(openssl.BIO_get_data(bio).?));
     openssl.BIO_clear_flags(bio, openssl.BIO_FLAGS_READ | openssl.BIO_FLAGS_SHOULD_RETRY);
     if (length <= 0) return 0;
@@ -292,6 +297,6 @@ fn writeSealed(bio: *openssl.Bio, bytes: [*]const u8, length: c_int) callconv(.c
     return length;
 }
 
-fn control(_: *openssl.Bio, command: c_int, _: c_long, _: ?*anyopaque) callconv(.c) c_long {
+fn control(_: *openssl.BIO, command: c_int, _: c_long, _: ?*anyopaque) callconv(.c) c_long {
     return if (command == openssl.BIO_CTRL_FLUSH) 1 else 0;
 }

@@ -1,11 +1,11 @@
-//! What an established session sends, as a peer that is played by hand opens it: data in records, key
+//! What an established connection sends, as a peer that is played by hand opens it: data in records, key
 //! updates, alerts and the end, also while the peer does not read.
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
 const harness_module = @import("../thread/harness_test.zig");
-const protection = @import("protection.zig");
-const records = @import("records.zig");
+const protection = @import("record/protection.zig");
+const framing = @import("record/framing.zig");
 const reports = @import("reports.zig");
 const connections = @import("../thread/connections.zig");
 const streams = @import("../net/streams.zig");
@@ -24,7 +24,7 @@ const valueOf = harness_module.valueOf;
 
 /// Reads data until all of it is there, and returns the lengths of its records.
 fn expectData(hand: *Hand, expected: []const u8, lengths: []usize) ![]usize {
-    var memory: [records.longest_record]u8 = undefined;
+    var memory: [framing.longest_record]u8 = undefined;
     var taken: usize = 0;
     var count: usize = 0;
     while (taken < expected.len) : (count += 1) {
@@ -51,7 +51,7 @@ test "data leaves in as few records as it takes" {
         for ([_]usize{ 1, 2, 15, 16, 1023, 1024, 1025, 2048, 16_383, 16_384, 16_385, 40_000, 100_000 }) |length| {
             try expectEqual(length, try valueOf(harness.send(hand.handle, bytes[0..length])));
             const found = try expectData(&hand, bytes[0..length], &lengths);
-            try expectEqual(std.math.divCeil(usize, length, records.plaintext_bytes), found.len);
+            try expectEqual(std.math.divCeil(usize, length, framing.plaintext_bytes), found.len);
         }
         // Small parts are gathered.
         var parts: [100]std.posix.iovec_const = undefined;
@@ -70,17 +70,17 @@ test "keys are changed before they have protected more than they may" {
         var hand: Hand = try .init(&harness, suite, true);
         defer hand.deinit();
         const last = protection.records_per_key - 1;
-        hand.state().writing.sequence = last;
+        hand.state().layer.writing.sequence = last;
         hand.reading.sequence = last;
         // In the middle of one call; what it counts is the data alone.
         var bytes: [60_000]u8 = undefined;
         tls.pattern(&bytes, bytes.len);
         try expectEqual(bytes.len, try valueOf(harness.send(hand.handle, &bytes)));
-        try hand.expectRecord(.application_data, bytes[0..records.plaintext_bytes]);
+        try hand.expectRecord(.application_data, bytes[0..framing.plaintext_bytes]);
         try hand.expectKeyUpdate(false);
         var lengths: [10]usize = undefined;
-        _ = try expectData(&hand, bytes[records.plaintext_bytes..], &lengths);
-        try expectEqual(3, hand.state().writing.sequence);
+        _ = try expectData(&hand, bytes[framing.plaintext_bytes..], &lengths);
+        try expectEqual(3, hand.state().layer.writing.sequence);
         // The peer's keys are the peer's to change.
         try hand.send(.application_data, "old");
         try harness.expectReceived(hand.handle, "old");
@@ -88,7 +88,7 @@ test "keys are changed before they have protected more than they may" {
     }
 }
 
-/// Has the session send chunks until the kernel takes no more, and returns what was counted of the
+/// Has the connection send chunks until the kernel takes no more, and returns what was counted of the
 /// last one and how many were sent before it.
 fn fill(hand: *Hand, chunk: []const u8) !struct { usize, usize } {
     harness_module.shrinkBuffers(hand.harness.socketOf(hand.handle).fd);
@@ -120,11 +120,11 @@ test "a wish for new keys is answered behind what is under way, and before what 
         var hand: Hand = try .initOverUnix(&harness, suite, true);
         defer hand.deinit();
         const counted, const before = try fill(&hand, &chunk);
-        const kept = hand.session().unsent().len;
+        const kept = hand.connection().unsent().len;
         try hand.updateKeys(true);
-        var buffer: [records.longest_record]u8 = undefined;
+        var buffer: [framing.longest_record]u8 = undefined;
         try expectFailure(.would_block, harness.receive(hand.handle, &buffer));
-        try expectEqual(kept + 5 + protection.overhead_bytes, hand.session().unsent().len);
+        try expectEqual(kept + 5 + protection.overhead_bytes, hand.connection().unsent().len);
         const data, const kind, const message = try countData(&hand, &chunk, &buffer);
         try expectEqual((before + 1) * chunk.len, data);
         try expectEqual(.handshake, kind);
@@ -143,7 +143,7 @@ test "the end is announced once, behind all that was sent" {
     defer harness.deinit();
     var chunk: [60_000]u8 = undefined;
     tls.pattern(&chunk, chunk.len);
-    var buffer: [records.longest_record]u8 = undefined;
+    var buffer: [framing.longest_record]u8 = undefined;
     for ([_]bool{ true, false }) |by_closing| {
         var hand: Hand = try .initOverUnix(&harness, .aes_128_gcm_sha256, true);
         defer hand.deinit();
@@ -170,7 +170,7 @@ test "after the end was announced nothing is said" {
     defer harness.deinit();
     var chunk: [60_000]u8 = undefined;
     tls.pattern(&chunk, chunk.len);
-    var buffer: [records.longest_record]u8 = undefined;
+    var buffer: [framing.longest_record]u8 = undefined;
     for ([_]bool{ false, true }) |is_full| for ([_]bool{ false, true }) |is_damaged| {
         var hand: Hand = try .initOverUnix(&harness, .chacha20_poly1305_sha256, true);
         defer hand.deinit();
@@ -178,7 +178,7 @@ test "after the end was announced nothing is said" {
         if (is_full) _ = try fill(&hand, &chunk) else try expectEqual(chunk.len, try valueOf(harness.send(hand.handle, &chunk)));
         harness.endTransfer(hand.handle);
         try expectEqual(null, harness.shutdown(hand.handle));
-        try expectEqual(.EPIPE, reports.updateKeys(harness.tls, hand.session(), true));
+        try expectEqual(.EPIPE, reports.updateKeys(harness.tls, hand.connection(), true));
         // It asks for what is not to be had any more.
         try hand.updateKeys(true);
         try hand.send(.application_data, "data");
@@ -195,7 +195,7 @@ test "after the end was announced nothing is said" {
     };
 }
 
-test "a session whose peer has ended goes on sending" {
+test "a connection whose peer has ended goes on sending" {
     var harness = try Harness.init();
     defer harness.deinit();
     for ([_]bool{ false, true }) |is_announced| {
@@ -212,7 +212,7 @@ test "a session whose peer has ended goes on sending" {
         try expectEqual(bytes.len, try valueOf(harness.send(hand.handle, &bytes)));
         var lengths: [10]usize = undefined;
         _ = try expectData(&hand, &bytes, &lengths);
-        try expectEqual(null, reports.updateKeys(harness.tls, hand.session(), false));
+        try expectEqual(null, reports.updateKeys(harness.tls, hand.connection(), false));
         try hand.expectKeyUpdate(false);
         try expectEqual(null, harness.shutdown(hand.handle));
         try hand.expectAlert(.close_notify);

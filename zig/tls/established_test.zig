@@ -1,12 +1,12 @@
-//! What an established session receives, from a peer that is played by hand: content of all lengths,
+//! What an established connection receives, from a peer that is played by hand: content of all lengths,
 //! alerts, tickets and key updates, whole and in parts, intact and damaged.
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
 const harness_module = @import("../thread/harness_test.zig");
-const primitives = @import("primitives.zig");
-const quota = @import("quota.zig");
-const records = @import("records.zig");
+const primitives = @import("record/primitives.zig");
+const quota = @import("record/quota.zig");
+const framing = @import("record/framing.zig");
 const reports = @import("reports.zig");
 const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
@@ -39,13 +39,13 @@ fn expectInPieces(hand: *Hand, expected: []const u8, size: usize) !void {
     }
     try expectFailure(.would_block, hand.harness.receive(hand.handle, memory[0..1]));
     // Nothing is kept.
-    try expectEqual(0, hand.state().content.len + hand.session().input.len);
+    try expectEqual(0, hand.state().content.len + hand.connection().input.len);
 }
 
 test "content arrives whatever its padding and whatever the buffer" {
     var harness = try Harness.init();
     defer harness.deinit();
-    var content: [records.plaintext_bytes]u8 = undefined;
+    var content: [framing.plaintext_bytes]u8 = undefined;
     tls.pattern(&content, content.len);
     for (suites) |suite| {
         var hand: Hand = try .init(&harness, suite, true);
@@ -64,13 +64,13 @@ test "content arrives whatever its padding and whatever the buffer" {
             try expectInPieces(&hand, content[0..120], size);
         }
         // As long as a record may be, with its padding or without.
-        for ([_]usize{ 1, 2, 300, records.plaintext_bytes - 1, records.plaintext_bytes }) |length| {
+        for ([_]usize{ 1, 2, 300, framing.plaintext_bytes - 1, framing.plaintext_bytes }) |length| {
             for ([_]usize{ 1000, 16_383, 16_384, 16_385, 16_400, 16_401, 16_640, 40_000 }) |size| {
-                try hand.sendPadded(.application_data, content[0..length], records.plaintext_bytes - length);
+                try hand.sendPadded(.application_data, content[0..length], framing.plaintext_bytes - length);
                 try expectInPieces(&hand, content[0..length], size);
             }
         }
-        try hand.sendPadded(.application_data, "", records.plaintext_bytes);
+        try hand.sendPadded(.application_data, "", framing.plaintext_bytes);
         try expectInPieces(&hand, "", 1000);
         try hand.closeBoth();
     }
@@ -180,8 +180,7 @@ test "alerts of either level end the stream, or say why it was broken off" {
             else => {
                 try expectFailure(.tls_failed, harness.receive(hand.handle, &buffer));
                 try expectFailure(.tls_failed, harness.send(hand.handle, "x"));
-                const told = try tls.text(&harness, hand.handle, .alert, &buffer);
-                try expectEqual(number, try std.fmt.parseInt(usize, told, 10));
+                try expectEqual(number, tls.alertOf(&harness, hand.handle));
                 // No answer is due.
                 try hand.expectSilence();
             },
@@ -238,10 +237,10 @@ test "a client passes over tickets, whole, in parts, and several in one record" 
     long[0] = 4;
     std.mem.writeInt(u24, long[1..4], longest_ticket, .big);
     var position: usize = 0;
-    while (position < long.len) : (position += records.plaintext_bytes) {
-        try second.send(.handshake, long[position..@min(position + records.plaintext_bytes, long.len)]);
+    while (position < long.len) : (position += framing.plaintext_bytes) {
+        try second.send(.handshake, long[position..@min(position + framing.plaintext_bytes, long.len)]);
         try expectNothing(&second);
-        try expectEqual(0, second.session().input.len);
+        try expectEqual(0, second.connection().input.len);
     }
     try second.send(.application_data, "data");
     try harness.expectReceived(second.handle, "data");
@@ -272,7 +271,7 @@ test "new keys are taken, and answered with new keys before anything else is sen
         try expectEqual(3, try valueOf(harness.send(hand.handle, "new")));
         try hand.expectRecord(.application_data, "new");
         // Both ask at once: each takes the other's and answers it.
-        try expectEqual(null, reports.updateKeys(harness.tls, hand.session(), true));
+        try expectEqual(null, reports.updateKeys(harness.tls, hand.connection(), true));
         try hand.updateKeys(true);
         try expectNothing(&hand);
         try hand.expectKeyUpdate(true);
@@ -364,7 +363,7 @@ test "records without data are taken for ever at a slow pace" {
             try hand.updateKeys(false);
             try expectNothing(&hand);
         }
-        hand.session().quota.start -%= quota.period;
+        hand.connection().quota.start_milliseconds -%= quota.period_milliseconds;
     }
     try hand.send(.application_data, "data");
     try harness.expectReceived(hand.handle, "data");
@@ -375,8 +374,8 @@ test "every bit of a record counts, and the data before it is delivered" {
     var harness = try Harness.init();
     defer harness.deinit();
     const content = "data";
-    const length = records.header_bytes + content.len + 1 + 16;
-    const filler: [records.longest_record]u8 = @splat('x');
+    const length = framing.header_bytes + content.len + 1 + 16;
+    const filler: [framing.longest_record]u8 = @splat('x');
     for (suites) |suite| for (0..8 * length) |bit| {
         var hand: Hand = try .init(&harness, suite, bit % 2 == 0);
         defer hand.deinit();
@@ -388,8 +387,8 @@ test "every bit of a record counts, and the data before it is delivered" {
         try hand.pass(record);
         try harness.expectReceived(hand.handle, "before");
         var buffer: [64]u8 = undefined;
-        const claimed = records.header_bytes + @as(usize, std.mem.readInt(u16, record[3..5], .big));
-        if (claimed > length and claimed <= records.longest_record) {
+        const claimed = framing.header_bytes + @as(usize, std.mem.readInt(u16, record[3..5], .big));
+        if (claimed > length and claimed <= framing.longest_record) {
             // It waits for the rest of what it is told of.
             try expectFailure(.would_block, harness.receive(hand.handle, &buffer));
             try hand.pass(filler[0 .. claimed - length]);
@@ -398,7 +397,7 @@ test "every bit of a record counts, and the data before it is delivered" {
         try hand.expectAlert(switch (bit / 8) {
             0 => .unexpected_message,
             1, 2 => .decode_error,
-            else => if (claimed > records.longest_record) .record_overflow else .bad_record_mac,
+            else => if (claimed > framing.longest_record) .record_overflow else .bad_record_mac,
         });
         try hand.closeBoth();
     };
@@ -456,12 +455,12 @@ test "records that are repeated, left out or exchanged are no records" {
 fn keysKept(harness: *Harness, suite: Suite, direction: primitives.Direction) usize {
     var count: usize = 0;
     for (harness.tls.primitives.ciphers[@intFromEnum(suite)][@intFromEnum(direction)]) |cipher| {
-        count += @intFromBool(cipher.key != 0);
+        count += @intFromBool(cipher.key != .none);
     }
     return count;
 }
 
-test "keys do not outlive their session, nor the secrets of a handshake that failed" {
+test "keys do not outlive their connection, nor the secrets of a handshake that failed" {
     var harness = try Harness.init();
     defer harness.deinit();
     const engine = harness.tls;
@@ -491,7 +490,7 @@ test "keys do not outlive their session, nor the secrets of a handshake that fai
     const stranger: i32 = try @import("contexts.zig").create(engine);
     const pair = try tls.startPair(&harness, server_context, stranger, "localhost", "");
     _ = try tls.outcomes(&harness, pair);
-    try expect(harness.tls.sessions.at(harness.socketOf(pair.server).tls).established != null);
+    try expect(harness.tls.connections.at(harness.socketOf(pair.server).tls).takeover != null);
     try expectEqual(.tls_failed, try tls.ending(&harness, pair.server));
     try tls.closeBoth(&harness, pair);
 }

@@ -1,115 +1,28 @@
-//! The peer of an established session, played by hand: it seals whatever a test wants, be it allowed
-//! or not, and opens what the session sends. Its cryptography is Zig's own, so that OpenSSL's use in
-//! `protection.zig` is held against another implementation.
+//! The peer of an established connection, played by hand: it seals whatever a test wants, be it allowed
+//! or not, and opens what the connection sends.
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
 const contexts = @import("contexts.zig");
-const crypto = std.crypto;
-const established_module = @import("established.zig");
 const handshakes = @import("handshakes.zig");
 const harness_module = @import("../thread/harness_test.zig");
-const records = @import("records.zig");
+const framing = @import("record/framing.zig");
 const connections = @import("../thread/connections.zig");
+const side_module = @import("record/side_test.zig");
 const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
-const Alert = established_module.Alert;
-const ContentType = @import("protection.zig").ContentType;
-const Established = established_module.Established;
+const Alert = @import("record/refusals.zig").Alert;
+const ContentType = @import("record/protection.zig").ContentType;
 const Harness = harness_module.Harness;
-const Session = @import("session.zig").Session;
-const Suite = @import("primitives.zig").Suite;
+const Side = side_module.Side;
+const TlsConnection = @import("connection.zig").TlsConnection;
+const Suite = @import("record/primitives.zig").Suite;
+const Takeover = @import("takeover.zig").Takeover;
 const Wire = @import("wire_test.zig").Wire;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 
 pub const suites = std.enums.values(Suite);
-pub const longest_secret = 48;
-const tag_bytes = 16;
-
-/// Room for the longest record that a hand makes, allowed or not.
-pub const record_bytes = records.longest_record + 1024;
-
-/// One direction of a connection (RFC 8446, 5.2, 5.3, 7.2 and 7.3).
-pub const Side = struct {
-    suite: Suite,
-    secret: [longest_secret]u8,
-    sequence: u64 = 0,
-
-    fn expand(side: *const Side, comptime label: []const u8, comptime length: usize) [length]u8 {
-        const hkdf = crypto.kdf.hkdf;
-        const expandLabel = crypto.tls.hkdfExpandLabel;
-        return switch (side.suite) {
-            .aes_256_gcm_sha384 => expandLabel(hkdf.Hkdf(crypto.auth.hmac.sha2.HmacSha384), side.secret, label, "", length),
-            else => expandLabel(hkdf.HkdfSha256, side.secret[0..32].*, label, "", length),
-        };
-    }
-
-    pub fn update(side: *Side) void {
-        switch (side.suite) {
-            .aes_256_gcm_sha384 => side.secret = side.expand("traffic upd", 48),
-            else => side.secret[0..32].* = side.expand("traffic upd", 32),
-        }
-        side.sequence = 0;
-    }
-
-    /// The nonce of the next record.
-    fn takeNonce(side: *Side) [12]u8 {
-        var nonce = side.expand("iv", 12);
-        const low = std.mem.readInt(u64, nonce[4..], .big);
-        std.mem.writeInt(u64, nonce[4..], low ^ side.sequence, .big);
-        side.sequence += 1;
-        return nonce;
-    }
-
-    /// Seals what has its type and its padding already.
-    pub fn sealInner(side: *Side, inner: []const u8, output: []u8) []u8 {
-        return side.sealUnder(.{ 23, 3, 3 }, inner, output);
-    }
-
-    /// The same under another type and version.
-    pub fn sealUnder(side: *Side, start: [3]u8, inner: []const u8, output: []u8) []u8 {
-        const record = output[0 .. records.header_bytes + inner.len + tag_bytes];
-        const header = record[0..records.header_bytes];
-        header[0..3].* = start;
-        std.mem.writeInt(u16, header[3..5], @intCast(inner.len + tag_bytes), .big);
-        const nonce = side.takeNonce();
-        const ciphertext = record[records.header_bytes..][0..inner.len];
-        const tag = record[records.header_bytes + inner.len ..][0..tag_bytes];
-        switch (side.suite) {
-            .aes_128_gcm_sha256 => crypto.aead.aes_gcm.Aes128Gcm.encrypt(ciphertext, tag, inner, header, nonce, side.expand("key", 16)),
-            .aes_256_gcm_sha384 => crypto.aead.aes_gcm.Aes256Gcm.encrypt(ciphertext, tag, inner, header, nonce, side.expand("key", 32)),
-            .chacha20_poly1305_sha256 => crypto.aead.chacha_poly.ChaCha20Poly1305.encrypt(ciphertext, tag, inner, header, nonce, side.expand("key", 32)),
-        }
-        return record;
-    }
-
-    /// Seals content with a type, and with zeros behind it.
-    pub fn seal(side: *Side, kind: ContentType, content: []const u8, padding: usize, output: []u8) []u8 {
-        var inner: [record_bytes]u8 = undefined;
-        @memcpy(inner[0..content.len], content);
-        inner[content.len] = @intFromEnum(kind);
-        @memset(inner[content.len + 1 ..][0..padding], 0);
-        return side.sealInner(inner[0 .. content.len + 1 + padding], output);
-    }
-
-    /// Opens a whole record, to `output`.
-    pub fn open(side: *Side, record: []const u8, output: []u8) !struct { ContentType, []u8 } {
-        const header = record[0..records.header_bytes];
-        try std.testing.expectEqualSlices(u8, &.{ 23, 3, 3 }, header[0..3]);
-        const ciphertext = record[records.header_bytes .. record.len - tag_bytes];
-        const tag = record[record.len - tag_bytes ..][0..tag_bytes].*;
-        const inner = output[0..ciphertext.len];
-        const nonce = side.takeNonce();
-        switch (side.suite) {
-            .aes_128_gcm_sha256 => try crypto.aead.aes_gcm.Aes128Gcm.decrypt(inner, ciphertext, tag, header, nonce, side.expand("key", 16)),
-            .aes_256_gcm_sha384 => try crypto.aead.aes_gcm.Aes256Gcm.decrypt(inner, ciphertext, tag, header, nonce, side.expand("key", 32)),
-            .chacha20_poly1305_sha256 => try crypto.aead.chacha_poly.ChaCha20Poly1305.decrypt(inner, ciphertext, tag, header, nonce, side.expand("key", 32)),
-        }
-        // plait does not pad.
-        return .{ @enumFromInt(inner[inner.len - 1]), inner[0 .. inner.len - 1] };
-    }
-};
 
 /// A secret as a key log tells it.
 fn loggedSide(log: []const u8, label: []const u8, suite: Suite) !Side {
@@ -129,10 +42,10 @@ pub const Hand = struct {
     peer: system.Descriptor,
     writing: Side,
     reading: Side,
-    /// What has come from the session and was not opened yet.
+    /// What has come from the connection and was not opened yet.
     received: std.ArrayList(u8) = .empty,
 
-    /// A session that is established as if after a handshake.
+    /// A connection that is established as if after a handshake.
     pub fn init(harness: *Harness, suite: Suite, is_server: bool) !Hand {
         const handle, const peer = try harness.tcpPeer();
         try expectEqual(null, @import("../os/options.zig").setNoDelay(peer, true));
@@ -151,23 +64,19 @@ pub const Hand = struct {
         // OpenSSL has no words for its reasons before there is a context.
         if (engine.contexts.in_use == 0) _ = try contexts.create(engine);
         try engine.prepareBuffers();
-        try expect(engine.primitives.prepare(suite));
-
         var to_session: Side = .{ .suite = suite, .secret = @splat(0) };
         var from_session = to_session;
         const length = suite.digest().length();
         @memset(to_session.secret[0..length], 'r');
         @memset(from_session.secret[0..length], 'w');
-        const made = try engine.allocator.create(Established);
-        made.* = .{ .suite = suite, .is_server = is_server };
-        made.reading.secret = to_session.secret;
-        made.writing.secret = from_session.secret;
-        try expect(made.reading.derive(&engine.primitives, suite));
-        try expect(made.writing.derive(&engine.primitives, suite));
+        const made: *Takeover = try .create(engine.allocator, is_server);
+        made.layer.reading.setSecret(to_session.secret[0..length]);
+        made.layer.writing.setSecret(from_session.secret[0..length]);
+        try made.layer.start(&engine.primitives, suite);
 
-        const place = engine.sessions.take(engine.allocator, .{}).?;
-        const ours = engine.sessions.at(place);
-        ours.* = .{ .index = place, .socket = harness.indexOf(handle), .state = .open, .established = made };
+        const place = engine.connections.take(engine.allocator, .{}).?;
+        const ours = engine.connections.at(place);
+        ours.* = .{ .index = place, .socket = harness.indexOf(handle), .state = .open, .takeover = made };
         ours.flags.is_server = is_server;
         harness.socketOf(handle).tls = place;
         return .{ .harness = harness, .handle = handle, .peer = peer, .writing = to_session, .reading = from_session };
@@ -181,13 +90,13 @@ pub const Hand = struct {
         const engine = harness.tls;
         const server_context = try tls.serverContext(harness.tls);
         const client_context = try tls.clientContext(harness.tls);
-        defer for ([_]i32{ server_context, client_context }) |id| expectEqual(null, contexts.free(engine, id)) catch unreachable;
+        defer for ([_]i32{ server_context, client_context }) |id| contexts.free(engine, id) catch unreachable;
         const name = switch (suite) {
             .aes_128_gcm_sha256 => "TLS_AES_128_GCM_SHA256",
             .aes_256_gcm_sha384 => "TLS_AES_256_GCM_SHA384",
             .chacha20_poly1305_sha256 => "TLS_CHACHA20_POLY1305_SHA256",
         };
-        try expectEqual(null, contexts.setCipherSuites(tls.contextOf(harness, client_context), name));
+        try tls.contextOf(harness, client_context).setCipherSuites(name);
         // Who wants sessions needs OpenSSL for them.
         const more: u32 = if (keeps_openssl and end == .client) abi.TlsNotices.session else 0;
         const logs_keys = tls.contextOf(harness, if (end == .server) server_context else client_context);
@@ -198,7 +107,7 @@ pub const Hand = struct {
         try wire.shakeHands();
         var hand: Hand = try .fromWire(&wire, end, suite);
         errdefer hand.deinit();
-        try expectEqual(keeps_openssl, hand.session().detached() == null);
+        try expectEqual(keeps_openssl, hand.connection().takenOver() == null);
         return hand;
     }
 
@@ -235,44 +144,44 @@ pub const Hand = struct {
         hand.peer = -1;
     }
 
-    /// Closes both ends. Nothing is left of the session.
+    /// Closes both ends. Nothing is left of the connection.
     pub fn closeBoth(hand: *Hand) !void {
         const engine = hand.harness.tls;
-        const before = engine.sessions.in_use;
+        const before = engine.connections.in_use;
         try expectEqual(null, connections.close(hand.harness.thread, hand.handle));
         hand.close();
         for (0..500) |_| {
-            if (engine.sessions.in_use < before) return;
+            if (engine.connections.in_use < before) return;
             _ = try hand.harness.pollFor(10 * std.time.ns_per_ms);
         }
         return error.NeverClosed;
     }
 
-    pub fn session(hand: *Hand) *Session {
-        return hand.harness.tls.sessions.at(hand.harness.socketOf(hand.handle).tls);
+    pub fn connection(hand: *Hand) *TlsConnection {
+        return hand.harness.tls.connections.at(hand.harness.socketOf(hand.handle).tls);
     }
 
-    pub fn state(hand: *Hand) *Established {
-        return hand.session().established.?;
+    pub fn state(hand: *Hand) *Takeover {
+        return hand.connection().takeover.?;
     }
 
-    // -- To the session
+    // -- To the connection
 
     pub fn send(hand: *Hand, kind: ContentType, content: []const u8) !void {
         try hand.sendPadded(kind, content, 0);
     }
 
     pub fn sendPadded(hand: *Hand, kind: ContentType, content: []const u8, padding: usize) !void {
-        var record: [record_bytes]u8 = undefined;
+        var record: [side_module.record_bytes]u8 = undefined;
         try hand.pass(hand.writing.seal(kind, content, padding, &record));
     }
 
     pub fn sendInner(hand: *Hand, inner: []const u8) !void {
-        var record: [record_bytes]u8 = undefined;
+        var record: [side_module.record_bytes]u8 = undefined;
         try hand.pass(hand.writing.sealInner(inner, &record));
     }
 
-    /// Changes the hand's keys, with or without the wish that the session changes its own.
+    /// Changes the hand's keys, with or without the wish that the connection changes its own.
     pub fn updateKeys(hand: *Hand, asks: bool) !void {
         try hand.send(.handshake, &.{ 24, 0, 0, 1, @intFromBool(asks) });
         hand.writing.update();
@@ -289,13 +198,13 @@ pub const Hand = struct {
         _ = try hand.harness.pollFor(0);
     }
 
-    // -- From the session
+    // -- From the connection
 
     /// The next record, opened to `output`; null at the end of the stream.
     pub fn next(hand: *Hand, output: []u8) !?struct { ContentType, []u8 } {
         while (true) {
             const bytes = hand.received.items;
-            switch (records.first(bytes)) {
+            switch (framing.first(bytes)) {
                 .complete => |size| {
                     const opened = try hand.reading.open(bytes[0..size], output);
                     hand.received.replaceRangeAssumeCapacity(0, size, &.{});
@@ -322,7 +231,7 @@ pub const Hand = struct {
     }
 
     pub fn expectRecord(hand: *Hand, kind: ContentType, content: []const u8) !void {
-        var buffer: [record_bytes]u8 = undefined;
+        var buffer: [side_module.record_bytes]u8 = undefined;
         const found = try hand.next(&buffer) orelse return error.StreamEnded;
         try expectEqual(kind, found[0]);
         try std.testing.expectEqualSlices(u8, content, found[1]);
@@ -332,7 +241,7 @@ pub const Hand = struct {
         try hand.expectRecord(.alert, &.{ if (alert == .close_notify) 1 else 2, @intFromEnum(alert) });
     }
 
-    /// The session says that it has new keys; what follows is under them.
+    /// The connection says that it has new keys; what follows is under them.
     pub fn expectKeyUpdate(hand: *Hand, asks: bool) !void {
         try hand.expectRecord(.handshake, &.{ 24, 0, 0, 1, @intFromBool(asks) });
         hand.reading.update();
@@ -346,7 +255,7 @@ pub const Hand = struct {
     }
 
     pub fn expectStreamEnd(hand: *Hand) !void {
-        var buffer: [record_bytes]u8 = undefined;
+        var buffer: [side_module.record_bytes]u8 = undefined;
         try expectEqual(null, try hand.next(&buffer));
     }
 };

@@ -25,8 +25,8 @@ test "a handshake succeeds, wakes its waiters once, and data goes both ways" {
     const server_context = try tls.serverContext(harness.tls);
     const client_context = try tls.clientContext(harness.tls);
     const pair = try tls.startPair(&harness, server_context, client_context, "localhost", "");
-    const session = handshakes.find(harness.tls, pair.server).?;
-    const waiter = handshakes.wait(harness.tls, session, null).?;
+    const connection = handshakes.find(harness.tls, pair.server).?;
+    const waiter = handshakes.wait(harness.tls, connection, null).?;
     try expectFailure(.would_block, harness.send(pair.server, "early"));
     try harness.expectWoken(&.{.{ waiter, .ok }});
     try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
@@ -93,8 +93,7 @@ test "a client refuses an unknown issuer and a wrong name, and says so" {
             try tls.expectText(&harness, pair.client, .reason, "certificate verify failed");
             // The server's own handshake was over in TLS 1.3; it is told by an alert.
             try expectEqual(.tls_failed, try tls.ending(&harness, pair.server));
-            var buffer: [64]u8 = undefined;
-            try expect((try tls.text(&harness, pair.server, .alert, &buffer)).len > 0);
+            try expect(tls.alertOf(&harness, pair.server) != null);
             // The certificate can be seen nevertheless.
             var der: [1024]u8 = undefined;
             try expect((try tls.text(&harness, pair.client, .certificate, &der)).len > 300);
@@ -109,7 +108,7 @@ test "a server may demand a certificate of its clients" {
     defer harness.deinit();
     const server_context = try tls.serverContext(harness.tls);
     const server = tls.contextOf(&harness, server_context);
-    try expectEqual(null, credentials.addAuthorities(server, certificates.certificate));
+    try credentials.addAuthorities(server, certificates.certificate);
     server.client_authentication = .require;
     const client_context = try tls.clientContext(harness.tls);
     {
@@ -122,8 +121,8 @@ test "a server may demand a certificate of its clients" {
     try tls.closeBoth(&harness, try tls.connected(&harness, server_context, client_context));
 
     const client = tls.contextOf(&harness, client_context);
-    try expectEqual(null, credentials.addCertificates(client, certificates.certificate));
-    try expectEqual(null, credentials.setKey(client, certificates.key, ""));
+    try credentials.addCertificates(client, certificates.certificate);
+    try credentials.setKey(client, certificates.key, "");
     server.client_authentication = .require;
     const pair = try tls.connected(&harness, server_context, client_context);
     var buffer: [4096]u8 = undefined;
@@ -138,24 +137,24 @@ test "the server's order of protocols counts, and no common one is fatal" {
     const client_context = try tls.clientContext(harness.tls);
     const server = tls.contextOf(&harness, server_context);
     const client = tls.contextOf(&harness, client_context);
-    for ([_][]const u8{ "\x00", "\x03ab", "\x02abc" }) |wrong| try expectEqual(.EINVAL, contexts.setProtocols(server, wrong));
-    try expectEqual(null, contexts.setProtocols(client, "\x08http/1.1\x02h2"));
+    for ([_][]const u8{ "\x00", "\x03ab", "\x02abc" }) |wrong| try std.testing.expectError(error.InvalidArgument, server.setProtocols(wrong));
+    try client.setProtocols("\x08http/1.1\x02h2");
     {
         const pair = try tls.connected(&harness, server_context, client_context);
         try tls.expectText(&harness, pair.client, .alpn, "");
         try tls.closeBoth(&harness, pair);
     }
-    try expectEqual(null, contexts.setProtocols(server, "\x02h2\x08http/1.1"));
+    try server.setProtocols("\x02h2\x08http/1.1");
     {
         const pair = try tls.connected(&harness, server_context, client_context);
         try tls.expectText(&harness, pair.client, .alpn, "h2");
         try tls.expectText(&harness, pair.server, .alpn, "h2");
         try tls.closeBoth(&harness, pair);
     }
-    try expectEqual(null, contexts.setProtocols(server, "\x03foo"));
+    try server.setProtocols("\x03foo");
     const pair, const results = try failedPair(&harness, server_context, client_context, "localhost");
     try std.testing.expectEqualSlices(?Status, &.{ .tls_failed, .tls_failed }, &results);
-    try tls.expectText(&harness, pair.client, .alert, "120");
+    try expectEqual(120, tls.alertOf(&harness, pair.client));
     try tls.closeBoth(&harness, pair);
 }
 
@@ -163,8 +162,8 @@ test "the server's order of protocols counts, and no common one is fatal" {
 fn otherContext(harness: *Harness) !i32 {
     const id: i32 = try contexts.create(harness.tls);
     const context = tls.contextOf(harness, id);
-    try expectEqual(null, credentials.addCertificates(context, certificates.other_certificate));
-    try expectEqual(null, credentials.setKey(context, certificates.other_key, ""));
+    try credentials.addCertificates(context, certificates.other_certificate);
+    try credentials.setKey(context, certificates.other_key, "");
     return id;
 }
 
@@ -174,9 +173,9 @@ test "contexts share a store, which outlives the one that it came from" {
     const server_context = try tls.serverContext(harness.tls);
     const trusting = try tls.clientContext(harness.tls);
     const sharing: i32 = try contexts.create(harness.tls);
-    try expectEqual(.stale_handle, contexts.shareTrust(tls.contextOf(&harness, sharing), sharing + 1));
-    try expectEqual(null, contexts.shareTrust(tls.contextOf(&harness, sharing), trusting));
-    try expectEqual(null, contexts.free(harness.tls, trusting));
+    try std.testing.expectError(error.StaleHandle, contexts.shareTrust(harness.tls, tls.contextOf(&harness, sharing), sharing + 1));
+    try contexts.shareTrust(harness.tls, tls.contextOf(&harness, sharing), trusting);
+    try contexts.free(harness.tls, trusting);
     for (0..2) |_| try tls.closeBoth(&harness, try tls.connected(&harness, server_context, sharing));
 }
 
@@ -186,18 +185,18 @@ test "a server name chooses the context, exactly or by wildcard" {
     const server_context = try tls.serverContext(harness.tls);
     const client_context = try tls.clientContext(harness.tls);
     const client = tls.contextOf(&harness, client_context);
-    try expectEqual(null, credentials.addAuthorities(client, certificates.other_certificate));
+    try credentials.addAuthorities(client, certificates.other_certificate);
     const server = tls.contextOf(&harness, server_context);
     const other = try otherContext(&harness);
-    try expectEqual(null, contexts.setProtocols(tls.contextOf(&harness, other), "\x05other"));
-    try expectEqual(null, contexts.setProtocols(client, "\x05other\x04main"));
-    try expectEqual(null, contexts.setProtocols(server, "\x04main"));
-    try expectEqual(null, contexts.addName(server, "Other.Example", other));
-    try expectEqual(null, contexts.addName(server, "*.wild.test", other));
-    try expectEqual(.EINVAL, contexts.addName(tls.contextOf(&harness, other), "a.b", server_context));
-    try expectEqual(.EINVAL, contexts.addName(server, "self", server_context));
+    try tls.contextOf(&harness, other).setProtocols("\x05other");
+    try client.setProtocols("\x05other\x04main");
+    try server.setProtocols("\x04main");
+    try contexts.addName(harness.tls, server, "Other.Example", other);
+    try contexts.addName(harness.tls, server, "*.wild.test", other);
+    try std.testing.expectError(error.InvalidArgument, contexts.addName(harness.tls, tls.contextOf(&harness, other), "a.b", server_context));
+    try std.testing.expectError(error.InvalidArgument, contexts.addName(harness.tls, server, "self", server_context));
     // Those that are in use live on.
-    try expectEqual(null, contexts.free(harness.tls, other));
+    try contexts.free(harness.tls, other);
 
     const cases = [_]struct { []const u8, []const u8 }{
         .{ "other.example", "other" }, .{ "OTHER.example", "other" },
@@ -226,13 +225,13 @@ test "a handshake pauses for the choice of a context" {
     const server_context = try tls.serverContext(harness.tls);
     tls.contextOf(&harness, server_context).asks_server_name = true;
     const client_context = try tls.clientContext(harness.tls);
-    try expectEqual(null, credentials.addAuthorities(tls.contextOf(&harness, client_context), certificates.other_certificate));
+    try credentials.addAuthorities(tls.contextOf(&harness, client_context), certificates.other_certificate);
     const other = try otherContext(&harness);
 
     for ([_]i32{ other, 0, -1 }) |choice| {
         const pair = try tls.startPair(&harness, server_context, client_context, "other.example", "");
-        const session = handshakes.find(harness.tls, pair.server).?;
-        const waiter = handshakes.wait(harness.tls, session, null).?;
+        const connection = handshakes.find(harness.tls, pair.server).?;
+        const waiter = handshakes.wait(harness.tls, connection, null).?;
         try harness.expectWoken(&.{.{ waiter, .ok }});
         try expectEqual(.tls_server_name, handshakes.outcome(harness.tls, pair.server));
         try tls.expectText(&harness, pair.server, .server_name, "other.example");
@@ -251,181 +250,9 @@ test "a handshake pauses for the choice of a context" {
             try std.testing.expectEqualSlices(?Status, &.{ null, null }, &results);
         } else {
             try std.testing.expectEqualSlices(?Status, &.{ .tls_failed, .tls_failed }, &results);
-            try tls.expectText(&harness, pair.client, .alert, "112");
+            try expectEqual(112, tls.alertOf(&harness, pair.client));
         }
         try tls.closeBoth(&harness, pair);
-    }
-}
-
-/// The session that a client was given, and what it takes to be resumed.
-fn resumable(harness: *Harness, server_context: i32, client_context: i32, buffer: []u8) ![]const u8 {
-    contexts.setNotices(tls.contextOf(harness, client_context), abi.TlsNotices.session | abi.TlsNotices.key_log);
-    const pair = try tls.connected(harness, server_context, client_context);
-    // In TLS 1.3 a ticket comes after the handshake, and is read with the data.
-    _ = try valueOf(harness.send(pair.server, "x"));
-    var byte: [1]u8 = undefined;
-    try tls.receiveAll(harness, pair.client, &byte);
-    const notice = reports.takeNotice(harness.tls).?;
-    try expectEqual(pair.client, notice.handle);
-    try expectEqual(3, notice.kinds);
-    try expectEqual(null, reports.takeNotice(harness.tls));
-    var log: [4096]u8 = undefined;
-    try expect(std.mem.indexOf(u8, try tls.text(harness, pair.client, .key_log, &log), "CLIENT_") != null);
-    try tls.expectText(harness, pair.client, .key_log, "");
-    const session = try tls.text(harness, pair.client, .session, buffer);
-    try tls.closeBoth(harness, pair);
-    return session;
-}
-
-fn isResumed(harness: *Harness, handle: i32) bool {
-    return reports.isResumed(handshakes.find(harness.tls, handle).?);
-}
-
-test "a session is resumed, for the name that it was verified for" {
-    var harness = try Harness.init();
-    defer harness.deinit();
-    for ([_]u32{ 0x0303, 0x0304 }) |version| {
-        const server_context = try tls.serverContext(harness.tls);
-        const client_context = try tls.clientContext(harness.tls);
-        try expectEqual(null, contexts.setVersions(tls.contextOf(&harness, client_context), version, version));
-        var buffer: [4096]u8 = undefined;
-        const session = try resumable(&harness, server_context, client_context, &buffer);
-        try expect(session.len > 50);
-        for ([_]struct { []const u8, c_long }{ .{ "localhost", 0 }, .{ "example.org", 62 }, .{ "127.0.0.2", 64 } }) |case| {
-            const pair = try tls.startPair(&harness, server_context, client_context, case[0], session);
-            const results = try tls.outcomes(&harness, pair);
-            try expectEqual(case[1] == 0, isResumed(&harness, pair.client));
-            try expectEqual(if (case[1] == 0) null else Status.tls_failed, results[1]);
-            try expectEqual(case[1], verdict(&harness, pair.client));
-            try tls.closeBoth(&harness, pair);
-        }
-        // A client may do so under another context, and a server may not.
-        {
-            const another = try tls.clientContext(harness.tls);
-            try expectEqual(null, contexts.setVersions(tls.contextOf(&harness, another), version, version));
-            const pair = try tls.startPair(&harness, server_context, another, "localhost", session);
-            try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
-            try expect(isResumed(&harness, pair.client));
-            try tls.closeBoth(&harness, pair);
-        }
-        const other = try tls.serverContext(harness.tls);
-        const pair = try tls.startPair(&harness, other, client_context, "localhost", session);
-        try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
-        try expect(!isResumed(&harness, pair.client));
-        try tls.closeBoth(&harness, pair);
-    }
-}
-
-test "contexts that are the same resume each other's sessions, also when their keys have changed" {
-    var harness = try Harness.init();
-    defer harness.deinit();
-    const client_context = try tls.clientContext(harness.tls);
-    var servers: [3]i32 = undefined;
-    for (&servers, [_]u8{ 1, 1, 2 }) |*server, identity| {
-        server.* = try tls.serverContext(harness.tls);
-        try expectEqual(null, contexts.identify(tls.contextOf(&harness, server.*), @splat(identity)));
-    }
-    for (0..2) |_| {
-        var buffer: [4096]u8 = undefined;
-        const session = try resumable(&harness, servers[0], client_context, &buffer);
-        for (servers, [_]bool{ true, true, false }) |server, resumes| {
-            const pair = try tls.startPair(&harness, server, client_context, "localhost", session);
-            try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
-            try expectEqual(resumes, isResumed(&harness, pair.client));
-            try tls.closeBoth(&harness, pair);
-        }
-        // The second one finds out in its next handshake.
-        const keys = tls.contextOf(&harness, servers[0]).ticket_keys.?;
-        try expectEqual(keys, tls.contextOf(&harness, servers[1]).ticket_keys.?);
-        keys.since.store(system.nanoseconds() - 13 * std.time.ns_per_hour, .monotonic);
-    }
-}
-
-test "tickets of a time before the server's keys were changed are not taken any more" {
-    var harness = try Harness.init();
-    defer harness.deinit();
-    const server_context = try tls.serverContext(harness.tls);
-    const client_context = try tls.clientContext(harness.tls);
-    const server = tls.contextOf(&harness, server_context);
-    try expectEqual(null, contexts.identify(server, @splat(7)));
-    var buffer: [4096]u8 = undefined;
-    const session = try resumable(&harness, server_context, client_context, &buffer);
-    for ([_]struct { i64, bool }{ .{ 11, true }, .{ 13, false } }) |case| {
-        const hours, const resumes = case;
-        const since = system.nanoseconds() - hours * std.time.ns_per_hour;
-        server.ticket_keys.?.since.store(since, .monotonic);
-        const pair = try tls.startPair(&harness, server_context, client_context, "localhost", session);
-        try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
-        try expectEqual(resumes, isResumed(&harness, pair.client));
-        try expectEqual(resumes, server.ticket_keys.?.since.load(.monotonic) == since);
-        try tls.closeBoth(&harness, pair);
-    }
-    // Those of the new keys are.
-    var fresh_buffer: [4096]u8 = undefined;
-    const fresh = try resumable(&harness, server_context, client_context, &fresh_buffer);
-    const pair = try tls.startPair(&harness, server_context, client_context, "localhost", fresh);
-    try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
-    try expect(isResumed(&harness, pair.client));
-    try tls.closeBoth(&harness, pair);
-}
-
-test "a session whose certificate would be refused is not resumed" {
-    var harness = try Harness.init();
-    defer harness.deinit();
-    for ([_][]const u8{ certificates.certificate, certificates.expired_certificate }) |certificate| {
-        const server_context: i32 = try contexts.create(harness.tls);
-        const server = tls.contextOf(&harness, server_context);
-        try expectEqual(null, credentials.addCertificates(server, certificate));
-        try expectEqual(null, credentials.setKey(server, certificates.key, ""));
-        const careless: i32 = try contexts.create(harness.tls);
-        tls.contextOf(&harness, careless).verify_peer = false;
-        var buffer: [4096]u8 = undefined;
-        const session = try resumable(&harness, server_context, careless, &buffer);
-
-        const lenient: i32 = try contexts.create(harness.tls);
-        tls.contextOf(&harness, lenient).verify_issuer = false;
-        const strict: i32 = try contexts.create(harness.tls);
-        const is_expired = certificate.ptr == certificates.expired_certificate;
-        for ([_]struct { i32, bool, c_long }{
-            .{ careless, true, 18 },
-            .{ lenient, !is_expired, if (is_expired) 10 else 18 },
-            .{ strict, false, 18 },
-        }) |case| {
-            const pair = try tls.startPair(&harness, server_context, case[0], "localhost", session);
-            _ = try tls.outcomes(&harness, pair);
-            try expectEqual(case[1], isResumed(&harness, pair.client));
-            try expectEqual(case[2], verdict(&harness, pair.client));
-            try tls.closeBoth(&harness, pair);
-        }
-    }
-}
-
-test "a client does not outlive its certificate by resuming" {
-    var harness = try Harness.init();
-    defer harness.deinit();
-    for ([_]u32{ 0x0303, 0x0304 }) |version| {
-        const server_context = try tls.serverContext(harness.tls);
-        const server = tls.contextOf(&harness, server_context);
-        server.client_authentication = .require;
-        try expectEqual(null, contexts.setVersions(server, version, version));
-        try expectEqual(null, credentials.addAuthorities(server, certificates.expired_certificate));
-        const client_context = try tls.clientContext(harness.tls);
-        const client = tls.contextOf(&harness, client_context);
-        try expectEqual(null, credentials.addCertificates(client, certificates.expired_certificate));
-        try expectEqual(null, credentials.setKey(client, certificates.key, ""));
-        // As it was when the certificate was good.
-        server.verify_peer = false;
-        var buffer: [4096]u8 = undefined;
-        const session = try resumable(&harness, server_context, client_context, &buffer);
-        for ([_]bool{ false, true }) |verify_peer| {
-            server.verify_peer = verify_peer;
-            const pair = try tls.startPair(&harness, server_context, client_context, "localhost", session);
-            const results = try tls.outcomes(&harness, pair);
-            try expectEqual(!verify_peer, isResumed(&harness, pair.server));
-            try expectEqual(if (verify_peer) Status.tls_failed else null, results[0]);
-            if (verify_peer) try expectEqual(10, verdict(&harness, pair.server));
-            try tls.closeBoth(&harness, pair);
-        }
     }
 }
 
@@ -535,17 +362,17 @@ test "a handshake goes on without its waiter, and another one may wait for it" {
     const engine = harness.tls;
     const scheduler = harness.scheduler;
     const pair = try tls.startPair(&harness, try tls.serverContext(engine), try tls.clientContext(engine), "localhost", "");
-    const session = handshakes.find(engine, pair.server).?;
-    harness.thread.drop(handshakes.wait(engine, session, system.nanoseconds() + 3600 * std.time.ns_per_s).?);
+    const connection = handshakes.find(engine, pair.server).?;
+    harness.thread.drop(handshakes.wait(engine, connection, system.nanoseconds() + 3600 * std.time.ns_per_s).?);
     try harness_module.checkBooks(harness.thread);
     try expectEqual(null, scheduler.deadlines.earliest());
-    const second = handshakes.wait(engine, session, null).?;
+    const second = handshakes.wait(engine, connection, null).?;
     // Woken, and not told of yet.
     harness.thread.wake(second, .cancelled);
     harness.thread.drop(second);
     try harness_module.checkBooks(harness.thread);
     try expectEqual(0, scheduler.shared.waiters);
-    const third = handshakes.wait(engine, session, null).?;
+    const third = handshakes.wait(engine, connection, null).?;
     try harness.expectWoken(&.{.{ third, .ok }});
     harness.thread.drop(third);
     try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
@@ -575,13 +402,13 @@ test "keys are not exchanged over finite fields, unless it is asked for" {
     defer harness.deinit();
     const server_context = try tls.serverContext(harness.tls);
     const client_context = try tls.clientContext(harness.tls);
-    try expectEqual(null, contexts.setGroups(tls.contextOf(&harness, client_context), "ffdhe2048:ffdhe3072"));
+    try tls.contextOf(&harness, client_context).setGroups("ffdhe2048:ffdhe3072");
     {
         const pair, const results = try failedPair(&harness, server_context, client_context, "localhost");
         try std.testing.expectEqualSlices(?Status, &.{ .tls_failed, .tls_failed }, &results);
         try tls.closeBoth(&harness, pair);
     }
-    try expectEqual(null, contexts.setGroups(tls.contextOf(&harness, server_context), "ffdhe3072"));
+    try tls.contextOf(&harness, server_context).setGroups("ffdhe3072");
     const pair = try tls.connected(&harness, server_context, client_context);
     try tls.expectText(&harness, pair.client, .group, "ffdhe3072");
     try tls.closeBoth(&harness, pair);

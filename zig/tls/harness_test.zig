@@ -6,9 +6,11 @@ const certificates = @import("certificates_test.zig");
 const contexts = @import("contexts.zig");
 const credentials = @import("credentials.zig");
 const handshakes = @import("handshakes.zig");
+const openssl = @import("openssl.zig");
 const reports = @import("reports.zig");
 const connections = @import("../thread/connections.zig");
 const harness_module = @import("../thread/harness_test.zig");
+const Context = @import("context.zig").Context;
 const Harness = harness_module.Harness;
 const Engine = @import("engine.zig").Engine;
 const Status = abi.Status;
@@ -20,19 +22,19 @@ pub const Pair = struct { server: i32, client: i32 };
 pub fn serverContext(engine: *Engine) !i32 {
     const id: i32 = try contexts.create(engine);
     const context = contexts.find(engine, id).?;
-    try expectEqual(null, credentials.addCertificates(context, certificates.certificate));
-    try expectEqual(null, credentials.setKey(context, certificates.key, ""));
+    try credentials.addCertificates(context, certificates.certificate);
+    try credentials.setKey(context, certificates.key, "");
     return id;
 }
 
 /// A context that trusts the test certificate.
 pub fn clientContext(engine: *Engine) !i32 {
     const id: i32 = try contexts.create(engine);
-    try expectEqual(null, credentials.addAuthorities(contexts.find(engine, id).?, certificates.certificate));
+    try credentials.addAuthorities(contexts.find(engine, id).?, certificates.certificate);
     return id;
 }
 
-pub fn contextOf(harness: *Harness, id: i32) *contexts.Context {
+pub fn contextOf(harness: *Harness, id: i32) *Context {
     return contexts.find(harness.tls, id).?;
 }
 
@@ -78,9 +80,18 @@ pub fn expectText(harness: *Harness, handle: i32, what: abi.TlsText, expected: [
 }
 
 pub fn text(harness: *Harness, handle: i32, what: abi.TlsText, buffer: []u8) ![]const u8 {
-    const session = handshakes.find(harness.tls, handle).?;
-    const length = try harness_module.valueOf(reports.report(harness.tls, session, what, 0, buffer));
+    const connection = handshakes.find(harness.tls, handle).?;
+    const length = try harness_module.valueOf(reports.report(harness.tls, connection, what, 0, buffer));
     return buffer[0..length];
+}
+
+/// The peer's alert that has ended a connection, if one has (SSL_AD_REASON_OFFSET).
+pub fn alertOf(harness: *Harness, handle: i32) ?u64 {
+    const code = handshakes.find(harness.tls, handle).?.reason;
+    const reason = openssl.reasonOf(code);
+    if (openssl.libraryOf(code) != openssl.ERR_LIB_SSL or reason < openssl.SSL_AD_REASON_OFFSET) return null;
+    const alert = reason - openssl.SSL_AD_REASON_OFFSET;
+    return if (alert <= std.math.maxInt(u8)) alert else null;
 }
 
 /// Receives until so many bytes are there, parking in between.

@@ -1,29 +1,29 @@
-//! The length of a ClientHello, looked at before OpenSSL sees it: OpenSSL takes 128 KiB, and allocates as much
-//! as a message says that it will need.
+//! Limits the length of a ClientHello before OpenSSL sees it: OpenSSL accepts 128 KiB, and allocates as much as
+//! the message claims to be long.
 
 const std = @import("std");
-const records = @import("records.zig");
+const framing = @import("record/framing.zig");
 
-/// 16 KiB, which is more than clients send, and 8 KiB for the key shares of every hybrid and pure group of
-/// ML-KEM, which are 7.5 KiB together.
+/// 16 KiB, which is more than clients send, and 8 KiB for key shares: those of all hybrid and pure groups of
+/// ML-KEM are 7.5 KiB together.
 pub const hello_bytes = 24 * 1024;
 
 const handshake = 22;
 const client_hello = 1;
 
-/// Where the messages of one client end, in records that are not encrypted.
+/// Follows the handshake messages of one client through records that are not encrypted.
 pub const HelloLimit = struct {
     header: [4]u8 = undefined,
     header_length: u8 = 0,
     /// A whole message has come.
     has_message: bool = false,
-    /// What is to come of the message whose header is complete.
+    /// Bytes that are still to come of a message whose header is complete.
     rest: u32 = 0,
 
     /// Whether a whole record may go to OpenSSL.
     pub fn admits(limit: *HelloLimit, record: []const u8) bool {
         if (record[0] != handshake) return true;
-        var payload = record[records.header_bytes..];
+        var payload = record[framing.header_bytes..];
         while (payload.len > 0) {
             if (limit.header_length < limit.header.len) {
                 limit.header[limit.header_length] = payload[0];
@@ -69,11 +69,11 @@ test "a ClientHello is as long as its header says, wherever records are cut" {
                 const part = rest[0..@min(cut, rest.len)];
                 rest = rest[part.len..];
                 var record: [64]u8 = undefined;
-                record[0..records.header_bytes].* = .{ handshake, 3, 1, 0, @intCast(part.len) };
-                @memcpy(record[records.header_bytes..][0..part.len], part);
+                record[0..framing.header_bytes].* = .{ handshake, 3, 1, 0, @intCast(part.len) };
+                @memcpy(record[framing.header_bytes..][0..part.len], part);
                 // Records of other kinds do not count.
                 try expectEqual(true, limit.admits("\x14\x03\x03\x00\x01\x01"));
-                all = all and limit.admits(record[0 .. records.header_bytes + part.len]);
+                all = all and limit.admits(record[0 .. framing.header_bytes + part.len]);
             }
             try expectEqual(is_admitted, all);
         }

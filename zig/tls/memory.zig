@@ -1,5 +1,5 @@
-//! OpenSSL's memory: the C library's, wiped when it is freed. OpenSSL wipes most keys, but frees the secrets of
-//! a connection, which are in the middle of its `SSL`, as they are.
+//! OpenSSL's memory: the C library's, wiped when it is freed. OpenSSL wipes most keys itself, but not the
+//! secrets of a connection, which are in the middle of its `SSL`.
 
 const std = @import("std");
 const builtin = @import("builtin");
@@ -8,8 +8,8 @@ const openssl = @import("openssl.zig");
 const State = enum(u8) { untouched, installing, installed };
 var state: std.atomic.Value(State) = .init(.untouched);
 
-/// To be called before anything else of OpenSSL's, by every thread: OpenSSL takes no other functions when
-/// it has allocated something.
+/// Every thread calls this before any function of OpenSSL's: OpenSSL refuses other functions for its
+/// memory when it has allocated something.
 pub fn install() void {
     installFunctions(allocate, reallocate, free);
 }
@@ -18,15 +18,15 @@ pub fn install() void {
 pub fn installFunctions(allocates: *const openssl.Allocate, reallocates: *const openssl.Reallocate, frees: *const openssl.Free) void {
     if (state.cmpxchgStrong(.untouched, .installing, .acquire, .acquire) == null) {
         const result = openssl.CRYPTO_set_mem_functions(allocates, reallocates, frees);
-        // Nothing of OpenSSL's has allocated anything by now. Not `@panic`: with its handler, which prints a
-        // stack trace, the fast build took 1.2 times as long for a handshake.
+        // OpenSSL has allocated nothing yet, so this cannot fail. `@panic`, whose handler prints a stack
+        // trace, made a handshake of the fast build take 1.2 times as long.
         if (result != 1) std.c.abort();
         state.store(.installed, .release);
     }
     while (state.load(.acquire) != .installed) std.atomic.spinLoopHint();
 }
 
-// With no length these do as OpenSSL's own do.
+// A length of 0 has the meaning that it has for OpenSSL's own functions.
 
 pub fn allocate(length: usize, _: ?[*:0]const u8, _: c_int) callconv(.c) ?*anyopaque {
     return if (length == 0) null else std.c.malloc(length);
@@ -35,7 +35,7 @@ pub fn allocate(length: usize, _: ?[*:0]const u8, _: c_int) callconv(.c) ?*anyop
 pub fn reallocate(memory: ?*anyopaque, length: usize, file: ?[*:0]const u8, line: c_int) callconv(.c) ?*anyopaque {
     const old = memory orelse return allocate(length, file, line);
     const kept = @min(usableSize(old), length);
-    // The C library's own would leave a copy behind.
+    // realloc(3) may leave a copy behind.
     const new = if (length == 0) null else std.c.malloc(length) orelse return null;
     if (new) |place| @memcpy(bytesOf(place, kept), bytesOf(old, kept));
     free(old, file, line);
@@ -48,10 +48,10 @@ pub fn free(memory: ?*anyopaque, _: ?[*:0]const u8, _: c_int) callconv(.c) void 
     std.c.free(old);
 }
 
-/// Far more than OpenSSL's functions for records need, and of those for a handshake which handle keys.
+/// Far more stack than OpenSSL's functions that handle keys need.
 const stack_bytes = 8 * 1024;
 
-/// Wipes what functions that have returned have left on the stack below the caller.
+/// Wipes the stack below the caller, where functions that have returned may have left secrets.
 pub noinline fn wipeStack() void {
     var bytes: [stack_bytes]u8 = undefined;
     wipe(&bytes);
@@ -60,7 +60,7 @@ pub noinline fn wipeStack() void {
 /// `std.crypto.secureZero` writes byte by byte, which takes many times as long.
 fn wipe(bytes: []u8) void {
     @memset(bytes, 0);
-    // The compiler must take the bytes for read, or it leaves the write out.
+    // Tells the compiler that the bytes are read; otherwise it removes the write.
     asm volatile (""
         :
         : [bytes] "r" (bytes.ptr),

@@ -1,5 +1,5 @@
-//! Why OpenSSL refused something, as text. OpenSSL keeps a queue of errors for each thread, in which
-//! one cause often leaves several entries.
+//! Why OpenSSL has refused something, as text. OpenSSL keeps a queue of errors for each thread; one cause
+//! often leaves several entries in it.
 
 const std = @import("std");
 const openssl = @import("openssl.zig");
@@ -8,13 +8,7 @@ const openssl = @import("openssl.zig");
 threadlocal var text: [256]u8 = undefined;
 threadlocal var text_length: usize = 0;
 
-/// The library whose entries only say which formats were tried (ERR_LIB_OSSL_DECODER).
-const library_decoder = 60;
-
-/// Reasons from here on stand for another library or a kind of failure (ERR_RFLAG_COMMON, ERR_RFLAG_FATAL).
-const general_reasons = 1 << 18;
-
-/// Reasons of the core's own, with numbers that OpenSSL does not use for its library of TLS.
+/// Reasons of the core's own. OpenSSL does not use these numbers for its TLS library.
 pub const Own = enum(c_int) {
     client_hello_changed = 998,
     too_many_tickets = 999,
@@ -30,18 +24,18 @@ pub const Own = enum(c_int) {
 /// Puts a reason of the core's own into the queue.
 pub fn raise(reason: Own) void {
     openssl.ERR_new();
-    openssl.ERR_set_error(openssl.LIB_SSL, @intFromEnum(reason), null);
+    openssl.ERR_set_error(openssl.ERR_LIB_SSL, @intFromEnum(reason), null);
 }
 
 fn ownReason(code: c_ulong) ?Own {
-    if (openssl.libraryOf(code) != openssl.LIB_SSL) return null;
+    if (openssl.libraryOf(code) != openssl.ERR_LIB_SSL) return null;
     return std.enums.fromInt(Own, openssl.reasonOf(code));
 }
 
-/// Empties the queue and returns the entry that says most: the first with a reason of the TLS library's
-/// own, for what those below it say ("cipher operation failed") is how it was found out. If there is
-/// none, the first of all, which is the cause of the others, unless it only tells that some decoder did
-/// not apply. 0 when there is no entry.
+/// Empties the queue and returns the most telling entry, or 0 when there is none. That is the first one with
+/// a reason of the TLS library itself; entries of lower libraries only say how it found out ("cipher
+/// operation failed"). Otherwise it is the first of all, which caused the others, unless it only says that
+/// a decoder did not fit.
 pub fn take() c_ulong {
     var chosen: c_ulong = 0;
     while (true) {
@@ -54,14 +48,27 @@ pub fn take() c_ulong {
 fn weightOf(code: c_ulong) u2 {
     if (code == 0) return 0;
     return switch (openssl.libraryOf(code)) {
-        openssl.LIB_SSL => if (openssl.reasonOf(code) < general_reasons) 3 else 2,
-        library_decoder => 1,
+        // From this number on a reason stands for another library or for a kind of failure.
+        openssl.ERR_LIB_SSL => if (openssl.reasonOf(code) < openssl.ERR_RFLAG_FATAL) 3 else 2,
+        // It only says which formats were tried.
+        openssl.ERR_LIB_OSSL_DECODER => 1,
         else => 2,
     };
 }
 
-/// Remembers the queue's reason as that of a context's failure.
-pub fn keep() void {
+/// Empties the queue and keeps its reason as the text of a context's failure.
+pub fn refused() error{Refused} {
+    keep();
+    return error.Refused;
+}
+
+/// The same with a text of the core's own.
+pub fn refusedBecause(reason: []const u8) error{Refused} {
+    keepText(reason);
+    return error.Refused;
+}
+
+fn keep() void {
     const code = take();
     const library = span(openssl.ERR_lib_error_string(code)) orelse "OpenSSL";
     const reason = span(openssl.ERR_reason_error_string(code)) orelse "no reason given";
@@ -69,8 +76,7 @@ pub fn keep() void {
     text_length = written.len;
 }
 
-/// Remembers a reason of the core's own.
-pub fn keepText(reason: []const u8) void {
+fn keepText(reason: []const u8) void {
     openssl.ERR_clear_error();
     text_length = @min(reason.len, text.len);
     @memcpy(text[0..text_length], reason[0..text_length]);
@@ -84,14 +90,6 @@ pub fn last() []const u8 {
 pub fn reasonText(code: c_ulong) []const u8 {
     if (ownReason(code)) |reason| return reason.text();
     return span(openssl.ERR_reason_error_string(code)) orelse "";
-}
-
-/// The alert of the peer that an entry stands for, if it stands for one (SSL_AD_REASON_OFFSET).
-pub fn alertOf(code: c_ulong) ?c_int {
-    const reason = openssl.reasonOf(code);
-    if (openssl.libraryOf(code) != openssl.LIB_SSL or reason < openssl.AD_REASON_OFFSET) return null;
-    const alert = reason - openssl.AD_REASON_OFFSET;
-    return if (alert <= std.math.maxInt(u8)) @intCast(alert) else null;
 }
 
 fn span(string: ?[*:0]const u8) ?[]const u8 {

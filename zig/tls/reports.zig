@@ -1,14 +1,14 @@
-//! What a session tells about itself.
+//! The properties of a connection, updates of its keys, and its notices.
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
-const hello = @import("hello.zig");
 const openssl = @import("openssl.zig");
+const server_name = @import("server_name.zig");
 const reasons = @import("reasons.zig");
 const sealing = @import("sealing.zig");
 const transfers = @import("transfers.zig");
 const Engine = @import("engine.zig").Engine;
-const Session = @import("session.zig").Session;
+const TlsConnection = @import("connection.zig").TlsConnection;
 const Outcome = @import("../os/kernel.zig").system.Outcome;
 const Status = abi.Status;
 
@@ -16,8 +16,8 @@ fn failed(status: Status) Outcome {
     return .{ .failure = status };
 }
 
-/// Copies the text if there is room for all of it. Returns its length in any case: a caller with
-/// less room asks again.
+/// Copies the text if there is room for all of it. Returns its length in any case, so that a caller with less
+/// room can call again.
 pub fn write(text: []const u8, output: []u8) usize {
     if (text.len <= output.len) @memcpy(output[0..text.len], text);
     return text.len;
@@ -27,94 +27,89 @@ fn string(text: ?[*:0]const u8) []const u8 {
     return std.mem.span(text orelse return "");
 }
 
-/// Writes one of a session's properties and returns its length: 0 where it has none. What does not
-/// fit is not written.
-pub fn report(engine: *Engine, session: *Session, what: abi.TlsText, place: u32, output: []u8) Outcome {
+/// Writes a property and returns its length: 0 if the connection does not have it. Text that does not fit is not
+/// written.
+pub fn report(engine: *Engine, connection: *TlsConnection, what: abi.TlsText, place: u32, output: []u8) Outcome {
     openssl.ERR_clear_error();
     switch (what) {
         .protocol, .cipher, .group, .alpn, .server_name => {
-            var buffer: [hello.longest_name]u8 = undefined;
-            return .{ .value = write(property(session, what, &buffer), output) };
+            var buffer: [server_name.longest]u8 = undefined;
+            return .{ .value = write(property(connection, what, &buffer), output) };
         },
-        .certificate => return writeCertificate(certificateAt(session, place) orelse return failed(.ENOENT), output),
+        .certificate => return writeCertificate(certificateAt(connection, place) orelse return failed(.ENOENT), output),
         .session => {
-            const extra = session.extra orelse return .{ .value = 0 };
+            const extra = connection.extra orelse return .{ .value = 0 };
             const resumable = extra.resumable orelse return .{ .value = 0 };
             return writeSession(resumable, output);
         },
         .key_log => {
-            const extra = session.extra orelse return .{ .value = 0 };
+            const extra = connection.extra orelse return .{ .value = 0 };
             const length = extra.key_log.items.len;
             if (write(extra.key_log.items, output) <= output.len) extra.key_log.clearAndFree(engine.allocator);
             return .{ .value = length };
         },
-        .reason => return .{ .value = write(reasons.reasonText(session.reason), output) },
-        .alert => {
-            const alert = reasons.alertOf(session.reason) orelse return .{ .value = 0 };
-            var number: [4]u8 = undefined;
-            return .{ .value = write(std.fmt.bufPrint(&number, "{d}", .{alert}) catch unreachable, output) };
-        },
+        .reason => return .{ .value = write(reasons.reasonText(connection.reason), output) },
     }
 }
 
-fn property(session: *const Session, what: abi.TlsText, buffer: *[hello.longest_name]u8) []const u8 {
-    if (session.state == .paused and what == .server_name) return session.extra.?.server_name;
-    if (session.detached()) |established| return switch (what) {
+fn property(connection: *const TlsConnection, what: abi.TlsText, buffer: *[server_name.longest]u8) []const u8 {
+    if (connection.state == .paused and what == .server_name) return connection.extra.?.server_name;
+    if (connection.takenOver()) |takeover| return switch (what) {
         .protocol => "TLSv1.3",
-        .cipher => string(established.cipher_name),
-        .group => string(established.group_name),
-        .alpn => established.protocol(),
-        .server_name => established.serverName(),
+        .cipher => string(takeover.cipher_name),
+        .group => string(takeover.group_name),
+        .alpn => takeover.protocol(),
+        .server_name => takeover.serverName(),
         else => unreachable,
     };
-    const connection = session.connection.?;
+    const ssl = connection.ssl.?;
     switch (what) {
-        .protocol => return string(openssl.SSL_get_version(connection)),
-        .cipher => return string(openssl.SSL_CIPHER_get_name(openssl.SSL_get_current_cipher(connection) orelse return "")),
+        .protocol => return string(openssl.SSL_get_version(ssl)),
+        .cipher => return string(openssl.SSL_CIPHER_get_name(openssl.SSL_get_current_cipher(ssl) orelse return "")),
         .group => {
-            const id = openssl.SSL_ctrl(connection, openssl.CTRL_GET_NEGOTIATED_GROUP, 0, null);
-            return if (id == 0) "" else string(openssl.SSL_group_to_name(connection, @intCast(id)));
+            const id = openssl.SSL_ctrl(ssl, openssl.SSL_CTRL_GET_NEGOTIATED_GROUP, 0, null);
+            return if (id == 0) "" else string(openssl.SSL_group_to_name(ssl, @intCast(id)));
         },
         .alpn => {
             var protocol: ?[*]const u8 = null;
             var length: c_uint = 0;
-            openssl.SSL_get0_alpn_selected(connection, &protocol, &length);
+            openssl.SSL_get0_alpn_selected(ssl, &protocol, &length);
             return if (protocol) |bytes| bytes[0..length] else "";
         },
-        .server_name => return hello.serverName(connection, buffer),
+        .server_name => return server_name.ofConnection(ssl, buffer),
         else => unreachable,
     }
 }
 
-/// OpenSSL's verdict on the peer's certificate; 0 is well, or that there is none.
-pub fn verifyResult(session: *const Session) i32 {
-    if (session.detached()) |established| return established.verify_result;
-    return @intCast(openssl.SSL_get_verify_result(session.connection.?));
+/// OpenSSL's result of verifying the peer's certificate; 0 if it is valid, or there is none.
+pub fn verifyResult(connection: *const TlsConnection) i32 {
+    if (connection.takenOver()) |takeover| return takeover.verify_result;
+    return @intCast(openssl.SSL_get_verify_result(connection.ssl.?));
 }
 
-/// Whether an earlier session was resumed.
-pub fn isResumed(session: *const Session) bool {
-    if (session.detached()) |established| return established.resumed;
-    return openssl.SSL_session_reused(session.connection.?) == 1;
+/// Whether the connection has resumed an earlier session.
+pub fn isResumed(connection: *const TlsConnection) bool {
+    if (connection.takenOver()) |takeover| return takeover.resumed;
+    return openssl.SSL_session_reused(connection.ssl.?) == 1;
 }
 
-/// The peer's certificate, then those that it has sent along. OpenSSL's list has the peer's own on a
-/// client only (SSL_get_peer_cert_chain(3)).
-fn certificateAt(session: *const Session, place: u32) ?*openssl.Certificate {
-    const certificate, const chain = if (session.detached()) |established|
-        .{ established.certificate, established.chain }
+/// The peer's certificate at place 0, then the others that it has sent. On a client only, OpenSSL's list begins
+/// with the peer's own (SSL_get_peer_cert_chain(3)).
+fn certificateAt(connection: *const TlsConnection, place: u32) ?*openssl.X509 {
+    const certificate, const chain = if (connection.takenOver()) |takeover|
+        .{ takeover.certificate, takeover.chain }
     else
-        .{ openssl.SSL_get0_peer_certificate(session.connection.?), openssl.SSL_get_peer_cert_chain(session.connection.?) };
+        .{ openssl.SSL_get0_peer_certificate(connection.ssl.?), openssl.SSL_get_peer_cert_chain(connection.ssl.?) };
     if (place == 0) {
-        if (session.extra) |extra| if (extra.refused) |refused| return refused;
+        if (connection.extra) |extra| if (extra.refused) |refused| return refused;
         return certificate;
     }
-    const index = if (session.flags.is_server) place - 1 else place;
+    const index = if (connection.flags.is_server) place - 1 else place;
     if (index >= @max(openssl.OPENSSL_sk_num(chain), 0)) return null;
     return @ptrCast(openssl.OPENSSL_sk_value(chain, @intCast(index)));
 }
 
-fn writeCertificate(certificate: *openssl.Certificate, output: []u8) Outcome {
+fn writeCertificate(certificate: *openssl.X509, output: []u8) Outcome {
     const length = openssl.i2d_X509(certificate, null);
     if (length < 0) return failed(.exhausted);
     if (length > output.len) return .{ .value = @intCast(length) };
@@ -122,7 +117,7 @@ fn writeCertificate(certificate: *openssl.Certificate, output: []u8) Outcome {
     return .{ .value = @intCast(openssl.i2d_X509(certificate, &cursor)) };
 }
 
-fn writeSession(resumable: *openssl.Session, output: []u8) Outcome {
+fn writeSession(resumable: *openssl.SSL_SESSION, output: []u8) Outcome {
     const length = openssl.i2d_SSL_SESSION(resumable, null);
     if (length <= 0) return failed(.exhausted);
     if (length > output.len) return .{ .value = @intCast(length) };
@@ -130,28 +125,28 @@ fn writeSession(resumable: *openssl.Session, output: []u8) Outcome {
     return .{ .value = @intCast(openssl.i2d_SSL_SESSION(resumable, &cursor)) };
 }
 
-/// Has new keys used from here on (RFC 8446, 4.6.3), by the peer as well if that is asked for.
-pub fn updateKeys(engine: *Engine, session: *Session, asks_peer: bool) ?Status {
-    const socket = engine.scheduler.sockets.at(session.socket);
-    if (session.state != .open) return if (session.failure != .ok) session.failure else .would_block;
+/// Updates the keys for sending (RFC 8446, 4.6.3), and requests the same of the peer if `asks_peer` is true.
+pub fn updateKeys(engine: *Engine, connection: *TlsConnection, asks_peer: bool) ?Status {
+    const socket = engine.scheduler.sockets.at(connection.socket);
+    if (connection.state != .open) return if (connection.failure != .ok) connection.failure else .would_block;
     if (socket.flags.half_closed) return .EPIPE;
-    // Established sessions are of TLS 1.3.
-    if (session.connection) |connection| if (openssl.SSL_version(connection) < openssl.TLS1_3_VERSION) return .EOPNOTSUPP;
-    if (!transfers.mayWrite(engine, socket, session)) return if (session.failure != .ok) session.failure else .EBUSY;
-    engine.enter(session, &.{});
-    if (!sealing.sealKeyUpdate(engine, session, asks_peer)) transfers.fail(engine, socket, session, .tls_failed);
+    // The record layer takes over from OpenSSL in TLS 1.3 only.
+    if (connection.ssl) |ssl| if (openssl.SSL_version(ssl) < openssl.TLS1_3_VERSION) return .EOPNOTSUPP;
+    if (!transfers.mayWrite(engine, socket, connection)) return if (connection.failure != .ok) connection.failure else .EBUSY;
+    engine.enter(connection, &.{});
+    sealing.sealKeyUpdate(engine, connection, asks_peer) catch transfers.fail(engine, socket, connection, .tls_failed);
     engine.leave();
-    _ = transfers.emit(engine, socket, session);
-    if (session.state == .failed) return session.failure;
+    _ = transfers.emit(engine, socket, connection);
+    if (connection.state == .failed) return connection.failure;
     return if (socket.failure != .ok) socket.failure else null;
 }
 
-/// The handle of a session that has something to tell, and what; null when none has.
+/// Takes the next connection with notices: its handle and the notices, bits of `abi.TlsNotices`.
 pub fn takeNotice(engine: *Engine) ?struct { handle: i32, kinds: u8 } {
-    const place = engine.noticed.popFront(&engine.sessions) orelse return null;
+    const place = engine.noticed.popFront(&engine.connections) orelse return null;
     engine.notice_count.* = engine.noticed.length;
-    const session = engine.sessions.at(place);
-    const kinds = session.notices;
-    session.notices = 0;
-    return .{ .handle = engine.scheduler.sockets.handle(session.socket), .kinds = kinds };
+    const connection = engine.connections.at(place);
+    const kinds = connection.notices;
+    connection.notices = 0;
+    return .{ .handle = engine.scheduler.sockets.handle(connection.socket), .kinds = kinds };
 }

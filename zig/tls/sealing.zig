@@ -1,128 +1,163 @@
-//! Between plaintext and records, for whoever has a session's keys: OpenSSL, or the session itself once
-//! it is `established`.
+//! Between plaintext and records, by the one who has a connection's keys: OpenSSL, or the record layer
+//! that has taken over from it. What is sealed goes to the engine's buffer; nothing here touches a socket.
 
 const std = @import("std");
-const established_module = @import("established.zig");
 const openssl = @import("openssl.zig");
-const quota = @import("quota.zig");
-const records = @import("records.zig");
-const transfers = @import("transfers.zig");
+const quota = @import("record/quota.zig");
+const framing = @import("record/framing.zig");
+const layer_module = @import("record/layer.zig");
+const reasons = @import("reasons.zig");
+const refusals = @import("record/refusals.zig");
+const system = @import("../os/kernel.zig").system;
+const Direction = @import("record/primitives.zig").Direction;
 const Engine = @import("engine.zig").Engine;
-const Established = established_module.Established;
-const Session = @import("session.zig").Session;
-const Socket = @import("../core/sockets.zig").Socket;
+const Failure = refusals.Failure;
+const RecordLayer = layer_module.RecordLayer;
+const TlsConnection = @import("connection.zig").TlsConnection;
+const Takeover = @import("takeover.zig").Takeover;
 
 /// Records without data that one call opens.
-const at_most = quota.records_at_most;
+const records_without_data_at_most = quota.records_at_most;
 
-/// Opens records until the buffer is full or none is left, or many had no data in them. Returns the
-/// number of bytes.
-pub fn open(engine: *Engine, socket: *Socket, session: *Session, buffer: []u8) usize {
-    if (session.detached()) |established| return openRecords(engine, socket, session, established, buffer);
-    const connection = session.connection.?;
+pub const Opened = struct {
+    /// Bytes of data.
+    count: usize,
+    /// How reading ends behind them, if it does.
+    end: ?End = null,
+
+    pub const End = union(enum) { announced, failure: Failure };
+};
+
+/// Opens records of the engine's input until the buffer is full or no record is left, or many had no data.
+pub fn open(engine: *Engine, connection: *TlsConnection, buffer: []u8) Opened {
+    if (connection.takenOver()) |takeover| return openRecords(engine, connection, takeover, buffer);
+    const ssl = connection.ssl.?;
     var taken: usize = 0;
     var records_without_data: usize = 0;
-    while (taken < buffer.len and records_without_data < at_most) {
+    while (taken < buffer.len and records_without_data < records_without_data_at_most) {
         // OpenSSL keeps what is left of a record that was read in part.
-        if (!engine.hasRecord() and openssl.SSL_pending(connection) == 0) break;
-        const result = openssl.SSL_read(connection, buffer.ptr + taken, @intCast(buffer.len - taken));
+        if (!engine.hasRecord() and openssl.SSL_pending(ssl) == 0) break;
+        const result = openssl.SSL_read(ssl, buffer.ptr + taken, @intCast(buffer.len - taken));
         if (result > 0) {
             taken += @intCast(result);
-            records_without_data += session.quota.records -| 1;
-            session.quota.renew();
+            records_without_data += connection.quota.records -| 1;
+            connection.quota.renew();
             continue;
         }
-        switch (openssl.SSL_get_error(connection, result)) {
-            openssl.ERROR_WANT_READ => {},
-            openssl.ERROR_ZERO_RETURN => socket.flags.end_of_stream = true,
-            else => transfers.fail(engine, socket, session, .tls_failed),
+        switch (openssl.SSL_get_error(ssl, result)) {
+            openssl.SSL_ERROR_WANT_READ => break,
+            openssl.SSL_ERROR_ZERO_RETURN => return .{ .count = taken, .end = .announced },
+            else => return .{ .count = taken, .end = .{ .failure = .{ .reason = reasons.take() } } },
         }
-        break;
     }
-    return taken;
+    return .{ .count = taken };
 }
 
-fn openRecords(engine: *Engine, socket: *Socket, session: *Session, established: *Established, buffer: []u8) usize {
-    var taken = established.takeContent(engine.allocator, buffer);
+fn openRecords(engine: *Engine, connection: *TlsConnection, takeover: *Takeover, buffer: []u8) Opened {
+    var taken = takeover.takeContent(engine.allocator, buffer);
     var records_without_data: usize = 0;
-    while (taken < buffer.len and records_without_data < at_most) {
-        const rest = engine.rest();
-        const record = switch (records.first(rest)) {
-            .complete => |size| rest[0..size],
-            .partial => break,
-            .foreign => {
-                refuse(engine, socket, session, established, foreignFailure(rest));
-                break;
-            },
-        };
-        engine.position += record.len;
-        engine.record_end = engine.position;
-        switch (established.read(engine, session, record, buffer[taken..])) {
-            .data => |count| {
-                taken += count;
-                session.quota.renew();
-                continue;
-            },
-            .other => |kind| {
-                records_without_data += 1;
-                const reason = session.quota.take(kind) orelse continue;
-                refuse(engine, socket, session, established, established_module.failureOf(.unexpected_message, @intCast(reason)));
-            },
-            .end_of_stream => socket.flags.end_of_stream = true,
-            .failure => |failure| refuse(engine, socket, session, established, failure),
+    while (taken < buffer.len and records_without_data < records_without_data_at_most) {
+        const opened = openRecord(engine, connection, takeover, buffer[taken..]) catch |refusal|
+            return .{ .count = taken, .end = .{ .failure = .of(refusal) } };
+        switch (opened orelse break) {
+            .data => |count| taken += count,
+            .other => records_without_data += 1,
+            .end_of_stream => return .{ .count = taken, .end = .announced },
+            .alert => |alert| return .{ .count = taken, .end = .{ .failure = .ofPeersAlert(alert) } },
         }
-        break;
     }
-    return taken;
+    return .{ .count = taken };
 }
 
-fn foreignFailure(bytes: []const u8) established_module.Failure {
-    if (bytes[0] < 20 or bytes[0] > 23) return established_module.failureOf(.unexpected_message, openssl.SSL_R_BAD_RECORD_TYPE);
-    if (bytes[1] != 3) return established_module.failureOf(.decode_error, openssl.SSL_R_WRONG_VERSION_NUMBER);
-    return established_module.failureOf(.record_overflow, openssl.SSL_R_ENCRYPTED_LENGTH_TOO_LONG);
-}
+const OpenedRecord = union(enum) { data: usize, other, end_of_stream, alert: refusals.Alert };
 
-fn refuse(engine: *Engine, socket: *Socket, session: *Session, established: *Established, failure: established_module.Failure) void {
-    // Behind close_notify nothing comes (RFC 8446, 6.1).
-    if (!socket.flags.half_closed) if (failure.alert) |alert| {
-        _ = established.sendAlert(engine, alert);
+/// Opens the next record of the engine's input; null when it has not arrived in full.
+fn openRecord(engine: *Engine, connection: *TlsConnection, takeover: *Takeover, buffer: []u8) refusals.Refusal!?OpenedRecord {
+    const rest = engine.rest();
+    const record = switch (framing.first(rest)) {
+        .complete => |size| rest[0..size],
+        .partial => return null,
+        .foreign => {
+            try framing.checkHeader(rest);
+            unreachable; // `first` has asked it, too
+        },
     };
-    transfers.failBecause(engine, socket, session, .tls_failed, failure.reason);
+    engine.position += record.len;
+    engine.record_end = engine.position;
+    const reading_key = takeover.layer.reading.number;
+    switch (try takeover.layer.open(&engine.primitives, record, buffer)) {
+        .data => |content| {
+            connection.quota.renew();
+            if (content.ptr == buffer.ptr) return .{ .data = content.len };
+            const count = @min(content.len, buffer.len);
+            @memcpy(buffer[0..count], content[0..count]);
+            if (count < content.len) try takeover.keepContent(engine.allocator, content[count..]);
+            return .{ .data = count };
+        },
+        .other => |kind| {
+            if (takeover.layer.reading.number != reading_key) logKey(engine, connection, takeover, .open);
+            try connection.quota.take(kind, system.nanoseconds);
+            return .other;
+        },
+        .end_of_stream => return .end_of_stream,
+        .alert => |alert| return .{ .alert = alert },
+    }
 }
 
 /// Whether a part of a record is decrypted and not read yet.
-pub fn hasContent(session: *const Session) bool {
-    if (session.detached()) |established| return established.content.len > 0;
-    return openssl.SSL_pending(session.connection.?) > 0;
+pub fn hasContent(connection: *const TlsConnection) bool {
+    if (connection.takenOver()) |takeover| return takeover.content.len > 0;
+    return openssl.SSL_pending(connection.ssl.?) > 0;
 }
 
-/// Answers what the peer has asked for, in records behind what is `sealed`.
-pub fn answer(engine: *Engine, socket: *Socket, session: *Session) void {
-    const established = session.detached() orelse return;
-    if (session.state != .open or socket.flags.half_closed) return;
-    if (!established.answerUpdate(engine, session)) transfers.fail(engine, socket, session, .exhausted);
+/// Seals the data of one record.
+pub fn seal(engine: *Engine, connection: *TlsConnection, plaintext: []const u8) layer_module.SealError!void {
+    if (connection.takenOver()) |takeover| return sealWith(engine, connection, takeover, RecordLayer.seal, .{plaintext});
+    if (openssl.SSL_write(connection.ssl.?, plaintext.ptr, @intCast(plaintext.len)) != plaintext.len) return error.CryptoFailed;
 }
 
-/// Seals the data of one record. False when the session has failed.
-pub fn seal(engine: *Engine, session: *Session, plaintext: []const u8) bool {
-    if (session.detached()) |established| return established.write(engine, session, plaintext);
-    return openssl.SSL_write(session.connection.?, plaintext.ptr, @intCast(plaintext.len)) == plaintext.len;
-}
-
-/// Seals the announcement that nothing more comes.
-pub fn sealEnd(engine: *Engine, session: *Session) void {
-    if (session.detached()) |established| {
-        _ = established.sendAlert(engine, .close_notify);
-        return;
-    }
-    // It reports that the peer has not answered yet, which nobody waits for.
-    _ = openssl.SSL_shutdown(session.connection.?);
+/// Seals what the peer has asked for: an announcement of new keys, if that is due.
+pub fn sealAnswer(engine: *Engine, connection: *TlsConnection) layer_module.SealError!void {
+    const takeover = connection.takenOver() orelse return;
+    if (takeover.layer.owes_update) try sealWith(engine, connection, takeover, RecordLayer.sealKeyUpdate, .{false});
 }
 
 /// Seals a key update, and uses new keys behind it.
-pub fn sealKeyUpdate(engine: *Engine, session: *Session, asks_peer: bool) bool {
-    if (session.detached()) |established| return established.updateKeys(engine, session, asks_peer);
-    const connection = session.connection.?;
-    const kind = if (asks_peer) openssl.KEY_UPDATE_REQUESTED else openssl.KEY_UPDATE_NOT_REQUESTED;
-    return openssl.SSL_key_update(connection, kind) == 1 and openssl.SSL_do_handshake(connection) == 1;
+pub fn sealKeyUpdate(engine: *Engine, connection: *TlsConnection, asks_peer: bool) layer_module.SealError!void {
+    if (connection.takenOver()) |takeover| return sealWith(engine, connection, takeover, RecordLayer.sealKeyUpdate, .{asks_peer});
+    const ssl = connection.ssl.?;
+    const kind = if (asks_peer) openssl.SSL_KEY_UPDATE_REQUESTED else openssl.SSL_KEY_UPDATE_NOT_REQUESTED;
+    if (openssl.SSL_key_update(ssl, kind) != 1 or openssl.SSL_do_handshake(ssl) != 1) return error.CryptoFailed;
+}
+
+/// Seals the announcement that nothing more comes.
+pub fn sealEnd(engine: *Engine, connection: *TlsConnection) void {
+    if (connection.takenOver() != null) return sealAlert(engine, connection, .close_notify);
+    // It reports that the peer has not answered yet, which is of no interest.
+    _ = openssl.SSL_shutdown(connection.ssl.?);
+}
+
+/// Seals an alert, if OpenSSL has not done so. Without memory the peer gets none.
+pub fn sealAlert(engine: *Engine, connection: *TlsConnection, alert: refusals.Alert) void {
+    const takeover = connection.takenOver() orelse return;
+    sealWith(engine, connection, takeover, RecordLayer.sealAlert, .{alert}) catch {};
+}
+
+fn sealWith(engine: *Engine, connection: *TlsConnection, takeover: *Takeover, comptime method: anytype, arguments: anytype) layer_module.SealError!void {
+    const layer = &takeover.layer;
+    const writing_key = layer.writing.number;
+    const output: layer_module.Output = .{ .allocator = engine.allocator, .bytes = &engine.sealed };
+    try @call(.auto, method, .{ layer, &engine.primitives, output } ++ arguments);
+    if (layer.writing.number != writing_key) logKey(engine, connection, takeover, .seal);
+}
+
+/// Keeps a line for the key log, if that is kept, when a direction has a new key.
+fn logKey(engine: *Engine, connection: *TlsConnection, takeover: *const Takeover, direction: Direction) void {
+    if (!takeover.logs_keys) return;
+    const extra = connection.extra.?;
+    const keys = if (direction == .open) &takeover.layer.reading else &takeover.layer.writing;
+    const is_clients = (direction == .open) == takeover.layer.is_server;
+    const label = if (is_clients) "CLIENT_TRAFFIC_SECRET_N" else "SERVER_TRAFFIC_SECRET_N";
+    const digits = std.fmt.bytesToHex(keys.secret, .lower);
+    engine.keepLine(connection, &.{ label, &std.fmt.bytesToHex(extra.client_random, .lower), digits[0 .. 2 * keys.currentSecret().len] });
 }

@@ -63,8 +63,8 @@ const Talk = struct {
         for (0..100_000) |round| {
             for (&talk.ends) |*end| {
                 if (end.outcome != .would_block) continue;
-                const session = handshakes.find(talk.harness.tls, end.handle).?;
-                if (round % 7 == 3) _ = reports.updateKeys(talk.harness.tls, session, round % 2 == 0);
+                const connection = handshakes.find(talk.harness.tls, end.handle).?;
+                if (round % 7 == 3) _ = reports.updateKeys(talk.harness.tls, connection, round % 2 == 0);
                 if (end.sent < length) {
                     switch (talk.harness.send(end.handle, talk.bytes[end.sent..])) {
                         .value => |count| end.sent += count,
@@ -139,7 +139,7 @@ test "memory may run out at any moment" {
             }
             try expectEqual(0, harness.scheduler.shared.sockets);
             while ((try harness.poll()).len > 0) {}
-            try expectEqual(0, harness.tls.sessions.in_use);
+            try expectEqual(0, harness.tls.connections.in_use);
             if (ran_out) continue;
             // Some more, for luck.
             succeeded += 1;

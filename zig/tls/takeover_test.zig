@@ -9,27 +9,28 @@ const credentials = @import("credentials.zig");
 const handshakes = @import("handshakes.zig");
 const harness_module = @import("../thread/harness_test.zig");
 const openssl = @import("openssl.zig");
-const records = @import("records.zig");
+const framing = @import("record/framing.zig");
 const reports = @import("reports.zig");
 const connections = @import("../thread/connections.zig");
 const tls = @import("harness_test.zig");
+const Context = @import("context.zig").Context;
 const Harness = harness_module.Harness;
-const Session = @import("session.zig").Session;
+const TlsConnection = @import("connection.zig").TlsConnection;
 const Wire = @import("wire_test.zig").Wire;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 const expectEqualSlices = std.testing.expectEqualSlices;
 const valueOf = harness_module.valueOf;
 
-extern "c" fn SSL_CTX_set_tlsext_max_fragment_length(context: *openssl.Context, mode: u8) c_int;
+extern "c" fn SSL_CTX_set_tlsext_max_fragment_length(context: *openssl.SSL_CTX, mode: u8) c_int;
 const set_max_send_fragment = 52;
 
-fn sessionOf(harness: *Harness, handle: i32) *Session {
+fn connectionOf(harness: *Harness, handle: i32) *TlsConnection {
     return handshakes.find(harness.tls, handle).?;
 }
 
 fn isLetGo(harness: *Harness, handle: i32) bool {
-    return sessionOf(harness, handle).detached() != null;
+    return connectionOf(harness, handle).takenOver() != null;
 }
 
 /// Sends some bytes each way, more than one record.
@@ -57,12 +58,12 @@ test "OpenSSL is let go of, but where it is needed" {
         const client = tls.contextOf(&harness, client_context);
         switch (case) {
             .usual => {},
-            .logged => for ([_]*contexts.Context{ server, client }) |context| contexts.setNotices(context, abi.TlsNotices.key_log),
+            .logged => for ([_]*Context{ server, client }) |context| contexts.setNotices(context, abi.TlsNotices.key_log),
             // A server's own wish makes no difference: it is the client that gets them.
-            .wants_sessions => for ([_]*contexts.Context{ server, client }) |context| contexts.setNotices(context, abi.TlsNotices.session),
-            .old => try expectEqual(null, contexts.setVersions(client, 0, 0x0303)),
-            .ccm => for ([_]*contexts.Context{ server, client }) |context| {
-                try expectEqual(null, contexts.setCipherSuites(context, "TLS_AES_128_CCM_SHA256"));
+            .wants_sessions => for ([_]*Context{ server, client }) |context| contexts.setNotices(context, abi.TlsNotices.session),
+            .old => try client.setVersions(0, 0x0303),
+            .ccm => for ([_]*Context{ server, client }) |context| {
+                try context.setCipherSuites("TLS_AES_128_CCM_SHA256");
             },
             .short_records => try expectEqual(1, SSL_CTX_set_tlsext_max_fragment_length(client.raw.?, 1)),
         }
@@ -94,15 +95,15 @@ test "a client that takes short records only gets no others" {
         var wire: Wire = try .initResuming(&harness, server_context, client_context, session);
         defer wire.deinit();
         try wire.shakeHands();
-        try expectEqual(session.len > 0, reports.isResumed(sessionOf(&harness, wire.client)));
+        try expectEqual(session.len > 0, reports.isResumed(connectionOf(&harness, wire.client)));
         try expect(!isLetGo(&harness, wire.server));
         const bytes: [3000]u8 = @splat('b');
         try expectEqual(bytes.len, try valueOf(harness.send(wire.server, &bytes)));
         try wire.collect();
         var rest: []const u8 = wire.to_client.items;
         while (rest.len > 0) {
-            const size = records.first(rest).complete;
-            try expect(size <= records.header_bytes + 512 + 1 + 16);
+            const size = framing.first(rest).complete;
+            try expect(size <= framing.header_bytes + 512 + 1 + 16);
             rest = rest[size..];
         }
         try wire.passToClient();
@@ -141,28 +142,28 @@ const kinds = [_]Kind{
     .{ .resumes = true, .with_certificate = true, .fragment = 512 },
 };
 
-fn configure(kind: Kind, server: *contexts.Context, client: *contexts.Context) !void {
+fn configure(kind: Kind, server: *Context, client: *Context) !void {
     _ = openssl.SSL_CTX_set_num_tickets(server.raw.?, kind.tickets);
-    if (kind.fragment > 0) for ([_]*contexts.Context{ server, client }) |context| {
+    if (kind.fragment > 0) for ([_]*Context{ server, client }) |context| {
         try expectEqual(1, openssl.SSL_CTX_ctrl(context.raw.?, set_max_send_fragment, kind.fragment, null));
     };
     if (kind.with_certificate) {
         server.client_authentication = .require;
-        try expectEqual(null, credentials.addAuthorities(server, certificates.certificate));
-        try expectEqual(null, credentials.addCertificates(client, certificates.certificate));
-        try expectEqual(null, credentials.setKey(client, certificates.key, ""));
+        try credentials.addAuthorities(server, certificates.certificate);
+        try credentials.addCertificates(client, certificates.certificate);
+        try credentials.setKey(client, certificates.key, "");
     }
     if (!kind.retries) return;
     // The client brings a share of the group that it prefers, and no other.
-    try expectEqual(null, contexts.setGroups(client, "X25519:P-256"));
-    try expectEqual(null, contexts.setGroups(server, "P-256"));
+    try client.setGroups("X25519:P-256");
+    try server.setGroups("P-256");
 }
 
 /// Data, new keys and the end of the stream from one end to the other.
 fn expectThrough(wire: *Wire, from: i32, to: i32, bytes: []const u8) !void {
     const harness = wire.harness;
     for (0..3) |round| {
-        if (round > 0) try expectEqual(null, reports.updateKeys(harness.tls, sessionOf(harness, from), round == 2));
+        if (round > 0) try expectEqual(null, reports.updateKeys(harness.tls, connectionOf(harness, from), round == 2));
         try expectEqual(bytes.len, try valueOf(harness.send(from, bytes)));
         try wire.collect();
         try wire.passToClient();
@@ -207,7 +208,7 @@ test "both ends go on where OpenSSL was, and understand an OpenSSL at the other"
         wire.server_keeps_openssl = stays == .at_server;
         wire.part = kind.part;
         try wire.shakeHands();
-        try expectEqual(kind.resumes, reports.isResumed(sessionOf(&harness, wire.server)));
+        try expectEqual(kind.resumes, reports.isResumed(connectionOf(&harness, wire.server)));
         try expectEqual(stays != .at_server, isLetGo(&harness, wire.server));
         try expectEqual(stays != .at_client, isLetGo(&harness, wire.client));
         wire.part = std.math.maxInt(usize);
@@ -221,9 +222,9 @@ test "both ends go on where OpenSSL was, and understand an OpenSSL at the other"
         try wire.passToServer();
         for ([_]i32{ wire.server, wire.client }) |handle| try expectEqual(.ok, try tls.ending(&harness, handle));
         for ([_]i32{ wire.server, wire.client }) |handle| try expectEqual(null, connections.reset(harness.thread, handle));
-        for ([_]i32{ server_context, client_context }) |id| try expectEqual(null, contexts.free(harness.tls, id));
+        for ([_]i32{ server_context, client_context }) |id| try contexts.free(harness.tls, id);
     };
-    try expectEqual(0, harness.tls.sessions.in_use);
+    try expectEqual(0, harness.tls.connections.in_use);
     try expectEqual(0, harness.tls.contexts.in_use);
 }
 
@@ -236,8 +237,8 @@ test "what is told of a connection does not depend on OpenSSL" {
         const server = tls.contextOf(&harness, server_context);
         const client = tls.contextOf(&harness, client_context);
         try configure(kind, server, client);
-        try expectEqual(null, contexts.setProtocols(server, "\x02h2\x01x"));
-        try expectEqual(null, contexts.setProtocols(client, "\x01x"));
+        try server.setProtocols("\x02h2\x01x");
+        try client.setProtocols("\x01x");
         client.verify_issuer = false;
         var memory: [8192]u8 = undefined;
         const session = if (kind.resumes) try sessionFor(&harness, server_context, client_context, &memory) else "";
@@ -255,10 +256,10 @@ test "what is told of a connection does not depend on OpenSSL" {
                 for (texts_told, lines) |what, *line| {
                     _ = try tls.text(&harness, handle, what, line);
                 }
-                result.* = reports.verifyResult(sessionOf(&harness, handle));
+                result.* = reports.verifyResult(connectionOf(&harness, handle));
                 var count: u32 = 0;
                 var position: usize = 0;
-                while (true) : (count += 1) switch (reports.report(harness.tls, sessionOf(&harness, handle), .certificate, count, der[position..])) {
+                while (true) : (count += 1) switch (reports.report(harness.tls, connectionOf(&harness, handle), .certificate, count, der[position..])) {
                     .value => |length| position += length,
                     .failure => |status| break try expectEqual(.ENOENT, status),
                 };

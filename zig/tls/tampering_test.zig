@@ -10,7 +10,7 @@ const credentials = @import("credentials.zig");
 const handshakes = @import("handshakes.zig");
 const harness_module = @import("../thread/harness_test.zig");
 const openssl_memory = @import("memory_test.zig");
-const records = @import("records.zig");
+const framing = @import("record/framing.zig");
 const connections = @import("../thread/connections.zig");
 const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
@@ -87,13 +87,13 @@ const Stage = struct {
         for (&stage.contexts) |*id| {
             id.* = try contexts.create(harness.tls);
             const context = tls.contextOf(harness, id.*);
-            try expectEqual(null, credentials.addAuthorities(context, certificates.even_certificate));
-            try expectEqual(null, credentials.addCertificates(context, certificates.even_certificate));
-            try expectEqual(null, credentials.setKey(context, certificates.even_key, ""));
-            try expectEqual(null, contexts.setVersions(context, version, version));
+            try credentials.addAuthorities(context, certificates.even_certificate);
+            try credentials.addCertificates(context, certificates.even_certificate);
+            try credentials.setKey(context, certificates.even_key, "");
+            try context.setVersions(version, version);
             // The default's first key is a kilobyte of random bits.
-            try expectEqual(null, contexts.setGroups(context, "X25519"));
-            try expectEqual(null, contexts.setProtocols(context, "\x01a"));
+            try context.setGroups("X25519");
+            try context.setProtocols("\x01a");
             if (needs_client) context.client_authentication = .require;
         }
         return stage;
@@ -127,7 +127,7 @@ const Stage = struct {
             outcome.* = handshakes.outcome(engine, end);
             try expectEqual(null, connections.close(stage.harness.thread, end));
         }
-        try expectEqual(0, engine.sessions.in_use);
+        try expectEqual(0, engine.connections.in_use);
         try expectEqual(0, engine.scheduler.shared.sockets);
         if (keeps_passed) for (&course.passed, &conversation.directions) |*bytes, *direction| {
             bytes.* = try direction.passed.toOwnedSlice(allocator);
@@ -237,7 +237,7 @@ fn expectAllNoticed(stage: Stage, senders: []const Side) !void {
         var is_encrypted = false;
         var start: usize = 0;
         while (start < bytes.len) {
-            const length = records.first(bytes[start..]).complete;
+            const length = framing.first(bytes[start..]).complete;
             const change_cipher_spec = 20;
             const application_data = 23;
             if (bytes[start] == application_data) is_encrypted = true;
@@ -246,7 +246,7 @@ fn expectAllNoticed(stage: Stage, senders: []const Side) !void {
                 .needed = clean.needed,
                 .sender = sender,
                 .offset = offset,
-                .is_ciphertext = is_encrypted and offset >= start + records.header_bytes,
+                .is_ciphertext = is_encrypted and offset >= start + framing.header_bytes,
             }, Place.tamper);
             if (bytes[start] == change_cipher_spec) is_encrypted = true;
             start += length;

@@ -1,5 +1,5 @@
-//! The keys with which servers seal their tickets. Contexts that are the same in all threads of the process
-//! have the same, so that any of a port's threads resumes what another one has begun.
+//! The keys with which servers encrypt their tickets. Contexts with the same identity share them in all threads
+//! of the process, so that each thread of a port resumes sessions of the others.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -7,12 +7,11 @@ const c = std.c;
 const openssl = @import("openssl.zig");
 const system = @import("../os/kernel.zig").system;
 
-/// What a context is, in full: two with the same name of this kind differ in nothing.
+/// A digest of all settings of a context: two contexts with the same identity differ in nothing.
 pub const Identity = [32]u8;
 
-/// How long tickets are made with the same keys. Whoever gets hold of them can read what was sent over
-/// connections of TLS 1.2 that were resumed with such tickets. Those that are in use when the keys
-/// change are good for a full handshake.
+/// How long tickets are made with the same keys. With these keys one can read connections of TLS 1.2 that
+/// were resumed with such tickets. A ticket from before a change leads to a full handshake.
 const lifetime_nanoseconds = 12 * std.time.ns_per_hour;
 
 /// A name, a key for HMAC-SHA-256, and one for AES-256 (SSL_CTX_set_tlsext_ticket_keys(3)).
@@ -25,14 +24,14 @@ var shared: std.AutoHashMapUnmanaged(Identity, *TicketKeys) = .empty;
 pub const TicketKeys = struct {
     identity: Identity,
     keys: Keys,
-    /// When they were made, on the monotonic clock.
+    /// When they were made, in nanoseconds of the monotonic clock.
     since: std.atomic.Value(i64),
-    /// Counts up with each change.
+    /// Increases with each change.
     version: std.atomic.Value(u32) = .init(1),
     references: u32 = 1,
 
-    /// The keys of contexts of this identity. The caller gives them back by `release`. Null without
-    /// memory or random numbers.
+    /// The keys for this identity. The caller gives its reference back with `release`. Null without memory or
+    /// random numbers.
     pub fn acquire(identity: Identity) ?*TicketKeys {
         _ = c.pthread_mutex_lock(&lock);
         defer _ = c.pthread_mutex_unlock(&lock);
@@ -60,9 +59,9 @@ pub const TicketKeys = struct {
         std.heap.c_allocator.destroy(ticket_keys);
     }
 
-    /// Gives a context the keys of now, which are changed if that is due. `version` is that of those which it
-    /// has, and what is returned of those which it has then.
-    pub fn apply(ticket_keys: *TicketKeys, context: *openssl.Context, version: u32) u32 {
+    /// Gives a context the current keys, after changing them if that is due. `version` is the version that
+    /// the context has; the result is the version that it has then.
+    pub fn apply(ticket_keys: *TicketKeys, context: *openssl.SSL_CTX, version: u32) u32 {
         const is_due = system.nanoseconds() - ticket_keys.since.load(.monotonic) >= lifetime_nanoseconds;
         if (!is_due and ticket_keys.version.load(.acquire) == version) return version;
         _ = c.pthread_mutex_lock(&lock);
@@ -70,13 +69,13 @@ pub const TicketKeys = struct {
         ticket_keys.renew();
         const current = ticket_keys.version.load(.monotonic);
         if (current == version) return version;
-        const is_set = openssl.SSL_CTX_ctrl(context, openssl.CTRL_SET_TLSEXT_TICKET_KEYS, ticket_keys.keys.len, &ticket_keys.keys) == 1;
+        const is_set = openssl.SSL_CTX_ctrl(context, openssl.SSL_CTRL_SET_TLSEXT_TICKET_KEYS, ticket_keys.keys.len, &ticket_keys.keys) == 1;
         return if (is_set) current else version;
     }
 
     fn renew(ticket_keys: *TicketKeys) void {
         const now = system.nanoseconds();
-        // Another thread may have been faster.
+        // Another thread may have changed them already.
         if (now - ticket_keys.since.load(.monotonic) < lifetime_nanoseconds) return;
         var keys: Keys = undefined;
         defer std.crypto.secureZero(u8, &keys);

@@ -1,9 +1,9 @@
-//! Transfers over TLS. As `streams.zig` does for plain sockets, each call does about one system
-//! call's worth of work; what the kernel does not take at once is kept by the session and sent when
-//! the socket is writable again.
+//! Transfers over TLS: one attempt to read or to write. As in `net/streams.zig`, a call does about one
+//! system call's worth of work. The connection keeps the ciphertext that the kernel does not take at once,
+//! and sends it when the socket is writable again.
 //!
-//! Whatever the session keeps is bounded: input by what one call receives, output by one chunk of a
-//! writer and `control_bytes` of what OpenSSL itself has to say.
+//! What a connection keeps is bounded: input by what one call receives, output by one chunk of a writer
+//! and `control_bytes` of answers.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -11,193 +11,208 @@ const abi = @import("../boundary/abi.zig");
 const engine_module = @import("engine.zig");
 const openssl = @import("openssl.zig");
 const reasons = @import("reasons.zig");
-const records = @import("records.zig");
+const framing = @import("record/framing.zig");
 const sealing = @import("sealing.zig");
 const streams = @import("../net/streams.zig");
 const system = @import("../os/kernel.zig").system;
 const Engine = engine_module.Engine;
-const Session = @import("session.zig").Session;
+const TlsConnection = @import("connection.zig").TlsConnection;
 const Socket = @import("../core/sockets.zig").Socket;
 const Outcome = system.Outcome;
 const Status = abi.Status;
 
-/// Output beside a writer's that may wait for a peer which makes us answer and does not read. Each
-/// key update that it asks for is an answer of some 30 bytes.
+/// Output, besides a writer's, that may wait for a peer that does not read. Each key update that the peer
+/// requests makes an answer of some 30 bytes.
 const control_bytes = 64 * 1024;
 
 const longest_output = engine_module.chunk_bytes + 8 * 1024 + control_bytes;
 
 /// Records of one chunk: full ones, and one that is not.
-const records_of_chunk = engine_module.chunk_bytes / records.plaintext_bytes + 1;
+const records_of_chunk = engine_module.chunk_bytes / framing.plaintext_bytes + 1;
 
-/// Whether the last words of its handshake are held back (`hold`).
-fn isHeld(engine: *Engine, session: *const Session) bool {
-    return engine.held.contains(&engine.sessions, session.index);
+/// Whether the end of its handshake is held back (`hold`).
+fn isHeld(engine: *Engine, connection: *const TlsConnection) bool {
+    return engine.held.contains(&engine.connections, connection.index);
 }
 
 fn failed(status: Status) Outcome {
     return .{ .failure = status };
 }
 
-pub fn sessionOf(engine: *Engine, socket: *const Socket) *Session {
-    return engine.sessions.at(socket.tls);
+pub fn connectionOf(engine: *Engine, socket: *const Socket) *TlsConnection {
+    return engine.connections.at(socket.tls);
 }
 
 // -- Receiving
 
-/// Receives what is there: the plaintext of as many records as have arrived and fit. 0 is the end of
-/// the stream as the peer has announced it; an end that it has not announced is `tls_truncated`.
+/// Receives what is there: the plaintext of as many records as have arrived and fit. The value is 0 at the
+/// end of the stream if the peer has announced it; an end without close_notify is `tls_truncated`.
 pub fn receive(engine: *Engine, socket: *Socket, buffer: [*]u8, length: usize) Outcome {
-    const session = sessionOf(engine, socket);
-    if (session.state == .handshaking or session.state == .paused) return failed(.would_block);
-    if (session.failure != .ok) return failed(session.failure);
+    const connection = connectionOf(engine, socket);
+    if (connection.state == .handshaking or connection.state == .paused) return failed(.would_block);
+    if (connection.failure != .ok) return failed(connection.failure);
     if (socket.flags.end_of_stream) return .{ .value = 0 };
-    if (!socket.flags.readable) return failed(socket.readFailure() orelse .would_block);
+    if (!socket.flags.readable and !socket.flags.buffered) return failed(socket.readFailure() orelse .would_block);
 
     const room = buffer[0..@min(length, abi.Limits.transfer_bytes)];
-    engine.enter(session, session.unread());
-    var taken = sealing.open(engine, socket, session, room);
-    if (taken < room.len and session.state == .open and !socket.flags.end_of_stream and
-        !engine.hasRecord() and refill(engine, socket, session, room.len - taken))
+    engine.enter(connection, connection.unread());
+    var taken = open(engine, socket, connection, room);
+    if (taken < room.len and connection.state == .open and !socket.flags.end_of_stream and
+        !engine.hasRecord() and refill(engine, socket, connection, room.len - taken))
     {
-        taken += sealing.open(engine, socket, session, room[taken..]);
+        taken += open(engine, socket, connection, room[taken..]);
     }
-    finishReading(engine, socket, session, taken == room.len);
+    finishReading(engine, socket, connection, taken == room.len);
     if (taken > 0) return .{ .value = taken };
-    if (session.failure != .ok) return failed(session.failure);
+    if (connection.failure != .ok) return failed(connection.failure);
     if (socket.flags.end_of_stream) return .{ .value = 0 };
     return failed(socket.readFailure() orelse .would_block);
 }
 
-/// Receives from the kernel behind what is left of a record, about as much as the caller has room
-/// for, so that little is left over. False when nothing came.
-pub fn refill(engine: *Engine, socket: *Socket, session: *Session, room: usize) bool {
-    if (!session.flags.kernel_readable or session.flags.ended) return false;
+/// Opens records of the engine's input, and takes note of the end of reading.
+fn open(engine: *Engine, socket: *Socket, connection: *TlsConnection, buffer: []u8) usize {
+    const opened = sealing.open(engine, connection, buffer);
+    if (opened.end) |end| switch (end) {
+        .announced => socket.flags.end_of_stream = true,
+        .failure => |failure| {
+            // Behind close_notify nothing comes (RFC 8446, 6.1).
+            if (!socket.flags.half_closed) if (failure.alert) |alert| sealing.sealAlert(engine, connection, alert);
+            failBecause(engine, socket, connection, .tls_failed, failure.reason);
+        },
+    };
+    return opened.count;
+}
+
+/// Receives from the kernel behind the part of a record that is there, about as much as the caller has
+/// room for, so that little is left over. Returns whether anything came.
+pub fn refill(engine: *Engine, socket: *Socket, connection: *TlsConnection, room: usize) bool {
+    if (!socket.flags.readable or connection.flags.ended) return false;
     const rest = engine.rest();
-    assert(rest.len < records.longest_record and engine.position >= engine.record_end);
-    // It may lie in `received` itself, further on.
+    assert(rest.len < framing.longest_record and engine.position >= engine.record_end);
+    // The part may lie further on in `received` itself.
     std.mem.copyForwards(u8, engine.received[0..rest.len], rest);
-    session.dropInput(engine.allocator);
+    connection.dropInput(engine.allocator);
     engine.setInput(engine.received[0..rest.len]);
 
-    const wanted = @max(room +| room / 32, records.longest_record);
+    const wanted = @max(room +| room / 32, framing.longest_record);
     const space = engine.received[rest.len..];
     const size = @min(wanted, space.len);
     switch (system.receive(socket.fd, space.ptr, size)) {
         .value => |count| {
-            // After a reset that a send has met, the kernel speaks of an end.
-            if (count == 0 and socket.readFailure() == null) session.flags.ended = true;
+            // When a send has received the reset, the kernel reports an end of stream here.
+            if (count == 0 and socket.readFailure() == null) connection.flags.ended = true;
             if (count < size and system.short_read_empties and socket.flags.tcp and !socket.flags.special and socket.failure == .ok) {
-                session.flags.kernel_readable = false;
+                socket.flags.readable = false;
             }
             engine.setInput(engine.received[0 .. rest.len + count]);
             return count > 0;
         },
         .failure => |status| {
-            session.flags.kernel_readable = false;
-            // Whatever it is: the caller is told of the connection's end, and of nothing else.
+            // Any failure ends the connection: what came before it cannot be told from a part of a record.
             if (status != .would_block) engine.scheduler.endConnection(socket, status);
+            socket.flags.readable = false;
             return false;
         },
     }
 }
 
-/// Ends a call that has read: keeps what is left, sends what OpenSSL has answered, and finds out
-/// whether the next call would have something to do.
-pub fn finishReading(engine: *Engine, socket: *Socket, session: *Session, is_full: bool) void {
-    keepRest(engine, session) catch fail(engine, socket, session, .exhausted);
-    sealing.answer(engine, socket, session);
+/// Ends a call that has read: keeps the input that is left, sends the answers, and finds out whether the
+/// next call would find something.
+pub fn finishReading(engine: *Engine, socket: *Socket, connection: *TlsConnection, is_full: bool) void {
+    keepRest(engine, connection) catch fail(engine, socket, connection, .exhausted);
+    if (connection.state == .open and !socket.flags.half_closed) {
+        sealing.sealAnswer(engine, connection) catch fail(engine, socket, connection, .exhausted);
+    }
     engine.leave();
-    _ = emit(engine, socket, session);
-    if (session.state != .open) return;
-    if (session.flags.writer_needs_input and !isInMessage(session)) {
-        session.flags.writer_needs_input = false;
+    _ = emit(engine, socket, connection);
+    if (connection.state != .open) return;
+    if (connection.flags.writer_needs_input and !isInMessage(connection)) {
+        connection.flags.writer_needs_input = false;
         socket.flags.writable = true;
         engine.scheduler.announce(socket, .writable);
     }
-    const has_more = session.hasRecord() or (is_full and sealing.hasContent(session));
-    if (!has_more and session.flags.ended and !socket.flags.end_of_stream and session.failure == .ok) {
-        // RFC 8446, 6.1: without a close_notify the data may have been cut off by anybody. The kernel
-        // gives an error to one call only, which may have been one that sent.
-        session.failure = socket.readFailure() orelse .tls_truncated;
+    const has_more = connection.hasRecord() or (is_full and sealing.hasContent(connection));
+    if (!has_more and connection.flags.ended and !socket.flags.end_of_stream and connection.failure == .ok) {
+        // Without close_notify an attacker may have cut the data off (RFC 8446, 6.1). The kernel reports
+        // an error to one call only, which may have been a send.
+        connection.failure = socket.readFailure() orelse .tls_truncated;
     }
-    socket.flags.readable = has_more or session.flags.kernel_readable or session.failure != .ok or
-        socket.flags.end_of_stream;
+    socket.flags.buffered = has_more or connection.failure != .ok;
 }
 
-fn keepRest(engine: *Engine, session: *Session) !void {
-    if (engine.input.ptr == engine.received.ptr) return session.keepInput(engine.allocator, engine.rest());
-    try session.advance(engine.allocator, engine.position);
+fn keepRest(engine: *Engine, connection: *TlsConnection) !void {
+    if (engine.input.ptr == engine.received.ptr) return connection.keepInput(engine.allocator, engine.rest());
+    try connection.advance(engine.allocator, engine.position);
 }
 
 // -- Sending
 
-/// Sends from `source`: at most one chunk. The value counts plaintext whose ciphertext the kernel
-/// has taken. While it is less than the whole, the caller comes again with what is not counted, and nothing
-/// else is sent in between.
+/// Sends from `source`: at most one chunk. The value counts plaintext whose ciphertext the kernel has
+/// taken. While it is less than the whole, the caller calls again with the rest, and sends nothing else in
+/// between.
 pub fn send(engine: *Engine, socket: *Socket, source: streams.Source) Outcome {
-    const session = sessionOf(engine, socket);
+    const connection = connectionOf(engine, socket);
     if (source == .file) return failed(.EOPNOTSUPP);
-    if (session.state == .failed) return failed(session.failure);
-    if (session.state != .open) return failed(.would_block);
-    if (!isHeld(engine, session)) flush(engine, socket, session);
-    const may_write = mayWrite(engine, socket, session);
+    if (connection.state == .failed) return failed(connection.failure);
+    if (connection.state != .open) return failed(.would_block);
+    if (!isHeld(engine, connection)) sendOutput(engine, socket, connection);
+    const may_write = mayWrite(engine, socket, connection);
     if (socket.failure != .ok) return failed(socket.failure);
-    if (session.output.len > 0 and !isHeld(engine, session)) return failed(.would_block);
+    if (connection.output.len > 0 and !isHeld(engine, connection)) return failed(.would_block);
     if (!may_write) {
-        if (session.failure != .ok) return failed(session.failure);
-        session.flags.writer_needs_input = true;
+        if (connection.failure != .ok) return failed(connection.failure);
+        connection.flags.writer_needs_input = true;
         return failed(.would_block);
     }
 
     const wanted = source.wanted();
-    // The caller comes with the same data, so that this is never more.
-    const settled = @min(session.credited, wanted);
-    session.credited = 0;
-    if (settled == wanted) return finishSend(session, wanted, wanted);
+    // The caller offers the same data again, so that this is never more.
+    const settled = @min(connection.unreported_plaintext, wanted);
+    connection.unreported_plaintext = 0;
+    if (settled == wanted) return finishSend(connection, wanted, wanted);
 
     var marks: Marks = .{};
-    engine.enter(session, &.{});
-    encrypt(engine, socket, session, source, settled, &marks);
+    engine.enter(connection, &.{});
+    sealChunk(engine, socket, connection, source, settled, &marks);
     engine.leave();
-    const taken = emit(engine, socket, session);
-    if (session.state == .failed) return failed(session.failure);
+    const taken = emit(engine, socket, connection);
+    if (connection.state == .failed) return failed(connection.failure);
     if (socket.failure != .ok) return failed(socket.failure);
     const counted = marks.plaintextWithin(taken);
-    session.credit = @intCast(marks.plaintext() - counted);
-    return finishSend(session, settled + counted, wanted);
+    connection.output_plaintext = @intCast(marks.plaintext() - counted);
+    return finishSend(connection, settled + counted, wanted);
 }
 
-/// OpenSSL writes nothing while a message that follows the handshake, such as a ticket in two records,
-/// has arrived in part. The rest is received here, for nobody else may be reading.
-pub fn mayWrite(engine: *Engine, socket: *Socket, session: *Session) bool {
-    if (!isInMessage(session)) return true;
-    const connection = session.connection.?;
-    engine.enter(session, session.unread());
+/// Whether OpenSSL would write. It does not while a message that follows the handshake, such as a ticket
+/// in two records, has arrived in part. The rest is received here, since there may be no reader.
+pub fn mayWrite(engine: *Engine, socket: *Socket, connection: *TlsConnection) bool {
+    if (!isInMessage(connection)) return true;
+    const ssl = connection.ssl.?;
+    engine.enter(connection, connection.unread());
     while (true) {
-        const result = openssl.SSL_do_handshake(connection);
+        const result = openssl.SSL_do_handshake(ssl);
         if (result == 1) break;
-        if (openssl.SSL_get_error(connection, result) != openssl.ERROR_WANT_READ) {
-            fail(engine, socket, session, .tls_failed);
+        if (openssl.SSL_get_error(ssl, result) != openssl.SSL_ERROR_WANT_READ) {
+            fail(engine, socket, connection, .tls_failed);
             break;
         }
-        if (!refill(engine, socket, session, 0)) break;
+        if (!refill(engine, socket, connection, 0)) break;
     }
-    finishReading(engine, socket, session, false);
+    finishReading(engine, socket, connection, false);
     engine.scheduler.announce(socket, .readable);
-    return session.state == .open and !isInMessage(session);
+    return connection.state == .open and !isInMessage(connection);
 }
 
-fn isInMessage(session: *const Session) bool {
-    return openssl.SSL_in_init(session.connection orelse return false) != 0;
+fn isInMessage(connection: *const TlsConnection) bool {
+    return openssl.SSL_in_init(connection.ssl orelse return false) != 0;
 }
 
-fn finishSend(session: *Session, count: usize, wanted: usize) Outcome {
-    session.flags.mid_transfer = count < wanted;
+fn finishSend(connection: *TlsConnection, count: usize, wanted: usize) Outcome {
+    connection.flags.mid_transfer = count < wanted;
     return .{ .value = count };
 }
 
-/// Where the ciphertext of each record ends, and the plaintext that ends with it.
+/// Where each record of a chunk ends, in ciphertext and in plaintext.
 const Marks = struct {
     const Mark = struct { ciphertext: usize, plaintext: usize };
 
@@ -208,7 +223,7 @@ const Marks = struct {
         return if (marks.length == 0) 0 else marks.list[marks.length - 1].plaintext;
     }
 
-    /// The plaintext of those records that lie within so much ciphertext.
+    /// The plaintext of the records that lie within so much ciphertext.
     fn plaintextWithin(marks: *const Marks, ciphertext: usize) usize {
         var sum: usize = 0;
         for (marks.list[0..marks.length]) |mark| {
@@ -227,13 +242,13 @@ const Marks = struct {
     }
 };
 
-/// Encrypts a chunk of the source from `offset` on, in records as long as they can be.
-fn encrypt(engine: *Engine, socket: *Socket, session: *Session, source: streams.Source, offset: usize, marks: *Marks) void {
+/// Seals a chunk of the source from `offset` on, in records as long as possible.
+fn sealChunk(engine: *Engine, socket: *Socket, connection: *TlsConnection, source: streams.Source, offset: usize, marks: *Marks) void {
     var reader: Reader = .{ .source = source, .skip = offset };
     while (!marks.isFull()) {
         const plaintext = reader.next(engine.gathered);
         if (plaintext.len == 0) return;
-        if (!sealing.seal(engine, session, plaintext)) return fail(engine, socket, session, .tls_failed);
+        sealing.seal(engine, connection, plaintext) catch return fail(engine, socket, connection, .tls_failed);
         marks.add(engine.sealed.items.len, plaintext.len);
     }
 }
@@ -241,14 +256,14 @@ fn encrypt(engine: *Engine, socket: *Socket, session: *Session, source: streams.
 /// Cuts a source into the plaintext of records.
 const Reader = struct {
     source: streams.Source,
-    /// Bytes from the current place on that are not to be sent any more.
+    /// Bytes from the current place on that were sent already.
     skip: usize,
     part: usize = 0,
 
     fn next(reader: *Reader, gathered: []u8) []const u8 {
         switch (reader.source) {
             .bytes => |bytes| {
-                const count = @min(bytes.len - reader.skip, records.plaintext_bytes);
+                const count = @min(bytes.len - reader.skip, framing.plaintext_bytes);
                 defer reader.skip += count;
                 return bytes[reader.skip..][0..count];
             },
@@ -257,7 +272,8 @@ const Reader = struct {
         }
     }
 
-    /// The next record is a part's own memory if that fills it, and else gathered from several.
+    /// The plaintext of the next record: one part's own memory if that fills a record, and otherwise
+    /// gathered from several parts.
     fn nextOfParts(reader: *Reader, parts: []const std.posix.iovec_const, gathered: []u8) []const u8 {
         var length: usize = 0;
         while (reader.part < parts.len and length < gathered.len) {
@@ -278,212 +294,211 @@ const Reader = struct {
     }
 };
 
-/// Sends what OpenSSL has written, behind what is still to be sent. Returns how much of it the
-/// kernel has taken; the session keeps the rest.
-pub fn emit(engine: *Engine, socket: *Socket, session: *Session) usize {
+/// Sends what was sealed, behind the output that waits. Returns how much of it the kernel has taken; the
+/// connection keeps the rest.
+pub fn emit(engine: *Engine, socket: *Socket, connection: *TlsConnection) usize {
     const sealed = engine.sealed.items;
     defer engine.sealed.clearRetainingCapacity();
     if (sealed.len == 0 or socket.failure != .ok) return 0;
-    // After the end of the stream there is nothing more to say.
-    if (socket.flags.half_closed and !session.flags.ends_after_output) return 0;
-    if (isHeld(engine, session)) return emitHeld(engine, socket, session);
+    // Nothing may follow the end of the stream.
+    if (socket.flags.half_closed and !connection.flags.ends_after_output) return 0;
+    if (isHeld(engine, connection)) return emitHeld(engine, socket, connection);
     var taken: usize = 0;
-    if (session.output.len == 0 and socket.flags.writable) taken = sendNow(engine, socket, session, sealed);
+    if (connection.output.len == 0 and socket.flags.writable) taken = sendNow(engine, socket, connection, sealed);
     if (taken == sealed.len or socket.failure != .ok) return taken;
-    // Whoever waits to write to a session that has failed must hear of it.
-    socket.flags.writable = session.state == .failed;
-    if (session.unsent().len + sealed.len - taken > longest_output) {
-        fail(engine, socket, session, .tls_failed);
+    // A writer must learn that the connection has failed.
+    socket.flags.writable = connection.state == .failed;
+    if (connection.unsent().len + sealed.len - taken > longest_output) {
+        fail(engine, socket, connection, .tls_failed);
         return taken;
     }
-    session.keepOutput(engine.allocator, sealed[taken..]) catch fail(engine, socket, session, .exhausted);
+    connection.keepOutput(engine.allocator, sealed[taken..]) catch fail(engine, socket, connection, .exhausted);
     return taken;
 }
 
-/// Keeps the last words of a handshake back for whatever the caller, who is about to be woken, has to
-/// say: a client's first request, or a server's answer to it, leaves in one packet with them. If it
-/// says nothing before the next poll, or before the thread sleeps, they leave alone (`flushHeld`).
-pub fn hold(engine: *Engine, socket: *const Socket, session: *Session) void {
+/// Holds the last messages of a handshake back, for the caller is about to be woken: a client's first
+/// request, or a server's answer to it, leaves in one packet with them. If the caller writes nothing before
+/// the next poll, or before the thread sleeps, they leave alone (`flushHeld`).
+pub fn hold(engine: *Engine, socket: *const Socket, connection: *TlsConnection) void {
     const sealed = engine.sealed.items;
-    // In TLS 1.2 the peer waits for them.
-    if (session.detached() == null or session.waiter == .none) return;
-    if (sealed.len == 0 or session.output.len > 0 or !socket.flags.writable) return;
-    session.keepOutput(engine.allocator, sealed) catch return;
+    // In TLS 1.2 the peer is waiting for them.
+    if (connection.takenOver() == null or connection.waiter == .none) return;
+    if (sealed.len == 0 or connection.output.len > 0 or !socket.flags.writable) return;
+    connection.keepOutput(engine.allocator, sealed) catch return;
     engine.sealed.clearRetainingCapacity();
-    engine.held.pushBack(&engine.sessions, session.index);
+    engine.held.pushBack(&engine.connections, connection.index);
 }
 
-/// As `emit`, behind what was held back; the count leaves that out.
-fn emitHeld(engine: *Engine, socket: *Socket, session: *Session) usize {
-    const held = session.unsent().len;
-    if (engine.sealed.insertSlice(engine.allocator, 0, session.unsent())) {
-        engine.held.remove(&engine.sessions, session.index);
-        session.dropOutput(engine.allocator);
-        return emit(engine, socket, session) -| held;
+/// As `emit`, behind what was held back, which the returned number does not count.
+fn emitHeld(engine: *Engine, socket: *Socket, connection: *TlsConnection) usize {
+    const held = connection.unsent().len;
+    if (engine.sealed.insertSlice(engine.allocator, 0, connection.unsent())) {
+        engine.held.remove(&engine.connections, connection.index);
+        connection.dropOutput(engine.allocator);
+        return emit(engine, socket, connection) -| held;
     } else |_| {
-        flush(engine, socket, session);
-        return emit(engine, socket, session);
+        sendOutput(engine, socket, connection);
+        return emit(engine, socket, connection);
     }
 }
 
-/// Sends what was held back for callers who have said nothing.
+/// Sends what was held back for callers that have written nothing.
 pub fn flushHeld(engine: *Engine) void {
-    while (engine.held.popFront(&engine.sessions)) |place| {
-        const session = engine.sessions.at(place);
-        flush(engine, engine.scheduler.sockets.at(session.socket), session);
+    while (engine.held.popFront(&engine.connections)) |place| {
+        const connection = engine.connections.at(place);
+        sendOutput(engine, engine.scheduler.sockets.at(connection.socket), connection);
     }
 }
 
-/// Whatever the failure, it ends the connection: a record cannot be taken back.
-fn sendNow(engine: *Engine, socket: *Socket, session: *const Session, bytes: []const u8) usize {
+/// Any failure ends the connection: a record cannot be taken back.
+fn sendNow(engine: *Engine, socket: *Socket, connection: *const TlsConnection, bytes: []const u8) usize {
     switch (system.send(socket.fd, bytes.ptr, bytes.len)) {
         .value => |count| {
             socket.flags.sent = true;
             return count;
         },
         .failure => |status| {
-            // Nobody waits on a socket that is closed.
-            if (session.state == .closed and status != .would_block) socket.failure = status;
-            if (session.state != .closed and status != .would_block) engine.scheduler.endConnection(socket, status);
+            // A closed socket has no operations that must learn of it.
+            if (connection.state == .closed and status != .would_block) socket.failure = status;
+            if (connection.state != .closed and status != .would_block) engine.scheduler.endConnection(socket, status);
             return 0;
         },
     }
 }
 
-/// Sends what was kept, as far as the kernel takes it.
-pub fn flush(engine: *Engine, socket: *Socket, session: *Session) void {
-    engine.held.remove(&engine.sessions, session.index);
-    if (session.output.len == 0) return;
-    session.output_position += @intCast(sendNow(engine, socket, session, session.unsent()));
+/// Sends the output that waits, as far as the kernel takes it.
+fn sendOutput(engine: *Engine, socket: *Socket, connection: *TlsConnection) void {
+    engine.held.remove(&engine.connections, connection.index);
+    if (connection.output.len == 0) return;
+    connection.output_position += @intCast(sendNow(engine, socket, connection, connection.unsent()));
     if (socket.failure != .ok) {
-        session.dropOutput(engine.allocator);
-        session.credit = 0;
+        connection.dropOutput(engine.allocator);
+        connection.output_plaintext = 0;
         return;
     }
-    if (session.unsent().len > 0) {
-        socket.flags.writable = session.state == .failed;
+    if (connection.unsent().len > 0) {
+        socket.flags.writable = connection.state == .failed;
         return;
     }
-    session.dropOutput(engine.allocator);
-    session.credited += session.credit;
-    session.credit = 0;
-    if (session.flags.ends_after_output) {
-        session.flags.ends_after_output = false;
+    connection.dropOutput(engine.allocator);
+    connection.unreported_plaintext += connection.output_plaintext;
+    connection.output_plaintext = 0;
+    if (connection.flags.ends_after_output) {
+        connection.flags.ends_after_output = false;
         _ = system.shutdown(socket.fd);
     }
 }
 
 // -- Ending
 
-/// Ends the session, which says why from here on. The socket is ready in both directions, so that its
-/// operations hear of it.
-pub fn fail(engine: *Engine, socket: *Socket, session: *Session, status: Status) void {
-    failBecause(engine, socket, session, status, reasons.take());
+/// Ends the connection with this status, and with the reason in OpenSSL's queue. The socket is ready in
+/// both directions, so that its operations learn of it.
+pub fn fail(engine: *Engine, socket: *Socket, connection: *TlsConnection, status: Status) void {
+    failBecause(engine, socket, connection, status, reasons.take());
 }
 
-/// The same with OpenSSL's code for the reason.
-pub fn failBecause(engine: *Engine, socket: *Socket, session: *Session, status: Status, reason: c_ulong) void {
-    if (session.state == .failed) return;
-    session.state = .failed;
-    session.failure = status;
-    session.reason = reason;
-    session.abandonTransfer();
-    socket.flags.readable = true;
+/// The same with the reason given as OpenSSL's code.
+pub fn failBecause(engine: *Engine, socket: *Socket, connection: *TlsConnection, status: Status, reason: c_ulong) void {
+    if (connection.state == .failed) return;
+    connection.state = .failed;
+    connection.failure = status;
+    connection.reason = reason;
+    connection.endTransfer();
+    socket.flags.buffered = true;
     socket.flags.writable = true;
     engine.scheduler.announce(socket, .readable);
     engine.scheduler.announce(socket, .writable);
 }
 
-/// Announces the end of the stream and ends it.
+/// Announces the end of the stream (close_notify) and half closes the socket.
 pub fn shutdown(engine: *Engine, socket: *Socket) ?Status {
-    const session = sessionOf(engine, socket);
-    if (session.state == .failed) return session.failure;
-    if (session.state != .open) return .would_block;
-    announceEnd(engine, socket, session);
+    const connection = connectionOf(engine, socket);
+    if (connection.state == .failed) return connection.failure;
+    if (connection.state != .open) return .would_block;
+    announceEnd(engine, socket, connection);
     if (socket.failure != .ok) return socket.failure;
     socket.flags.half_closed = true;
-    if (session.output.len > 0) {
-        session.flags.ends_after_output = true;
+    if (connection.output.len > 0) {
+        connection.flags.ends_after_output = true;
     } else if (system.shutdown(socket.fd)) |status| return streams.shutdownFailure(engine.scheduler, socket, status);
     return null;
 }
 
-fn announceEnd(engine: *Engine, socket: *Socket, session: *Session) void {
-    if (!mayWrite(engine, socket, session)) return;
-    engine.enter(session, &.{});
-    sealing.sealEnd(engine, session);
+fn announceEnd(engine: *Engine, socket: *Socket, connection: *TlsConnection) void {
+    if (!mayWrite(engine, socket, connection)) return;
+    engine.enter(connection, &.{});
+    sealing.sealEnd(engine, connection);
     engine.leave();
     openssl.ERR_clear_error();
-    _ = emit(engine, socket, session);
+    _ = emit(engine, socket, connection);
 }
 
-/// Before its socket is closed: announces the end of the stream, unless it breaks off, or broke off
-/// before, in the middle of a writer's data; and frees all but what is still to be sent.
+/// Before the socket is closed: announces the end of the stream, unless a writer's data is incomplete, and
+/// frees everything but the output that waits.
 pub fn close(engine: *Engine, socket: *Socket) void {
-    const session = sessionOf(engine, socket);
-    const breaks_off = session.flags.mid_transfer or session.flags.was_broken_off or
-        socket.flags.half_closed or socket.failure != .ok;
-    if (session.state == .open and !breaks_off) announceEnd(engine, socket, session);
-    endWait(engine, session, .closed);
+    const connection = connectionOf(engine, socket);
+    const is_incomplete = connection.flags.mid_transfer or connection.flags.was_broken_off;
+    const can_announce = connection.state == .open and !socket.flags.half_closed and socket.failure == .ok;
+    if (can_announce and !is_incomplete) announceEnd(engine, socket, connection);
+    endWait(engine, connection, .closed);
     engine.disconnect(socket.tls);
-    if (socket.failure != .ok) session.dropOutput(engine.allocator);
+    if (socket.failure != .ok) connection.dropOutput(engine.allocator);
 }
 
 /// Wakes the caller that waits for the handshake, if one does.
-pub fn endWait(engine: *Engine, session: *Session, status: Status) void {
-    if (session.waiter == .none) return;
-    const waiter = session.waiter;
-    session.waiter = .none;
+pub fn endWait(engine: *Engine, connection: *TlsConnection, status: Status) void {
+    if (connection.waiter == .none) return;
+    const waiter = connection.waiter;
+    connection.waiter = .none;
     engine.scheduler.wake(waiter, status);
 }
 
-/// Before its socket is reset: frees everything.
+/// Before the socket is reset: frees everything.
 pub fn abort(engine: *Engine, socket: *Socket) void {
-    const session = sessionOf(engine, socket);
-    endWait(engine, session, .closed);
+    const connection = connectionOf(engine, socket);
+    endWait(engine, connection, .closed);
     engine.disconnect(socket.tls);
-    session.dropOutput(engine.allocator);
+    connection.dropOutput(engine.allocator);
 }
 
-/// Whether the peer's stream, and not only what it had to say, is known to be at its end.
+/// Whether the kernel has reported the end of the peer's stream, whether or not the peer announced it.
 pub fn hasEnded(engine: *Engine, socket: *const Socket) bool {
-    return sessionOf(engine, socket).flags.ended;
+    return connectionOf(engine, socket).flags.ended;
 }
 
-/// Whether a closed socket's session still has something to send.
+/// Whether a closed socket's connection still has output.
 pub fn hasOutput(engine: *Engine, socket: *const Socket) bool {
-    return socket.tls != .none and sessionOf(engine, socket).output.len > 0;
+    return socket.tls != .none and connectionOf(engine, socket).output.len > 0;
 }
 
-/// Whether a closed socket's session has something to send, and the peer has taken some of what was
-/// sent since this was asked last.
+/// Whether a closed socket's connection has output, and the peer has acknowledged some of what was sent
+/// since the last call of this function.
 pub fn makesProgress(engine: *Engine, socket: *const Socket) bool {
     if (!hasOutput(engine, socket)) return false;
-    const session = sessionOf(engine, socket);
-    const before = session.unacknowledged;
-    session.unacknowledged = std.math.lossyCast(u32, (system.unacknowledged(socket.fd) orelse return false) + session.unsent().len);
-    return session.unacknowledged < before;
+    const connection = connectionOf(engine, socket);
+    const before = connection.unacknowledged;
+    connection.unacknowledged = std.math.lossyCast(u32, (system.unacknowledged(socket.fd) orelse return false) + connection.unsent().len);
+    return connection.unacknowledged < before;
 }
 
-/// Has a closed socket half closed when its session has sent everything.
+/// Half closes a closed socket when its connection has sent everything.
 pub fn endAfterOutput(engine: *Engine, socket: *Socket) void {
-    sessionOf(engine, socket).flags.ends_after_output = true;
+    connectionOf(engine, socket).flags.ends_after_output = true;
     socket.flags.half_closed = true;
 }
 
-/// Sends what a closed socket's session has left. It is dropped when the connection has failed.
-pub fn flushClosed(engine: *Engine, socket: *Socket) void {
-    flush(engine, socket, sessionOf(engine, socket));
+/// Sends the output that waits, as far as the kernel takes it, or drops it when the socket has failed.
+pub fn flush(engine: *Engine, socket: *Socket) void {
+    sendOutput(engine, socket, connectionOf(engine, socket));
 }
 
-/// Takes note of what the kernel reports for a socket, and sends what was kept.
+/// Acts upon an event of the kernel: sends the output that waits, and goes on with a handshake.
 pub fn report(engine: *Engine, socket: *Socket, is_readable: bool) void {
-    const session = sessionOf(engine, socket);
-    if (is_readable) session.flags.kernel_readable = true;
-    if (is_readable and session.flags.writer_needs_input) {
-        session.flags.writer_needs_input = false;
+    const connection = connectionOf(engine, socket);
+    if (is_readable and connection.flags.writer_needs_input) {
+        connection.flags.writer_needs_input = false;
         socket.flags.writable = true;
     }
-    if (socket.flags.writable) flush(engine, socket, session);
-    if (session.state == .handshaking) engine.due.pushBack(&engine.sessions, socket.tls);
+    if (socket.flags.writable) sendOutput(engine, socket, connection);
+    if (connection.state == .handshaking) engine.due.pushBack(&engine.connections, socket.tls);
 }

@@ -15,14 +15,14 @@ const transfers = @import("transfers.zig");
 const SocketIndex = @import("../core/indices.zig").SocketIndex;
 const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
 const Harness = harness_module.Harness;
-const Session = @import("session.zig").Session;
+const TlsConnection = @import("connection.zig").TlsConnection;
 const Status = abi.Status;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 const expectFailure = harness_module.expectFailure;
 const valueOf = harness_module.valueOf;
 
-fn sessionOf(harness: *Harness, handle: i32) *Session {
+fn connectionOf(harness: *Harness, handle: i32) *TlsConnection {
     return handshakes.find(harness.tls, handle).?;
 }
 
@@ -75,7 +75,7 @@ test "megabytes arrive as they were sent, in one buffer or many, through sockets
         var harness = try Harness.init();
         defer harness.deinit();
         const client_context = try tls.clientContext(harness.tls);
-        try expectEqual(null, contexts.setVersions(tls.contextOf(&harness, client_context), version, version));
+        try tls.contextOf(&harness, client_context).setVersions(version, version);
         const pair = try tls.connected(&harness, try tls.serverContext(harness.tls), client_context);
         if (is_small) for ([_]i32{ pair.server, pair.client }) |handle| {
             // The receiver's window stays: the kernel waits long before it announces a small one anew.
@@ -88,8 +88,8 @@ test "megabytes arrive as they were sent, in one buffer or many, through sockets
         }
         // Nothing is kept when nothing is under way.
         for ([_]i32{ pair.server, pair.client }) |handle| {
-            try expectEqual(0, sessionOf(&harness, handle).input.len);
-            try expectEqual(0, sessionOf(&harness, handle).output.len);
+            try expectEqual(0, connectionOf(&harness, handle).input.len);
+            try expectEqual(0, connectionOf(&harness, handle).output.len);
         }
         try tls.closeBoth(&harness, pair);
     };
@@ -137,9 +137,9 @@ test "a writer who gives up leaves a stream that goes on" {
         harness_module.shrinkBuffers(harness.socketOf(pair.client).fd);
         const chunk: [60_000]u8 = @splat('a');
         const count = try fill(&harness, pair.server, &chunk);
-        const session = sessionOf(&harness, pair.server);
-        try expect(session.output.len > 0 and session.credit == chunk.len - count);
-        try expect(session.flags.mid_transfer);
+        const connection = connectionOf(&harness, pair.server);
+        try expect(connection.output.len > 0 and connection.output_plaintext == chunk.len - count);
+        try expect(connection.flags.mid_transfer);
         const writer = harness.parkAgain(pair.server, .writable);
         const next = harness.park(pair.server, .writable);
         try harness.expectNobody();
@@ -151,8 +151,8 @@ test "a writer who gives up leaves a stream that goes on" {
             _ = harness.cancel(writer, .timed_out);
             _ = try harness.poll();
         }
-        try expectEqual(0, session.credit);
-        try expect(!session.flags.mid_transfer);
+        try expectEqual(0, connection.output_plaintext);
+        try expect(!connection.flags.mid_transfer);
         // The peer reads it all; then the next one's bytes follow.
         const after = if (by_cancelling) next else harness.park(pair.server, .writable);
         var buffer: [65536]u8 = undefined;
@@ -226,7 +226,7 @@ test "closing sends what is left and announces the end, but not in the middle of
         _ = try fill(&harness, pair.server, &chunk);
         // Whoever had the turn has ended it, or not.
         if (!breaks_off) harness.endTransfer(pair.server);
-        try expect(sessionOf(&harness, pair.server).output.len > 0);
+        try expect(connectionOf(&harness, pair.server).output.len > 0);
         try expectEqual(null, connections.close(harness.thread, pair.server));
         try expectEqual(1, harness.scheduler.shared.lingering);
         const expected: Status = if (breaks_off) .tls_truncated else .ok;
@@ -237,7 +237,7 @@ test "closing sends what is left and announces the end, but not in the middle of
                 return scheduler.shared.sockets == 0;
             }
         }.holds);
-        try expectEqual(0, harness.tls.sessions.in_use);
+        try expectEqual(0, harness.tls.connections.in_use);
     }
 }
 
@@ -250,7 +250,7 @@ test "closing lets a peer go on that reads only when it has written" {
     defer std.testing.allocator.free(upload);
     tls.pattern(upload, 4);
     var download: usize = 0;
-    while (sessionOf(&harness, pair.server).output.len == 0) : (download += 100_000) {
+    while (connectionOf(&harness, pair.server).output.len == 0) : (download += 100_000) {
         _ = try valueOf(harness.send(pair.server, upload[0..100_000]));
     }
     harness.endTransfer(pair.server);
@@ -282,7 +282,7 @@ test "closing gives a peer more time that goes on reading, while the end is not 
         try expectEqual(null, connections.close(harness.thread, pair.server));
         const socket = harness.scheduler.sockets.at(index);
         // As if the peer had acknowledged a byte since.
-        if (goes_on) transfers.sessionOf(harness.tls, socket).unacknowledged += 1;
+        if (goes_on) transfers.connectionOf(harness.tls, socket).unacknowledged += 1;
         try expect(transfers.hasOutput(harness.tls, socket));
         harness.thread.lingering.expire(index);
         try expectEqual(@intFromBool(goes_on), harness.scheduler.shared.lingering);
@@ -320,14 +320,14 @@ test "keys are updated in the middle of transfers, at either end's wish" {
     tls.pattern(&bytes, 3);
     for (0..20) |turn| {
         const from, const to = if (turn % 2 == 0) .{ pair.server, pair.client } else .{ pair.client, pair.server };
-        try expectEqual(null, reports.updateKeys(harness.tls, sessionOf(&harness, from), turn % 3 == 0));
+        try expectEqual(null, reports.updateKeys(harness.tls, connectionOf(&harness, from), turn % 3 == 0));
         try expectThrough(&harness, from, to, bytes[0 .. 1000 * (1 + turn * 10)], 0);
         try expectThrough(&harness, to, from, bytes[0 .. 1000 * (1 + turn * 10)], 0);
     }
     const client_context = try tls.clientContext(harness.tls);
-    try expectEqual(null, contexts.setVersions(tls.contextOf(&harness, client_context), 0, 0x0303));
+    try tls.contextOf(&harness, client_context).setVersions(0, 0x0303);
     const old = try tls.connected(&harness, try tls.serverContext(harness.tls), client_context);
-    try expectEqual(.EOPNOTSUPP, reports.updateKeys(harness.tls, sessionOf(&harness, old.client), false));
+    try expectEqual(.EOPNOTSUPP, reports.updateKeys(harness.tls, connectionOf(&harness, old.client), false));
 }
 
 test "what OpenSSL has to say to a peer that does not read is bounded" {
@@ -339,14 +339,14 @@ test "what OpenSSL has to say to a peer that does not read is bounded" {
     _ = try fill(&harness, pair.server, &chunk);
     harness.endTransfer(pair.server);
     // Each update is a message, as the answers to a peer's own are.
-    const session = sessionOf(&harness, pair.server);
+    const connection = connectionOf(&harness, pair.server);
     for (0..20_000) |_| {
-        const status = reports.updateKeys(harness.tls, session, false) orelse {
-            try expect(session.unsent().len < 256 * 1024);
+        const status = reports.updateKeys(harness.tls, connection, false) orelse {
+            try expect(connection.unsent().len < 256 * 1024);
             continue;
         };
         try expectEqual(.tls_failed, status);
-        try expect(session.unsent().len > 64 * 1024);
+        try expect(connection.unsent().len > 64 * 1024);
         return tls.closeBoth(&harness, pair);
     }
     return error.NeverCutOff;
@@ -360,7 +360,7 @@ test "a damaged record ends the connection, at both ends, and either version say
         const client = try harness_module.handleOf(@import("../net/endpoints.zig").adopt(harness.scheduler, peer));
         const pair: tls.Pair = .{ .server = server, .client = client };
         const client_context = try tls.clientContext(harness.tls);
-        try expectEqual(null, contexts.setVersions(tls.contextOf(&harness, client_context), version, version));
+        try tls.contextOf(&harness, client_context).setVersions(version, version);
         try expectEqual(null, handshakes.start(harness.tls, server, try tls.serverContext(harness.tls), .{ .is_server = true }));
         try expectEqual(null, handshakes.start(harness.tls, client, client_context, .{ .is_server = false }));
         try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
@@ -369,7 +369,7 @@ test "a damaged record ends the connection, at both ends, and either version say
         try expectEqual(.tls_failed, try tls.ending(&harness, server));
         try tls.expectText(&harness, server, .reason, "decryption failed or bad record mac");
         try expectEqual(.tls_failed, try tls.ending(&harness, client));
-        try tls.expectText(&harness, client, .alert, "20");
+        try expectEqual(20, tls.alertOf(&harness, client));
         for ([_]i32{ server, client }) |handle| {
             try expectFailure(.tls_failed, harness.send(handle, "x"));
             try expectEqual(.tls_failed, harness.shutdown(handle));
@@ -389,7 +389,7 @@ test "files are not sent by the kernel, and a reset frees everything" {
     try expectEqual(null, connections.reset(harness.thread, pair.server));
     try expectEqual(.ECONNRESET, try tls.ending(&harness, pair.client));
     try expectEqual(null, connections.close(harness.thread, pair.client));
-    try expectEqual(0, harness.tls.sessions.in_use);
+    try expectEqual(0, harness.tls.connections.in_use);
 }
 
 /// Makes every call on a socket fail with an error that says nothing about its connection.
@@ -414,7 +414,7 @@ test "what the system refuses is nothing to wait for" {
     {
         const pair = try tls.defaultPair(&harness);
         try breakDescriptor(&harness, pair.server);
-        connections.setReady(harness.thread, harness.socketOf(pair.server), .readable);
+        connections.setReady(harness.socketOf(pair.server), .readable);
         try expectFailure(.ENOTSOCK, harness.receive(pair.server, &buffer));
         try tls.closeBoth(&harness, pair);
     }

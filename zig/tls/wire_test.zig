@@ -9,7 +9,7 @@ const handshakes = @import("handshakes.zig");
 const harness_module = @import("../thread/harness_test.zig");
 const openssl = @import("openssl.zig");
 const options = @import("../os/options.zig");
-const records = @import("records.zig");
+const framing = @import("record/framing.zig");
 const reports = @import("reports.zig");
 const connections = @import("../thread/connections.zig");
 const system = @import("../os/system.zig");
@@ -105,7 +105,7 @@ pub const Wire = struct {
             if (client_is_done and server_is_done) return wire.collect();
             // Without the first of two secrets the second is of no use.
             if (wire.server_keeps_openssl and !server_is_done) {
-                handshakes.find(wire.harness.tls, wire.server).?.dropEstablished(wire.harness.scheduler.allocator);
+                handshakes.find(wire.harness.tls, wire.server).?.dropTakeover(wire.harness.scheduler.allocator, &wire.harness.tls.primitives);
             }
             if (!client_is_done) try wire.passToClient();
             try wire.passToServer();
@@ -124,15 +124,15 @@ fn halfTicket(harness: *Harness) !Wire {
     contexts.setNotices(client, abi.TlsNotices.session);
     // The client's certificate makes the ticket long, and the records are as short as they may be.
     server.client_authentication = .require;
-    try expectEqual(null, credentials.addAuthorities(server, certificates.certificate));
-    try expectEqual(null, credentials.addCertificates(client, certificates.certificate));
-    try expectEqual(null, credentials.setKey(client, certificates.key, ""));
+    try credentials.addAuthorities(server, certificates.certificate);
+    try credentials.addCertificates(client, certificates.certificate);
+    try credentials.setKey(client, certificates.key, "");
     const set_max_send_fragment = 52;
     try expectEqual(1, openssl.SSL_CTX_ctrl(server.raw.?, set_max_send_fragment, 512, null));
     var wire: Wire = try .init(harness, server_context, client_context);
     errdefer wire.deinit();
     try wire.shakeHands();
-    const first = records.first(wire.to_client.items).complete;
+    const first = framing.first(wire.to_client.items).complete;
     try expect(first < wire.to_client.items.len);
     try wire.pass(&wire.to_client, wire.at_client, first);
     var byte: [1]u8 = undefined;
@@ -190,9 +190,9 @@ test "a writer learns that the rest of a ticket will never come" {
 
 /// Changes the client's keys again and again, and asks for the server's to be changed.
 fn updateKeys(harness: *Harness, client: i32, count: usize, data: []const u8) !void {
-    const session = handshakes.find(harness.tls, client).?;
+    const connection = handshakes.find(harness.tls, client).?;
     for (0..count) |_| {
-        try expectEqual(null, reports.updateKeys(harness.tls, session, true));
+        try expectEqual(null, reports.updateKeys(harness.tls, connection, true));
         if (data.len > 0) try expectEqual(data.len, try valueOf(harness.send(client, data)));
     }
 }
@@ -276,7 +276,7 @@ test "ends with and without OpenSSL understand each other, however records arriv
             const server_context = try tls.serverContext(harness.tls);
             const client_context = try tls.clientContext(harness.tls);
             for ([_]i32{ server_context, client_context }) |context| {
-                try expectEqual(null, contexts.setCipherSuites(tls.contextOf(&harness, context), suite));
+                try tls.contextOf(&harness, context).setCipherSuites(suite);
             }
             contexts.setNotices(tls.contextOf(&harness, client_context), notices);
             var wire: Wire = try .init(&harness, server_context, client_context);
@@ -288,8 +288,8 @@ test "ends with and without OpenSSL understand each other, however records arriv
                 for (&flows, ends, [2]i32{ ends[1], ends[0] }) |*flow, from, to| {
                     try flow.send(&harness, from, random);
                     try flow.receive(&harness, to, random);
-                    const session = handshakes.find(harness.tls, from).?;
-                    if (random.uintLessThan(u32, 8) == 0) try expectEqual(null, reports.updateKeys(harness.tls, session, random.boolean()));
+                    const connection = handshakes.find(harness.tls, from).?;
+                    if (random.uintLessThan(u32, 8) == 0) try expectEqual(null, reports.updateKeys(harness.tls, connection, random.boolean()));
                 }
                 try wire.collect();
                 inline for (.{ .{ &wire.to_client, wire.at_client }, .{ &wire.to_server, wire.at_server } }) |way| {

@@ -65,7 +65,7 @@ pub const Backend = struct {
         return self.control(linux.EPOLL.CTL_ADD, fd, socket_mask, token);
     }
 
-    /// Reports once more what is still there to be read, although no more of it has come.
+    /// Reports unread input once more, although no more has arrived.
     pub fn rearm(self: Backend, fd: Descriptor, token: u64) void {
         _ = self.control(linux.EPOLL.CTL_MOD, fd, socket_mask, token);
     }
@@ -150,8 +150,8 @@ pub const Backend = struct {
         return system.lastStatus();
     }
 
-    /// Finds the epoll instance in which `bell` is registered: that of Bun's loop. The kernel tells
-    /// in /proc/self/fdinfo (proc(5)). From then on `watchHost` works. The first turns of a program
+    /// Finds the epoll instance in which `bell` is registered, which is that of Bun's loop, by
+    /// /proc/self/fdinfo (proc(5)). From then on `watchHost` works. The first turns of a program
     /// may come before the bell is in its loop, so it searches a few times.
     pub fn findHost(self: *Backend, bell: Descriptor) bool {
         if (self.host >= 0) return true;
@@ -188,15 +188,15 @@ pub const Backend = struct {
         }
     }
 
-    /// The descriptor that a line of an epoll instance's fdinfo tells of: "tfd:        9 events: ...".
+    /// The descriptor in a line of an epoll instance's fdinfo: "tfd:        9 events: ...".
     fn memberOfLine(line: []const u8) ?Descriptor {
         if (!std.mem.startsWith(u8, line, "tfd:")) return null;
         var words = std.mem.tokenizeScalar(u8, line["tfd:".len..], ' ');
         return std.fmt.parseInt(Descriptor, words.next() orelse return null, 10) catch null;
     }
 
-    /// Has `wait` return, and `host_is_ready` set, once when Bun's loop has something to do; or no
-    /// more.
+    /// Makes `wait` return once, with `host_is_ready` set, when Bun's loop has something to do; or stops
+    /// doing so.
     pub fn watchHost(self: *Backend, on: bool) void {
         if (self.host < 0) return;
         self.host_is_ready = false;

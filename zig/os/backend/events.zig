@@ -5,8 +5,8 @@ pub const Event = struct {
     token: u64,
     readable: bool = false,
     writable: bool = false,
-    /// There is more to learn than plain data: the end of the peer's stream, a failure, or urgent
-    /// data, which splits reads. So a short read does not mean that nothing is left.
+    /// The end of the peer's stream, a failure, or urgent data, which splits reads. So a short read does not
+    /// mean that nothing is left.
     special: bool = false,
 };
 
@@ -17,5 +17,5 @@ pub const Reason = enum { ready, hangup };
 /// Events that one `wait` returns at the most.
 pub const events_per_wait = 512;
 
-/// Tokens at or above this one belong to the backend itself and reach nobody.
+/// Tokens at or above this one belong to the backend itself. `wait` does not return their events.
 pub const reserved_tokens: u64 = 0xffff_ffff_0000_0000;

@@ -51,7 +51,7 @@ pub const Backend = struct {
             change(@intCast(fd), c.EVFILT.READ, flags, token),
             change(@intCast(fd), c.EVFILT.WRITE, flags, token),
         }) orelse return null;
-        // The first of the two may be in, under a token that is nobody's.
+        // The first of the two filters may be registered, with a token that is about to be invalid.
         self.unregister(fd);
         return status;
     }
@@ -107,14 +107,14 @@ pub const Backend = struct {
     pub fn setTimer(self: Backend, nanoseconds: i64) ?Status {
         // A relative timer, for absolute ones follow the wall clock.
         var timer = change(timer_identifier, c.EVFILT.TIMER, c.EV.ADD | c.EV.ONESHOT, timer_token);
-        // macOS puts timers off, for several to go off together, unless it is told not to.
+        // macOS delays timers so that several expire together, except critical ones.
         timer.fflags = if (system.is_darwin) c.NOTE.NSECONDS | c.NOTE.CRITICAL else c.NOTE.NSECONDS;
         timer.data = @intCast(kqueue_events.timerDelay(nanoseconds, system.nanoseconds()));
         // FreeBSD has a limit for all timers of the machine (kern.kq_calloutmax).
         return self.apply(&.{timer});
     }
 
-    /// The loop's descriptor cannot be found here: nothing tells which queue a descriptor is in.
+    /// The loop's descriptor cannot be found: the system does not say which queue a descriptor is in.
     pub fn findHost(_: *Backend, _: Descriptor) bool {
         return false;
     }

@@ -9,8 +9,8 @@ const filter_read = -1;
 const filter_write = -2;
 const flag_end = 0x8000;
 
-/// Each filter tells of its own direction alone. EV_EOF on the write filter means that nothing can be sent
-/// any more, which may be our own doing (shutdown(2)); when the connection is gone, the read filter has
+/// Each filter reports its own direction only. EV_EOF on the write filter means that nothing can be sent
+/// any more, which shutdown(2) causes as well. When the connection is gone, the read filter has
 /// an event too.
 pub fn translate(token: u64, filter: i16, flags: u16) Event {
     const for_write = filter == filter_write;
@@ -23,7 +23,7 @@ pub fn translate(token: u64, filter: i16, flags: u16) Event {
 }
 
 /// XNU and FreeBSD refuse longer waits (EINVAL), each from another length on, the shortest of which is
-/// 100,000,000 seconds; FreeBSD's timers wrap around. Who waits longer waits once more.
+/// 100,000,000 seconds; FreeBSD's timers wrap around. A longer wait is done as several.
 const longest_wait_nanoseconds = 24 * std.time.ns_per_hour;
 
 pub fn boundedWait(nanoseconds: i64) i64 {

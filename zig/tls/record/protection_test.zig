@@ -2,10 +2,10 @@
 //! Python's hmac, hashlib and cryptography.
 
 const std = @import("std");
-const openssl = @import("openssl.zig");
+const openssl = @import("../openssl.zig");
 const protection = @import("protection.zig");
 const primitives_module = @import("primitives.zig");
-const records = @import("records.zig");
+const framing = @import("framing.zig");
 const Keys = protection.Keys;
 const Primitives = primitives_module.Primitives;
 const Suite = primitives_module.Suite;
@@ -29,17 +29,17 @@ fn compact(comptime digits: []const u8) [digits.len - std.mem.count(u8, digits, 
 }
 
 fn ready(suite: Suite) !Primitives {
-    try expectEqual(1, openssl.OPENSSL_init_ssl(openssl.INIT_NO_LOAD_CONFIG | openssl.INIT_NO_ATEXIT, null));
+    try expectEqual(1, openssl.OPENSSL_init_ssl(openssl.OPENSSL_INIT_NO_LOAD_CONFIG | openssl.OPENSSL_INIT_NO_ATEXIT, null));
     var primitives: Primitives = .{};
     errdefer primitives.deinit();
-    try expect(primitives.prepare(suite));
+    try primitives.prepare(suite);
     return primitives;
 }
 
 fn keysOf(primitives: *Primitives, suite: Suite, secret: []const u8) !Keys {
     var keys: Keys = .{};
-    @memcpy(keys.secret[0..secret.len], secret);
-    try expect(keys.derive(primitives, suite));
+    keys.setSecret(secret);
+    try keys.derive(primitives, suite);
     return keys;
 }
 
@@ -117,7 +117,7 @@ test "the traces of RFC 8448 come out, sealed and opened, and the secrets after 
             const kind, const content, const expected = record;
             var sealed: [256]u8 = undefined;
             const output = sealed[0 .. content.len + protection.overhead_bytes];
-            try expect(writing.seal(&primitives, suite, kind, content, output));
+            try writing.seal(&primitives, suite, kind, content, output);
             try expectEqualSlices(u8, expected, output);
             var buffer: [256]u8 = undefined;
             const opened = try reading.open(&primitives, suite, output, &buffer);
@@ -126,7 +126,7 @@ test "the traces of RFC 8448 come out, sealed and opened, and the secrets after 
         }
         try expectEqual(trace.records.len, writing.sequence);
         try expectEqual(trace.records.len, reading.sequence);
-        try expect(writing.update(&primitives, suite));
+        try writing.update(&primitives, suite);
         try expectEqualSlices(u8, trace.next_secret, writing.secret[0..32]);
         try expectKeys(&writing, suite, trace.next_key, trace.next_iv);
         try expectEqual(0, writing.sequence);
@@ -165,10 +165,10 @@ test "keys, their successors and a late record of the other suites" {
         try expectKeys(&keys, suite, &hex(key), &hex(iv));
         keys.sequence = late;
         var output: [27]u8 = undefined;
-        try expect(keys.seal(&primitives, suite, .application_data, "plait", &output));
+        try keys.seal(&primitives, suite, .application_data, "plait", &output);
         try expectEqualSlices(u8, &hex(record), &output);
         try expectEqual(late + 1, keys.sequence);
-        try expect(keys.update(&primitives, suite));
+        try keys.update(&primitives, suite);
         try expectEqualSlices(u8, &hex(next_secret), keys.secret[0..suite.digest().length()]);
         try expectKeys(&keys, suite, &hex(next_key), &hex(next_iv));
     }
@@ -191,7 +191,7 @@ test "keys of many connections that take turns do not get mixed up" {
         const to = random.random().uintLessThan(usize, writing.len);
         var record: [22 + 4]u8 = undefined;
         var copy: [record.len]u8 = undefined;
-        try expect(writing[from].seal(&primitives, suite, .application_data, "data", &record));
+        try writing[from].seal(&primitives, suite, .application_data, "data", &record);
         copy = record;
         // Somebody else can make nothing of it, and loses no place by that.
         if (to != from) try std.testing.expectError(error.BadRecord, reading[to].open(&primitives, suite, &copy, ""));
@@ -209,7 +209,7 @@ test "a buffer that may hold all of a record is decrypted to, and any other is l
             var writing = try keysOf(&primitives, suite, secret[0..suite.digest().length()]);
             var reading = try keysOf(&primitives, suite, secret[0..suite.digest().length()]);
             var record: [40 + protection.overhead_bytes]u8 = undefined;
-            try expect(writing.seal(&primitives, suite, .application_data, payload[0..40], &record));
+            try writing.seal(&primitives, suite, .application_data, payload[0..40], &record);
             var memory: [64]u8 = @splat(0xee);
             const opened = try reading.open(&primitives, suite, &record, memory[0..size]);
             try expectEqualSlices(u8, payload[0..40], opened.content);
@@ -229,16 +229,16 @@ test "what is not authentic leaves nothing behind, and no sequence number is use
         var writing = try keysOf(&primitives, suite, clients.secret);
         var reading = writing;
         var record: [40 + protection.overhead_bytes]u8 = undefined;
-        try expect(writing.seal(&primitives, suite, .application_data, payload[0..40], &record));
+        try writing.seal(&primitives, suite, .application_data, payload[0..40], &record);
         record[record.len - 1] ^= 1;
         var memory: [64]u8 = @splat(0xee);
         try std.testing.expectError(error.BadRecord, reading.open(&primitives, suite, &record, memory[0..size]));
-        const decrypted = if (size == 0) record[records.header_bytes..][0..41] else memory[0..41];
+        const decrypted = if (size == 0) record[framing.header_bytes..][0..41] else memory[0..41];
         try expect(std.mem.allEqual(u8, decrypted, 0));
     }
     var keys = try keysOf(&primitives, suite, clients.secret);
     keys.sequence = std.math.maxInt(u64);
     var record = clients.records[0][2][0..72].*;
-    try expect(!keys.seal(&primitives, suite, .application_data, &payload, &record));
+    try std.testing.expectError(error.CryptoFailed, keys.seal(&primitives, suite, .application_data, &payload, &record));
     try std.testing.expectError(error.BadRecord, keys.open(&primitives, suite, &record, ""));
 }

@@ -1,10 +1,11 @@
-//! How TLS 1.3 protects records (RFC 8446, 5.2 to 5.5, and 7.2 to 7.3). The secrets come out of a
-//! handshake of OpenSSL's, and so do the ciphers.
+//! How TLS 1.3 protects records (RFC 8446, 5.2 to 5.5, and 7.2 to 7.3): one direction's keys, from
+//! its traffic secret. The ciphers are OpenSSL's.
 
 const std = @import("std");
 const assert = std.debug.assert;
 const primitives_module = @import("primitives.zig");
-const records = @import("records.zig");
+const framing = @import("framing.zig");
+const CryptoError = primitives_module.CryptoError;
 const Digest = primitives_module.Digest;
 const KeyNumber = primitives_module.KeyNumber;
 const Primitives = primitives_module.Primitives;
@@ -20,56 +21,65 @@ pub const ContentType = enum(u8) {
 
 const tag_bytes = primitives_module.tag_bytes;
 
-/// What a record is longer by than its plaintext: header, type and tag.
-pub const overhead_bytes = records.header_bytes + 1 + tag_bytes;
+/// What a sealed record has beside its plaintext: header, type and tag.
+pub const overhead_bytes = framing.header_bytes + 1 + tag_bytes;
 
 /// The most plaintext of a record with its type and padding (RFC 8446, 5.4).
-const longest_inner = records.plaintext_bytes + 1;
+const longest_inner = framing.plaintext_bytes + 1;
 
 /// The most that a record of TLS 1.3 may claim to hold (RFC 8446, 5.2).
-const longest_ciphertext = records.plaintext_bytes + 256;
+const longest_ciphertext = framing.plaintext_bytes + 256;
 
-/// Up to this length it is faster to copy the plaintext than to encrypt it and the type one by one.
+/// Up to this length, copying the plaintext beside its type is faster than encrypting the two one by one.
 const copied_bytes = 1024;
 
 /// Records that one key protects: AES-GCM is safe for about 2^24.5 long ones (RFC 8446, 5.5).
 pub const records_per_key = 1 << 24;
 
-/// The sequence number of keys that protect nothing: those used up, which a key update precludes
-/// (`records_per_key`), and those that could not be derived.
+/// The sequence number of keys that protect nothing: they were not derived, or are used up, which a
+/// key update prevents (`records_per_key`).
 const exhausted = std.math.maxInt(u64);
 
 /// What protects one direction of a connection.
 pub const Keys = struct {
     secret: [primitives_module.longest_digest]u8 = @splat(0),
+    /// 0 while there is no secret.
+    secret_length: u8 = 0,
     key: [primitives_module.longest_key]u8 = @splat(0),
     iv: [primitives_module.nonce_bytes]u8 = @splat(0),
-    number: KeyNumber = 0,
+    number: KeyNumber = .none,
     /// Records under this key so far.
-    sequence: u64 = 0,
+    sequence: u64 = exhausted,
 
-    /// Derives key and nonce from the secret that is set (RFC 8446, 7.3).
-    pub fn derive(keys: *Keys, primitives: *Primitives, suite: Suite) bool {
+    pub fn setSecret(keys: *Keys, secret: []const u8) void {
+        @memcpy(keys.secret[0..secret.len], secret);
+        keys.secret_length = @intCast(secret.len);
+    }
+
+    /// Derives key and nonce from the secret (RFC 8446, 7.3).
+    pub fn derive(keys: *Keys, primitives: *Primitives, suite: Suite) CryptoError!void {
         const digest = suite.digest();
-        const secret = keys.secret[0..digest.length()];
+        const secret = keys.currentSecret();
+        assert(secret.len == digest.length());
         keys.number = primitives.numberKey();
         keys.sequence = exhausted;
-        if (!expandLabel(primitives, digest, secret, "key", keys.key[0..suite.keyLength()])) return false;
-        if (!expandLabel(primitives, digest, secret, "iv", &keys.iv)) return false;
+        try expandLabel(primitives, digest, secret, "key", keys.key[0..suite.keyLength()]);
+        try expandLabel(primitives, digest, secret, "iv", &keys.iv);
         keys.sequence = 0;
-        return true;
+    }
+
+    pub fn currentSecret(keys: *const Keys) []const u8 {
+        return keys.secret[0..keys.secret_length];
     }
 
     /// Goes on to the next secret (RFC 8446, 7.2).
-    pub fn update(keys: *Keys, primitives: *Primitives, suite: Suite) bool {
-        const digest = suite.digest();
+    pub fn update(keys: *Keys, primitives: *Primitives, suite: Suite) CryptoError!void {
         var next: [primitives_module.longest_digest]u8 = undefined;
         defer std.crypto.secureZero(u8, &next);
-        const secret = keys.secret[0..digest.length()];
-        if (!expandLabel(primitives, digest, secret, "traffic upd", next[0..secret.len])) return false;
-        @memcpy(secret, next[0..secret.len]);
+        try expandLabel(primitives, suite.digest(), keys.currentSecret(), "traffic upd", next[0..keys.secret_length]);
+        keys.setSecret(next[0..keys.secret_length]);
         primitives.forget(suite, keys.number);
-        return keys.derive(primitives, suite);
+        try keys.derive(primitives, suite);
     }
 
     fn nonce(keys: *const Keys) [primitives_module.nonce_bytes]u8 {
@@ -81,10 +91,10 @@ pub const Keys = struct {
     }
 
     /// Writes a record to `output`, which has room for just that.
-    pub fn seal(keys: *Keys, primitives: *Primitives, suite: Suite, kind: ContentType, plaintext: []const u8, output: []u8) bool {
-        assert(plaintext.len <= records.plaintext_bytes and output.len == plaintext.len + overhead_bytes);
-        if (keys.sequence == exhausted) return false;
-        const header = output[0..records.header_bytes];
+    pub fn seal(keys: *Keys, primitives: *Primitives, suite: Suite, kind: ContentType, plaintext: []const u8, output: []u8) CryptoError!void {
+        assert(plaintext.len <= framing.plaintext_bytes and output.len == plaintext.len + overhead_bytes);
+        if (keys.sequence == exhausted) return error.CryptoFailed;
+        const header = output[0..framing.header_bytes];
         header[0..3].* = .{ @intFromEnum(ContentType.application_data), 3, 3 };
         std.mem.writeInt(u16, header[3..5], @intCast(output.len - header.len), .big);
         const type_byte = [_]u8{@intFromEnum(kind)};
@@ -97,16 +107,17 @@ pub const Keys = struct {
             parts = .{ inner, "" };
         }
         const count: usize = if (parts[1].len == 0) 1 else 2;
-        const is_sealed = primitives.seal(suite, keys.number, &keys.key, &keys.nonce(), header, parts[0..count], payload);
-        keys.sequence += 1;
-        return is_sealed;
+        // No sequence number is used twice, not even after a failure.
+        defer keys.sequence += 1;
+        try primitives.seal(suite, keys.number, &keys.key, &keys.nonce(), header, parts[0..count], payload);
     }
 
-    /// Decrypts a record. The content is put to `output`, if there is room for it with all that a
-    /// record has besides, or else to the record's own place.
+    /// Decrypts a whole record. The content is written to `output` if that has room for it with its type
+    /// and padding, and to the record's own memory otherwise.
     pub fn open(keys: *Keys, primitives: *Primitives, suite: Suite, record: []u8, output: []u8) Refusal!Opened {
-        const header = record[0..records.header_bytes];
-        const payload = record[records.header_bytes..];
+        assert(record.len >= framing.header_bytes);
+        const header = record[0..framing.header_bytes];
+        const payload = record[framing.header_bytes..];
         // Neither the end of a handshake nor an alert is ever sent in the clear from here on.
         if (header[0] != @intFromEnum(ContentType.application_data)) return error.UnexpectedRecord;
         if (header[1] != 3 or header[2] != 3) return error.WrongVersion;
@@ -115,7 +126,7 @@ pub const Keys = struct {
         const ciphertext = payload[0 .. payload.len - tag_bytes];
         const tag = payload[ciphertext.len..][0..tag_bytes];
         const inner = if (output.len >= ciphertext.len) output[0..ciphertext.len] else ciphertext;
-        if (!primitives.open(suite, keys.number, &keys.key, &keys.nonce(), header, ciphertext, tag, inner)) return error.BadRecord;
+        primitives.open(suite, keys.number, &keys.key, &keys.nonce(), header, ciphertext, tag, inner) catch return error.BadRecord;
         keys.sequence += 1;
         if (inner.len > longest_inner) return error.ContentTooLong;
         // The type is the last byte that is not padding; no type is 0.
@@ -128,8 +139,8 @@ pub const Refusal = error{ UnexpectedRecord, WrongVersion, RecordTooLong, BadRec
 
 pub const Opened = struct { kind: ContentType, content: []u8 };
 
-/// HKDF-Expand-Label without a context (RFC 8446, 7.1), of at most the digest's length.
-fn expandLabel(primitives: *Primitives, digest: Digest, secret: []const u8, comptime label: []const u8, output: []u8) bool {
+/// HKDF-Expand-Label without a context (RFC 8446, 7.1). The output has at most the digest's length.
+fn expandLabel(primitives: *Primitives, digest: Digest, secret: []const u8, comptime label: []const u8, output: []u8) CryptoError!void {
     assert(output.len <= digest.length());
     const full_label = "tls13 " ++ label;
     const length: u16 = @intCast(output.len);
@@ -138,7 +149,6 @@ fn expandLabel(primitives: *Primitives, digest: Digest, secret: []const u8, comp
         [_]u8{full_label.len} ++ full_label.* ++ [_]u8{ 0, 1 };
     var block: [primitives_module.longest_digest]u8 = undefined;
     defer std.crypto.secureZero(u8, &block);
-    if (!primitives.hmac(digest, secret, &message, block[0..digest.length()])) return false;
+    try primitives.hmac(digest, secret, &message, block[0..digest.length()]);
     @memcpy(output, block[0..output.len]);
-    return true;
 }

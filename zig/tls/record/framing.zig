@@ -1,4 +1,4 @@
-//! The outside of TLS records, as far as the core must know it: where one ends.
+//! Where a TLS record begins and ends. What is in it is of no interest here.
 
 const std = @import("std");
 
@@ -26,17 +26,23 @@ pub const First = union(enum) {
 /// What the bytes begin with.
 pub fn first(bytes: []const u8) First {
     if (bytes.len == 0) return .partial;
-    const is_known_type = switch (bytes[0]) {
-        20...23 => true,
-        else => false,
-    };
-    if (!is_known_type) return .foreign;
-    if (bytes.len >= 2 and bytes[1] != 3) return .foreign;
+    checkHeader(bytes) catch return .foreign;
     if (bytes.len < header_bytes) return .partial;
-    const payload = std.mem.readInt(u16, bytes[3..5], .big);
-    if (payload > longest_payload) return .foreign;
-    const whole = header_bytes + @as(usize, payload);
+    const whole = header_bytes + @as(usize, payloadLength(bytes));
     return if (bytes.len >= whole) .{ .complete = whole } else .partial;
+}
+
+pub const HeaderRefusal = error{ UnexpectedRecord, WrongVersion, RecordTooLong };
+
+/// Refuses what is no record, as far as it has arrived.
+pub fn checkHeader(bytes: []const u8) HeaderRefusal!void {
+    if (bytes.len >= 1 and (bytes[0] < 20 or bytes[0] > 23)) return error.UnexpectedRecord;
+    if (bytes.len >= 2 and bytes[1] != 3) return error.WrongVersion;
+    if (bytes.len >= header_bytes and payloadLength(bytes) > longest_payload) return error.RecordTooLong;
+}
+
+fn payloadLength(bytes: []const u8) u16 {
+    return std.mem.readInt(u16, bytes[3..5], .big);
 }
 
 test "records are told apart" {

@@ -1,10 +1,10 @@
-//! OpenSSL's ciphers and digests, as far as records need them. All sessions of a scheduler share a few
-//! contexts: to give one another key takes 60 ns, to keep one for each direction of every connection
-//! takes 2.4 KB.
+//! OpenSSL's ciphers and digests, as far as records need them. All connections of a thread share a few
+//! cipher contexts: giving one another key takes 60 ns, and one for each direction of every connection
+//! would take 2.4 KB.
 
 const std = @import("std");
 const assert = std.debug.assert;
-const openssl = @import("openssl.zig");
+const openssl = @import("../openssl.zig");
 
 pub const tag_bytes = 16;
 pub const nonce_bytes = 12;
@@ -37,7 +37,7 @@ pub const Digest = enum {
     }
 };
 
-/// The cipher suites of TLS 1.3 (RFC 8446, B.4) that are done here.
+/// The cipher suites of TLS 1.3 (RFC 8446, B.4) that this module implements.
 pub const Suite = enum {
     aes_128_gcm_sha256,
     aes_256_gcm_sha384,
@@ -72,27 +72,30 @@ pub const Suite = enum {
 /// The numbers are those of EVP_CipherInit_ex(3).
 pub const Direction = enum(u1) { open = 0, seal = 1 };
 
-/// Whose key a context has. A number, not an address: memory may come back as another's.
-pub const KeyNumber = u64;
-const nobody: KeyNumber = 0;
+/// Names a key, so that a cipher context knows whose key it has. An address would not do: another
+/// connection's keys may come to lie there.
+pub const KeyNumber = enum(u64) { none, _ };
 
 const Cipher = struct {
-    context: ?*openssl.CipherContext = null,
-    key: KeyNumber = nobody,
+    context: ?*openssl.EVP_CIPHER_CTX = null,
+    key: KeyNumber = .none,
 };
 
-/// Contexts of each suite and direction, so that this many connections can be busy side by side
-/// without taking each other's keys away.
+/// Cipher contexts of each suite and direction. So many connections can be busy side by side without
+/// taking each other's keys away.
 const places = 64;
+
+/// OpenSSL has no memory, lacks an algorithm, or finds that a record was changed. Its error queue may say more.
+pub const CryptoError = error{CryptoFailed};
 
 const suites = @typeInfo(Suite).@"enum".fields.len;
 const digests = @typeInfo(Digest).@"enum".fields.len;
 
 pub const Primitives = struct {
     ciphers: [suites][2][places]Cipher = @splat(@splat(@splat(.{}))),
-    algorithms: [suites]?*openssl.CipherAlgorithm = @splat(null),
-    digest_contexts: [digests]?*openssl.DigestContext = @splat(null),
-    last_key: KeyNumber = nobody,
+    algorithms: [suites]?*openssl.EVP_CIPHER = @splat(null),
+    digest_contexts: [digests]?*openssl.EVP_MD_CTX = @splat(null),
+    last_key: KeyNumber = .none,
 
     pub fn deinit(primitives: *Primitives) void {
         for (primitives.ciphers) |pair| for (pair) |ciphers| for (ciphers) |cipher| openssl.EVP_CIPHER_CTX_free(cipher.context);
@@ -101,40 +104,39 @@ pub const Primitives = struct {
         primitives.* = .{};
     }
 
-    /// Makes what a suite needs. False when OpenSSL does not have it, or memory is out.
-    pub fn prepare(primitives: *Primitives, suite: Suite) bool {
+    /// Makes what a suite needs. Fails when OpenSSL does not have it, or memory is out.
+    pub fn prepare(primitives: *Primitives, suite: Suite) CryptoError!void {
         const digest = suite.digest();
         const slot = &primitives.digest_contexts[@intFromEnum(digest)];
-        if (slot.* == null) slot.* = makeDigest(digest) orelse return false;
+        if (slot.* == null) slot.* = try makeDigest(digest);
         const algorithm = &primitives.algorithms[@intFromEnum(suite)];
-        if (algorithm.* == null) algorithm.* = openssl.EVP_CIPHER_fetch(null, suite.name(), null) orelse return false;
-        return true;
+        if (algorithm.* == null) algorithm.* = openssl.EVP_CIPHER_fetch(null, suite.name(), null) orelse return error.CryptoFailed;
     }
 
-    /// A number for a key that nobody has had. A session takes two in a row.
+    /// A number that no key has had. A connection takes two in a row.
     pub fn numberKey(primitives: *Primitives) KeyNumber {
-        primitives.last_key += 1;
+        primitives.last_key = @enumFromInt(@intFromEnum(primitives.last_key) + 1);
         return primitives.last_key;
     }
 
     fn placeOf(number: KeyNumber) usize {
-        return number / 2 % places;
+        return @intFromEnum(number) / 2 % places;
     }
 
-    /// Sees to it that no cipher has a key that nobody needs any more.
+    /// Wipes a key that is not needed any more out of the cipher contexts.
     pub fn forget(primitives: *Primitives, suite: Suite, number: KeyNumber) void {
         const blank: [longest_key]u8 = @splat(0);
         const unchanged = -1;
         for (&primitives.ciphers[@intFromEnum(suite)]) |*ciphers| {
             const cipher = &ciphers[placeOf(number)];
-            if (number == nobody or cipher.key != number) continue;
-            cipher.key = nobody;
+            if (number == .none or cipher.key != number) continue;
+            cipher.key = .none;
             _ = openssl.EVP_CipherInit_ex(cipher.context, null, null, &blank, null, unchanged);
         }
     }
 
     /// HMAC (RFC 2104) of one message, to `output`, which has the digest's length.
-    pub fn hmac(primitives: *Primitives, digest: Digest, key: []const u8, message: []const u8, output: []u8) bool {
+    pub fn hmac(primitives: *Primitives, digest: Digest, key: []const u8, message: []const u8, output: []u8) CryptoError!void {
         const block = digest.blockLength();
         assert(key.len <= block and output.len == digest.length());
         var padded: [128]u8 = undefined;
@@ -142,9 +144,9 @@ pub const Primitives = struct {
         var inner: [longest_digest]u8 = undefined;
         defer std.crypto.secureZero(u8, &inner);
         pad(padded[0..block], key, 0x36);
-        if (!primitives.hash(digest, &.{ padded[0..block], message }, inner[0..output.len])) return false;
+        try primitives.hash(digest, &.{ padded[0..block], message }, inner[0..output.len]);
         pad(padded[0..block], key, 0x5c);
-        return primitives.hash(digest, &.{ padded[0..block], inner[0..output.len] }, output);
+        try primitives.hash(digest, &.{ padded[0..block], inner[0..output.len] }, output);
     }
 
     fn pad(block: []u8, key: []const u8, filler: u8) void {
@@ -152,12 +154,13 @@ pub const Primitives = struct {
         for (block[0..key.len], key) |*byte, of_key| byte.* = of_key ^ filler;
     }
 
-    fn hash(primitives: *Primitives, digest: Digest, parts: []const []const u8, output: []u8) bool {
+    fn hash(primitives: *Primitives, digest: Digest, parts: []const []const u8, output: []u8) CryptoError!void {
         const context = primitives.digest_contexts[@intFromEnum(digest)].?;
-        if (openssl.EVP_DigestInit_ex2(context, null, null) != 1) return false;
-        for (parts) |part| if (openssl.EVP_DigestUpdate(context, part.ptr, part.len) != 1) return false;
+        if (openssl.EVP_DigestInit_ex2(context, null, null) != 1) return error.CryptoFailed;
+        for (parts) |part| if (openssl.EVP_DigestUpdate(context, part.ptr, part.len) != 1) return error.CryptoFailed;
         var length: c_uint = 0;
-        return openssl.EVP_DigestFinal_ex(context, output.ptr, &length) == 1 and length == output.len;
+        if (openssl.EVP_DigestFinal_ex(context, output.ptr, &length) != 1) return error.CryptoFailed;
+        assert(length == output.len);
     }
 
     /// The cipher with this key and nonce, ready for the record.
@@ -168,14 +171,15 @@ pub const Primitives = struct {
         number: KeyNumber,
         key: *const [longest_key]u8,
         nonce: *const [nonce_bytes]u8,
-    ) ?*openssl.CipherContext {
+    ) CryptoError!*openssl.EVP_CIPHER_CTX {
+        assert(number != .none);
         const cipher = &primitives.ciphers[@intFromEnum(suite)][@intFromEnum(direction)][placeOf(number)];
-        if (cipher.context == null) cipher.context = makeCipher(primitives.algorithms[@intFromEnum(suite)].?, direction) orelse return null;
+        if (cipher.context == null) cipher.context = try makeCipher(primitives.algorithms[@intFromEnum(suite)].?, direction);
         const new_key: ?[*]const u8 = if (cipher.key == number) null else key;
-        cipher.key = nobody;
-        if (openssl.EVP_CipherInit_ex(cipher.context, null, null, new_key, nonce, @intFromEnum(direction)) != 1) return null;
+        cipher.key = .none;
+        if (openssl.EVP_CipherInit_ex(cipher.context, null, null, new_key, nonce, @intFromEnum(direction)) != 1) return error.CryptoFailed;
         cipher.key = number;
-        return cipher.context;
+        return cipher.context.?;
     }
 
     /// Encrypts the parts to `output`, with the tag behind them.
@@ -188,23 +192,23 @@ pub const Primitives = struct {
         header: []const u8,
         parts: []const []const u8,
         output: []u8,
-    ) bool {
-        const context = primitives.begin(suite, .seal, number, key, nonce) orelse return false;
+    ) CryptoError!void {
+        const context = try primitives.begin(suite, .seal, number, key, nonce);
         var count: c_int = 0;
-        if (openssl.EVP_EncryptUpdate(context, null, &count, header.ptr, @intCast(header.len)) != 1) return false;
+        if (openssl.EVP_EncryptUpdate(context, null, &count, header.ptr, @intCast(header.len)) != 1) return error.CryptoFailed;
         var position: usize = 0;
         for (parts) |part| {
-            if (openssl.EVP_EncryptUpdate(context, output.ptr + position, &count, part.ptr, @intCast(part.len)) != 1) return false;
+            if (openssl.EVP_EncryptUpdate(context, output.ptr + position, &count, part.ptr, @intCast(part.len)) != 1) return error.CryptoFailed;
             position += part.len;
         }
         assert(position + tag_bytes == output.len);
         const tag = output.ptr + position;
-        return openssl.EVP_EncryptFinal_ex(context, tag, &count) == 1 and
-            openssl.EVP_CIPHER_CTX_ctrl(context, openssl.CTRL_AEAD_GET_TAG, tag_bytes, tag) == 1;
+        if (openssl.EVP_EncryptFinal_ex(context, tag, &count) != 1) return error.CryptoFailed;
+        if (openssl.EVP_CIPHER_CTX_ctrl(context, openssl.EVP_CTRL_AEAD_GET_TAG, tag_bytes, tag) != 1) return error.CryptoFailed;
     }
 
-    /// Decrypts to `output`, which may be the very memory of the ciphertext. False when it is not
-    /// what was sealed; then `output` is zero.
+    /// Decrypts to `output`, which may be the memory of the ciphertext. Fails, with `output` zeroed, when
+    /// it is not what was sealed.
     pub fn open(
         primitives: *Primitives,
         suite: Suite,
@@ -215,34 +219,34 @@ pub const Primitives = struct {
         ciphertext: []const u8,
         tag: *const [tag_bytes]u8,
         output: []u8,
-    ) bool {
+    ) CryptoError!void {
         assert(output.len == ciphertext.len);
-        const context = primitives.begin(suite, .open, number, key, nonce) orelse return false;
+        errdefer @memset(output, 0);
+        const context = try primitives.begin(suite, .open, number, key, nonce);
         var count: c_int = 0;
         var end: [tag_bytes]u8 = undefined;
         const is_authentic =
-            openssl.EVP_CIPHER_CTX_ctrl(context, openssl.CTRL_AEAD_SET_TAG, tag_bytes, @constCast(tag)) == 1 and
+            openssl.EVP_CIPHER_CTX_ctrl(context, openssl.EVP_CTRL_AEAD_SET_TAG, tag_bytes, @constCast(tag)) == 1 and
             openssl.EVP_DecryptUpdate(context, null, &count, header.ptr, @intCast(header.len)) == 1 and
             openssl.EVP_DecryptUpdate(context, output.ptr, &count, ciphertext.ptr, @intCast(ciphertext.len)) == 1 and
             openssl.EVP_DecryptFinal_ex(context, &end, &count) == 1;
-        if (!is_authentic) @memset(output, 0);
-        return is_authentic;
+        if (!is_authentic) return error.CryptoFailed;
     }
 };
 
-fn makeDigest(digest: Digest) ?*openssl.DigestContext {
-    const algorithm = openssl.EVP_MD_fetch(null, digest.name(), null) orelse return null;
-    // The context holds it from here on.
+fn makeDigest(digest: Digest) CryptoError!*openssl.EVP_MD_CTX {
+    const algorithm = openssl.EVP_MD_fetch(null, digest.name(), null) orelse return error.CryptoFailed;
+    // The context takes a reference of its own.
     defer openssl.EVP_MD_free(algorithm);
-    const context = openssl.EVP_MD_CTX_new() orelse return null;
-    if (openssl.EVP_DigestInit_ex2(context, algorithm, null) == 1) return context;
-    openssl.EVP_MD_CTX_free(context);
-    return null;
+    const context = openssl.EVP_MD_CTX_new() orelse return error.CryptoFailed;
+    errdefer openssl.EVP_MD_CTX_free(context);
+    if (openssl.EVP_DigestInit_ex2(context, algorithm, null) != 1) return error.CryptoFailed;
+    return context;
 }
 
-fn makeCipher(algorithm: *openssl.CipherAlgorithm, direction: Direction) ?*openssl.CipherContext {
-    const context = openssl.EVP_CIPHER_CTX_new() orelse return null;
-    if (openssl.EVP_CipherInit_ex(context, algorithm, null, null, null, @intFromEnum(direction)) == 1) return context;
-    openssl.EVP_CIPHER_CTX_free(context);
-    return null;
+fn makeCipher(algorithm: *openssl.EVP_CIPHER, direction: Direction) CryptoError!*openssl.EVP_CIPHER_CTX {
+    const context = openssl.EVP_CIPHER_CTX_new() orelse return error.CryptoFailed;
+    errdefer openssl.EVP_CIPHER_CTX_free(context);
+    if (openssl.EVP_CipherInit_ex(context, algorithm, null, null, null, @intFromEnum(direction)) != 1) return error.CryptoFailed;
+    return context;
 }
