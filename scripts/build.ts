@@ -21,17 +21,16 @@ export const root = join(import.meta.dir, "..");
 const zigFolder = join(root, "zig");
 const buildFolder = join(root, "build");
 
-/** `fast` is what programs load; `checked` stops at an overflow or an access out of bounds. */
-export type Variant = "fast" | "checked";
+/** Both have the same code and safety checks. Programs load `stripped`; `symbols` is for a debugger. */
+export type Variant = "stripped" | "symbols";
 
 const variants = {
-  fast: { optimize: "ReleaseFast", library: join(buildFolder, "libplait.so") },
-  checked: { optimize: "ReleaseSafe", library: join(buildFolder, "libplait-checked.so") },
+  stripped: { options: [], library: join(buildFolder, "libplait.so") },
+  symbols: { options: ["-Dsymbols"], library: join(buildFolder, "libplait-symbols.so") },
 } as const;
 
-export function libraryOf(variant: Variant): string {
-  return variants[variant].library;
-}
+/** The library that programs load. */
+export const libraryPath = variants.stripped.library;
 
 /** The compiler that `bun install` fetched for this machine. */
 export function zigExecutable(): string {
@@ -57,17 +56,24 @@ export function ensureDependencies(): void {
 
 /** Builds one variant if its sources are not those of the last build. */
 export function ensureBuilt(variant: Variant): void {
-  const { optimize, library } = variants[variant];
+  const { options, library } = variants[variant];
   const stamp = `${library}.stamp`;
   const openssl = ensureOpenssl(zigExecutable());
-  const wanted = sourcesHash(optimize, openssl);
+  const wanted = sourcesHash(openssl);
   if (existsSync(library) && existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
-  console.error(`plait: building the core (${optimize})`);
+  console.error(`plait: building the core`);
   mkdirSync(buildFolder, { recursive: true });
   // Two processes may build at the same time, each in a folder of its own.
   const prefix = join(buildFolder, `${variant}-${process.pid}`);
   try {
-    runZig(["build", `-Doptimize=${optimize}`, ...opensslOptions(openssl), "--prefix", prefix]);
+    runZig([
+      "build",
+      "-Doptimize=ReleaseSafe",
+      ...options,
+      ...opensslOptions(openssl),
+      "--prefix",
+      prefix,
+    ]);
     const suffix = process.platform === "darwin" ? "dylib" : "so";
     // A rename: a running program keeps the file that it has mapped.
     renameSync(join(prefix, "lib", `libplait.${suffix}`), library);
@@ -75,7 +81,7 @@ export function ensureBuilt(variant: Variant): void {
     rmSync(prefix, { recursive: true, force: true });
   }
   // If sources were edited meanwhile, the next call builds again.
-  if (sourcesHash(optimize, openssl) === wanted) writeFileSync(stamp, wanted);
+  if (sourcesHash(openssl) === wanted) writeFileSync(stamp, wanted);
 }
 
 export function runZig(argv: string[]): void {
@@ -90,9 +96,9 @@ export function opensslOptions({ include, ssl, crypto, needs }: OpensslLibrary):
 }
 
 /** A hash of the core's sources, the compiler, OpenSSL and the kind of machine. */
-function sourcesHash(optimize: string, { ssl, version, origin }: OpensslLibrary): string {
+function sourcesHash({ ssl, version, origin }: OpensslLibrary): string {
   const hash = new Bun.CryptoHasher("sha256");
-  hash.update(`${optimize} ${process.platform} ${process.arch}\n`);
+  hash.update(`${process.platform} ${process.arch}\n`);
   hash.update(`${ssl} ${version} ${origin} ${statSync(ssl).mtimeMs}\n`);
   hash.update(readFileSync(join(root, "package.json")));
   for (const path of zigSources(zigFolder)) {

@@ -1,4 +1,7 @@
-/** Makes a checkout ready to use: dependencies, then the core. `--abi` first writes src/core/abi.ts anew. */
+/**
+ * Makes a checkout ready to use: dependencies, then the core. `--abi` first writes src/core/abi.ts anew.
+ * `--symbols` also builds build/libplait-symbols.so, the same library for a debugger.
+ */
 
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,4 +12,5 @@ if (process.argv.includes("--abi")) {
   runZig(["build", "abi"]);
   copyFileSync(join(root, "zig", "zig-out", "abi.ts"), join(root, "src", "core", "abi.ts"));
 }
-ensureBuilt("fast");
+ensureBuilt("stripped");
+if (process.argv.includes("--symbols")) ensureBuilt("symbols");

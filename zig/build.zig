@@ -22,6 +22,7 @@ pub fn build(b: *std.Build) void {
         .linkage = .dynamic,
         .root_module = module(b, "library.zig", target, optimize, .native),
     });
+    library.root_module.strip = !(b.option(bool, "symbols", "Keep the library's symbols and debug information") orelse false);
     openssl.link(library.root_module);
     // Zig's runtime has a memset and a memcpy, which would take the place of the C library's faster ones.
     library.bundle_compiler_rt = false;
@@ -131,7 +132,6 @@ fn module(
         .target = target,
         .optimize = optimize,
         .link_libc = true,
-        .strip = optimize == .ReleaseFast,
     });
     created.addOptions("build_options", options);
     return created;

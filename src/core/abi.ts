@@ -1,7 +1,7 @@
 // Generated from zig/boundary/abi.zig and the exports by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
-export const abiNumber = 120525161;
+export const abiNumber = 98352551;
 
 export const Status = {
   ok: 0,
@@ -160,7 +160,6 @@ export const symbols = {
   plait_open: { args: [], returns: "i32" },
   plait_takeBell: { args: [], returns: "i32" },
   plait_shared: { args: [], returns: "ptr" },
-  plait_isChecked: { args: [], returns: "i32" },
   plait_lastErrno: { args: [], returns: "i32" },
   plait_now: { args: [], returns: "f64" },
   plait_firstOpened: { args: [], returns: "f64" },

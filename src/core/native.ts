@@ -22,7 +22,7 @@ type Core = {
 };
 
 /**
- * `PLAIT_LIBRARY` names another build of the same core, such as the one with safety checks. In a
+ * `PLAIT_LIBRARY` names another build of the same core, such as the one with symbols. In a
  * program that was bundled to a folder the embedded path is relative to that folder.
  */
 const libraryPath =

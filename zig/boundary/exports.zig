@@ -7,7 +7,6 @@
 //! returns belongs to the scheduler and lives as long as its thread's VM.
 
 const std = @import("std");
-const builtin = @import("builtin");
 const abi = @import("abi.zig");
 const addresses = @import("../os/addresses.zig");
 const connections = @import("../thread/connections.zig");
@@ -41,11 +40,6 @@ pub fn takeBell() callconv(.c) i32 {
 /// The memory block that both sides read, an `abi.Shared`.
 pub fn shared() callconv(.c) [*]u8 {
     return std.mem.asBytes(scheduler().shared);
-}
-
-/// Whether this is a build with safety checks.
-pub fn isChecked() callconv(.c) i32 {
-    return @intFromBool(builtin.mode == .Debug or builtin.mode == .ReleaseSafe);
 }
 
 /// The C library's number for the error that was last reported as `Status.other`.
