@@ -1,4 +1,4 @@
-//! Certificates, keys and lists that contexts take, and those that they refuse.
+//! Certificates, keys and lists that contexts accept, and those that they refuse.
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
@@ -55,7 +55,7 @@ test "what holds no certificate and no list is refused" {
         for ([_][]const u8{ "", "\x30\x03\x02\x01\x01", good[0..200], good ++ "\n" ++ good[0..200] }) |wrong| {
             try expectError(error.Refused, add(context, wrong));
         }
-        // Twice the same is no mistake.
+        // Adding the same twice is allowed.
         for (0..2) |_| try add(context, good);
     }
     try expectRefused(credentials.addRevocations(context, good), "no revocation list was found");

@@ -6,7 +6,7 @@
 //! OpenSSL is under way at a time: that saves 150 bytes for each connection.
 
 const std = @import("std");
-const assert = std.debug.assert;
+const assert = @import("../os/bug.zig").assert;
 const abi = @import("../boundary/abi.zig");
 const indices = @import("../core/indices.zig");
 const memory = @import("memory.zig");
@@ -127,7 +127,8 @@ pub const Engine = struct {
     /// Frees a connection with all that it holds.
     pub fn release(engine: *Engine, index: TlsConnectionIndex) void {
         const connection = engine.connections.at(index);
-        assert(connection.state != .free and connection.waiter == .none);
+        assert(connection.state != .free, "a TLS connection is freed twice");
+        assert(connection.waiter == .none, "a TLS connection is freed that a caller waits for");
         engine.disconnect(index);
         connection.dropOutput(engine.allocator);
         connection.state = .free;
@@ -137,6 +138,7 @@ pub const Engine = struct {
     /// Frees everything of a connection but its output. It is closed from then on.
     pub fn disconnect(engine: *Engine, index: TlsConnectionIndex) void {
         const connection = engine.connections.at(index);
+        assert(engine.current != connection, "a TLS connection is freed while it is worked on");
         engine.due.remove(&engine.connections, index);
         engine.held.remove(&engine.connections, index);
         engine.noticed.remove(&engine.connections, index);
@@ -156,7 +158,7 @@ pub const Engine = struct {
     /// Gives up a reference to a context, and the context with the last one.
     pub fn releaseContext(engine: *Engine, index: ContextIndex) void {
         const context = engine.contexts.at(index);
-        assert(context.references > 0);
+        assert(context.references > 0, "a TLS context is given up too often");
         context.references -= 1;
         if (context.references > 0) return;
         var members = context.names.valueIterator();
@@ -190,6 +192,7 @@ pub const Engine = struct {
 
     /// Begins one or more calls for a connection, which read from `input` and write to `sealed`.
     pub fn enter(engine: *Engine, connection: *TlsConnection, input: []u8) void {
+        assert(engine.current == null, "two TLS connections are worked on at once");
         engine.current = connection;
         engine.leaves_keys = leavesKeys(connection);
         engine.setInput(input);

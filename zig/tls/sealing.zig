@@ -1,5 +1,5 @@
-//! Between plaintext and records, by the one who has a connection's keys: OpenSSL, or the record layer
-//! that has taken over from it. What is sealed goes to the engine's buffer; nothing here touches a socket.
+//! Turns plaintext into records and back. OpenSSL has a connection's keys, or the record layer that has taken
+//! over from it. Sealed records go to the engine's buffer; nothing here touches a socket.
 
 const std = @import("std");
 const openssl = @import("openssl.zig");
@@ -28,14 +28,14 @@ pub const Opened = struct {
     pub const End = union(enum) { announced, failure: Failure };
 };
 
-/// Opens records of the engine's input until the buffer is full or no record is left, or many had no data.
+/// Opens records of the engine's input until the buffer is full, no whole record is left, or many had no data.
 pub fn open(engine: *Engine, connection: *TlsConnection, buffer: []u8) Opened {
     if (connection.takenOver()) |takeover| return openRecords(engine, connection, takeover, buffer);
     const ssl = connection.ssl.?;
     var taken: usize = 0;
     var records_without_data: usize = 0;
     while (taken < buffer.len and records_without_data < records_without_data_at_most) {
-        // OpenSSL keeps what is left of a record that was read in part.
+        // OpenSSL keeps the rest of a record that was read in part.
         if (!engine.hasRecord() and openssl.SSL_pending(ssl) == 0) break;
         const result = openssl.SSL_read(ssl, buffer.ptr + taken, @intCast(buffer.len - taken));
         if (result > 0) {
@@ -79,7 +79,7 @@ fn openRecord(engine: *Engine, connection: *TlsConnection, takeover: *Takeover, 
         .partial => return null,
         .foreign => {
             try framing.checkHeader(rest);
-            unreachable; // `first` has asked it, too
+            unreachable; // `first` has called it, too
         },
     };
     engine.position += record.len;
@@ -116,7 +116,7 @@ pub fn seal(engine: *Engine, connection: *TlsConnection, plaintext: []const u8) 
     if (openssl.SSL_write(connection.ssl.?, plaintext.ptr, @intCast(plaintext.len)) != plaintext.len) return error.CryptoFailed;
 }
 
-/// Seals what the peer has asked for: an announcement of new keys, if that is due.
+/// Seals the announcement of new keys that the peer has requested, if any.
 pub fn sealAnswer(engine: *Engine, connection: *TlsConnection) layer_module.SealError!void {
     const takeover = connection.takenOver() orelse return;
     if (takeover.layer.owes_update) try sealWith(engine, connection, takeover, RecordLayer.sealKeyUpdate, .{false});
@@ -133,11 +133,11 @@ pub fn sealKeyUpdate(engine: *Engine, connection: *TlsConnection, asks_peer: boo
 /// Seals the announcement that nothing more comes.
 pub fn sealEnd(engine: *Engine, connection: *TlsConnection) void {
     if (connection.takenOver() != null) return sealAlert(engine, connection, .close_notify);
-    // It reports that the peer has not answered yet, which is of no interest.
+    // Its result says only that the peer has not announced its end yet.
     _ = openssl.SSL_shutdown(connection.ssl.?);
 }
 
-/// Seals an alert, if OpenSSL has not done so. Without memory the peer gets none.
+/// Seals an alert, which OpenSSL does by itself where it has the keys. Without memory the peer gets none.
 pub fn sealAlert(engine: *Engine, connection: *TlsConnection, alert: refusals.Alert) void {
     const takeover = connection.takenOver() orelse return;
     sealWith(engine, connection, takeover, RecordLayer.sealAlert, .{alert}) catch {};
@@ -151,7 +151,7 @@ fn sealWith(engine: *Engine, connection: *TlsConnection, takeover: *Takeover, co
     if (layer.writing.number != writing_key) logKey(engine, connection, takeover, .seal);
 }
 
-/// Keeps a line for the key log, if that is kept, when a direction has a new key.
+/// Keeps a line with the new secret of a direction, if the connection logs its keys.
 fn logKey(engine: *Engine, connection: *TlsConnection, takeover: *const Takeover, direction: Direction) void {
     if (!takeover.logs_keys) return;
     const extra = connection.extra.?;

@@ -1,4 +1,4 @@
-//! Where a TLS record begins and ends. What is in it is of no interest here.
+//! Where a TLS record begins and ends, by its header.
 
 const std = @import("std");
 
@@ -17,13 +17,13 @@ pub const longest_record = header_bytes + longest_payload;
 pub const First = union(enum) {
     /// The record's whole length.
     complete: usize,
-    /// More is to come; how much is known once the header is there.
+    /// The rest of the record has not arrived.
     partial,
     /// Not a record that OpenSSL would take: another protocol, or a length beyond the limit.
     foreign,
 };
 
-/// What the bytes begin with.
+/// Looks at the record with which the bytes begin.
 pub fn first(bytes: []const u8) First {
     if (bytes.len == 0) return .partial;
     checkHeader(bytes) catch return .foreign;
@@ -34,7 +34,7 @@ pub fn first(bytes: []const u8) First {
 
 pub const HeaderRefusal = error{ UnexpectedRecord, WrongVersion, RecordTooLong };
 
-/// Refuses what is no record, as far as it has arrived.
+/// Refuses a header of which the part that has arrived is wrong.
 pub fn checkHeader(bytes: []const u8) HeaderRefusal!void {
     if (bytes.len >= 1 and (bytes[0] < 20 or bytes[0] > 23)) return error.UnexpectedRecord;
     if (bytes.len >= 2 and bytes[1] != 3) return error.WrongVersion;
@@ -45,7 +45,7 @@ fn payloadLength(bytes: []const u8) u16 {
     return std.mem.readInt(u16, bytes[3..5], .big);
 }
 
-test "records are told apart" {
+test "records are recognized" {
     const expectEqual = std.testing.expectEqual;
     try expectEqual(First.partial, first(""));
     try expectEqual(First.foreign, first("GET / HTTP/1.1\r\n"));
