@@ -63,7 +63,7 @@ pub fn receiveClientHello(ssl: *openssl.SSL, alert: *c_int, argument: ?*anyopaqu
     const engine: *Engine = .of(ssl);
     const connection = engine.current.?;
     if (connection.hello_alert != 0) {
-        if (connection.hello_alert == openssl.SSL_AD_ILLEGAL_PARAMETER) reasons.raise(.client_hello_changed);
+        if (connection.hello_alert == openssl.SSL_AD_ILLEGAL_PARAMETER) reasons.raise(@intFromEnum(reasons.Own.client_hello_changed));
         alert.* = connection.hello_alert;
         return openssl.SSL_CLIENT_HELLO_ERROR;
     }

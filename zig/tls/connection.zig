@@ -134,7 +134,8 @@ pub const TlsConnection = struct {
     pub fn isRecord(connection: *const TlsConnection, bytes: []const u8) bool {
         if (bytes.len == 0) return false;
         if (connection.flags.foreign) return true;
-        return framing.first(bytes) != .partial;
+        const size = framing.first(bytes) catch return true;
+        return size != null;
     }
 
     /// Marks input as read. The part of a record at its end is kept in memory of just its size, for it may

@@ -204,18 +204,14 @@ pub const Hand = struct {
     pub fn next(hand: *Hand, output: []u8) !?struct { ContentType, []u8 } {
         while (true) {
             const bytes = hand.received.items;
-            switch (framing.first(bytes)) {
-                .complete => |size| {
-                    const opened = try hand.reading.open(bytes[0..size], output);
-                    hand.received.replaceRangeAssumeCapacity(0, size, &.{});
-                    return .{ opened[0], opened[1] };
-                },
-                .foreign => return error.NotARecord,
-                .partial => if (!try hand.receive()) {
-                    try expectEqual(0, hand.received.items.len);
-                    return null;
-                },
+            if (try framing.first(bytes)) |size| {
+                const opened = try hand.reading.open(bytes[0..size], output);
+                hand.received.replaceRangeAssumeCapacity(0, size, &.{});
+                return .{ opened[0], opened[1] };
             }
+            if (try hand.receive()) continue;
+            try expectEqual(0, hand.received.items.len);
+            return null;
         }
     }
 

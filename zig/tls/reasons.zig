@@ -21,10 +21,10 @@ pub const Own = enum(c_int) {
     }
 };
 
-/// Puts a reason of the core's own into the queue.
-pub fn raise(reason: Own) void {
+/// Puts a reason of the TLS library, given as an error code, into the queue.
+pub fn raise(code: c_ulong) void {
     openssl.ERR_new();
-    openssl.ERR_set_error(openssl.ERR_LIB_SSL, @intFromEnum(reason), null);
+    openssl.ERR_set_error(openssl.ERR_LIB_SSL, @intCast(openssl.reasonOf(code)), null);
 }
 
 fn ownReason(code: c_ulong) ?Own {

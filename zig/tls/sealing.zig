@@ -55,53 +55,40 @@ pub fn open(engine: *Engine, connection: *TlsConnection, buffer: []u8) Opened {
 
 fn openRecords(engine: *Engine, connection: *TlsConnection, takeover: *Takeover, buffer: []u8) Opened {
     var taken = takeover.takeContent(engine.allocator, buffer);
-    var records_without_data: usize = 0;
-    while (taken < buffer.len and records_without_data < records_without_data_at_most) {
-        const opened = openRecord(engine, connection, takeover, buffer[taken..]) catch |refusal|
-            return .{ .count = taken, .end = .{ .failure = .of(refusal) } };
-        switch (opened orelse break) {
-            .data => |count| taken += count,
-            .other => records_without_data += 1,
-            .end_of_stream => return .{ .count = taken, .end = .announced },
-            .alert => |alert| return .{ .count = taken, .end = .{ .failure = .ofPeersAlert(alert) } },
-        }
-    }
-    return .{ .count = taken };
+    const end = openInto(engine, connection, takeover, buffer, &taken) catch |refusal| Opened.End{ .failure = .of(refusal) };
+    return .{ .count = taken, .end = end };
 }
 
-const OpenedRecord = union(enum) { data: usize, other, end_of_stream, alert: refusals.Alert };
-
-/// Opens the next record of the engine's input; null when it has not arrived in full.
-fn openRecord(engine: *Engine, connection: *TlsConnection, takeover: *Takeover, buffer: []u8) refusals.Refusal!?OpenedRecord {
-    const rest = engine.rest();
-    const record = switch (framing.first(rest)) {
-        .complete => |size| rest[0..size],
-        .partial => return null,
-        .foreign => {
-            try framing.checkHeader(rest);
-            unreachable; // `first` has called it, too
-        },
-    };
-    engine.position += record.len;
-    engine.record_end = engine.position;
-    const reading_key = takeover.layer.reading.number;
-    switch (try takeover.layer.open(&engine.primitives, record, buffer)) {
-        .data => |content| {
-            connection.quota.renew();
-            if (content.ptr == buffer.ptr) return .{ .data = content.len };
-            const count = @min(content.len, buffer.len);
-            @memcpy(buffer[0..count], content[0..count]);
-            if (count < content.len) try takeover.keepContent(engine.allocator, content[count..]);
-            return .{ .data = count };
-        },
-        .other => |kind| {
-            if (takeover.layer.reading.number != reading_key) logKey(engine, connection, takeover, .open);
-            try connection.quota.take(kind, system.nanoseconds);
-            return .other;
-        },
-        .end_of_stream => return .end_of_stream,
-        .alert => |alert| return .{ .alert = alert },
+/// Opens records into the buffer behind the bytes that it has already, and counts them.
+fn openInto(engine: *Engine, connection: *TlsConnection, takeover: *Takeover, buffer: []u8, taken: *usize) refusals.Refusal!?Opened.End {
+    var records_without_data: usize = 0;
+    while (taken.* < buffer.len and records_without_data < records_without_data_at_most) {
+        const size = try framing.first(engine.rest()) orelse break;
+        const record = engine.rest()[0..size];
+        engine.position += size;
+        engine.record_end = engine.position;
+        const reading_key = takeover.layer.reading.number;
+        const room = buffer[taken.*..];
+        switch (try takeover.layer.open(&engine.primitives, record, room)) {
+            .data => |content| {
+                connection.quota.renew();
+                const count = @min(content.len, room.len);
+                if (content.ptr != room.ptr) {
+                    @memcpy(room[0..count], content[0..count]);
+                    if (count < content.len) try takeover.keepContent(engine.allocator, content[count..]);
+                }
+                taken.* += count;
+            },
+            .other => |kind| {
+                records_without_data += 1;
+                if (takeover.layer.reading.number != reading_key) logKey(engine, connection, takeover, .open);
+                try connection.quota.take(kind, system.nanoseconds);
+            },
+            .end_of_stream => return .announced,
+            .alert => |alert| return .{ .failure = .ofPeersAlert(alert) },
+        }
     }
+    return null;
 }
 
 /// Whether a part of a record is decrypted and not read yet.

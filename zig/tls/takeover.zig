@@ -130,10 +130,7 @@ pub const Takeover = struct {
     fn countRecords(sealed: []const u8) !u64 {
         var rest = sealed;
         var count: u64 = 0;
-        while (rest.len > 0) : (count += 1) switch (framing.first(rest)) {
-            .complete => |size| rest = rest[size..],
-            else => return error.StaysWithOpenssl,
-        };
+        while (rest.len > 0) : (count += 1) rest = rest[try framing.first(rest) orelse return error.StaysWithOpenssl ..];
         return count;
     }
 

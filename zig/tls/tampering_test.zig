@@ -237,7 +237,7 @@ fn expectAllNoticed(stage: Stage, senders: []const Side) !void {
         var is_encrypted = false;
         var start: usize = 0;
         while (start < bytes.len) {
-            const length = framing.first(bytes[start..]).complete;
+            const length = (try framing.first(bytes[start..])).?;
             const change_cipher_spec = 20;
             const application_data = 23;
             if (bytes[start] == application_data) is_encrypted = true;

@@ -109,7 +109,7 @@ pub fn refill(engine: *Engine, socket: *Socket, connection: *TlsConnection, room
             return count > 0;
         },
         .failure => |status| {
-            // Any failure ends the connection: what came before it cannot be told from a part of a record.
+            // Any failure ends the connection, also one after which a plain socket goes on.
             if (status != .would_block) engine.scheduler.endConnection(socket, status);
             socket.flags.readable = false;
             return false;

@@ -132,7 +132,7 @@ fn halfTicket(harness: *Harness) !Wire {
     var wire: Wire = try .init(harness, server_context, client_context);
     errdefer wire.deinit();
     try wire.shakeHands();
-    const first = framing.first(wire.to_client.items).complete;
+    const first = (try framing.first(wire.to_client.items)).?;
     try expect(first < wire.to_client.items.len);
     try wire.pass(&wire.to_client, wire.at_client, first);
     var byte: [1]u8 = undefined;
