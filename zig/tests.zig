@@ -21,6 +21,7 @@ test {
     _ = @import("core/scheduler_test.zig");
     _ = @import("core/sockets.zig");
     _ = @import("net/streams_test.zig");
+    _ = @import("os/errors.zig");
     _ = @import("os/system.zig");
     _ = @import("tls/client_hello.zig");
     _ = @import("tls/credentials_test.zig");

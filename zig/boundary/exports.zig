@@ -12,6 +12,7 @@ const abi = @import("abi.zig");
 const addresses = @import("../os/addresses.zig");
 const connections = @import("../thread/connections.zig");
 const current = @import("../thread/current.zig");
+const errors = @import("../os/errors.zig");
 const endpoints = @import("../net/endpoints.zig");
 const options = @import("../os/options.zig");
 const scheduler_module = @import("../core/scheduler.zig");
@@ -30,7 +31,9 @@ fn scheduler() *scheduler_module.Scheduler {
 
 /// Makes the thread's scheduler, or makes it anew.
 pub fn open() callconv(.c) i32 {
-    return result(current.open());
+    // The caller needs to know no more than that descriptors or memory are out.
+    current.open() catch return Status.EMFILE.code();
+    return 0;
 }
 
 /// The end of the bell that Bun's loop is to watch. The caller owns the descriptor.
@@ -139,10 +142,7 @@ pub fn sleep(deadline: f64) callconv(.c) i32 {
 pub fn watch(fd: i32, direction: i32, deadline: f64) callconv(.c) i32 {
     const wanted = std.enums.fromInt(abi.Direction, direction) orelse return Status.EINVAL.code();
     const point = scheduler_module.deadlineFromMilliseconds(deadline);
-    return switch (thread().watching.wait(fd, wanted, point)) {
-        .waiter => |waiter| numberOf(waiter),
-        .failure => |status| status.code(),
-    };
+    return answer(thread().watching.wait(fd, wanted, point));
 }
 
 /// Blocks the thread until a socket is ready or so many milliseconds have passed, negative for
@@ -239,43 +239,43 @@ pub fn connect(
     local_length: u32,
 ) callconv(.c) i32 {
     const remote = parse(host, host_length, port) orelse return Status.bad_address.code();
-    if (local_length == 0) return endpoints.connect(scheduler(), &remote, null).code();
+    if (local_length == 0) return answer(endpoints.connect(scheduler(), &remote, null));
     const source = parse(local, local_length, 0) orelse return Status.bad_address.code();
-    return endpoints.connect(scheduler(), &remote, &source).code();
+    return answer(endpoints.connect(scheduler(), &remote, &source));
 }
 
 pub fn connectPath(path: [*]const u8, length: u32) callconv(.c) i32 {
     const remote = addresses.fromPath(path[0..length]) orelse return Status.ENAMETOOLONG.code();
-    return endpoints.connect(scheduler(), &remote, null).code();
+    return answer(endpoints.connect(scheduler(), &remote, null));
 }
 
 pub fn finishConnect(handle: i32) callconv(.c) i32 {
-    return result(endpoints.finishConnect(scheduler(), handle));
+    return answer(endpoints.finishConnect(scheduler(), handle));
 }
 
 /// Listens at a literal address. `flags` are `ListenFlags`.
 pub fn listen(host: [*]const u8, host_length: u32, port: u32, backlog: u32, flags: u32) callconv(.c) i32 {
     if (!abi.isKnown(abi.ListenFlags, flags)) return Status.EINVAL.code();
     const local = parse(host, host_length, port) orelse return Status.bad_address.code();
-    return endpoints.listen(scheduler(), &local, backlog, flags).code();
+    return answer(endpoints.listen(scheduler(), &local, backlog, flags));
 }
 
 pub fn listenPath(path: [*]const u8, length: u32, backlog: u32) callconv(.c) i32 {
     const local = addresses.fromPath(path[0..length]) orelse return Status.ENAMETOOLONG.code();
-    return endpoints.listen(scheduler(), &local, backlog, 0).code();
+    return answer(endpoints.listen(scheduler(), &local, backlog, 0));
 }
 
 pub fn adoptListener(fd: i32, backlog: u32) callconv(.c) i32 {
-    return endpoints.adoptListener(scheduler(), fd, backlog).code();
+    return answer(endpoints.adoptListener(scheduler(), fd, backlog));
 }
 
 pub fn adopt(fd: i32) callconv(.c) i32 {
-    return endpoints.adopt(scheduler(), fd).code();
+    return answer(endpoints.adopt(scheduler(), fd));
 }
 
 /// Takes a connection off a listener's queue.
 pub fn accept(handle: i32) callconv(.c) i32 {
-    return endpoints.accept(scheduler(), handle).code();
+    return answer(endpoints.accept(scheduler(), handle));
 }
 
 /// Whether the text is an IPv4 (4) or IPv6 (6) literal; 0 if it is neither.
@@ -289,7 +289,7 @@ pub fn resolve(name: [*]const u8, length: u32, family: i32, deadline: f64) callc
     const wanted = std.enums.fromInt(abi.AddressFamily, family) orelse return Status.EINVAL.code();
     const point = scheduler_module.deadlineFromMilliseconds(deadline);
     const waiter = scheduler().park(.resolve, point) orelse return Status.exhausted.code();
-    if (thread().resolver.start(waiter, name[0..length], wanted)) |status| scheduler().wake(waiter, status);
+    thread().resolver.start(waiter, name[0..length], wanted) catch |failure| scheduler().wake(waiter, errors.statusOf(failure));
     return numberOf(waiter);
 }
 
@@ -316,7 +316,7 @@ pub fn address(handle: i32, end: i32, text: [*]u8) callconv(.c) i32 {
         .remote => system.remoteAddress(socket.fd),
         .local => system.localAddress(socket.fd),
     };
-    const known = found orelse return system.lastStatus().code();
+    const known = found catch |failure| return errors.statusOf(failure).code();
     scheduler().shared.address_port = addresses.Peer.of(&known).port;
     return @intCast(addresses.format(&known, buffer));
 }
@@ -333,7 +333,7 @@ pub fn setNoDelay(handle: i32, on: i32) callconv(.c) i32 {
     const index = scheduler().sockets.findKind(handle, .stream) orelse return Status.stale_handle.code();
     const socket = scheduler().sockets.at(index);
     if (!socket.flags.tcp) return 0;
-    return result(options.setNoDelay(socket.fd, on != 0));
+    return answer(options.setNoDelay(socket.fd, on != 0));
 }
 
 /// Seconds or a count of 0 leave the system's default.
@@ -341,7 +341,7 @@ pub fn setKeepAlive(handle: i32, on: i32, idle_seconds: u32, interval_seconds: u
     const index = scheduler().sockets.findKind(handle, .stream) orelse return Status.stale_handle.code();
     const socket = scheduler().sockets.at(index);
     if (!socket.flags.tcp) return 0;
-    return result(options.setKeepAlive(socket.fd, on != 0, idle_seconds, interval_seconds, count));
+    return answer(options.setKeepAlive(socket.fd, on != 0, idle_seconds, interval_seconds, count));
 }
 
 /// Seconds that closing may take to deliver what is left; 0 is the default.
@@ -349,6 +349,17 @@ pub fn setLinger(handle: i32, seconds: u32) callconv(.c) i32 {
     const index = scheduler().sockets.findKind(handle, .stream) orelse return Status.stale_handle.code();
     scheduler().sockets.at(index).linger_seconds = std.math.lossyCast(u16, seconds);
     return 0;
+}
+
+/// What a call of the core has come to, as an export returns it.
+fn answer(outcome: anytype) i32 {
+    const value = outcome catch |failure| return errors.statusOf(failure).code();
+    return switch (@TypeOf(value)) {
+        void => 0,
+        i32 => value,
+        WaiterIndex => numberOf(value),
+        else => comptime unreachable,
+    };
 }
 
 /// A waiter as TypeScript names it.

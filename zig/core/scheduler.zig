@@ -7,6 +7,7 @@ const std = @import("std");
 const assert = @import("../os/bug.zig").assert;
 const abi = @import("../boundary/abi.zig");
 const backend = @import("../os/kernel.zig").backend;
+const errors = @import("../os/errors.zig");
 const system = @import("../os/kernel.zig").system;
 const Deadlines = @import("deadlines.zig").Deadlines;
 const indices = @import("indices.zig");
@@ -46,13 +47,13 @@ pub const Scheduler = struct {
     shared: *abi.Shared,
     keeps_shared: bool = false,
 
-    pub fn init(allocator: std.mem.Allocator) error{ OutOfMemory, NoDescriptors }!Scheduler {
+    pub fn init(allocator: std.mem.Allocator) (errors.Error || error{OutOfMemory})!Scheduler {
         const shared = try allocator.create(abi.Shared);
         errdefer allocator.destroy(shared);
         shared.* = .{ .now_milliseconds = milliseconds(system.nanoseconds()) };
         return .{
             .allocator = allocator,
-            .backend = backend.Backend.open() orelse return error.NoDescriptors,
+            .backend = try backend.Backend.open(),
             .shared = shared,
         };
     }
@@ -255,9 +256,12 @@ pub const Scheduler = struct {
     /// Makes the timer expire at this point at the latest. False when the system has no timer left.
     pub fn moveTimer(scheduler: *Scheduler, nanoseconds: i64) bool {
         if (nanoseconds >= scheduler.timer_nanoseconds) return true;
-        const failed = scheduler.backend.setTimer(nanoseconds) != null;
-        scheduler.timer_nanoseconds = if (failed) never else nanoseconds;
-        return !failed;
+        scheduler.backend.setTimer(nanoseconds) catch {
+            scheduler.timer_nanoseconds = never;
+            return false;
+        };
+        scheduler.timer_nanoseconds = nanoseconds;
+        return true;
     }
 };
 

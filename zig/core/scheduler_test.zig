@@ -485,7 +485,7 @@ test "destroying closes every descriptor but those of other libraries" {
     defer for (foreign) |fd| system.close(fd);
     _ = harness.park(handle, .readable);
     _ = harness.park(listener, .readable);
-    _ = harness.thread.watching.wait(foreign[0], .readable, null);
+    _ = try harness.thread.watching.wait(foreign[0], .readable, null);
     const owned = [_]system.Descriptor{
         harness.socketOf(handle).fd, harness.socketOf(listener).fd, scheduler.backend.descriptor(),
     };

@@ -8,6 +8,7 @@ const abi = @import("../boundary/abi.zig");
 const addresses = @import("../os/addresses.zig");
 const backend = @import("../os/kernel.zig").backend;
 const system = @import("../os/kernel.zig").system;
+const Error = @import("../os/errors.zig").Error;
 const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Status = abi.Status;
@@ -118,15 +119,15 @@ pub const Resolver = struct {
     }
 
     /// Looks a name up for a waiter, which is woken with the outcome.
-    pub fn start(resolver: *Resolver, waiter: WaiterIndex, name: []const u8, family: abi.AddressFamily) ?Status {
-        if (name.len == 0 or name.len > name_bytes) return .ENOTFOUND;
-        if (std.mem.indexOfScalar(u8, name, 0) != null) return .ENOTFOUND;
-        const request = resolver.allocator.create(Request) catch return .ENOMEM;
+    pub fn start(resolver: *Resolver, waiter: WaiterIndex, name: []const u8, family: abi.AddressFamily) Error!void {
+        if (name.len == 0 or name.len > name_bytes) return error.ENOTFOUND;
+        if (std.mem.indexOfScalar(u8, name, 0) != null) return error.ENOTFOUND;
+        const request = resolver.allocator.create(Request) catch return error.ENOMEM;
         request.* = .{ .waiter = waiter, .family = family, .name = @splat(0) };
         @memcpy(request.name[0..name.len], name);
         resolver.wanted.put(resolver.allocator, waiter, request) catch {
             request.destroy(resolver.allocator);
-            return .ENOMEM;
+            return error.ENOMEM;
         };
 
         resolver.lock();
@@ -134,10 +135,9 @@ pub const Resolver = struct {
         if (!resolver.addThread() and resolver.threads == 0) {
             _ = resolver.wanted.remove(waiter);
             request.destroy(resolver.allocator);
-            return .EAI_AGAIN;
+            return error.EAI_AGAIN;
         }
         resolver.queued.push(request);
-        return null;
     }
 
     /// Starts one more thread, with the lock held. False when there are enough, or the system refuses.
@@ -306,7 +306,7 @@ fn statusOf(failure: i32) Status {
 
 fn expectLookedUp(threads: u32, queued: usize, looked_up: usize) !void {
     const allocator = std.testing.allocator;
-    const notified = backend.Backend.open().?;
+    const notified = try backend.Backend.open();
     defer notified.close();
     const resolver = try Resolver.create(allocator, notified);
     defer resolver.abandon();

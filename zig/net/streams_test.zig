@@ -252,8 +252,9 @@ test "a stale handle reaches nothing" {
         try expectFailure(.stale_handle, endpoints.accept(scheduler, stale));
         for ([_]?Status{
             harness.shutdown(stale),          connections.close(thread, stale),
-            connections.reset(thread, stale), endpoints.finishConnect(scheduler, stale),
+            connections.reset(thread, stale),
         }) |status| try expectEqual(.stale_handle, status.?);
+        try expectFailure(.stale_handle, endpoints.finishConnect(scheduler, stale));
         connections.breakOff(thread, stale);
     }
     // A handle of another kind is no better.

@@ -8,6 +8,8 @@ const backend = @import("../os/kernel.zig").backend;
 const system = @import("../os/kernel.zig").system;
 const waiters_module = @import("../core/waiters.zig");
 const indices = @import("../core/indices.zig");
+const errors = @import("../os/errors.zig");
+const Error = errors.Error;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Queue = waiters_module.Queue;
 const SocketIndex = indices.SocketIndex;
@@ -30,8 +32,6 @@ pub const Watch = struct {
     }
 };
 
-pub const Wait = union(enum) { waiter: WaiterIndex, failure: Status };
-
 pub const Watching = struct {
     scheduler: *Scheduler,
     watches: std.AutoHashMapUnmanaged(system.Descriptor, Watch) = .empty,
@@ -42,41 +42,41 @@ pub const Watching = struct {
 
     /// Waits until `fd` is ready in one direction. The next poll wakes the waiter of a descriptor that is
     /// ready now, as a regular file always is.
-    pub fn wait(watching: *Watching, fd: system.Descriptor, direction: abi.Direction, deadline: ?i64) Wait {
+    pub fn wait(watching: *Watching, fd: system.Descriptor, direction: abi.Direction, deadline: ?i64) Error!WaiterIndex {
         const scheduler = watching.scheduler;
-        if (!system.isOpen(fd)) return .{ .failure = .EBADF };
+        if (!system.isOpen(fd)) return error.EBADF;
         const is_first = !watching.watches.contains(fd);
         // A second registration would take the place of the socket's own.
-        if (is_first and scheduler.sockets.has(fd)) return .{ .failure = .EEXIST };
+        if (is_first and scheduler.sockets.has(fd)) return error.EEXIST;
         if (system.pollOne(fd, direction == .writable, 0)) {
-            const waiter = scheduler.park(.sleep, null) orelse return .{ .failure = .exhausted };
+            const waiter = scheduler.park(.sleep, null) orelse return error.Exhausted;
             scheduler.wake(waiter, .ok);
-            return .{ .waiter = waiter };
+            return waiter;
         }
-        if (is_first) watching.begin(fd) catch return .{ .failure = .exhausted };
+        if (is_first) try watching.begin(fd);
         const watch = watching.watches.getPtr(fd).?;
         const waiter = scheduler.park(if (direction == .writable) .watch_writable else .watch_readable, deadline) orelse {
             if (is_first) watching.forget(fd);
-            return .{ .failure = .exhausted };
+            return error.Exhausted;
         };
         scheduler.waiters.at(waiter).socket = watch.slot;
         watch.queueOf(direction).pushBack(&scheduler.waiters, waiter);
-        if (watching.refresh(fd, is_first)) |status| {
+        watching.refresh(fd, is_first) catch |failure| {
             watching.leave(waiter);
-            scheduler.wake(waiter, status);
-        }
-        return .{ .waiter = waiter };
+            scheduler.wake(waiter, errors.statusOf(failure));
+        };
+        return waiter;
     }
 
-    fn begin(watching: *Watching, fd: system.Descriptor) !void {
+    fn begin(watching: *Watching, fd: system.Descriptor) error{Exhausted}!void {
         const scheduler = watching.scheduler;
         const slot = scheduler.addSocket(fd, .watched) orelse return error.Exhausted;
         errdefer scheduler.removeSocket(slot);
-        try watching.watches.put(scheduler.allocator, fd, .{ .slot = slot });
+        watching.watches.put(scheduler.allocator, fd, .{ .slot = slot }) catch return error.Exhausted;
     }
 
     /// Has the backend report what is waited for now.
-    fn refresh(watching: *Watching, fd: system.Descriptor, first: bool) ?Status {
+    fn refresh(watching: *Watching, fd: system.Descriptor, first: bool) Error!void {
         const watch = watching.watches.getPtr(fd).?;
         const interest: backend.Interest = .{
             .readable = !watch.readers.isEmpty(),
@@ -91,9 +91,10 @@ pub const Watching = struct {
         if (event.readable) watching.wakeAll(fd, .readable, .ok);
         if (event.writable) watching.wakeAll(fd, .writable, .ok);
         if (!watching.watches.contains(fd)) return;
-        const status = watching.refresh(fd, false) orelse return;
-        watching.wakeAll(fd, .readable, status);
-        watching.wakeAll(fd, .writable, status);
+        watching.refresh(fd, false) catch |failure| {
+            watching.wakeAll(fd, .readable, errors.statusOf(failure));
+            watching.wakeAll(fd, .writable, errors.statusOf(failure));
+        };
     }
 
     /// Forgets a descriptor, and wakes what waits for it.

@@ -16,13 +16,7 @@ fn watch(harness: *Harness, fd: system.Descriptor, kind: abi.Direction) !WaiterI
 }
 
 fn watchUntil(harness: *Harness, fd: system.Descriptor, kind: abi.Direction, deadline: ?i64) !WaiterIndex {
-    return switch (harness.thread.watching.wait(fd, kind, deadline)) {
-        .waiter => |waiter| waiter,
-        .failure => |status| {
-            std.debug.print("watching failed: {t}\n", .{status});
-            return error.NotWatched;
-        },
-    };
+    return harness.thread.watching.wait(fd, kind, deadline);
 }
 
 /// A pair whose first descriptor has no room to send.
@@ -217,7 +211,7 @@ test "a closed descriptor is refused" {
     for (pair) |fd| system.close(fd);
     for ([_]system.Descriptor{ pair[0], -1, std.math.maxInt(i32) }) |fd| {
         const refused = harness.thread.watching.wait(fd, .readable, null);
-        try expectEqual(watching.Wait{ .failure = .EBADF }, refused);
+        try harness_module.expectFailure(.EBADF, refused);
     }
     try expectEqual(0, harness.scheduler.shared.waiters);
 }
@@ -228,10 +222,8 @@ test "a descriptor of the scheduler's own is refused, and works on" {
     const handle, const peer = try harness.unixPair();
     defer system.close(peer);
     const reader = harness.park(handle, .readable);
-    switch (harness.thread.watching.wait(harness.socketOf(handle).fd, .readable, null)) {
-        .failure => |status| try expectEqual(.EEXIST, status),
-        .waiter => |waiter| try harness.expectWoken(&.{.{ waiter, .EEXIST }}),
-    }
+    const refused = harness.thread.watching.wait(harness.socketOf(handle).fd, .readable, null);
+    try harness_module.expectFailure(.EEXIST, refused);
     try expectEqual(1, harness.scheduler.shared.sockets);
     try harness_module.sendFromPeer(peer, "x");
     try harness.expectWoken(&.{.{ reader, .ok }});
@@ -251,9 +243,8 @@ test "what memory runs out for is not watched" {
         var allocator: std.testing.FailingAllocator = .init(working, .{ .fail_index = failing });
         scheduler.allocator = allocator.allocator();
         defer scheduler.allocator = working;
-        switch (thread.watching.wait(pair[0], .readable, std.math.maxInt(i64))) {
-            .waiter => |waiter| break waiter,
-            .failure => |status| try expectEqual(.exhausted, status),
+        if (thread.watching.wait(pair[0], .readable, std.math.maxInt(i64))) |waiter| break waiter else |failure| {
+            try expectEqual(error.Exhausted, failure);
         }
         try harness_module.checkBooks(thread);
         try expectEqual(0, scheduler.shared.sockets);

@@ -1,19 +1,19 @@
 //! The readiness backend of this system, chosen at compile time. Each one has the same interface:
 //!
 //! `Backend`, one per scheduler:
-//!   open() ?Backend, close()
+//!   open() !Backend, close()
 //!   descriptor() Descriptor
 //!       itself pollable: readable while `wait` would return at once
-//!   register(fd, token) ?Status
+//!   register(fd, token) !void
 //!       once per socket, edge-triggered, for both directions, until the descriptor is closed
 //!   rearm(fd, token)
 //!       reports what is still there to be read once more
 //!   unregister(fd)
-//!   watch(fd, token, Interest, first) ?Status
+//!   watch(fd, token, Interest, first) !void
 //!       for foreign descriptors: level-triggered, reports once, then needs another `watch`
 //!   wait(events, timeout_nanoseconds) []Event
 //!       null waits for ever, 0 does not wait; without events it may end early
-//!   setTimer(nanoseconds) ?Status
+//!   setTimer(nanoseconds) !void
 //!       makes `wait` return, and the descriptor readable, at this point of the monotonic clock or
 //!       before, and sets `timer_has_fired`. After a failure the timer may be unset
 //!   notify()
@@ -24,7 +24,7 @@
 //!       makes `wait` return once when that loop has something to do
 //!
 //! `Alarm`, one per waker thread: sleeps until the backend's descriptor is readable.
-//!   open(Backend, bell) ?Alarm, close()
+//!   open(Backend, bell) !Alarm, close()
 //!   arm()
 //!       from the scheduler's thread: report the backend's readiness, once
 //!   wait() Reason

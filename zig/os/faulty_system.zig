@@ -1,6 +1,8 @@
 //! The calls of `system.zig`, one of which a test can make fail, and a clock that a test can set.
 
 const native = @import("system.zig");
+const errors = @import("errors.zig");
+const Error = errors.Error;
 const Status = @import("../boundary/abi.zig").Status;
 
 /// What the clock shows, in nanoseconds; null is the system's time.
@@ -16,6 +18,10 @@ fn faultOf(call: Call) ?Status {
     return if (set.call == call) set.status else null;
 }
 
+fn check(call: Call) Error!void {
+    if (faultOf(call)) |status| return errors.errorOf(status);
+}
+
 pub const Descriptor = native.Descriptor;
 pub const Outcome = native.Outcome;
 pub const Address = native.Address;
@@ -28,24 +34,29 @@ pub fn nanoseconds() i64 {
     return clock orelse native.nanoseconds();
 }
 
-pub fn socket(family: u32, kind: u32) Outcome {
-    return .{ .failure = faultOf(.socket) orelse return native.socket(family, kind) };
+pub fn socket(family: u32, kind: u32) Error!Descriptor {
+    try check(.socket);
+    return native.socket(family, kind);
 }
 
-pub fn accept(listener: Descriptor, peer: *Address) Outcome {
-    return .{ .failure = faultOf(.accept) orelse return native.accept(listener, peer) };
+pub fn accept(listener: Descriptor, peer: *Address) Error!Descriptor {
+    try check(.accept);
+    return native.accept(listener, peer);
 }
 
-pub fn connect(fd: Descriptor, address: *const Address) ?Status {
-    return faultOf(.connect) orelse native.connect(fd, address);
+pub fn connect(fd: Descriptor, address: *const Address) Error!void {
+    try check(.connect);
+    return native.connect(fd, address);
 }
 
-pub fn bind(fd: Descriptor, address: *const Address) ?Status {
-    return faultOf(.bind) orelse native.bind(fd, address);
+pub fn bind(fd: Descriptor, address: *const Address) Error!void {
+    try check(.bind);
+    return native.bind(fd, address);
 }
 
-pub fn listen(fd: Descriptor, backlog: u32) ?Status {
-    return faultOf(.listen) orelse native.listen(fd, backlog);
+pub fn listen(fd: Descriptor, backlog: u32) Error!void {
+    try check(.listen);
+    return native.listen(fd, backlog);
 }
 
 pub fn receive(fd: Descriptor, buffer: [*]u8, length: usize) Outcome {
@@ -56,8 +67,9 @@ pub fn send(fd: Descriptor, buffer: [*]const u8, length: usize) Outcome {
     return .{ .failure = faultOf(.send) orelse return native.send(fd, buffer, length) };
 }
 
-pub fn setOption(fd: Descriptor, level: i32, name: u32, value: anytype) ?Status {
-    return faultOf(.set_option) orelse native.setOption(fd, level, name, value);
+pub fn setOption(fd: Descriptor, level: i32, name: u32, value: anytype) Error!void {
+    try check(.set_option);
+    return native.setOption(fd, level, name, value);
 }
 
 pub fn shutdown(fd: Descriptor) ?Status {
@@ -84,4 +96,5 @@ pub const onThreadEnd = native.onThreadEnd;
 pub const keepLoaded = native.keepLoaded;
 pub const ignoreBrokenPipeSignal = native.ignoreBrokenPipeSignal;
 pub const lastStatus = native.lastStatus;
+pub const lastError = native.lastError;
 pub const lastErrno = native.lastErrno;

@@ -6,6 +6,8 @@ const builtin = @import("builtin");
 const c = std.c;
 const linux = std.os.linux;
 const assert = @import("bug.zig").assert;
+const errors = @import("errors.zig");
+const Error = errors.Error;
 const Status = @import("../boundary/abi.zig").Status;
 
 pub const Descriptor = c.fd_t;
@@ -66,6 +68,11 @@ fn statusOfErrno(number: i32) Status {
 /// The status of the C library call that has just failed on this thread.
 pub fn lastStatus() Status {
     return statusOfErrno(c._errno().*);
+}
+
+/// The same as an error.
+pub fn lastError() Error {
+    return errors.errorOf(lastStatus());
 }
 
 fn interrupted() bool {
@@ -173,12 +180,12 @@ pub fn peek(fd: Descriptor) Outcome {
 }
 
 /// A new socket that neither blocks nor survives an exec.
-pub fn socket(family: u32, kind: u32) Outcome {
+pub fn socket(family: u32, kind: u32) Error!Descriptor {
     const flags: u32 = if (is_darwin) 0 else c.SOCK.NONBLOCK | c.SOCK.CLOEXEC;
     const fd = c.socket(family, kind | flags, 0);
-    if (fd < 0) return .{ .failure = lastStatus() };
+    if (fd < 0) return lastError();
     if (is_darwin) prepare(fd);
-    return .{ .value = @intCast(fd) };
+    return fd;
 }
 
 pub const Address = extern struct {
@@ -194,44 +201,45 @@ pub const Address = extern struct {
     }
 };
 
-pub fn accept(listener: Descriptor, peer: *Address) Outcome {
+pub fn accept(listener: Descriptor, peer: *Address) Error!Descriptor {
     peer.length = @sizeOf(c.sockaddr.storage);
     while (true) {
-        if (is_darwin) {
-            const result = settle(c.accept(listener, peer.target(), &peer.length)) orelse continue;
-            if (result == .value) prepare(@intCast(result.value));
-            return result;
-        }
-        const flags = c.SOCK.NONBLOCK | c.SOCK.CLOEXEC;
-        return settle(c.accept4(listener, peer.target(), &peer.length, flags)) orelse continue;
+        const fd = if (is_darwin)
+            c.accept(listener, peer.target(), &peer.length)
+        else
+            c.accept4(listener, peer.target(), &peer.length, c.SOCK.NONBLOCK | c.SOCK.CLOEXEC);
+        if (fd < 0 and interrupted()) continue;
+        if (fd < 0) return lastError();
+        if (is_darwin) prepare(fd);
+        return fd;
     }
 }
 
-/// Starts to connect. `would_block` says that the attempt is under way.
-pub fn connect(fd: Descriptor, address: *const Address) ?Status {
-    if (c.connect(fd, address.pointer(), address.length) == 0) return null;
+/// Starts to connect. WouldBlock says that the attempt is under way.
+pub fn connect(fd: Descriptor, address: *const Address) Error!void {
+    if (c.connect(fd, address.pointer(), address.length) == 0) return;
     const number = c._errno().*;
     if (number == @intFromEnum(c.E.INPROGRESS) or number == @intFromEnum(c.E.INTR)) {
-        return .would_block;
+        return error.WouldBlock;
     }
     return addressFailure(number, is_linux);
 }
 
-/// Gives a socket an address of this machine; null means done.
-pub fn bind(fd: Descriptor, address: *const Address) ?Status {
-    if (c.bind(fd, address.pointer(), address.length) == 0) return null;
+/// Gives a socket an address of this machine.
+pub fn bind(fd: Descriptor, address: *const Address) Error!void {
+    if (c.bind(fd, address.pointer(), address.length) == 0) return;
     return addressFailure(c._errno().*, false);
 }
 
 /// Why connect(2) or bind(2) failed. No event ever follows their EAGAIN: it says that no port is free, on
 /// macOS and FreeBSD, or that a Unix listener's backlog is full, where Linux connects.
-fn addressFailure(number: i32, is_full_backlog: bool) Status {
-    if (number != @intFromEnum(c.E.AGAIN)) return statusOfErrno(number);
-    return if (is_full_backlog) .ECONNREFUSED else .EADDRNOTAVAIL;
+fn addressFailure(number: i32, is_full_backlog: bool) Error {
+    if (number != @intFromEnum(c.E.AGAIN)) return errors.errorOf(statusOfErrno(number));
+    return if (is_full_backlog) error.ECONNREFUSED else error.EADDRNOTAVAIL;
 }
 
-pub fn listen(fd: Descriptor, backlog: u32) ?Status {
-    return if (c.listen(fd, @min(backlog, std.math.maxInt(c_int))) == 0) null else lastStatus();
+pub fn listen(fd: Descriptor, backlog: u32) Error!void {
+    if (c.listen(fd, @min(backlog, std.math.maxInt(c_int))) != 0) return lastError();
 }
 
 /// Ends the sending side of a socket.
@@ -239,35 +247,33 @@ pub fn shutdown(fd: Descriptor) ?Status {
     return if (c.shutdown(fd, c.SHUT.WR) == 0) null else lastStatus();
 }
 
-pub fn localAddress(fd: Descriptor) ?Address {
+pub fn localAddress(fd: Descriptor) Error!Address {
     var address: Address = .{};
-    if (c.getsockname(fd, address.target(), &address.length) != 0) return null;
+    if (c.getsockname(fd, address.target(), &address.length) != 0) return lastError();
     return address;
 }
 
-pub fn remoteAddress(fd: Descriptor) ?Address {
+pub fn remoteAddress(fd: Descriptor) Error!Address {
     var address: Address = .{};
-    if (c.getpeername(fd, address.target(), &address.length) != 0) return null;
+    if (c.getpeername(fd, address.target(), &address.length) != 0) return lastError();
     return address;
 }
 
-/// Sets a socket option; null means done.
-pub fn setOption(fd: Descriptor, level: i32, name: u32, value: anytype) ?Status {
+pub fn setOption(fd: Descriptor, level: i32, name: u32, value: anytype) Error!void {
     const copy = value;
-    if (c.setsockopt(fd, level, name, &copy, @sizeOf(@TypeOf(copy))) == 0) return null;
-    return lastStatus();
+    if (c.setsockopt(fd, level, name, &copy, @sizeOf(@TypeOf(copy))) != 0) return lastError();
 }
 
-pub fn getOption(fd: Descriptor, level: i32, name: u32) ?c_int {
+pub fn getOption(fd: Descriptor, level: i32, name: u32) Error!c_int {
     var value: c_int = 0;
     var length: c.socklen_t = @sizeOf(c_int);
-    if (c.getsockopt(fd, level, name, &value, &length) != 0) return null;
+    if (c.getsockopt(fd, level, name, &value, &length) != 0) return lastError();
     return value;
 }
 
 /// The error that a socket has pending, which this takes off it; null when there is none.
 pub fn pendingError(fd: Descriptor) ?Status {
-    const number = getOption(fd, c.SOL.SOCKET, c.SO.ERROR) orelse return lastStatus();
+    const number = getOption(fd, c.SOL.SOCKET, c.SO.ERROR) catch |failure| return errors.statusOf(failure);
     if (number == 0) return null;
     return statusOfErrno(number);
 }
@@ -277,16 +283,15 @@ pub fn close(fd: Descriptor) void {
     _ = c.close(fd);
 }
 
-/// Makes a descriptor non-blocking and closed on exec; null means done.
-pub fn setNonBlocking(fd: Descriptor) ?Status {
+/// Makes a descriptor non-blocking and closed on exec.
+pub fn setNonBlocking(fd: Descriptor) Error!void {
     const flags = c.fcntl(fd, c.F.GETFL);
-    if (flags < 0) return lastStatus();
+    if (flags < 0) return lastError();
     const non_blocking: c_int = @bitCast(c.O{ .NONBLOCK = true });
     if (flags & non_blocking == 0) {
-        if (c.fcntl(fd, c.F.SETFL, flags | non_blocking) < 0) return lastStatus();
+        if (c.fcntl(fd, c.F.SETFL, flags | non_blocking) < 0) return lastError();
     }
-    if (c.fcntl(fd, c.F.SETFD, @as(c_int, c.FD_CLOEXEC)) < 0) return lastStatus();
-    return null;
+    if (c.fcntl(fd, c.F.SETFD, @as(c_int, c.FD_CLOEXEC)) < 0) return lastError();
 }
 
 /// A number that identifies a socket independent of its descriptor; null when it is closed.
@@ -305,8 +310,8 @@ pub fn isOpen(fd: Descriptor) bool {
 }
 
 fn prepare(fd: Descriptor) void {
-    _ = setNonBlocking(fd);
-    if (is_darwin) _ = setOption(fd, c.SOL.SOCKET, c.SO.NOSIGPIPE, @as(c_int, 1));
+    setNonBlocking(fd) catch {};
+    if (is_darwin) setOption(fd, c.SOL.SOCKET, c.SO.NOSIGPIPE, @as(c_int, 1)) catch {};
 }
 
 /// A connected pair of stream sockets, neither blocking nor surviving an exec.
@@ -399,10 +404,10 @@ test "errors of the C library keep their names" {
 
 test "connecting and binding never say that there is something to wait for" {
     const again: i32 = @intFromEnum(c.E.AGAIN);
-    try std.testing.expectEqual(Status.ECONNREFUSED, addressFailure(again, true));
-    try std.testing.expectEqual(Status.EADDRNOTAVAIL, addressFailure(again, false));
+    try std.testing.expectEqual(error.ECONNREFUSED, addressFailure(again, true));
+    try std.testing.expectEqual(error.EADDRNOTAVAIL, addressFailure(again, false));
     const unreachable_network: i32 = @intFromEnum(c.E.NETUNREACH);
-    try std.testing.expectEqual(Status.ENETUNREACH, addressFailure(unreachable_network, true));
+    try std.testing.expectEqual(error.ENETUNREACH, addressFailure(unreachable_network, true));
 }
 
 test "every system tells how much of what was sent is unacknowledged" {

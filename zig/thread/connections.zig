@@ -115,7 +115,7 @@ pub fn close(thread: *Thread, handle: i32) ?Status {
 pub fn reset(thread: *Thread, handle: i32) ?Status {
     const index = findOpen(thread, handle) orelse return .stale_handle;
     const abort: c.linger = .{ .onoff = 1, .linger = 0 };
-    _ = system.setOption(thread.scheduler.sockets.at(index).fd, c.SOL.SOCKET, c.SO.LINGER, abort);
+    system.setOption(thread.scheduler.sockets.at(index).fd, c.SOL.SOCKET, c.SO.LINGER, abort) catch {};
     thread.lingering.abandon(index);
     return null;
 }

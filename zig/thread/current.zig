@@ -3,7 +3,6 @@
 const std = @import("std");
 const signals = @import("signals.zig");
 const system = @import("../os/kernel.zig").system;
-const Status = @import("../boundary/abi.zig").Status;
 const waker_module = @import("waker.zig");
 const Thread = @import("thread.zig").Thread;
 const Waker = waker_module.Waker;
@@ -32,7 +31,7 @@ pub fn thread() *Thread {
 
 /// Makes the thread's scheduler and its waker thread. When the module is loaded anew in a thread that
 /// has a scheduler (`bun --hot`), that one is retired: its sockets are closed and its handles stale.
-pub fn open() ?Status {
+pub fn open() error{NotStarted}!void {
     if (current != null) {
         signals.threadEnded();
         waker_module.retire(waker_number, .keep_shared);
@@ -42,18 +41,15 @@ pub fn open() ?Status {
     system.onThreadEnd(threadEnded);
     system.keepLoaded();
     system.ignoreBrokenPipeSignal();
-    const created = Thread.create(std.heap.c_allocator) catch return .EMFILE;
+    const created = Thread.create(std.heap.c_allocator) catch return error.NotStarted;
     created.scheduler.sockets.first_generation = @intCast(1 + openings % 1024);
-    waker, bell = Waker.start(created) orelse {
-        created.destroy();
-        return .EMFILE;
-    };
+    errdefer created.destroy();
+    waker, bell = try Waker.start(created);
     waker_number = waker.number;
     bell_inode = system.inode(bell);
     openings +%= 1;
     created.scheduler.bell = bell;
     current = created;
-    return null;
 }
 
 /// Runs when the thread ends. The loop closes the bell. The loop of a Worker that was terminated early may never

@@ -32,31 +32,19 @@ pub const Waker = struct {
 
     /// Starts the thread. Returns the waker, which belongs to that thread, and the end of the bell
     /// that belongs into Bun's loop.
-    pub fn start(thread: *Thread) ?struct { *Waker, system.Descriptor } {
-        const bell = system.socketPair() orelse return null;
-        const waker = create(thread, bell[0]) orelse {
-            for (bell) |fd| system.close(fd);
-            return null;
-        };
+    pub fn start(thread: *Thread) error{NotStarted}!struct { *Waker, system.Descriptor } {
+        const bell = system.socketPair() orelse return error.NotStarted;
+        errdefer for (bell) |fd| system.close(fd);
+        const alarm = backend.Alarm.open(thread.scheduler.backend, bell[0]) catch return error.NotStarted;
+        errdefer alarm.close();
+        const allocator = thread.scheduler.allocator;
+        const waker = allocator.create(Waker) catch return error.NotStarted;
+        errdefer allocator.destroy(waker);
+        waker.* = .{ .number = 0, .alarm = alarm, .bell = bell[0], .thread = thread };
         enlist(waker);
-        if (!system.startThread(stack_bytes, run, .{waker})) {
-            delist(waker);
-            waker.alarm.close();
-            thread.scheduler.allocator.destroy(waker);
-            for (bell) |fd| system.close(fd);
-            return null;
-        }
+        errdefer delist(waker);
+        if (!system.startThread(stack_bytes, run, .{waker})) return error.NotStarted;
         return .{ waker, bell[1] };
-    }
-
-    fn create(thread: *Thread, bell: system.Descriptor) ?*Waker {
-        const alarm = backend.Alarm.open(thread.scheduler.backend, bell) orelse return null;
-        const waker = thread.scheduler.allocator.create(Waker) catch {
-            alarm.close();
-            return null;
-        };
-        waker.* = .{ .number = 0, .alarm = alarm, .bell = bell, .thread = thread };
-        return waker;
     }
 
     fn run(waker: *Waker) void {

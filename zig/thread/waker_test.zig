@@ -24,7 +24,7 @@ const Attached = struct {
 
     fn start(attached: *Attached) !void {
         attached.harness = try Harness.initWith(attached.counting.allocator());
-        attached.waker, attached.bell = Waker.start(attached.harness.thread) orelse return error.NotStarted;
+        attached.waker, attached.bell = try Waker.start(attached.harness.thread);
     }
 
     fn arm(attached: *Attached) void {
@@ -115,7 +115,7 @@ test "it rings when a name is resolved" {
     const scheduler = attached.harness.scheduler;
     const waiter = scheduler.park(.resolve, null).?;
     attached.arm();
-    try expectEqual(null, thread.resolver.start(waiter, "127.0.0.1", .ipv4));
+    try thread.resolver.start(waiter, "127.0.0.1", .ipv4);
     try attached.expectRing();
     try attached.harness.expectWoken(&.{.{ waiter, .ok }});
     try attached.end();
@@ -132,7 +132,7 @@ test "when the other end is closed it frees everything and closes the descriptor
         const fd = attached.harness.socketOf(handle).fd;
         _ = attached.harness.park(handle, .readable);
         const resolving = scheduler.park(.resolve, null).?;
-        try expectEqual(null, thread.resolver.start(resolving, "localhost", .unspecified));
+        try thread.resolver.start(resolving, "localhost", .unspecified);
         // Armed or not, and with a ring that was not read.
         if (turn % 2 == 0) attached.arm();
         try attached.end();
@@ -155,7 +155,7 @@ test "when the other end is closed, what was closed still arrives, and what was 
     _ = attached.harness.park(open, .readable);
     const foreign = system.socketPair().?;
     defer for (foreign) |each| system.close(each);
-    _ = attached.harness.thread.watching.wait(foreign[0], .readable, null);
+    _ = try attached.harness.thread.watching.wait(foreign[0], .readable, null);
     try expectEqual(null, connections.close(thread, closed.handle));
     try expectEqual(1, scheduler.shared.lingering);
     try harness_module.sendFromPeer(other, "never read");

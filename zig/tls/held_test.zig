@@ -178,7 +178,7 @@ test "a first write that does not fit is counted as any other" {
         // What a server holds back is half as long as a record.
         var held: Held = try .initWith(&harness, end, 30);
         defer held.deinit();
-        _ = system.setOption(harness.socketOf(held.handle).fd, std.c.SOL.SOCKET, std.c.SO.SNDBUF, size);
+        system.setOption(harness.socketOf(held.handle).fd, std.c.SOL.SOCKET, std.c.SO.SNDBUF, size) catch {};
         const length = held.connection().output.len;
         var counted = try valueOf(harness.send(held.handle, bytes));
         // The whole records that were sent behind what was held.
@@ -220,7 +220,7 @@ test "they go before anything that ends the connection, but for a reset" {
             },
             .break_off => {
                 const chunk: [100_000]u8 = @splat('a');
-                _ = system.setOption(harness.socketOf(held.handle).fd, std.c.SOL.SOCKET, std.c.SO.SNDBUF, @as(c_int, 1));
+                system.setOption(harness.socketOf(held.handle).fd, std.c.SOL.SOCKET, std.c.SO.SNDBUF, @as(c_int, 1)) catch {};
                 try expect(try valueOf(harness.send(held.handle, &chunk)) < chunk.len);
                 try expectEqual(null, connections.close(harness.thread, held.handle));
             },
@@ -267,7 +267,7 @@ test "a peer that is gone by then is gone for the next call" {
         var held: Held = try .init(&harness, end);
         defer held.deinit();
         const abort: std.c.linger = .{ .onoff = 1, .linger = 0 };
-        try expectEqual(null, system.setOption(held.peer, std.c.SOL.SOCKET, std.c.SO.LINGER, abort));
+        try system.setOption(held.peer, std.c.SOL.SOCKET, std.c.SO.LINGER, abort);
         system.close(held.peer);
         if (end == .server) held.wire.at_server = -1 else held.wire.at_client = -1;
         if (writes) try expectFailure(.ECONNRESET, harness.send(held.handle, "hello"));

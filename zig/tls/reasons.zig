@@ -57,15 +57,15 @@ fn weightOf(code: c_ulong) u2 {
 }
 
 /// Empties the queue and keeps its reason as the text of a context's failure.
-pub fn refused() error{Refused} {
+pub fn refused() error{TlsFailed} {
     keep();
-    return error.Refused;
+    return error.TlsFailed;
 }
 
 /// The same with a text of the core's own.
-pub fn refusedBecause(reason: []const u8) error{Refused} {
+pub fn refusedBecause(reason: []const u8) error{TlsFailed} {
     keepText(reason);
-    return error.Refused;
+    return error.TlsFailed;
 }
 
 fn keep() void {

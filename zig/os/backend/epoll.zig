@@ -4,9 +4,8 @@ const std = @import("std");
 const c = std.c;
 const linux = std.os.linux;
 const system = @import("../system.zig");
-const assert = @import("../bug.zig").assert;
 const events_module = @import("events.zig");
-const Status = @import("../../boundary/abi.zig").Status;
+const Error = @import("../errors.zig").Error;
 const Descriptor = system.Descriptor;
 const Event = events_module.Event;
 
@@ -33,21 +32,18 @@ pub const Backend = struct {
     /// Set when Bun's loop has something to do; `watchHost` clears it.
     host_is_ready: bool = false,
 
-    pub fn open() ?Backend {
+    pub fn open() Error!Backend {
         const epoll = c.epoll_create1(linux.EPOLL.CLOEXEC);
-        if (epoll < 0) return null;
+        if (epoll < 0) return system.lastError();
         const timer = c.timerfd_create(.MONOTONIC, @bitCast(linux.TFD{ .NONBLOCK = true, .CLOEXEC = true }));
         const notifier = c.eventfd(0, linux.EFD.NONBLOCK | linux.EFD.CLOEXEC);
         const self: Backend = .{ .epoll = epoll, .timer = timer, .notifier = notifier };
+        errdefer self.close();
+        if (timer < 0 or notifier < 0) return system.lastError();
         // Edge-triggered, neither has to be read after it has fired.
         const edge = linux.EPOLL.IN | linux.EPOLL.ET;
-        if (timer < 0 or notifier < 0 or
-            self.control(linux.EPOLL.CTL_ADD, timer, edge, timer_token) != null or
-            self.control(linux.EPOLL.CTL_ADD, notifier, edge, notifier_token) != null)
-        {
-            self.close();
-            return null;
-        }
+        try self.control(linux.EPOLL.CTL_ADD, timer, edge, timer_token);
+        try self.control(linux.EPOLL.CTL_ADD, notifier, edge, notifier_token);
         return self;
     }
 
@@ -61,20 +57,20 @@ pub const Backend = struct {
         return self.epoll;
     }
 
-    pub fn register(self: Backend, fd: Descriptor, token: u64) ?Status {
+    pub fn register(self: Backend, fd: Descriptor, token: u64) Error!void {
         return self.control(linux.EPOLL.CTL_ADD, fd, socket_mask, token);
     }
 
     /// Reports unread input once more, although no more has arrived.
     pub fn rearm(self: Backend, fd: Descriptor, token: u64) void {
-        _ = self.control(linux.EPOLL.CTL_MOD, fd, socket_mask, token);
+        self.control(linux.EPOLL.CTL_MOD, fd, socket_mask, token) catch {};
     }
 
     pub fn unregister(self: Backend, fd: Descriptor) void {
         _ = c.epoll_ctl(self.epoll, linux.EPOLL.CTL_DEL, fd, null);
     }
 
-    pub fn watch(self: Backend, fd: Descriptor, token: u64, interest: events_module.Interest, first: bool) ?Status {
+    pub fn watch(self: Backend, fd: Descriptor, token: u64, interest: events_module.Interest, first: bool) Error!void {
         var mask: u32 = linux.EPOLL.ONESHOT;
         if (interest.readable) mask |= linux.EPOLL.IN | linux.EPOLL.RDHUP;
         if (interest.writable) mask |= linux.EPOLL.OUT;
@@ -82,10 +78,9 @@ pub const Backend = struct {
         return self.control(operation, fd, mask, token);
     }
 
-    fn control(self: Backend, operation: u32, fd: Descriptor, mask: u32, token: u64) ?Status {
+    fn control(self: Backend, operation: u32, fd: Descriptor, mask: u32, token: u64) Error!void {
         var event: linux.epoll_event = .{ .events = mask, .data = .{ .u64 = token } };
-        if (c.epoll_ctl(self.epoll, operation, fd, &event) == 0) return null;
-        return system.lastStatus();
+        if (c.epoll_ctl(self.epoll, operation, fd, &event) != 0) return system.lastError();
     }
 
     pub fn wait(self: *Backend, events: *[events_module.events_per_wait]Event, timeout_nanoseconds: ?i64) []Event {
@@ -137,7 +132,7 @@ pub const Backend = struct {
         return if (count < 0) 0 else @intCast(count);
     }
 
-    pub fn setTimer(self: Backend, nanoseconds: i64) ?Status {
+    pub fn setTimer(self: Backend, nanoseconds: i64) Error!void {
         const point = @max(nanoseconds, 1); // zero would disarm it
         const setting: linux.itimerspec = .{
             .it_interval = .{ .sec = 0, .nsec = 0 },
@@ -146,8 +141,7 @@ pub const Backend = struct {
                 .nsec = @intCast(@mod(point, std.time.ns_per_s)),
             },
         };
-        if (c.timerfd_settime(self.timer, @bitCast(linux.TFD.TIMER{ .ABSTIME = true }), &setting, null) == 0) return null;
-        return system.lastStatus();
+        if (c.timerfd_settime(self.timer, @bitCast(linux.TFD.TIMER{ .ABSTIME = true }), &setting, null) != 0) return system.lastError();
     }
 
     /// Finds the epoll instance in which `bell` is registered, which is that of Bun's loop, by
@@ -160,7 +154,7 @@ pub const Backend = struct {
         for (3..host_search_limit) |candidate| {
             const fd: Descriptor = @intCast(candidate);
             if (fd == self.epoll or !hasMember(fd, bell)) continue;
-            if (self.control(linux.EPOLL.CTL_ADD, fd, linux.EPOLL.ONESHOT, host_token) != null) return false;
+            self.control(linux.EPOLL.CTL_ADD, fd, linux.EPOLL.ONESHOT, host_token) catch return false;
             self.host = fd;
             return true;
         }
@@ -201,7 +195,7 @@ pub const Backend = struct {
         if (self.host < 0) return;
         self.host_is_ready = false;
         const mask: u32 = linux.EPOLL.ONESHOT | if (on) linux.EPOLL.IN else @as(u32, 0);
-        _ = self.control(linux.EPOLL.CTL_MOD, self.host, mask, host_token);
+        self.control(linux.EPOLL.CTL_MOD, self.host, mask, host_token) catch {};
     }
 
     pub fn notify(self: Backend) void {
@@ -217,17 +211,14 @@ pub const Alarm = struct {
     const inner_token = 0;
     const bell_token = 1;
 
-    pub fn open(inner: Backend, bell: Descriptor) ?Alarm {
+    pub fn open(inner: Backend, bell: Descriptor) Error!Alarm {
         const outer = c.epoll_create1(linux.EPOLL.CLOEXEC);
-        if (outer < 0) return null;
+        if (outer < 0) return system.lastError();
         const self: Alarm = .{ .outer = outer, .inner = inner.epoll };
+        errdefer self.close();
         // EPOLLHUP is always reported; nothing is ever sent through the bell towards the core.
-        if (!self.control(linux.EPOLL.CTL_ADD, bell, 0, bell_token) or
-            !self.control(linux.EPOLL.CTL_ADD, self.inner, linux.EPOLL.ONESHOT, inner_token))
-        {
-            self.close();
-            return null;
-        }
+        try self.control(linux.EPOLL.CTL_ADD, bell, 0, bell_token);
+        try self.control(linux.EPOLL.CTL_ADD, self.inner, linux.EPOLL.ONESHOT, inner_token);
         return self;
     }
 
@@ -237,8 +228,8 @@ pub const Alarm = struct {
 
     /// One system call, and the waker thread sleeps on: only readiness wakes it.
     pub fn arm(self: Alarm) void {
-        const armed = self.control(linux.EPOLL.CTL_MOD, self.inner, linux.EPOLL.IN | linux.EPOLL.ONESHOT, inner_token);
-        assert(armed, "the alarm cannot be armed");
+        self.control(linux.EPOLL.CTL_MOD, self.inner, linux.EPOLL.IN | linux.EPOLL.ONESHOT, inner_token) catch
+            @panic("the alarm cannot be armed");
     }
 
     pub fn wait(self: Alarm) events_module.Reason {
@@ -253,9 +244,9 @@ pub const Alarm = struct {
         }
     }
 
-    fn control(self: Alarm, operation: u32, fd: Descriptor, mask: u32, token: u64) bool {
+    fn control(self: Alarm, operation: u32, fd: Descriptor, mask: u32, token: u64) Error!void {
         var event: linux.epoll_event = .{ .events = mask, .data = .{ .u64 = token } };
-        return c.epoll_ctl(self.outer, operation, fd, &event) == 0;
+        if (c.epoll_ctl(self.outer, operation, fd, &event) != 0) return system.lastError();
     }
 };
 
@@ -282,16 +273,16 @@ test "a failed connection is both" {
 }
 
 test "the loop that a descriptor lives in is found, and ends a wait" {
-    var self = Backend.open().?;
+    var self = try Backend.open();
     defer self.close();
     const pair = system.socketPair().?;
     defer for (pair) |fd| system.close(fd);
-    var lonely = Backend.open().?;
+    var lonely = try Backend.open();
     defer lonely.close();
     try std.testing.expect(!lonely.findHost(pair[0]));
-    var other = Backend.open().?;
+    var other = try Backend.open();
     defer other.close();
-    try std.testing.expectEqual(null, other.watch(pair[0], 1, .{ .readable = true, .writable = false }, true));
+    try other.watch(pair[0], 1, .{ .readable = true, .writable = false }, true);
     try std.testing.expect(self.findHost(pair[0]));
 
     var events: [events_module.events_per_wait]Event = undefined;
@@ -351,7 +342,7 @@ test "where epoll_pwait2 is not to be had, waits end at their time all the same"
         if (child == 0) {
             const verdict: Verdict = verdict: {
                 if (!refusePreciseWait(errno)) break :verdict .not_sandboxed;
-                var self = Backend.open() orelse break :verdict .badly;
+                var self = Backend.open() catch break :verdict .badly;
                 break :verdict if (waitsWell(&self) and !self.has_precise_wait) .well else .badly;
             };
             c._exit(@intFromEnum(verdict));

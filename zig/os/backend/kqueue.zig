@@ -9,7 +9,7 @@ const c = std.c;
 const system = @import("../system.zig");
 const events_module = @import("events.zig");
 const kqueue_events = @import("kqueue_events.zig");
-const Status = @import("../../boundary/abi.zig").Status;
+const Error = @import("../errors.zig").Error;
 const Descriptor = system.Descriptor;
 const Event = events_module.Event;
 const Change = c.Kevent;
@@ -25,15 +25,13 @@ pub const Backend = struct {
     host_is_ready: bool = false,
     timer_has_fired: bool = false,
 
-    pub fn open() ?Backend {
+    pub fn open() Error!Backend {
         const queue = c.kqueue();
-        if (queue < 0) return null;
+        if (queue < 0) return system.lastError();
         const self: Backend = .{ .queue = queue };
+        errdefer self.close();
         const notifier = change(notifier_identifier, c.EVFILT.USER, c.EV.ADD | c.EV.CLEAR, notifier_token);
-        if (self.apply(&.{notifier}) != null) {
-            self.close();
-            return null;
-        }
+        try self.apply(&.{notifier});
         return self;
     }
 
@@ -45,38 +43,32 @@ pub const Backend = struct {
         return self.queue;
     }
 
-    pub fn register(self: Backend, fd: Descriptor, token: u64) ?Status {
+    pub fn register(self: Backend, fd: Descriptor, token: u64) Error!void {
         const flags = c.EV.ADD | c.EV.CLEAR;
-        const status = self.apply(&.{
+        // If this fails, the first of the two filters may be registered, with a token that is about to be invalid.
+        errdefer self.unregister(fd);
+        try self.apply(&.{
             change(@intCast(fd), c.EVFILT.READ, flags, token),
             change(@intCast(fd), c.EVFILT.WRITE, flags, token),
-        }) orelse return null;
-        // The first of the two filters may be registered, with a token that is about to be invalid.
-        self.unregister(fd);
-        return status;
+        });
     }
 
     pub fn rearm(self: Backend, fd: Descriptor, token: u64) void {
         // To add a filter again has it look anew.
-        _ = self.apply(&.{change(@intCast(fd), c.EVFILT.READ, c.EV.ADD | c.EV.CLEAR, token)});
+        self.apply(&.{change(@intCast(fd), c.EVFILT.READ, c.EV.ADD | c.EV.CLEAR, token)}) catch {};
     }
 
     pub fn unregister(self: Backend, fd: Descriptor) void {
         // One call each: the first that fails (a filter that was never added) would end a batch.
-        _ = self.apply(&.{change(@intCast(fd), c.EVFILT.READ, c.EV.DELETE, 0)});
-        _ = self.apply(&.{change(@intCast(fd), c.EVFILT.WRITE, c.EV.DELETE, 0)});
+        self.apply(&.{change(@intCast(fd), c.EVFILT.READ, c.EV.DELETE, 0)}) catch {};
+        self.apply(&.{change(@intCast(fd), c.EVFILT.WRITE, c.EV.DELETE, 0)}) catch {};
     }
 
-    pub fn watch(self: Backend, fd: Descriptor, token: u64, interest: events_module.Interest, first: bool) ?Status {
+    pub fn watch(self: Backend, fd: Descriptor, token: u64, interest: events_module.Interest, first: bool) Error!void {
         _ = first;
         const flags = c.EV.ADD | c.EV.ONESHOT;
-        if (interest.readable) {
-            if (self.apply(&.{change(@intCast(fd), c.EVFILT.READ, flags, token)})) |status| return status;
-        }
-        if (interest.writable) {
-            if (self.apply(&.{change(@intCast(fd), c.EVFILT.WRITE, flags, token)})) |status| return status;
-        }
-        return null;
+        if (interest.readable) try self.apply(&.{change(@intCast(fd), c.EVFILT.READ, flags, token)});
+        if (interest.writable) try self.apply(&.{change(@intCast(fd), c.EVFILT.WRITE, flags, token)});
     }
 
     pub fn wait(self: *Backend, events: *[events_module.events_per_wait]Event, timeout_nanoseconds: ?i64) []Event {
@@ -104,7 +96,7 @@ pub const Backend = struct {
         return events[0..used];
     }
 
-    pub fn setTimer(self: Backend, nanoseconds: i64) ?Status {
+    pub fn setTimer(self: Backend, nanoseconds: i64) Error!void {
         // A relative timer, for absolute ones follow the wall clock.
         var timer = change(timer_identifier, c.EVFILT.TIMER, c.EV.ADD | c.EV.ONESHOT, timer_token);
         // macOS delays timers so that several expire together, except critical ones.
@@ -124,10 +116,10 @@ pub const Backend = struct {
     pub fn notify(self: Backend) void {
         var trigger = change(notifier_identifier, c.EVFILT.USER, 0, notifier_token);
         trigger.fflags = c.NOTE.TRIGGER;
-        _ = self.apply(&.{trigger});
+        self.apply(&.{trigger}) catch {};
     }
 
-    fn apply(self: Backend, changes: []const Change) ?Status {
+    fn apply(self: Backend, changes: []const Change) Error!void {
         return submit(self.queue, changes);
     }
 };
@@ -136,15 +128,13 @@ pub const Alarm = struct {
     outer: Descriptor,
     inner: Descriptor,
 
-    pub fn open(inner: Backend, bell: Descriptor) ?Alarm {
+    pub fn open(inner: Backend, bell: Descriptor) Error!Alarm {
         const outer = c.kqueue();
-        if (outer < 0) return null;
+        if (outer < 0) return system.lastError();
         const self: Alarm = .{ .outer = outer, .inner = inner.queue };
         // Nothing is ever sent through the bell towards the core, so what is readable is its end.
-        if (submit(outer, &.{change(@intCast(bell), c.EVFILT.READ, c.EV.ADD, 1)}) != null) {
-            self.close();
-            return null;
-        }
+        errdefer self.close();
+        try submit(outer, &.{change(@intCast(bell), c.EVFILT.READ, c.EV.ADD, 1)});
         return self;
     }
 
@@ -153,7 +143,7 @@ pub const Alarm = struct {
     }
 
     pub fn arm(self: Alarm) void {
-        _ = submit(self.outer, &.{change(@intCast(self.inner), c.EVFILT.READ, c.EV.ADD | c.EV.ONESHOT, 0)});
+        submit(self.outer, &.{change(@intCast(self.inner), c.EVFILT.READ, c.EV.ADD | c.EV.ONESHOT, 0)}) catch {};
     }
 
     pub fn wait(self: Alarm) events_module.Reason {
@@ -169,10 +159,9 @@ pub const Alarm = struct {
     }
 };
 
-fn submit(queue: Descriptor, changes: []const Change) ?Status {
+fn submit(queue: Descriptor, changes: []const Change) Error!void {
     var none: [1]Change = undefined;
-    if (c.kevent(queue, changes.ptr, @intCast(changes.len), &none, 0, null) >= 0) return null;
-    return system.lastStatus();
+    if (c.kevent(queue, changes.ptr, @intCast(changes.len), &none, 0, null) < 0) return system.lastError();
 }
 
 fn change(identifier: usize, filter: anytype, flags: anytype, token: u64) Change {
