@@ -74,7 +74,7 @@ pub fn build(b: *std.Build) void {
 
 /// Compiles what holds `tls/openssl.zig` against OpenSSL's headers.
 fn opensslCheck(b: *std.Build, target: std.Build.ResolvedTarget, include: []const u8) *std.Build.Step {
-    const generator_module = module(b, "tls/openssl_check.zig", b.graph.host, .Debug, .native);
+    const generator_module = module(b, "tls/openssl_headers_test.zig", b.graph.host, .Debug, .native);
     // Debug information would refer to the functions, which are not linked here.
     generator_module.strip = true;
     const generator = b.addExecutable(.{ .name = "openssl-check", .root_module = generator_module });

@@ -25,8 +25,8 @@ test {
     _ = @import("os/system.zig");
     _ = @import("tls/client_hello.zig");
     _ = @import("tls/credentials_test.zig");
-    _ = @import("tls/established_sending_test.zig");
-    _ = @import("tls/established_test.zig");
+    _ = @import("tls/sending_test.zig");
+    _ = @import("tls/receiving_test.zig");
     _ = @import("tls/handshakes_test.zig");
     _ = @import("tls/held_test.zig");
     _ = @import("tls/hello_limit.zig");

@@ -5,6 +5,7 @@ const abi = @import("abi.zig");
 const scheduler_module = @import("../core/scheduler.zig");
 const contexts = @import("../tls/contexts.zig");
 const credentials = @import("../tls/credentials.zig");
+const errors = @import("../os/errors.zig");
 const current = @import("../thread/current.zig");
 const handshakes = @import("../tls/handshakes.zig");
 const openssl = @import("../tls/openssl.zig");
@@ -18,16 +19,14 @@ const result = abi.result;
 
 /// What a call on a context returns: 0, or the status of its error.
 fn outcome(value: Error!void) i32 {
-    value catch |failure| return statusOf(failure).code();
+    value catch |failure| return codeOf(failure);
     return 0;
 }
 
-fn statusOf(failure: Error) Status {
+fn codeOf(failure: Error) i32 {
     return switch (failure) {
-        error.Refused => .tls_failed,
-        error.InvalidArgument => .EINVAL,
-        error.StaleHandle => .stale_handle,
-        error.Exhausted, error.OutOfMemory => .exhausted,
+        error.OutOfMemory => Status.exhausted.code(),
+        else => |named| errors.statusOf(named).code(),
     };
 }
 
@@ -37,7 +36,7 @@ fn engine() *Engine {
 
 /// Makes a context, with the defaults of a client and a server. Returns its number, from 1 on.
 pub fn tlsContextCreate() callconv(.c) i32 {
-    return contexts.create(engine()) catch |failure| statusOf(failure).code();
+    return contexts.create(engine()) catch |failure| codeOf(failure);
 }
 
 /// Frees a context for the caller. Connections that use it keep it.

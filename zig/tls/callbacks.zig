@@ -63,7 +63,7 @@ pub fn receiveClientHello(ssl: *openssl.SSL, alert: *c_int, argument: ?*anyopaqu
     const engine: *Engine = .of(ssl);
     const connection = engine.current.?;
     if (connection.hello_alert != 0) {
-        if (connection.hello_alert == openssl.SSL_AD_ILLEGAL_PARAMETER) reasons.raise(.client_hello_changed);
+        if (connection.hello_alert == openssl.SSL_AD_ILLEGAL_PARAMETER) reasons.raise(@intFromEnum(reasons.Own.client_hello_changed));
         alert.* = connection.hello_alert;
         return openssl.SSL_CLIENT_HELLO_ERROR;
     }
@@ -98,14 +98,14 @@ fn ask(connection: *TlsConnection, allocator: std.mem.Allocator, name: []const u
 }
 
 /// Serves the connection with this context from here on.
-pub fn choose(engine: *Engine, connection: *TlsConnection, index: ContextIndex) error{Refused}!void {
+pub fn choose(engine: *Engine, connection: *TlsConnection, index: ContextIndex) error{TlsFailed}!void {
     const ssl = connection.ssl.?;
     connection.flags.chosen = true;
     const context = engine.contexts.at(index);
     context.references += 1;
     if (connection.chosen_context != .none) engine.releaseContext(connection.chosen_context);
     connection.chosen_context = index;
-    if (!context.applyTo(ssl)) return error.Refused;
+    if (!context.applyTo(ssl)) return error.TlsFailed;
     verification.apply(context, ssl, true);
 }
 

@@ -58,7 +58,7 @@ pub const other_key =
     \\-----END PRIVATE KEY-----
 ;
 
-/// As the first one, for localhost, and good until 2021.
+/// Like the first one, for localhost, and valid until 2021.
 pub const expired_certificate =
     \\-----BEGIN CERTIFICATE-----
     \\MIIBgzCCASigAwIBAgICEmcwCgYIKoZIzj0EAwIwHTEbMBkGA1UEAwwScGxhaXQg
@@ -90,7 +90,7 @@ pub const even_key =
     \\-----END PRIVATE KEY-----
 ;
 
-/// Of the even one's issuer, itself; nothing is revoked.
+/// The revocation list of the even certificate's issuer, which is itself; nothing is revoked.
 pub const even_revocations =
     \\-----BEGIN X509 CRL-----
     \\MIGXMEsCAQEwBQYDK2VwMA8xDTALBgNVBAMMBGV2ZW4XDTI2MTEyNDA1NTkxMloY

@@ -2,7 +2,7 @@
 //! is on its way in or out. An idle connection holds neither input nor output.
 
 const std = @import("std");
-const assert = std.debug.assert;
+const assert = @import("../os/bug.zig").assert;
 const abi = @import("../boundary/abi.zig");
 const indices = @import("../core/indices.zig");
 const openssl = @import("openssl.zig");
@@ -134,7 +134,8 @@ pub const TlsConnection = struct {
     pub fn isRecord(connection: *const TlsConnection, bytes: []const u8) bool {
         if (bytes.len == 0) return false;
         if (connection.flags.foreign) return true;
-        return framing.first(bytes) != .partial;
+        const size = framing.first(bytes) catch return true;
+        return size != null;
     }
 
     /// Marks input as read. The part of a record at its end is kept in memory of just its size, for it may
@@ -151,7 +152,7 @@ pub const TlsConnection = struct {
 
     /// Copies input that is in the engine's buffer.
     pub fn keepInput(connection: *TlsConnection, allocator: std.mem.Allocator, bytes: []const u8) !void {
-        assert(connection.input.len == 0);
+        assert(connection.input.len == 0, "unread input is lost");
         if (bytes.len == 0) return;
         connection.input = try allocator.dupe(u8, bytes);
     }
@@ -233,5 +234,5 @@ pub const TlsConnection = struct {
 };
 
 comptime {
-    assert(@sizeOf(TlsConnection) <= 176);
+    std.debug.assert(@sizeOf(TlsConnection) <= 176);
 }

@@ -9,7 +9,7 @@ const ticket_keys = @import("ticket_keys.zig");
 const TicketKeys = ticket_keys.TicketKeys;
 
 /// Why a call on a context fails. When OpenSSL has refused something, `reasons.last` says why.
-pub const Error = error{ Refused, InvalidArgument, StaleHandle, Exhausted, OutOfMemory };
+pub const Error = error{ TlsFailed, EINVAL, StaleHandle, Exhausted, OutOfMemory };
 
 /// The groups for the key exchange: OpenSSL's own without the finite fields, with which clients can make a
 /// server compute for long (CVE-2002-20001). OpenSSL before 3.5 accepts the second list only.
@@ -115,9 +115,9 @@ pub const Context = struct {
     pub fn setVersions(context: *Context, least: u32, most: u32) Error!void {
         for ([_]u32{ least, most }) |version| switch (version) {
             0, 0x0303, 0x0304 => {},
-            else => return error.InvalidArgument,
+            else => return error.EINVAL,
         };
-        if (least != 0 and most != 0 and least > most) return error.InvalidArgument;
+        if (least != 0 and most != 0 and least > most) return error.EINVAL;
         const bottom = if (least == 0) openssl.TLS1_2_VERSION else least;
         _ = openssl.SSL_CTX_ctrl(context.raw.?, openssl.SSL_CTRL_SET_MIN_PROTO_VERSION, bottom, null);
         _ = openssl.SSL_CTX_ctrl(context.raw.?, openssl.SSL_CTRL_SET_MAX_PROTO_VERSION, most, null);
@@ -128,10 +128,10 @@ pub const Context = struct {
         var position: usize = 0;
         while (position < wire.len) {
             const length = wire[position];
-            if (length == 0 or wire.len - position - 1 < length) return error.InvalidArgument;
+            if (length == 0 or wire.len - position - 1 < length) return error.EINVAL;
             position += 1 + @as(usize, length);
         }
-        if (wire.len > std.math.maxInt(u16)) return error.InvalidArgument;
+        if (wire.len > std.math.maxInt(u16)) return error.EINVAL;
         const copy = try context.allocator.dupe(u8, wire);
         context.allocator.free(context.protocols);
         context.protocols = copy;
@@ -142,7 +142,7 @@ pub const Context = struct {
     /// Sets the identity: contexts of any thread with the same identity resume each other's sessions. A
     /// context that has served connections keeps what it has.
     pub fn identify(context: *Context, identity: ticket_keys.Identity) Error!void {
-        if (context.ticket_keys != null) return error.InvalidArgument;
+        if (context.ticket_keys != null) return error.EINVAL;
         openssl.ERR_clear_error();
         if (openssl.SSL_CTX_set_session_id_context(context.raw.?, &identity, identity.len) != 1) return reasons.refused();
         context.identity = identity;

@@ -95,9 +95,9 @@ pub fn shareTrust(engine: *Engine, context: *Context, other_id: i32) Error!void 
 pub fn addName(engine: *Engine, context: *Context, name: []const u8, other_id: i32) Error!void {
     const other = find(engine, other_id) orelse return error.StaleHandle;
     // With one level of names, references cannot form a circle.
-    if (context.is_member or other.names.count() > 0 or other == context) return error.InvalidArgument;
+    if (context.is_member or other.names.count() > 0 or other == context) return error.EINVAL;
     var buffer: [server_name.longest]u8 = undefined;
-    const lower = server_name.normalized(name, &buffer) orelse return error.InvalidArgument;
+    const lower = server_name.normalized(name, &buffer) orelse return error.EINVAL;
     const key = try engine.allocator.dupe(u8, lower);
     errdefer engine.allocator.free(key);
     const entry = try context.names.getOrPut(engine.allocator, key);

@@ -141,7 +141,7 @@ const Passphrase = struct {
 
 /// Sets the key of the certificate that was added last.
 pub fn setKey(context: *Context, bytes: []const u8, passphrase: []const u8) Error!void {
-    if (passphrase.len > longest_passphrase) return error.InvalidArgument;
+    if (passphrase.len > longest_passphrase) return error.EINVAL;
     var secret: Passphrase = .{ .bytes = passphrase };
     const key = readKey(bytes, &secret) orelse {
         if (secret.was_asked and passphrase.len == 0) return reasons.refusedBecause("the key is encrypted and no passphrase was given");
@@ -172,7 +172,7 @@ fn useKey(context: *Context, key: *openssl.EVP_PKEY) Error!void {
 pub fn usePkcs12(context: *Context, bytes: []const u8, passphrase: []const u8) Error!void {
     var text: [longest_passphrase + 1]u8 = undefined;
     defer std.crypto.secureZero(u8, &text);
-    if (passphrase.len > longest_passphrase or std.mem.indexOfScalar(u8, passphrase, 0) != null) return error.InvalidArgument;
+    if (passphrase.len > longest_passphrase or std.mem.indexOfScalar(u8, passphrase, 0) != null) return error.EINVAL;
     @memcpy(text[0..passphrase.len], passphrase);
     text[passphrase.len] = 0;
 

@@ -1,4 +1,4 @@
-//! Certificates, keys and lists that contexts take, and those that they refuse.
+//! Certificates, keys and lists that contexts accept, and those that they refuse.
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
@@ -22,7 +22,7 @@ fn newContext(harness: *Harness) !*Context {
 }
 
 fn expectRefused(outcome: context_module.Error!void, reason: []const u8) !void {
-    try expectError(error.Refused, outcome);
+    try expectError(error.TlsFailed, outcome);
     try std.testing.expectStringEndsWith(reasons.last(), reason);
 }
 
@@ -36,10 +36,10 @@ test "keys go with their certificate, and encrypted ones need their passphrase" 
     try setKey(context, certificates.encrypted_key, "secret");
     try expectRefused(setKey(context, certificates.other_key, ""), "key values mismatch");
     try expectRefused(setKey(context, certificates.encrypted_key, ""), "the key is encrypted and no passphrase was given");
-    try expectError(error.Refused, setKey(context, certificates.encrypted_key, "wrong"));
-    try expectError(error.InvalidArgument, setKey(context, certificates.encrypted_key, "x" ** 1025));
+    try expectError(error.TlsFailed, setKey(context, certificates.encrypted_key, "wrong"));
+    try expectError(error.EINVAL, setKey(context, certificates.encrypted_key, "x" ** 1025));
     for ([_][]const u8{ "", "nonsense", certificates.certificate, certificates.key[0..100] }) |wrong| {
-        try expectError(error.Refused, setKey(context, wrong, ""));
+        try expectError(error.TlsFailed, setKey(context, wrong, ""));
     }
     try credentials.addCertificates(context, certificates.even_certificate);
     try setKey(context, certificates.even_key, "");
@@ -53,14 +53,14 @@ test "what holds no certificate and no list is refused" {
     for ([_]*const fn (*Context, []const u8) context_module.Error!void{ credentials.addCertificates, credentials.addAuthorities }) |add| {
         try expectRefused(add(context, certificates.key), "no certificate was found");
         for ([_][]const u8{ "", "\x30\x03\x02\x01\x01", good[0..200], good ++ "\n" ++ good[0..200] }) |wrong| {
-            try expectError(error.Refused, add(context, wrong));
+            try expectError(error.TlsFailed, add(context, wrong));
         }
-        // Twice the same is no mistake.
+        // Adding the same twice is allowed.
         for (0..2) |_| try add(context, good);
     }
     try expectRefused(credentials.addRevocations(context, good), "no revocation list was found");
     for ([_][]const u8{ "", "nonsense", certificates.even_revocations[0..100] }) |wrong| {
-        try expectError(error.Refused, credentials.addRevocations(context, wrong));
+        try expectError(error.TlsFailed, credentials.addRevocations(context, wrong));
     }
     try credentials.addRevocations(context, certificates.even_revocations);
 }
@@ -86,8 +86,8 @@ test "a PKCS#12 file has certificate, key and chain under one passphrase" {
 
     try credentials.usePkcs12(context, bytes, "secret");
     try expectRefused(credentials.usePkcs12(context, bytes, "wrong"), "mac verify failure");
-    try expectError(error.Refused, credentials.usePkcs12(context, bytes[0 .. bytes.len / 2], "secret"));
-    try expectError(error.InvalidArgument, credentials.usePkcs12(context, bytes, "sec\x00ret"));
+    try expectError(error.TlsFailed, credentials.usePkcs12(context, bytes[0 .. bytes.len / 2], "secret"));
+    try expectError(error.EINVAL, credentials.usePkcs12(context, bytes, "sec\x00ret"));
 }
 
 fn unasked(_: [*]u8, _: c_int, _: c_int, _: ?*anyopaque) callconv(.c) c_int {

@@ -6,7 +6,7 @@
 //! OpenSSL is under way at a time: that saves 150 bytes for each connection.
 
 const std = @import("std");
-const assert = std.debug.assert;
+const assert = @import("../os/bug.zig").assert;
 const abi = @import("../boundary/abi.zig");
 const indices = @import("../core/indices.zig");
 const memory = @import("memory.zig");
@@ -16,7 +16,9 @@ const quota = @import("record/quota.zig");
 const system = @import("../os/kernel.zig").system;
 const Context = @import("context.zig").Context;
 const Pool = @import("../core/pool.zig").Pool;
+const reasons = @import("reasons.zig");
 const Failure = @import("record/refusals.zig").Failure;
+const Refusal = @import("record/refusals.zig").Refusal;
 const Primitives = @import("record/primitives.zig").Primitives;
 const Queue = @import("../core/queue.zig").Queue;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
@@ -127,7 +129,8 @@ pub const Engine = struct {
     /// Frees a connection with all that it holds.
     pub fn release(engine: *Engine, index: TlsConnectionIndex) void {
         const connection = engine.connections.at(index);
-        assert(connection.state != .free and connection.waiter == .none);
+        assert(connection.state != .free, "a TLS connection is freed twice");
+        assert(connection.waiter == .none, "a TLS connection is freed that a caller waits for");
         engine.disconnect(index);
         connection.dropOutput(engine.allocator);
         connection.state = .free;
@@ -137,6 +140,7 @@ pub const Engine = struct {
     /// Frees everything of a connection but its output. It is closed from then on.
     pub fn disconnect(engine: *Engine, index: TlsConnectionIndex) void {
         const connection = engine.connections.at(index);
+        assert(engine.current != connection, "a TLS connection is freed while it is worked on");
         engine.due.remove(&engine.connections, index);
         engine.held.remove(&engine.connections, index);
         engine.noticed.remove(&engine.connections, index);
@@ -156,7 +160,7 @@ pub const Engine = struct {
     /// Gives up a reference to a context, and the context with the last one.
     pub fn releaseContext(engine: *Engine, index: ContextIndex) void {
         const context = engine.contexts.at(index);
-        assert(context.references > 0);
+        assert(context.references > 0, "a TLS context is given up too often");
         context.references -= 1;
         if (context.references > 0) return;
         var members = context.names.valueIterator();
@@ -190,6 +194,7 @@ pub const Engine = struct {
 
     /// Begins one or more calls for a connection, which read from `input` and write to `sealed`.
     pub fn enter(engine: *Engine, connection: *TlsConnection, input: []u8) void {
+        assert(engine.current == null, "two TLS connections are worked on at once");
         engine.current = connection;
         engine.leaves_keys = leavesKeys(connection);
         engine.setInput(input);
@@ -238,27 +243,15 @@ fn readInput(bio: *openssl.BIO, buffer: [*]u8, length: c_int) callconv(.c) c_int
     if (length <= 0) return 0;
     if (engine.position == engine.record_end) {
         const rest = engine.rest();
-        switch (if (connection.flags.foreign) .foreign else framing.first(rest)) {
-            .complete => |size| {
-                if (connection.state == .handshaking and !admits(connection, rest[0..size])) {
-                    connection.flags.hello_too_long = true;
-                    openssl.ERR_new();
-                    openssl.ERR_set_error(openssl.ERR_LIB_SSL, openssl.SSL_R_EXCESSIVE_MESSAGE_SIZE, null);
-                    return -1;
-                }
-                if (connection.state == .open) connection.quota.take(kindOf(connection.ssl.?, rest[0]), system.nanoseconds) catch |refusal| {
-                    openssl.ERR_new();
-                    openssl.ERR_set_error(openssl.ERR_LIB_SSL, @intCast(openssl.reasonOf(Failure.of(refusal).reason)), null);
-                    return -1;
-                };
-                engine.record_end += size;
-            },
-            .partial => {},
-            .foreign => {
-                connection.flags.foreign = true;
-                engine.record_end = engine.input.len;
-            },
-        }
+        const size = if (connection.flags.foreign) rest.len else framing.first(rest) catch blk: {
+            connection.flags.foreign = true;
+            break :blk rest.len;
+        } orelse 0;
+        if (size > 0 and !connection.flags.foreign) admit(connection, rest[0..size]) catch |refusal| {
+            reasons.raise(Failure.of(refusal).reason);
+            return -1;
+        };
+        engine.record_end += size;
     }
     const available = engine.record_end - engine.position;
     if (available == 0) {
@@ -271,11 +264,15 @@ fn readInput(bio: *openssl.BIO, buffer: [*]u8, length: c_int) callconv(.c) c_int
     return @intCast(count);
 }
 
-/// Whether a record of a handshake may go to OpenSSL. In TLS 1.2 records behind the ClientHello may be encrypted.
-fn admits(connection: *TlsConnection, record: []const u8) bool {
-    if (!connection.flags.is_server) return true;
-    if (connection.hello_limit.has_message and openssl.SSL_version(connection.ssl.?) != openssl.TLS1_3_VERSION) return true;
-    return connection.hello_limit.admits(record);
+/// Refuses a whole record that must not go to OpenSSL.
+fn admit(connection: *TlsConnection, record: []const u8) Refusal!void {
+    if (connection.state == .open) return connection.quota.take(kindOf(connection.ssl.?, record[0]), system.nanoseconds);
+    if (connection.state != .handshaking or !connection.flags.is_server) return;
+    // In TLS 1.2 records behind the ClientHello may be encrypted.
+    if (connection.hello_limit.has_message and openssl.SSL_version(connection.ssl.?) != openssl.TLS1_3_VERSION) return;
+    if (connection.hello_limit.admits(record)) return;
+    connection.flags.hello_too_long = true;
+    return error.MessageTooLong;
 }
 
 /// What a record for OpenSSL counts as until it turns out to have data. Records of TLS 1.3 all look alike.

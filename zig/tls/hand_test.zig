@@ -1,5 +1,5 @@
-//! The peer of an established connection, played by hand: it seals whatever a test wants, be it allowed
-//! or not, and opens what the connection sends.
+//! A peer whose records the test makes: it seals what a test wants, allowed or not, and opens what the connection
+//! under test sends.
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
@@ -24,7 +24,7 @@ const expectEqual = std.testing.expectEqual;
 
 pub const suites = std.enums.values(Suite);
 
-/// A secret as a key log tells it.
+/// A direction with the secret from a key log.
 fn loggedSide(log: []const u8, label: []const u8, suite: Suite) !Side {
     const start = label.len + (std.mem.indexOf(u8, log, label) orelse return error.NotLogged);
     var words = std.mem.tokenizeAny(u8, log[start..], " \n");
@@ -37,22 +37,22 @@ fn loggedSide(log: []const u8, label: []const u8, suite: Suite) !Side {
 
 pub const Hand = struct {
     harness: *Harness,
-    /// The end under test, and the descriptor at its other end, which is the hand's.
+    /// The connection under test, and the descriptor at the hand's end.
     handle: i32,
     peer: system.Descriptor,
     writing: Side,
     reading: Side,
-    /// What has come from the connection and was not opened yet.
+    /// What the connection has sent and was not opened yet.
     received: std.ArrayList(u8) = .empty,
 
-    /// A connection that is established as if after a handshake.
+    /// A connection in the state after a handshake, which did not take place.
     pub fn init(harness: *Harness, suite: Suite, is_server: bool) !Hand {
         const handle, const peer = try harness.tcpPeer();
         try @import("../os/options.zig").setNoDelay(peer, true);
         return initOver(harness, handle, peer, suite, is_server);
     }
 
-    /// The same over a Unix socket, whose buffer is full for good as soon as it is.
+    /// The same over a Unix socket, whose buffer does not grow.
     pub fn initOverUnix(harness: *Harness, suite: Suite, is_server: bool) !Hand {
         const handle, const peer = try harness.unixPair();
         return initOver(harness, handle, peer, suite, is_server);
@@ -61,7 +61,7 @@ pub const Hand = struct {
     fn initOver(harness: *Harness, handle: i32, peer: system.Descriptor, suite: Suite, is_server: bool) !Hand {
         errdefer system.close(peer);
         const engine = harness.tls;
-        // OpenSSL has no words for its reasons before there is a context.
+        // OpenSSL has no texts for its reasons before there is a context.
         if (engine.contexts.in_use == 0) _ = try contexts.create(engine);
         try engine.prepareBuffers();
         var to_session: Side = .{ .suite = suite, .secret = @splat(0) };
@@ -84,8 +84,8 @@ pub const Hand = struct {
 
     pub const End = enum { server, client };
 
-    /// After a real handshake, whose one end is the hand's from then on. The other end is established,
-    /// or OpenSSL's.
+    /// After a real handshake, whose one end is the hand's from then on. At the other end the record layer
+    /// has taken over, or OpenSSL has stayed.
     pub fn shaken(harness: *Harness, end: End, suite: Suite, keeps_openssl: bool) !Hand {
         const engine = harness.tls;
         const server_context = try tls.serverContext(harness.tls);
@@ -97,7 +97,7 @@ pub const Hand = struct {
             .chacha20_poly1305_sha256 => "TLS_CHACHA20_POLY1305_SHA256",
         };
         try tls.contextOf(harness, client_context).setCipherSuites(name);
-        // Who wants sessions needs OpenSSL for them.
+        // OpenSSL stays with clients that want sessions.
         const more: u32 = if (keeps_openssl and end == .client) abi.TlsNotices.session else 0;
         const logs_keys = tls.contextOf(harness, if (end == .server) server_context else client_context);
         contexts.setNotices(logs_keys, abi.TlsNotices.key_log | more);
@@ -111,7 +111,7 @@ pub const Hand = struct {
         return hand;
     }
 
-    /// Takes the place of the other end when both have shaken hands. The one that is left logs its keys.
+    /// Takes the place of the other end after the handshake. The end under test logs its keys.
     pub fn fromWire(wire: *Wire, end: End, suite: Suite) !Hand {
         const harness = wire.harness;
         const handle, const peer, const other, const waiting = switch (end) {
@@ -181,13 +181,13 @@ pub const Hand = struct {
         try hand.pass(hand.writing.sealInner(inner, &record));
     }
 
-    /// Changes the hand's keys, with or without the wish that the connection changes its own.
+    /// Changes the hand's keys, and requests the same of the connection if `asks` is true.
     pub fn updateKeys(hand: *Hand, asks: bool) !void {
         try hand.send(.handshake, &.{ 24, 0, 0, 1, @intFromBool(asks) });
         hand.writing.update();
     }
 
-    /// Sends bytes as they are, and lets the scheduler see them.
+    /// Sends bytes as they are, and polls once.
     pub fn pass(hand: *Hand, bytes: []const u8) !void {
         try harness_module.sendFromPeer(hand.peer, bytes);
         _ = try hand.harness.pollFor(0);
@@ -204,18 +204,14 @@ pub const Hand = struct {
     pub fn next(hand: *Hand, output: []u8) !?struct { ContentType, []u8 } {
         while (true) {
             const bytes = hand.received.items;
-            switch (framing.first(bytes)) {
-                .complete => |size| {
-                    const opened = try hand.reading.open(bytes[0..size], output);
-                    hand.received.replaceRangeAssumeCapacity(0, size, &.{});
-                    return .{ opened[0], opened[1] };
-                },
-                .foreign => return error.NotARecord,
-                .partial => if (!try hand.receive()) {
-                    try expectEqual(0, hand.received.items.len);
-                    return null;
-                },
+            if (try framing.first(bytes)) |size| {
+                const opened = try hand.reading.open(bytes[0..size], output);
+                hand.received.replaceRangeAssumeCapacity(0, size, &.{});
+                return .{ opened[0], opened[1] };
             }
+            if (try hand.receive()) continue;
+            try expectEqual(0, hand.received.items.len);
+            return null;
         }
     }
 
@@ -241,13 +237,13 @@ pub const Hand = struct {
         try hand.expectRecord(.alert, &.{ if (alert == .close_notify) 1 else 2, @intFromEnum(alert) });
     }
 
-    /// The connection says that it has new keys; what follows is under them.
+    /// The connection announces new keys; what follows is under them.
     pub fn expectKeyUpdate(hand: *Hand, asks: bool) !void {
         try hand.expectRecord(.handshake, &.{ 24, 0, 0, 1, @intFromBool(asks) });
         hand.reading.update();
     }
 
-    /// Nothing has been sent that was not looked at.
+    /// Everything that the connection has sent was opened.
     pub fn expectSilence(hand: *Hand) !void {
         _ = try hand.harness.pollFor(0);
         try expectEqual(0, hand.received.items.len);

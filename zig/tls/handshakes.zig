@@ -5,7 +5,7 @@
 //! poll works on it for a limited time: open connections do not wait for all handshakes.
 
 const std = @import("std");
-const assert = std.debug.assert;
+const assert = @import("../os/bug.zig").assert;
 const abi = @import("../boundary/abi.zig");
 const addresses = @import("../os/addresses.zig");
 const contexts = @import("contexts.zig");
@@ -279,7 +279,7 @@ fn advance(engine: *Engine, socket: *Socket, connection: *TlsConnection) void {
 
 /// Wakes the waiter of a handshake that has ended or paused, and reports the socket as ready.
 fn finish(engine: *Engine, socket: *Socket, connection: *TlsConnection) void {
-    assert(connection.state != .handshaking);
+    assert(connection.state != .handshaking, "a handshake ends that goes on");
     if (connection.state != .paused) {
         socket.flags.handshaking = false;
         connection.dropFirstHello(engine.allocator);
@@ -353,6 +353,6 @@ pub fn wait(engine: *Engine, connection: *TlsConnection, deadline: ?i64) ?Waiter
 pub fn leave(engine: *Engine, waiter: WaiterIndex) void {
     const socket = engine.scheduler.sockets.at(engine.scheduler.waiters.at(waiter).socket);
     const connection = transfers.connectionOf(engine, socket);
-    assert(connection.waiter == waiter);
+    assert(connection.waiter == waiter, "a handshake forgets a waiter that it does not have");
     connection.waiter = .none;
 }

@@ -1,4 +1,4 @@
-//! Handshakes between two ends in one scheduler.
+//! Handshakes between two ends in one thread.
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
@@ -91,7 +91,7 @@ test "a client refuses an unknown issuer and a wrong name, and says so" {
         try expectEqual(if (case.fails) Status.tls_failed else null, results[1]);
         if (case.fails) {
             try tls.expectText(&harness, pair.client, .reason, "certificate verify failed");
-            // The server's own handshake was over in TLS 1.3; it is told by an alert.
+            // In TLS 1.3 the server's own handshake is done; an alert ends its connection.
             try expectEqual(.tls_failed, try tls.ending(&harness, pair.server));
             try expect(tls.alertOf(&harness, pair.server) != null);
             // The certificate can be seen nevertheless.
@@ -137,7 +137,7 @@ test "the server's order of protocols counts, and no common one is fatal" {
     const client_context = try tls.clientContext(harness.tls);
     const server = tls.contextOf(&harness, server_context);
     const client = tls.contextOf(&harness, client_context);
-    for ([_][]const u8{ "\x00", "\x03ab", "\x02abc" }) |wrong| try std.testing.expectError(error.InvalidArgument, server.setProtocols(wrong));
+    for ([_][]const u8{ "\x00", "\x03ab", "\x02abc" }) |wrong| try std.testing.expectError(error.EINVAL, server.setProtocols(wrong));
     try client.setProtocols("\x08http/1.1\x02h2");
     {
         const pair = try tls.connected(&harness, server_context, client_context);
@@ -193,9 +193,9 @@ test "a server name chooses the context, exactly or by wildcard" {
     try server.setProtocols("\x04main");
     try contexts.addName(harness.tls, server, "Other.Example", other);
     try contexts.addName(harness.tls, server, "*.wild.test", other);
-    try std.testing.expectError(error.InvalidArgument, contexts.addName(harness.tls, tls.contextOf(&harness, other), "a.b", server_context));
-    try std.testing.expectError(error.InvalidArgument, contexts.addName(harness.tls, server, "self", server_context));
-    // Those that are in use live on.
+    try std.testing.expectError(error.EINVAL, contexts.addName(harness.tls, tls.contextOf(&harness, other), "a.b", server_context));
+    try std.testing.expectError(error.EINVAL, contexts.addName(harness.tls, server, "self", server_context));
+    // Contexts in use stay.
     try contexts.free(harness.tls, other);
 
     const cases = [_]struct { []const u8, []const u8 }{
@@ -236,13 +236,13 @@ test "a handshake pauses for the choice of a context" {
         try expectEqual(.tls_server_name, handshakes.outcome(harness.tls, pair.server));
         try tls.expectText(&harness, pair.server, .server_name, "other.example");
         if (choice < 0) {
-            // It is given up in the meantime.
+            // The caller frees it in the meantime.
             try tls.closeBoth(&harness, pair);
             continue;
         }
         try expectEqual(null, handshakes.chooseContext(harness.tls, pair.server, choice));
         try expectEqual(.EALREADY, handshakes.chooseContext(harness.tls, pair.server, choice));
-        // A refusal is told at once, for the caller may close. What takes long is for polls to do.
+        // A refusal is sent at once, for the caller may close. A step that takes long is left to a poll.
         try expectEqual(@intFromBool(choice != 0), harness.tls.due.length);
         try expect(system.pollOne(harness.scheduler.backend.descriptor(), false, 0));
         const results = try tls.outcomes(&harness, pair);
@@ -256,7 +256,7 @@ test "a handshake pauses for the choice of a context" {
     }
 }
 
-test "a poll does not work on handshakes for long, and does not let others wait for them" {
+test "a poll does not work on handshakes for long, and other sockets do not wait for them" {
     var harness = try Harness.init();
     defer harness.deinit();
     const server_context = try tls.serverContext(harness.tls);
@@ -296,12 +296,12 @@ test "what cannot begin is refused" {
     }
     try expectEqual(.stale_handle, start(engine, handle, 77, .{ .is_server = false }));
     try expectEqual(.stale_handle, start(engine, handle, 0, .{ .is_server = false }));
-    // What is no session is as none.
+    // Bytes that are no session are ignored.
     try expectEqual(null, start(engine, handle, context, .{ .is_server = false, .session = "nonsense" }));
     try expectEqual(.EISCONN, start(engine, handle, context, .{ .is_server = false }));
 }
 
-test "the end of a plain conversation is not lost, and what is not TLS is told apart" {
+test "the end of a plain conversation is not lost, and what is not TLS is refused" {
     var harness = try Harness.init();
     defer harness.deinit();
     const context = try tls.serverContext(harness.tls);
@@ -323,12 +323,12 @@ test "the end of a plain conversation is not lost, and what is not TLS is told a
         // OpenSSL 3.0 says "packet length", later ones "data length".
         var buffer: [64]u8 = undefined;
         try expect(std.mem.endsWith(u8, try tls.text(&harness, server, .reason, &buffer), case[1]));
-        // An alert was sent to whom it may concern.
+        // An alert was sent.
         try expectEqual(null, connections.close(harness.thread, server));
     }
 }
 
-test "an end in the middle of a handshake, and one that is closed by its owner" {
+test "a stream that ends in the middle of a handshake, and a socket that is closed there" {
     var harness = try Harness.init();
     defer harness.deinit();
     const context = try tls.serverContext(harness.tls);
@@ -367,7 +367,7 @@ test "a handshake goes on without its waiter, and another one may wait for it" {
     try harness_module.checkBooks(harness.thread);
     try expectEqual(null, scheduler.deadlines.earliest());
     const second = handshakes.wait(engine, connection, null).?;
-    // Woken, and not told of yet.
+    // Its wake-up was not delivered yet.
     harness.thread.wake(second, .cancelled);
     harness.thread.drop(second);
     try harness_module.checkBooks(harness.thread);
@@ -379,7 +379,7 @@ test "a handshake goes on without its waiter, and another one may wait for it" {
     try tls.closeBoth(&harness, pair);
 }
 
-test "a handshake that runs out of memory ends, and its waiter hears of it" {
+test "a handshake that runs out of memory ends, and wakes its waiter" {
     var failing: std.testing.FailingAllocator = .init(std.testing.allocator, .{});
     var harness = try Harness.initWith(failing.allocator());
     defer harness.deinit();

@@ -1,4 +1,4 @@
-//! TLS connections under test: both ends in one scheduler.
+//! TLS connections under test, with both ends in one thread.
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
@@ -94,7 +94,7 @@ pub fn alertOf(harness: *Harness, handle: i32) ?u64 {
     return if (alert <= std.math.maxInt(u8)) alert else null;
 }
 
-/// Receives until so many bytes are there, parking in between.
+/// Receives until the buffer is full.
 pub fn receiveAll(harness: *Harness, handle: i32, buffer: []u8) !void {
     var taken: usize = 0;
     for (0..100_000) |_| {
@@ -116,7 +116,7 @@ pub fn receiveAll(harness: *Harness, handle: i32, buffer: []u8) !void {
     return error.NeverReceived;
 }
 
-/// Receives what comes until the stream ends or fails, and returns which.
+/// Receives until the stream ends or fails. Returns `ok` for an end, and otherwise the failure.
 pub fn ending(harness: *Harness, handle: i32) !Status {
     var buffer: [4096]u8 = undefined;
     for (0..1000) |_| {
@@ -136,7 +136,7 @@ pub fn closeBoth(harness: *Harness, pair: Pair) !void {
     try expectEqual(null, connections.close(harness.thread, pair.server));
 }
 
-/// Bytes of which no two neighbours are the same, and few at the same distance.
+/// Fills the buffer with random bytes that depend on the seed.
 pub fn pattern(bytes: []u8, seed: u64) void {
     var random: std.Random.DefaultPrng = .init(seed);
     random.random().bytes(bytes);

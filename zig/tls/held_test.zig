@@ -1,5 +1,4 @@
-//! The last words of a handshake, which are held back for the caller's first ones: they are neither
-//! lost nor late, whatever the caller does.
+//! The last messages of a handshake are held back for the caller's first data. They are neither lost nor late.
 
 const std = @import("std");
 const harness_module = @import("../thread/harness_test.zig");
@@ -22,10 +21,10 @@ const expectEqual = std.testing.expectEqual;
 const expectFailure = harness_module.expectFailure;
 const valueOf = harness_module.valueOf;
 
-/// A wire one of whose ends has just woken its owner, and holds its last words back.
+/// A wire. One of its ends has just woken its caller, and holds its last messages back.
 const Held = struct {
     wire: Wire,
-    /// The end that holds them, and its other end.
+    /// The end that holds messages back, and the other one.
     handle: i32,
     other: i32,
     peer: system.Descriptor,
@@ -58,7 +57,7 @@ const Held = struct {
             if (to_owner.items.len == 0) continue;
             try harness_module.sendFromPeer(at_owner, to_owner.items);
             to_owner.clearRetainingCapacity();
-            // It may take a poll to hear of it, and it takes no more.
+            // One poll is enough to receive them.
             for (0..3) |_| {
                 const woken = try harness.pollFor(10 * std.time.ns_per_ms);
                 if (woken.len == 0) continue;
@@ -84,13 +83,13 @@ const Held = struct {
         return handshakes.find(held.wire.harness.tls, held.handle).?;
     }
 
-    /// What has left, without a poll.
+    /// What was sent without a poll.
     fn sent(held: *Held, buffer: []u8) ![]u8 {
         if (!system.pollOne(held.peer, false, 0)) return buffer[0..0];
         return buffer[0..try valueOf(system.receive(held.peer, buffer.ptr, buffer.len))];
     }
 
-    /// Passes everything on to the other end, whose handshake is over by that.
+    /// Passes everything on to the other end, which ends its handshake.
     fn settle(held: *Held) !void {
         for (0..2) |_| {
             try held.wire.collect();
@@ -127,7 +126,7 @@ test "they leave with the next poll, or when the thread goes to sleep without on
         var held: Held = try .init(&harness, end);
         defer held.deinit();
         const length = held.connection().output.len;
-        // Nothing to read, nothing to say.
+        // The caller neither reads nor writes.
         var buffer: [2048]u8 = undefined;
         try expectFailure(.would_block, harness.receive(held.handle, &buffer));
         try expectEqual(0, (try held.sent(&buffer)).len);
@@ -176,13 +175,13 @@ test "a first write that does not fit is counted as any other" {
     const got = try std.testing.allocator.alloc(u8, bytes.len);
     defer std.testing.allocator.free(got);
     for (ends) |end| for ([_]c_int{ 1, 4096, 8192, 30_000 }) |size| {
-        // A server has half as much to say as a record is long.
+        // What a server holds back is half as long as a record.
         var held: Held = try .initWith(&harness, end, 30);
         defer held.deinit();
         system.setOption(harness.socketOf(held.handle).fd, std.c.SOL.SOCKET, std.c.SO.SNDBUF, size) catch {};
         const length = held.connection().output.len;
         var counted = try valueOf(harness.send(held.handle, bytes));
-        // Whole records that have left behind what was held.
+        // The whole records that were sent behind what was held.
         const record = framing.plaintext_bytes + 22;
         const whole = 8 * record + length - held.connection().unsent().len;
         try expectEqual((whole -| length) / record * framing.plaintext_bytes, counted);
@@ -204,7 +203,7 @@ test "a first write that does not fit is counted as any other" {
     };
 }
 
-test "they go before whatever ends the connection, but for a reset" {
+test "they go before anything that ends the connection, but for a reset" {
     var harness = try Harness.init();
     defer harness.deinit();
     const Deed = enum { close, shutdown, close_after_write, break_off, reset };
@@ -235,7 +234,7 @@ test "they go before whatever ends the connection, but for a reset" {
         }
         try expectEqual(0, harness.tls.held.length);
         for (0..20) |_| try held.settle();
-        // The other end saw its handshake end; then it was told, or not.
+        // The other end has ended its handshake; then the stream has ended, announced or not.
         const peer_of_other = if (end == .server) held.wire.at_client else held.wire.at_server;
         if (deed == .break_off) try expectEqual(0, std.c.shutdown(peer_of_other, std.c.SHUT.WR));
         const expected: Status = if (deed == .break_off) .tls_truncated else .ok;
@@ -282,13 +281,13 @@ test "a peer that is gone by then is gone for the next call" {
     };
 }
 
-test "nothing is held back where somebody waits for it" {
+test "nothing is held back where the peer waits for it" {
     var harness = try Harness.init();
     defer harness.deinit();
     const server_context = try tls.serverContext(harness.tls);
     const client_context = try tls.clientContext(harness.tls);
     try tls.contextOf(&harness, client_context).setVersions(0, 0x0303);
-    // In TLS 1.2 the client's handshake ends with the server's last words.
+    // In TLS 1.2 the client's handshake ends with the server's last messages.
     const pair = try tls.startPair(&harness, server_context, client_context, "localhost", "");
     var waiters: [2]?WaiterIndex = undefined;
     for ([_]i32{ pair.server, pair.client }, &waiters) |handle, *waiter| {
@@ -315,11 +314,11 @@ test "those who wait, give up or try something else do not keep them back" {
         var waiter: ?WaiterIndex = null;
         switch (deed) {
             .reads => waiter = harness.park(held.handle, .readable),
-            // It is told at once: nothing is in the way of a write.
+            // It is reported at once, for the socket is writable.
             .waits_to_write => _ = harness.park(held.handle, .writable),
             .gives_up => {
                 waiter = harness.parkUntil(held.handle, .readable, system.nanoseconds());
-                // Where a short read proves nothing, there may be something to be read.
+                // Where a short read does not mean that nothing is left, the socket may still be readable.
                 const flags = harness.socketOf(held.handle).flags;
                 const is_ready = flags.readable or flags.buffered;
                 try expect(!is_ready or !system.short_read_empties);
@@ -330,7 +329,7 @@ test "those who wait, give up or try something else do not keep them back" {
         _ = try harness.poll();
         try held.expectGone();
         try held.settle();
-        // A client has had its ticket to read.
+        // A client has received its ticket.
         if (deed == .reads) _ = harness.cancel(waiter.?, .cancelled);
         _ = try harness.poll();
         try held.expectAlive();
@@ -358,7 +357,7 @@ test "nothing is held back while the socket takes nothing" {
     handshakes.run(harness.tls);
     try expectEqual(null, handshakes.outcome(harness.tls, wire.client));
     try expect(connection.output.len > 0 and !harness.tls.held.contains(&harness.tls.connections, connection.index));
-    // What is written then comes behind it, when there is room.
+    // What is written later comes behind it, when there is room.
     try expectFailure(.would_block, harness.send(wire.client, "hello"));
     harness.socketOf(wire.client).flags.writable = true;
     try harness.expectWoken(&.{.{ waiter, .ok }});

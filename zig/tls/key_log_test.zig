@@ -1,4 +1,4 @@
-//! Key logs of established connections: line by line what OpenSSL's own says at the other end.
+//! Key logs after the record layer has taken over: each line is the same as OpenSSL's at the other end.
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
@@ -82,11 +82,11 @@ test "new keys are logged as OpenSSL logs them" {
             }
         }
         for ([_]i32{ wire.client, wire.server }, &memory) |handle, *buffer| {
-            // It need not be kept: what follows is told as well.
+            // The caller need not take the lines: those that follow make a notice, too.
             try std.testing.expectEqualStrings(expected.items, try tls.text(&harness, handle, .key_log, buffer));
             try tls.expectText(&harness, handle, .key_log, "");
         }
-        // Both are announced.
+        // Both have made a notice.
         var notices: usize = 0;
         while (reports.takeNotice(harness.tls)) |notice| : (notices += 1) {
             try expect(notice.kinds & abi.TlsNotices.key_log != 0);

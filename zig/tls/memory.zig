@@ -2,6 +2,7 @@
 //! secrets of a connection, which are in the middle of its `SSL`.
 
 const std = @import("std");
+const assert = @import("../os/bug.zig").assert;
 const builtin = @import("builtin");
 const openssl = @import("openssl.zig");
 
@@ -18,9 +19,7 @@ pub fn install() void {
 pub fn installFunctions(allocates: *const openssl.Allocate, reallocates: *const openssl.Reallocate, frees: *const openssl.Free) void {
     if (state.cmpxchgStrong(.untouched, .installing, .acquire, .acquire) == null) {
         const result = openssl.CRYPTO_set_mem_functions(allocates, reallocates, frees);
-        // OpenSSL has allocated nothing yet, so this cannot fail. `@panic`, whose handler prints a stack
-        // trace, made a handshake of the fast build take 1.2 times as long.
-        if (result != 1) std.c.abort();
+        assert(result == 1, "OpenSSL has allocated memory before it was given functions for that");
         state.store(.installed, .release);
     }
     while (state.load(.acquire) != .installed) std.atomic.spinLoopHint();

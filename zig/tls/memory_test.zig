@@ -10,12 +10,12 @@ extern "c" fn OPENSSL_thread_stop() void;
 /// Pieces of memory that OpenSSL has now.
 var live: std.atomic.Value(usize) = .init(0);
 
-/// Every harness calls this before anything of it can use OpenSSL, which takes no other functions later.
+/// Every harness calls this before it uses OpenSSL, which accepts no other functions later.
 pub fn startCounting() void {
     memory_module.installFunctions(allocate, reallocate, free);
 }
 
-/// How many pieces OpenSSL has that no thread will give back by itself.
+/// The pieces of memory that OpenSSL has, without those that it frees at the end of a thread.
 pub fn count() usize {
     OPENSSL_thread_stop();
     return live.load(.acquire);
@@ -39,8 +39,8 @@ fn free(memory: ?*anyopaque, file: ?[*:0]const u8, line: c_int) callconv(.c) voi
     _ = live.fetchSub(1, .release);
 }
 
-/// Runs something until OpenSSL has as much afterwards as before: what is made once, as algorithms are
-/// when they are first looked for, is there by then. What leaks grows every time.
+/// Runs something until OpenSSL has as much memory afterwards as before. What OpenSSL makes once, such as an
+/// algorithm at its first use, is there by then; a leak grows each time.
 pub fn expectNoGrowth(context: anytype, comptime run: fn (@TypeOf(context)) anyerror!void) !void {
     var before = count();
     for (0..2) |_| {
@@ -53,11 +53,11 @@ pub fn expectNoGrowth(context: anytype, comptime run: fn (@TypeOf(context)) anye
     try std.testing.expectEqual(before, count());
 }
 
-test "no test of TLS leaves anything behind that OpenSSL has allocated" {
+test "no test of TLS leaves memory behind that OpenSSL has allocated" {
     var measured: usize = 0;
     for (builtin.test_functions) |each| {
         if (!std.mem.startsWith(u8, each.name, "tls.")) continue;
-        // These measure themselves.
+        // These tests measure by themselves.
         if (std.mem.startsWith(u8, each.name, "tls.memory_test") or std.mem.startsWith(u8, each.name, "tls.tampering_test")) continue;
         errdefer std.debug.print("in the test {s}\n", .{each.name});
         try expectNoGrowth(each, struct {

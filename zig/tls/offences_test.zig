@@ -1,5 +1,5 @@
-//! What no peer may send after the handshake: each offence is answered by the right alert and ends the
-//! connection, behind the data that came before it. OpenSSL is asked what it makes of the same bytes.
+//! What a peer must not send after the handshake: each offence is answered with the right alert and ends the
+//! connection, behind the data that came before it. OpenSSL gets the same bytes, for comparison.
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
@@ -18,7 +18,7 @@ const expectFailure = harness_module.expectFailure;
 
 const Step = union(enum) {
     sealed: struct { kind: ContentType, content: []const u8, padding: usize = 0 },
-    /// Content, type and padding in one.
+    /// Content, type and padding together.
     inner: []const u8,
     /// Sealed under another type and version.
     under: [3]u8,
@@ -30,10 +30,10 @@ const Offence = struct {
     alert: Alert,
     reason: []const u8,
     openssl: Verdict = .same,
-    /// Whom it is sent to, if not to both.
+    /// The end to which it is sent, if not to both.
     to: ?Hand.End = null,
 
-    /// What OpenSSL makes of it: `answers` is an alert for another reason; `varies` with its version.
+    /// What OpenSSL does: `answers` is an alert for another reason; `varies` depends on its version.
     const Verdict = union(enum) { same, ignores, ends, answers: Alert, varies };
 
     fn orOpenssl(offence: Offence, verdict: Verdict) Offence {
@@ -91,7 +91,7 @@ const offences = [_]Offence{
     refused(&.{.{ .under = .{ 23, 3, 1 } }}, .decode_error, "wrong version number"),
     refused(&.{.{ .under = .{ 23, 3, 4 } }}, .decode_error, "wrong version number"),
     refused(&.{.{ .under = .{ 22, 3, 3 } }}, .unexpected_message, "bad record type"),
-    // Lengths: what is more than 2^14 + 256 is refused by its header, behind 2^14 + 320 without the rest.
+    // Lengths: beyond 2^14 + 256 the header is enough to refuse a record, and beyond 2^14 + 320 the rest is not awaited.
     refused(padded(zeros[0 .. 16 * 1024 + 1], 0), .record_overflow, "data length too long"),
     refused(padded("", 16 * 1024 + 1), .record_overflow, "data length too long").orOpenssl(.ignores),
     refused(padded(zeros[0 .. 16 * 1024 + 239], 0), .record_overflow, "data length too long"),
@@ -110,7 +110,7 @@ const offences = [_]Offence{
     refused(sealed(.alert, "\x01"), .unexpected_message, "invalid alert"),
     refused(sealed(.alert, "\x01\x00\x00"), .unexpected_message, "invalid alert"),
     refused(sealed(.alert, "\x01\x00\x01\x00"), .unexpected_message, "invalid alert"),
-    // Messages that are none of those after a handshake.
+    // Messages that do not belong after a handshake.
     refused(sealed(.handshake, ""), .unexpected_message, "bad length"),
     refused(sealed(.handshake, "\x00\x00\x00\x00"), .unexpected_message, "unexpected message"),
     refused(sealed(.handshake, "\x01\x00\x00\x01x"), .unexpected_message, "unexpected message"),
@@ -128,7 +128,7 @@ const offences = [_]Offence{
     refused(sealed(.handshake, "\x18\x00\x00\x01\xff"), .illegal_parameter, "bad key update"),
     refused(sealed(.handshake, "\x18\x00\x00\x01\x00\x18"), .unexpected_message, "not on record boundary"),
     refused(sealed(.handshake, "\x18\x00\x00\x01\x00\x18\x00\x00\x01\x00"), .unexpected_message, "not on record boundary"),
-    // Something in the middle of a message, which may be cut anywhere.
+    // A record between the parts of a message, which may be cut anywhere.
     refused(&.{
         .{ .sealed = .{ .kind = .handshake, .content = "\x18" } },
         .{ .sealed = .{ .kind = .application_data, .content = "data" } },
@@ -169,7 +169,7 @@ test "each offence is answered and ends the connection behind the data before it
         try expectFailure(.tls_failed, harness.receive(hand.handle, &buffer));
         try tls.expectText(&harness, hand.handle, .reason, offence.reason);
         try hand.expectAlert(offence.alert);
-        // That is the end, in both directions and for good.
+        // Both directions have ended for good.
         try hand.expectSilence();
         try expectFailure(.tls_failed, harness.send(hand.handle, "more"));
         try expectEqual(.tls_failed, harness.shutdown(hand.handle));
@@ -179,7 +179,7 @@ test "each offence is answered and ends the connection behind the data before it
     };
 }
 
-test "OpenSSL says the same to them, where it is not more lenient" {
+test "OpenSSL answers the same, where it is not more lenient" {
     var harness = try Harness.init();
     defer harness.deinit();
     const suite: Suite = .aes_128_gcm_sha256;

@@ -1,7 +1,7 @@
 //! The part of OpenSSL 3 that the core calls, declared by hand under OpenSSL's own names: importing its
 //! headers takes a minute, and the core must type-check for systems whose headers are not here. Each
 //! declaration and number is compared with the headers when the core's tests are built
-//! (`openssl_check.zig`). In a pointer, `u8` stands for `char`, `unsigned char` and `void`.
+//! (`openssl_headers_test.zig`). In a pointer, `u8` stands for `char`, `unsigned char` and `void`.
 
 pub const SSL_CTX = opaque {};
 pub const SSL = opaque {};

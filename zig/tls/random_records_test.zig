@@ -17,19 +17,19 @@ const expectEqual = std.testing.expectEqual;
 
 const streams_at_once = 40;
 const steps = 400;
-/// Bytes that are written and not read at most.
+/// The most bytes that are written and not read.
 const under_way_at_most = 300_000;
 /// Key updates between two writes (`quota.records_at_most`).
 const updates_at_most = 8;
 
-/// One direction: a stream of bytes that its place and number determine.
+/// One direction: a stream whose bytes depend on their place and on its number.
 const Stream = struct {
     from: i32,
     to: i32,
     salt: u64,
     sent: usize = 0,
     taken: usize = 0,
-    /// What the writer has not been told of yet, for it comes again with the same.
+    /// Bytes that were not reported as sent, and that the writer offers again.
     pending: usize = 0,
     is_shut: bool = false,
     has_ended: bool = false,
@@ -109,7 +109,7 @@ fn converse(harness: *Harness, random: std.Random, server_context: i32, client_c
             9 => if (updates < updates_at_most and !stream.is_shut) {
                 const connection = handshakes.find(harness.tls, stream.from).?;
                 const refusal = reports.updateKeys(harness.tls, connection, random.boolean());
-                // OpenSSL does not, in the middle of a message.
+                // OpenSSL refuses in the middle of a message.
                 if (refusal) |status| try expectEqual(.EBUSY, status);
                 updates += 1;
             },
@@ -155,7 +155,7 @@ fn converse(harness: *Harness, random: std.Random, server_context: i32, client_c
     }
 }
 
-test "what arrives is what was sent, whatever happens on the way" {
+test "what arrives is what was sent, in any order of events" {
     var harness = try Harness.init();
     defer harness.deinit();
     const server_context = try tls.serverContext(harness.tls);

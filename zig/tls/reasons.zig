@@ -21,10 +21,10 @@ pub const Own = enum(c_int) {
     }
 };
 
-/// Puts a reason of the core's own into the queue.
-pub fn raise(reason: Own) void {
+/// Puts a reason of the TLS library, given as an error code, into the queue.
+pub fn raise(code: c_ulong) void {
     openssl.ERR_new();
-    openssl.ERR_set_error(openssl.ERR_LIB_SSL, @intFromEnum(reason), null);
+    openssl.ERR_set_error(openssl.ERR_LIB_SSL, @intCast(openssl.reasonOf(code)), null);
 }
 
 fn ownReason(code: c_ulong) ?Own {
@@ -57,15 +57,15 @@ fn weightOf(code: c_ulong) u2 {
 }
 
 /// Empties the queue and keeps its reason as the text of a context's failure.
-pub fn refused() error{Refused} {
+pub fn refused() error{TlsFailed} {
     keep();
-    return error.Refused;
+    return error.TlsFailed;
 }
 
 /// The same with a text of the core's own.
-pub fn refusedBecause(reason: []const u8) error{Refused} {
+pub fn refusedBecause(reason: []const u8) error{TlsFailed} {
     keepText(reason);
-    return error.Refused;
+    return error.TlsFailed;
 }
 
 fn keep() void {

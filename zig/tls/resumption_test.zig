@@ -1,4 +1,4 @@
-//! Sessions that are resumed, and those that must not be.
+//! Sessions that are resumed, and sessions that must not be.
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
@@ -22,7 +22,7 @@ fn verdict(harness: *Harness, handle: i32) c_long {
     return reports.verifyResult(handshakes.find(harness.tls, handle).?);
 }
 
-/// The session that a client was given, and what it takes to be resumed.
+/// Makes a connection and returns the session that its client was given.
 fn resumable(harness: *Harness, server_context: i32, client_context: i32, buffer: []u8) ![]const u8 {
     contexts.setNotices(tls.contextOf(harness, client_context), abi.TlsNotices.session | abi.TlsNotices.key_log);
     const pair = try tls.connected(harness, server_context, client_context);
@@ -64,7 +64,7 @@ test "a session is resumed, for the name that it was verified for" {
             try expectEqual(case[1], verdict(&harness, pair.client));
             try tls.closeBoth(&harness, pair);
         }
-        // A client may do so under another context, and a server may not.
+        // A client may resume under another context, and a server may not.
         {
             const another = try tls.clientContext(harness.tls);
             try tls.contextOf(&harness, another).setVersions(version, version);
@@ -99,14 +99,14 @@ test "contexts that are the same resume each other's sessions, also when their k
             try expectEqual(resumes, isResumed(&harness, pair.client));
             try tls.closeBoth(&harness, pair);
         }
-        // The second one finds out in its next handshake.
+        // The second context gets the new keys in its next handshake.
         const keys = tls.contextOf(&harness, servers[0]).ticket_keys.?;
         try expectEqual(keys, tls.contextOf(&harness, servers[1]).ticket_keys.?);
         keys.since.store(system.nanoseconds() - 13 * std.time.ns_per_hour, .monotonic);
     }
 }
 
-test "tickets of a time before the server's keys were changed are not taken any more" {
+test "tickets from before a change of the server's keys are not accepted" {
     var harness = try Harness.init();
     defer harness.deinit();
     const server_context = try tls.serverContext(harness.tls);
@@ -125,7 +125,7 @@ test "tickets of a time before the server's keys were changed are not taken any 
         try expectEqual(resumes, server.ticket_keys.?.since.load(.monotonic) == since);
         try tls.closeBoth(&harness, pair);
     }
-    // Those of the new keys are.
+    // Tickets with the new keys are accepted.
     var fresh_buffer: [4096]u8 = undefined;
     const fresh = try resumable(&harness, server_context, client_context, &fresh_buffer);
     const pair = try tls.startPair(&harness, server_context, client_context, "localhost", fresh);
@@ -178,7 +178,7 @@ test "a client does not outlive its certificate by resuming" {
         const client = tls.contextOf(&harness, client_context);
         try credentials.addCertificates(client, certificates.expired_certificate);
         try credentials.setKey(client, certificates.key, "");
-        // As it was when the certificate was good.
+        // As if the certificate had been valid then.
         server.verify_peer = false;
         var buffer: [4096]u8 = undefined;
         const session = try resumable(&harness, server_context, client_context, &buffer);

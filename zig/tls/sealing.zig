@@ -1,5 +1,5 @@
-//! Between plaintext and records, by the one who has a connection's keys: OpenSSL, or the record layer
-//! that has taken over from it. What is sealed goes to the engine's buffer; nothing here touches a socket.
+//! Turns plaintext into records and back. OpenSSL has a connection's keys, or the record layer that has taken
+//! over from it. Sealed records go to the engine's buffer; nothing here touches a socket.
 
 const std = @import("std");
 const openssl = @import("openssl.zig");
@@ -28,14 +28,14 @@ pub const Opened = struct {
     pub const End = union(enum) { announced, failure: Failure };
 };
 
-/// Opens records of the engine's input until the buffer is full or no record is left, or many had no data.
+/// Opens records of the engine's input until the buffer is full, no whole record is left, or many had no data.
 pub fn open(engine: *Engine, connection: *TlsConnection, buffer: []u8) Opened {
     if (connection.takenOver()) |takeover| return openRecords(engine, connection, takeover, buffer);
     const ssl = connection.ssl.?;
     var taken: usize = 0;
     var records_without_data: usize = 0;
     while (taken < buffer.len and records_without_data < records_without_data_at_most) {
-        // OpenSSL keeps what is left of a record that was read in part.
+        // OpenSSL keeps the rest of a record that was read in part.
         if (!engine.hasRecord() and openssl.SSL_pending(ssl) == 0) break;
         const result = openssl.SSL_read(ssl, buffer.ptr + taken, @intCast(buffer.len - taken));
         if (result > 0) {
@@ -55,53 +55,40 @@ pub fn open(engine: *Engine, connection: *TlsConnection, buffer: []u8) Opened {
 
 fn openRecords(engine: *Engine, connection: *TlsConnection, takeover: *Takeover, buffer: []u8) Opened {
     var taken = takeover.takeContent(engine.allocator, buffer);
-    var records_without_data: usize = 0;
-    while (taken < buffer.len and records_without_data < records_without_data_at_most) {
-        const opened = openRecord(engine, connection, takeover, buffer[taken..]) catch |refusal|
-            return .{ .count = taken, .end = .{ .failure = .of(refusal) } };
-        switch (opened orelse break) {
-            .data => |count| taken += count,
-            .other => records_without_data += 1,
-            .end_of_stream => return .{ .count = taken, .end = .announced },
-            .alert => |alert| return .{ .count = taken, .end = .{ .failure = .ofPeersAlert(alert) } },
-        }
-    }
-    return .{ .count = taken };
+    const end = openInto(engine, connection, takeover, buffer, &taken) catch |refusal| Opened.End{ .failure = .of(refusal) };
+    return .{ .count = taken, .end = end };
 }
 
-const OpenedRecord = union(enum) { data: usize, other, end_of_stream, alert: refusals.Alert };
-
-/// Opens the next record of the engine's input; null when it has not arrived in full.
-fn openRecord(engine: *Engine, connection: *TlsConnection, takeover: *Takeover, buffer: []u8) refusals.Refusal!?OpenedRecord {
-    const rest = engine.rest();
-    const record = switch (framing.first(rest)) {
-        .complete => |size| rest[0..size],
-        .partial => return null,
-        .foreign => {
-            try framing.checkHeader(rest);
-            unreachable; // `first` has asked it, too
-        },
-    };
-    engine.position += record.len;
-    engine.record_end = engine.position;
-    const reading_key = takeover.layer.reading.number;
-    switch (try takeover.layer.open(&engine.primitives, record, buffer)) {
-        .data => |content| {
-            connection.quota.renew();
-            if (content.ptr == buffer.ptr) return .{ .data = content.len };
-            const count = @min(content.len, buffer.len);
-            @memcpy(buffer[0..count], content[0..count]);
-            if (count < content.len) try takeover.keepContent(engine.allocator, content[count..]);
-            return .{ .data = count };
-        },
-        .other => |kind| {
-            if (takeover.layer.reading.number != reading_key) logKey(engine, connection, takeover, .open);
-            try connection.quota.take(kind, system.nanoseconds);
-            return .other;
-        },
-        .end_of_stream => return .end_of_stream,
-        .alert => |alert| return .{ .alert = alert },
+/// Opens records into the buffer behind the bytes that it has already, and counts them.
+fn openInto(engine: *Engine, connection: *TlsConnection, takeover: *Takeover, buffer: []u8, taken: *usize) refusals.Refusal!?Opened.End {
+    var records_without_data: usize = 0;
+    while (taken.* < buffer.len and records_without_data < records_without_data_at_most) {
+        const size = try framing.first(engine.rest()) orelse break;
+        const record = engine.rest()[0..size];
+        engine.position += size;
+        engine.record_end = engine.position;
+        const reading_key = takeover.layer.reading.number;
+        const room = buffer[taken.*..];
+        switch (try takeover.layer.open(&engine.primitives, record, room)) {
+            .data => |content| {
+                connection.quota.renew();
+                const count = @min(content.len, room.len);
+                if (content.ptr != room.ptr) {
+                    @memcpy(room[0..count], content[0..count]);
+                    if (count < content.len) try takeover.keepContent(engine.allocator, content[count..]);
+                }
+                taken.* += count;
+            },
+            .other => |kind| {
+                records_without_data += 1;
+                if (takeover.layer.reading.number != reading_key) logKey(engine, connection, takeover, .open);
+                try connection.quota.take(kind, system.nanoseconds);
+            },
+            .end_of_stream => return .announced,
+            .alert => |alert| return .{ .failure = .ofPeersAlert(alert) },
+        }
     }
+    return null;
 }
 
 /// Whether a part of a record is decrypted and not read yet.
@@ -116,7 +103,7 @@ pub fn seal(engine: *Engine, connection: *TlsConnection, plaintext: []const u8) 
     if (openssl.SSL_write(connection.ssl.?, plaintext.ptr, @intCast(plaintext.len)) != plaintext.len) return error.CryptoFailed;
 }
 
-/// Seals what the peer has asked for: an announcement of new keys, if that is due.
+/// Seals the announcement of new keys that the peer has requested, if any.
 pub fn sealAnswer(engine: *Engine, connection: *TlsConnection) layer_module.SealError!void {
     const takeover = connection.takenOver() orelse return;
     if (takeover.layer.owes_update) try sealWith(engine, connection, takeover, RecordLayer.sealKeyUpdate, .{false});
@@ -133,11 +120,11 @@ pub fn sealKeyUpdate(engine: *Engine, connection: *TlsConnection, asks_peer: boo
 /// Seals the announcement that nothing more comes.
 pub fn sealEnd(engine: *Engine, connection: *TlsConnection) void {
     if (connection.takenOver() != null) return sealAlert(engine, connection, .close_notify);
-    // It reports that the peer has not answered yet, which is of no interest.
+    // Its result says only that the peer has not announced its end yet.
     _ = openssl.SSL_shutdown(connection.ssl.?);
 }
 
-/// Seals an alert, if OpenSSL has not done so. Without memory the peer gets none.
+/// Seals an alert, which OpenSSL does by itself where it has the keys. Without memory the peer gets none.
 pub fn sealAlert(engine: *Engine, connection: *TlsConnection, alert: refusals.Alert) void {
     const takeover = connection.takenOver() orelse return;
     sealWith(engine, connection, takeover, RecordLayer.sealAlert, .{alert}) catch {};
@@ -151,7 +138,7 @@ fn sealWith(engine: *Engine, connection: *TlsConnection, takeover: *Takeover, co
     if (layer.writing.number != writing_key) logKey(engine, connection, takeover, .seal);
 }
 
-/// Keeps a line for the key log, if that is kept, when a direction has a new key.
+/// Keeps a line with the new secret of a direction, if the connection logs its keys.
 fn logKey(engine: *Engine, connection: *TlsConnection, takeover: *const Takeover, direction: Direction) void {
     if (!takeover.logs_keys) return;
     const extra = connection.extra.?;

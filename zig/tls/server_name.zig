@@ -28,7 +28,7 @@ fn hostName(extension: []const u8) ?[]const u8 {
     return extension[5..];
 }
 
-/// The name in the ClientHello that OpenSSL is about to act upon.
+/// The name in the ClientHello that OpenSSL has received; null if there is none.
 pub fn inClientHello(ssl: *openssl.SSL, buffer: *[longest]u8) ?[]const u8 {
     var data: ?[*]const u8 = null;
     var length: usize = 0;
@@ -36,7 +36,7 @@ pub fn inClientHello(ssl: *openssl.SSL, buffer: *[longest]u8) ?[]const u8 {
     return normalized(hostName(data.?[0..length]) orelse return null, buffer);
 }
 
-/// The name that the client has asked for, normalized; empty for none.
+/// The name that the client has sent, normalized; empty if there is none.
 pub fn ofConnection(ssl: *const openssl.SSL, buffer: *[longest]u8) []const u8 {
     const sent = openssl.SSL_get_servername(ssl, openssl.TLSEXT_NAMETYPE_host_name) orelse return "";
     return normalized(std.mem.span(sent), buffer) orelse "";

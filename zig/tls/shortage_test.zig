@@ -1,5 +1,5 @@
-//! Memory that runs out at any moment of a connection, for good or for once: it ends the connection or
-//! goes unnoticed, and nothing arrives that was not sent.
+//! Memory runs out at any moment of a connection, for good or once. That ends the connection or goes unnoticed,
+//! and nothing arrives that was not sent.
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
@@ -25,7 +25,7 @@ const End = struct {
     outcome: Status = .would_block,
 };
 
-/// A connection from its handshake to its end. How each end saw that: `ok` is as it should be.
+/// A connection from its handshake to its end. The outcome of an end is `ok` if it saw the whole.
 const Talk = struct {
     harness: *Harness,
     failing: *std.testing.FailingAllocator,
@@ -89,7 +89,7 @@ const Talk = struct {
             }
             try talk.breathe();
             if (talk.ends[0].outcome != .would_block and talk.ends[1].outcome != .would_block) return;
-            // Without its other end the one that is left may wait for ever.
+            // When one end has failed, the other one may wait for ever.
             for (talk.ends) |end| if (end.outcome != .would_block and end.outcome != .ok) return;
         }
         return error.NeverDone;
@@ -113,7 +113,7 @@ test "memory may run out at any moment" {
         for (0..5000) |moment| {
             errdefer std.debug.print("allocation {d}, for once: {}\n", .{ moment, for_once });
             const server, const client = try harness.tcpPair();
-            // So that output has to be kept as well.
+            // With small buffers, output has to be kept as well.
             for ([_]i32{ server, client }) |handle| {
                 system.setOption(harness.socketOf(handle).fd, std.c.SOL.SOCKET, std.c.SO.SNDBUF, @as(c_int, 4096)) catch {};
             }
@@ -141,7 +141,7 @@ test "memory may run out at any moment" {
             while ((try harness.poll()).len > 0) {}
             try expectEqual(0, harness.tls.connections.in_use);
             if (ran_out) continue;
-            // Some more, for luck.
+            // Twice without a failure: there is no later moment.
             succeeded += 1;
             if (succeeded == 2) break;
         } else return error.NeverEnough;

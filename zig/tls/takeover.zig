@@ -1,12 +1,11 @@
-//! What takes OpenSSL's place on a TLS 1.3 connection when the handshake is done: the record layer, and
-//! the facts of the handshake that callers may still ask for. OpenSSL holds twenty thousand bytes for a
-//! connection, this a few hundred. Records are sealed from the caller's memory and opened into it, with
-//! no copy between.
+//! What takes over from OpenSSL on a TLS 1.3 connection when the handshake is done: the record layer, and the facts
+//! of the handshake for which callers may still ask. OpenSSL holds 20,000 bytes for a connection, this a few
+//! hundred. Records are sealed from the caller's memory and opened into it, without a copy in between.
 //!
 //! OpenSSL stays with TLS 1.2, and with clients that want sessions for resumption.
 
 const std = @import("std");
-const assert = std.debug.assert;
+const assert = @import("../os/bug.zig").assert;
 const framing = @import("record/framing.zig");
 const openssl = @import("openssl.zig");
 const server_name = @import("server_name.zig");
@@ -26,7 +25,7 @@ pub const Takeover = struct {
     protocol_length: u8 = 0,
     certificate: ?*openssl.X509 = null,
     chain: ?*openssl.OPENSSL_STACK = null,
-    /// Content of a record that the reader has not taken yet, from `position` on.
+    /// Content of a record that was read in part; the rest begins at `position`.
     content: []u8 = &.{},
     position: u32 = 0,
 
@@ -60,11 +59,12 @@ pub const Takeover = struct {
     // -- Content that is read in parts
 
     pub fn keepContent(takeover: *Takeover, allocator: std.mem.Allocator, content: []const u8) !void {
-        assert(takeover.content.len == 0 and takeover.position == 0 and content.len > 0);
+        assert(takeover.content.len == 0 and takeover.position == 0, "unread content of a record is lost");
+        assert(content.len > 0, "no content is kept");
         takeover.content = try allocator.dupe(u8, content);
     }
 
-    /// Moves what was kept to the buffer, as much as fits.
+    /// Moves kept content to the buffer, as much as fits.
     pub fn takeContent(takeover: *Takeover, allocator: std.mem.Allocator, buffer: []u8) usize {
         const rest = takeover.content[takeover.position..];
         const count = @min(rest.len, buffer.len);
@@ -121,8 +121,8 @@ pub const Takeover = struct {
         const session = openssl.SSL_get_session(ssl) orelse return error.StaysWithOpenssl;
         if (openssl.SSL_SESSION_get_max_fragment_length(session) != 0) return error.StaysWithOpenssl;
         try layer.start(primitives, suite);
-        // A server's last step has sent tickets under these keys, and nothing else: the rest of its
-        // messages went out before it had the client's. A client has sent nothing under them yet.
+        // A server's last step has sent tickets under these keys, and nothing else: its other messages were
+        // sent before it had the client's last one. A client has sent nothing under them yet.
         if (layer.is_server) layer.writing.sequence = try countRecords(sealed);
         try takeover.takeFacts(allocator, ssl, cipher);
     }
@@ -130,14 +130,11 @@ pub const Takeover = struct {
     fn countRecords(sealed: []const u8) !u64 {
         var rest = sealed;
         var count: u64 = 0;
-        while (rest.len > 0) : (count += 1) switch (framing.first(rest)) {
-            .complete => |size| rest = rest[size..],
-            else => return error.StaysWithOpenssl,
-        };
+        while (rest.len > 0) : (count += 1) rest = rest[try framing.first(rest) orelse return error.StaysWithOpenssl ..];
         return count;
     }
 
-    /// Copies what `reports.zig` tells of a connection.
+    /// Copies the properties that `reports.zig` writes.
     fn takeFacts(takeover: *Takeover, allocator: std.mem.Allocator, ssl: *openssl.SSL, cipher: *const openssl.SSL_CIPHER) !void {
         takeover.cipher_name = openssl.SSL_CIPHER_get_name(cipher);
         // The name belongs to the context, which the connection holds.

@@ -1,5 +1,5 @@
-//! Which connections OpenSSL is let go of, and that those go on where it was: with OpenSSL at the
-//! other end, after handshakes of every kind.
+//! Which connections the record layer takes over from OpenSSL, and that they go on where OpenSSL was: with OpenSSL
+//! at the other end, after handshakes of each kind.
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
@@ -29,11 +29,11 @@ fn connectionOf(harness: *Harness, handle: i32) *TlsConnection {
     return handshakes.find(harness.tls, handle).?;
 }
 
-fn isLetGo(harness: *Harness, handle: i32) bool {
+fn isTakenOver(harness: *Harness, handle: i32) bool {
     return connectionOf(harness, handle).takenOver() != null;
 }
 
-/// Sends some bytes each way, more than one record.
+/// Sends more than one record each way.
 fn expectBothWays(harness: *Harness, pair: tls.Pair) !void {
     var bytes: [40_000]u8 = undefined;
     var got: [bytes.len]u8 = undefined;
@@ -46,7 +46,7 @@ fn expectBothWays(harness: *Harness, pair: tls.Pair) !void {
     }
 }
 
-test "OpenSSL is let go of, but where it is needed" {
+test "the record layer takes over, but where OpenSSL is needed" {
     var harness = try Harness.init();
     defer harness.deinit();
     const Case = enum { usual, logged, wants_sessions, old, ccm, short_records };
@@ -59,7 +59,7 @@ test "OpenSSL is let go of, but where it is needed" {
         switch (case) {
             .usual => {},
             .logged => for ([_]*Context{ server, client }) |context| contexts.setNotices(context, abi.TlsNotices.key_log),
-            // A server's own wish makes no difference: it is the client that gets them.
+            // For a server it makes no difference, for only clients get sessions.
             .wants_sessions => for ([_]*Context{ server, client }) |context| contexts.setNotices(context, abi.TlsNotices.session),
             .old => try client.setVersions(0, 0x0303),
             .ccm => for ([_]*Context{ server, client }) |context| {
@@ -73,8 +73,8 @@ test "OpenSSL is let go of, but where it is needed" {
             .wants_sessions => .{ true, false },
             .old, .ccm, .short_records => .{ false, false },
         };
-        try expectEqual(server_is, isLetGo(&harness, pair.server));
-        try expectEqual(client_is, isLetGo(&harness, pair.client));
+        try expectEqual(server_is, isTakenOver(&harness, pair.server));
+        try expectEqual(client_is, isTakenOver(&harness, pair.client));
         try expectBothWays(&harness, pair);
         try tls.closeBoth(&harness, pair);
     }
@@ -96,13 +96,13 @@ test "a client that takes short records only gets no others" {
         defer wire.deinit();
         try wire.shakeHands();
         try expectEqual(session.len > 0, reports.isResumed(connectionOf(&harness, wire.client)));
-        try expect(!isLetGo(&harness, wire.server));
+        try expect(!isTakenOver(&harness, wire.server));
         const bytes: [3000]u8 = @splat('b');
         try expectEqual(bytes.len, try valueOf(harness.send(wire.server, &bytes)));
         try wire.collect();
         var rest: []const u8 = wire.to_client.items;
         while (rest.len > 0) {
-            const size = framing.first(rest).complete;
+            const size = (try framing.first(rest)).?;
             try expect(size <= framing.header_bytes + 512 + 1 + 16);
             rest = rest[size..];
         }
@@ -154,7 +154,7 @@ fn configure(kind: Kind, server: *Context, client: *Context) !void {
         try credentials.setKey(client, certificates.key, "");
     }
     if (!kind.retries) return;
-    // The client brings a share of the group that it prefers, and no other.
+    // The client sends a key share of the group that it prefers, and no other.
     try client.setGroups("X25519:P-256");
     try server.setGroups("P-256");
 }
@@ -175,7 +175,7 @@ fn expectThrough(wire: *Wire, from: i32, to: i32, bytes: []const u8) !void {
     }
 }
 
-/// A session for resumption, by a connection of its own.
+/// Makes a connection and returns a session for resumption.
 fn sessionFor(harness: *Harness, server_context: i32, client_context: i32, buffer: []u8) ![]const u8 {
     const client = tls.contextOf(harness, client_context);
     const before = client.notices;
@@ -209,8 +209,8 @@ test "both ends go on where OpenSSL was, and understand an OpenSSL at the other"
         wire.part = kind.part;
         try wire.shakeHands();
         try expectEqual(kind.resumes, reports.isResumed(connectionOf(&harness, wire.server)));
-        try expectEqual(stays != .at_server, isLetGo(&harness, wire.server));
-        try expectEqual(stays != .at_client, isLetGo(&harness, wire.client));
+        try expectEqual(stays != .at_server, isTakenOver(&harness, wire.server));
+        try expectEqual(stays != .at_client, isTakenOver(&harness, wire.client));
         wire.part = std.math.maxInt(usize);
         // The client's first data may come before the tickets are read, or after.
         if (number % 2 == 0) try expectThrough(&wire, wire.client, wire.server, &bytes);
@@ -228,7 +228,7 @@ test "both ends go on where OpenSSL was, and understand an OpenSSL at the other"
     try expectEqual(0, harness.tls.contexts.in_use);
 }
 
-test "what is told of a connection does not depend on OpenSSL" {
+test "the properties of a connection do not depend on who has its keys" {
     var harness = try Harness.init();
     defer harness.deinit();
     for (kinds) |kind| {

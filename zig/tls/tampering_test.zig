@@ -1,5 +1,5 @@
-//! Conversations through somebody in the middle, who flips a bit or cuts the stream: for every place
-//! of a handshake and of what follows it, in both directions.
+//! Conversations through an attacker in the middle, who flips a bit or cuts the stream: at each place of a
+//! handshake and of what follows it, in both directions.
 
 const std = @import("std");
 const c = std.c;
@@ -39,7 +39,7 @@ const Direction = struct {
     passed: std.ArrayList(u8) = .empty,
     is_cut: bool = false,
 
-    /// Passes on what is there; whether anything was.
+    /// Passes on what is there. Returns whether there was anything.
     fn pass(direction: *Direction) !bool {
         var buffer: [8192]u8 = undefined;
         const count = switch (system.receive(direction.from, &buffer, buffer.len)) {
@@ -67,13 +67,13 @@ const Direction = struct {
 
 /// How a conversation went, by `Side`.
 const Course = struct {
-    /// How the handshakes ended; null is well.
+    /// How the handshakes ended; null is success.
     outcomes: [2]?Status,
-    /// Whether all that was said afterwards was heard, up to the proper ends of both streams.
+    /// Whether all data arrived, up to the announced ends of both streams.
     is_whole: bool = false,
-    /// What each side has sent; the caller's if it asked for it.
+    /// What each side has sent, if the caller has asked to keep it; it then owns the bytes.
     passed: [2][]u8 = .{ &.{}, &.{} },
-    /// How much of it the other one needed for its handshake.
+    /// How many bytes of it the other side needed for its handshake.
     needed: [2]usize,
 };
 
@@ -91,7 +91,7 @@ const Stage = struct {
             try credentials.addCertificates(context, certificates.even_certificate);
             try credentials.setKey(context, certificates.even_key, "");
             try context.setVersions(version, version);
-            // The default's first key is a kilobyte of random bits.
+            // The first key share of the default groups would have a kilobyte of random bits.
             try context.setGroups("X25519");
             try context.setProtocols("\x01a");
             if (needs_client) context.client_authentication = .require;
@@ -119,7 +119,7 @@ const Stage = struct {
         }
         try conversation.goOn();
         const is_whole = try conversation.talk();
-        // Whoever still waits for something does so in vain.
+        // An end that still waits gets nothing more.
         for (&conversation.directions) |*direction| direction.cut();
         try conversation.goOn();
         var course: Course = .{ .outcomes = undefined, .is_whole = is_whole, .needed = conversation.needed };
@@ -142,7 +142,7 @@ const Conversation = struct {
     directions: [2]Direction,
     needed: [2]usize = .{ 0, 0 },
 
-    /// Passes everything on until neither side has anything to say.
+    /// Passes everything on until neither side sends anything.
     fn goOn(conversation: *Conversation) !void {
         const engine = conversation.harness.tls;
         var is_moving = true;
@@ -179,7 +179,7 @@ const Conversation = struct {
         return conversation.hears(to, text);
     }
 
-    /// Whether this is what an end reads; it may fail to, and must not read anything else.
+    /// Whether an end reads this text. It may fail, and must not read anything else.
     fn hears(conversation: *Conversation, end: i32, text: []const u8) !bool {
         var buffer: [64]u8 = undefined;
         switch (conversation.harness.receive(end, &buffer)) {
@@ -190,14 +190,14 @@ const Conversation = struct {
     }
 };
 
-/// A place in what a side sends, and what is to be done to it.
+/// A place in what a side sends, and the change there.
 const Place = struct {
     stage: Stage,
-    /// How much of what each side sends the other one needs.
+    /// How many bytes of what each side sends the other side needs.
     needed: [2]usize,
     sender: Side,
     offset: usize,
-    /// Whether all bits are alike, for they are ciphertext.
+    /// Whether one bit is enough, since the byte is ciphertext.
     is_ciphertext: bool,
 
     fn tamper(place: Place) !void {
@@ -211,8 +211,8 @@ const Place = struct {
     fn expectNoticed(place: Place, change: Change) !void {
         errdefer std.debug.print("{t}, byte {d}: {any}\n", .{ place.sender, place.offset, change });
         const course = try place.stage.play(.{ .sender = place.sender, .offset = place.offset, .change = change }, false);
-        // Nobody may look at the lower half of the version that the first record claims (RFC 8446,
-        // 5.1), and no other bit may be changed unnoticed.
+        // A receiver ignores the lower half of the version in the first record (RFC 8446, 5.1). A change of any
+        // other bit must be noticed.
         const is_harmless = change == .flip and place.offset == 2;
         try expectEqual(is_harmless, course.is_whole);
         const sender = @intFromEnum(place.sender);
@@ -225,19 +225,19 @@ const Place = struct {
     }
 };
 
-/// Tampers with every place of what these sides send.
+/// Tampers with each place of what these sides send.
 fn expectAllNoticed(stage: Stage, senders: []const Side) !void {
     const clean = try stage.play(null, true);
     defer for (clean.passed) |bytes| allocator.free(bytes);
     try expect(clean.is_whole);
-    // The core makes ciphers as connections come, up to a number that these reach.
+    // The core makes cipher contexts with the first connections, up to a number that these reach.
     for (0..64) |_| try expect((try stage.play(null, false)).is_whole);
     for (senders) |sender| {
         const bytes = clean.passed[@intFromEnum(sender)];
         var is_encrypted = false;
         var start: usize = 0;
         while (start < bytes.len) {
-            const length = framing.first(bytes[start..]).complete;
+            const length = (try framing.first(bytes[start..])).?;
             const change_cipher_spec = 20;
             const application_data = 23;
             if (bytes[start] == application_data) is_encrypted = true;

@@ -2,7 +2,7 @@
 //! of the process, so that each thread of a port resumes sessions of the others.
 
 const std = @import("std");
-const assert = std.debug.assert;
+const assert = @import("../os/bug.zig").assert;
 const c = std.c;
 const openssl = @import("openssl.zig");
 const system = @import("../os/kernel.zig").system;
@@ -54,7 +54,7 @@ pub const TicketKeys = struct {
         defer _ = c.pthread_mutex_unlock(&lock);
         ticket_keys.references -= 1;
         if (ticket_keys.references > 0) return;
-        assert(shared.remove(ticket_keys.identity));
+        assert(shared.remove(ticket_keys.identity), "ticket keys are freed that nothing shares");
         std.crypto.secureZero(u8, &ticket_keys.keys);
         std.heap.c_allocator.destroy(ticket_keys);
     }

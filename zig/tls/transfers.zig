@@ -6,7 +6,7 @@
 //! and `control_bytes` of answers.
 
 const std = @import("std");
-const assert = std.debug.assert;
+const assert = @import("../os/bug.zig").assert;
 const abi = @import("../boundary/abi.zig");
 const engine_module = @import("engine.zig");
 const openssl = @import("openssl.zig");
@@ -88,7 +88,8 @@ fn open(engine: *Engine, socket: *Socket, connection: *TlsConnection, buffer: []
 pub fn refill(engine: *Engine, socket: *Socket, connection: *TlsConnection, room: usize) bool {
     if (!socket.flags.readable or connection.flags.ended) return false;
     const rest = engine.rest();
-    assert(rest.len < framing.longest_record and engine.position >= engine.record_end);
+    assert(rest.len < framing.longest_record, "a whole record is left when more is received");
+    assert(engine.position >= engine.record_end, "more is received in the middle of a record");
     // The part may lie further on in `received` itself.
     std.mem.copyForwards(u8, engine.received[0..rest.len], rest);
     connection.dropInput(engine.allocator);
@@ -108,7 +109,7 @@ pub fn refill(engine: *Engine, socket: *Socket, connection: *TlsConnection, room
             return count > 0;
         },
         .failure => |status| {
-            // Any failure ends the connection: what came before it cannot be told from a part of a record.
+            // Any failure ends the connection, also one after which a plain socket goes on.
             if (status != .would_block) engine.scheduler.endConnection(socket, status);
             socket.flags.readable = false;
             return false;

@@ -178,12 +178,12 @@ test "a writer who gives up leaves a stream that goes on" {
     }
 }
 
-test "an end without close_notify is no end" {
+test "an end without close_notify is a failure" {
     var harness = try Harness.init();
     defer harness.deinit();
     const pair = try tls.defaultPair(&harness);
     try expectEqual(4, try valueOf(harness.send(pair.client, "last")));
-    // As an attacker would, who cannot forge the announcement.
+    // An attacker cannot forge the announcement.
     try expectEqual(0, std.c.shutdown(harness.socketOf(pair.client).fd, std.c.SHUT.WR));
     var buffer: [4]u8 = undefined;
     try tls.receiveAll(&harness, pair.server, &buffer);
@@ -191,7 +191,7 @@ test "an end without close_notify is no end" {
     const reader = harness.park(pair.server, .readable);
     try harness.expectWoken(&.{.{ reader, .ok }});
     try expectFailure(.tls_truncated, harness.receive(pair.server, &buffer));
-    // The other direction is whole.
+    // The other direction goes on.
     try expectEqual(2, try valueOf(harness.send(pair.server, "on")));
     try tls.receiveAll(&harness, pair.client, buffer[0..2]);
     try tls.closeBoth(&harness, pair);
@@ -224,7 +224,7 @@ test "closing sends what is left and announces the end, but not in the middle of
         harness_module.shrinkBuffers(harness.socketOf(pair.client).fd);
         const chunk: [60_000]u8 = @splat('a');
         _ = try fill(&harness, pair.server, &chunk);
-        // Whoever had the turn has ended it, or not.
+        // The writer has ended its transfer, or not.
         if (!breaks_off) harness.endTransfer(pair.server);
         try expect(connectionOf(&harness, pair.server).output.len > 0);
         try expectEqual(null, connections.close(harness.thread, pair.server));
@@ -262,7 +262,7 @@ test "closing lets a peer go on that reads only when it has written" {
         try harness.expectWoken(&.{.{ writer, .ok }});
         left -= try valueOf(harness.send(pair.client, upload[upload.len - left ..]));
     }
-    // It has ended its side, and gets all that was sent to it nevertheless.
+    // It has ended its side, and still gets everything that was sent to it.
     try expectEqual(null, harness.shutdown(pair.client));
     try tls.receiveAll(&harness, pair.client, upload[0..download]);
     try expectEqual(.ok, try tls.ending(&harness, pair.client));
@@ -281,7 +281,7 @@ test "closing gives a peer more time that goes on reading, while the end is not 
         const index: SocketIndex = @enumFromInt(pair.server & (abi.Limits.sockets - 1));
         try expectEqual(null, connections.close(harness.thread, pair.server));
         const socket = harness.scheduler.sockets.at(index);
-        // As if the peer had acknowledged a byte since.
+        // As if the peer had acknowledged another byte.
         if (goes_on) transfers.connectionOf(harness.tls, socket).unacknowledged += 1;
         try expect(transfers.hasOutput(harness.tls, socket));
         harness.thread.lingering.expire(index);
@@ -303,7 +303,7 @@ test "closing after a write that was broken off announces no end" {
         const writer = harness.parkAgain(pair.server, .writable);
         try expect(harness.cancel(writer, .timed_out));
         try harness.expectWoken(&.{.{ writer, .timed_out }});
-        // Whoever says so in spite of it is believed.
+        // A shutdown still announces the end.
         if (is_announced) try expectEqual(null, harness.shutdown(pair.server));
         try expectEqual(null, connections.close(harness.thread, pair.server));
         const expected: Status = if (is_announced) .ok else .tls_truncated;
@@ -312,7 +312,7 @@ test "closing after a write that was broken off announces no end" {
     }
 }
 
-test "keys are updated in the middle of transfers, at either end's wish" {
+test "keys are updated in the middle of transfers, by either end" {
     var harness = try Harness.init();
     defer harness.deinit();
     const pair = try tls.defaultPair(&harness);
@@ -330,7 +330,7 @@ test "keys are updated in the middle of transfers, at either end's wish" {
     try expectEqual(.EOPNOTSUPP, reports.updateKeys(harness.tls, connectionOf(&harness, old.client), false));
 }
 
-test "what OpenSSL has to say to a peer that does not read is bounded" {
+test "answers for a peer that does not read are bounded" {
     var harness = try Harness.init();
     defer harness.deinit();
     const pair = try tls.defaultPair(&harness);
@@ -338,7 +338,7 @@ test "what OpenSSL has to say to a peer that does not read is bounded" {
     const chunk: [60_000]u8 = @splat('a');
     _ = try fill(&harness, pair.server, &chunk);
     harness.endTransfer(pair.server);
-    // Each update is a message, as the answers to a peer's own are.
+    // Each update is a message, like the answers to a peer's requests.
     const connection = connectionOf(&harness, pair.server);
     for (0..20_000) |_| {
         const status = reports.updateKeys(harness.tls, connection, false) orelse {
@@ -400,7 +400,7 @@ fn breakDescriptor(harness: *Harness, handle: i32) !void {
     try expect(std.c.dup2(file, fd) == fd);
 }
 
-test "what the system refuses is nothing to wait for" {
+test "what the system refuses is not waited for" {
     var harness = try Harness.init();
     defer harness.deinit();
     var buffer: [64]u8 = undefined;
@@ -425,7 +425,7 @@ test "what the system refuses is nothing to wait for" {
     try tls.closeBoth(&harness, .{ .server = server, .client = client });
 }
 
-test "a reader hears of a reset that a writer has met" {
+test "a reader learns of a reset that a writer has met" {
     var harness = try Harness.init();
     defer harness.deinit();
     const pair = try tls.defaultPair(&harness);
@@ -434,14 +434,14 @@ test "a reader hears of a reset that a writer has met" {
     try tls.receiveAll(&harness, pair.server, buffer[0..4]);
     try expectEqual(null, connections.reset(harness.thread, pair.client));
     _ = try harness.pollFor(10 * std.time.ns_per_ms);
-    // The kernel tells the first who asks.
+    // The kernel reports it to the first call.
     try expectFailure(.ECONNRESET, harness.send(pair.server, "x"));
     for (0..2) |_| try expectFailure(.ECONNRESET, harness.receive(pair.server, &buffer));
     try expectEqual(null, connections.close(harness.thread, pair.server));
 }
 
 test "the whole costs one reception for each wake-up" {
-    if (!system.short_read_empties) return error.SkipZigTest; // only a further one tells that nothing is left
+    if (!system.short_read_empties) return error.SkipZigTest; // there a further call is needed
     var harness = try Harness.init();
     defer harness.deinit();
     const pair = try tls.defaultPair(&harness);
@@ -452,7 +452,7 @@ test "the whole costs one reception for each wake-up" {
         try expectEqual(64, try valueOf(harness.send(pair.client, &message)));
         try harness.expectWoken(&.{.{ reader, .ok }});
         try expectEqual(64, try valueOf(harness.receive(pair.server, &scratch)));
-        // It knows that nothing is left without asking the kernel.
+        // A short read has shown that nothing is left.
         try expect(!harness.socketOf(pair.server).flags.readable);
     }
     try tls.closeBoth(&harness, pair);

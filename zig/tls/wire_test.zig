@@ -1,4 +1,4 @@
-//! Peers that keep to the protocol in unusual ways, or do not: what they send is passed on by hand.
+//! Peers that keep to the protocol in unusual ways, or do not: the test passes on what they send.
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
@@ -22,19 +22,19 @@ const expectEqual = std.testing.expectEqual;
 const expectFailure = harness_module.expectFailure;
 const valueOf = harness_module.valueOf;
 
-/// Two ends without a connection between them, but for what is passed on.
+/// Two ends that are connected only by what the test passes on.
 pub const Wire = struct {
     harness: *Harness,
     server: i32,
     client: i32,
     at_server: system.Descriptor,
     at_client: system.Descriptor,
-    /// What the server has sent and the client has not got, and the other way around.
+    /// What the server has sent and the client has not received, and the reverse.
     to_client: std.ArrayList(u8) = .empty,
     to_server: std.ArrayList(u8) = .empty,
-    /// Whether OpenSSL is to stay with the server after the handshake.
+    /// Whether OpenSSL stays with the server after the handshake.
     server_keeps_openssl: bool = false,
-    /// How much is passed on at a time.
+    /// How many bytes are passed on at a time.
     part: usize = std.math.maxInt(usize),
 
     pub fn init(harness: *Harness, server_context: i32, client_context: i32) !Wire {
@@ -62,7 +62,7 @@ pub const Wire = struct {
         wire.to_server.deinit(std.testing.allocator);
     }
 
-    /// Takes what both ends have sent.
+    /// Collects what both ends have sent.
     pub fn collect(wire: *Wire) !void {
         _ = try wire.harness.pollFor(std.time.ns_per_ms);
         inline for (.{ .{ wire.at_server, &wire.to_client }, .{ wire.at_client, &wire.to_server } }) |pair| {
@@ -96,7 +96,7 @@ pub const Wire = struct {
         }
     }
 
-    /// Until both are done. What the server has sent since then is kept.
+    /// Passes on until both handshakes are done. What the server has sent since then is kept.
     pub fn shakeHands(wire: *Wire) !void {
         for (0..100) |_| {
             try wire.collect();
@@ -114,15 +114,15 @@ pub const Wire = struct {
     }
 };
 
-/// A wire whose client has got the first of the two records that its ticket takes.
+/// A wire whose client has received the first of the two records of its ticket.
 fn halfTicket(harness: *Harness) !Wire {
     const server_context = try tls.serverContext(harness.tls);
     const client_context = try tls.clientContext(harness.tls);
     const server = tls.contextOf(harness, server_context);
     const client = tls.contextOf(harness, client_context);
-    // Who wants sessions needs OpenSSL for them.
+    // OpenSSL stays with clients that want sessions.
     contexts.setNotices(client, abi.TlsNotices.session);
-    // The client's certificate makes the ticket long, and the records are as short as they may be.
+    // The client's certificate makes the ticket long, and the records are as short as possible.
     server.client_authentication = .require;
     try credentials.addAuthorities(server, certificates.certificate);
     try credentials.addCertificates(client, certificates.certificate);
@@ -132,7 +132,7 @@ fn halfTicket(harness: *Harness) !Wire {
     var wire: Wire = try .init(harness, server_context, client_context);
     errdefer wire.deinit();
     try wire.shakeHands();
-    const first = framing.first(wire.to_client.items).complete;
+    const first = (try framing.first(wire.to_client.items)).?;
     try expect(first < wire.to_client.items.len);
     try wire.pass(&wire.to_client, wire.at_client, first);
     var byte: [1]u8 = undefined;
@@ -188,7 +188,7 @@ test "a writer learns that the rest of a ticket will never come" {
     try expectFailure(.tls_truncated, harness.send(wire.client, "hello"));
 }
 
-/// Changes the client's keys again and again, and asks for the server's to be changed.
+/// Updates the client's keys again and again, and requests the same of the server.
 fn updateKeys(harness: *Harness, client: i32, count: usize, data: []const u8) !void {
     const connection = handshakes.find(harness.tls, client).?;
     for (0..count) |_| {
@@ -208,7 +208,7 @@ test "a peer cannot have records without data read for ever" {
         try tls.expectText(&harness, pair.server, .reason, "too many key updates");
         try tls.closeBoth(&harness, pair);
     }
-    // Those with data between them are taken a few at a time.
+    // With data between them they are accepted, a few at a time.
     const pair = try tls.defaultPair(&harness);
     try updateKeys(&harness, pair.client, 1000, "d");
     _ = try harness.pollFor(10 * std.time.ns_per_ms);
@@ -227,10 +227,10 @@ test "a peer cannot have records without data read for ever" {
     try tls.closeBoth(&harness, pair);
 }
 
-/// One direction of a conversation: what was to be sent, and how much of it was sent and received.
+/// One direction of a conversation: the bytes, and how many of them were sent and received.
 const Flow = struct {
     bytes: []const u8,
-    /// What the call that is under way is to send, and has sent so far.
+    /// How many bytes the transfer under way still has to send, and how many were sent in all.
     wanted: usize = 0,
     sent: usize = 0,
     received: usize = 0,

@@ -1,4 +1,4 @@
-//! Where a TLS record begins and ends. What is in it is of no interest here.
+//! Where a TLS record begins and ends, by its header.
 
 const std = @import("std");
 
@@ -14,46 +14,31 @@ pub const longest_payload = plaintext_bytes + 320;
 
 pub const longest_record = header_bytes + longest_payload;
 
-pub const First = union(enum) {
-    /// The record's whole length.
-    complete: usize,
-    /// More is to come; how much is known once the header is there.
-    partial,
-    /// Not a record that OpenSSL would take: another protocol, or a length beyond the limit.
-    foreign,
-};
-
-/// What the bytes begin with.
-pub fn first(bytes: []const u8) First {
-    if (bytes.len == 0) return .partial;
-    checkHeader(bytes) catch return .foreign;
-    if (bytes.len < header_bytes) return .partial;
-    const whole = header_bytes + @as(usize, payloadLength(bytes));
-    return if (bytes.len >= whole) .{ .complete = whole } else .partial;
-}
-
+/// Why bytes are not a record that OpenSSL would accept: another protocol, or a length beyond the limit.
 pub const HeaderRefusal = error{ UnexpectedRecord, WrongVersion, RecordTooLong };
 
-/// Refuses what is no record, as far as it has arrived.
-pub fn checkHeader(bytes: []const u8) HeaderRefusal!void {
-    if (bytes.len >= 1 and (bytes[0] < 20 or bytes[0] > 23)) return error.UnexpectedRecord;
+/// The length of the record with which the bytes begin; null when the rest of it has not arrived.
+pub fn first(bytes: []const u8) HeaderRefusal!?usize {
+    if (bytes.len == 0) return null;
+    if (bytes[0] < 20 or bytes[0] > 23) return error.UnexpectedRecord;
     if (bytes.len >= 2 and bytes[1] != 3) return error.WrongVersion;
-    if (bytes.len >= header_bytes and payloadLength(bytes) > longest_payload) return error.RecordTooLong;
+    if (bytes.len < header_bytes) return null;
+    const payload = std.mem.readInt(u16, bytes[3..5], .big);
+    if (payload > longest_payload) return error.RecordTooLong;
+    const whole = header_bytes + @as(usize, payload);
+    return if (bytes.len >= whole) whole else null;
 }
 
-fn payloadLength(bytes: []const u8) u16 {
-    return std.mem.readInt(u16, bytes[3..5], .big);
-}
-
-test "records are told apart" {
+test "records are recognized" {
     const expectEqual = std.testing.expectEqual;
-    try expectEqual(First.partial, first(""));
-    try expectEqual(First.foreign, first("GET / HTTP/1.1\r\n"));
-    try expectEqual(First.foreign, first("\x80\x2e\x01\x03\x01"));
-    try expectEqual(First.foreign, first("\x16\x02"));
-    try expectEqual(First.partial, first("\x16\x03\x01\x00"));
-    try expectEqual(First.partial, first("\x16\x03\x01\x00\x02a"));
-    try expectEqual(First{ .complete = 7 }, first("\x16\x03\x01\x00\x02abc"));
-    try expectEqual(First.partial, first("\x17\x03\x03\x41\x40"));
-    try expectEqual(First.foreign, first("\x17\x03\x03\x41\x41"));
+    const expectError = std.testing.expectError;
+    try expectEqual(null, try first(""));
+    try expectError(error.UnexpectedRecord, first("GET / HTTP/1.1\r\n"));
+    try expectError(error.UnexpectedRecord, first("\x80\x2e\x01\x03\x01"));
+    try expectError(error.WrongVersion, first("\x16\x02"));
+    try expectEqual(null, try first("\x16\x03\x01\x00"));
+    try expectEqual(null, try first("\x16\x03\x01\x00\x02a"));
+    try expectEqual(7, try first("\x16\x03\x01\x00\x02abc"));
+    try expectEqual(null, try first("\x17\x03\x03\x41\x40"));
+    try expectError(error.RecordTooLong, first("\x17\x03\x03\x41\x41"));
 }

@@ -1,10 +1,10 @@
-//! The records of a TLS 1.3 connection whose handshake is done (RFC 8446, 4.6, 5 and 6): secrets go in,
-//! and then records go in and out. The caller owns all memory but the keys, moves the bytes, and ends
-//! the connection when a record is refused. What the peer must not send is refused as OpenSSL would
-//! refuse it, but for tickets: nobody has asked for them, so they are skipped.
+//! The records of a TLS 1.3 connection whose handshake is done (RFC 8446, 4.6, 5 and 6): secrets go in, and
+//! then records go in and out. The layer owns the keys. The caller owns all other memory, moves the bytes,
+//! and ends the connection when a record is refused. What a peer must not send is refused as OpenSSL refuses
+//! it. Tickets are skipped.
 
 const std = @import("std");
-const assert = std.debug.assert;
+const assert = @import("../../os/bug.zig").assert;
 const framing = @import("framing.zig");
 const primitives_module = @import("primitives.zig");
 const protection = @import("protection.zig");
@@ -27,7 +27,7 @@ pub const Opened = union(enum) {
     /// Data, of at least one byte: in the caller's buffer if that had room for all of the record, and in
     /// the record's own memory otherwise.
     data: []u8,
-    /// Something else, which is dealt with.
+    /// Something else, which the layer has acted upon.
     other: quota.Kind,
     /// The peer sends nothing more (close_notify).
     end_of_stream,
@@ -37,7 +37,7 @@ pub const Opened = union(enum) {
 
 pub const SealError = primitives_module.CryptoError || std.mem.Allocator.Error;
 
-/// Where sealed records are put.
+/// Where sealed records go: behind what is there.
 pub const Output = struct {
     allocator: std.mem.Allocator,
     bytes: *std.ArrayList(u8),
@@ -76,7 +76,7 @@ pub const RecordLayer = struct {
         try layer.writing.derive(primitives, suite);
     }
 
-    /// Wipes the keys, also out of the ciphers that all connections share.
+    /// Wipes the keys, here and in the cipher contexts that all connections share.
     pub fn deinit(layer: *RecordLayer, primitives: *Primitives) void {
         primitives.forget(layer.suite, layer.reading.number);
         primitives.forget(layer.suite, layer.writing.number);
@@ -85,8 +85,8 @@ pub const RecordLayer = struct {
 
     // -- Receiving
 
-    /// Opens a whole record, whose memory it overwrites. An error ends the connection; `refusals.Failure`
-    /// has what the peer is to get.
+    /// Opens a whole record, whose memory it may overwrite. An error ends the connection; `refusals.Failure`
+    /// has the alert for the peer.
     pub fn open(layer: *RecordLayer, primitives: *Primitives, record: []u8, buffer: []u8) Refusal!Opened {
         const opened = try layer.reading.open(primitives, layer.suite, record, buffer);
         switch (opened.kind) {
@@ -134,7 +134,7 @@ pub const RecordLayer = struct {
                 rest = rest[part.len..];
                 message.rest -= @intCast(part.len);
                 if (message.kind() == .key_update) {
-                    assert(part.len == 1 and message.rest == 0);
+                    assert(part.len == 1 and message.rest == 0, "a key update has more than one byte");
                     // What follows is under the next key, so that nothing may follow in this record.
                     if (rest.len > 0) return error.NotOnRecordBoundary;
                     if (part[0] > 1) return error.KeyUpdateValue;

@@ -63,7 +63,7 @@ const Pair = struct {
     /// The next record of those that were sealed.
     fn expectRecord(pair: *Pair, kind: ContentType, content: []const u8) !void {
         var memory: [framing.longest_record]u8 = undefined;
-        const size = framing.first(pair.sealed.items).complete;
+        const size = (try framing.first(pair.sealed.items)).?;
         const found, const bytes = try pair.from_layer.open(pair.sealed.items[0..size], &memory);
         pair.sealed.replaceRangeAssumeCapacity(0, size, &.{});
         try expectEqual(kind, found);

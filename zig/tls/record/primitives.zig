@@ -3,7 +3,7 @@
 //! would take 2.4 KB.
 
 const std = @import("std");
-const assert = std.debug.assert;
+const assert = @import("../../os/bug.zig").assert;
 const openssl = @import("../openssl.zig");
 
 pub const tag_bytes = 16;
@@ -138,7 +138,7 @@ pub const Primitives = struct {
     /// HMAC (RFC 2104) of one message, to `output`, which has the digest's length.
     pub fn hmac(primitives: *Primitives, digest: Digest, key: []const u8, message: []const u8, output: []u8) CryptoError!void {
         const block = digest.blockLength();
-        assert(key.len <= block and output.len == digest.length());
+        assert(key.len <= block and output.len == digest.length(), "HMAC gets a wrong length");
         var padded: [128]u8 = undefined;
         defer std.crypto.secureZero(u8, &padded);
         var inner: [longest_digest]u8 = undefined;
@@ -160,7 +160,7 @@ pub const Primitives = struct {
         for (parts) |part| if (openssl.EVP_DigestUpdate(context, part.ptr, part.len) != 1) return error.CryptoFailed;
         var length: c_uint = 0;
         if (openssl.EVP_DigestFinal_ex(context, output.ptr, &length) != 1) return error.CryptoFailed;
-        assert(length == output.len);
+        assert(length == output.len, "a digest has a wrong length");
     }
 
     /// The cipher with this key and nonce, ready for the record.
@@ -172,7 +172,7 @@ pub const Primitives = struct {
         key: *const [longest_key]u8,
         nonce: *const [nonce_bytes]u8,
     ) CryptoError!*openssl.EVP_CIPHER_CTX {
-        assert(number != .none);
+        assert(number != .none, "a record is protected without a key");
         const cipher = &primitives.ciphers[@intFromEnum(suite)][@intFromEnum(direction)][placeOf(number)];
         if (cipher.context == null) cipher.context = try makeCipher(primitives.algorithms[@intFromEnum(suite)].?, direction);
         const new_key: ?[*]const u8 = if (cipher.key == number) null else key;
@@ -201,7 +201,7 @@ pub const Primitives = struct {
             if (openssl.EVP_EncryptUpdate(context, output.ptr + position, &count, part.ptr, @intCast(part.len)) != 1) return error.CryptoFailed;
             position += part.len;
         }
-        assert(position + tag_bytes == output.len);
+        assert(position + tag_bytes == output.len, "a sealed record has a wrong length");
         const tag = output.ptr + position;
         if (openssl.EVP_EncryptFinal_ex(context, tag, &count) != 1) return error.CryptoFailed;
         if (openssl.EVP_CIPHER_CTX_ctrl(context, openssl.EVP_CTRL_AEAD_GET_TAG, tag_bytes, tag) != 1) return error.CryptoFailed;
@@ -220,7 +220,7 @@ pub const Primitives = struct {
         tag: *const [tag_bytes]u8,
         output: []u8,
     ) CryptoError!void {
-        assert(output.len == ciphertext.len);
+        assert(output.len == ciphertext.len, "an opened record has a wrong length");
         errdefer @memset(output, 0);
         const context = try primitives.begin(suite, .open, number, key, nonce);
         var count: c_int = 0;

@@ -2,7 +2,7 @@
 //! its traffic secret. The ciphers are OpenSSL's.
 
 const std = @import("std");
-const assert = std.debug.assert;
+const assert = @import("../../os/bug.zig").assert;
 const primitives_module = @import("primitives.zig");
 const framing = @import("framing.zig");
 const CryptoError = primitives_module.CryptoError;
@@ -60,7 +60,7 @@ pub const Keys = struct {
     pub fn derive(keys: *Keys, primitives: *Primitives, suite: Suite) CryptoError!void {
         const digest = suite.digest();
         const secret = keys.currentSecret();
-        assert(secret.len == digest.length());
+        assert(secret.len == digest.length(), "a secret has a wrong length");
         keys.number = primitives.numberKey();
         keys.sequence = exhausted;
         try expandLabel(primitives, digest, secret, "key", keys.key[0..suite.keyLength()]);
@@ -92,7 +92,8 @@ pub const Keys = struct {
 
     /// Writes a record to `output`, which has room for just that.
     pub fn seal(keys: *Keys, primitives: *Primitives, suite: Suite, kind: ContentType, plaintext: []const u8, output: []u8) CryptoError!void {
-        assert(plaintext.len <= framing.plaintext_bytes and output.len == plaintext.len + overhead_bytes);
+        assert(plaintext.len <= framing.plaintext_bytes, "a record is too long to be sealed");
+        assert(output.len == plaintext.len + overhead_bytes, "a sealed record has a wrong length");
         if (keys.sequence == exhausted) return error.CryptoFailed;
         const header = output[0..framing.header_bytes];
         header[0..3].* = .{ @intFromEnum(ContentType.application_data), 3, 3 };
@@ -115,7 +116,7 @@ pub const Keys = struct {
     /// Decrypts a whole record. The content is written to `output` if that has room for it with its type
     /// and padding, and to the record's own memory otherwise.
     pub fn open(keys: *Keys, primitives: *Primitives, suite: Suite, record: []u8, output: []u8) Refusal!Opened {
-        assert(record.len >= framing.header_bytes);
+        assert(record.len >= framing.header_bytes, "a record without a header is opened");
         const header = record[0..framing.header_bytes];
         const payload = record[framing.header_bytes..];
         // Neither the end of a handshake nor an alert is ever sent in the clear from here on.
@@ -141,7 +142,7 @@ pub const Opened = struct { kind: ContentType, content: []u8 };
 
 /// HKDF-Expand-Label without a context (RFC 8446, 7.1). The output has at most the digest's length.
 fn expandLabel(primitives: *Primitives, digest: Digest, secret: []const u8, comptime label: []const u8, output: []u8) CryptoError!void {
-    assert(output.len <= digest.length());
+    assert(output.len <= digest.length(), "more is derived than one digest has");
     const full_label = "tls13 " ++ label;
     const length: u16 = @intCast(output.len);
     // HkdfLabel, and the number of the only block (RFC 5869, 2.3).

@@ -1,4 +1,4 @@
-//! How records are protected, against the traces of RFC 8448 and values that were computed with
+//! How records are protected, compared with the traces of RFC 8448 and with values that were computed with
 //! Python's hmac, hashlib and cryptography.
 
 const std = @import("std");
@@ -193,7 +193,7 @@ test "keys of many connections that take turns do not get mixed up" {
         var copy: [record.len]u8 = undefined;
         try writing[from].seal(&primitives, suite, .application_data, "data", &record);
         copy = record;
-        // Somebody else can make nothing of it, and loses no place by that.
+        // Another connection cannot open it, and its sequence number stays.
         if (to != from) try std.testing.expectError(error.BadRecord, reading[to].open(&primitives, suite, &copy, ""));
         const opened = try reading[from].open(&primitives, suite, &record, "");
         try std.testing.expectEqualStrings("data", opened.content);

@@ -3,7 +3,7 @@
 
 const std = @import("std");
 
-/// What a record brought, if not data.
+/// What a record without data brought.
 pub const Kind = enum {
     /// Data of no length.
     empty,

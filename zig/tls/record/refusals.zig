@@ -1,5 +1,5 @@
-//! Why a record of a peer's ends the connection: the alert that the peer gets (RFC 8446, 6.2), and
-//! OpenSSL's code for the reason, which are the same as OpenSSL itself would use.
+//! Why a record ends the connection: the alert that the peer gets (RFC 8446, 6.2), and the reason as OpenSSL's
+//! code. Both are those that OpenSSL itself uses in the same case.
 
 const openssl = @import("../openssl.zig");
 const framing = @import("framing.zig");
@@ -22,14 +22,14 @@ pub const Alert = enum(u8) {
 /// What a peer must not send after the handshake.
 pub const MessageRefusal = error{
     EmptyMessage,
-    /// Something else came between the records of a message.
+    /// Another record came between the parts of a message.
     InterruptedMessage,
     InvalidAlert,
     UnexpectedMessage,
     MessageTooLong,
     KeyUpdateLength,
     KeyUpdateValue,
-    /// Something stands behind a key update in its record.
+    /// A key update is not the end of its record.
     NotOnRecordBoundary,
     /// The next keys cannot be derived.
     CryptoFailed,
@@ -60,7 +60,7 @@ pub const Failure = struct {
             error.TooManyEmptyRecords => because(.unexpected_message, openssl.SSL_R_RECORD_TOO_SMALL),
             error.TooManyWarnings => because(.unexpected_message, openssl.SSL_R_TOO_MANY_WARN_ALERTS),
             error.TooManyKeyUpdates => because(.unexpected_message, openssl.SSL_R_TOO_MANY_KEY_UPDATES),
-            // OpenSSL has no reason for it.
+            // OpenSSL has no reason for this.
             error.TooManyTickets => because(.unexpected_message, @intFromEnum(reasons.Own.too_many_tickets)),
             error.OutOfMemory => because(.internal_error, openssl.ERR_R_MALLOC_FAILURE),
             error.CryptoFailed => because(.internal_error, openssl.ERR_R_INTERNAL_ERROR),

@@ -1,5 +1,5 @@
-//! Writes a C++ file to standard output that compiles only if `openssl.zig` agrees with OpenSSL's
-//! headers: each prototype, by the rules of `rules`, and each number. `zig build test` compiles it.
+//! Writes a C++ file to standard output that compiles only if `openssl.zig` agrees with OpenSSL's headers: each
+//! prototype, by the rules below, and each number. `zig build test` compiles it.
 
 const std = @import("std");
 const openssl = @import("openssl.zig");
@@ -9,8 +9,8 @@ const headers = [_][]const u8{
     "rand", "ssl",    "sslerr", "tls1", "x509_vfy", "x509v3",
 };
 
-/// A pointer agrees if what it points to does, and nobody writes to what the other side declares as
-/// `const`. Everything else must be the same type.
+/// Two pointers agree if what they point to agrees, and neither side writes to what the other one declares as
+/// `const`. All other types must be the same.
 const rules =
     \\struct bytes;
     \\template <class Zig, class C> struct same { static constexpr bool value = false; };

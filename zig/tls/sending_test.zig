@@ -1,5 +1,5 @@
-//! What an established connection sends, as a peer that is played by hand opens it: data in records, key
-//! updates, alerts and the end, also while the peer does not read.
+//! What a connection sends when the record layer has taken over, opened by a peer that the test plays: data in
+//! records, key updates, alerts and the end of the stream, also while the peer does not read.
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
@@ -47,7 +47,7 @@ test "data leaves in as few records as it takes" {
     for (suites) |suite| for ([_]bool{ true, false }) |is_server| {
         var hand: Hand = try .init(&harness, suite, is_server);
         defer hand.deinit();
-        // The first ones are sealed in one go, longer ones in two.
+        // Short ones are sealed in one call, longer ones in two.
         for ([_]usize{ 1, 2, 15, 16, 1023, 1024, 1025, 2048, 16_383, 16_384, 16_385, 40_000, 100_000 }) |length| {
             try expectEqual(length, try valueOf(harness.send(hand.handle, bytes[0..length])));
             const found = try expectData(&hand, bytes[0..length], &lengths);
@@ -72,7 +72,7 @@ test "keys are changed before they have protected more than they may" {
         const last = protection.records_per_key - 1;
         hand.state().layer.writing.sequence = last;
         hand.reading.sequence = last;
-        // In the middle of one call; what it counts is the data alone.
+        // The change comes in the middle of one call, which counts the data alone.
         var bytes: [60_000]u8 = undefined;
         tls.pattern(&bytes, bytes.len);
         try expectEqual(bytes.len, try valueOf(harness.send(hand.handle, &bytes)));
@@ -81,15 +81,15 @@ test "keys are changed before they have protected more than they may" {
         var lengths: [10]usize = undefined;
         _ = try expectData(&hand, bytes[framing.plaintext_bytes..], &lengths);
         try expectEqual(3, hand.state().layer.writing.sequence);
-        // The peer's keys are the peer's to change.
+        // The peer's keys do not change.
         try hand.send(.application_data, "old");
         try harness.expectReceived(hand.handle, "old");
         try hand.closeBoth();
     }
 }
 
-/// Has the connection send chunks until the kernel takes no more, and returns what was counted of the
-/// last one and how many were sent before it.
+/// Sends chunks until the kernel takes no more. Returns what was counted of the last one, and how many were sent
+/// before it.
 fn fill(hand: *Hand, chunk: []const u8) !struct { usize, usize } {
     harness_module.shrinkBuffers(hand.harness.socketOf(hand.handle).fd);
     for (0..10_000) |number| {
@@ -99,7 +99,7 @@ fn fill(hand: *Hand, chunk: []const u8) !struct { usize, usize } {
     return error.NeverFull;
 }
 
-/// Reads records until one is no data, and returns how much data there was.
+/// Reads records up to one that is no data. Returns the length of the data, and that record.
 fn countData(hand: *Hand, chunk: []const u8, buffer: []u8) !struct { usize, ContentType, []u8 } {
     var total: usize = 0;
     while (try hand.next(buffer)) |record| {
@@ -111,7 +111,7 @@ fn countData(hand: *Hand, chunk: []const u8, buffer: []u8) !struct { usize, Cont
     return error.EndedEarly;
 }
 
-test "a wish for new keys is answered behind what is under way, and before what follows" {
+test "a request for new keys is answered behind what is under way, and before what follows" {
     var harness = try Harness.init();
     defer harness.deinit();
     var chunk: [60_000]u8 = undefined;
@@ -130,7 +130,7 @@ test "a wish for new keys is answered behind what is under way, and before what 
         try expectEqual(.handshake, kind);
         try expectEqualSlices(u8, "\x18\x00\x00\x01\x00", message);
         hand.reading.update();
-        // The writer learns that all of its data was sent, the answer not counted.
+        // The writer learns that all of its data was sent; the answer does not count.
         try expectEqual(chunk.len - counted, try valueOf(harness.send(hand.handle, chunk[counted..])));
         try expectEqual(3, try valueOf(harness.send(hand.handle, "new")));
         try hand.expectRecord(.application_data, "new");
@@ -157,7 +157,7 @@ test "the end is announced once, behind all that was sent" {
         try expectEqualSlices(u8, "\x01\x00", alert);
         try hand.expectStreamEnd();
         if (!by_closing) {
-            // It goes on listening, until it is closed, which says nothing any more.
+            // It goes on receiving until it is closed, which sends nothing more.
             try hand.send(.application_data, "late");
             try harness.expectReceived(hand.handle, "late");
             try hand.closeBoth();
@@ -165,7 +165,7 @@ test "the end is announced once, behind all that was sent" {
     }
 }
 
-test "after the end was announced nothing is said" {
+test "nothing is sent after the end was announced" {
     var harness = try Harness.init();
     defer harness.deinit();
     var chunk: [60_000]u8 = undefined;
@@ -179,7 +179,7 @@ test "after the end was announced nothing is said" {
         harness.endTransfer(hand.handle);
         try expectEqual(null, harness.shutdown(hand.handle));
         try expectEqual(.EPIPE, reports.updateKeys(harness.tls, hand.connection(), true));
-        // It asks for what is not to be had any more.
+        // It requests a key update, which cannot be answered any more.
         try hand.updateKeys(true);
         try hand.send(.application_data, "data");
         try harness.expectReceived(hand.handle, "data");
@@ -201,7 +201,7 @@ test "a connection whose peer has ended goes on sending" {
     for ([_]bool{ false, true }) |is_announced| {
         var hand: Hand = try .init(&harness, .aes_256_gcm_sha384, true);
         defer hand.deinit();
-        // Its last wish is granted, if only for form's sake.
+        // Its last request is still answered.
         try hand.updateKeys(true);
         if (is_announced) try hand.send(.alert, "\x01\x00");
         try hand.endStream();

@@ -1,5 +1,5 @@
-//! What an established connection receives, from a peer that is played by hand: content of all lengths,
-//! alerts, tickets and key updates, whole and in parts, intact and damaged.
+//! What a connection receives when the record layer has taken over, from a peer whose records the test makes:
+//! content of all lengths, alerts, tickets and key updates, whole and in parts, intact and damaged.
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
@@ -22,7 +22,7 @@ const expectFailure = harness_module.expectFailure;
 const suites = hand_module.suites;
 const valueOf = harness_module.valueOf;
 
-/// Receives all of it in pieces of so many bytes, and expects that the buffer's neighbours are left alone.
+/// Receives all of it in pieces of `size` bytes, and expects that nothing is written beside the buffer.
 fn expectInPieces(hand: *Hand, expected: []const u8, size: usize) !void {
     const guard = 16;
     const memory = try std.testing.allocator.alloc(u8, size + 2 * guard);
@@ -42,7 +42,7 @@ fn expectInPieces(hand: *Hand, expected: []const u8, size: usize) !void {
     try expectEqual(0, hand.state().content.len + hand.connection().input.len);
 }
 
-test "content arrives whatever its padding and whatever the buffer" {
+test "content arrives with any padding and in any buffer" {
     var harness = try Harness.init();
     defer harness.deinit();
     var content: [framing.plaintext_bytes]u8 = undefined;
@@ -107,7 +107,7 @@ test "a record comes in parts of any length" {
 
 const Behind = enum { nothing, damage, end, alert, fin, reset };
 
-test "what is left of a record that was read in part comes before whatever is behind it" {
+test "the rest of a record that was read in part comes before what is behind it" {
     var harness = try Harness.init();
     defer harness.deinit();
     var content: [200]u8 = undefined;
@@ -138,7 +138,7 @@ test "what is left of a record that was read in part comes before whatever is be
                 break :blk .{ .failure = .tls_truncated };
             },
             .reset => blk: {
-                // What the kernel has not given yet a reset destroys.
+                // A reset destroys what the kernel has not delivered yet.
                 if (comes_at_once) try expectEqual(30, try valueOf(harness.receive(hand.handle, buffer[0..30])));
                 const abort: std.c.linger = .{ .onoff = 1, .linger = 0 };
                 try system.setOption(hand.peer, std.c.SOL.SOCKET, std.c.SO.LINGER, abort);
@@ -172,7 +172,7 @@ test "alerts of either level end the stream, or say why it was broken off" {
         switch (number) {
             0 => for (0..3) |_| {
                 try expectEqual(0, try valueOf(harness.receive(hand.handle, &buffer)));
-                // It is the end of one direction.
+                // Only one direction has ended.
                 try expectEqual(2, try valueOf(harness.send(hand.handle, "on")));
                 try hand.expectRecord(.application_data, "on");
             },
@@ -181,7 +181,7 @@ test "alerts of either level end the stream, or say why it was broken off" {
                 try expectFailure(.tls_failed, harness.receive(hand.handle, &buffer));
                 try expectFailure(.tls_failed, harness.send(hand.handle, "x"));
                 try expectEqual(number, tls.alertOf(&harness, hand.handle));
-                // No answer is due.
+                // The peer gets no answer.
                 try hand.expectSilence();
             },
         }
@@ -197,7 +197,7 @@ fn expectNothing(hand: *Hand) !void {
     try expectFailure(.would_block, hand.harness.receive(hand.handle, &buffer));
 }
 
-test "a client passes over tickets, whole, in parts, and several in one record" {
+test "a client skips tickets, whole, in parts, and several in one record" {
     var harness = try Harness.init();
     defer harness.deinit();
     var hand: Hand = try .init(&harness, .aes_128_gcm_sha256, false);
@@ -210,7 +210,7 @@ test "a client passes over tickets, whole, in parts, and several in one record" 
         try hand.send(.application_data, "data");
         try harness.expectReceived(hand.handle, "data");
     }
-    // One with each byte is a lot for one ticket, and too much for several.
+    // A record for each byte is accepted for one ticket, and is too much for several.
     for (ticket) |*byte| try hand.send(.handshake, byte[0..1]);
     try hand.send(.application_data, "d");
     var data: [1]u8 = undefined;
@@ -231,7 +231,7 @@ test "a client passes over tickets, whole, in parts, and several in one record" 
     try second.send(.application_data, "data");
     try harness.expectReceived(second.handle, "data");
     try second.expectKeyUpdate(false);
-    // The longest ticket takes nine records, which come one by one.
+    // The longest ticket takes nine records, which arrive one by one.
     const long = try std.testing.allocator.alloc(u8, 4 + longest_ticket);
     defer std.testing.allocator.free(long);
     long[0] = 4;
@@ -264,13 +264,13 @@ test "new keys are taken, and answered with new keys before anything else is sen
             try hand.expectKeyUpdate(false);
             try hand.expectSilence();
         }
-        // One answer does for all that were read before it.
+        // One answer is enough for all requests that were read before it.
         for (0..7) |place| try hand.updateKeys(place != 6);
         try expectNothing(&hand);
         try hand.expectKeyUpdate(false);
         try expectEqual(3, try valueOf(harness.send(hand.handle, "new")));
         try hand.expectRecord(.application_data, "new");
-        // Both ask at once: each takes the other's and answers it.
+        // Both request at once: each acts upon the request of the other and answers it.
         try expectEqual(null, reports.updateKeys(harness.tls, hand.connection(), true));
         try hand.updateKeys(true);
         try expectNothing(&hand);
@@ -279,7 +279,7 @@ test "new keys are taken, and answered with new keys before anything else is sen
         try hand.updateKeys(false);
         try hand.send(.application_data, "crossed");
         try harness.expectReceived(hand.handle, "crossed");
-        // It may be cut as any message, and its parts may come one by one.
+        // A key update may be cut like any message, and its parts may arrive one by one.
         for (1..5) |cut| {
             const message = "\x18\x00\x00\x01\x01";
             try hand.send(.handshake, message[0..cut]);
@@ -310,7 +310,7 @@ test "data under the old key is not taken after the new one" {
     try hand.closeBoth();
 }
 
-test "records without data are taken so many in a row, whatever they are" {
+test "a number of records without data in a row is accepted, of each kind" {
     var harness = try Harness.init();
     defer harness.deinit();
     for (std.enums.values(quota.Kind)) |kind| for ([_]usize{ 0, 1 }) |more| for ([_]bool{ true, false }) |comes_at_once| {
@@ -319,7 +319,7 @@ test "records without data are taken so many in a row, whatever they are" {
         const count = most + more;
         var hand: Hand = try .init(&harness, .aes_128_gcm_sha256, false);
         defer hand.deinit();
-        // Those before data do not count.
+        // Records before data do not count.
         for (0..2) |round| {
             for (0..count) |place| {
                 switch (kind) {
@@ -353,7 +353,7 @@ test "records without data are taken so many in a row, whatever they are" {
     };
 }
 
-test "records without data are taken for ever at a slow pace" {
+test "records without data are accepted for ever at a slow pace" {
     var harness = try Harness.init();
     defer harness.deinit();
     var hand: Hand = try .init(&harness, .aes_128_gcm_sha256, true);
@@ -389,7 +389,7 @@ test "every bit of a record counts, and the data before it is delivered" {
         var buffer: [64]u8 = undefined;
         const claimed = framing.header_bytes + @as(usize, std.mem.readInt(u16, record[3..5], .big));
         if (claimed > length and claimed <= framing.longest_record) {
-            // It waits for the rest of what it is told of.
+            // It waits for the rest of the claimed length.
             try expectFailure(.would_block, harness.receive(hand.handle, &buffer));
             try hand.pass(filler[0 .. claimed - length]);
         }
@@ -421,7 +421,7 @@ test "a stream that ends anywhere in a record is cut off behind the data before 
             try hand.endStream();
         }
         for (0..3) |_| try expectEqual(.tls_truncated, try tls.ending(&harness, hand.handle));
-        // The other direction is whole.
+        // The other direction goes on.
         try expectEqual(2, try valueOf(harness.send(hand.handle, "on")));
         try hand.expectRecord(.application_data, "on");
         try hand.closeBoth();
@@ -438,7 +438,7 @@ test "records that are repeated, left out or exchanged are no records" {
         var sealed: [3][]u8 = undefined;
         for (&sealed, &memory, "abc") |*record, *place, letter| record.* = hand.writing.seal(.application_data, &.{letter}, 0, place);
         for (order) |place| try hand.pass(sealed[place]);
-        // Those that came in order are data.
+        // Records that came in order are data.
         for (order, 0..) |place, position| {
             if (place != position) break;
             var byte: [1]u8 = undefined;
@@ -451,7 +451,7 @@ test "records that are repeated, left out or exchanged are no records" {
     }
 }
 
-/// Ciphers of a suite and direction that have a key.
+/// Cipher contexts of a suite and direction that have a key.
 fn keysKept(harness: *Harness, suite: Suite, direction: primitives.Direction) usize {
     var count: usize = 0;
     for (harness.tls.primitives.ciphers[@intFromEnum(suite)][@intFromEnum(direction)]) |cipher| {
@@ -473,7 +473,7 @@ test "keys do not outlive their connection, nor the secrets of a handshake that 
             try hand.updateKeys(true);
             try hand.send(.application_data, "data");
             try harness.expectReceived(hand.handle, "data");
-            // Those before an update are gone: it has sent nothing yet under the new one.
+            // The key from before the update is gone, and nothing was sent yet under the new one.
             try expectEqual(number, keysKept(&harness, suite, .open));
             try expectEqual(number - 1, keysKept(&harness, suite, .seal));
             try hand.expectKeyUpdate(false);
@@ -485,7 +485,7 @@ test "keys do not outlive their connection, nor the secrets of a handshake that 
             for (std.enums.values(primitives.Direction)) |direction| try expectEqual(left, keysKept(&harness, suite, direction));
         }
     }
-    // The server has a secret by the time that the client refuses its certificate.
+    // When the client refuses its certificate, the server has a secret already.
     const server_context = try tls.serverContext(harness.tls);
     const stranger: i32 = try @import("contexts.zig").create(engine);
     const pair = try tls.startPair(&harness, server_context, stranger, "localhost", "");
