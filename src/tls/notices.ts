@@ -9,7 +9,7 @@ import { callProgram } from "../values/foreign_values.ts";
 import { keyLogFile, logKeys } from "./key_log.ts";
 import { tlsBytes, tlsText } from "./text.ts";
 
-/** The functions of the program that hear of one connection. */
+/** The callbacks of the program for one connection. */
 export interface NoticeListeners {
   readonly onSession: ((session: Uint8Array) => void) | undefined;
   readonly onKeyLog: ((line: string) => void) | undefined;
