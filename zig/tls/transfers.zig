@@ -400,7 +400,11 @@ pub fn shutdown(engine: *Engine, socket: *Socket) ?Status {
     const session = sessionOf(engine, socket);
     if (session.state == .failed) return session.failure;
     if (session.state != .open) return .would_block;
-    announceEnd(engine, socket, session);
+    if (!announceEnd(engine, socket, session)) {
+        if (session.failure != .ok) return session.failure;
+        session.flags.writer_needs_input = true;
+        return .would_block;
+    }
     if (socket.failure != .ok) return socket.failure;
     socket.flags.half_closed = true;
     if (session.output.len > 0) {
@@ -409,13 +413,15 @@ pub fn shutdown(engine: *Engine, socket: *Socket) ?Status {
     return null;
 }
 
-fn announceEnd(engine: *Engine, socket: *Socket, session: *Session) void {
-    if (!mayWrite(engine, socket, session)) return;
+/// False when OpenSSL cannot write now.
+fn announceEnd(engine: *Engine, socket: *Socket, session: *Session) bool {
+    if (!mayWrite(engine, socket, session)) return false;
     engine.enter(session, &.{});
     sealing.sealEnd(engine, session);
     engine.leave();
     openssl.ERR_clear_error();
     _ = emit(engine, socket, session);
+    return true;
 }
 
 /// Before its socket is closed: announces the end of the stream, unless it breaks off, or broke off
@@ -424,7 +430,7 @@ pub fn close(engine: *Engine, socket: *Socket) void {
     const session = sessionOf(engine, socket);
     const breaks_off = session.flags.mid_transfer or session.flags.was_broken_off or
         socket.flags.half_closed or socket.failure != .ok;
-    if (session.state == .open and !breaks_off) announceEnd(engine, socket, session);
+    if (session.state == .open and !breaks_off) _ = announceEnd(engine, socket, session);
     endWait(engine, session, .closed);
     engine.disconnect(socket.tls);
     if (socket.failure != .ok) session.dropOutput(engine.allocator);
