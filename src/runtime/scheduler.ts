@@ -17,14 +17,6 @@ import {
   sharedUint32,
 } from "../core/native.ts";
 
-/** Tells of what TLS connections have to tell; set by those who know of TLS. */
-let takeNotices: () => void = () => {};
-
-/** Sets what is called when `Shared.tlsNotices` is not 0 after a poll. */
-export function onTlsNotices(take: () => void): void {
-  takeNotices = take;
-}
-
 /** Is told when a socket of the core is ready. */
 export interface Subscriber {
   readonly handle: number;
@@ -42,6 +34,14 @@ export interface Sleeper {
 export interface Due {
   /** What it throws is reported. */
   proceed(): void;
+}
+
+/** Takes the notices of TLS connections; set by those who know of TLS. */
+let notices: Due = { proceed() {} };
+
+/** Sets what takes the notices when `Shared.tlsNotices` is not 0. */
+export function onTlsNotices(take: () => void): void {
+  notices = { proceed: take };
 }
 
 /** How long the attached driver goes on before it lets Bun's loop have a turn. */
@@ -72,6 +72,7 @@ const sliceMicroseconds = Bun.isMainThread ? -1 : 100_000;
  */
 const budgetPerDrain = 1024;
 const bytesPerCall = 16_384;
+const callsPerFailure = 8;
 
 /** By the socket's slot: the lower bits of a handle. */
 const subscribers: (Subscriber | undefined)[] = [];
@@ -97,7 +98,7 @@ let wakeups = 0;
 let turning = false;
 /** The next turn is on Bun's queue of immediates. */
 let scheduled = false;
-/** The waker will ring. */
+/** The waker rings for what comes, and the core for what a call outside of a turn makes ready. A turn ends it. */
 let armed = false;
 /** A newer instance of this module has the thread's scheduler. */
 let isReplaced = false;
@@ -117,7 +118,6 @@ Bun.connect({
       updateBell();
     },
     data() {
-      armed = false;
       turn(0);
     },
   },
@@ -176,6 +176,12 @@ export function proceedLater(item: Due): void {
 /** Draws on the turn's budget. False when it is spent: the caller proceeds in the next turn. */
 export function spend(): boolean {
   return --budget >= 0;
+}
+
+/** The same for a call that fails: an error with its trace takes as long as several calls. */
+export function spendFailure(): boolean {
+  budget -= callsPerFailure;
+  return budget >= 0;
 }
 
 /** Draws on the turn's budget for bytes that were moved, beside what the call itself takes. */
@@ -240,7 +246,7 @@ export function waitCounts(): { waiting: number; ended: number } {
 export function attend(): void {
   if (turning || isReplaced) return;
   if (later.length > 0 || sharedUint32[Shared.readyUint32] !== 0) schedule();
-  else if (!armed) arm();
+  else if (!armed && !scheduled) arm();
   updateBell();
 }
 
@@ -285,6 +291,7 @@ function updateBell(): void {
 function turn(spin: number): void {
   if (turning || isReplaced) return;
   turning = true;
+  armed = false;
   core.beginTurn();
   let end = 0;
   let isIdle = false;
@@ -340,16 +347,8 @@ function take(count: number): void {
 
 /** Tries what was taken, and runs the code that waited. At `end` the rest is left for the next turn; 0 is never. */
 function dispatch(end: number): void {
-  if (sharedUint32[Shared.tlsNoticesUint32] !== 0) {
-    try {
-      takeNotices();
-    } catch (error) {
-      reportError(error);
-    }
-    drainMicrotasks();
-  }
   // Code that runs between two portions may call `block`, which then goes on with the rest.
-  while (hasRest()) {
+  do {
     budget = budgetPerDrain;
     for (let left = entriesPerDrain; left > 0 && budget > 0; left--) {
       if (dueNext < due.length) guarded(due[dueNext++]!);
@@ -361,9 +360,11 @@ function dispatch(end: number): void {
         tell(subject, what);
       } else break;
     }
+    // In front of the code that waited for what the attempts have received, but not in the middle of one.
+    if (sharedUint32[Shared.tlsNoticesUint32] !== 0) guarded(notices);
     drainMicrotasks();
     if (end !== 0 && core.now() >= end) return;
-  }
+  } while (hasRest());
 }
 
 /** Whatever one wake-up throws is reported, and the others are not lost by it. */
@@ -403,6 +404,7 @@ export function runUntil(start: () => void, done: () => boolean): boolean {
   // The caller may itself run in the microtasks of an attached turn, which goes on afterwards.
   const wasTurning = turning;
   turning = true;
+  armed = false;
   core.beginBlocking();
   try {
     start();

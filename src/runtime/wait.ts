@@ -26,6 +26,7 @@ import {
   proceedLater,
   type Sleeper,
   spend,
+  spendFailure,
 } from "./scheduler.ts";
 import { addSite, keepSite, keepsSites } from "./wait_sites.ts";
 
@@ -119,8 +120,8 @@ export interface Operation {
   woken?(wait: Wait<unknown>, status: number, waiter: number): void;
   /** The wait's fiber is cancelled; without this it fails at once. Returns waits to be cancelled in its place. */
   cancelled?(wait: Wait<unknown>): Wait<unknown>[] | undefined;
-  /** The wait has failed before the operation was done, and has left its queue. */
-  abandoned?(): void;
+  /** It has failed, for any reason, or could not begin. Its wait has left its queue. */
+  failed?(): void;
 }
 
 /** A queue that a wait can stand in: a `WaitQueue`. */
@@ -192,7 +193,7 @@ export class Wait<T> implements Sleeper {
   /** Begins to wait under a waiter of the core, or fails if that is a negated status. */
   beginUnder(waiter: number, queue?: WaitPlace): Promise<T> {
     if (waiter < 0) {
-      this.operation.abandoned?.();
+      this.operation.failed?.();
       return Promise.reject(this.errorOf(-waiter));
     }
     this.#waiter = waiter;
@@ -285,7 +286,7 @@ export class Wait<T> implements Sleeper {
     const settle = this.#close();
     if (settle === undefined) return undefined;
     this.#leaveOwner();
-    this.operation.abandoned?.();
+    this.operation.failed?.();
     return settle;
   }
 
@@ -375,4 +376,13 @@ export function immediate<T>(result: T | Promise<T>, syscall: string): Promise<T
     // A promise of the program's own, in a channel for example, whose `constructor` has thrown.
     return Promise.reject(error);
   }
+}
+
+/** As `immediate`, for a call that fails at once. */
+export function rejected(error: unknown, syscall: string): Promise<never> {
+  const rejection = Promise.reject(error);
+  if (spendFailure()) return rejection;
+  // It is a turn until the caller hears of it.
+  rejection.catch(ignore);
+  return nextTurn(rejection, syscall);
 }
