@@ -98,7 +98,10 @@ export class Socket
     return this.#handle;
   }
 
-  /** @internal The core tells what can go on. */
+  /**
+   * @internal The core reports what can go on. A socket stays writable until a call finds it full, so nearly
+   * every event reports it as writable too.
+   */
   ready(ready: number): void {
     if (ready & Ready.readable) this.#reads?.ready();
     if (ready & Ready.writable) this.#writes?.ready();
@@ -333,6 +336,10 @@ export class Socket
    * does not read suspends the writer. The data must not change until then. What is sent of a buffer is as
    * long as it was when `write` was called; one that has become shorter since is `EFAULT`.
    *
+   * A write that fails by its deadline or a cancellation may have sent a part of its data. The part stays in
+   * the stream, and what is written later follows it: only the program knows whether the peer can tell. Close
+   * or reset the socket if not.
+   *
    * @returns the number of bytes sent
    * @throws {SocketError} {TimeoutError} {CancelledError} with `bytesWritten`, the number of bytes of
    *   this call that the kernel had taken. Over TLS up to 128 KiB more may be encrypted by then, and
@@ -453,7 +460,8 @@ export class Socket
   /**
    * Ends this side of the stream, after what was written before: the peer reads its end. Reading
    * goes on (half close). A later write fails with `EPIPE`. Behind writes of other fibers it waits
-   * for its turn.
+   * for its turn. It ends the stream in order, over TLS with close_notify, also after a write that was broken
+   * off: call `close` instead if the peer must learn that a part is missing.
    */
   shutdown(deadline?: number): Promise<void> {
     let until = 0;

@@ -86,9 +86,13 @@ let dueNext = 0;
 
 /** How much more may be done without waiting before the microtasks have run. */
 let budget = budgetPerDrain;
-/** Waits and listeners for which the process stays alive. */
+/** External waits, and listeners that `unref` was not called on: the process stays alive for them. */
 let holds = 0;
-/** What may come from outside of the thread's own code, and that something waits for. */
+/**
+ * What may come from outside of the thread's own code, and that something waits for: while there is any,
+ * `block` can go on. A wait for the core counts in both. A listener without a caller of `accept` holds the
+ * process, but nothing is expected of it; one after `unref`, with a handler, is the opposite.
+ */
 let expected = 0;
 /** Descriptors that are watched for the library's own sake. */
 let ownDescriptors = 0;
@@ -96,7 +100,7 @@ let ownDescriptors = 0;
 let wakeups = 0;
 /** A turn is under way, or the blocking driver is. */
 let turning = false;
-/** The next turn is on Bun's queue of immediates. */
+/** The next turn is on Bun's queue of immediates: then it need not be armed. */
 let scheduled = false;
 /** The waker rings for what comes, and the core for what a call outside of a turn makes ready. A turn ends it. */
 let armed = false;
@@ -196,7 +200,7 @@ export function mayProceed(): boolean {
 
 // -- What keeps the process alive, and `block` waiting
 
-/** Keeps the process alive until `unhold` is called as often. */
+/** Keeps the process alive, whether or not anything is expected, until `unhold` is called as often. */
 export function hold(): void {
   holds++;
   if (!turning) updateBell();
@@ -242,7 +246,10 @@ export function waitCounts(): { waiting: number; ended: number } {
 
 // -- The attached driver
 
-/** Sees to it that a turn comes for whatever was parked or woken outside of one. */
+/**
+ * Sees to it that a turn comes for what was parked or woken outside of one. Within a turn it does nothing: the
+ * turn's end does the same.
+ */
 export function attend(): void {
   if (turning || isReplaced) return;
   if (later.length > 0 || sharedUint32[Shared.readyUint32] !== 0) schedule();
@@ -257,6 +264,7 @@ export function attendDeadline(): void {
   attend();
 }
 
+/** The next turn comes when the kernel or the core has something. */
 function arm(): void {
   armed = true;
   core.arm();
@@ -264,6 +272,7 @@ function arm(): void {
 
 const outsideOfAll = AsyncLocalStorage.snapshot();
 
+/** The next turn comes as soon as Bun's loop lets it: something is there already. */
 function schedule(): void {
   if (scheduled) return;
   scheduled = true;

@@ -1,6 +1,16 @@
 /**
  * Waits: what `await` stands for in plait. A wait belongs to the fiber that made it, stands in a queue or
- * under a waiter of the core, and settles its promise once.
+ * under a waiter of the core, and settles its promise once. The first of these to come ends it:
+ *
+ *     succeed            the thread, with what the kernel or the core had
+ *     finish             another fiber, with a value; draws on the budget
+ *     finishWithError    another fiber, with an error; draws on the budget
+ *     fail               the thread, with an error of its own making
+ *     interrupt          close, cancellation or the deadline, with the error of a status
+ *
+ * What a turn reports is bounded by its portions. Fibers that end each other's waits are not: so those two
+ * draw on the budget, and above it their wait ends in the next turn. Calls that never wait draw on it too
+ * (`immediate`, `rejected`).
  */
 
 import { AsyncLocalStorage } from "node:async_hooks";
