@@ -58,11 +58,11 @@ export interface MemberHost {
 /** The wait for a worker's answer, or for its end. */
 class Answer implements Operation {
   readonly syscall: string;
-  readonly abandoned: () => void;
+  readonly failed: () => void;
 
-  constructor(syscall: string, abandoned: () => void) {
+  constructor(syscall: string, failed: () => void) {
     this.syscall = syscall;
-    this.abandoned = abandoned;
+    this.failed = failed;
   }
 }
 

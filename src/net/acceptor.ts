@@ -38,22 +38,32 @@ interface Host {
   report(error: unknown): boolean;
 }
 
-const accepting: Operation = { syscall: "accept" };
-
 const noWaiter = -1;
+
+type State =
+  /** It has no reason to accept, and does not know what the backlog holds. */
+  | "idle"
+  /** The backlog was empty: an event reports the next connection. */
+  | "waiting"
+  /** It accepts in the next turn. */
+  | "due"
+  | "accepting"
+  /** It accepts when the pause is over. */
+  | "paused";
 
 /** The one consumer of a listening socket. It accepts only while somebody wants connections. */
 export class Acceptor implements Subscriber, Due {
   #handle: number;
   readonly #host: Host;
   readonly #callers = new WaitQueue<Socket>();
-  /** Whether it waits for the core to tell of connections, or for the next turn. */
-  #isWaiting = false;
-  #isDue = false;
+  /** What a caller of `accept` waits for. One that gives up may have been the last who wants a connection. */
+  readonly #accepting: Operation = { syscall: "accept", failed: () => this.#updateExpected() };
+  #state: State = "idle";
+  /** Whether it counts as something that comes from outside, and that something waits for. */
+  #isExpected = false;
   /** Milliseconds of the last pause; 0 when connections are accepted. */
   #pause = 0;
   #pauseWaiter = noWaiter;
-  #isAccepting = false;
 
   constructor(handle: number, host: Host) {
     this.#handle = handle;
@@ -75,7 +85,7 @@ export class Acceptor implements Subscriber, Due {
 
   /** Waits for the next connection of a listener without a handler. */
   accept(deadline: number): Promise<Socket> {
-    const socket = new Wait<Socket>(accepting).begin(deadline, this.#callers);
+    const socket = new Wait<Socket>(this.#accepting).begin(deadline, this.#callers);
     this.resume();
     return socket;
   }
@@ -83,28 +93,35 @@ export class Acceptor implements Subscriber, Due {
   /** Gives a connection to whoever has waited for longest. */
   serveCaller(socket: Socket): void {
     this.#callers.first?.finish(socket);
+    this.#updateExpected();
   }
 
-  /** Accepts from the next turn on, if connections are wanted. */
+  /** Accepts in the next turn if connections are wanted, unless the acceptor has a later reason to do so. */
   resume(): void {
-    if (this.#isDue || this.#isAccepting || this.#pauseWaiter !== noWaiter) return;
-    if (this.closed || !this.#host.wantsConnection) return;
-    this.#isDue = true;
-    this.#setWaiting(true);
+    this.#updateExpected();
+    if (this.#state !== "idle" || !this.#isExpected) return;
+    this.#state = "due";
     proceedLater(this);
   }
 
+  /** An event reports a connection. */
   ready(ready: number): void {
-    if (ready & Ready.readable && this.#pauseWaiter === noWaiter) this.proceed();
+    if (this.#state === "due" || this.#state === "paused") return;
+    if (ready & Ready.readable) this.#accept();
   }
 
+  /** The acceptor is due. */
   proceed(): void {
-    this.#isDue = false;
+    this.#accept();
+  }
+
+  #accept(): void {
     if (this.closed) return;
     let outcome = 0;
     let hasRoom = true;
+    let mayRest = true;
     // What is closed on the way makes room, which the next round of the loop sees.
-    this.#isAccepting = true;
+    this.#state = "accepting";
     try {
       for (let count = 0; count < acceptsPerTurn && this.#host.wantsConnection; count++) {
         hasRoom = this.#host.hasRoom();
@@ -117,23 +134,29 @@ export class Acceptor implements Subscriber, Due {
         if (this.closed) return;
       }
     } finally {
-      this.#isAccepting = false;
-      this.#setWaiting(this.#host.wantsConnection && !this.closed);
       // What it throws must not keep the others from being accepted.
+      mayRest = this.#endAccepting(outcome === -Status.wouldBlock ? "waiting" : "idle");
       if (outcome >= 0 && hasRoom) this.resume();
+      else this.#updateExpected();
     }
+    if (!mayRest) return;
     if (!hasRoom) this.#rest(shortestPause);
-    else if (outcome < 0 && -outcome !== Status.wouldBlock) this.#beginPause(-outcome);
+    else if (outcome < 0) this.#restAfter(-outcome);
+  }
+
+  /** False when it must not rest: the backlog is empty, or code that blocked on the way has begun a pause. */
+  #endAccepting(state: "idle" | "waiting"): boolean {
+    if (this.#state === "due" || this.#state === "paused") return false;
+    this.#state = state;
+    return state === "idle";
   }
 
   /** Most likely no descriptors are left. The connection stays in the backlog. */
-  #beginPause(status: number): void {
-    if (this.#pause === 0) {
-      this.#host.report(new SocketError(codeOf(status), { syscall: "accept" }));
-      if (this.closed) return;
-    }
+  #restAfter(status: number): void {
+    const isFirst = this.#pause === 0;
     this.#pause = Math.min(Math.max(this.#pause * 2, shortestPause), longestPause);
     this.#rest(this.#pause);
+    if (isFirst) this.#host.report(new SocketError(codeOf(status), { syscall: "accept" }));
   }
 
   /** Accepts again when so many milliseconds have passed. */
@@ -143,6 +166,7 @@ export class Acceptor implements Subscriber, Due {
       this.#host.report(new SocketError(codeOf(-waiter), { syscall: "accept" }));
       return;
     }
+    this.#state = "paused";
     this.#pauseWaiter = waiter;
     enlist(this, waiter);
     attendDeadline();
@@ -151,13 +175,14 @@ export class Acceptor implements Subscriber, Due {
   /** The pause is over. */
   wake(): void {
     this.#pauseWaiter = noWaiter;
-    this.proceed();
+    this.#accept();
   }
 
-  #setWaiting(isWaiting: boolean): void {
-    if (this.#isWaiting === isWaiting) return;
-    this.#isWaiting = isWaiting;
-    expect(isWaiting ? 1 : -1);
+  #updateExpected(): void {
+    const isExpected = !this.closed && this.#host.wantsConnection;
+    if (this.#isExpected === isExpected) return;
+    this.#isExpected = isExpected;
+    expect(isExpected ? 1 : -1);
   }
 
   /** Stops for good. Callers fail with `ERR_SOCKET_CLOSED`. */
@@ -167,7 +192,7 @@ export class Acceptor implements Subscriber, Due {
     this.#handle = closedHandle;
     unsubscribe(handle);
     if (this.#pauseWaiter !== noWaiter) drop(this.#pauseWaiter);
-    this.#setWaiting(false);
+    this.#updateExpected();
     core.close(handle);
     for (let wait = this.#callers.first; wait !== undefined; wait = this.#callers.first) {
       wait.interrupt(Status.closed);

@@ -2,6 +2,7 @@
 
 import { Direction, Status } from "../core/abi.ts";
 import { core } from "../core/native.ts";
+import { takeTlsNotices } from "../tls/notices.ts";
 import { checkedDeadline, typeMistake } from "../values/checks.ts";
 import { TimeoutError } from "../values/errors.ts";
 import { byteLengthOf, isDetached } from "../values/views.ts";
@@ -20,7 +21,11 @@ export function readBlocking(socket: Stream, buffer: ArrayBufferView, deadline?:
   if (socket.isReading) throw socketFailure(socket, Status.EALREADY, "read");
   for (;;) {
     const count = core.receive(socket.handle, bytes, length);
-    if (count >= 0) return socket.received(count);
+    if (count >= 0) {
+      socket.received(count);
+      takeTlsNotices();
+      return count;
+    }
     if (-count !== Status.wouldBlock) throw socketFailure(socket, -count, "read");
     if (isLate(until)) throw new TimeoutError(callDetails(socket, "read"));
     blockThread(socket, Direction.readable, until, "read");
@@ -40,23 +45,22 @@ export function writeBlocking(
   if (socket.isWriting) throw socketFailure(socket, Status.EALREADY, "write", 0);
   let taken = 0;
   let isBegun = false;
-  while (taken < length) {
-    const count = core.send(socket.handle, bytes, taken, length - taken);
-    if (count > 0) {
-      taken += count;
-      socket.sent(count);
+  try {
+    while (taken < length) {
+      const count = core.send(socket.handle, bytes, taken, length - taken);
+      if (count > 0) taken += socket.sent(count);
+      if (count >= 0) isBegun = true;
+      else if (-count !== Status.wouldBlock) throw socketFailure(socket, -count, "write", taken);
+      if (taken === length) break;
+      if (isLate(until)) throw new TimeoutError(callDetails(socket, "write", taken));
+      // Over TLS, 0 says that it has begun, but no record has left whole.
+      if (count <= 0) blockThread(socket, Direction.writable, until, "write", taken);
     }
-    if (count >= 0) isBegun = true;
-    else if (-count !== Status.wouldBlock) throw socketFailure(socket, -count, "write", taken);
-    if (taken === length) break;
-    if (isLate(until)) {
-      if (isBegun) core.breakOff(socket.handle);
-      throw new TimeoutError(callDetails(socket, "write", taken));
-    }
-    // Over TLS, 0 says that it has begun, but no record has left whole.
-    if (count <= 0) blockThread(socket, Direction.writable, until, "write", taken);
+    return taken;
+  } catch (error) {
+    if (isBegun) core.breakOff(socket.handle);
+    throw error;
   }
-  return taken;
 }
 
 function isLate(until: number): boolean {

@@ -159,7 +159,7 @@ export class ConnectRace implements Operation {
     const outcome = core.finishConnect(handle);
     if (outcome >= 0) {
       unsubscribe(handle);
-      this.abandoned();
+      this.#giveUp();
       this.#wait.succeed(handle);
       return;
     }
@@ -195,8 +195,12 @@ export class ConnectRace implements Operation {
     return new TimeoutError({ ...this.details(), cause: allOf(failures) });
   }
 
+  failed(): void {
+    this.#giveUp();
+  }
+
   /** Gives up what is under way. */
-  abandoned(): void {
+  #giveUp(): void {
     this.#delay.stop();
     for (const contender of this.#contenders.splice(0)) contender.close();
   }

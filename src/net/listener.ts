@@ -6,7 +6,7 @@ import { core } from "../core/native.ts";
 import { current, Fiber, fibers, type Named, startFiber } from "../runtime/fiber.ts";
 import { attend, hold, unhold } from "../runtime/scheduler.ts";
 import { scopeOwner, shield } from "../runtime/scope.ts";
-import { checkAdmission, immediate } from "../runtime/wait.ts";
+import { checkAdmission, immediate, rejected } from "../runtime/wait.ts";
 import { serverContext } from "../tls/context.ts";
 import { TlsError } from "../tls/errors.ts";
 import { handshake } from "../tls/handshake.ts";
@@ -244,7 +244,9 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     const until = checkedDeadline(deadline);
     if (this.#handler !== undefined)
       throw new Error("this listener's connections go to its handler");
-    if (this.closed) throw new SocketError("ERR_SOCKET_CLOSED", { syscall: "accept" });
+    if (this.closed) {
+      return rejected(new SocketError("ERR_SOCKET_CLOSED", { syscall: "accept" }), "accept");
+    }
     checkAdmission("accept", until);
     const socket = this.#unclaimed.shift();
     if (socket !== undefined) return immediate(socket, "accept");

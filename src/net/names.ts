@@ -3,7 +3,14 @@
 import { AddressFamily, Status } from "../core/abi.ts";
 import { core } from "../core/native.ts";
 import { withSignal } from "../runtime/scope.ts";
-import { cancellation, checkAdmission, immediate, type Operation, Wait } from "../runtime/wait.ts";
+import {
+  cancellation,
+  checkAdmission,
+  immediate,
+  type Operation,
+  rejected,
+  Wait,
+} from "../runtime/wait.ts";
 import {
   checkedAbortSignal,
   checkedDeadline,
@@ -135,7 +142,7 @@ export function addressesOf(
   if (known !== undefined) return known;
   const lookUp = new LookUp(host);
   const cancelled = cancellation(lookUp.syscall);
-  if (cancelled !== undefined) return Promise.reject(cancelled);
+  if (cancelled !== undefined) return rejected(cancelled, "getaddrinfo");
   const wait = new Wait<string[]>(lookUp);
   const name = encoder.encode(host);
   const waiter = core.resolve(name, byteLengthOf(name), coreFamily(family), deadline);

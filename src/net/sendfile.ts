@@ -144,9 +144,10 @@ class SendFile extends Send {
     return core.sendVector(this.socket.handle, vector, 1, this.#remaining);
   }
 
-  /** The file ends before the length that was asked for: there is nothing more to send. */
+  /** The file ends before its length: the transfer is whole with what was sent, which the core must know. */
   #endEarly(): number {
-    this.#remaining = 0;
-    return 0;
+    const status = core.sendVector(this.socket.handle, vector, 0, 0);
+    if (status === 0) this.#remaining = 0;
+    return status;
   }
 }

@@ -11,7 +11,7 @@ import {
   subscribe,
   unsubscribe,
 } from "../runtime/scheduler.ts";
-import { immediate } from "../runtime/wait.ts";
+import { immediate, rejected } from "../runtime/wait.ts";
 import { handshake } from "../tls/handshake.ts";
 import { TlsInfo } from "../tls/info.ts";
 import { endTlsNotices, takeTlsNotices } from "../tls/notices.ts";
@@ -98,10 +98,13 @@ export class Socket
     return this.#handle;
   }
 
-  /** @internal The core tells what can go on. */
+  /**
+   * @internal The core reports what can go on. A socket stays writable until a call finds it full, so nearly
+   * every event reports it as writable too.
+   */
   ready(ready: number): void {
-    if (ready & Ready.readable) this.#reads?.proceed();
-    if (ready & Ready.writable) this.#writes?.proceed();
+    if (ready & Ready.readable) this.#reads?.ready();
+    if (ready & Ready.writable) this.#writes?.ready();
   }
 
   /** @internal Whether a read waits. */
@@ -203,15 +206,23 @@ export class Socket
     if (count === 0) this.#eof = true;
     else this.#bytesRead += count;
     spendBytes(count);
-    // Sessions and new keys come between the data.
-    if (this.#isSecure) takeTlsNotices();
     return count;
   }
 
+  /**
+   * What was received without a wait is returned behind the sessions and new keys that came before it. The
+   * functions that are called for them may use the socket: so the result is fixed by now.
+   */
+  #behindNotices<T>(result: T): T {
+    if (this.#isSecure) takeTlsNotices();
+    return result;
+  }
+
   /** @internal */
-  sent(count: number): void {
+  sent(count: number): number {
     this.#bytesWritten += count;
     spendBytes(count);
+    return count;
   }
 
   /**
@@ -234,17 +245,18 @@ export class Socket
       if (deadline !== undefined) until = checkedDeadline(deadline);
       checkSocket(this, "read", until);
     } catch (error) {
-      return Promise.reject(error);
+      return rejected(error, "read");
     }
-    if (this.isReading || !mayProceed()) return this.#receive(new Read(this, bytes), until);
-    try {
-      const count = receive(this, bytes);
-      if (count === blocked) return this.#receive(new Read(this, bytes), until);
-      spend();
-      return fulfilledWith(count);
-    } catch (error) {
-      return Promise.reject(error);
+    // As `Lane.run`, but one that succeeds at once makes no object; so do `next` and `write`.
+    if (!this.isReading && mayProceed()) {
+      try {
+        const count = receive(this, bytes, false);
+        if (count !== blocked) return this.#behindNotices(fulfilledWith(this.#atOnce(count)));
+      } catch (error) {
+        return rejected(error, "read");
+      }
     }
+    return this.#receive(new Read(this, bytes), until);
   }
 
   /**
@@ -263,7 +275,7 @@ export class Socket
     const handle = this.#openHandle("read");
     if (this.isReading) return undefined;
     const count = core.tryReceive(handle, bytes, length);
-    if (count >= 0) return this.received(count);
+    if (count >= 0) return this.#behindNotices(this.received(count));
     if (-count === Status.wouldBlock) return undefined;
     throw socketFailure(this, -count, "read");
   }
@@ -279,17 +291,17 @@ export class Socket
       if (deadline !== undefined) until = checkedDeadline(deadline);
       checkSocket(this, "read", until);
     } catch (error) {
-      return Promise.reject(error);
+      return rejected(error, "read");
     }
-    if (this.isReading || !mayProceed()) return this.#receive(this.#next, until);
-    try {
-      const chunk = receiveChunk(this);
-      if (chunk === blocked) return this.#receive(this.#next, until);
-      spend();
-      return Promise.resolve(chunk);
-    } catch (error) {
-      return Promise.reject(error);
+    if (!this.isReading && mayProceed()) {
+      try {
+        const chunk = receiveChunk(this, false);
+        if (chunk !== blocked) return this.#behindNotices(Promise.resolve(this.#atOnce(chunk)));
+      } catch (error) {
+        return rejected(error, "read");
+      }
     }
+    return this.#receive(this.#next, until);
   }
 
   get #next(): Next {
@@ -300,7 +312,13 @@ export class Socket
   /** Queues a read that was attempted in vain, or for which it is not the time yet. */
   #receive<T>(transfer: Transfer<T>, deadline: number): Promise<T> {
     this.#reads ??= new Lane();
-    return this.#reads.park(transfer, deadline, !mayProceed());
+    return this.#reads.park(transfer, deadline, !this.isReading && !mayProceed());
+  }
+
+  /** A first attempt has succeeded: it draws on the turn's budget. */
+  #atOnce<T>(result: T): T {
+    spend();
+    return result;
   }
 
   /** The chunks of the stream up to its end. Leaving the loop early does not close the socket. */
@@ -317,6 +335,10 @@ export class Socket
    * Sends all of `data`. The promise is fulfilled when the kernel has taken every byte: a peer that
    * does not read suspends the writer. The data must not change until then. What is sent of a buffer is as
    * long as it was when `write` was called; one that has become shorter since is `EFAULT`.
+   *
+   * A write that fails by its deadline or a cancellation may have sent a part of its data. The part stays in
+   * the stream, and what is written later follows it: only the program knows whether the peer can tell. Close
+   * or reset the socket if not.
    *
    * @returns the number of bytes sent
    * @throws {SocketError} {TimeoutError} {CancelledError} with `bytesWritten`, the number of bytes of
@@ -335,7 +357,7 @@ export class Socket
       if (parts.views.length === 0) return immediate(0, "write");
       return this.send(new SendVector(this, parts), until);
     } catch (error) {
-      return Promise.reject(error);
+      return rejected(error, "write");
     }
   }
 
@@ -347,28 +369,21 @@ export class Socket
     }
     if (!this.isWriting && mayProceed()) {
       const count = core.send(this.#handle, bytes, 0, length);
-      if (count === length) return fulfilledWith(this.#sentWhole(count));
+      if (count === length) return fulfilledWith(this.#atOnce(this.sent(count)));
       return this.#sendRest(bytes, length, count, deadline);
     }
     return this.send(new SendBytes(this, bytes, length), deadline);
   }
 
-  /** Queues the rest of a run of bytes after a first attempt. */
+  /** Queues the rest of a run of bytes after a first attempt, which has failed or sent a part. */
   #sendRest(bytes: Uint8Array, length: number, count: number, deadline: number): Promise<number> {
-    if (count < 0 && -count !== Status.wouldBlock) {
-      return Promise.reject(socketFailure(this, -count, "write", 0));
-    }
     const transfer = new SendBytes(this, bytes, length);
-    if (count >= 0) transfer.begun(count);
+    if (-count === Status.wouldBlock) return this.#writing.park(transfer, deadline, false);
+    if (count < 0) throw socketFailure(this, -count, "write", 0);
+    transfer.begun(count);
     // It has had its share of this turn.
     if (count >= Limits.transferBytes) return this.#writing.park(transfer, deadline, true);
     return this.send(transfer, deadline);
-  }
-
-  #sentWhole(count: number): number {
-    spend();
-    this.sent(count);
-    return count;
   }
 
   /** @internal Sends what is more than a run of bytes. */
@@ -386,13 +401,13 @@ export class Socket
     if (text.length * 3 > textScratchBytes) return this.#writeBytes(encoder.encode(text), deadline);
     if (text.length === 0) return immediate(0, "write");
     const { written } = encoder.encodeInto(text, textScratch);
-    let count = -Status.wouldBlock;
     if (!this.isWriting && mayProceed()) {
-      count = core.send(this.#handle, textScratch, 0, written);
-      if (count === written) return fulfilledWith(this.#sentWhole(count));
+      const count = core.send(this.#handle, textScratch, 0, written);
+      if (count === written) return fulfilledWith(this.#atOnce(this.sent(count)));
+      // The scratch is used for other texts before the rest is sent.
+      return this.#sendRest(textScratch.slice(0, written), written, count, deadline);
     }
-    // The scratch is used for other texts before the rest is sent.
-    return this.#sendRest(textScratch.slice(0, written), written, count, deadline);
+    return this.send(new SendBytes(this, textScratch.slice(0, written), written), deadline);
   }
 
   /**
@@ -445,7 +460,8 @@ export class Socket
   /**
    * Ends this side of the stream, after what was written before: the peer reads its end. Reading
    * goes on (half close). A later write fails with `EPIPE`. Behind writes of other fibers it waits
-   * for its turn.
+   * for its turn. It ends the stream in order, over TLS with close_notify, also after a write that was broken
+   * off: call `close` instead if the peer must learn that a part is missing.
    */
   shutdown(deadline?: number): Promise<void> {
     let until = 0;
@@ -453,7 +469,7 @@ export class Socket
       until = checkedDeadline(deadline);
       checkSocket(this, "shutdown", until);
     } catch (error) {
-      return Promise.reject(error);
+      return rejected(error, "shutdown");
     }
     return this.#writing.run(new Shutdown(this), until);
   }
@@ -480,10 +496,12 @@ export class Socket
     const handle = this.#handle;
     if (handle === closedHandle) return;
     endTlsNotices(handle);
-    // A function that was called for them may have closed it.
+    // Code of the program that runs as they end, or in a notice, may begin others or close the socket.
+    while (!this.closed && (this.isReading || this.isWriting)) {
+      this.#reads?.close();
+      this.#writes?.close();
+    }
     if (this.closed) return;
-    this.#reads?.close();
-    this.#writes?.close();
     this.#handle = closedHandle;
     unsubscribe(handle);
     call(handle);

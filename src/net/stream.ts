@@ -11,8 +11,8 @@ export interface Stream {
   readonly remotePort: number | undefined;
   /** Counts the bytes that a read has brought, and returns their number. 0 is the end of the stream. */
   received(count: number): number;
-  /** Counts bytes that the kernel has taken. */
-  sent(count: number): void;
+  /** Counts bytes that the kernel has taken, and returns their number. */
+  sent(count: number): number;
   /** Sends when the writes before it are done. */
   send(transfer: Transfer<number>, deadline: number): Promise<number>;
 }

@@ -5,11 +5,12 @@
 
 import { Limits, Status } from "../core/abi.ts";
 import { addressOf, core } from "../core/native.ts";
+import type { Wait } from "../runtime/wait.ts";
 import { typeMistake } from "../values/checks.ts";
 import type { ErrorDetails } from "../values/errors.ts";
 import { byteLengthOf } from "../values/views.ts";
 import type { Parts } from "./buffers.ts";
-import { blocked, type Transfer, unfinished } from "./lane.ts";
+import { blocked, type Lane, type Transfer, unfinished } from "./lane.ts";
 import { callDetails, socketFailure } from "./socket_failures.ts";
 import type { Stream } from "./stream.ts";
 
@@ -22,31 +23,38 @@ const chunkScratch = new Uint8Array(chunkBytes);
 /** Up to this length an array is filled faster by the core than `slice` makes one. */
 const shortChunkBytes = 1024;
 
-/** Receives into a buffer: the number of bytes, 0 at the end of the stream. */
-export function receive(socket: Stream, buffer: Uint8Array): number | typeof blocked {
+/** Receives into a buffer: the number of bytes, 0 at the end of the stream. `isLast` as for `attempt`. */
+export function receive(
+  socket: Stream,
+  buffer: Uint8Array,
+  isLast: boolean,
+): number | typeof blocked {
   const length = byteLengthOf(buffer);
   if (length === 0) throw typeMistake("the buffer was detached while read() waited");
-  const count = core.receive(socket.handle, buffer, length);
+  const count = isLast
+    ? core.tryReceive(socket.handle, buffer, length)
+    : core.receive(socket.handle, buffer, length);
   if (count >= 0) return socket.received(count);
   if (-count === Status.wouldBlock) return blocked;
   throw socketFailure(socket, -count, "read");
 }
 
 /** Receives the next chunk, as the caller's own; null at the end of the stream. */
-export function receiveChunk(socket: Stream): Uint8Array<ArrayBuffer> | null | typeof blocked {
-  const count = core.receive(socket.handle, chunkScratch, chunkBytes);
+export function receiveChunk(
+  socket: Stream,
+  isLast: boolean,
+): Uint8Array<ArrayBuffer> | null | typeof blocked {
+  const count = isLast
+    ? core.tryReceive(socket.handle, chunkScratch, chunkBytes)
+    : core.receive(socket.handle, chunkScratch, chunkBytes);
   if (count < 0) {
     if (-count === Status.wouldBlock) return blocked;
     throw socketFailure(socket, -count, "read");
   }
-  let chunk: Uint8Array<ArrayBuffer> | null = null;
-  if (count > shortChunkBytes) chunk = chunkScratch.slice(0, count);
-  else if (count > 0) {
-    chunk = new Uint8Array(count);
-    core.copy(chunk, chunkScratch, count);
-  }
-  // Told last: a function that is called by it may receive as well.
-  socket.received(count);
+  if (socket.received(count) === 0) return null;
+  if (count > shortChunkBytes) return chunkScratch.slice(0, count);
+  const chunk = new Uint8Array(count);
+  core.copy(chunk, chunkScratch, count);
   return chunk;
 }
 
@@ -66,7 +74,12 @@ abstract class SocketTransfer<T> implements Transfer<T> {
     return callDetails(this.socket, this.syscall);
   }
 
-  abstract attempt(): T | typeof blocked | typeof unfinished;
+  abstract attempt(isLast: boolean): T | typeof blocked | typeof unfinished;
+
+  /** Its deadline has passed. */
+  woken(wait: Wait<unknown>): void {
+    (wait.queue as Lane).expire(wait);
+  }
 }
 
 /** Receives what is there into the caller's buffer. */
@@ -82,8 +95,8 @@ export class Read extends SocketTransfer<number> {
     return "read";
   }
 
-  attempt(): number | typeof blocked {
-    return receive(this.socket, this.#buffer);
+  attempt(isLast: boolean): number | typeof blocked {
+    return receive(this.socket, this.#buffer, isLast);
   }
 }
 
@@ -93,8 +106,8 @@ export class Next extends SocketTransfer<Uint8Array<ArrayBuffer> | null> {
     return "read";
   }
 
-  attempt(): Uint8Array<ArrayBuffer> | null | typeof blocked {
-    return receiveChunk(this.socket);
+  attempt(isLast: boolean): Uint8Array<ArrayBuffer> | null | typeof blocked {
+    return receiveChunk(this.socket, isLast);
   }
 }
 
@@ -140,7 +153,7 @@ export abstract class Send extends SocketTransfer<number> {
     this.#isBegun = true;
   }
 
-  abandoned(): void {
+  failed(): void {
     if (this.#isBegun) core.breakOff(this.socket.handle);
   }
 

@@ -12,6 +12,7 @@ import {
   countCancelled,
   immediate,
   type Operation,
+  rejected,
   running,
   Wait,
   type WaitOwner,
@@ -153,13 +154,13 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
     try {
       if (deadline !== undefined) until = checkedDeadline(deadline);
     } catch (error) {
-      return Promise.reject(error);
+      return rejected(error, "join");
     }
     const cancelled = cancellation("join");
-    if (cancelled) return Promise.reject(cancelled);
+    if (cancelled) return rejected(cancelled, "join");
     if (this.#outcome !== undefined) return immediate(this.#result as T | Promise<T>, "join");
     if (until !== 0 && until <= core.now()) {
-      return Promise.reject(new TimeoutError({ syscall: "join" }));
+      return rejected(new TimeoutError({ syscall: "join" }), "join");
     }
     return this.#joinBy(hearsFailure ? joining : joiningUnheard, until);
   }

@@ -17,14 +17,6 @@ import {
   sharedUint32,
 } from "../core/native.ts";
 
-/** Tells of what TLS connections have to tell; set by those who know of TLS. */
-let takeNotices: () => void = () => {};
-
-/** Sets what is called when `Shared.tlsNotices` is not 0 after a poll. */
-export function onTlsNotices(take: () => void): void {
-  takeNotices = take;
-}
-
 /** Is told when a socket of the core is ready. */
 export interface Subscriber {
   readonly handle: number;
@@ -42,6 +34,14 @@ export interface Sleeper {
 export interface Due {
   /** What it throws is reported. */
   proceed(): void;
+}
+
+/** Takes the notices of TLS connections; set by those who know of TLS. */
+let notices: Due = { proceed() {} };
+
+/** Sets what takes the notices when `Shared.tlsNotices` is not 0. */
+export function onTlsNotices(take: () => void): void {
+  notices = { proceed: take };
 }
 
 /** How long the attached driver goes on before it lets Bun's loop have a turn. */
@@ -72,6 +72,7 @@ const sliceMicroseconds = Bun.isMainThread ? -1 : 100_000;
  */
 const budgetPerDrain = 1024;
 const bytesPerCall = 16_384;
+const callsPerFailure = 8;
 
 /** By the socket's slot: the lower bits of a handle. */
 const subscribers: (Subscriber | undefined)[] = [];
@@ -85,9 +86,13 @@ let dueNext = 0;
 
 /** How much more may be done without waiting before the microtasks have run. */
 let budget = budgetPerDrain;
-/** Waits and listeners for which the process stays alive. */
+/** External waits, and listeners that `unref` was not called on: the process stays alive for them. */
 let holds = 0;
-/** What may come from outside of the thread's own code, and that something waits for. */
+/**
+ * What may come from outside of the thread's own code, and that something waits for: while there is any,
+ * `block` can go on. A wait for the core counts in both. A listener without a caller of `accept` holds the
+ * process, but nothing is expected of it; one after `unref`, with a handler, is the opposite.
+ */
 let expected = 0;
 /** Descriptors that are watched for the library's own sake. */
 let ownDescriptors = 0;
@@ -95,9 +100,9 @@ let ownDescriptors = 0;
 let wakeups = 0;
 /** A turn is under way, or the blocking driver is. */
 let turning = false;
-/** The next turn is on Bun's queue of immediates. */
+/** The next turn is on Bun's queue of immediates: then it need not be armed. */
 let scheduled = false;
-/** The waker will ring. */
+/** The waker rings for what comes, and the core for what a call outside of a turn makes ready. A turn ends it. */
 let armed = false;
 /** A newer instance of this module has the thread's scheduler. */
 let isReplaced = false;
@@ -117,7 +122,6 @@ Bun.connect({
       updateBell();
     },
     data() {
-      armed = false;
       turn(0);
     },
   },
@@ -178,6 +182,12 @@ export function spend(): boolean {
   return --budget >= 0;
 }
 
+/** The same for a call that fails: an error with its trace takes as long as several calls. */
+export function spendFailure(): boolean {
+  budget -= callsPerFailure;
+  return budget >= 0;
+}
+
 /** Draws on the turn's budget for bytes that were moved, beside what the call itself takes. */
 export function spendBytes(count: number): void {
   budget -= Math.floor(count / bytesPerCall);
@@ -190,7 +200,7 @@ export function mayProceed(): boolean {
 
 // -- What keeps the process alive, and `block` waiting
 
-/** Keeps the process alive until `unhold` is called as often. */
+/** Keeps the process alive, whether or not anything is expected, until `unhold` is called as often. */
 export function hold(): void {
   holds++;
   if (!turning) updateBell();
@@ -236,11 +246,14 @@ export function waitCounts(): { waiting: number; ended: number } {
 
 // -- The attached driver
 
-/** Sees to it that a turn comes for whatever was parked or woken outside of one. */
+/**
+ * Sees to it that a turn comes for what was parked or woken outside of one. Within a turn it does nothing: the
+ * turn's end does the same.
+ */
 export function attend(): void {
   if (turning || isReplaced) return;
   if (later.length > 0 || sharedUint32[Shared.readyUint32] !== 0) schedule();
-  else if (!armed) arm();
+  else if (!armed && !scheduled) arm();
   updateBell();
 }
 
@@ -251,6 +264,7 @@ export function attendDeadline(): void {
   attend();
 }
 
+/** The next turn comes when the kernel or the core has something. */
 function arm(): void {
   armed = true;
   core.arm();
@@ -258,6 +272,7 @@ function arm(): void {
 
 const outsideOfAll = AsyncLocalStorage.snapshot();
 
+/** The next turn comes as soon as Bun's loop lets it: something is there already. */
 function schedule(): void {
   if (scheduled) return;
   scheduled = true;
@@ -285,6 +300,7 @@ function updateBell(): void {
 function turn(spin: number): void {
   if (turning || isReplaced) return;
   turning = true;
+  armed = false;
   core.beginTurn();
   let end = 0;
   let isIdle = false;
@@ -340,16 +356,8 @@ function take(count: number): void {
 
 /** Tries what was taken, and runs the code that waited. At `end` the rest is left for the next turn; 0 is never. */
 function dispatch(end: number): void {
-  if (sharedUint32[Shared.tlsNoticesUint32] !== 0) {
-    try {
-      takeNotices();
-    } catch (error) {
-      reportError(error);
-    }
-    drainMicrotasks();
-  }
   // Code that runs between two portions may call `block`, which then goes on with the rest.
-  while (hasRest()) {
+  do {
     budget = budgetPerDrain;
     for (let left = entriesPerDrain; left > 0 && budget > 0; left--) {
       if (dueNext < due.length) guarded(due[dueNext++]!);
@@ -361,9 +369,11 @@ function dispatch(end: number): void {
         tell(subject, what);
       } else break;
     }
+    // In front of the code that waited for what the attempts have received, but not in the middle of one.
+    if (sharedUint32[Shared.tlsNoticesUint32] !== 0) guarded(notices);
     drainMicrotasks();
     if (end !== 0 && core.now() >= end) return;
-  }
+  } while (hasRest());
 }
 
 /** Whatever one wake-up throws is reported, and the others are not lost by it. */
@@ -403,6 +413,7 @@ export function runUntil(start: () => void, done: () => boolean): boolean {
   // The caller may itself run in the microtasks of an attached turn, which goes on afterwards.
   const wasTurning = turning;
   turning = true;
+  armed = false;
   core.beginBlocking();
   try {
     start();

@@ -1,6 +1,16 @@
 /**
  * Waits: what `await` stands for in plait. A wait belongs to the fiber that made it, stands in a queue or
- * under a waiter of the core, and settles its promise once.
+ * under a waiter of the core, and settles its promise once. The first of these to come ends it:
+ *
+ *     succeed            the thread, with what the kernel or the core had
+ *     finish             another fiber, with a value; draws on the budget
+ *     finishWithError    another fiber, with an error; draws on the budget
+ *     fail               the thread, with an error of its own making
+ *     interrupt          close, cancellation or the deadline, with the error of a status
+ *
+ * What a turn reports is bounded by its portions. Fibers that end each other's waits are not: so those two
+ * draw on the budget, and above it their wait ends in the next turn. Calls that never wait draw on it too
+ * (`immediate`, `rejected`).
  */
 
 import { AsyncLocalStorage } from "node:async_hooks";
@@ -26,6 +36,7 @@ import {
   proceedLater,
   type Sleeper,
   spend,
+  spendFailure,
 } from "./scheduler.ts";
 import { addSite, keepSite, keepsSites } from "./wait_sites.ts";
 
@@ -119,8 +130,8 @@ export interface Operation {
   woken?(wait: Wait<unknown>, status: number, waiter: number): void;
   /** The wait's fiber is cancelled; without this it fails at once. Returns waits to be cancelled in its place. */
   cancelled?(wait: Wait<unknown>): Wait<unknown>[] | undefined;
-  /** The wait has failed before the operation was done, and has left its queue. */
-  abandoned?(): void;
+  /** It has failed, for any reason, or could not begin. Its wait has left its queue. */
+  failed?(): void;
 }
 
 /** A queue that a wait can stand in: a `WaitQueue`. */
@@ -192,7 +203,7 @@ export class Wait<T> implements Sleeper {
   /** Begins to wait under a waiter of the core, or fails if that is a negated status. */
   beginUnder(waiter: number, queue?: WaitPlace): Promise<T> {
     if (waiter < 0) {
-      this.operation.abandoned?.();
+      this.operation.failed?.();
       return Promise.reject(this.errorOf(-waiter));
     }
     this.#waiter = waiter;
@@ -285,7 +296,7 @@ export class Wait<T> implements Sleeper {
     const settle = this.#close();
     if (settle === undefined) return undefined;
     this.#leaveOwner();
-    this.operation.abandoned?.();
+    this.operation.failed?.();
     return settle;
   }
 
@@ -375,4 +386,13 @@ export function immediate<T>(result: T | Promise<T>, syscall: string): Promise<T
     // A promise of the program's own, in a channel for example, whose `constructor` has thrown.
     return Promise.reject(error);
   }
+}
+
+/** As `immediate`, for a call that fails at once. */
+export function rejected(error: unknown, syscall: string): Promise<never> {
+  const rejection = Promise.reject(error);
+  if (spendFailure()) return rejection;
+  // It is a turn until the caller hears of it.
+  rejection.catch(ignore);
+  return nextTurn(rejection, syscall);
 }

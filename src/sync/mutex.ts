@@ -6,6 +6,7 @@ import {
   immediate,
   type Operation,
   outside,
+  rejected,
   running,
   Wait,
   type WaitOwner,
@@ -77,7 +78,7 @@ export class Mutex {
    */
   lock(deadline?: number): Promise<MutexLock> {
     const until = admission(syscall, deadline);
-    if (typeof until !== "number") return Promise.reject(until);
+    if (typeof until !== "number") return rejected(until, syscall);
     if (this.#lock === undefined) return immediate(this.#take(), syscall);
     return new Wait<MutexLock>(this.#locking).begin(until, this.#waiting);
   }

@@ -5,12 +5,15 @@ import {
   type Listener,
   listen,
   now,
-  type Socket,
+  Socket,
+  sleep,
   spawn,
   stats,
 } from "../../index.ts";
+import { Limits } from "../../src/core/abi.ts";
 import { distinctBytes, hashOf } from "../support/distinct_bytes.ts";
 import { failureOf } from "../support/failure.ts";
+import { DescriptorPair, writeTo } from "../support/foreign_descriptors.ts";
 import { openDescriptors } from "../support/open_descriptors.ts";
 import { pollUntil } from "../support/poll.ts";
 import { quietStats } from "../support/quiet_stats.ts";
@@ -24,6 +27,20 @@ async function pairAt(listener: Listener): Promise<[Socket, Socket]> {
     connect({ host: "127.0.0.1", port: listener.port }),
     listener.accept(deadline(3000)),
   ]);
+}
+
+/** Runs code in the middle of the next settling of a promise with a rejected one, which is asked for its `then`. */
+function onNextSettling(run: () => void): void {
+  const then = Object.getOwnPropertyDescriptor(Promise.prototype, "then")!;
+  const name: string = "then";
+  Object.defineProperty(Promise.prototype, name, {
+    configurable: true,
+    get() {
+      Object.defineProperty(Promise.prototype, name, then);
+      run();
+      return then.value;
+    },
+  });
 }
 
 test("close ends the reads that wait", async () => {
@@ -89,6 +106,47 @@ test("closing twice does nothing, also to the next owner of the handle", async (
   await nextClient.write("unharmed");
   await nextClient.shutdown();
   expect(await readText(nextServer)).toBe("unharmed");
+});
+
+test("close within close leaves the next owner of the handle alone", async () => {
+  await using pair = await socketPair();
+  await using later = new AsyncDisposableStack();
+  const { client } = pair;
+  const { handle } = client;
+  const failure = failureOf(client.read(new Uint8Array(1)));
+  await pair.server.write("");
+  const next: DescriptorPair[] = [];
+  const sockets: Socket[] = [];
+  onNextSettling(() => {
+    client.close();
+    for (let count = 0; count < 300; count++) {
+      const descriptors = DescriptorPair.sockets();
+      next.push(later.use(descriptors));
+      sockets.push(later.use(Socket.fromFd(descriptors.first)));
+    }
+  });
+  client.close();
+  expect(await failure).toMatchObject({ code: "ERR_SOCKET_CLOSED" });
+  const slotMask = Limits.sockets - 1;
+  const place = sockets.findIndex((socket) => (socket.handle & slotMask) === (handle & slotMask));
+  expect(place).toBeGreaterThanOrEqual(0);
+  const read = sockets[place]!.read(new Uint8Array(8), deadline(2000));
+  await sleep(5);
+  writeTo(next[place]!.second, new Uint8Array(3));
+  expect(await read).toBe(3);
+});
+
+test("a read that is begun while the socket is being closed ends", async () => {
+  await using pair = await socketPair();
+  const { client } = pair;
+  const failure = failureOf(client.write(new Uint8Array(64 * mebibyte)));
+  let read: Promise<unknown> | undefined;
+  onNextSettling(() => {
+    read = failureOf(client.read(new Uint8Array(1)));
+  });
+  client.close();
+  expect(await failure).toMatchObject({ code: "ERR_SOCKET_CLOSED" });
+  expect(await read).toMatchObject({ code: "ERR_SOCKET_CLOSED" });
 });
 
 test("await using closes", async () => {

@@ -33,7 +33,7 @@ class FakeTransfer implements Transfer<string> {
     return typeof this.answer === "function" ? this.answer() : this.answer;
   }
 
-  abandoned(): void {
+  failed(): void {
     this.#log.push(`${this.syscall} abandoned`);
   }
 }
@@ -68,7 +68,7 @@ class Queue {
   /** The socket is ready from now on, and every operation succeeds with its name in capitals. */
   succeed(): void {
     for (const transfer of this.transfers) transfer.answer = transfer.syscall.toUpperCase();
-    this.lane.proceed();
+    this.lane.ready();
   }
 }
 
@@ -92,13 +92,13 @@ describe.each(drivers)("%s", (_driver, run) => {
     run(async () => {
       const { lane, log, transfers, results } = await Queue.start();
       transfers[1]!.answer = "B";
-      lane.proceed();
-      lane.proceed();
+      lane.ready();
+      lane.ready();
       await yieldNow();
       expect(log).toEqual(["a", "a", "a"]);
       transfers[0]!.answer = "A";
       transfers[2]!.answer = "C";
-      lane.proceed();
+      lane.ready();
       expect(await Promise.all(results)).toEqual(["A", "B", "C"]);
       expect(log).toEqual(["a", "a", "a", "a", "b", "c"]);
     }));
@@ -118,8 +118,8 @@ describe.each(drivers)("%s", (_driver, run) => {
   test("readiness without an operation does nothing", () =>
     run(async () => {
       const lane = new Lane();
+      lane.ready();
       lane.proceed();
-      lane.proceedLater();
       await yieldNow();
       const log: string[] = [];
       expect(await lane.run(new FakeTransfer("a", log, "A"), 0)).toBe("A");
@@ -135,7 +135,7 @@ describe.each(drivers)("%s", (_driver, run) => {
       transfers[1]!.answer = fail("no object");
       transfers[2]!.answer = "C";
       const ends = Promise.allSettled(results);
-      lane.proceed();
+      lane.ready();
       expect(await ends).toEqual([
         { status: "rejected", reason: error },
         { status: "rejected", reason: "no object" },
@@ -210,7 +210,7 @@ describe("an operation that ends before it is done", () => {
     });
     lane.close();
     expect(lane.first).toBeUndefined();
-    lane.proceed();
+    lane.ready();
     expect(await Promise.all(failures)).toEqual(new Array(3).fill("ERR_SOCKET_CLOSED"));
     expect(order).toEqual([0, 1, 2]);
     await sleep(40);
@@ -224,7 +224,7 @@ describe("an operation that ends before it is done", () => {
       lane.close();
       return "A";
     };
-    lane.proceed();
+    lane.ready();
     expect(await failures).toEqual(new Array(3).fill("SocketError"));
     expect(log).toEqual(["a", "a", "a abandoned", "b abandoned", "c abandoned"]);
   });
@@ -236,7 +236,7 @@ describe("an operation that ends before it is done", () => {
     const cancelled = failureOf(results[1]!);
     fibers[1]!.cancel();
     transfers[0]!.answer = "A";
-    lane.proceed();
+    lane.ready();
     expect(await results[0]).toBe("A");
     expect(await cancelled).toMatchObject({ name: "CancelledError" });
     await sleep(60);
@@ -255,15 +255,23 @@ describe("an operation that is done in parts", () => {
     transfers[0]!.answer = () => answers.shift()!;
     transfers[1]!.answer = "B";
     transfers[2]!.answer = "C";
-    lane.proceed();
+    lane.ready();
     expect(log).toEqual(["a", "a"]);
     await pollUntil("the socket is not ready for more", () => answers.length === 2);
     // Without readiness it stays where it is, and so do the others.
     await sleep(5);
     expect(log).toEqual(["a", "a", "a", "a"]);
-    lane.proceed();
+    lane.ready();
     expect(await Promise.all(results)).toEqual(["A", "B", "C"]);
     expect(log).toEqual(["a", "a", "a", "a", "a", "a", "b", "c"]);
+  });
+
+  test("fails once when it fails after a part, also in its first attempt", async () => {
+    await yieldNow();
+    const [lane, log] = [new Lane(), [] as string[]];
+    const error = new Error("after a part");
+    expect(await failureOf(lane.run(new FakeTransfer("a", log, fail(error)), 0))).toBe(error);
+    expect(log).toEqual(["a", "a abandoned"]);
   });
 
   test("is abandoned once when it is broken off, and the next one has its turn", async () => {
@@ -276,7 +284,7 @@ describe("an operation that is done in parts", () => {
     transfers[1]!.answer = "B";
     transfers[2]!.answer = "C";
     const broken = failureOf(results[0]!);
-    lane.proceed();
+    lane.ready();
     expect(await Promise.all(results.slice(1))).toEqual(["B", "C"]);
     expect(await broken).toMatchObject({ name: "CancelledError" });
     expect(log).toEqual(["a", "a", "a", "a", "a abandoned", "b", "c"]);
@@ -284,6 +292,21 @@ describe("an operation that is done in parts", () => {
 });
 
 describe("fairness", () => {
+  test("events do not add to the attempts of a lane that is due", async () => {
+    const { lane, log, transfers, results, fibers } = await Queue.start();
+    const parts = 20;
+    const failures = Promise.allSettled(results);
+    transfers[0]!.answer = unfinished;
+    for (let part = 0; part < parts; part++) {
+      lane.ready();
+      lane.ready();
+      await yieldNow();
+    }
+    expect(log.length).toBeLessThanOrEqual(parts + 2);
+    for (const fiber of fibers) fiber.cancel();
+    await failures;
+  });
+
   /** More than succeed at once in a turn. */
   const many = 5000;
 

@@ -1,6 +1,7 @@
-import { describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { closeSync, mkdirSync, openSync, readFileSync, readSync, writeFileSync } from "node:fs";
 import { connect, deadline, listen, now, spawn } from "../../index.ts";
+import { certificates } from "../support/certificates.ts";
 import { distinctBytes, hashOf } from "../support/distinct_bytes.ts";
 import { failureOf } from "../support/failure.ts";
 import { DescriptorPair } from "../support/foreign_descriptors.ts";
@@ -22,6 +23,9 @@ function folderWith(
   writeFileSync(path, contents);
   return Object.assign(folder, { contents: path });
 }
+
+// OpenSSL's command takes seconds to make them.
+beforeAll(() => void certificates(), 60_000);
 
 test("a file by its path, whole", async () => {
   using folder = folderWith("all of it");
@@ -164,6 +168,14 @@ describe.skipIf(!isLinux).each([
     await client.write("!");
     await client.shutdown();
     expect(await readText(server)).toBe(`${expected}!`);
+  });
+
+  test("ends before its length, and close ends the stream behind it", async () => {
+    await using pair = await makePair();
+    const { client, server } = pair;
+    expect(await client.sendFile(path, { length: 1e6 })).toBe(contents.length);
+    client.close();
+    expect(await readText(server)).toBe(contents);
   });
 
   test("is sent in the order of the calls", async () => {

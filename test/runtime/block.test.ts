@@ -205,6 +205,20 @@ describe("a deadlock", () => {
     expect(thrownBy(() => block(() => Bun.sleep(1))).message).toContain("nothing is left");
   });
 
+  test.each(["its deadline", "a cancellation"])(
+    "is found after an accept that %s has ended",
+    (reason) => {
+      const stuck = async (): Promise<void> => {
+        await using listener = await listen({ host: "127.0.0.1", port: 0 });
+        const caller = spawn(() => listener.accept(deadline(20)));
+        if (reason === "a cancellation") caller.cancel();
+        await failureOf(caller.join());
+        await park();
+      };
+      expect(() => block(stuck)).toThrow("nothing is left");
+    },
+  );
+
   test("is not reported while a deadline is awaited", () => {
     expect(thrownBy(() => block(() => park(deadline(2)))).name).toBe("TimeoutError");
   });

@@ -19,7 +19,7 @@ import {
 import { failureOf, thrownBy } from "../support/failure.ts";
 import { latenessOf } from "../support/lateness.ts";
 import { pollUntil } from "../support/poll.ts";
-import { socketPair } from "../support/socket_pair.ts";
+import { type SocketPair, socketPair } from "../support/socket_pair.ts";
 import { waitKinds } from "../support/waits.ts";
 
 /** The lateness that is allowed on an idle loop, in milliseconds. */
@@ -236,6 +236,22 @@ describe("a deadline that has passed prevents", () => {
     expect(accepted.remotePort).toBe(client.localPort);
   });
 });
+
+test("data that was there before the deadline wins, for however many sockets at once", async () => {
+  const count = 1500;
+  await using held = new AsyncDisposableStack();
+  const pairs: SocketPair[] = [];
+  for (let index = 0; index < count; index++) pairs.push(held.use(await socketPair()));
+  const until = deadline(300);
+  const reads = pairs.map(({ client }) => client.read(new Uint8Array(8), until));
+  const results = Promise.allSettled(reads);
+  for (const { server } of pairs) server.writeSync("x");
+  expect(now()).toBeLessThan(until);
+  // The thread is busy until the deadline has passed.
+  Bun.sleepSync(400);
+  const failed = (await results).filter(({ status }) => status === "rejected");
+  expect(failed).toEqual([]);
+}, 30_000);
 
 describe("the clock", () => {
   test("runs forward, with fractions, and deadline() uses it", () => {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import {
+  block,
   connect,
   deadline,
   listen,
@@ -211,6 +212,79 @@ describe.skipIf(!isInstalled("openssl"))("TLS connections", () => {
       });
     },
   );
+
+  test.skipIf(process.platform !== "linux")(
+    "close announces no end after a file that failed after a part, in its first attempt",
+    async () => {
+      await using pair = await tlsPair();
+      const { client, server } = pair;
+      // The last page of a mapping before a gap: what follows it cannot be read.
+      const ranges = readFileSync("/proc/self/maps", "latin1")
+        .split("\n")
+        .map((line) =>
+          /^([0-9a-f]+)-([0-9a-f]+) r/
+            .exec(line)
+            ?.slice(1)
+            .map((hex) => Number(`0x${hex}`)),
+        );
+      const starts = new Set(ranges.map((range) => range?.[0]));
+      const last = ranges.find((range) => range !== undefined && !starts.has(range[1]))!;
+      const failure = await failureOf(
+        client.sendFile("/proc/self/mem", { offset: last[1]! - 4096, length: 100_000 }),
+      );
+      expect(failure).toMatchObject({ syscall: "sendfile", bytesWritten: 4096 });
+      client.close();
+      expect(await failureOf(drain(server))).toMatchObject({ code: "ERR_TLS_TRUNCATED" });
+    },
+  );
+
+  test("tell parked calls at once of a failure that a call outside of a turn has met", async () => {
+    await using pair = await tlsPair();
+    const { client } = pair;
+    const write = failureOf(client.write(new Uint8Array(32 * mebibyte)));
+    const read = failureOf(client.read(new Uint8Array(8)));
+    await sleep(50);
+    // A timer of Bun's, with nothing of plait's going on beside it. The answers that wait have a limit.
+    const { promise, resolve } = Promise.withResolvers<string>();
+    setTimeout(() => {
+      const overflow = (): void => {
+        for (let count = 0; count < 100_000; count++) client.updateKeys(false);
+      };
+      expect(overflow).toThrow("ERR_SSL");
+      setTimeout(() => resolve("too late"), 3000);
+    }, 50);
+    expect(await Promise.race([Promise.all([write, read]), promise])).toMatchObject([
+      { name: "TlsError", syscall: "write" },
+      { name: "TlsError", syscall: "read" },
+    ]);
+  }, 30_000);
+
+  test("lose nothing that onSession is called in front of, whatever it does", async () => {
+    let peer: Socket | undefined;
+    await using listener = await serveTls(async (socket) => {
+      peer = socket;
+      await socket.write("first ");
+      await sleep(500);
+    });
+    let sessions = 0;
+    await using client = await dialTls(listener.port, {
+      onSession() {
+        if (++sessions > 1) return;
+        block(async () => {
+          await peer!.write("second ");
+          await sleep(50);
+        });
+      },
+    });
+    let text = "";
+    const buffer = new Uint8Array(100);
+    while (!text.includes("second ")) {
+      const count = await client.read(buffer, deadline(3000));
+      text += new TextDecoder().decode(buffer.subarray(0, count));
+    }
+    expect(text).toBe("first second ");
+    expect(sessions).toBeGreaterThan(0);
+  });
 
   test("end in one direction by shutdown, in both by close", async () => {
     await using pair = await tlsPair();

@@ -43,6 +43,8 @@ pub const Scheduler = struct {
     last_delivered: u32 = 0,
     /// Whether a poll may spin for long before the thread sleeps.
     spins: bool = false,
+    /// Whether the thread sleeps until the bell rings, so that no poll comes by itself.
+    is_armed: bool = false,
     /// Allocated apart, because it may have to outlive the scheduler.
     shared: *abi.Shared,
     keeps_shared: bool = false,
@@ -92,7 +94,7 @@ pub const Scheduler = struct {
         const bit: u8 = if (direction == .writable) abi.Ready.writable else abi.Ready.readable;
         if (socket.unreported == 0) {
             scheduler.changed.pushBack(&scheduler.sockets, socket.index);
-            scheduler.shared.ready += 1;
+            scheduler.countReady();
         }
         socket.unreported |= bit;
     }
@@ -114,6 +116,12 @@ pub const Scheduler = struct {
         socket.flags.writable = true;
         scheduler.announce(socket, .readable);
         scheduler.announce(socket, .writable);
+    }
+
+    /// One more is ready. When a call outside of a turn is the cause, only the bell brings the next poll.
+    fn countReady(scheduler: *Scheduler) void {
+        scheduler.shared.ready += 1;
+        if (scheduler.is_armed and scheduler.shared.ready == 1) scheduler.backend.notify();
     }
 
     // -- Waiters
@@ -144,7 +152,7 @@ pub const Scheduler = struct {
         waiter.state = .ready;
         waiter.status = status;
         scheduler.ready.pushBack(&scheduler.waiters, index);
-        scheduler.shared.ready += 1;
+        scheduler.countReady();
     }
 
     /// Frees a waiter without waking it. The caller has removed it from what it waited for. A waiter whose
@@ -235,6 +243,7 @@ pub const Scheduler = struct {
     /// Whether a poll may spin for long: in the attached driver only where Bun's loop is
     /// watched meanwhile, in the blocking one always.
     pub fn setSpins(scheduler: *Scheduler, driver: enum { none, attached, blocking }) void {
+        scheduler.is_armed = driver == .none;
         scheduler.spins = switch (driver) {
             .none => false,
             .attached => scheduler.backend.findHost(scheduler.bell),

@@ -28,6 +28,7 @@ const Attached = struct {
     }
 
     fn arm(attached: *Attached) void {
+        attached.harness.scheduler.setSpins(.none);
         attached.harness.thread.setTimer();
         attached.waker.alarm.arm();
     }
@@ -59,6 +60,18 @@ test "it rings for a deadline, and not before it" {
     try attached.expectRing();
     try expect(system.nanoseconds() >= deadline);
     try attached.harness.expectWoken(&.{.{ waiter, .timed_out }});
+    try attached.end();
+}
+
+test "it rings for a waiter that a call wakes after it was armed" {
+    var attached: Attached = .{};
+    try attached.start();
+    const waiter = attached.harness.sleep(null);
+    attached.arm();
+    try expect(!attached.hasRung());
+    attached.harness.scheduler.wake(waiter, .ok);
+    try attached.expectRing();
+    try attached.harness.expectWoken(&.{.{ waiter, .ok }});
     try attached.end();
 }
 

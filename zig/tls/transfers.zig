@@ -416,7 +416,11 @@ pub fn shutdown(engine: *Engine, socket: *Socket) ?Status {
     const connection = connectionOf(engine, socket);
     if (connection.state == .failed) return connection.failure;
     if (connection.state != .open) return .would_block;
-    announceEnd(engine, socket, connection);
+    if (!announceEnd(engine, socket, connection)) {
+        if (connection.failure != .ok) return connection.failure;
+        connection.flags.writer_needs_input = true;
+        return .would_block;
+    }
     if (socket.failure != .ok) return socket.failure;
     socket.flags.half_closed = true;
     if (connection.output.len > 0) {
@@ -425,13 +429,15 @@ pub fn shutdown(engine: *Engine, socket: *Socket) ?Status {
     return null;
 }
 
-fn announceEnd(engine: *Engine, socket: *Socket, connection: *TlsConnection) void {
-    if (!mayWrite(engine, socket, connection)) return;
+/// False when OpenSSL cannot write now.
+fn announceEnd(engine: *Engine, socket: *Socket, connection: *TlsConnection) bool {
+    if (!mayWrite(engine, socket, connection)) return false;
     engine.enter(connection, &.{});
     sealing.sealEnd(engine, connection);
     engine.leave();
     openssl.ERR_clear_error();
     _ = emit(engine, socket, connection);
+    return true;
 }
 
 /// Before the socket is closed: announces the end of the stream, unless a writer's data is incomplete, and
@@ -440,7 +446,7 @@ pub fn close(engine: *Engine, socket: *Socket) void {
     const connection = connectionOf(engine, socket);
     const is_incomplete = connection.flags.mid_transfer or connection.flags.was_broken_off;
     const can_announce = connection.state == .open and !socket.flags.half_closed and socket.failure == .ok;
-    if (can_announce and !is_incomplete) announceEnd(engine, socket, connection);
+    if (can_announce and !is_incomplete) _ = announceEnd(engine, socket, connection);
     endWait(engine, connection, .closed);
     engine.disconnect(socket.tls);
     if (socket.failure != .ok) connection.dropOutput(engine.allocator);
