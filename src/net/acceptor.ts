@@ -1,4 +1,4 @@
-/** Taking connections off a listening socket, as fast as there is somebody to have them. */
+/** Accepting connections from a listening socket, while there is a use for them. */
 
 import { Ready, Status } from "../core/abi.ts";
 import { core } from "../core/native.ts";
@@ -19,20 +19,20 @@ import { WaitQueue } from "../runtime/wait_queue.ts";
 import { codeOf, SocketError } from "../values/errors.ts";
 import type { Socket } from "./socket.ts";
 
-/** Connections accepted in one go, so that those which are served get their turn as well. */
+/** Connections accepted at once, so that those that are served get their turn. */
 const acceptsPerTurn = 64;
 
-/** While no descriptors are left it tries again after so many milliseconds, doubling. */
+/** Milliseconds before it tries again while no descriptors are left. Each failure doubles them. */
 const shortestPause = 5;
 const longestPause = 500;
 
 const closedHandle = -1;
 
-/** Where connections go. */
+/** The owner of an acceptor, which gets the connections. */
 interface Host {
-  /** Whether a connection would have somewhere to go. */
+  /** Whether there is a use for another connection. */
   readonly wantsConnection: boolean;
-  /** Whether one more can be taken now; if not, that may change without a notice. */
+  /** Whether another one can be taken now. That may change without a notice. */
   hasRoom(): boolean;
   welcome(handle: number): void;
   report(error: unknown): boolean;
@@ -51,7 +51,7 @@ type State =
   /** It accepts when the pause is over. */
   | "paused";
 
-/** The one consumer of a listening socket. It accepts only while somebody wants connections. */
+/** The only consumer of a listening socket. It accepts only while connections are wanted. */
 export class Acceptor implements Subscriber, Due {
   #handle: number;
   readonly #host: Host;
@@ -90,7 +90,7 @@ export class Acceptor implements Subscriber, Due {
     return socket;
   }
 
-  /** Gives a connection to whoever has waited for longest. */
+  /** Gives a connection to the caller that has waited longest. */
   serveCaller(socket: Socket): void {
     this.#callers.first?.finish(socket);
     this.#updateExpected();
@@ -120,7 +120,7 @@ export class Acceptor implements Subscriber, Due {
     let outcome = 0;
     let hasRoom = true;
     let mayRest = true;
-    // What is closed on the way makes room, which the next round of the loop sees.
+    // Closing a connection meanwhile makes room, which the next round of the loop sees.
     this.#state = "accepting";
     try {
       for (let count = 0; count < acceptsPerTurn && this.#host.wantsConnection; count++) {
@@ -134,7 +134,7 @@ export class Acceptor implements Subscriber, Due {
         if (this.closed) return;
       }
     } finally {
-      // What it throws must not keep the others from being accepted.
+      // An exception must not keep the others from being accepted.
       mayRest = this.#endAccepting(outcome === -Status.wouldBlock ? "waiting" : "idle");
       if (outcome >= 0 && hasRoom) this.resume();
       else this.#updateExpected();
@@ -172,7 +172,7 @@ export class Acceptor implements Subscriber, Due {
     attendDeadline();
   }
 
-  /** The pause is over. */
+  /** Called when the pause is over. */
   wake(): void {
     this.#pauseWaiter = noWaiter;
     this.#accept();
@@ -185,7 +185,7 @@ export class Acceptor implements Subscriber, Due {
     expect(isExpected ? 1 : -1);
   }
 
-  /** Stops for good. Callers fail with `ERR_SOCKET_CLOSED`. */
+  /** Stops for good. Callers of `accept` fail with `ERR_SOCKET_CLOSED`. */
   close(): void {
     if (this.closed) return;
     const handle = this.#handle;

@@ -53,7 +53,7 @@ export function writeBlocking(
       else if (-count !== Status.wouldBlock) throw socketFailure(socket, -count, "write", taken);
       if (taken === length) break;
       if (isLate(until)) throw new TimeoutError(callDetails(socket, "write", taken));
-      // Over TLS, 0 says that it has begun, but no record has left whole.
+      // Over TLS, 0 means that the write has begun, but no whole record was sent.
       if (count <= 0) blockThread(socket, Direction.writable, until, "write", taken);
     }
     return taken;

@@ -1,4 +1,4 @@
-/** What callers give to be read into and written, as runs of bytes. */
+/** Buffers and data of callers, as runs of bytes. */
 
 import { rangeMistake, typeMistake } from "../values/checks.ts";
 import { byteLengthOf, bytesOfView, isBuffer, isDetached } from "../values/views.ts";
@@ -8,7 +8,7 @@ export type WriteData = string | ArrayBufferView | ArrayBufferLike | readonly Wr
 
 const encoder = new TextEncoder();
 
-/** The bytes of a view. Their length is `byteLengthOf`'s to tell: a Uint8Array may be a subclass. */
+/** The bytes of a view. Use `byteLengthOf` for their length: a Uint8Array may be of a subclass. */
 export function viewOf(view: ArrayBufferView, what: string): Uint8Array {
   if (!ArrayBuffer.isView(view)) throw typeMistake(`${what} takes a typed array or a DataView`);
   return view instanceof Uint8Array ? view : bytesOfView(view);
@@ -20,7 +20,7 @@ export function bytesOf(data: ArrayBufferView | ArrayBufferLike): Uint8Array {
   throw typeMistake("write takes a string, a view, an ArrayBuffer, or an array of these");
 }
 
-/** Runs of bytes that are sent one after another, each as long as it was when it was collected. */
+/** Runs of bytes that are sent one after another, each with its length of the moment of the call. */
 export class Parts {
   readonly views: Uint8Array[] = [];
   readonly lengths: number[] = [];
@@ -42,7 +42,7 @@ export class Parts {
   }
 }
 
-/** `Array.isArray`, which does not recognize arrays that are read-only. */
+/** `Array.isArray`, but also for the type of read-only arrays. */
 export function isList(data: WriteData): data is readonly WriteData[] {
   return Array.isArray(data);
 }

@@ -46,8 +46,8 @@ export interface ConnectOptions {
   /** As `Socket.setLinger`. */
   linger?: number | undefined;
   /**
-   * Encrypts the connection, and checks the server's certificate against the host: `true` for the
-   * defaults. The deadline and the signal hold for the handshake as well.
+   * Encrypts the connection, and checks the server's certificate against the host; `true` for the default
+   * options. The deadline and the signal bound the handshake too.
    */
   tls?: boolean | TlsOptions | TlsContext | undefined;
 }
@@ -70,17 +70,17 @@ const encoder = new TextEncoder();
 const nothing = new Uint8Array(1);
 
 /**
- * Connects to a TCP port or a Unix socket. Of a host name's addresses the first one that answers is
- * taken (RFC 8305): IPv6 and IPv4 in turns, each 250 ms after the one before, or as soon as one has
- * failed. The other attempts are closed.
+ * Connects to a TCP port or a Unix socket. Of the addresses of a host name it takes the first one that
+ * answers (RFC 8305): IPv6 and IPv4 alternate, and each is tried 250 ms after the one before, or as soon
+ * as one has failed. The other attempts are closed.
  *
  * @throws {TypeError} {RangeError} for options that are unknown or wrong
- * @throws {SocketError} `ECONNREFUSED`, `ENOTFOUND` and the like. When several addresses have failed,
- *   its `address` is the host, its `cause` an `AggregateError` with an error for each address in the
- *   order of `resolve`, and its `code` that of the first one to which this machine has a way
- *   (`ENETUNREACH`, `EADDRNOTAVAIL` and `EAFNOSUPPORT` say that it has none), or else of the first.
- * @throws {TlsError} when the handshake fails, or the server's certificate is not what it must be
- * @throws {TimeoutError} with such a `cause` if some addresses had failed by then
+ * @throws {SocketError} `ECONNREFUSED`, `ENOTFOUND` and the like. When several addresses have failed, its
+ *   `address` is the host, and its `cause` an `AggregateError` with an error for each address in the
+ *   order of `resolve`. Its `code` is that of the first address to which this machine has a route
+ *   (`ENETUNREACH`, `EADDRNOTAVAIL` and `EAFNOSUPPORT` mean that it has none), or else of the first.
+ * @throws {TlsError} when the handshake fails, or the server's certificate is refused
+ * @throws {TimeoutError} with such a `cause` if some addresses had failed before
  * @throws {CancelledError}
  */
 export async function connect(options: ConnectOptions): Promise<Socket> {
@@ -113,7 +113,7 @@ export async function connect(options: ConnectOptions): Promise<Socket> {
   } catch (error) {
     // Also when the signal was aborted just after the connection was made.
     socket?.close();
-    // A look-up or a handshake that the fiber's cancellation has ended is the call's own failure.
+    // If the fiber's cancellation has ended a look-up or a handshake, the call fails with its own name.
     throw (error instanceof CancelledError && cancellation("connect")) || error;
   }
 }
@@ -129,7 +129,7 @@ interface HostTarget {
   readonly localAddress: string | undefined;
 }
 
-/** A host with what belongs to it, or a path. */
+/** A host with its options, or a path. */
 function checkTarget(options: ConnectOptions): HostTarget | string {
   const { path, host = "localhost", localAddress } = options;
   if (path !== undefined) {
@@ -156,11 +156,11 @@ function checkTarget(options: ConnectOptions): HostTarget | string {
   return { host, port, family: local, localAddress };
 }
 
-/** @internal A path, or an abstract name, of a length that the system takes (unix(7)). */
+/** @internal Checks a path, or an abstract name, and its length (unix(7)). */
 export function checkPath(path: string): string {
   if (typeof path !== "string" || path === "") throw typeMistake("path is a string");
   const { byteLength } = encoder.encode(path);
-  // The bytes of an abstract name, NULs among them, have no meaning; a path is followed by a NUL.
+  // An abstract name may have any bytes, NULs among them. A path is followed by a NUL.
   if (path.startsWith("\0")) {
     if (byteLength > 108) throw rangeMistake("an abstract path is longer than 108 bytes");
   } else if (path.includes("\0")) throw typeMistake("path has a NUL in it");

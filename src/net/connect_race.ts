@@ -20,12 +20,12 @@ import {
   TimeoutError,
 } from "../values/errors.ts";
 
-/** The Connection Attempt Delay: so much of a head start has an address over the next one. */
+/** The Connection Attempt Delay: the head start of an address before the next one. */
 const attemptDelayMilliseconds = 250;
 
-/** What is to be connected to. */
+/** The target of a connect. */
 export interface RaceTarget {
-  /** The host or the path that the caller has named. */
+  /** The host or the path that the caller has given. */
   readonly host: string;
   readonly port: number | undefined;
   /** At least one, in the order in which they are tried. */
@@ -34,7 +34,7 @@ export interface RaceTarget {
   begin(address: string): number;
 }
 
-/** An address that is being tried. */
+/** An attempt to connect to one address. */
 class Contender implements Subscriber {
   readonly race: ConnectRace;
   readonly place: number;
@@ -59,7 +59,7 @@ class Contender implements Subscriber {
 
 const noWaiter = -1;
 
-/** The time until the next address is tried as well. */
+/** The delay until the next address is tried too. */
 class AttemptDelay {
   #waiter = noWaiter;
   readonly #race: ConnectRace;
@@ -91,8 +91,8 @@ class AttemptDelay {
 }
 
 /**
- * Waits for the first connection. An address is tried when the one before has failed, or has had its
- * head start; the others are given up when one has succeeded.
+ * Waits for the first connection. An address is tried when the one before has failed, or has had its head
+ * start. When one has succeeded, the other attempts are closed.
  */
 export class ConnectRace implements Operation {
   readonly syscall = "connect";
@@ -102,7 +102,7 @@ export class ConnectRace implements Operation {
   readonly #deadline: number;
   readonly #delay = new AttemptDelay(this);
   readonly #contenders: Contender[] = [];
-  /** By the place of the address. */
+  /** Indexed by the place of the address. */
   readonly #failures: SocketError[] = [];
   #next = 0;
 
@@ -132,7 +132,7 @@ export class ConnectRace implements Operation {
     return connected;
   }
 
-  /** Tries the next address; at once the one behind it when that cannot even begin. */
+  /** Tries the next address, and at once the one behind it if that attempt cannot begin. */
   proceed(): void {
     const { length } = this.#target.addresses;
     while (this.#next < length && !this.#tryNext());
@@ -152,7 +152,7 @@ export class ConnectRace implements Operation {
     return true;
   }
 
-  /** A contender has a connection, or has failed. */
+  /** Called when a contender has connected, or has failed. */
   hasEnded(contender: Contender): void {
     const { handle, place } = contender;
     this.#contenders.splice(this.#contenders.indexOf(contender), 1);
@@ -172,7 +172,7 @@ export class ConnectRace implements Operation {
   #note(place: number, status: number): void {
     const { addresses, port } = this.#target;
     const details = { syscall: this.syscall, address: addresses[place], port };
-    // Only the zone of a literal can be wrong.
+    // Only the zone of a literal can be wrong here.
     this.#failures[place] =
       status === Status.badAddress
         ? new SocketError("ENODEV", { ...details, reason: "no such network interface" })
@@ -199,14 +199,14 @@ export class ConnectRace implements Operation {
     this.#giveUp();
   }
 
-  /** Gives up what is under way. */
+  /** Closes all attempts. */
   #giveUp(): void {
     this.#delay.stop();
     for (const contender of this.#contenders.splice(0)) contender.close();
   }
 }
 
-/** This machine has no way to such an address: what the others met with tells more. */
+/** Codes of addresses without a route from this machine: the errors of the others say more. */
 const waylessCodes: ReadonlySet<string> = new Set(["ENETUNREACH", "EADDRNOTAVAIL", "EAFNOSUPPORT"]);
 
 function allOf(failures: readonly SocketError[]): AggregateError {

@@ -30,8 +30,8 @@ class Watch implements Operation {
 }
 
 /**
- * Waits until reading from `fd` would not block: data, an end or an error is there, or for a socket
- * that listens, a connection. The descriptor stays its owner's, who must not close it meanwhile.
+ * Waits until reading from `fd` would not block: there is data, an end or an error, or, for a listening
+ * socket, a connection. The descriptor still belongs to its owner, who must not close it meanwhile.
  *
  * @throws {SocketError} `EBADF` for a closed descriptor, `EEXIST` for one of plait's own sockets
  * @throws {TimeoutError} {CancelledError}

@@ -13,7 +13,7 @@ export interface KeepAliveOptions {
 
 const keepAliveOptions: ReadonlySet<string> = new Set(["idle", "interval", "count"]);
 
-/** Keep-alive settings for the core, where 0 is the system's default. */
+/** Keep-alive settings as the core takes them: 0 is the default of the system. */
 export function checkedKeepAlive(
   on: boolean | KeepAliveOptions,
 ): Record<keyof KeepAliveOptions, number> {

@@ -8,7 +8,7 @@ import { WaitQueue } from "../runtime/wait_queue.ts";
 let fulfilled: Promise<unknown> = Promise.resolve(0);
 let fulfilledValue: unknown = 0;
 
-/** A promise of a number. Most are of the same number as the one before, and so the same promise. */
+/** A promise of a number. Most numbers repeat the one before, and share its promise. */
 export function fulfilledWith(value: number): Promise<number> {
   if (value !== fulfilledValue) {
     fulfilledValue = value;
@@ -19,34 +19,28 @@ export function fulfilledWith(value: number): Promise<number> {
 
 /** An attempt's answer: the socket is not ready. The next attempt comes when it is. */
 export const blocked = Symbol("blocked");
-/** An attempt's answer: it has done its share of this turn. The next attempt comes in the next one. */
+/** An attempt's answer: it has done its share of this turn. The next attempt comes in the next turn. */
 export const unfinished = Symbol("unfinished");
 
-/** What is done on a socket in one direction. */
+/** An operation on a socket in one direction. */
 export interface Transfer<T> extends Operation {
   readonly isExternal: true;
-  /**
-   * Does it, or a part of it; throws what it fails with. It runs no code of the program's. After `isLast` it
-   * fails if it is not done: then it looks at the socket itself, whose event may not be reported yet.
-   */
+  /** Does it, or a part of it. It throws the error that the operation fails with. */
   attempt(isLast: boolean): T | typeof blocked | typeof unfinished;
 }
 
 /**
- * Only the first operation is ever attempted: when it is begun if none stands before it, and then for one
- * of two reasons. An event reports the socket ready (`ready`), or the lane is due in the next turn
- * (`proceed`): the first operation has had its share of this turn, or has become the first in it, or the
- * turn's budget was spent when it was begun. A lane that is due takes no notice of events. So transfers never
- * interleave, and each lane has one attempt in a turn. Deadline, cancellation and close take an operation out
- * wherever it stands.
+ * Only the first operation is ever attempted: once at its start, if it is the first, and then whenever
+ * the socket is ready. So transfers never interleave. A deadline, a cancellation and a close remove an
+ * operation from any place.
  */
 export class Lane extends WaitQueue implements Due {
   /** Whether the first operation is attempted in the next turn. Otherwise it waits for an event. */
   #isDue = false;
-  /** The last wait that succeeded, for the next operation: so a request makes no wait. */
+  /** The last wait that succeeded. The next operation reuses it, so that a request makes no wait. */
   #resting: Wait<unknown> | undefined = undefined;
 
-  /** Does an operation, now or when its turn has come. A deadline of 0 never comes. */
+  /** Does an operation, now or when it is the first. A deadline of 0 never passes. */
   run<T>(transfer: Transfer<T>, deadline: number): Promise<T> {
     // Behind another operation it waits for that one, not for the next turn.
     let isDue = this.first === undefined;
@@ -66,7 +60,7 @@ export class Lane extends WaitQueue implements Due {
     return this.park(transfer, deadline, isDue);
   }
 
-  /** Queues an operation. `isDue`: attempt it in the next turn; otherwise it waits for an event. */
+  /** Queues an operation. `isReady` says that it waits only for its turn, not for the socket. */
   park<T>(transfer: Transfer<T>, deadline: number, isDue: boolean): Promise<T> {
     const wait = (this.#resting ?? new Wait(transfer)) as Wait<T>;
     this.#resting = undefined;
@@ -93,8 +87,8 @@ export class Lane extends WaitQueue implements Due {
   }
 
   /**
-   * Attempts the first operation, and says whether it has ended. The next one has its turn when the code that
-   * waited for this one has run.
+   * Attempts the first operation. The next one is attempted when the code that waited for this one has
+   * run.
    */
   #attempt(isLast: boolean): boolean {
     const wait = this.first;

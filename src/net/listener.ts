@@ -35,22 +35,22 @@ import { Socket, type SocketKeeper } from "./socket.ts";
 import { SocketFile } from "./socket_file.ts";
 
 /**
- * Serves one connection. The socket is closed when it returns or throws: one whose peer takes the end of
- * the stream for the end of an answer calls `reset` before it throws.
+ * Serves one connection. The socket is closed when the handler returns or throws. If the peer would take
+ * the end of the stream for the end of an answer, the handler calls `reset` before it throws.
  */
 export type Handler = (socket: Socket) => unknown;
 
 export interface ListenOptions {
   /**
-   * The address or name to listen at; all of the machine's, IPv6 and IPv4, if not given or `::`. An IPv4
-   * address in IPv6's form (`::ffff:127.0.0.1`) has the IPv4 clients of that address.
+   * The address or name to listen at. If not given, or `::`, all addresses of the machine, IPv6 and IPv4.
+   * An IPv4-mapped IPv6 address (`::ffff:127.0.0.1`) accepts the IPv4 clients of that address.
    */
   host?: string | undefined;
-  /** 0 picks a free one, which `Listener.port` tells. */
+  /** 0 picks a free port, which `Listener.port` has. */
   port?: number | undefined;
   /**
    * A Unix socket instead: as for `connect`. The file of a path is removed when the listener is closed,
-   * also when the current folder, which a relative path begins at, is another one by then.
+   * even if a relative path begins at a current folder that has changed by then.
    */
   path?: string | undefined;
   /**
@@ -65,25 +65,26 @@ export interface ListenOptions {
   /** Connections at a time; the next ones wait in the backlog. */
   maxConnections?: number | undefined;
   /**
-   * TLS handshakes at a time, which count as connections as well. If not given, 1,024, which take up
-   * to 60 MB, or half of `maxConnections` if that is less: so connections that stand always have a place. When
-   * one more comes, the client that has been silent for longest loses its connection, those first that have
-   * not sent a whole ClientHello. `onError` is told once, until the number has fallen to half, with the
-   * code `ERR_TLS_TOO_MANY_HANDSHAKES`; `stats().handshakesDropped` counts them.
+   * TLS handshakes at a time; each counts as a connection too. If not given, 1,024, which take up to 60
+   * MB, or half of `maxConnections` if that is less, so that established connections always have a place.
+   * When one more comes, the client that has been silent for longest loses its connection; clients that
+   * have not sent a whole ClientHello come first. `onError` is called once with the code
+   * `ERR_TLS_TOO_MANY_HANDSHAKES`, and again only after the number has fallen to half.
+   * `stats().handshakesDropped` counts them.
    */
   maxHandshakes?: number | undefined;
   /**
-   * Told of what nobody waits for: whatever a handler throws, handshakes that fail, and descriptors
-   * that run out. The socket is closed already; its `remoteAddress` is known, unless the handler
-   * itself has closed it. Without `onError` the errors that a network makes (`SocketError`,
-   * `TimeoutError`, `CancelledError`) are ignored, and anything else that a handler, or the `sni`
-   * function of `tls`, throws is an unhandled rejection.
+   * Called with errors that no caller waits for: exceptions of handlers, handshakes that fail, and a lack
+   * of descriptors. The socket is closed by then; its `remoteAddress` is known, unless the handler itself
+   * has closed it. Without `onError`, expected network errors (`SocketError`, `TimeoutError`,
+   * `CancelledError`) are ignored. Any other exception of a handler, or of the `sni` function of `tls`,
+   * is then an unhandled rejection.
    */
   onError?: ((error: unknown, socket?: Socket) => void) | undefined;
   /**
    * Encrypts every connection: the handler runs, and `accept` returns, after the handshake. Handshakes
-   * run beside each other, so that none delays another. Those that fail, or take longer than
-   * `handshakeTimeout`, go to `onError` and nowhere else.
+   * run beside each other, so that none delays another. One that fails, or takes longer than
+   * `handshakeTimeout`, is only reported to `onError`.
    */
   tls?: TlsOptions | TlsContext | undefined;
 }
@@ -101,13 +102,14 @@ const listenOptions: ReadonlySet<string> = new Set([
   "tls",
 ]);
 
-/** How a listener ends. */
+/** The options of `close`. */
 export interface CloseOptions {
-  /** When the handlers that still run are cancelled, and their sockets closed; never, if not given. */
+  /** When the handlers that still run are cancelled, and their sockets closed; never if not given. */
   deadline?: number | undefined;
   /**
-   * Cancels the handlers at once, with this reason, but leaves their sockets open until they end or the
-   * deadline passes: so they can say goodbye, under `shield`. `false` does not.
+   * Cancels the handlers at once, with this reason. Their sockets stay open until they end or the
+   * deadline passes, so that they can still say goodbye, under `shield`. Undefined and `false` cancel
+   * nothing.
    */
   cancel?: unknown;
 }
@@ -115,7 +117,7 @@ export interface CloseOptions {
 const encoder = new TextEncoder();
 const defaultBacklog = 4096;
 
-/** A fiber of a listener's for one of its connections. */
+/** A fiber for one connection of a listener. */
 abstract class SocketFiber<T> extends Fiber<T> {
   readonly socket: Socket;
   readonly listener: Listener;
@@ -132,7 +134,7 @@ abstract class SocketFiber<T> extends Fiber<T> {
   }
 }
 
-/** A handler's, with the connection that is closed when it ends. */
+/** The fiber of a handler, whose connection is closed when it ends. */
 class ConnectionFiber extends SocketFiber<unknown> {
   override get name(): string {
     return super.name || "connection";
@@ -152,7 +154,7 @@ class ConnectionFiber extends SocketFiber<unknown> {
   }
 }
 
-/** A handshake's, for which neither a handler nor a caller of `accept` waits. */
+/** The fiber of a handshake, for which neither a handler nor a caller of `accept` waits. */
 class HandshakeFiber extends SocketFiber<void> {
   isDropped = false;
 
@@ -169,9 +171,9 @@ class HandshakeFiber extends SocketFiber<void> {
 
 /** A listening socket. */
 export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketKeeper {
-  /** The address listened at: an IP literal, or a path. */
+  /** The address of the listener: an IP literal, or a path. */
   readonly address: string;
-  /** The port listened at; 0 for a Unix socket. */
+  /** The port of the listener; 0 for a Unix socket. */
   readonly port: number;
   #isReferenced = true;
   #connections = 0;
@@ -180,18 +182,20 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
   readonly #onError: ListenOptions["onError"];
   readonly #handler: Handler | undefined;
   readonly #acceptor: Acceptor;
-  /** Runs a function with the asynchronous context of `listen`'s caller, whoever accepts. */
+  /**
+   * Runs a function in the asynchronous context of `listen`'s caller, not of the code whose turn accepts.
+   */
   readonly #inContext = AsyncLocalStorage.snapshot();
-  /** Handlers that wait in `close` themselves. */
+  /** Handlers that themselves wait in `close`. */
   readonly #closers = new Set<ConnectionFiber>();
   readonly #handshakes: HandshakePlaces<HandshakeFiber>;
-  /** Whether `onError` knows that there are too many handshakes. */
+  /** Whether too many handshakes were reported to `onError`. */
   #hasReportedMany = false;
-  /** Connections whose handshake ended when no caller of `accept` waited any more. */
+  /** Connections whose handshake ended when no caller of `accept` waited. */
   readonly #unclaimed: Socket[] = [];
   #tls: TlsContext | undefined;
 
-  /** @internal Listeners come from `listen`, which has made the options its own. */
+  /** @internal Listeners come from `listen`, which passes its own copy of the options. */
   constructor(
     handle: number,
     file: SocketFile | undefined,
@@ -217,12 +221,12 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     return this.#acceptor.closed;
   }
 
-  /** Connections that were accepted here and are open. */
+  /** How many connections of this listener are open. */
   get connections(): number {
     return this.#connections;
   }
 
-  /** @internal Whether a connection would have somewhere to go. */
+  /** @internal Whether there is a use for another connection. */
   get wantsConnection(): boolean {
     if (this.#connections >= this.#maxConnections) return false;
     return this.#handler !== undefined || this.#acceptor.hasCallers;
@@ -254,9 +258,9 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
   }
 
   /**
-   * Has later handshakes use other certificates and settings: to renew a certificate, for example.
-   * Connections that stand, and handshakes under way, keep theirs. Sessions of before are resumed
-   * only if the options are the same.
+   * Gives other certificates and settings to later handshakes, for example to renew a certificate.
+   * Established connections and handshakes under way keep theirs. Earlier sessions are resumed only if
+   * the options are the same.
    *
    * @throws {TypeError} {RangeError} {TlsError} for options that cannot be used; then nothing changes
    * @throws {Error} for a listener without `tls`
@@ -266,7 +270,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     this.#tls = serverContext(options, "setTls");
   }
 
-  /** The connections as they come, until the listener is closed. */
+  /** The connections in the order in which they come, until the listener is closed. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Socket, void, undefined> {
     while (!this.closed) {
       let socket: Socket;
@@ -281,12 +285,12 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
   }
 
   /**
-   * Stops listening, then waits for the handlers that still run; `cancel` has them end. At the deadline
-   * it cancels them, closes their sockets, and waits until they have cleaned up, for a second at most.
-   * Without a deadline it waits for as long as they take. Connections that `accept` returned are their
-   * owner's. Those whose handshake has not ended are closed at once, as those in the backlog are. A
-   * handler that calls it is neither cancelled nor waited for, nor are those that wait in it already when
-   * one more handler calls it.
+   * Stops listening, then waits for the handlers that still run; `cancel` cancels them at once. At the
+   * deadline it cancels them, closes their sockets, and waits until they have cleaned up, for at most a
+   * second. Without a deadline it waits for as long as they take. Connections that `accept` has returned
+   * belong to their owners. Connections in the backlog or in their handshake are closed at once. A
+   * handler that calls `close` is neither cancelled nor waited for; nor is one that already waits in
+   * `close` when another handler calls it.
    *
    * @throws {CancelledError} when the caller is cancelled before the deadline; the handlers go on
    */
@@ -299,7 +303,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     if (closer === undefined) return await this.#end(handlers, until, cancel);
     this.#closers.add(closer);
     try {
-      // Two that wait for each other would wait for ever.
+      // Two handlers that waited for each other would wait for ever.
       const others = handlers.filter((fiber) => !this.#closers.has(fiber));
       await this.#end(others, until, cancel);
     } finally {
@@ -315,7 +319,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     if (cancel !== undefined && cancel !== false)
       for (const fiber of handlers) fiber.cancel(cancel);
     try {
-      // A deadline that has passed needs no wait, which a cancelled caller could not have.
+      // A deadline that has passed needs no wait. A cancelled caller could not have one.
       if (until === 0 || until > core.now()) await this.#join(handlers, until);
     } catch (error) {
       if (!(error instanceof TimeoutError)) throw error;
@@ -327,12 +331,12 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
       fiber.cancel(reason);
       fiber.socket.close();
     }
-    // One that awaits what is not plait's may take for ever.
+    // A handler that awaits a foreign promise may never end.
     await shield(() => this.#join(rest, 0), core.now() + cleanUpMilliseconds).catch(() => {});
   }
 
   async #join(handlers: ConnectionFiber[], until: number): Promise<void> {
-    // How a handler ends is reported as at any other time.
+    // The error of a handler is reported as at any other time.
     for (const fiber of handlers) await fiber.joinUnheard(until);
   }
 
@@ -350,12 +354,12 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     attend();
   }
 
-  /** Closes at once, without waiting for the handlers to end by themselves. */
+  /** Closes at once: handlers are cancelled, not waited for. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close({ deadline: core.now() });
   }
 
-  /** Keeps the process alive while the listener is open; so it is from the start. */
+  /** Keeps the process alive while the listener is open, as it does from the start. */
   ref(): this {
     if (!this.#isReferenced && !this.closed) hold();
     this.#isReferenced = true;
@@ -369,7 +373,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     return this;
   }
 
-  /** @internal Tells `onError`; false when there is none. */
+  /** @internal Calls `onError`; returns false when there is none. */
   report(error: unknown, socket?: Socket): boolean {
     const onError = this.#onError;
     if (onError === undefined) return false;
@@ -377,7 +381,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     return true;
   }
 
-  /** @internal Gives a connection that was just accepted to whoever is to have it. */
+  /** @internal Gives an accepted connection to its handshake, its handler or a caller of `accept`. */
   welcome(handle: number): void {
     const socket = new Socket(handle, this);
     this.#connections++;
@@ -425,7 +429,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     else if (!socket.closed) this.#serve(socket);
   }
 
-  /** Gives a connection to the handler, or to whoever waits in `accept`. */
+  /** Gives a connection to the handler, or to a caller of `accept`. */
   #serve(socket: Socket): void {
     if (this.#handler === undefined) {
       if (this.#acceptor.hasCallers) this.#acceptor.serveCaller(socket);
@@ -443,10 +447,10 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
   }
 }
 
-/** How long handlers may take to clean up when their time is over. */
+/** Milliseconds for the clean-up of handlers after the deadline. */
 const cleanUpMilliseconds = 1000;
 
-/** A fiber, and those around it: each waits for a scope that the one before it is in. */
+/** A fiber and those around it: each waits for a scope that the one before it is in. */
 function* owners(fiber: Fiber | undefined): Generator<Fiber> {
   for (let owner = fiber; owner instanceof Fiber; owner = scopeOwner(owner) as Fiber | undefined) {
     yield owner;
@@ -457,8 +461,8 @@ function* owners(fiber: Fiber | undefined): Generator<Fiber> {
 export const closeOptions: ReadonlySet<string> = new Set(["deadline", "cancel"]);
 
 /**
- * Listens at a TCP port or a Unix socket. Each connection runs `handler` on a fiber of its own; without
- * a handler the listener's `accept`, or `for await` over the listener, has the connections.
+ * Listens at a TCP port or a Unix socket. Each connection runs `handler` on a fiber of its own. Without a
+ * handler, `accept` or `for await` over the listener returns the connections.
  *
  * @throws {TypeError} {RangeError} for options that are unknown or wrong
  * @throws {TlsError} for certificates and keys that cannot be used
@@ -479,8 +483,8 @@ export async function listen(options: ListenOptions, handler?: Handler): Promise
 }
 
 /**
- * @internal Takes an address and a port without listening there: nobody else has them until the handle
- * is closed, but listeners with `reusePort`.
+ * @internal Reserves an address and a port without listening there. Until the handle is closed, only
+ *   listeners with `reusePort` can use them.
  */
 export async function reserve(
   options: Pick<ListenOptions, "host" | "port" | "backlog">,
@@ -491,7 +495,7 @@ export async function reserve(
   return { handle, address, port: addressPort() ?? 0 };
 }
 
-/** The options have no prototype, as those of `ownOptions`. */
+/** The options have no prototype, like those of `ownOptions`. */
 async function listeningHandle(options: ListenOptions, furtherFlags = 0): Promise<number> {
   const { host, port, path, fd, reusePort = false } = options;
   const backlog = checkedInteger(options.backlog ?? defaultBacklog, "backlog", 1, 0x7fff_ffff);
@@ -524,13 +528,13 @@ async function listeningHandle(options: ListenOptions, furtherFlags = 0): Promis
   }
   if (typeof host !== "string" || host === "") throw typeMistake("host is an address or a name");
   if (literalVersion(host) !== 0) {
-    // "::" in any of its forms is every address of both kinds.
+    // "::" in any of its spellings is every address of both families.
     const kinds = /^[:0]+$/.test(host) ? flags : flags | ListenFlags.ipv6Only;
     return checkedHandle(listenAt(host, checked, backlog, kinds), host, checked);
   }
   checkName(host);
   const addresses = await addressesOf(host, 0, 0);
-  // Whoever names a host of two kinds of address expects the older one to answer.
+  // For a host with addresses of both families, IPv4 is expected to answer.
   const address = addresses.find((candidate) => literalVersion(candidate) === 4) ?? addresses[0];
   if (address === undefined)
     throw new SocketError("ENOTFOUND", { syscall: "listen", address: host });

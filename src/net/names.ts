@@ -1,4 +1,4 @@
-/** Host names to addresses, by the core's resolver threads. */
+/** Resolving host names, with the core's resolver threads. */
 
 import { AddressFamily, Status } from "../core/abi.ts";
 import { core } from "../core/native.ts";
@@ -21,12 +21,12 @@ import {
 import type { ErrorDetails } from "../values/errors.ts";
 import { byteLengthOf } from "../values/views.ts";
 
-/** Which addresses are wanted; 0 is both kinds. */
+/** The family of the addresses; 0 is both. */
 export type Family = 0 | 4 | 6;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
-/** Nearly every name's addresses find room here. */
+/** Room for the addresses of nearly every name. */
 const textScratch = new Uint8Array(4096);
 
 /** A look-up by the core's resolver. */
@@ -54,7 +54,7 @@ function coreFamily(family: Family): number {
   return family === 6 ? AddressFamily.ipv6 : AddressFamily.unspecified;
 }
 
-/** What a waiter was woken for, each address once. */
+/** The result of a look-up, with each address once. */
 function takeAddresses(waiter: number): string[] {
   let text = textScratch;
   let length = core.takeAddresses(waiter, text, byteLengthOf(text));
@@ -67,8 +67,8 @@ function takeAddresses(waiter: number): string[] {
 }
 
 /**
- * The families in turns, beginning with that of the first address; within a family the order stays
- * (RFC 8305, section 4, with a First Address Family Count of 1).
+ * Alternates the families, beginning with that of the first address. Within a family the order stays (RFC
+ * 8305, section 4, with a First Address Family Count of 1).
  */
 export function interleaved(addresses: readonly string[]): string[] {
   const isIpv6 = (address: string): boolean => address.includes(":");
@@ -82,8 +82,8 @@ export function interleaved(addresses: readonly string[]): string[] {
 }
 
 /**
- * Whether a host is an IPv4 literal (4), an IPv6 literal (6), or a name (0). The interface of an IPv6
- * literal's zone may come and go: that there is none now is no mistake.
+ * Whether a host is an IPv4 literal (4), an IPv6 literal (6), or a name (0). The network interface in the
+ * zone of an IPv6 literal may come and go: a missing one is not a mistake.
  */
 export function literalVersion(host: string): Family {
   const bytes = encoder.encode(host);
@@ -93,18 +93,18 @@ export function literalVersion(host: string): Family {
   return literalVersion(host.slice(0, host.indexOf("%"))) === 6 ? 6 : 0;
 }
 
-/** A number, or nothing, as the C library's older notations of IPv4 addresses have between dots. */
+/** A part of an IPv4 address in the C library's older notations: a number, or nothing. */
 const number = "(?:0x[\\da-f]*|\\d*)";
 const numbers = new RegExp(`^${number}(?:\\.${number})*$`, "i");
 
-/** What looks like an address but is none is refused here, not after a look-up. */
+/** Text that looks like an address but is none is refused here, without a look-up. */
 export function checkName(host: string): void {
   const isName = /^[^\s:/?#[\]@%\0]+$/.test(host) && !numbers.test(host);
   if (!isName || host.length > 255)
     throw typeMistake(`"${host}" is neither an address nor a host name`);
 }
 
-/** A host of which addresses of this family may be wanted. */
+/** Checks a host against the family of the wanted addresses. */
 export function checkHost(host: unknown, family: Family): asserts host is string {
   if (typeof host !== "string" || host === "") throw typeMistake("host is an address or a name");
   const version = literalVersion(host);
@@ -120,7 +120,7 @@ export function checkedFamily(family: unknown): Family {
   return family;
 }
 
-/** The addresses that a host has without any look-up. */
+/** The addresses of a host that needs no look-up. */
 function knownAddresses(host: string, family: Family): string[] | undefined {
   if (literalVersion(host) !== 0) return [host];
   if (!/^(?:[^.]+\.)*localhost\.?$/i.test(host)) return undefined;
@@ -129,9 +129,9 @@ function knownAddresses(host: string, family: Family): string[] | undefined {
 }
 
 /**
- * The addresses of a host in the order in which they should be tried, at least one. A literal is its
- * own address, and `localhost` and the names below it are this machine without any look-up (RFC 6761,
- * section 6.3).
+ * The addresses of a host in the order in which they should be tried, at least one. A literal is its own
+ * address. `localhost` and the names below it are this machine, without a look-up (RFC 6761, section
+ * 6.3).
  */
 export function addressesOf(
   host: string,
@@ -150,7 +150,7 @@ export function addressesOf(
 }
 
 export interface ResolveOptions {
-  /** Asks for IPv4 or IPv6 addresses alone. */
+  /** Only IPv4 or only IPv6 addresses. */
   family?: 4 | 6 | undefined;
   /** When to give up. */
   deadline?: number | undefined;
@@ -161,15 +161,17 @@ export interface ResolveOptions {
 const resolveOptions: ReadonlySet<string> = new Set(["family", "deadline", "signal"]);
 
 /**
- * Looks a host name up as the system does (getaddrinfo(3): the hosts file, name servers), and returns
- * its addresses, each once, in the order in which `connect` tries them: at least one, as literals that
- * `connect` takes for a `host`. A literal is its own address; `localhost`, and any name that ends with
+ * Looks up a host name as the system does (getaddrinfo(3): the hosts file, name servers), and returns its
+ * addresses, each once, in the order in which `connect` tries them: at least one, as literals that
+ * `connect` takes as `host`. A literal is its own address. `localhost`, and every name that ends with
  * `.localhost`, is this machine.
  *
- * @throws {TypeError} {RangeError} for what is no host name, and options that are unknown or wrong
- * @throws {SocketError} with the host as `address`: `ENOTFOUND` when it has no such address,
- *   `EAI_AGAIN` when no name server answers, and the like
- * @throws {TimeoutError} {CancelledError} at once; the system's look-up ends later, unheard
+ * @throws {TypeError} {RangeError} for a value that is not a host name, and for options that are unknown
+ *   or wrong
+ * @throws {SocketError} with the host as `address`: `ENOTFOUND` when it has no such address, `EAI_AGAIN`
+ *   when no name server answers, and the like
+ * @throws {TimeoutError} {CancelledError} at once; the look-up of the system ends later, and its result
+ *   is ignored
  */
 export async function resolve(host: string, options: ResolveOptions = {}): Promise<string[]> {
   const own = ownOptions(options, resolveOptions, "resolve");

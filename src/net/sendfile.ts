@@ -23,7 +23,7 @@ export interface SendFileOptions {
 
 const sendFileOptions: ReadonlySet<string> = new Set(["offset", "length", "deadline"]);
 
-/** What is to be sent, and until when. */
+/** A checked request: the part of the file to send, and its deadline. */
 export interface FileRequest {
   readonly file: string | number;
   readonly offset: number;
@@ -45,12 +45,12 @@ export function checkedFileRequest(file: string | number, given: SendFileOptions
   return { file, offset, length: options.length, deadline };
 }
 
-/** Sends what was checked. */
+/** Sends a part of a file. */
 export async function sendFile(socket: Stream, request: FileRequest): Promise<number> {
   const { file, offset, deadline } = request;
   const { fd, size } = openFile(file);
   try {
-    // Files whose size is unknown (those of /proc) say 0: they are sent up to wherever they end.
+    // Files without a known size (those of /proc) have a size of 0. They are sent to their end.
     const length = request.length ?? (size > offset ? size - offset : Number.MAX_SAFE_INTEGER);
     if (length === 0) return await immediate(0, "sendfile");
     return await socket.send(new SendFile(socket, fd, offset, length), deadline);
@@ -59,11 +59,11 @@ export async function sendFile(socket: Stream, request: FileRequest): Promise<nu
   }
 }
 
-/** Opens a file to be sent, or looks at one that is open. */
+/** Opens a file, or examines one that is open. */
 function openFile(file: string | number): { fd: number; size: number } {
   let fd = typeof file === "number" ? file : -1;
   try {
-    // Without O_NONBLOCK, to open a FIFO would stop the thread until somebody writes to it.
+    // Without O_NONBLOCK, to open a FIFO would block the thread until a writer opens it.
     if (typeof file === "string") fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
     return { fd, size: fstatSync(fd).size };
   } catch (error) {
@@ -73,24 +73,24 @@ function openFile(file: string | number): { fd: number; size: number } {
   }
 }
 
-/** As much as the core encrypts for one system call. */
+/** The core encrypts so many bytes for one system call. */
 const portionBytes = 131_072;
 
 const vector = new Float64Array(2);
 
-/** Whether sendfile(2) does not take the file. */
+/** Whether sendfile(2) refuses the file. */
 function isRefusal(count: number): boolean {
   return -count === Status.EINVAL || -count === Status.ENOSYS || -count === Status.EOPNOTSUPP;
 }
 
 class SendFile extends Send {
   readonly #fd: number;
-  /** Where in the file what is to be sent next begins. */
+  /** The position in the file of the next byte to send. */
   #offset: number;
   #remaining: number;
-  /** What was read of the file, once the kernel has refused to copy it. */
+  /** Bytes of the file in memory, once the kernel has refused to copy it. */
   #portion: Uint8Array | undefined = undefined;
-  /** What of the portion is still to be sent. */
+  /** The part of these bytes that is still to be sent. */
   #start = 0;
   #end = 0;
 
@@ -144,7 +144,7 @@ class SendFile extends Send {
     return core.sendVector(this.socket.handle, vector, 1, this.#remaining);
   }
 
-  /** The file ends before its length: the transfer is whole with what was sent, which the core must know. */
+  /** The file ends before the requested length: nothing more is sent. */
   #endEarly(): number {
     const status = core.sendVector(this.socket.handle, vector, 0, 0);
     if (status === 0) this.#remaining = 0;

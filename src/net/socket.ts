@@ -30,12 +30,12 @@ import { checkSocket, socketFailure } from "./socket_failures.ts";
 import type { Stream } from "./stream.ts";
 import { Next, Read, receive, receiveChunk, SendBytes, SendVector, Shutdown } from "./transfers.ts";
 
-/** Told when a socket is closed, whoever closes it. */
+/** Called when a socket is closed, by any code. */
 export interface SocketKeeper {
   socketClosed(socket: Socket): void;
 }
 
-/** The other end: an address, with a port unless it is a path. */
+/** The peer: an address, with a port unless it is a path. */
 interface Remote {
   readonly address: string;
   readonly port: number | undefined;
@@ -51,23 +51,23 @@ const textScratch = new Uint8Array(textScratchBytes);
  * A connected stream socket: TCP or Unix.
  *
  * Reads from several fibers are served in order, and so are writes. Every deadline is a point on the
- * clock of `now()`; 0 or none means never. A function that returns a promise never throws by itself:
- * a caller's mistake rejects the promise, before anything happens.
+ * clock of `now()`; 0 or none means never. A function that returns a promise does not throw
+ * synchronously: a caller's mistake rejects the promise, before anything happens.
  */
 export class Socket
   implements Disposable, AsyncDisposable, AsyncIterable<Uint8Array<ArrayBuffer>>, Stream, Subscriber
 {
   #handle: number;
-  /** The listener that has accepted it. */
+  /** The listener that accepted it. */
   readonly #keeper: SocketKeeper | undefined;
-  /** What waits to be received, and to be sent; made when something has to wait. */
+  /** Operations that wait to receive, and to send; made when one has to wait. */
   #reads: Lane | undefined = undefined;
   #writes: Lane | undefined = undefined;
   #bytesRead = 0;
   #bytesWritten = 0;
   #eof = false;
   #isSecure = false;
-  /** What `next` waits for; made when it has to wait. */
+  /** The operation of `next`; made when it has to wait. */
   #chunk: Next | undefined = undefined;
   #tls: TlsInfo | undefined = undefined;
   /** @internal The host that `connect` was given. */
@@ -82,9 +82,9 @@ export class Socket
   }
 
   /**
-   * Takes over a connected stream socket that something else has made. plait closes it from now on.
+   * Takes over a connected stream socket that other code has made. plait closes it from now on.
    *
-   * @throws {SocketError} when `fd` is no connected stream socket; it is not closed then
+   * @throws {SocketError} when `fd` is not a connected stream socket; then it is not closed
    */
   static fromFd(fd: number): Socket {
     checkedInteger(fd, "a descriptor", 0, 0x7fff_ffff);
@@ -127,7 +127,7 @@ export class Socket
     return this.#eof;
   }
 
-  /** Whether the socket is open. It says nothing of the peer: only a read or a write can tell. */
+  /** Whether the socket is open. It says nothing about the peer: only a read or a write finds out. */
   get connected(): boolean {
     return this.#handle !== closedHandle;
   }
@@ -138,8 +138,8 @@ export class Socket
   }
 
   /**
-   * What is known of the encryption and of the peer's certificate. Undefined for a plain connection,
-   * and when the socket was closed before anybody asked.
+   * The encryption and the peer's certificate. Undefined for a plain connection, and if it was not read
+   * before the socket was closed.
    */
   get tls(): TlsInfo | undefined {
     if (this.#tls === undefined && this.#isSecure && !this.closed) {
@@ -148,7 +148,7 @@ export class Socket
     return this.#tls;
   }
 
-  /** @internal The handshake has succeeded. */
+  /** @internal Called when the handshake has succeeded. */
   becomeSecure(): void {
     this.#isSecure = true;
   }
@@ -163,25 +163,25 @@ export class Socket
     return this.#bytesWritten;
   }
 
-  /** The descriptor, which stays plait's; -1 when closed. */
+  /** The descriptor, which still belongs to plait; -1 when closed. */
   get fd(): number {
     const fd = this.closed ? -1 : core.descriptor(this.#handle);
     return fd < 0 ? -1 : fd;
   }
 
-  /** The address at this end: an IP literal, or a path; undefined when closed. */
+  /** The local address: an IP literal, or a path; undefined when closed. */
   get localAddress(): string | undefined {
     return this.closed ? undefined : addressText(this.#handle, Endpoint.local);
   }
 
-  /** The port at this end; undefined for a Unix socket, and when closed. */
+  /** The local port; undefined for a Unix socket, and when closed. */
   get localPort(): number | undefined {
     return this.localAddress === undefined ? undefined : addressPort();
   }
 
   /**
-   * The address at the other end: an IP literal, or a path, which is empty for a peer without a
-   * name. Undefined when the socket was closed before anybody asked.
+   * The address of the peer: an IP literal, or a path, which is empty for a peer without a name.
+   * Undefined if it was not read before the socket was closed.
    */
   get remoteAddress(): string | undefined {
     if (this.#remote === undefined && !this.closed) {
@@ -191,17 +191,17 @@ export class Socket
     return this.#remote?.address;
   }
 
-  /** The port at the other end; undefined for a Unix socket. */
+  /** The port of the peer; undefined for a Unix socket. */
   get remotePort(): number | undefined {
     return this.remoteAddress === undefined ? undefined : this.#remote?.port;
   }
 
-  /** @internal Finds the other end out, for whoever asks when the socket is closed. */
+  /** @internal Looks the address of the peer up, so that it is known when the socket is closed. */
   rememberRemote(): void {
     void this.remoteAddress;
   }
 
-  /** @internal Counts what a read has brought, and returns it. */
+  /** @internal Counts the bytes of a read, and returns their number. */
   received(count: number): number {
     if (count === 0) this.#eof = true;
     else this.#bytesRead += count;
@@ -226,10 +226,10 @@ export class Socket
   }
 
   /**
-   * Receives into `buffer` what is there, at least one byte and at most 1 MiB, waiting for it if need be.
-   * While it waits the buffer may be used; it is written to when the data has come.
+   * Receives the available bytes into `buffer`, at least one and at most 1 MiB, and waits if there are
+   * none. While it waits the program may use the buffer; it is written to when the data has come.
    *
-   * @returns the number of bytes; 0 is the end of the stream, for ever after
+   * @returns the number of bytes; 0 is the end of the stream, also for every later read
    * @throws {RangeError} for a buffer without room, {TypeError} for one that is detached
    * @throws {SocketError} `ECONNRESET` and the like, `ERR_SOCKET_CLOSED`
    * @throws {TimeoutError} {CancelledError}
@@ -260,10 +260,10 @@ export class Socket
   }
 
   /**
-   * Receives into `buffer` what has come by now, without waiting. So it tells whether a connection that
-   * was idle has ended meanwhile: a `read` would wait if not.
+   * Receives the bytes that have come by now into `buffer`, without waiting. So it can find out whether
+   * an idle connection has ended, where a `read` could wait.
    *
-   * @returns the number of bytes; 0 at the end of the stream; undefined when nothing has come, or a
+   * @returns the number of bytes; 0 at the end of the stream; undefined when nothing has come, or when a
    *   `read` of another fiber waits for it
    * @throws {RangeError} for a buffer without room, {TypeError} for one that is detached
    * @throws {SocketError} `ECONNRESET` and the like, `ERR_SOCKET_CLOSED`
@@ -281,9 +281,8 @@ export class Socket
   }
 
   /**
-   * The next chunk of the stream, as long as what is there but at most 64 KiB; null at the end. It
-   * holds no buffer while it waits, which makes it the way to read for a server with many idle
-   * connections.
+   * The next chunk of the stream: all available bytes, but at most 64 KiB; null at the end. It holds no
+   * buffer while it waits, so it suits a server with many idle connections.
    */
   next(deadline?: number): Promise<Uint8Array<ArrayBuffer> | null> {
     let until = 0;
@@ -309,7 +308,7 @@ export class Socket
     return this.#chunk;
   }
 
-  /** Queues a read that was attempted in vain, or for which it is not the time yet. */
+  /** Queues a read whose attempt found nothing, or that must wait for its turn. */
   #receive<T>(transfer: Transfer<T>, deadline: number): Promise<T> {
     this.#reads ??= new Lane();
     return this.#reads.park(transfer, deadline, !this.isReading && !mayProceed());
@@ -332,13 +331,9 @@ export class Socket
   }
 
   /**
-   * Sends all of `data`. The promise is fulfilled when the kernel has taken every byte: a peer that
-   * does not read suspends the writer. The data must not change until then. What is sent of a buffer is as
-   * long as it was when `write` was called; one that has become shorter since is `EFAULT`.
-   *
-   * A write that fails by its deadline or a cancellation may have sent a part of its data. The part stays in
-   * the stream, and what is written later follows it: only the program knows whether the peer can tell. Close
-   * or reset the socket if not.
+   * Sends all of `data`. The promise is fulfilled when the kernel has taken every byte: a peer that does
+   * not read suspends the writer. The data must not change until then. A buffer is sent with its length
+   * of the moment of the call; if it has become shorter since, the write fails with `EFAULT`.
    *
    * @returns the number of bytes sent
    * @throws {SocketError} {TimeoutError} {CancelledError} with `bytesWritten`, the number of bytes of
@@ -381,12 +376,12 @@ export class Socket
     if (-count === Status.wouldBlock) return this.#writing.park(transfer, deadline, false);
     if (count < 0) throw socketFailure(this, -count, "write", 0);
     transfer.begun(count);
-    // It has had its share of this turn.
+    // It has done its share of this turn.
     if (count >= Limits.transferBytes) return this.#writing.park(transfer, deadline, true);
     return this.send(transfer, deadline);
   }
 
-  /** @internal Sends what is more than a run of bytes. */
+  /** @internal Sends anything but a single run of bytes. */
   send(transfer: Transfer<number>, deadline: number): Promise<number> {
     return this.#writing.run(transfer, deadline);
   }
@@ -404,7 +399,7 @@ export class Socket
     if (!this.isWriting && mayProceed()) {
       const count = core.send(this.#handle, textScratch, 0, written);
       if (count === written) return fulfilledWith(this.#atOnce(this.sent(count)));
-      // The scratch is used for other texts before the rest is sent.
+      // The scratch serves other texts before the rest is sent.
       return this.#sendRest(textScratch.slice(0, written), written, count, deadline);
     }
     return this.send(new SendBytes(this, textScratch.slice(0, written), written), deadline);
@@ -425,16 +420,16 @@ export class Socket
   }
 
   /**
-   * Turns a plain connection into TLS, as protocols with a STARTTLS command do. What has arrived but
-   * was not read is the peer's part of the handshake. A socket that a listener accepted is the
-   * server's end, any other one the client's, unless `side` says otherwise; a client checks the
-   * certificate against the `host` of `connect`, unless `serverName` says otherwise. Without a deadline
-   * it waits for as long as the peer takes. Reads and writes of other fibers wait for the handshake.
+   * Turns a plain connection into TLS, as protocols with a STARTTLS command do. Bytes that have arrived
+   * but were not read count as the peer's part of the handshake. A socket that a listener accepted is the
+   * server's end, any other the client's, unless `side` says otherwise. A client checks the certificate
+   * against the `host` of `connect`, unless `serverName` is given. Without a deadline it waits for as
+   * long as the peer takes. Reads and writes of other fibers wait for the handshake.
    *
    * @throws {TypeError} {RangeError} for options that are unknown or wrong
    * @throws {SocketError} `EBUSY` while reads or writes wait, `EISCONN` when it is TLS already
-   * @throws {TlsError} {SocketError} {TimeoutError} {CancelledError} when the handshake fails; the
-   *   socket is closed then
+   * @throws {TlsError} {SocketError} {TimeoutError} {CancelledError} when the handshake fails; the socket
+   *   is closed then
    */
   async startTls(options: StartTlsOptions | TlsContext = {}, deadline?: number): Promise<void> {
     const until = checkedDeadline(deadline);
@@ -446,8 +441,8 @@ export class Socket
   }
 
   /**
-   * Changes the keys of a TLS 1.3 connection (RFC 8446, section 4.6.3): those for what is sent from
-   * here, and with `askPeer` those of the other direction as well.
+   * Changes the keys of a TLS 1.3 connection (RFC 8446, section 4.6.3): those of the sending direction,
+   * and with `askPeer` those of the other direction too.
    *
    * @throws {SocketError} `EOPNOTSUPP` for anything but TLS 1.3
    */
@@ -458,10 +453,9 @@ export class Socket
   }
 
   /**
-   * Ends this side of the stream, after what was written before: the peer reads its end. Reading
-   * goes on (half close). A later write fails with `EPIPE`. Behind writes of other fibers it waits
-   * for its turn. It ends the stream in order, over TLS with close_notify, also after a write that was broken
-   * off: call `close` instead if the peer must learn that a part is missing.
+   * Ends this side of the stream after the writes before it: the peer reads the end. Reading goes on
+   * (half close). A later write fails with `EPIPE`. It waits for writes of other fibers that came before
+   * it.
    */
   shutdown(deadline?: number): Promise<void> {
     let until = 0;
@@ -475,19 +469,19 @@ export class Socket
   }
 
   /**
-   * Closes the socket. Whoever waits on it fails with `ERR_SOCKET_CLOSED`. What `write` reported as
-   * written still reaches the peer: if it was not acknowledged yet, the core keeps the connection
-   * half closed, for at most 5 seconds or what `setLinger` says, until the peer has closed too. That
-   * does not keep the process alive. Closing twice does nothing.
+   * Closes the socket. Calls that wait on it fail with `ERR_SOCKET_CLOSED`. Bytes that `write` has
+   * reported as written still reach the peer: if they were not acknowledged yet, the core keeps the
+   * connection half closed until the peer has closed too, for at most 5 seconds or the time of
+   * `setLinger`. That does not keep the process alive. Closing twice does nothing.
    *
-   * Over TLS it announces the end of the stream, unless a write was broken off by a deadline or a
-   * cancellation, or is by this: then the peer learns that what it has read lacks its end.
+   * Over TLS it sends close_notify, unless a deadline, a cancellation or this call has broken off a
+   * write: then the peer learns that the data lacks its end.
    */
   close(): void {
     this.#end(core.close);
   }
 
-  /** Closes the socket at once with a reset (RST): what is on its way in either direction is lost. */
+  /** Closes the socket at once with a reset (RST). Data on its way in either direction is lost. */
   reset(): void {
     this.#end(core.reset);
   }
@@ -519,7 +513,7 @@ export class Socket
     this.close();
   }
 
-  /** Whether small writes are sent at once (TCP_NODELAY), which is so from the start. */
+  /** Whether small writes are sent at once (TCP_NODELAY); they are from the start. */
   setNoDelay(on = true): this {
     return this.#set("setNoDelay", core.setNoDelay(this.#openHandle("setNoDelay"), on ? 1 : 0));
   }
@@ -531,7 +525,7 @@ export class Socket
     return this.#set("setKeepAlive", core.setKeepAlive(handle, on ? 1 : 0, idle, interval, count));
   }
 
-  /** How many seconds `close` may take to deliver what is left; 0 is plait's default of 5. */
+  /** Seconds that `close` may take to deliver the rest; 0 is the default of 5. */
   setLinger(seconds: number): this {
     checkedInteger(seconds, "seconds", 0, 65_535);
     return this.#set("setLinger", core.setLinger(this.#openHandle("setLinger"), seconds));
@@ -548,9 +542,9 @@ export class Socket
   }
 
   /**
-   * `read` that blocks the thread: for use before any fiber runs, as a protocol's first exchange in
-   * a synchronous constructor is. No fiber of this thread runs meanwhile. Fails with `EALREADY` while
-   * a fiber waits to read from this socket.
+   * `read` that blocks the thread: for use before any fiber runs, such as the first exchange of a
+   * protocol in a synchronous constructor. No fiber of this thread runs meanwhile. Fails with `EALREADY`
+   * while a fiber waits to read from this socket.
    */
   readSync(buffer: ArrayBufferView, deadline?: number): number {
     return readBlocking(this, buffer, deadline);

@@ -1,4 +1,4 @@
-/** What calls of a socket fail with. */
+/** The errors of calls of a socket. */
 
 import { core } from "../core/native.ts";
 import { cancellation } from "../runtime/wait.ts";
@@ -6,7 +6,7 @@ import { failureOf } from "../tls/errors.ts";
 import { type ErrorDetails, SocketError, TimeoutError } from "../values/errors.ts";
 import type { Stream } from "./stream.ts";
 
-/** What every call looks at before it does anything. */
+/** The checks of every call before it does anything. */
 export function checkSocket(
   socket: Stream,
   syscall: string,
@@ -23,7 +23,7 @@ export function checkSocket(
   }
 }
 
-/** The error that a status of the core stands for. */
+/** The error of a status of the core. */
 export function socketFailure(
   socket: Stream,
   status: number,
@@ -33,7 +33,7 @@ export function socketFailure(
   return failureOf(socket.handle, status, callDetails(socket, syscall, bytesWritten));
 }
 
-/** What an error tells of a call and of the other end. */
+/** The details of an error: the call and the peer. */
 export function callDetails(socket: Stream, syscall: string, bytesWritten?: number): ErrorDetails {
   const { remoteAddress: address, remotePort: port } = socket;
   return { syscall, bytesWritten, address, port };

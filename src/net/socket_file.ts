@@ -2,14 +2,14 @@
 
 import { realpathSync, statSync, unlinkSync } from "node:fs";
 
-/** The file that a Unix listener has made. */
+/** The file of a Unix listener. */
 export class SocketFile {
   readonly #path: string;
   readonly #identity: string | undefined;
 
-  /** To be made right behind the listener: the current folder may be another one soon. */
+  /** Make it right after the listener: the current folder may change soon. */
   constructor(path: string) {
-    // Not normalized: ".." behind a link leads elsewhere than its text says.
+    // Not normalized: a ".." after a link leads elsewhere than its text says.
     this.#path = path.startsWith("/") ? path : `${currentFolder()}/${path}`;
     this.#identity = identityOf(this.#path);
   }
@@ -20,17 +20,17 @@ export class SocketFile {
     try {
       unlinkSync(this.#path);
     } catch {
-      // The folder may be read-only by now: the file stays, as it does when a process is killed.
+      // The folder may be read-only by now. Then the file stays, as it does when a process is killed.
     }
   }
 }
 
-/** A Worker's `process.cwd()` says what was so when the Worker asked first. */
+/** In a Worker `process.cwd()` is the folder of the Worker's first call. */
 function currentFolder(): string {
   try {
     return realpathSync(".");
   } catch {
-    // It has been removed, with whatever is in it.
+    // The folder was removed, with everything in it.
     return process.cwd();
   }
 }
@@ -40,7 +40,7 @@ function identityOf(path: string): string | undefined {
     const status = statSync(path, { throwIfNoEntry: false });
     return status && `${status.dev}:${status.ino}`;
   } catch {
-    // Such as a path that is too long for all calls but bind(2), which was given its relative form.
+    // For example a path that is too long for all calls but bind(2), which got its relative form.
     return undefined;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What is done on a socket: receiving, sending, ending the stream. Each attempt calls the core with the
- * buffer as it is then; the core keeps no pointer in between.
+ * The operations on a socket: receiving, sending, ending the stream. Each attempt passes the buffer to
+ * the core anew; the core keeps no pointer in between.
  */
 
 import { Limits, Status } from "../core/abi.ts";
@@ -14,16 +14,16 @@ import { blocked, type Lane, type Transfer, unfinished } from "./lane.ts";
 import { callDetails, socketFailure } from "./socket_failures.ts";
 import type { Stream } from "./stream.ts";
 
-/** Bytes that `next` receives at the most. */
+/** The most bytes that `next` receives. */
 export const chunkBytes = 65_536;
 
-/** Where `next` receives before it knows how much there is; what it returns is a copy. */
+/** `next` receives here before it knows the length; it returns a copy. */
 const chunkScratch = new Uint8Array(chunkBytes);
 
 /** Up to this length an array is filled faster by the core than `slice` makes one. */
 const shortChunkBytes = 1024;
 
-/** Receives into a buffer: the number of bytes, 0 at the end of the stream. `isLast` as for `attempt`. */
+/** Receives into a buffer. Returns the number of bytes, 0 at the end of the stream. */
 export function receive(
   socket: Stream,
   buffer: Uint8Array,
@@ -39,7 +39,7 @@ export function receive(
   throw socketFailure(socket, -count, "read");
 }
 
-/** Receives the next chunk, as the caller's own; null at the end of the stream. */
+/** Receives the next chunk, in memory of its own; null at the end of the stream. */
 export function receiveChunk(
   socket: Stream,
   isLast: boolean,
@@ -82,7 +82,7 @@ abstract class SocketTransfer<T> implements Transfer<T> {
   }
 }
 
-/** Receives what is there into the caller's buffer. */
+/** Receives the available bytes into the caller's buffer. */
 export class Read extends SocketTransfer<number> {
   readonly #buffer: Uint8Array;
 
@@ -111,11 +111,11 @@ export class Next extends SocketTransfer<Uint8Array<ArrayBuffer> | null> {
   }
 }
 
-/** Sends until everything is taken. */
+/** Sends until the kernel has taken everything. */
 export abstract class Send extends SocketTransfer<number> {
   /** Bytes that the kernel has taken. */
   taken = 0;
-  /** Whether the core has begun, so that nothing else may be sent before the rest. */
+  /** Whether the core has begun to send it, so that only the rest may be sent next. */
   #isBegun = false;
 
   get syscall(): string {
@@ -126,9 +126,9 @@ export abstract class Send extends SocketTransfer<number> {
     return callDetails(this.socket, this.syscall, this.taken);
   }
 
-  /** Bytes that are still to be sent. */
+  /** The number of bytes still to be sent. */
   protected abstract get remaining(): number;
-  /** Sends some of them: their number, or a negated status. */
+  /** Sends some of them. Returns their number, or a negated status. */
   protected abstract transfer(): number;
 
   attempt(): number | typeof blocked | typeof unfinished {
@@ -147,7 +147,7 @@ export abstract class Send extends SocketTransfer<number> {
     return unfinished;
   }
 
-  /** A first attempt, made without this object, has sent a part. */
+  /** Counts a part that an attempt without this object has sent. */
   begun(count: number): void {
     this.advance(count);
     this.#isBegun = true;
@@ -179,7 +179,7 @@ export class SendBytes extends Send {
   }
 
   protected override transfer(): number {
-    // A buffer that was detached, or shrunk, since `write` was called: what is left of it cannot be sent.
+    // The buffer was detached, or has shrunk, since `write` was called: its rest cannot be sent.
     if (byteLengthOf(this.#bytes) < this.#length) return -Status.EFAULT;
     return core.send(this.socket.handle, this.#bytes, this.taken, this.remaining);
   }
@@ -189,7 +189,7 @@ export class SendBytes extends Send {
 export class SendVector extends Send {
   readonly #parts: Parts;
   #remaining = 0;
-  /** The first part that is not sent whole, and how much of it is. */
+  /** The first part that was not sent whole, and how much of it was. */
   #index = 0;
   #offset = 0;
 
@@ -234,7 +234,7 @@ export class SendVector extends Send {
 /** Addresses and lengths for one `sendVector`; filled anew for each. */
 const vector = new Float64Array(2 * Limits.vectorLength);
 
-/** Ends the stream when all that was to be sent before is sent. */
+/** Ends the stream after the writes before it. */
 export class Shutdown extends SocketTransfer<undefined> {
   get syscall(): string {
     return "shutdown";

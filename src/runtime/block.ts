@@ -1,17 +1,17 @@
-/** The blocking driver's entrance. */
+/** `block`: running a fiber to its end under the blocking driver. */
 
 import { typeMistake } from "../values/checks.ts";
 import { current, Fiber, nameOf, startFiber } from "./fiber.ts";
 import { runUntil } from "./scheduler.ts";
 
 /**
- * Runs a fiber to completion on the calling thread and returns its value: the blocking driver. Other
- * fibers run meanwhile, but Bun's own timers, I/O and signals do not: what `main` awaits must be plait's,
+ * Runs a fiber to its end on the calling thread and returns its value: the blocking driver. Other fibers
+ * run meanwhile, but Bun's own timers, I/O and signals do not. So `main` can await only plait's waits,
  * `AbortSignal.timeout` never aborts, and listeners of `process.on("SIGINT")` are called afterwards
  * (`signals` works).
  *
- * @throws what `main` throws; {Error} inside a fiber, and when nothing is left that could ever
- *   wake `main`
+ * @throws what `main` throws; {Error} inside a fiber, and when nothing is left that could ever wake
+ *   `main`
  */
 export function block<T>(main: () => T | PromiseLike<T>): T {
   if (typeof main !== "function") throw typeMistake("block takes a function");

@@ -1,4 +1,4 @@
-/** What may cancel a fiber or a scope from outside: a signal and a deadline. */
+/** The triggers that cancel a fiber or a scope from outside: a signal and a deadline. */
 
 import { core } from "../core/native.ts";
 import {
@@ -12,9 +12,9 @@ import { TimeoutError } from "../values/errors.ts";
 import { attendDeadline, drop, enlist, expect } from "./scheduler.ts";
 
 export interface Triggered {
-  /** What a `TimeoutError` calls it. */
+  /** The `syscall` of its `TimeoutError`. */
   readonly title: string;
-  /** The signal was aborted, or else the deadline has passed. */
+  /** Called when the signal is aborted, or else when the deadline passes. */
   triggered(reason: unknown, isLate: boolean): void;
 }
 
@@ -22,7 +22,7 @@ export class CancelTriggers implements AbortListener {
   readonly #subject: Triggered;
   readonly #signal: AbortSignal | undefined;
   #timer: DeadlineTimer | undefined = undefined;
-  /** What the deadline has cancelled with. */
+  /** The reason of the cancellation, if the deadline was its trigger. */
   lateness: TimeoutError | undefined = undefined;
 
   constructor(subject: Triggered, signal: AbortSignal | undefined, deadline: number) {
@@ -55,7 +55,7 @@ export class CancelTriggers implements AbortListener {
 
 const noWaiter = -1;
 
-/** A deadline in the core. It keeps nothing alive: what a fiber waits for does. */
+/** A deadline in the core. It does not keep the process alive: the waits of the fiber do. */
 class DeadlineTimer {
   #waiter = noWaiter;
   readonly #triggers: CancelTriggers;
@@ -65,7 +65,7 @@ class DeadlineTimer {
   }
 
   start(deadline: number): void {
-    // One that has passed ends what begins now, not only in the next turn.
+    // A deadline that has passed cancels at once, not in the next turn.
     const waiter = deadline > core.now() ? core.sleep(deadline) : noWaiter;
     if (waiter < 0) {
       this.#triggers.expire();

@@ -1,15 +1,15 @@
-/** The monotonic clock, on which every deadline is a point. */
+/** The monotonic clock, on which every deadline is a point in time. */
 
 import { core } from "../core/native.ts";
 import { rangeMistake, typeMistake } from "../values/checks.ts";
 
-/** The monotonic clock in milliseconds, with a fraction. Its zero means nothing. */
+/** The monotonic clock in milliseconds, with a fraction. Only differences have a meaning. */
 export function now(): number {
   return core.now();
 }
 
 /**
- * The point in time `milliseconds` from now, to be given to any call that takes a deadline.
+ * The point in time `milliseconds` from now, for any call that takes a deadline.
  *
  * @throws {RangeError} for NaN and negative numbers. `Infinity` gives a deadline that never passes.
  */

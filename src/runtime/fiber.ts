@@ -1,4 +1,4 @@
-/** Fibers: async functions that can be named, joined, cancelled and looked at. */
+/** Fibers: async functions with a name, which can be joined, cancelled and shown. */
 
 import { core } from "../core/native.ts";
 import { checkedAbortSignal, checkedDeadline, ownOptions, typeMistake } from "../values/checks.ts";
@@ -39,12 +39,12 @@ export interface SpawnOptions {
 export type FiberState = "running" | "waiting" | "done" | "failed" | "cancelled";
 
 /**
- * A name, or the function whose name it is. A function's name is asked for only when somebody
- * wants to know: for a closure that was just made that takes half as long as to start a fiber.
+ * A name, or the function that has it. The name of a function is read only when it is shown: for a new
+ * closure, reading it takes half as long as starting a fiber.
  */
 export type Named = string | { readonly name: string };
 
-/** @internal A deadline asks for it in the middle of a turn, which a getter's error must not end. */
+/** @internal The name, or "" if reading it throws: a deadline reads it in the middle of a turn. */
 export function nameOf(named: Named): string {
   if (typeof named === "string") return named;
   try {
@@ -62,10 +62,12 @@ let liveFibers = 0;
 let firstFiber: Fiber<unknown> | undefined;
 let lastFiber: Fiber<unknown> | undefined;
 
-/** Of those whose signal was asked for: few are, and a field of its own would cost each fiber 48 bytes. */
+/**
+ * The controllers of fibers whose `signal` was read. Few are, and a field would cost each fiber 48 bytes.
+ */
 const abortControllers = new WeakMap<object, AbortController>();
 
-/** One strand of straight-line code, started by `spawn`. */
+/** A strand of straight-line code, started by `spawn`. */
 export class Fiber<T = unknown> implements WaitOwner, Triggered {
   /** Counts up from 1 within a thread. */
   readonly id: number = ++lastId;
@@ -102,7 +104,7 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
     return this.waits === undefined ? "running" : "waiting";
   }
 
-  /** Whether the body has ended, in whichever way. */
+  /** Whether the body has ended, by success, failure or cancellation. */
   get hasEnded(): boolean {
     return this.#outcome !== undefined;
   }
@@ -113,8 +115,8 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
   }
 
   /**
-   * Is aborted when the fiber is cancelled: for `fetch`, and whatever else takes a signal. Its reason is
-   * the `CancelledError` that plait's waits fail with.
+   * Is aborted when the fiber is cancelled: for `fetch`, and other calls that take a signal. Its reason
+   * is the `CancelledError` that plait's waits fail with.
    */
   get signal(): AbortSignal {
     let controller = abortControllers.get(this);
@@ -132,18 +134,18 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
   }
 
   /**
-   * Waits until the body has ended, and returns its value or throws its error. A fiber that failed
-   * and that nobody joins is reported as an unhandled rejection, as a promise would be.
+   * Waits until the body has ended, and returns its value or throws its error. A fiber that fails and is
+   * never joined is reported as an unhandled rejection, as a promise would be.
    *
-   * @throws {TimeoutError} when the deadline passes first; the fiber goes on. Also when the fiber
-   *   ended because the deadline that `spawn` gave it has passed.
+   * @throws {TimeoutError} when the deadline passes first; the fiber goes on. Also when the fiber ended
+   *   because the deadline that `spawn` gave it has passed.
    * @throws {CancelledError} when the fiber ended by its cancellation, or the caller is cancelled
    */
   join(deadline?: number): Promise<T> {
     return this.#join(deadline, true) as Promise<T>;
   }
 
-  /** @internal As `join`, but without the error: it is reported unless another joiner hears it. */
+  /** @internal As `join`, but without the error, which is reported unless another joiner gets it. */
   joinUnheard(deadline: number): Promise<unknown> {
     if (this.#outcome !== undefined) return immediate(undefined, "join");
     return this.#join(deadline, false);
@@ -166,9 +168,9 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
   }
 
   /**
-   * Cancels the fiber: what it waits for, and whatever it will wait for, fails with a
-   * `CancelledError` whose `cause` is the reason. `finally` blocks run. A fiber that awaits something
-   * that is not plait's learns of it at its next wait. Does nothing when the body has ended.
+   * Cancels the fiber: its present wait, and each later one, fails with a `CancelledError` whose `cause`
+   * is the reason. `finally` blocks run. A fiber that awaits something that is not plait's fails at its
+   * next wait. Does nothing when the body has ended.
    */
   cancel(reason?: unknown): void {
     cancelAll(this.becomeCancelled(reason));
@@ -187,7 +189,7 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
     }
   }
 
-  /** @internal Begins the cancellation, and returns the waits that are to be interrupted by it. */
+  /** @internal Begins the cancellation, and returns the waits to interrupt. */
   becomeCancelled(reason: unknown): Wait<unknown>[] {
     if (this.#outcome !== undefined || this.#cancellation !== undefined) return [];
     this.#cancellation = { reason };
@@ -203,7 +205,7 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
     this.#triggers = new CancelTriggers(this, signal, deadline);
   }
 
-  /** @internal Which peer it serves, as `dump` shows it. */
+  /** @internal The peer that it serves, as `dump` shows it. */
   get place(): string {
     return "";
   }
@@ -218,7 +220,7 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
     this.cancel(reason);
   }
 
-  /** @internal What the body has returned, when the state is `done`. */
+  /** @internal The value of the body, when the state is `done`. */
   get value(): T {
     return this.#result as T;
   }
@@ -245,22 +247,22 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
     this.#result = rejection;
     this.#end(byCancellation ? "cancelled" : "failed");
     const isHeard = this.#tellJoiners(rejection);
-    // Whoever cancels a fiber knows how it ends: that alone is nothing to report.
+    // The code that cancels a fiber expects its end: the cancellation alone is not reported.
     if (byCancellation || isHeard || this.takesFailure(error)) rejection.catch(ignore);
     this.onSettled(!byCancellation || isLate, failure);
   }
 
-  /** @internal Whether an error that nobody joins for is dealt with all the same. */
+  /** @internal Whether an error without a joiner is handled all the same. */
   protected takesFailure(_error: unknown): boolean {
     return false;
   }
 
-  /** @internal Called when the body has ended, before anybody else learns of it. */
+  /** @internal Called when the body has ended, before joiners get the outcome. */
   protected onEnd(): void {}
 
   /**
-   * @internal Called when those who join have been told. A fiber that was cancelled has failed only if
-   * that was by its deadline.
+   * @internal Called when the joiners have the outcome. A fiber that was cancelled has failed only by its
+   *   deadline.
    */
   protected onSettled(_hasFailed: boolean, _error: unknown): void {}
 
@@ -273,7 +275,7 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
     return new Wait(operation).begin(until, this.#joiners) as Promise<T>;
   }
 
-  /** Returns whether some of them hear of a failure. */
+  /** Returns whether a joiner gets the failure. */
   #tellJoiners(result: unknown): boolean {
     const joiners = this.#joiners;
     if (joiners === undefined) return false;
@@ -305,7 +307,7 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
 
 function ignore(): void {}
 
-/** The error of a cancellation with that reason, if an error says nothing else. */
+/** The error of a cancellation with that reason, if there is no other error in it. */
 function cancellationIn(error: unknown, reason: unknown): CancelledError | undefined {
   let found: CancelledError | undefined;
   const remaining = [error];
@@ -314,31 +316,34 @@ function cancellationIn(error: unknown, reason: unknown): CancelledError | undef
       const next = remaining.pop();
       if (isInstance(next, CancelledError) && Object.is(next.cause, reason)) found = next;
       else if (count === mostErrors || !isInstance(next, SuppressedError)) return undefined;
-      // What `await using` disposes of may have to wait for that, which is cancelled as well.
+      // The disposal of an `await using` may wait, and is then cancelled as well.
       else remaining.push(next.suppressed, next.error);
     }
     return found;
   } catch {
-    // One that throws when it is looked at is no error of plait's.
+    // An error that throws when it is read is none of a cancellation.
     return undefined;
   }
 }
 
-/** As many as are looked at to find out what a fiber has ended by: their chain may have no end. */
+/** How many errors of a chain are looked at: it may have no end. */
 const mostErrors = 250_000;
 
 const joining: Operation = { syscall: "join" };
-/** Waits for the end alone. It does not count as a joiner that hears of a failure. */
+/** Waits only for the end. It does not count as a joiner that gets a failure. */
 const joiningUnheard: Operation = { syscall: "join" };
-/** A fiber that has been told to end is not to be left running by a cancellation of the joiner. */
+/**
+ * A disposed fiber must end before its joiner goes on: a cancellation of the joiner does not end this
+ * wait.
+ */
 const ending: Operation = { syscall: "join", cancelled: () => undefined };
 
 const spawnOptions: ReadonlySet<string> = new Set(["name", "signal", "deadline"]);
 
 /**
- * Starts a fiber. The body runs at once, up to its first `await`; one without any has ended then.
+ * Starts a fiber. The body runs at once, up to its first `await`; a body without one has then ended.
  *
- * @throws {TypeError} for a body that is no function, and for unknown options
+ * @throws {TypeError} for a body that is not a function, and for unknown options
  */
 export function spawn<T>(body: () => T | PromiseLike<T>, options?: SpawnOptions): Fiber<T> {
   const own = checkedSpawn(body, options);
@@ -347,7 +352,7 @@ export function spawn<T>(body: () => T | PromiseLike<T>, options?: SpawnOptions)
   return startFiber(fiber, body);
 }
 
-/** @internal Checks what `spawn` was given, before there is a fiber, and returns its own options. */
+/** @internal Checks the options of `spawn`, before there is a fiber, and returns a copy. */
 export function checkedSpawn(
   body: unknown,
   options: SpawnOptions | undefined,
@@ -360,7 +365,7 @@ export function checkedSpawn(
   return own;
 }
 
-/** @internal Runs a body, with an argument if it takes one, as a fiber that exists already. */
+/** @internal Runs a body, with one argument if it takes one, as an existing fiber. */
 export function startFiber<T, Argument = void>(
   fiber: Fiber<T>,
   body: (argument: Argument) => T | PromiseLike<T>,
@@ -385,7 +390,7 @@ function enter(
   let promise: PromiseLike<unknown> | undefined;
   try {
     result = body(argument);
-    // Asked of the runtime: what a proxy says of its prototypes may throw, or have no end.
+    // The runtime's own check: the prototypes of a proxy may throw, or have no end.
     if (Bun.peek.status(result) !== "fulfilled") promise = result as Promise<unknown>;
     else {
       // A body that did not suspend has ended already.
@@ -405,7 +410,7 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | undefined)?.then === "function";
 }
 
-// Shared by all fibers: the storage knows which one it is, which saves two closures for each.
+// Shared by all fibers: the storage knows the fiber, which saves two closures for each.
 function returned(value: unknown): void {
   (running.getStore() as Fiber<unknown>).finish(value);
 }

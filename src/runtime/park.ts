@@ -1,9 +1,9 @@
-/** Suspending a fiber until another one says so: what synchronization primitives are built on. */
+/** Suspending a fiber until another one resumes it: the base of synchronization primitives. */
 
 import { current, type Fiber } from "./fiber.ts";
 import { admission, type Operation, rejected, Wait } from "./wait.ts";
 
-/** Parked until `unpark`. */
+/** The wait of a fiber until `unpark`. */
 const parking: Operation = { syscall: "park" };
 
 function isPark(wait: Wait<unknown>): boolean {
@@ -17,9 +17,9 @@ function parkOf({ waits }: Fiber): Wait<unknown> | undefined {
 }
 
 /**
- * Suspends the running fiber until another one calls `unpark` for it, and returns the value that it
- * was given. The building block of synchronization primitives, for which `unpark` must be called only
- * while this very park waits: one that comes later ends the fiber's next park.
+ * Suspends the running fiber until another one calls `unpark` for it, and returns the value passed to
+ * `unpark`. It is the base of synchronization primitives. They must call `unpark` only while this very
+ * park waits: a later call ends the fiber's next park.
  *
  * @throws {TimeoutError} when the deadline passes first
  * @throws {CancelledError} when the fiber is cancelled
@@ -38,7 +38,7 @@ export function park<T = void>(deadline?: number): Promise<T> {
 /**
  * Ends the park of a fiber, which goes on with `value`. `unpark<T>` is the counterpart of `park<T>`.
  *
- * @returns false when the fiber is not parked; the value is not kept for a later park
+ * @returns false when the fiber is not parked; then the value is lost
  */
 export function unpark<T = unknown>(fiber: Fiber, value?: T): boolean {
   const wait = parkOf(fiber);

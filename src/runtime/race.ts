@@ -1,4 +1,4 @@
-/** Fibers that run beside each other for what they return: all of it, or what comes first. */
+/** Bodies that run beside each other for their values: all of them, or the first. */
 
 import { checkFunction, ownOptions, rangeMistake, typeMistake } from "../values/checks.ts";
 import type { Fiber } from "./fiber.ts";
@@ -8,16 +8,16 @@ export interface GatherOptions<T> extends ScopeOptions {
   /** Shown by `dump()` and by errors. */
   name?: string | undefined;
   /**
-   * Told of each value that was returned and that nobody gets: of losers that came in all the same, of
-   * those that were done when another one failed. For values that have to be closed. What it throws the
-   * call fails with; what it returns is not awaited.
+   * Called with each value that is not returned: those of losers, and those of bodies that had succeeded
+   * before another one failed. It is for values that must be closed. The call throws an exception of this
+   * function; what it returns is not awaited.
    */
   discard?: ((value: T) => void) | undefined;
 }
 
 export type Body<T> = () => T | PromiseLike<T>;
 
-/** What the bodies of a tuple return, as a tuple. */
+/** The values of a tuple of bodies, as a tuple. */
 export type ValuesOf<Bodies extends readonly Body<unknown>[]> = {
   -readonly [Index in keyof Bodies]: Awaited<ReturnType<Bodies[Index]>>;
 };
@@ -26,7 +26,7 @@ type ValueOf<Bodies extends readonly Body<unknown>[]> = Awaited<ReturnType<Bodie
 
 type Discard = (value: unknown) => void;
 
-/** A scope with a fiber for each of a list of bodies; that of its own body only starts them. */
+/** A scope with a fiber for each body of a list. The scope's own body only starts them. */
 abstract class Gathering extends Scope {
   protected readonly fibers: Fiber<unknown>[] = [];
   readonly #discard: Discard | undefined;
@@ -36,7 +36,7 @@ abstract class Gathering extends Scope {
     this.#discard = discard;
   }
 
-  /** Starts the bodies, until one of them has decided the matter. */
+  /** Starts the bodies, until one of them has decided. */
   start(bodies: readonly Body<unknown>[]): void {
     for (const body of bodies) {
       if (this.isCancelled) return;
@@ -47,7 +47,7 @@ abstract class Gathering extends Scope {
   override memberSettled(member: MemberFiber<unknown>, hasFailed: boolean, error: unknown): void {
     if (this.isBody(member)) super.memberSettled(member, hasFailed, error);
     else if (member.state === "done") this.succeeded(member);
-    // A fiber that was cancelled by itself has no value: for whoever waits for that it has failed.
+    // A fiber that has cancelled itself has no value: it counts as failed.
     else if (hasFailed || !this.isCancelled) this.failed(error, member);
   }
 
@@ -57,7 +57,7 @@ abstract class Gathering extends Scope {
     this.fail(error);
   }
 
-  /** Whether its value is part of what is returned. */
+  /** Whether its value is part of the result. */
   protected abstract isWanted(fiber: Fiber<unknown>): boolean;
 
   protected override conclude(): void {
@@ -87,7 +87,7 @@ class All extends Gathering {
   }
 }
 
-/** Goes to the first that ends, well or not. */
+/** Decided by the first to end, by success or failure. */
 class Race extends Gathering {
   protected winner: Fiber<unknown> | undefined = undefined;
   protected isDecided = false;
@@ -108,14 +108,14 @@ class Race extends Gathering {
   }
 
   protected override failed(error: unknown, _fiber: Fiber<unknown>): void {
-    // Errors of losers are like their values: they come too late to count.
+    // The losers' errors are dropped like their values.
     if (this.isDecided) return;
     this.isDecided = !this.isCancelled;
     this.fail(error);
   }
 }
 
-/** Goes to the first that succeeds. */
+/** Decided by the first to succeed. */
 class Any extends Race {
   readonly #errors = new Map<Fiber<unknown>, unknown>();
 
@@ -159,10 +159,11 @@ function gather<T>(
 
 /**
  * Runs each body on a fiber of its own, and returns their values in the order of the bodies. The first
- * error cancels the others, and is thrown when they have ended; errors, deadline and signal are those
- * of `scope`.
+ * error cancels the others, and is thrown when they have ended. Errors, deadline and signal work as for
+ * `scope`.
  *
- * @throws {TypeError} {RangeError} for what are no functions, and options that are unknown or wrong
+ * @throws {TypeError} {RangeError} for values that are not functions, and for options that are unknown or
+ *   wrong
  */
 export async function all<const Bodies extends readonly Body<unknown>[]>(
   bodies: Bodies,
@@ -172,13 +173,13 @@ export async function all<const Bodies extends readonly Body<unknown>[]>(
 }
 
 /**
- * Runs each body on a fiber of its own. The first that ends, well or not, decides: the others are
- * cancelled, and when they have ended as well, its value is returned or its error thrown. How the
- * losers end does not matter; values that they return go to `discard`. Deadline and signal are those
- * of `scope`.
+ * Runs each body on a fiber of its own. The first to end, by success or failure, decides: the others are
+ * cancelled, and when they have ended too, its value is returned or its error thrown. It does not matter
+ * how the losers end; their values go to `discard`. Deadline and signal work as for `scope`.
  *
  * @throws {RangeError} for an empty list
- * @throws {TypeError} {RangeError} for what are no functions, and options that are unknown or wrong
+ * @throws {TypeError} {RangeError} for values that are not functions, and for options that are unknown or
+ *   wrong
  */
 export async function race<const Bodies extends readonly Body<unknown>[]>(
   bodies: Bodies,
@@ -188,11 +189,12 @@ export async function race<const Bodies extends readonly Body<unknown>[]>(
 }
 
 /**
- * Like `race`, but the first that succeeds decides: one that fails leaves the others running.
+ * Like `race`, but the first to succeed decides. A failure leaves the others running.
  *
  * @throws {AggregateError} when every body fails; its `errors` are in the order of the bodies
  * @throws {RangeError} for an empty list
- * @throws {TypeError} {RangeError} for what are no functions, and options that are unknown or wrong
+ * @throws {TypeError} {RangeError} for values that are not functions, and for options that are unknown or
+ *   wrong
  */
 export async function any<const Bodies extends readonly Body<unknown>[]>(
   bodies: Bodies,

@@ -1,6 +1,6 @@
 /**
  * The two drivers of the thread's scheduler. Both take the same turn: poll the core, try what is ready,
- * run the microtasks that come of it.
+ * run the microtasks that follow.
  *
  * Attached, Bun's event loop is in charge: the core's waker thread rings a bell in that loop, and the
  * bell starts a turn. Blocking, `runUntil` owns the thread and takes one turn after another.
@@ -17,22 +17,22 @@ import {
   sharedUint32,
 } from "../core/native.ts";
 
-/** Is told when a socket of the core is ready. */
+/** Called when its socket of the core is ready. */
 export interface Subscriber {
   readonly handle: number;
-  /** `ready` is made of `Ready` bits. What it throws is reported. */
+  /** `ready` has bits of `Ready`. An exception is reported. */
   ready(ready: number): void;
 }
 
-/** Is told when a waiter of the core is woken. */
+/** Called when a waiter of the core is woken. */
 export interface Sleeper {
-  /** Called once for each time that it was enlisted. What it throws is reported. */
+  /** Called once for each time that it was enlisted. An exception is reported. */
   wake(status: number, waiter: number): void;
 }
 
-/** Has something to do in the next turn. */
+/** Called in the next turn. */
 export interface Due {
-  /** What it throws is reported. */
+  /** An exception is reported. */
   proceed(): void;
 }
 
@@ -44,7 +44,7 @@ export function onTlsNotices(take: () => void): void {
   notices = { proceed: take };
 }
 
-/** How long the attached driver goes on before it lets Bun's loop have a turn. */
+/** How long the attached driver runs before Bun's loop gets a turn. */
 const turnMilliseconds = 1;
 
 /**
@@ -55,48 +55,46 @@ const turnMilliseconds = 1;
 const spinMicroseconds = 1000;
 
 /**
- * Entries of the ring between two runs of the microtasks. Fewer cost more runs (one for each: 0.6 us a
- * request); for more, the first sockets have left the processor's cache when they are sent to.
+ * Entries of the ring between two runs of the microtasks. With fewer there are more runs (one for each
+ * entry costs 0.6 us a request). With more, the first sockets have left the CPU's cache when they are
+ * sent to.
  */
 const entriesPerDrain = 256;
 
 /**
- * How long the blocking driver stays in one call of the core in a Worker: `terminate()` takes effect
- * only between calls. The main thread has nobody to terminate it.
+ * How long the blocking driver stays in one call of the core in a Worker: `terminate()` takes effect only
+ * between calls. The main thread cannot be terminated.
  */
 const sliceMicroseconds = Bun.isMainThread ? -1 : 100_000;
 
 /**
- * What the code that one portion of the ring wakes may do without waiting, over all fibers: so many calls,
- * or as many times `bytesPerCall`. A request takes two calls, and a portion has at most 256 requests.
+ * The budget of the code that one portion of the ring wakes, over all fibers: so many calls without
+ * waiting, or as many times `bytesPerCall`. A request takes two calls, and a portion has at most 256
+ * requests.
  */
 const budgetPerDrain = 1024;
 const bytesPerCall = 16_384;
 const callsPerFailure = 8;
 
-/** By the socket's slot: the lower bits of a handle. */
+/** Indexed by the socket's slot, which is the lower bits of a handle. */
 const subscribers: (Subscriber | undefined)[] = [];
 const slotMask = Limits.sockets - 1;
-/** By the waiter's number. */
+/** Indexed by the waiter's number. */
 const sleepers: (Sleeper | undefined)[] = [];
-/** What the next turn begins with, and what is left of what this turn began with. */
+/** Items for the next turn, and the rest of those of this turn. */
 let later: Due[] = [];
 let due: Due[] = [];
 let dueNext = 0;
 
-/** How much more may be done without waiting before the microtasks have run. */
+/** The rest of the budget until the microtasks run. */
 let budget = budgetPerDrain;
 /** External waits, and listeners that `unref` was not called on: the process stays alive for them. */
 let holds = 0;
-/**
- * What may come from outside of the thread's own code, and that something waits for: while there is any,
- * `block` can go on. A wait for the core counts in both. A listener without a caller of `accept` holds the
- * process, but nothing is expected of it; one after `unref`, with a handler, is the opposite.
- */
+/** The number of waits that something outside of the thread can end. */
 let expected = 0;
-/** Descriptors that are watched for the library's own sake. */
+/** The number of descriptors that are watched for plait's own sake. */
 let ownDescriptors = 0;
-/** Waits that something outside has ended. */
+/** How many waits something outside has ended. */
 let wakeups = 0;
 /** A turn is under way, or the blocking driver is. */
 let turning = false;
@@ -106,7 +104,7 @@ let scheduled = false;
 let armed = false;
 /** A newer instance of this module has the thread's scheduler. */
 let isReplaced = false;
-/** When a turn has last found work, on the monotonic clock in milliseconds. */
+/** When a turn last found work, on the monotonic clock in milliseconds. */
 let lastWork = 0;
 
 let bell: { ref(): void; unref(): void } | undefined;
@@ -131,7 +129,7 @@ Bun.connect({
 
 const retirements = new Set<() => void>();
 
-/** Has something done when a newer instance of this module takes over, as `bun --hot` lets it. */
+/** Calls a function when a newer instance of this module takes over, as `bun --hot` lets it. */
 export function onRetired(retire: () => void): () => void {
   retirements.add(retire);
   return () => retirements.delete(retire);
@@ -143,14 +141,14 @@ onReplaced(() => {
   bell?.unref();
 });
 
-/** The clock as precisely as the moment of parking needs it. */
+/** The time of parking, as precise as it needs to be. */
 export function parkingTime(): number {
   return turning ? sharedFloat64[Shared.nowMillisecondsFloat64]! : core.now();
 }
 
-// -- What is told to whom
+// -- Subscribers and sleepers
 
-/** Has `subscriber` told when its socket is ready, until the handle is given up. */
+/** Calls `subscriber` when its socket is ready, until `unsubscribe`. */
 export function subscribe(subscriber: Subscriber): void {
   subscribers[subscriber.handle & slotMask] = subscriber;
 }
@@ -159,25 +157,25 @@ export function unsubscribe(handle: number): void {
   subscribers[handle & slotMask] = undefined;
 }
 
-/** Has `sleeper` told when the core wakes a waiter that a call has just returned. */
+/** Calls `sleeper` when the core wakes a waiter that a call has just returned. */
 export function enlist(sleeper: Sleeper, waiter: number): void {
   sleepers[waiter] = sleeper;
 }
 
-/** Frees a waiter whose wake-up is not wanted any more. */
+/** Frees a waiter that is no longer needed. */
 export function drop(waiter: number): void {
   sleepers[waiter] = undefined;
-  // In the scheduler that has taken this one's place the number is somebody else's.
+  // In the scheduler that has replaced this one, the number belongs to another waiter.
   if (!isReplaced) core.drop(waiter);
 }
 
-/** Has something proceed in the next turn, in front of what the core tells then. */
+/** Calls `item` in the next turn, before the readiness that the core reports then. */
 export function proceedLater(item: Due): void {
   later.push(item);
   if (!turning) attend();
 }
 
-/** Draws on the turn's budget. False when it is spent: the caller proceeds in the next turn. */
+/** Draws on the budget. False when it is spent: then the caller goes on in the next turn. */
 export function spend(): boolean {
   return --budget >= 0;
 }
@@ -188,19 +186,19 @@ export function spendFailure(): boolean {
   return budget >= 0;
 }
 
-/** Draws on the turn's budget for bytes that were moved, beside what the call itself takes. */
+/** Draws on the budget for bytes that were moved, beside the call itself. */
 export function spendBytes(count: number): void {
   budget -= Math.floor(count / bytesPerCall);
 }
 
-/** Whether something may still succeed in this turn without waiting. */
+/** Whether calls may still succeed in this turn without waiting. */
 export function mayProceed(): boolean {
   return budget > 0;
 }
 
 // -- What keeps the process alive, and `block` waiting
 
-/** Keeps the process alive, whether or not anything is expected, until `unhold` is called as often. */
+/** Keeps the process alive until `unhold` is called as often. */
 export function hold(): void {
   holds++;
   if (!turning) updateBell();
@@ -211,12 +209,12 @@ export function unhold(): void {
   if (!turning) updateBell();
 }
 
-/** Something that comes from outside is waited for, or no longer: under `block` it can go on. */
+/** Counts a wait that something outside can end: while there is one, `block` can go on. */
 export function expect(change: 1 | -1): void {
   expected += change;
 }
 
-/** A wait begins that something from outside ends: it keeps the process alive. */
+/** Counts a wait that something outside ends. It keeps the process alive. */
 export function beginExternal(): void {
   holds++;
   expected++;
@@ -230,7 +228,7 @@ export function endExternal(): void {
   if (!turning) updateBell();
 }
 
-/** A descriptor is watched from now on for the library's own sake, and shown nowhere. */
+/** Counts a descriptor that is watched for plait's own sake, and that `stats` does not show. */
 export function countOwnDescriptor(): void {
   ownDescriptors++;
 }
@@ -239,17 +237,14 @@ export function ownDescriptorCount(): number {
   return ownDescriptors;
 }
 
-/** Waits that something from outside can end, and how many were ended so. */
+/** How many waits something outside can end, and how many it has ended. */
 export function waitCounts(): { waiting: number; ended: number } {
   return { waiting: expected, ended: wakeups };
 }
 
 // -- The attached driver
 
-/**
- * Sees to it that a turn comes for what was parked or woken outside of one. Within a turn it does nothing: the
- * turn's end does the same.
- */
+/** Schedules a turn, or arms the waker, for work that was added outside of a turn. */
 export function attend(): void {
   if (turning || isReplaced) return;
   if (later.length > 0 || sharedUint32[Shared.readyUint32] !== 0) schedule();
@@ -257,7 +252,7 @@ export function attend(): void {
   updateBell();
 }
 
-/** As `attend`, when a deadline was set that may be the next one. */
+/** As `attend`, after a deadline was set that may be the next one. */
 export function attendDeadline(): void {
   if (turning || isReplaced) return;
   if (armed) core.setTimer();
@@ -336,16 +331,16 @@ function turn(spin: number): void {
 
 // -- A turn
 
-/** What is left to be read of the ring: from `ringNext` up to `ringEnd`. */
+/** The unread part of the ring: from `ringNext` to `ringEnd`. */
 let ringNext = 0;
 let ringEnd = 0;
 
-/** Whether something of the last poll's is left: there must be no other poll before it is read. */
+/** Whether a part of the last poll is unread. It must be read before the next poll. */
 function hasRest(): boolean {
   return dueNext < due.length || ringNext < ringEnd;
 }
 
-/** Takes what is due and what a poll has written into the ring. */
+/** Takes the due items and the entries that a poll has written into the ring. */
 function take(count: number): void {
   ringNext = Shared.ringInt32;
   ringEnd = ringNext + 2 * count;
@@ -354,9 +349,12 @@ function take(count: number): void {
   later = [];
 }
 
-/** Tries what was taken, and runs the code that waited. At `end` the rest is left for the next turn; 0 is never. */
+/**
+ * Tries what was taken, and runs the code that waited. At `end` the rest is left for the next turn; 0 is
+ * never.
+ */
 function dispatch(end: number): void {
-  // Code that runs between two portions may call `block`, which then goes on with the rest.
+  // Code between two portions may call `block`, which then goes on with the rest.
   do {
     budget = budgetPerDrain;
     for (let left = entriesPerDrain; left > 0 && budget > 0; left--) {
@@ -376,7 +374,7 @@ function dispatch(end: number): void {
   } while (hasRest());
 }
 
-/** Whatever one wake-up throws is reported, and the others are not lost by it. */
+/** Reports an exception of one item, so that the others are not lost. */
 function guarded(item: Due): void {
   try {
     item.proceed();
@@ -389,7 +387,7 @@ function tell(subject: number, what: number): void {
   try {
     if (subject >= 0) {
       const subscriber = subscribers[subject & slotMask];
-      // The socket may have been closed, and its slot taken again, by what was told before it.
+      // An entry before this one may have closed the socket, and its slot may have another owner.
       if (subscriber !== undefined && subscriber.handle === subject) subscriber.ready(what);
       return;
     }
@@ -404,7 +402,7 @@ function tell(subject: number, what: number): void {
 }
 
 /**
- * The blocking driver: runs turns on this thread until `done` says so.
+ * The blocking driver: runs turns on this thread until `done` returns true.
  *
  * @returns false when nothing is left that could ever wake a fiber.
  */

@@ -1,7 +1,8 @@
 /**
- * Structured concurrency: fibers that have a scope, which ends when all of them have ended. A scope's
- * body runs on a fiber of its own, for what is cancelled is always a fiber: so the scope can be ended
- * without ending what runs around it.
+ * Structured concurrency: a scope owns fibers, and ends when all of them have ended.
+ *
+ * The body of a scope runs on a fiber of its own, since only fibers can be cancelled: so the scope can be
+ * cancelled without the code around it.
  */
 
 import { core } from "../core/native.ts";
@@ -42,7 +43,7 @@ export class Scope implements Triggered {
   #triggers: CancelTriggers | undefined = undefined;
   #hasEnded = false;
   #cancellation: Cancellation | undefined = undefined;
-  /** The cancellation is not of its own making: nobody waits for its value then. */
+  /** The cancellation came from outside: then the value of the body is not returned. */
   #isCutShort = false;
   #hasFailed = false;
   #error: unknown = undefined;
@@ -58,27 +59,27 @@ export class Scope implements Triggered {
     return nameOf(this.#named);
   }
 
-  /** @internal What it is called in errors and in `dump`. */
+  /** @internal Its name in errors and in `dump`. */
   get title(): string {
     return `${this.#kind} ${this.name}`.trimEnd();
   }
 
-  /** Whether the body and all fibers have ended: then nothing can be spawned in it any more. */
+  /** Whether the body and all fibers have ended. Then no fiber can be spawned in it any more. */
   get hasEnded(): boolean {
     return this.#hasEnded;
   }
 
-  /** Whether it is being ended before its time, by whatever it was. */
+  /** Whether it is being cancelled, by any cause. */
   get isCancelled(): boolean {
     return this.#cancellation !== undefined;
   }
 
   /**
-   * Starts a fiber that the scope waits for. If it fails, or is ended by its deadline, the scope fails with
-   * that error, whether or not somebody joins the fiber. Once the scope is cancelled, its new fibers
-   * are cancelled from their start: they run up to their first wait.
+   * Starts a fiber that the scope waits for. If the fiber fails, or is ended by its deadline, the scope
+   * fails with that error, joined or not. Once the scope is cancelled, its new fibers are cancelled from
+   * their start: they run up to their first wait.
    *
-   * @throws {TypeError} {RangeError} for what `spawn` does not take
+   * @throws {TypeError} {RangeError} for arguments that `spawn` refuses
    * @throws {Error} when the scope has ended
    */
   spawn<T>(body: () => T | PromiseLike<T>, options?: SpawnOptions): Fiber<T> {
@@ -91,14 +92,14 @@ export class Scope implements Triggered {
   }
 
   /**
-   * Cancels the body and all fibers. That is no failure: `scope` returns the body's value if the body
-   * has returned one all the same, and rejects with a `CancelledError` if not.
+   * Cancels the body and all fibers. That is not a failure: `scope` returns the body's value if the body
+   * still returns one, and otherwise rejects with a `CancelledError`.
    */
   cancel(reason?: unknown): void {
     cancelAll(this.becomeCancelled(reason));
   }
 
-  /** @internal Begins the cancellation, and returns the waits that are to be interrupted by it. */
+  /** @internal Begins the cancellation, and returns the waits to interrupt. */
   becomeCancelled(reason: unknown): Wait<unknown>[] {
     const waits: Wait<unknown>[] = [];
     if (this.isCancelled || this.#hasEnded) return waits;
@@ -110,7 +111,7 @@ export class Scope implements Triggered {
     return waits;
   }
 
-  /** @internal Runs the body, and waits until it and all that it has spawned have ended. */
+  /** @internal Runs the body, and waits until it and all spawned fibers have ended. */
   run(
     body: (scope: this) => unknown,
     signal: AbortSignal | undefined,
@@ -136,11 +137,11 @@ export class Scope implements Triggered {
   /** @internal */
   triggered(reason: unknown, isLate: boolean): void {
     if (!isLate) cancelAll(this.becomeCancelledFromOutside(reason));
-    // The deadline of a scope that is being ended already ends nothing more.
+    // A scope that is being cancelled already is not cancelled again by its deadline.
     else if (!this.isCancelled) this.fail(reason);
   }
 
-  /** @internal The first error is the scope's, and ends it. */
+  /** @internal Takes an error. The first one becomes the error of the scope, and cancels it. */
   fail(error: unknown): void {
     if (this.#hasFailed) {
       this.#suppressed ??= new Set();
@@ -152,7 +153,7 @@ export class Scope implements Triggered {
     this.cancel(error);
   }
 
-  /** @internal Whether it is going to reject, as far as is known. */
+  /** @internal Whether it will reject, as far as is known. */
   get isLost(): boolean {
     return this.#hasFailed || this.#isCutShort;
   }
@@ -192,15 +193,15 @@ export class Scope implements Triggered {
     for (let member = this.#first; member !== undefined; member = member.nextMember) yield member;
   }
 
-  /** @internal What becomes of a fiber that has ended. */
+  /** @internal Takes the outcome of a fiber that has ended. */
   memberSettled(_member: MemberFiber<unknown>, hasFailed: boolean, error: unknown): void {
     if (hasFailed) this.fail(error);
   }
 
-  /** @internal Called when all have ended, for what remains to be done or to be said. */
+  /** @internal Called when all have ended, for clean-up and late errors. */
   protected conclude(): void {}
 
-  /** @internal What a scope that did not fail returns. */
+  /** @internal The result of a scope that did not fail. */
   protected get value(): unknown {
     return this.#body!.value;
   }
@@ -222,31 +223,31 @@ export class Scope implements Triggered {
 
 const ordinary = { configurable: true, enumerable: true, writable: true };
 
-/** The first error, which lists the others; an AggregateError of all if it cannot. */
+/** The first error, with the others in its list; or an AggregateError of all if it cannot have a list. */
 function withSuppressed(first: unknown, others: Set<unknown> | undefined, title: string): unknown {
-  // Those who joined a fiber that failed may have thrown the same error once more.
+  // Joiners of a failed fiber may have thrown the same error again.
   others?.delete(first);
   if (others === undefined || others.size === 0) return first;
   if (suppressOn(first, others)) return first;
   return new AggregateError([first, ...others], `several fibers of ${title} have failed`);
 }
 
-/** How long a list that an error carries already may be, for more to be added. */
+/** How long the list of an error may be before no more is added. */
 const mostSuppressed = 1000;
 
-/** Lists errors on another one, if that can carry a list. */
+/** Adds errors to the list of another one, if it can have a list. */
 function suppressOn(first: unknown, others: Set<unknown>): boolean {
   try {
     if (!isInstance(first, Error)) return false;
     const { suppressed = [] } = first as { suppressed?: unknown };
     if (!Array.isArray(suppressed)) return false;
-    // One error that is thrown again and again must not gather them without an end.
+    // An error that is thrown repeatedly must not collect errors without end.
     const { length } = suppressed;
     if (length > mostSuppressed) return false;
     const value = Array.from({ length }, (_, index) => suppressed[index]).concat([...others]);
     return Reflect.defineProperty(first, "suppressed", { ...ordinary, value });
   } catch {
-    // A getter or a proxy threw. The scope has to end all the same.
+    // A getter or a proxy threw. The scope must end all the same.
     return false;
   }
 }
@@ -270,7 +271,7 @@ export class MemberFiber<T> extends Fiber<T> {
     return this.becomeCancelled(reason);
   }
 
-  /** The scope takes every failure: it is the scope's own then. */
+  /** The scope takes every failure as its own. */
   protected override takesFailure(): boolean {
     return true;
   }
@@ -281,7 +282,7 @@ export class MemberFiber<T> extends Fiber<T> {
   }
 }
 
-/** Stands for the scope: whoever cancels it cancels the scope. */
+/** The fiber of the body. To cancel it is to cancel the scope. */
 class BodyFiber extends MemberFiber<unknown> {
   override becomeCancelled(reason: unknown): Wait<unknown>[] {
     return this.scope.becomeCancelled(reason);
@@ -292,7 +293,7 @@ class BodyFiber extends MemberFiber<unknown> {
   }
 }
 
-/** The end of a scope, which is waited for as long as it takes, also when the fiber is cancelled. */
+/** The wait for a scope's end, which lasts as long as the scope, also when the fiber is cancelled. */
 export class ScopeEnd implements Operation {
   readonly scope: Scope;
   readonly #isShielded: boolean;
@@ -312,12 +313,12 @@ export class ScopeEnd implements Operation {
   }
 }
 
-/** @internal Who waits for the scope of a fiber, if it has one. */
+/** @internal The owner that waits for the scope of a fiber, if it has one. */
 export function scopeOwner(fiber: Fiber<unknown>): WaitOwner | undefined {
   return fiber instanceof MemberFiber ? fiber.scope.wait?.owner : undefined;
 }
 
-/** @internal Checks the options and runs the body, unless a cancellation or the deadline comes before that. */
+/** @internal Checks the options and runs the body, unless a cancellation or the deadline comes first. */
 export function runScope<S extends Scope>(
   scope: S,
   body: (scope: S) => unknown,
@@ -335,8 +336,8 @@ export function runScope<S extends Scope>(
 }
 
 /**
- * @internal Runs a call's body, which is cancelled when the call's signal is aborted; the errors name the
- * call then. Without a signal the body needs no fiber of its own.
+ * @internal Runs the body of a call, and cancels it when the call's signal is aborted. Its errors have
+ *   the name of the call. Without a signal the body needs no fiber of its own.
  */
 export function withSignal<T>(
   syscall: string,
@@ -355,21 +356,21 @@ const scopeOptions: ReadonlySet<string> = new Set(["name", "signal", "deadline"]
 
 /**
  * Runs a body that spawns fibers with `s.spawn`, and returns its value when the body and all of these
- * fibers have ended, however it ends. The body runs at once, up to its first `await`, on a fiber of
- * its own: so `current()` is another one in it.
+ * fibers have ended, in every case. The body runs at once, up to its first `await`, on a fiber of its
+ * own: so `current()` is another one in it.
  *
- * What ends a scope before its time cancels all of its fibers, and the scope waits until they have
- * ended. It then rejects with the first error, on whose `suppressed` those that came after it are
- * listed; a `CancelledError` that the scope itself has caused is no error. Where the first cannot
- * carry a list (it is no `Error`, is frozen, or has another `suppressed`), all of them are the list
- * of an `AggregateError`.
+ * An error, the deadline, the signal or a cancellation cancels all fibers of the scope, and the scope
+ * waits until they have ended. It then rejects with the first error, whose `suppressed` lists the later
+ * ones. A `CancelledError` that the scope itself has caused does not count. If the first error cannot
+ * have a list (it is not an `Error`, is frozen, or has another `suppressed`), the scope rejects with an
+ * `AggregateError` of all.
  *
- * @throws what the body or a fiber of the scope throws first
+ * @throws the first error of the body or of a fiber of the scope
  * @throws {TimeoutError} when the deadline passes first, or has passed already; then nothing runs
- * @throws {CancelledError} when the caller's fiber is cancelled, the signal is aborted, or
- *   `s.cancel` has ended the body; the value of a body that returned in spite of the first two is lost
- * @throws {TypeError} {RangeError} for a body that is no function, and for options that are unknown
- *   or wrong
+ * @throws {CancelledError} when the caller's fiber is cancelled, the signal is aborted, or `s.cancel` has
+ *   ended the body. In the first two cases the value of a body that still returned is lost.
+ * @throws {TypeError} {RangeError} for a body that is not a function, and for options that are unknown or
+ *   wrong
  */
 export function scope<T>(
   body: (s: Scope) => T | PromiseLike<T>,
@@ -386,13 +387,13 @@ export function scope<T>(
 }
 
 /**
- * Runs a body that can wait although the caller's fiber is cancelled, before or meanwhile: for
- * clean-up. It runs on a fiber of its own. A cancellation takes effect at the next wait after it.
+ * Runs a body that can wait although the caller's fiber is or will be cancelled: for clean-up. It runs on
+ * a fiber of its own. The cancellation takes effect at the next wait after it.
  *
- * @param deadline cancels the body at this point in time; 0 for never, if it has to be
+ * @param deadline cancels the body at this point in time; 0 for never, if that is needed
  * @throws what the body throws
  * @throws {TimeoutError} when the deadline passes first, or has passed already; then nothing runs
- * @throws {TypeError} without a deadline: what cannot be cancelled should not last for ever
+ * @throws {TypeError} without a deadline: what cannot be cancelled should have a bound
  */
 export async function shield<T>(body: () => T | PromiseLike<T>, deadline: number): Promise<T> {
   if (typeof body !== "function") throw typeMistake("shield takes a function");

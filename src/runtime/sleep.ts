@@ -15,7 +15,7 @@ const sleeping: Operation = {
 };
 
 /**
- * Suspends for so many milliseconds.
+ * Suspends the fiber for so many milliseconds.
  *
  * @throws {RangeError} for NaN and negative numbers
  */
@@ -32,7 +32,7 @@ export function sleep(milliseconds: number): Promise<void> {
   return pause(milliseconds === Number.POSITIVE_INFINITY ? 0 : core.now() + milliseconds);
 }
 
-/** Suspends until a point in time; one that has passed is like `yieldNow`. 0 never comes. */
+/** Suspends the fiber until a point in time. One that has passed is like `yieldNow`; 0 never passes. */
 export function sleepUntil(deadline: number): Promise<void> {
   try {
     return pause(checkedDeadline(deadline));
@@ -45,7 +45,7 @@ function pause(deadline: number): Promise<void> {
   return cancelledOr(sleeping.syscall) ?? new Wait<void>(sleeping).begin(deadline);
 }
 
-/** Lets everything else that is ready run first: the other fibers, and Bun's own events. */
+/** Lets all other work that is ready run first: other fibers, and Bun's own events. */
 export function yieldNow(): Promise<void> {
   return cancelledOr("yield") ?? nextTurn(undefined, "yield");
 }

@@ -1,16 +1,6 @@
 /**
- * Waits: what `await` stands for in plait. A wait belongs to the fiber that made it, stands in a queue or
- * under a waiter of the core, and settles its promise once. The first of these to come ends it:
- *
- *     succeed            the thread, with what the kernel or the core had
- *     finish             another fiber, with a value; draws on the budget
- *     finishWithError    another fiber, with an error; draws on the budget
- *     fail               the thread, with an error of its own making
- *     interrupt          close, cancellation or the deadline, with the error of a status
- *
- * What a turn reports is bounded by its portions. Fibers that end each other's waits are not: so those two
- * draw on the budget, and above it their wait ends in the next turn. Calls that never wait draw on it too
- * (`immediate`, `rejected`).
+ * Waits: everything that a fiber awaits in plait. A wait belongs to the fiber that made it, stands in a
+ * queue or has a waiter of the core, and settles its promise once.
  */
 
 import { AsyncLocalStorage } from "node:async_hooks";
@@ -40,16 +30,16 @@ import {
 } from "./scheduler.ts";
 import { addSite, keepSite, keepsSites } from "./wait_sites.ts";
 
-/** Why something is cancelled. */
+/** The reason of a cancellation. */
 export interface Cancellation {
   readonly reason: unknown;
 }
 
-/** What waits belong to: a fiber, or whatever runs outside of all fibers. */
+/** The owner of waits: a fiber, or all code outside of fibers. */
 export interface WaitOwner {
-  /** Its waits; more than one at a time is `Promise.all` within a fiber. */
+  /** Its waits. There are several with `Promise.all` inside a fiber. */
   waits: Wait<unknown> | Set<Wait<unknown>> | undefined;
-  /** Set while it is being cancelled, and after. */
+  /** Set from the start of its cancellation on. */
   readonly cancellation: Cancellation | undefined;
   readonly hasEnded: boolean;
 }
@@ -57,7 +47,7 @@ export interface WaitOwner {
 /** The fiber whose code is running, if any. */
 export const running = new AsyncLocalStorage<WaitOwner>();
 
-/** Owns the waits of code that runs in no fiber, such as a program's top level. */
+/** The owner of the waits of code outside of fibers, such as a program's top level. */
 export const outside: WaitOwner = {
   waits: undefined,
   cancellation: undefined,
@@ -66,14 +56,14 @@ export const outside: WaitOwner = {
 
 let cancelledOwners = 0;
 
-/** Counts the live fibers that are cancelled: while there are none, nobody has to be asked. */
+/** Counts the live fibers that are cancelled. While there are none, no call has to look. */
 export function countCancelled(change: 1 | -1): void {
   cancelledOwners += change;
 }
 
 /**
- * The running fiber, if it is being cancelled. A cancellation is over when its fiber has ended: what still
- * runs in the fiber's asynchronous context, such as a timer of Bun's that it has set, is no part of it.
+ * The running fiber, if it is being cancelled. A cancellation is over when its fiber has ended: code that
+ * still runs in the fiber's asynchronous context, such as a timer of Bun's, is not cancelled.
  */
 export function runningCancellation(): Cancellation | undefined {
   if (cancelledOwners === 0) return undefined;
@@ -81,13 +71,16 @@ export function runningCancellation(): Cancellation | undefined {
   return owner?.cancellation && !owner.hasEnded ? owner.cancellation : undefined;
 }
 
-/** The error that every wait of the running fiber fails with, if it is being cancelled. */
+/** The error that every wait of the running fiber fails with while the fiber is being cancelled. */
 export function cancellation(syscall: string): CancelledError | undefined {
   const cancelled = runningCancellation();
   return cancelled && new CancelledError(cancelled.reason, { syscall });
 }
 
-/** Why a call fails before it has done anything: its fiber is cancelled, or its time is up. */
+/**
+ * The reason for a call to fail before it does anything: its fiber is cancelled, or its deadline has
+ * passed.
+ */
 export function refusal(syscall: string, deadline: number): Error | undefined {
   const cancelled = cancellation(syscall);
   if (cancelled !== undefined) return cancelled;
@@ -95,15 +88,15 @@ export function refusal(syscall: string, deadline: number): Error | undefined {
   return new TimeoutError({ syscall });
 }
 
-/** Throws why a call fails before it has done anything. */
+/** Throws that reason, if there is one. */
 export function checkAdmission(syscall: string, deadline: number): void {
   const refused = refusal(syscall, deadline);
   if (refused !== undefined) throw refused;
 }
 
 /**
- * The deadline for the core of a call that has not done anything yet, or why it fails: a mistake, or a
- * refusal. For functions that return a promise and are too hot to be async.
+ * The deadline of a call as the core takes it, or the error that the call fails with before it does
+ * anything. For functions that return a promise and are too hot to be async.
  */
 export function admission(syscall: string, deadline: number | undefined): number | Error {
   try {
@@ -114,21 +107,24 @@ export function admission(syscall: string, deadline: number | undefined): number
   }
 }
 
-/** What is waited for: how errors and `dump` name it, and what an end before its time means. */
+/** The thing that is waited for: its name in errors and `dump`, and how it ends early. */
 export interface Operation {
-  /** The call that waits. */
+  /** The name of the call that waits. */
   readonly syscall: string;
-  /** Whether something outside of the thread's own code ends the wait: then it keeps the process alive. */
+  /** Whether something outside of the thread ends the wait. Then it keeps the process alive. */
   readonly isExternal?: boolean;
-  /** What is known of the other end, for errors and `dump`. */
+  /** What is known of the peer, for errors and `dump`. */
   details?(): ErrorDetails;
-  /** The other end, as `dump` shows it, if `details` does not tell. */
+  /** The peer, as `dump` shows it, if `details` does not have it. */
   place?(): string;
-  /** The error that a status stands for, if it is another one than for all operations. */
+  /** The error of a status, if it is not the usual one. */
   errorOf?(status: number): Error | undefined;
-  /** The core has woken the wait; without this the status is one that it fails with. */
+  /** Called when the core wakes the wait. Without it, the wait fails with the status. */
   woken?(wait: Wait<unknown>, status: number, waiter: number): void;
-  /** The wait's fiber is cancelled; without this it fails at once. Returns waits to be cancelled in its place. */
+  /**
+   * Called when the fiber is cancelled. Without it, the wait fails at once. Returns waits to cancel in
+   * its place.
+   */
   cancelled?(wait: Wait<unknown>): Wait<unknown>[] | undefined;
   /** It has failed, for any reason, or could not begin. Its wait has left its queue. */
   failed?(): void;
@@ -141,8 +137,8 @@ export interface WaitPlace {
 }
 
 let captured: (value: unknown) => void;
-// One function for all promises, and no `reject` of its own for any: a wait that fails resolves to a
-// rejected promise, which costs two microtasks then and 64 bytes less for every parked wait.
+// One function serves all promises, without a `reject`: a wait fails by resolving to a rejected promise.
+// That costs two microtasks then, and saves 64 bytes for every parked wait.
 const capture = (resolve: (value: unknown) => void): void => {
   captured = resolve;
 };
@@ -155,7 +151,7 @@ const resting: Operation = { syscall: "wait" };
 export class Wait<T> implements Sleeper {
   operation: Operation;
   owner: WaitOwner = outside;
-  /** The queue that it stands in, and its neighbours there; both belong to the queue. */
+  /** The queue that it stands in, and its neighbours there. The queue sets them. */
   queue: WaitPlace | undefined = undefined;
   before: Wait<unknown> | undefined = undefined;
   after: Wait<unknown> | undefined = undefined;
@@ -169,23 +165,23 @@ export class Wait<T> implements Sleeper {
     this.operation = operation;
   }
 
-  /** Ready for another operation when it has ended. Keeps nothing of the one before. */
+  /** Makes a wait that has ended ready for another operation. It keeps nothing of the one before. */
   rest(): void {
     this.operation = resting;
     this.owner = outside;
   }
 
-  /** Whether it has not been settled yet, by success or by failure. */
+  /** Whether it was not settled yet. */
   get isOpen(): boolean {
     return this.#settle !== undefined;
   }
 
-  /** What is known of the other end. */
+  /** What is known of the peer, for errors and `dump`. */
   details(): ErrorDetails {
     return this.operation.details?.() ?? { syscall: this.operation.syscall };
   }
 
-  /** The other end, as `dump` shows it. */
+  /** The peer, as `dump` shows it. */
   get place(): string {
     if (this.operation.place !== undefined) return this.operation.place();
     const details = this.details();
@@ -193,14 +189,14 @@ export class Wait<T> implements Sleeper {
     return address ? endpoint(address, detail(details, "port")) : "";
   }
 
-  /** Begins to wait, in a queue if it has one. A deadline of 0 never comes. */
+  /** Begins to wait, in a queue if one is given. A deadline of 0 never passes. */
   begin(deadline: number, queue?: WaitPlace): Promise<T> {
     if (deadline === 0) return this.#open(queue);
     const waiter = core.sleep(deadline);
     return this.beginUnder(waiter, queue);
   }
 
-  /** Begins to wait under a waiter of the core, or fails if that is a negated status. */
+  /** Begins to wait with a waiter of the core. A negated status is an error. */
   beginUnder(waiter: number, queue?: WaitPlace): Promise<T> {
     if (waiter < 0) {
       this.operation.failed?.();
@@ -233,7 +229,7 @@ export class Wait<T> implements Sleeper {
     return this.#waiter !== noWaiter || this.operation.isExternal === true;
   }
 
-  /** Ends the wait in whichever way: it leaves everything that could end it once more. */
+  /** Ends the wait: removes it from everything that could end it again. */
   #close(): ((value: unknown) => void) | undefined {
     const settle = this.#settle;
     if (settle === undefined) return undefined;
@@ -265,8 +261,8 @@ export class Wait<T> implements Sleeper {
   }
 
   /**
-   * Ends with a value as `succeed` does, but draws on the turn's budget: fibers that wake each other must
-   * let the sockets have their turn. From here on nothing else can end it.
+   * Ends with a value as `succeed` does, but draws on the budget: fibers that wake each other must let
+   * the sockets have their turn. From here on nothing else can end it.
    */
   finish(value: T | PromiseLike<T>): void {
     const settle = this.#close();
@@ -288,7 +284,7 @@ export class Wait<T> implements Sleeper {
   /** Ends with the error of a status. */
   interrupt(status: number): void {
     const settle = this.#abandon();
-    // Made only now: a reason whose words are asked for may be code of the program's.
+    // Made last: reading the message of a reason may run code of the program.
     if (settle !== undefined) this.#reject(settle, this.errorOf(status));
   }
 
@@ -309,27 +305,28 @@ export class Wait<T> implements Sleeper {
   finishWithError(error: unknown): void {
     if (!this.isOpen) return;
     const rejection = Promise.reject(error);
-    // It may be a turn until somebody hears of it.
+    // A turn may pass before it has a handler.
     rejection.catch(ignore);
     this.finish(rejection);
   }
 
-  /** Its fiber is cancelled. Returns waits that are to be cancelled in its place, if any. */
+  /** Called when its fiber is cancelled. Returns waits to cancel in its place, if any. */
   cancel(): Wait<unknown>[] | undefined {
-    // What was cancelled before it may have ended it, and its queue may have begun another wait with it.
+    // Waits that were cancelled before it may have ended it, and its queue may have used it for another
+    // wait.
     if (!this.isOpen || this.owner.cancellation === undefined) return undefined;
     if (this.operation.cancelled !== undefined) return this.operation.cancelled(this);
     this.interrupt(Status.cancelled);
     return undefined;
   }
 
-  /** The core has woken it: its deadline has passed, or what it asked the core for is there. */
+  /** Called when the core wakes it: its deadline has passed, or its event has come. */
   wake(status: number, waiter: number): void {
     if (this.operation.woken === undefined) this.interrupt(status);
     else this.operation.woken(this, status, waiter);
   }
 
-  /** The error that a status of the core stands for. */
+  /** The error of a status of the core. */
   errorOf(status: number): Error {
     const special = this.operation.errorOf?.(status);
     if (special !== undefined) return special;
@@ -343,15 +340,15 @@ export class Wait<T> implements Sleeper {
 
 function ignore(): void {}
 
-/** The `woken` of an operation that has no value: it is done, or fails with the status. */
+/** The `woken` of an operation without a value: it succeeds, or fails with the status. */
 export function endWith(wait: Wait<unknown>, status: number): void {
   if (status === Status.ok) wait.succeed(undefined);
   else wait.interrupt(status);
 }
 
 /**
- * Cancels waits, in their order. That runs code of the program's, which may end those that are still to
- * come. Scopes in scopes may be deeper than the stack.
+ * Cancels waits in their order. That runs code of the program, which may end waits that are still to
+ * come. It does not recurse: scopes may nest deeper than the stack.
  */
 export function cancelAll(waits: readonly Wait<unknown>[]): void {
   const remaining = waits.toReversed();
@@ -369,7 +366,7 @@ export function waitsOf(owner: WaitOwner): Wait<unknown>[] {
   return waits instanceof Set ? [...waits] : [waits];
 }
 
-/** Waits for the next turn, with a result that is known already: nothing can interrupt it. */
+/** Waits for the next turn with a result that is known already. Nothing can interrupt it. */
 export function nextTurn<T>(result: T | Promise<T>, syscall: string): Promise<T> {
   const wait = new Wait<T>({ syscall, isExternal: true, cancelled: () => undefined });
   const settled = wait.begin(0);
@@ -377,13 +374,13 @@ export function nextTurn<T>(result: T | Promise<T>, syscall: string): Promise<T>
   return settled;
 }
 
-/** What a call returns that has nothing to wait for: it draws on the turn's budget all the same. */
+/** The promise of a call that need not wait. It draws on the budget too. */
 export function immediate<T>(result: T | Promise<T>, syscall: string): Promise<T> {
   if (!spend()) return nextTurn(result, syscall);
   try {
     return Promise.resolve(result);
   } catch (error) {
-    // A promise of the program's own, in a channel for example, whose `constructor` has thrown.
+    // A promise of the program, in a channel for example, whose `constructor` throws.
     return Promise.reject(error);
   }
 }

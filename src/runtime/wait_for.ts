@@ -9,14 +9,14 @@ const syscall = "promise";
 const following: Operation = { syscall };
 
 /**
- * Waits for a promise that is not plait's, such as one of `fetch`, as for anything else: the fiber's
- * cancellation and the deadline end the wait. What the promise stands for goes on, unheard; `Fiber.signal`
- * ends what takes a signal. Under `block` nothing of Bun's loop can fulfil a promise.
+ * Waits for a promise that is not plait's, such as that of `fetch`. The fiber's cancellation and the
+ * deadline end the wait. The work behind the promise goes on, and its result is ignored; `Fiber.signal`
+ * ends work that takes a signal. Under `block` nothing of Bun's loop can settle a promise.
  *
- * @throws what the promise is rejected with
+ * @throws the error that the promise is rejected with
  * @throws {TimeoutError} when the deadline passes first, or has passed
  * @throws {CancelledError} when the fiber is cancelled
- * @throws {TypeError} for what is no promise
+ * @throws {TypeError} for a value that is not a promise
  */
 export async function waitFor<T>(promise: PromiseLike<T>, deadline?: number): Promise<T> {
   if (typeof (promise as PromiseLike<T> | null)?.then !== "function") {
@@ -25,7 +25,8 @@ export async function waitFor<T>(promise: PromiseLike<T>, deadline?: number): Pr
   const until = checkedDeadline(deadline);
   const refused = refusal(syscall, until);
   if (refused !== undefined) {
-    // What only begins when somebody listens to it is not begun; an error of what has begun is nobody's.
+    // A thenable that begins its work in `then` is not started. The error of a promise that goes on is
+    // ignored.
     if (isInstance(promise, Promise)) follow(promise, ignore, ignore);
     throw refused;
   }

@@ -1,4 +1,4 @@
-/** Waits in the order in which they came. Each may leave from wherever it stands. */
+/** Waits in the order in which they came. Each can leave from any place. */
 
 import type { Wait, WaitPlace } from "./wait.ts";
 
@@ -6,7 +6,7 @@ export class WaitQueue<T = unknown> implements WaitPlace {
   #first: Wait<unknown> | undefined = undefined;
   #last: Wait<unknown> | undefined = undefined;
 
-  /** The one that has waited longest. */
+  /** The wait that has waited longest. */
   get first(): Wait<T> | undefined {
     return this.#first as Wait<T> | undefined;
   }
@@ -19,7 +19,7 @@ export class WaitQueue<T = unknown> implements WaitPlace {
     this.#last = wait;
   }
 
-  /** Does nothing for a wait that stands in another queue, or in none. */
+  /** Does nothing for a wait that is not in this queue. */
   remove(wait: Wait<unknown>): void {
     if (wait.queue !== this) return;
     const { before, after } = wait;
@@ -32,7 +32,7 @@ export class WaitQueue<T = unknown> implements WaitPlace {
     wait.after = undefined;
   }
 
-  /** Takes the first out. */
+  /** Removes the first wait, and returns it. */
   shift(): Wait<T> | undefined {
     const { first } = this;
     if (first !== undefined) this.remove(first);

@@ -1,23 +1,23 @@
 /**
- * Where in the program it is waited, for errors and dumps. An error of a wait is made when the core says
- * so, not where it was waited, and its stack knows nothing of that. To find out takes longer than most
- * waits have to: so it is for whoever looks for a mistake, with `PLAIT_STACKS=1`.
+ * The place in the program where each wait began, for errors and dumps. The error of a wait is made when
+ * the core wakes it, and its stack has nothing of that place. To record the place takes longer than most
+ * waits: so it is done only with `PLAIT_STACKS=1`, for finding mistakes.
  */
 
 import { join } from "node:path";
 import { environmentVariable } from "../core/environment.ts";
 import { isInstance, propertyOf, textOf } from "../values/foreign_values.ts";
 
-/** Whether anybody wants to know. */
+/** Whether places are recorded. */
 export const keepsSites = (environmentVariable("PLAIT_STACKS") ?? "") !== "";
 
 const sites = new WeakMap<object, string[]>();
 
-/** In a bundle plait's frames cannot be told from the program's. */
+/** In a bundle plait's frames look like the program's. */
 const ownFolder =
   import.meta.file === "wait_sites.ts" ? join(import.meta.dir, "..", "/") : undefined;
 
-/** Remembers where a wait has begun. */
+/** Records where a wait has begun. */
 export function keepSite(wait: object): void {
   const frames = stackOf(new Error())
     .split("\n")
@@ -33,7 +33,7 @@ export function siteOf(wait: object): string {
   return sites.get(wait)?.[0]?.trim() ?? "";
 }
 
-/** Puts where it was waited below where the error was made. */
+/** Puts the place of the wait into the error's stack. */
 export function addSite(error: unknown, wait: object): void {
   const frames = sites.get(wait);
   if (frames === undefined || !isInstance(error, Error)) return;
@@ -42,7 +42,7 @@ export function addSite(error: unknown, wait: object): void {
   Reflect.defineProperty(error, "stack", { value, configurable: true, writable: true });
 }
 
-/** `Error.prepareStackTrace` may be the program's, and return anything. */
+/** `Error.prepareStackTrace` may be a function of the program, and return anything. */
 function stackOf(error: Error): string {
   const stack = propertyOf(error, "stack");
   return typeof stack === "string" ? stack : "";
