@@ -75,7 +75,7 @@ pub fn beginTurn() callconv(.c) void {
     scheduler().setSpins(.attached);
 }
 
-/// Begins the blocking driver, which may use `spinPoll` as well.
+/// Begins the blocking driver.
 pub fn beginBlocking() callconv(.c) void {
     scheduler().setSpins(.blocking);
 }

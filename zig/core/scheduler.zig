@@ -240,15 +240,11 @@ pub const Scheduler = struct {
 
     // -- Before the thread sleeps
 
-    /// Whether a poll may spin for long: in the attached driver only where Bun's loop is
-    /// watched meanwhile, in the blocking one always.
+    /// Decides whether a poll may spin for long: in the attached driver, where Bun's loop is watched
+    /// meanwhile. The blocking driver waits without a timer.
     pub fn setSpins(scheduler: *Scheduler, driver: enum { none, attached, blocking }) void {
         scheduler.is_armed = driver == .none;
-        scheduler.spins = switch (driver) {
-            .none => false,
-            .attached => scheduler.backend.findHost(scheduler.bell),
-            .blocking => true,
-        };
+        scheduler.spins = driver == .attached and scheduler.backend.findHost(scheduler.bell);
         scheduler.backend.watchHost(driver == .attached);
         scheduler.shared.host_is_ready = 0;
     }
