@@ -106,14 +106,14 @@ pub fn setTimer() callconv(.c) void {
 
 /// The descriptor that is readable when the calling thread has a signal to take. It stays the core's.
 pub fn signalLine() callconv(.c) i32 {
-    return signals.line().code();
+    return answer(signals.line());
 }
 
 /// Delivers a signal to the calling thread, which has called `signalLine`, until `ignoreSignal` is called as often;
 /// or for ever, also when the thread has ended.
 pub fn listenToSignal(number: i32, for_ever: i32) callconv(.c) i32 {
     const duration: signals.Duration = if (for_ever != 0) .for_ever else .until_ignored;
-    return result(signals.listen(std.math.cast(u32, number) orelse 0, duration));
+    return answer(signals.listen(std.math.cast(u32, number) orelse 0, duration));
 }
 
 pub fn ignoreSignal(number: i32) callconv(.c) void {

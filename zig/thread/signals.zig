@@ -10,7 +10,7 @@ const std = @import("std");
 const assert = std.debug.assert;
 const c = std.c;
 const system = @import("../os/kernel.zig").system;
-const Status = @import("../boundary/abi.zig").Status;
+const Error = @import("../os/errors.zig").Error;
 
 /// Numbers are from 1 on; those from 32 on have no names, and are the C library's.
 const last_number = 31;
@@ -52,27 +52,26 @@ threadlocal var own_line: ?*Line = null;
 
 /// The calling thread's line: a descriptor to watch, which is readable when a signal has come that the thread
 /// listens to.
-pub fn line() system.Outcome {
+pub fn line() Error!system.Descriptor {
     if (own_line == null) {
         _ = c.pthread_mutex_lock(&lock);
         defer _ = c.pthread_mutex_unlock(&lock);
-        own_line = takeLine() orelse return .{ .failure = .EMFILE };
+        own_line = takeLine() orelse return error.EMFILE;
     }
-    return .{ .value = @intCast(own_line.?.ends[1]) };
+    return own_line.?.ends[1];
 }
 
 /// Delivers a signal to the calling thread as well as to the handler that it had before. Its default action,
 /// which for most ends the process, does not happen meanwhile: until `ignore` was called as often, or for
 /// ever.
-pub fn listen(number: u32, duration: Duration) ?Status {
-    if (number == 0 or number > last_number) return .EINVAL;
-    const listener = own_line orelse return .EINVAL;
+pub fn listen(number: u32, duration: Duration) Error!void {
+    if (number == 0 or number > last_number) return error.EINVAL;
+    const listener = own_line orelse return error.EINVAL;
     _ = c.pthread_mutex_lock(&lock);
     defer _ = c.pthread_mutex_unlock(&lock);
-    if (installHandler(number)) |status| return status;
+    try installHandler(number);
     installed[number - 1].listeners += 1;
     if (duration == .until_ignored) listener.listening[number - 1] += 1;
-    return null;
 }
 
 /// Takes one `listen` back. With the last one of all threads the signal does what it did before.
@@ -123,12 +122,12 @@ fn takeLine() ?*Line {
 }
 
 /// Puts the handler in, unless it is there.
-fn installHandler(number: u32) ?Status {
+fn installHandler(number: u32) Error!void {
     const number_of_system: c.SIG = @enumFromInt(number);
     const signal = &installed[number - 1];
     var before: c.Sigaction = undefined;
-    if (c.sigaction(number_of_system, null, &before) != 0) return system.lastStatus();
-    if (before.handler.sigaction == &handle) return null;
+    if (c.sigaction(number_of_system, null, &before) != 0) return system.lastError();
+    if (before.handler.sigaction == &handle) return;
     // Written before the handler can run.
     signal.before = before;
     signal.takes_information = before.flags & c.SA.SIGINFO != 0;
@@ -139,7 +138,7 @@ fn installHandler(number: u32) ?Status {
         .mask = std.mem.zeroes(c.sigset_t),
         .flags = c.SA.SIGINFO | c.SA.RESTART,
     };
-    return if (c.sigaction(number_of_system, &action, null) == 0) null else system.lastStatus();
+    if (c.sigaction(number_of_system, &action, null) != 0) return system.lastError();
 }
 
 fn handle(signal: c.SIG, information: *const c.siginfo_t, context: ?*anyopaque) callconv(.c) void {
@@ -209,15 +208,14 @@ test "a signal reaches the thread that listens, and the handler of before" {
     const action: c.Sigaction = .{ .handler = .{ .handler = &countCall }, .mask = std.mem.zeroes(c.sigset_t), .flags = 0 };
     try std.testing.expectEqual(0, c.sigaction(signal, &action, null));
 
-    const first = line();
-    try std.testing.expect(first == .value);
-    try std.testing.expectEqual(first, line());
+    const first = try line();
+    try std.testing.expectEqual(first, try line());
     try std.testing.expectEqual(0, take());
     for (1..4) |round| {
         // A second time it must not become its own predecessor.
-        try std.testing.expectEqual(null, listen(number, .until_ignored));
+        try listen(number, .until_ignored);
         try std.testing.expectEqual(0, pthread_kill(c.pthread_self(), signal));
-        try std.testing.expect(system.pollOne(@intCast(first.value), false, 0));
+        try std.testing.expect(system.pollOne(first, false, 0));
         try std.testing.expectEqual(bit, take());
         try std.testing.expectEqual(0, take());
         try std.testing.expectEqual(round, test_handler_calls);
@@ -235,16 +233,16 @@ test "a signal reaches the thread that listens, and the handler of before" {
     try std.testing.expectEqual(0, take());
 
     // The next owner of the line has the same descriptor, and none of its predecessor's signals.
-    try std.testing.expectEqual(null, listen(number, .until_ignored));
+    try listen(number, .until_ignored);
     try std.testing.expectEqual(0, pthread_kill(c.pthread_self(), signal));
     threadEnded();
     try std.testing.expectEqual(0, take());
     try std.testing.expectEqual(&countCall, handlerOf(signal).?);
-    try std.testing.expectEqual(first, line());
+    try std.testing.expectEqual(first, try line());
     try std.testing.expectEqual(0, take());
 
     // One that is forgotten meanwhile is neither called nor put back.
-    try std.testing.expectEqual(null, listen(number, .until_ignored));
+    try listen(number, .until_ignored);
     forgetPrevious(number);
     try std.testing.expectEqual(0, pthread_kill(c.pthread_self(), signal));
     try std.testing.expectEqual(bit, take());
@@ -254,24 +252,23 @@ test "a signal reaches the thread that listens, and the handler of before" {
 }
 
 test "two signals between two looks are two, however often each has come" {
-    const first = line();
+    const first = try line();
     defer threadEnded();
-    try std.testing.expect(first == .value);
-    for ([_]c.SIG{ .USR1, .WINCH }) |signal| try std.testing.expectEqual(null, listen(@intFromEnum(signal), .until_ignored));
+    for ([_]c.SIG{ .USR1, .WINCH }) |signal| try listen(@intFromEnum(signal), .until_ignored);
     for (0..1000) |_| {
         try std.testing.expectEqual(0, pthread_kill(c.pthread_self(), .USR1));
     }
     try std.testing.expectEqual(0, pthread_kill(c.pthread_self(), .WINCH));
     const both = (@as(u32, 1) << (@intFromEnum(c.SIG.USR1) - 1)) | (@as(u32, 1) << (@intFromEnum(c.SIG.WINCH) - 1));
     try std.testing.expectEqual(both, take());
-    try std.testing.expect(!system.pollOne(@intCast(first.value), false, 0));
+    try std.testing.expect(!system.pollOne(first, false, 0));
 }
 
 test "numbers that are no signal are refused" {
-    try std.testing.expect(line() == .value);
+    _ = try line();
     defer threadEnded();
-    try std.testing.expectEqual(Status.EINVAL, listen(0, .until_ignored));
-    try std.testing.expectEqual(Status.EINVAL, listen(32, .until_ignored));
+    try std.testing.expectError(error.EINVAL, listen(0, .until_ignored));
+    try std.testing.expectError(error.EINVAL, listen(32, .until_ignored));
     // This one cannot be handled.
-    try std.testing.expectEqual(Status.EINVAL, listen(@intFromEnum(c.SIG.KILL), .for_ever));
+    try std.testing.expectError(error.EINVAL, listen(@intFromEnum(c.SIG.KILL), .for_ever));
 }
