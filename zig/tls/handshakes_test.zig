@@ -397,7 +397,7 @@ test "a handshake that runs out of memory ends, and wakes its waiter" {
     try expectEqual(null, connections.close(harness.thread, server));
 }
 
-test "keys are not exchanged over finite fields, unless it is asked for" {
+test "keys are not exchanged over finite fields unless a context names them" {
     var harness = try Harness.init();
     defer harness.deinit();
     const server_context = try tls.serverContext(harness.tls);
