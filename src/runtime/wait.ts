@@ -9,8 +9,8 @@
  *     interrupt          close, cancellation or the deadline, with the error of a status
  *
  * What a turn reports is bounded by its portions. Fibers that end each other's waits are not: so those two
- * draw on the budget, and above it their wait ends in the next turn. Calls that never wait draw on it too
- * (`immediate`, `rejected`).
+ * draw on the budget, and above it their wait ends in the next turn. Calls that succeed without a wait draw on
+ * it too (`immediate`), and calls of a socket or a listener that fail at once (`rejected`).
  */
 
 import { AsyncLocalStorage } from "node:async_hooks";
@@ -388,7 +388,7 @@ export function immediate<T>(result: T | Promise<T>, syscall: string): Promise<T
   }
 }
 
-/** As `immediate`, for a call that fails at once. */
+/** As `immediate`, for a call of a socket or a listener that fails at once. */
 export function rejected(error: unknown, syscall: string): Promise<never> {
   const rejection = Promise.reject(error);
   if (spendFailure()) return rejection;
