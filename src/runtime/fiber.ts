@@ -12,7 +12,6 @@ import {
   countCancelled,
   immediate,
   type Operation,
-  rejected,
   running,
   Wait,
   type WaitOwner,
@@ -156,13 +155,13 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
     try {
       if (deadline !== undefined) until = checkedDeadline(deadline);
     } catch (error) {
-      return rejected(error, "join");
+      return Promise.reject(error);
     }
     const cancelled = cancellation("join");
-    if (cancelled) return rejected(cancelled, "join");
+    if (cancelled) return Promise.reject(cancelled);
     if (this.#outcome !== undefined) return immediate(this.#result as T | Promise<T>, "join");
     if (until !== 0 && until <= core.now()) {
-      return rejected(new TimeoutError({ syscall: "join" }), "join");
+      return Promise.reject(new TimeoutError({ syscall: "join" }));
     }
     return this.#joinBy(hearsFailure ? joining : joiningUnheard, until);
   }

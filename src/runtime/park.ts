@@ -1,7 +1,7 @@
 /** Suspending a fiber until another one resumes it: the base of synchronization primitives. */
 
 import { current, type Fiber } from "./fiber.ts";
-import { admission, type Operation, rejected, Wait } from "./wait.ts";
+import { admission, type Operation, Wait } from "./wait.ts";
 
 /** The wait of a fiber until `unpark`. */
 const parking: Operation = { syscall: "park" };
@@ -27,11 +27,10 @@ function parkOf({ waits }: Fiber): Wait<unknown> | undefined {
  */
 export function park<T = void>(deadline?: number): Promise<T> {
   const fiber = current();
-  if (fiber === undefined) return rejected(new Error("park() works only inside a fiber"), "park");
-  if (parkOf(fiber) !== undefined)
-    return rejected(new Error("this fiber is parked already"), "park");
+  if (fiber === undefined) return Promise.reject(new Error("park() works only inside a fiber"));
+  if (parkOf(fiber) !== undefined) return Promise.reject(new Error("this fiber is parked already"));
   const until = admission("park", deadline);
-  if (typeof until !== "number") return rejected(until, "park");
+  if (typeof until !== "number") return Promise.reject(until);
   return new Wait<T>(parking).begin(until);
 }
 

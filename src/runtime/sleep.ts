@@ -3,7 +3,7 @@
 import { Status } from "../core/abi.ts";
 import { core } from "../core/native.ts";
 import { checkedDeadline, rangeMistake, typeMistake } from "../values/checks.ts";
-import { cancellation, nextTurn, type Operation, rejected, Wait } from "./wait.ts";
+import { cancellation, nextTurn, type Operation, Wait } from "./wait.ts";
 
 const sleeping: Operation = {
   syscall: "sleep",
@@ -21,13 +21,10 @@ const sleeping: Operation = {
  */
 export function sleep(milliseconds: number): Promise<void> {
   if (typeof milliseconds !== "number") {
-    return rejected(typeMistake("sleep takes a number of milliseconds"), "sleep");
+    return Promise.reject(typeMistake("sleep takes a number of milliseconds"));
   }
   if (!(milliseconds >= 0)) {
-    return rejected(
-      rangeMistake(`sleep takes 0 or more milliseconds, not ${milliseconds}`),
-      "sleep",
-    );
+    return Promise.reject(rangeMistake(`sleep takes 0 or more milliseconds, not ${milliseconds}`));
   }
   return pause(milliseconds === Number.POSITIVE_INFINITY ? 0 : core.now() + milliseconds);
 }
@@ -37,7 +34,7 @@ export function sleepUntil(deadline: number): Promise<void> {
   try {
     return pause(checkedDeadline(deadline));
   } catch (error) {
-    return rejected(error, "sleep");
+    return Promise.reject(error);
   }
 }
 
@@ -52,5 +49,5 @@ export function yieldNow(): Promise<void> {
 
 function cancelledOr(syscall: string): Promise<never> | undefined {
   const error = cancellation(syscall);
-  return error && rejected(error, syscall);
+  return error && Promise.reject(error);
 }

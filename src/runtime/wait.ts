@@ -1,6 +1,16 @@
 /**
  * Waits: everything that a fiber awaits in plait. A wait belongs to the fiber that made it, stands in a
- * queue or has a waiter of the core, and settles its promise once.
+ * queue or has a waiter of the core, and settles its promise once. The first of these to come ends it:
+ *
+ *     succeed            the thread, with what the kernel or the core had
+ *     finish             another fiber, with a value; draws on the budget
+ *     finishWithError    another fiber, with an error; draws on the budget
+ *     fail               the thread, with an error of its own making
+ *     interrupt          close, cancellation or the deadline, with the error of a status
+ *
+ * What a turn reports is bounded by its portions. Fibers that end each other's waits are not: so those two
+ * draw on the budget, and above it their wait ends in the next turn. Calls that succeed without a wait draw on
+ * it too (`immediate`), and calls of a socket or a listener that fail at once (`rejected`).
  */
 
 import { AsyncLocalStorage } from "node:async_hooks";
@@ -385,7 +395,7 @@ export function immediate<T>(result: T | Promise<T>, syscall: string): Promise<T
   }
 }
 
-/** As `immediate`, for a call that fails at once. */
+/** As `immediate`, for a call of a socket or a listener that fails at once. */
 export function rejected(error: unknown, syscall: string): Promise<never> {
   const rejection = Promise.reject(error);
   if (spendFailure()) return rejection;

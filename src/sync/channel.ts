@@ -1,6 +1,6 @@
 /** Handing items from fiber to fiber. */
 
-import { admission, immediate, type Operation, rejected, Wait } from "../runtime/wait.ts";
+import { admission, immediate, type Operation, Wait } from "../runtime/wait.ts";
 import { WaitQueue } from "../runtime/wait_queue.ts";
 import { checkedInteger, typeMistake } from "../values/checks.ts";
 import { ChannelClosedError } from "../values/errors.ts";
@@ -60,11 +60,11 @@ export class Channel<T extends NonNullable<unknown>> implements AsyncIterable<T>
     try {
       checkItem(item);
     } catch (error) {
-      return rejected(error, sending);
+      return Promise.reject(error);
     }
     const until = admission(sending, deadline);
-    if (typeof until !== "number") return rejected(until, sending);
-    if (this.#isClosed) return rejected(new ChannelClosedError(sending), sending);
+    if (typeof until !== "number") return Promise.reject(until);
+    if (this.#isClosed) return Promise.reject(new ChannelClosedError(sending));
     if (this.#give(item)) return immediate(undefined, sending);
     return new Wait<void>(new Send(item)).begin(until, this.#senders);
   }
@@ -119,7 +119,7 @@ export class Channel<T extends NonNullable<unknown>> implements AsyncIterable<T>
 
   #receive(deadline: number | undefined, isIteration: boolean): Promise<Received<T>> {
     const until = admission(receiving, deadline);
-    if (typeof until !== "number") return rejected(until, receiving);
+    if (typeof until !== "number") return Promise.reject(until);
     const item = this.#take();
     if (item !== undefined) {
       return immediate(isIteration ? { value: item, done: false } : item, receiving);

@@ -1,6 +1,6 @@
 /** A flag that many fibers can wait for. */
 
-import { admission, immediate, type Operation, rejected, Wait } from "../runtime/wait.ts";
+import { admission, immediate, type Operation, Wait } from "../runtime/wait.ts";
 import { WaitQueue } from "../runtime/wait_queue.ts";
 
 const syscall = "event";
@@ -39,7 +39,7 @@ export class Event {
    */
   wait(deadline?: number): Promise<void> {
     const until = admission(syscall, deadline);
-    if (typeof until !== "number") return rejected(until, syscall);
+    if (typeof until !== "number") return Promise.reject(until);
     if (this.#isSet) return immediate(undefined, syscall);
     return new Wait<void>(waiting).begin(until, this.#waiting);
   }

@@ -6,7 +6,6 @@ import {
   immediate,
   type Operation,
   outside,
-  rejected,
   running,
   Wait,
   type WaitOwner,
@@ -78,7 +77,7 @@ export class Mutex {
    */
   lock(deadline?: number): Promise<MutexLock> {
     const until = admission(syscall, deadline);
-    if (typeof until !== "number") return rejected(until, syscall);
+    if (typeof until !== "number") return Promise.reject(until);
     if (this.#lock === undefined) return immediate(this.#take(), syscall);
     return new Wait<MutexLock>(this.#locking).begin(until, this.#waiting);
   }

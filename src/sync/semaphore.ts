@@ -1,6 +1,6 @@
 /** Limiting how many fibers do something at a time. */
 
-import { admission, immediate, type Operation, rejected, Wait } from "../runtime/wait.ts";
+import { admission, immediate, type Operation, Wait } from "../runtime/wait.ts";
 import { WaitQueue } from "../runtime/wait_queue.ts";
 import { checkedInteger } from "../values/checks.ts";
 
@@ -77,10 +77,10 @@ export class Semaphore {
     try {
       this.#check(count);
     } catch (error) {
-      return rejected(error, syscall);
+      return Promise.reject(error);
     }
     const until = admission(syscall, deadline);
-    if (typeof until !== "number") return rejected(until, syscall);
+    if (typeof until !== "number") return Promise.reject(until);
     if (this.#canTake(count)) return immediate(this.#take(count), syscall);
     return new Wait<SemaphorePermit>(new Acquire(this, count)).begin(until, this.#waiting);
   }

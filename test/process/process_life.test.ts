@@ -107,7 +107,7 @@ const exiting: Record<string, string> = {
 };
 
 describe("a process exits when", () => {
-  test.concurrent.each(Object.entries(exiting))("%s", async (_name, source) => {
+  test.each(Object.entries(exiting))("%s", async (_name, source) => {
     const { exitCode, stderr } = await runProgram(source, { bound });
     expect(stderr).toBe("");
     expect(exitCode).toBe(0);

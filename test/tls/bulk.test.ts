@@ -32,7 +32,7 @@ describe.skipIf(!hasOpenssl)("256 MiB each way", () => {
     bytes = distinctBytes(total);
     whole = { bytes: total, hash: hashOf(bytes) };
     writeFileSync(path, bytes);
-  });
+  }, bound);
   afterAll(() => folder[Symbol.dispose]());
 
   /**
