@@ -60,7 +60,7 @@ export class Lane extends WaitQueue implements Due {
     return this.park(transfer, deadline, isDue);
   }
 
-  /** Queues an operation. `isReady` says that it waits only for its turn, not for the socket. */
+  /** Queues an operation. `isDue` says that it waits only for the next turn, not for the socket. */
   park<T>(transfer: Transfer<T>, deadline: number, isDue: boolean): Promise<T> {
     const wait = (this.#resting ?? new Wait(transfer)) as Wait<T>;
     this.#resting = undefined;

@@ -45,7 +45,7 @@ test "a socket that lingers is closed when the clock of the kernel says so" {
     try expectEqual(0, harness.scheduler.shared.lingering + harness.scheduler.shared.sockets);
 }
 
-test "a system call that fails is told to the caller, and leaves nothing behind" {
+test "a system call that fails is reported to the caller, and leaves nothing behind" {
     defer faulty.fault = null;
     var harness = try Harness.init();
     defer harness.deinit();

@@ -304,7 +304,7 @@ fn expectTold(harness: *Harness, expected: []const [2]i32) !void {
     try harness_module.checkBooks(harness.thread);
 }
 
-/// A socket of which nothing is left to be told; it has room, and nothing to be read.
+/// A socket without a report that is due. It has room for output, and no input.
 fn quietPair(harness: *Harness) !struct { i32, system.Descriptor } {
     const pair = try harness.unixPair();
     try harness.expectNobody();
@@ -341,7 +341,7 @@ test "a poll tells of a socket once, with all that it is ready for" {
     try harness.expectReceived(handle, "x");
 }
 
-test "nothing is told of a socket that is closed before the poll, nor of its slot's next owner" {
+test "a socket that is closed before the poll is not reported, nor is its slot's next owner" {
     var harness = try Harness.init();
     defer harness.deinit();
     const thread = harness.thread;
@@ -365,7 +365,7 @@ test "nothing is told of a socket that is closed before the poll, nor of its slo
     }
 }
 
-test "nothing is told of a socket that lingers" {
+test "a socket that lingers is not reported" {
     var harness = try Harness.init();
     defer harness.deinit();
     const burdened = try @import("../thread/lingering_test.zig").burden(&harness);
@@ -420,7 +420,7 @@ test "sockets that do not fit into one poll come with the next ones, in order" {
     try expectEqual(handles.len + 1, @as(usize, @trunc(scheduler.shared.wakeups)));
 }
 
-test "sockets are told before waiters, so that readiness comes before a deadline" {
+test "sockets are reported before waiters, so that readiness comes before a deadline" {
     var harness = try Harness.init();
     defer harness.deinit();
     const handle, const peer = try quietPair(&harness);
@@ -443,7 +443,7 @@ test "sockets are told before waiters, so that readiness comes before a deadline
     try harness.expectNobody();
 }
 
-test "a socket that stays ready is told again only when it is announced" {
+test "a socket that stays ready is reported again only when it is announced" {
     var harness = try Harness.init();
     defer harness.deinit();
     const handle, const peer = try quietPair(&harness);
@@ -461,7 +461,7 @@ test "a socket that stays ready is told again only when it is announced" {
     try expectTold(&harness, &.{.{ handle, both }});
 }
 
-test "an error is told in both directions" {
+test "an error is reported in both directions" {
     var harness = try Harness.init();
     defer harness.deinit();
     const handle, const peer = try quietPair(&harness);

@@ -99,7 +99,7 @@ test "a connection over an abstract Unix name" {
     try expectConversation(&harness, listener, &address);
 }
 
-test "a listener on IPv6 takes IPv4 connections too, unless it is told not to" {
+test "a listener on IPv6 takes IPv4 connections too, unless an option forbids it" {
     try skipWithoutIpv6();
     var harness = try Harness.init();
     defer harness.deinit();

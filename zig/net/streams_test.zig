@@ -361,7 +361,7 @@ fn file(fd: system.Descriptor, offset: i64, length: usize) streams.Source {
     return .{ .file = .{ .fd = fd, .offset = offset, .length = length } };
 }
 
-test "a part of a file is sent, and its end is told" {
+test "a part of a file is sent, and its end is reported" {
     var harness = try Harness.init();
     defer harness.deinit();
     const handle, const peer = try harness.tcpPeer();

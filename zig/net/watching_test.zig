@@ -143,7 +143,7 @@ test "a dropped watcher leaves, and the last one takes the registration along" {
     try expectEqual(events, scheduler.shared.events);
 }
 
-test "a watcher that was woken is dropped before it is told, and the descriptor watched anew" {
+test "a watcher that was woken is dropped before it is reported, and the descriptor watched anew" {
     var harness = try Harness.init();
     defer harness.deinit();
     const thread = harness.thread;

@@ -1,4 +1,4 @@
-//! The calls of `system.zig`, one of which a test can make fail, and a clock that a test can set.
+//! The calls of `system.zig`. A test can make one of them fail, and can set the clock.
 
 const native = @import("system.zig");
 const errors = @import("errors.zig");

@@ -14,8 +14,8 @@ pub const Descriptor = c.fd_t;
 pub const is_linux = builtin.os.tag == .linux;
 pub const is_darwin = builtin.os.tag.isDarwin();
 
-/// Whether a TCP socket has nothing left after a read that was short of what was asked for. A read also
-/// stops at urgent data, of which only Linux has an event.
+/// Whether a TCP socket is empty after a read that was shorter than its buffer. A read also stops at urgent
+/// data, and only Linux reports that as an event.
 pub const short_read_empties = is_linux;
 
 /// What a call did: its value, or why it failed.

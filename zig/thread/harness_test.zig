@@ -98,7 +98,7 @@ pub const Harness = struct {
     pub fn pollFor(harness: *Harness, timeout_nanoseconds: ?i64) ![]const Wakeup {
         harness.forgetClosed();
         const count = harness.thread.poll(if (harness.wakeup_count > 0) 0 else timeout_nanoseconds);
-        // Their sleepers are told of by this very poll, and come too late.
+        // This very poll reports their sleepers, which is too late.
         var late: [tokens_at_most]WaiterIndex = undefined;
         var late_count: usize = 0;
         var has_waiters = false;

@@ -22,7 +22,7 @@ pub fn translate(token: u64, filter: i16, flags: u16) Event {
     };
 }
 
-/// XNU and FreeBSD refuse longer waits (EINVAL), each from another length on, the shortest of which is
+/// XNU and FreeBSD refuse longer waits (EINVAL). Each has another limit; the shorter one is
 /// 100,000,000 seconds; FreeBSD's timers wrap around. A longer wait is done as several.
 const longest_wait_nanoseconds = 24 * std.time.ns_per_hour;
 
