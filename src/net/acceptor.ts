@@ -20,7 +20,7 @@ import { codeOf, SocketError } from "../values/errors.ts";
 import type { Socket } from "./socket.ts";
 
 /** Connections accepted at once, so that those that are served get their turn. */
-const acceptsPerTurn = 64;
+const acceptsPerTurn = 96;
 
 /** Milliseconds before it tries again while no descriptors are left. Each failure doubles them. */
 const shortestPause = 5;
@@ -41,7 +41,7 @@ interface Host {
 const noWaiter = -1;
 
 type State =
-  /** It has no reason to accept, and does not know what the backlog holds. */
+  /** No connection is wanted, or the last accept succeeded: the backlog may hold more. */
   | "idle"
   /** The backlog was empty: an event reports the next connection. */
   | "waiting"

@@ -186,8 +186,8 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
    * Runs a function in the asynchronous context of `listen`'s caller, not of the code whose turn accepts.
    */
   readonly #inContext = AsyncLocalStorage.snapshot();
-  /** Handlers that themselves wait in `close`. */
-  readonly #closers = new Set<ConnectionFiber>();
+  /** Handlers that themselves wait in `close`, with the number of these calls. */
+  readonly #closers = new Map<ConnectionFiber, number>();
   readonly #handshakes: HandshakePlaces<HandshakeFiber>;
   /** Whether too many handshakes were reported to `onError`. */
   #hasReportedMany = false;
@@ -301,14 +301,21 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     const handlers = [...fibers()].filter((fiber) => this.#isHandler(fiber));
     const closer = [...owners(current())].find((fiber) => this.#isHandler(fiber));
     if (closer === undefined) return await this.#end(handlers, until, cancel);
-    this.#closers.add(closer);
+    this.#countCloser(closer, 1);
     try {
       // Two handlers that waited for each other would wait for ever.
       const others = handlers.filter((fiber) => !this.#closers.has(fiber));
       await this.#end(others, until, cancel);
     } finally {
-      this.#closers.delete(closer);
+      this.#countCloser(closer, -1);
     }
+  }
+
+  /** A handler may have several calls of `close` under way. */
+  #countCloser(closer: ConnectionFiber, change: 1 | -1): void {
+    const count = (this.#closers.get(closer) ?? 0) + change;
+    if (count === 0) this.#closers.delete(closer);
+    else this.#closers.set(closer, count);
   }
 
   #isHandler(fiber: Fiber<unknown>): fiber is ConnectionFiber {

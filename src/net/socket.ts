@@ -3,7 +3,7 @@
 import { Endpoint, Limits, Ready, Status } from "../core/abi.ts";
 import { core } from "../core/native.ts";
 import {
-  attend,
+  attendDeadline,
   mayProceed,
   type Subscriber,
   spend,
@@ -210,8 +210,8 @@ export class Socket
   }
 
   /**
-   * What was received without a wait is returned behind the sessions and new keys that came before it. The
-   * functions that are called for them may use the socket: so the result is fixed by now.
+   * Calls `onSession` and `onKeyLog` for what came before the data, and then returns the data. These
+   * functions may use the socket: so the result is fixed by now.
    */
   #behindNotices<T>(result: T): T {
     if (this.#isSecure) takeTlsNotices();
@@ -500,7 +500,8 @@ export class Socket
     unsubscribe(handle);
     call(handle);
     this.#keeper?.socketClosed(this);
-    attend();
+    // A socket that lingers has a deadline.
+    attendDeadline();
   }
 
   /** Closes. */

@@ -194,7 +194,8 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
     this.#cancellation = { reason };
     countCancelled(1);
     this.#abortSignal(this.#cancellation);
-    // From the last to the first: no place in a queue serves the next one of the same fiber.
+    // The newest wait first. If the oldest left a queue first, the queue could serve the fiber's next wait,
+    // which is about to be cancelled too.
     return waitsOf(this).reverse();
   }
 
@@ -320,7 +321,7 @@ function cancellationIn(error: unknown, reason: unknown): CancelledError | undef
     }
     return found;
   } catch {
-    // An error that throws when it is read is none of a cancellation.
+    // An error whose properties throw is not a cancellation.
     return undefined;
   }
 }

@@ -68,9 +68,9 @@ const entriesPerDrain = 256;
 const sliceMicroseconds = Bun.isMainThread ? -1 : 100_000;
 
 /**
- * The budget of the code that one portion of the ring wakes, over all fibers: so many calls without
- * waiting, or as many times `bytesPerCall`. A request takes two calls, and a portion has at most 256
- * requests.
+ * How many calls all fibers together may complete without a wait, for each portion of the ring. Each
+ * `bytesPerCall` that are moved count as one more call, a failure as `callsPerFailure`. A request takes two
+ * calls, and a portion has at most 256 requests.
  */
 const budgetPerDrain = 1024;
 const bytesPerCall = 16_384;
@@ -367,7 +367,8 @@ function dispatch(end: number): void {
         tell(subject, what);
       } else break;
     }
-    // In front of the code that waited for what the attempts have received, but not in the middle of one.
+    // After the attempts and before the microtasks: so a program learns of a session before it reads the
+    // data behind it.
     if (sharedUint32[Shared.tlsNoticesUint32] !== 0) guarded(notices);
     drainMicrotasks();
     if (end !== 0 && core.now() >= end) return;

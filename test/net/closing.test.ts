@@ -264,6 +264,30 @@ test("a peer that goes on sending after the close is cut off", async () => {
   expect(stats().lingering).toBe(0);
 });
 
+test("a socket that is closed outside of a turn lingers no longer than it may", async () => {
+  await using listener = await listen({ host: "127.0.0.1", port: 0 });
+  const socket = await connect({ host: "127.0.0.1", port: listener.port });
+  using _peer = await listener.accept();
+  socket.setLinger(1);
+  // More than the peer's kernel takes: the rest is not acknowledged.
+  await failureOf(socket.write(new Uint8Array(1 << 26), deadline(100)));
+  await socket.shutdown();
+  await Bun.sleep(50);
+  const before = stats().polls;
+  await new Promise<void>((resolve) => {
+    setTimeout(() => {
+      socket.close();
+      resolve();
+    }, 10);
+  });
+  expect(stats().lingering).toBe(1);
+  // Nothing but the deadline of its lingering makes the core poll again.
+  const start = performance.now();
+  while (stats().lingering > 0 && performance.now() - start < 4500) await Bun.sleep(20);
+  expect(stats().lingering).toBe(0);
+  expect(stats().polls).toBeGreaterThan(before);
+});
+
 test("sockets that linger do not keep the process alive", async () => {
   const program = `
     import { connect, deadline, listen, stats } from ${JSON.stringify(`${import.meta.dir}/../../index.ts`)};

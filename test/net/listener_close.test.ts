@@ -287,3 +287,36 @@ test("a handler may close its own listener", async () => {
   expect(await readText(client)).toBe("the last one");
   expect(listener.closed).toBe(true);
 });
+
+test("a handler whose one call of close is cancelled still waits in the other", async () => {
+  let count = 0;
+  let isCancelled = false;
+  const hasEnded: string[] = [];
+  const listener = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
+    if (++count === 1) {
+      await socket.next();
+      await scope(async (s) => {
+        const first = s.spawn(() => listener.close());
+        const second = s.spawn(() => listener.close());
+        await sleep(1);
+        first.cancel("not both");
+        await failureOf(first.join());
+        isCancelled = true;
+        await second.join();
+      });
+      hasEnded.push("first");
+    } else {
+      await socket.next();
+      await listener.close();
+      hasEnded.push("second");
+    }
+  });
+  using first = await connect({ host: "127.0.0.1", port: listener.port });
+  using second = await connect({ host: "127.0.0.1", port: listener.port });
+  await pollUntil("both are served", () => count === 2);
+  await first.write("close");
+  await pollUntil("one of its calls has been cancelled", () => isCancelled);
+  await second.write("close");
+  await pollUntil("both have ended", () => hasEnded.length === 2);
+  expect(hasEnded.sort()).toEqual(["first", "second"]);
+});

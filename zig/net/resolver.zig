@@ -189,7 +189,8 @@ pub const Resolver = struct {
             resolver.has_finished.store(true, .release);
             // With the lock held, because the backend is closed after `abandon`.
             resolver.backend.notify();
-            // Others were started while this thread had no caller.
+            // Other threads were started while the look-up of this one had no caller. If there are too many now,
+            // this one ends.
             if (resolver.threads - resolver.stray_threads > threads_at_most) break;
         }
         resolver.threads -= 1;
@@ -316,7 +317,7 @@ fn expectLookedUp(threads: u32, queued: usize, looked_up: usize) !void {
         @memcpy(request.name[0..9], "127.0.0.1");
         resolver.queued.push(request);
     }
-    // This thread is one of so many.
+    // This thread pretends to be one of `threads`.
     resolver.threads = threads;
     resolver.run();
     try std.testing.expectEqual(threads - 1, resolver.threads);

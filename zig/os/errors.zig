@@ -1,6 +1,6 @@
 //! Why a call of the core fails: an error for each `Status` that a call can report, of the same name. Inside of the
-//! core failures are errors; the boundary turns them into statuses. Only transfers report a `Status` themselves
-//! (`system.Outcome`), because for them `would_block` is no failure.
+//! core failures are errors; the boundary turns them into statuses. Transfers, handshakes and closing report a
+//! `Status` themselves, because for them `would_block` is no failure.
 
 const std = @import("std");
 const Status = @import("../boundary/abi.zig").Status;

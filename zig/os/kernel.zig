@@ -1,6 +1,7 @@
-//! The kernel under the core, chosen when the core is compiled (`kernel` in build.zig). The core makes every system
-//! call and reads the clock through `system`, and uses `backend` for readiness. So another kernel can be put
-//! under it: the tests have one whose calls can be made to fail and whose clock a test can set.
+//! The kernel under the core, chosen when the core is compiled (`kernel` in build.zig). The core reads the clock
+//! and makes the calls of sockets through `system`. So another kernel can be put under it: the tests have one
+//! whose calls can be made to fail and whose clock a test can set. Readiness (`backend`), signals and look-ups
+//! are the system's own in either.
 
 const options = @import("build_options");
 

@@ -52,7 +52,7 @@ pub const Lingering = struct {
             transfers.endAfterOutput(lingering.tls, socket);
         } else if (!socket.flags.half_closed and system.shutdown(socket.fd) != null) return false;
         lingering.setDeadline(socket) catch return false;
-        // What it is compared with when the time is up.
+        // Records how much is unacknowledged now. `expire` compares with it.
         _ = transfers.makesProgress(lingering.tls, socket);
         scheduler.forgetChange(socket);
         assert(socket.kind == .stream, "a socket lingers that is no stream");
@@ -68,8 +68,8 @@ pub const Lingering = struct {
         try scheduler.deadlines.add(scheduler.allocator, .{ .socket = socket.index }, &socket.deadline_index, point);
     }
 
-    /// The time is up, unless there is something that only the core can send, the end of a TLS stream for
-    /// one, and the peer has gone on reading meanwhile: then it has as much time again.
+    /// Closes the socket when its time is up. If the core still has output to send, and the peer has
+    /// acknowledged some since the last check, the time starts again.
     pub fn expire(lingering: Lingering, index: SocketIndex) void {
         const socket = lingering.scheduler.sockets.at(index);
         assert(socket.kind == .lingering, "a socket is treated as a lingering one");

@@ -221,7 +221,7 @@ test "a signal reaches the thread that listens, and the handler of before" {
         try std.testing.expectEqual(round, test_handler_calls);
     }
 
-    // With the last that listens the handler of before is alone.
+    // When the last listener ends, the handler of before is installed again.
     for (0..3) |_| {
         try std.testing.expect(handlerOf(signal) != &countCall);
         ignore(number);

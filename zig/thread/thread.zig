@@ -178,7 +178,7 @@ pub const Thread = struct {
             const count = thread.poll(if (scheduler.backend.host_is_ready) 0 else null);
             scheduler.shared.host_is_ready = @intFromBool(scheduler.backend.host_is_ready);
             if (count > 0 or scheduler.backend.host_is_ready or scheduler.shared.tls_notices > 0) return count;
-            // A timer that was set for an earlier wake-up expires early: then there is time left.
+            // The timer may still be set for an earlier wake-up. If it expired early, wait again.
             const now: i64 = @trunc(scheduler.shared.now_milliseconds * std.time.ns_per_ms);
             if (now - start >= @divTrunc(spin_nanoseconds, 2)) return 0;
         }

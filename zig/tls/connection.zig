@@ -102,7 +102,7 @@ pub const TlsConnection = struct {
     /// Used after the handshake.
     quota: Quota = .{},
 
-    /// What few connections need.
+    /// State that only a few connections need, allocated on demand.
     pub const Extra = struct {
         /// The server name for which a paused handshake needs a context.
         server_name: []u8 = &.{},

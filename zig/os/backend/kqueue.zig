@@ -132,7 +132,7 @@ pub const Alarm = struct {
         const outer = c.kqueue();
         if (outer < 0) return system.lastError();
         const self: Alarm = .{ .outer = outer, .inner = inner.queue };
-        // Nothing is ever sent through the bell towards the core, so what is readable is its end.
+        // Bun's loop never sends through the bell, so readable means that it was closed.
         errdefer self.close();
         try submit(outer, &.{change(@intCast(bell), c.EVFILT.READ, c.EV.ADD, 1)});
         return self;
