@@ -15,7 +15,7 @@ import { callDetails, socketFailure } from "./socket_failures.ts";
 import type { Stream } from "./stream.ts";
 
 /** The most bytes that `next` receives. */
-export const chunkBytes = 65_536;
+const chunkBytes = 65_536;
 
 /** `next` receives here before it knows the length; it returns a copy. */
 const chunkScratch = new Uint8Array(chunkBytes);

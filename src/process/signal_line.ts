@@ -15,6 +15,7 @@ import {
 } from "../runtime/scheduler.ts";
 import { rangeMistake, typeMistake } from "../values/checks.ts";
 import { codeOf, SocketError } from "../values/errors.ts";
+import { callProgram } from "../values/foreign_values.ts";
 
 const signalNames = [
   "SIGHUP",
@@ -34,7 +35,7 @@ const signalNames = [
 export type SignalName = (typeof signalNames)[number];
 
 export interface SignalListener {
-  /** Called when the signal has come, once or several times. Must not throw. */
+  /** Called when the signal has come, once or several times. What it throws is an unhandled rejection. */
   signalled(signal: SignalName): void;
 }
 
@@ -61,7 +62,7 @@ class SignalLine implements Sleeper {
     this.#park();
     for (const [name, set] of listeners) {
       if ((signals >> (constants.signals[name as NodeJS.Signals] - 1)) & 1) {
-        for (const listener of [...set]) listener.signalled(name);
+        for (const listener of [...set]) callProgram(() => listener.signalled(name));
       }
     }
   }

@@ -13,7 +13,7 @@ const clientAuthNumbers = { none: 0, request: 1, require: 2 } as const;
 
 const encoder = new TextEncoder();
 
-export function versionNumber(version: unknown, option: string): number {
+function versionNumber(version: unknown, option: string): number {
   if (version === undefined) return 0;
   if (typeof version === "string" && Object.hasOwn(versionNumbers, version)) {
     return versionNumbers[version as TlsVersion];

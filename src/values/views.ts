@@ -52,7 +52,7 @@ export function isBuffer(value: unknown): value is ArrayBufferLike {
 }
 
 /** Whether a value is a SharedArrayBuffer: other threads may have it as well. */
-export function isShared(value: unknown): value is SharedArrayBuffer {
+function isShared(value: unknown): value is SharedArrayBuffer {
   return passes(sharedArrayBufferLength, value);
 }
 

@@ -6,7 +6,7 @@ const framing = @import("record/framing.zig");
 
 /// 16 KiB, which is more than clients send, and 8 KiB for key shares: those of all hybrid and pure groups of
 /// ML-KEM are 7.5 KiB together.
-pub const hello_bytes = 24 * 1024;
+const hello_bytes = 24 * 1024;
 
 const handshake = 22;
 const client_hello = 1;

@@ -399,7 +399,7 @@ pub fn fail(engine: *Engine, socket: *Socket, connection: *TlsConnection, status
 }
 
 /// The same with the reason given as OpenSSL's code.
-pub fn failBecause(engine: *Engine, socket: *Socket, connection: *TlsConnection, status: Status, reason: c_ulong) void {
+fn failBecause(engine: *Engine, socket: *Socket, connection: *TlsConnection, status: Status, reason: c_ulong) void {
     if (connection.state == .failed) return;
     connection.state = .failed;
     connection.failure = status;

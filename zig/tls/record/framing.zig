@@ -10,7 +10,7 @@ pub const plaintext_bytes = 16 * 1024;
 
 /// The longest payload that OpenSSL takes (SSL3_RT_MAX_ENCRYPTED_LENGTH): TLS 1.3 allows 256 bytes
 /// more than the plaintext, and TLS 1.2's padding and MAC never need more than 320.
-pub const longest_payload = plaintext_bytes + 320;
+const longest_payload = plaintext_bytes + 320;
 
 pub const longest_record = header_bytes + longest_payload;
 

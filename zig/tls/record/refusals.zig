@@ -20,7 +20,7 @@ pub const Alert = enum(u8) {
 };
 
 /// What a peer must not send after the handshake.
-pub const MessageRefusal = error{
+const MessageRefusal = error{
     EmptyMessage,
     /// Another record came between the parts of a message.
     InterruptedMessage,
