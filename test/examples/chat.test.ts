@@ -81,7 +81,7 @@ test("a name cannot be taken twice, until its owner has left", async () => {
   await again.hears("* ann is here");
 }, 20_000);
 
-test("many lines in one chunk reach clients that read, none of which is dropped", async () => {
+test("many lines in one chunk reach the clients that read, and no such client is dropped", async () => {
   await using chat = await startExample("chat.ts");
   await using ann = await Guest.enter(chat.port, "ann");
   await using bob = await Guest.enter(chat.port, "bob");

@@ -4,7 +4,6 @@ import {
   current,
   deadline,
   type Handler,
-  type Listener,
   listen,
   type Socket,
   SocketError,
@@ -15,19 +14,7 @@ import { failureOf } from "../support/failure.ts";
 import { pollUntil } from "../support/poll.ts";
 import { runProgram } from "../support/programs.ts";
 import { readText } from "../support/receiving.ts";
-
-async function serve(handler: Handler, options: object = {}): Promise<Listener> {
-  return await listen({ host: "127.0.0.1", port: 0, ...options }, handler);
-}
-
-async function dial(listener: Listener): Promise<Socket> {
-  return await connect({ host: "127.0.0.1", port: listener.port });
-}
-
-/** A handler that ends with its peer's stream. */
-const untilEnd: Handler = async (socket) => {
-  for await (const _ of socket);
-};
+import { dial, serve, untilEnd } from "../support/serving.ts";
 
 test("a handler's socket is closed when the handler returns", async () => {
   let served: Socket | undefined;

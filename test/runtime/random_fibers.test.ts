@@ -34,8 +34,7 @@ function isExpected(error: unknown): boolean {
 }
 
 /**
- * Fibers that do random things on a few connections, each direction of which carries the numbers 0
- * to 255 in turn.
+ * Fibers that do random things on a few connections. Each direction carries the numbers 0 to 255 in turn.
  */
 class Game {
   readonly #random: Random;

@@ -1,5 +1,5 @@
 /**
- * Bytes of which every eight are a different number, so that any loss, duplication or exchange
+ * Bytes in groups of eight, and each group is another number, so that any loss, duplication or exchange
  * changes them.
  */
 export function distinctBytes(length: number): Uint8Array {

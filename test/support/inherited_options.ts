@@ -268,8 +268,7 @@ for (const name of process.argv.slice(3)) {
   const outcome: Record<string, unknown> = await behaviour().catch((error) => ({
     error: String(error),
   }));
-  // Bun's own streams, of which a Worker has three, take an inherited signal for one of their
-  // options.
+  // Bun's own streams take an inherited signal for one of their options. A Worker has three of them.
   delete prototype.signal;
   if (name === "everything") outcome.clustered = await clustered().catch(String);
   clean();
