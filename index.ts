@@ -3,6 +3,13 @@
  * reads like blocking code while thousands of connections share a thread.
  */
 
+export {
+  BufferedReader,
+  type BufferedReaderOptions,
+  type Newline,
+  type PrefixedOptions,
+} from "./src/buffered/reader.ts";
+export { BufferedWriter, type BufferedWriterOptions } from "./src/buffered/writer.ts";
 export { type Cluster, cluster } from "./src/cluster/cluster.ts";
 export { WorkerError } from "./src/cluster/member.ts";
 export type { ClusterOptions } from "./src/cluster/options.ts";
@@ -59,6 +66,8 @@ export type { StartTlsOptions } from "./src/tls/start.ts";
 export {
   CancelledError,
   ChannelClosedError,
+  MessageTooLongError,
   SocketError,
   TimeoutError,
+  UnexpectedEndError,
 } from "./src/values/errors.ts";

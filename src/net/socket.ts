@@ -308,6 +308,12 @@ export class Socket
     return this.#chunk;
   }
 
+  /** @internal Receives by another operation than `read` and `next`. */
+  receive<T>(transfer: Transfer<T>, deadline: number): Promise<T> {
+    this.#reads ??= new Lane();
+    return this.#behindNotices(this.#reads.run(transfer, deadline));
+  }
+
   /** Queues a read whose attempt found nothing, or that must wait for its turn. */
   #receive<T>(transfer: Transfer<T>, deadline: number): Promise<T> {
     this.#reads ??= new Lane();

@@ -58,7 +58,7 @@ export function receiveChunk(
   return chunk;
 }
 
-abstract class SocketTransfer<T> implements Transfer<T> {
+export abstract class SocketTransfer<T> implements Transfer<T> {
   readonly socket: Stream;
   abstract readonly syscall: string;
 

@@ -97,6 +97,33 @@ export class ChannelClosedError extends Error {
   }
 }
 
+/** The stream ended within a unit, such as a line, that a `BufferedReader` was to return. */
+export class UnexpectedEndError extends SocketError {
+  override readonly name = "UnexpectedEndError";
+  /** The bytes of the unit that have come. */
+  readonly partial: Uint8Array<ArrayBuffer>;
+
+  constructor(syscall: string, partial: Uint8Array<ArrayBuffer>) {
+    super("ERR_UNEXPECTED_END", {
+      syscall,
+      reason: `the stream ended within a unit, of which ${partial.length} bytes have come`,
+    });
+    this.partial = partial;
+  }
+}
+
+/** A unit, such as a line, is longer than a `BufferedReader` may return. */
+export class MessageTooLongError extends SocketError {
+  override readonly name = "MessageTooLongError";
+  /** The limit in bytes. */
+  readonly maxLength: number;
+
+  constructor(syscall: string, maxLength: number) {
+    super("EMSGSIZE", { syscall, reason: `longer than ${maxLength} bytes` });
+    this.maxLength = maxLength;
+  }
+}
+
 function describe(code: string, details: ErrorDetails): string {
   const address = detail(details, "address");
   const bytesWritten = detail(details, "bytesWritten");

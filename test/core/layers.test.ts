@@ -13,6 +13,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   sync: ["core", "values", "runtime"],
   tls: ["core", "values", "runtime"],
   net: ["core", "values", "runtime", "tls"],
+  buffered: ["core", "values", "runtime", "tls", "net"],
   process: ["core", "values", "runtime", "tls", "net"],
   cluster: ["core", "values", "runtime", "tls", "net", "process"],
 };

@@ -1,0 +1,315 @@
+/** A writer with a buffer: many small writes, one call of the kernel. */
+
+import { bytesOf, type WriteData } from "../net/buffers.ts";
+import type { Socket } from "../net/socket.ts";
+import { waitFor } from "../runtime/wait_for.ts";
+import { checkedInteger, ownOptions, rangeMistake, typeMistake } from "../values/checks.ts";
+import { byteLengthOf } from "../values/views.ts";
+import { encodeVarint, type Kind, kinds, mostVarintBytes } from "./numbers.ts";
+
+export interface BufferedWriterOptions {
+  /** Bytes that are collected before they are sent without a `flush`; 16,384 if not given. */
+  size?: number | undefined;
+}
+
+const writerOptions: ReadonlySet<string> = new Set(["size"]);
+const defaultSize = 16_384;
+/** No number is longer. */
+const leastSize = 16;
+const mostSize = 2 ** 30;
+const noBytes = new Uint8Array(0);
+
+type Utf8Write = (this: Uint8Array, text: string, offset: number, length: number) => number;
+
+/** Encodes in place, without the view that a TextEncoder needs. */
+const utf8Write = (Buffer.prototype as unknown as { utf8Write: Utf8Write }).utf8Write;
+const encoder = new TextEncoder();
+
+/** Buffers of the default size that no writer holds. */
+const spares: Uint8Array<ArrayBuffer>[] = [];
+const mostSpares = 16;
+
+/**
+ * Collects what is written to a socket, and sends it when the buffer is full, or at `flush`.
+ *
+ * A call that only collects returns undefined. One that has to send returns a promise, which is fulfilled when
+ * the kernel has taken everything before: `await` it, so that a peer that does not read suspends the writer.
+ * Awaiting both is right.
+ *
+ * An error stays: after a failed send, of which the peer may have got a part, every later call throws the
+ * same error. A caller's mistake throws at once and changes nothing. A writer with nothing buffered holds no
+ * buffer.
+ */
+export class BufferedWriter {
+  readonly #socket: Socket;
+  readonly #size: number;
+  #buffer: Uint8Array<ArrayBuffer> = noBytes;
+  #length = 0;
+  /** The last send that has not ended. */
+  #sending: Promise<void> | undefined = undefined;
+  #failure: { readonly error: unknown } | undefined = undefined;
+
+  /** @throws {RangeError} for a size below 16, {TypeError} for options that are unknown */
+  constructor(target: Socket, options: BufferedWriterOptions = {}) {
+    const { size = defaultSize } = ownOptions(options, writerOptions, "BufferedWriter");
+    this.#socket = target;
+    this.#size = checkedInteger(size, "size", leastSize, mostSize);
+  }
+
+  /** Bytes that are not being sent yet. */
+  get buffered(): number {
+    return this.#length;
+  }
+
+  /**
+   * Writes text (as UTF-8), bytes, or a list of both. Data of more than a buffer is sent from where it is,
+   * and must not change until the promise is fulfilled.
+   *
+   * @throws the error of an earlier send
+   */
+  write(data: WriteData, deadline?: number): Promise<void> | undefined {
+    this.#check();
+    if (typeof data === "string") return this.#writeText(data, deadline);
+    if (Array.isArray(data)) return this.#writeList(data, deadline);
+    const bytes = bytesOf(data as ArrayBufferView | ArrayBufferLike);
+    const length = byteLengthOf(bytes);
+    if (length >= this.#size) return this.#send(bytes, deadline);
+    const sent = this.#makeRoom(length, deadline);
+    this.#buffer.set(bytes, this.#length);
+    this.#length += length;
+    return sent;
+  }
+
+  writeUint8(value: number, deadline?: number): Promise<void> | undefined {
+    return this.#number(kinds.Uint8, value, deadline);
+  }
+
+  writeInt8(value: number, deadline?: number): Promise<void> | undefined {
+    return this.#number(kinds.Int8, value, deadline);
+  }
+
+  writeUint16BE(value: number, deadline?: number): Promise<void> | undefined {
+    return this.#number(kinds.Uint16BE, value, deadline);
+  }
+
+  writeUint16LE(value: number, deadline?: number): Promise<void> | undefined {
+    return this.#number(kinds.Uint16LE, value, deadline);
+  }
+
+  writeInt16BE(value: number, deadline?: number): Promise<void> | undefined {
+    return this.#number(kinds.Int16BE, value, deadline);
+  }
+
+  writeInt16LE(value: number, deadline?: number): Promise<void> | undefined {
+    return this.#number(kinds.Int16LE, value, deadline);
+  }
+
+  writeUint32BE(value: number, deadline?: number): Promise<void> | undefined {
+    return this.#number(kinds.Uint32BE, value, deadline);
+  }
+
+  writeUint32LE(value: number, deadline?: number): Promise<void> | undefined {
+    return this.#number(kinds.Uint32LE, value, deadline);
+  }
+
+  writeInt32BE(value: number, deadline?: number): Promise<void> | undefined {
+    return this.#number(kinds.Int32BE, value, deadline);
+  }
+
+  writeInt32LE(value: number, deadline?: number): Promise<void> | undefined {
+    return this.#number(kinds.Int32LE, value, deadline);
+  }
+
+  writeBigUint64BE(value: bigint, deadline?: number): Promise<void> | undefined {
+    return this.#number(kinds.BigUint64BE, value, deadline);
+  }
+
+  writeBigUint64LE(value: bigint, deadline?: number): Promise<void> | undefined {
+    return this.#number(kinds.BigUint64LE, value, deadline);
+  }
+
+  writeBigInt64BE(value: bigint, deadline?: number): Promise<void> | undefined {
+    return this.#number(kinds.BigInt64BE, value, deadline);
+  }
+
+  writeBigInt64LE(value: bigint, deadline?: number): Promise<void> | undefined {
+    return this.#number(kinds.BigInt64LE, value, deadline);
+  }
+
+  writeFloat32BE(value: number, deadline?: number): Promise<void> | undefined {
+    return this.#number(kinds.Float32BE, value, deadline);
+  }
+
+  writeFloat32LE(value: number, deadline?: number): Promise<void> | undefined {
+    return this.#number(kinds.Float32LE, value, deadline);
+  }
+
+  writeFloat64BE(value: number, deadline?: number): Promise<void> | undefined {
+    return this.#number(kinds.Float64BE, value, deadline);
+  }
+
+  writeFloat64LE(value: number, deadline?: number): Promise<void> | undefined {
+    return this.#number(kinds.Float64LE, value, deadline);
+  }
+
+  /**
+   * An unsigned number of 7 bits a byte, the lowest first (LEB128), as Protocol Buffers have it.
+   *
+   * @throws {RangeError} for anything but a whole number up to 2^53 - 1
+   */
+  writeVarint(value: number, deadline?: number): Promise<void> | undefined {
+    this.#check();
+    checkedInteger(value, "a varint", 0, Number.MAX_SAFE_INTEGER);
+    const sent = this.#makeRoom(mostVarintBytes, deadline);
+    this.#length += encodeVarint(this.#buffer, this.#length, value);
+    return sent;
+  }
+
+  /**
+   * Data behind its length in bytes, which is an unsigned number of `lengthBytes` bytes.
+   *
+   * @throws {RangeError} for a `lengthBytes` that is not 1 to 6, and for data that is longer than it can say
+   */
+  writePrefixed(
+    lengthBytes: number,
+    data: string | ArrayBufferView | ArrayBufferLike,
+    options: { littleEndian?: boolean | undefined } = {},
+    deadline?: number,
+  ): Promise<void> | undefined {
+    this.#check();
+    checkedInteger(lengthBytes, "lengthBytes", 1, 6);
+    const { littleEndian } = ownOptions(options, prefixedOptions, "writePrefixed");
+    const bytes = typeof data === "string" ? encoder.encode(data) : bytesOf(data);
+    const length = byteLengthOf(bytes);
+    if (length >= 256 ** lengthBytes) {
+      throw rangeMistake(`${length} bytes are more than a prefix of ${lengthBytes} bytes can say`);
+    }
+    const sent = this.#makeRoom(lengthBytes, deadline);
+    encodeLength(this.#buffer, this.#length, length, lengthBytes, littleEndian === true);
+    this.#length += lengthBytes;
+    return this.write(bytes, deadline) ?? sent;
+  }
+
+  /**
+   * Sends everything that is buffered, and waits until the kernel has taken it.
+   *
+   * @throws the error of `Socket.write`, or of an earlier send
+   */
+  async flush(deadline?: number): Promise<void> {
+    this.#check();
+    if (this.#length > 0) await this.#send(undefined, deadline);
+    else if (this.#sending !== undefined) await waitFor(this.#sending, deadline);
+  }
+
+  #check(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  #writeList(data: readonly WriteData[], deadline: number | undefined): Promise<void> | undefined {
+    let sent: Promise<void> | undefined;
+    // The promise of a later send is fulfilled after those of earlier ones.
+    for (const part of data) sent = this.write(part, deadline) ?? sent;
+    return sent;
+  }
+
+  #writeText(text: string, deadline: number | undefined): Promise<void> | undefined {
+    // UTF-8 takes at most three bytes for each unit of a JavaScript string.
+    const mostBytes = 3 * text.length;
+    if (mostBytes > this.#size) return this.write(encoder.encode(text), deadline);
+    const sent = this.#makeRoom(mostBytes, deadline);
+    this.#length += utf8Write.call(this.#buffer, text, this.#length, mostBytes);
+    return sent;
+  }
+
+  #number<T extends number | bigint>(
+    kind: Kind<T>,
+    value: T,
+    deadline: number | undefined,
+  ): Promise<void> | undefined {
+    this.#check();
+    checkNumber(kind, value);
+    const sent = this.#makeRoom(kind.size, deadline);
+    kind.encode(this.#buffer, this.#length, value);
+    this.#length += kind.size;
+    return sent;
+  }
+
+  /** Sends what is buffered if so many bytes have no room behind it. */
+  #makeRoom(count: number, deadline: number | undefined): Promise<void> | undefined {
+    const isFull = this.#length + count > this.#size;
+    const sent = isFull ? this.#send(undefined, deadline) : undefined;
+    if (this.#length === 0) this.#buffer = this.#takeBuffer();
+    return sent;
+  }
+
+  /** Sends what is buffered, and then `data` from where it is. Undefined when the kernel has all of it. */
+  #send(data: Uint8Array | undefined, deadline: number | undefined): Promise<void> | undefined {
+    const buffer = this.#buffer;
+    const collected = buffer.subarray(0, this.#length);
+    this.#buffer = noBytes;
+    this.#length = 0;
+    let bytes: WriteData = collected;
+    if (data !== undefined) bytes = collected.length === 0 ? data : [collected, data];
+    const sending = this.#socket.write(bytes, deadline);
+    if (Bun.peek.status(sending) === "fulfilled") {
+      giveBack(buffer);
+      return undefined;
+    }
+    const sent = this.#follow(sending, buffer);
+    this.#sending = sent;
+    // The caller may leave the failure to the next call.
+    sent.catch(() => {});
+    return sent;
+  }
+
+  async #follow(sending: Promise<number>, buffer: Uint8Array<ArrayBuffer>): Promise<void> {
+    try {
+      await sending;
+      giveBack(buffer);
+    } catch (error) {
+      this.#failure ??= { error };
+      throw error;
+    }
+  }
+
+  #takeBuffer(): Uint8Array<ArrayBuffer> {
+    const spare = this.#size === defaultSize ? spares.pop() : undefined;
+    return spare ?? new Uint8Array(this.#size);
+  }
+}
+
+const prefixedOptions: ReadonlySet<string> = new Set(["littleEndian"]);
+
+function giveBack(buffer: Uint8Array<ArrayBuffer>): void {
+  if (buffer.length === defaultSize && spares.length < mostSpares) spares.push(buffer);
+}
+
+function encodeLength(
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  size: number,
+  isLittleEndian: boolean,
+): void {
+  let rest = length;
+  for (let index = 0; index < size; index++) {
+    bytes[offset + (isLittleEndian ? index : size - 1 - index)] = rest % 256;
+    rest = Math.floor(rest / 256);
+  }
+}
+
+/** @throws {TypeError} {RangeError} for a value that the kind does not have */
+function checkNumber<T extends number | bigint>({ range }: Kind<T>, value: T): void {
+  if (range === undefined) {
+    if (typeof value !== "number") throw typeMistake(`a float is a number, not ${String(value)}`);
+    return;
+  }
+  const [least, most] = range;
+  if (typeof value !== typeof least || (typeof value === "number" && !Number.isInteger(value))) {
+    const expected = typeof least === "bigint" ? "a bigint" : "a whole number";
+    throw typeMistake(`the value is ${expected}, not ${String(value)}`);
+  }
+  if (value < least || value > most) {
+    throw rangeMistake(`the value is between ${least} and ${most}, not ${value}`);
+  }
+}

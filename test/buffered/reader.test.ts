@@ -1,0 +1,510 @@
+/** Lines, delimited and prefixed messages, blocks and numbers from a socket. */
+
+import { describe, expect, test } from "bun:test";
+import {
+  BufferedReader,
+  type BufferedReaderOptions,
+  CancelledError,
+  deadline,
+  MessageTooLongError,
+  now,
+  type Socket,
+  spawn,
+  TimeoutError,
+  UnexpectedEndError,
+} from "../../index.ts";
+import { certificates } from "../support/certificates.ts";
+import { failureOf, thrownBy } from "../support/failure.ts";
+import { Random } from "../support/random.ts";
+import { type SocketPair, socketPair } from "../support/socket_pair.ts";
+import { tlsPair } from "../support/tls_pair.ts";
+
+// The first call makes them, which takes longer than a test may.
+certificates();
+
+interface Subject extends SocketPair {
+  readonly reader: BufferedReader;
+  /** The peer, which writes. */
+  readonly peer: Socket;
+}
+
+async function subject(
+  sent: string | Uint8Array = "",
+  options?: BufferedReaderOptions,
+): Promise<Subject> {
+  const pair = await socketPair();
+  if (sent.length > 0) await pair.server.write(sent);
+  return Object.assign(pair, {
+    reader: new BufferedReader(pair.client, options),
+    peer: pair.server,
+  });
+}
+
+/** A subject whose stream ends after the text. */
+async function ending(
+  sent: string | Uint8Array,
+  options?: BufferedReaderOptions,
+): Promise<Subject> {
+  const whole = await subject(sent, options);
+  await whole.peer.shutdown();
+  return whole;
+}
+
+const text = (bytes: Uint8Array | null): string | null => bytes && new TextDecoder().decode(bytes);
+
+/** Waits until a call of the reader is parked in the socket. */
+async function parked(socket: Socket): Promise<void> {
+  while (!socket.isReading) await null;
+}
+
+describe("lines", () => {
+  test.each([
+    ["lf", ["one\r", "two", "", "three\rfour"]],
+    ["crlf", ["one", "two\n\nthree\rfour\n"]],
+    ["any", ["one", "two", "", "three\rfour"]],
+  ] as const)("with the newline %s", async (newline, expected) => {
+    const end = newline === "crlf" ? "\r\n" : "";
+    await using it = await ending(`one\r\ntwo\n\nthree\rfour\n${end}`, { newline });
+    expect(await Array.fromAsync(it.reader.lines())).toEqual([...expected]);
+    expect(await it.reader.readLine()).toBeNull();
+  });
+
+  test("CR and LF that come apart", async () => {
+    await using it = await subject("one\r");
+    const line = it.reader.readLine();
+    await parked(it.client);
+    await it.peer.write("\ntwo\n");
+    expect(await line).toBe("one");
+    expect(await it.reader.readLine()).toBe("two");
+  });
+
+  test("a line of exactly the limit, with either newline", async () => {
+    await using it = await subject("12345\r\n12345\n12345\r", { maxLength: 5 });
+    expect(await it.reader.readLine()).toBe("12345");
+    expect(await it.reader.readLine()).toBe("12345");
+    const third = it.reader.readLine();
+    await parked(it.client);
+    await it.peer.write("\n");
+    expect(await third).toBe("12345");
+  });
+
+  test("tryReadLine returns what is buffered, and receives nothing", async () => {
+    await using it = await subject("one\ntwo\nthr");
+    expect(it.reader.tryReadLine()).toBeUndefined();
+    expect(await it.reader.readLine()).toBe("one");
+    expect(it.reader.tryReadLine()).toBe("two");
+    expect(it.reader.tryReadLine()).toBeUndefined();
+    await it.peer.write("ee\n");
+    await it.peer.shutdown();
+    expect(await it.reader.readLine()).toBe("three");
+    expect(await it.reader.readLine()).toBeNull();
+    expect(it.reader.tryReadLine()).toBeNull();
+  });
+
+  test("invalid UTF-8 becomes what TextDecoder makes of it", async () => {
+    const random = new Random();
+    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+    const interesting = [0x41, 0x80, 0xbf, 0xc0, 0xc2, 0xe0, 0xe2, 0xed, 0xef, 0xf0, 0xf4, 0xf5];
+    for (let round = 0; round < 40; round++) {
+      const lines = Array.from({ length: 50 }, () =>
+        Uint8Array.from({ length: random.below(40) }, () => {
+          const byte = random.below(2) === 0 ? random.pick(interesting) : random.below(256);
+          return byte === 10 ? 32 : byte;
+        }),
+      );
+      const sent = Buffer.concat(lines.flatMap((line) => [line, new Uint8Array([10])]));
+      await using it = await ending(sent, { newline: "lf" });
+      const expected = lines.map((line) => decoder.decode(line));
+      expect([random.seed, await Array.fromAsync(it.reader.lines())]).toEqual([
+        random.seed,
+        expected,
+      ]);
+    }
+  });
+
+  test("fatal refuses invalid UTF-8, and consumes nothing", async () => {
+    await using it = await subject(new Uint8Array([0x41, 0xff, 10]), { fatal: true });
+    for (let time = 0; time < 2; time++) {
+      const failure = await failureOf(it.reader.readLine());
+      expect(failure).toBeInstanceOf(TypeError);
+      expect(failure.code).toBe("ERR_ENCODING_INVALID_ENCODED_DATA");
+    }
+    expect(await it.reader.readExactly(3)).toEqual(new Uint8Array([0x41, 0xff, 10]));
+  });
+
+  test("a byte order mark is part of the line", async () => {
+    for (const fatal of [true, false]) {
+      await using it = await subject("\ufeffone\n", { fatal });
+      expect(await it.reader.readLine()).toBe("\ufeffone");
+    }
+  });
+});
+
+describe("a unit over the limit", () => {
+  const calls = {
+    readLine: (reader: BufferedReader) => reader.readLine(),
+    readUntil: (reader: BufferedReader) => reader.readUntil("\n"),
+    "readUntil of several bytes": (reader: BufferedReader) => reader.readUntil("\nrest"),
+  };
+
+  test.each(Object.entries(calls))("fails in %s, and consumes nothing", async (_, call) => {
+    await using it = await subject(`${"x".repeat(100)}\nrest\nlast\n`, { maxLength: 99 });
+    for (let time = 0; time < 3; time++) {
+      const failure = await failureOf(call(it.reader));
+      expect(failure).toBeInstanceOf(MessageTooLongError);
+      expect(failure).toMatchObject({ code: "EMSGSIZE", maxLength: 99 });
+    }
+    expect(await it.reader.discardUntil("\n")).toBe(101);
+    expect(await it.reader.readLine()).toBe("rest");
+  });
+
+  test("fails before its end has come", async () => {
+    await using it = await subject("x".repeat(100), { maxLength: 99 });
+    expect(await failureOf(it.reader.readLine())).toBeInstanceOf(MessageTooLongError);
+    expect(it.reader.buffered).toBe(100);
+  });
+
+  test("is left out without memory for it", async () => {
+    await using it = await subject("", { maxLength: 1000 });
+    const block = new Uint8Array(1 << 20).fill(120);
+    const writing = spawn(async () => {
+      for (let count = 0; count < 64; count++) await it.peer.write(block);
+      await it.peer.write("\r\nnext\r\n");
+    });
+    expect(await failureOf(it.reader.readLine())).toBeInstanceOf(MessageTooLongError);
+    let most = 0;
+    const watching = spawn(async () => {
+      while (writing.state === "waiting" || writing.state === "running") {
+        most = Math.max(most, it.reader.buffered);
+        await new Promise(setImmediate);
+      }
+    });
+    expect(await it.reader.discardUntil("\r\n")).toBe(64 * block.length + 2);
+    await writing.join();
+    await watching.join();
+    expect(most).toBeLessThan(200_000);
+    expect(await it.reader.readLine()).toBe("next");
+  });
+
+  test("of a prefix fails at the prefix, and a higher limit reads it", async () => {
+    await using it = await subject("\0\x05hello", { maxLength: 4 });
+    for (let time = 0; time < 2; time++) {
+      expect(await failureOf(it.reader.readPrefixed(2))).toBeInstanceOf(MessageTooLongError);
+    }
+    expect(text(await it.reader.readPrefixed(2, { maxLength: 5 }))).toBe("hello");
+  });
+});
+
+describe("the end of the stream", () => {
+  test("is null between units", async () => {
+    await using it = await ending("a\n");
+    expect(await it.reader.readLine()).toBe("a");
+    expect(await it.reader.readLine()).toBeNull();
+    expect(await it.reader.readUntil(";")).toBeNull();
+    expect(await it.reader.readPrefixed(4)).toBeNull();
+    expect(await it.reader.next()).toBeNull();
+    expect(await it.reader.read(new Uint8Array(4))).toBe(0);
+    expect(await it.reader.discardUntil(";")).toBe(0);
+    expect(await it.reader.discard(0)).toBeUndefined();
+    expect(await it.reader.readExactly(0)).toEqual(new Uint8Array(0));
+  });
+
+  const calls: Record<string, (reader: BufferedReader) => Promise<unknown>> = {
+    readLine: (reader) => reader.readLine(),
+    readUntil: (reader) => reader.readUntil(";"),
+    readExactly: (reader) => reader.readExactly(4),
+    "readExactly of much": (reader) => reader.readExactly(1_000_000),
+    readText: (reader) => reader.readText(4),
+    readFull: (reader) => reader.readFull(new Uint8Array(4)),
+    "readFull of much": (reader) => reader.readFull(new Uint8Array(100_000)),
+    peek: (reader) => reader.peek(4),
+    readPrefixed: (reader) => reader.readPrefixed(1),
+    "readPrefixed in the prefix": (reader) => reader.readPrefixed(4),
+    readUint32BE: (reader) => reader.readUint32BE(),
+    discardUntil: (reader) => reader.discardUntil("abcd"),
+  };
+
+  test.each(Object.entries(calls))("in a unit fails with what has come: %s", async (_, call) => {
+    await using it = await ending("abc");
+    for (let time = 0; time < 2; time++) {
+      const failure = await failureOf(call(it.reader));
+      expect(failure).toBeInstanceOf(UnexpectedEndError);
+      expect((failure as UnexpectedEndError).code).toBe("ERR_UNEXPECTED_END");
+      expect(text((failure as UnexpectedEndError).partial)).toBe("abc");
+    }
+    expect(text(await it.reader.next())).toBe("abc");
+    expect(await it.reader.next()).toBeNull();
+  });
+
+  test("fails numbers at once", async () => {
+    await using it = await ending("");
+    expect(await failureOf(it.reader.readUint8())).toBeInstanceOf(UnexpectedEndError);
+    expect(thrownBy(() => it.reader.tryReadExactly(1))).toBeInstanceOf(UnexpectedEndError);
+  });
+});
+
+describe("a call that is given up", () => {
+  const calls: Record<string, (reader: BufferedReader, until?: number) => Promise<unknown>> = {
+    readLine: (reader, until) => reader.readLine(until),
+    readUntil: (reader, until) => reader.readUntil("--", until),
+    readExactly: (reader, until) => reader.readExactly(6, until),
+    "readExactly of much": (reader, until) => reader.readExactly(100_000, until),
+    readFull: (reader, until) => reader.readFull(new Uint8Array(6), until),
+    "readFull of much": (reader, until) => reader.readFull(new Uint8Array(100_000), until),
+    peek: (reader, until) => reader.peek(6, until),
+    readPrefixed: (reader, until) => reader.readPrefixed(1, {}, until),
+    readBigUint64LE: (reader, until) => reader.readBigUint64LE(until),
+  };
+
+  test.each(Object.entries(calls))("by its deadline leaves every byte: %s", async (_, call) => {
+    await using it = await subject("abcde");
+    expect(await failureOf(call(it.reader, deadline(5)))).toBeInstanceOf(TimeoutError);
+    await it.peer.write("f");
+    expect(text(await it.reader.readExactly(6))).toBe("abcdef");
+  });
+
+  test.each(Object.entries(calls))("by its cancellation leaves every byte: %s", async (_, call) => {
+    await using it = await subject("abcde");
+    const fiber = spawn(() => call(it.reader));
+    await parked(it.client);
+    fiber.cancel();
+    expect(await failureOf(fiber.join())).toBeInstanceOf(CancelledError);
+    await it.peer.write("f");
+    expect(text(await it.reader.readExactly(6))).toBe("abcdef");
+  });
+
+  test("a deadline that has passed fails even when everything is buffered", async () => {
+    await using it = await subject("one\ntwo\n");
+    await it.reader.readLine();
+    expect(await failureOf(it.reader.readLine(now() - 1))).toBeInstanceOf(TimeoutError);
+    expect(await it.reader.readLine()).toBe("two");
+  });
+});
+
+describe("several fibers", () => {
+  test("are served in their order, also when the first needs several receptions", async () => {
+    await using it = await subject("ab");
+    const first = it.reader.readExactly(4);
+    const second = it.reader.readLine();
+    const third = it.reader.readLine();
+    await parked(it.client);
+    expect(it.reader.tryReadLine()).toBeUndefined();
+    await it.peer.write("c");
+    await parked(it.client);
+    await it.peer.write("dline\nlast\n");
+    expect([text(await first), await second, await third]).toEqual(["abcd", "line", "last"]);
+  });
+
+  test("one that gives up lets the next one go on", async () => {
+    await using it = await subject("ab");
+    const first = it.reader.readExactly(4, deadline(5));
+    const second = it.reader.readExactly(2);
+    expect(await failureOf(first)).toBeInstanceOf(TimeoutError);
+    expect(text(await second)).toBe("ab");
+  });
+
+  test("one that waits for its turn can give up", async () => {
+    await using it = await subject("ab");
+    const first = it.reader.readExactly(4);
+    expect(await failureOf(it.reader.readLine(deadline(5)))).toBeInstanceOf(TimeoutError);
+    await it.peer.write("cd");
+    expect(text(await first)).toBe("abcd");
+  });
+});
+
+describe("what is returned", () => {
+  test("is the caller's own", async () => {
+    await using it = await subject("abcdefgh;ijkl");
+    const first = await it.reader.readExactly(4);
+    const second = await it.reader.readUntil(";");
+    const third = await it.reader.next();
+    first.fill(0);
+    second!.fill(1);
+    await it.peer.write("mnop");
+    await it.reader.readExactly(4);
+    expect(text(third)).toBe("ijkl");
+  });
+
+  test("a large unit has a buffer of its own size", async () => {
+    const block = new Uint8Array(300_000).map((_, index) => index);
+    await using it = await subject("x");
+    const writing = it.peer.write(block);
+    await it.reader.readUint8();
+    const whole = await it.reader.readExactly(block.length);
+    await writing;
+    expect(Buffer.compare(whole, block)).toBe(0);
+    expect(it.reader.buffered).toBe(0);
+  });
+
+  test("peek leaves the bytes", async () => {
+    await using it = await subject("GET / HTTP/1.1\r\n");
+    expect(text(await it.reader.peek(3))).toBe("GET");
+    expect(await it.reader.readLine()).toBe("GET / HTTP/1.1");
+  });
+
+  test("a line that comes in small pieces is found in linear time", async () => {
+    const pieces = 40_000;
+    const piece = new Uint8Array(100).fill(120);
+    await using it = await subject("", { maxLength: 5_000_000 });
+    const writing = spawn(async () => {
+      for (let count = 0; count < pieces; count++) {
+        await it.peer.write(piece);
+        await parked(it.client);
+      }
+      await it.peer.write("\r\n");
+    });
+    // With a search from the start for each piece this would read 80 GB.
+    expect((await it.reader.readLine())?.length).toBe(pieces * piece.length);
+    await writing.join();
+  }, 20_000);
+});
+
+describe("numbers", () => {
+  const bytes = new Uint8Array([0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10]);
+  const view = new DataView(bytes.buffer);
+  const names = [
+    "Uint16",
+    "Int16",
+    "Uint32",
+    "Int32",
+    "BigUint64",
+    "BigInt64",
+    "Float32",
+    "Float64",
+  ] as const;
+  const methods: [method: string, expected: unknown][] = [
+    ["readUint8", view.getUint8(0)],
+    ["readInt8", view.getInt8(0)],
+    ...names.flatMap((name): [string, unknown][] => [
+      [`read${name}BE`, view[`get${name}`](0)],
+      [`read${name}LE`, view[`get${name}`](0, true)],
+    ]),
+  ];
+
+  test.each(methods)("%s", async (method, expected) => {
+    await using it = await subject(bytes);
+    const read = it.reader[method as "readUint8"].bind(it.reader);
+    expect<unknown>(await read()).toBe(expected);
+    const size = 8 - it.reader.buffered;
+    expect(method).toContain(String(size * 8));
+  });
+
+  test.each([
+    [[0x00], 0],
+    [[0x7f], 127],
+    [[0x80, 0x01], 128],
+    [[0xac, 0x02], 300],
+    [[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f], Number.MAX_SAFE_INTEGER],
+    [[0x85, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00], 5],
+  ])("the varint %p", async (encoded, expected) => {
+    await using it = await subject(new Uint8Array([...encoded, 9]));
+    expect(await it.reader.readVarint()).toBe(expected);
+    expect(await it.reader.readUint8()).toBe(9);
+  });
+
+  test.each([
+    [[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10]],
+    [[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00]],
+  ])("the varint %p is too large, and stays unread", async (encoded) => {
+    await using it = await subject(new Uint8Array(encoded));
+    for (let time = 0; time < 2; time++) {
+      expect((await failureOf(it.reader.readVarint())).code).toBe("EOVERFLOW");
+    }
+    expect(it.reader.buffered).toBe(encoded.length);
+  });
+
+  test("a prefix of each size and order", async () => {
+    for (let size = 1; size <= 6; size++) {
+      const big = new Uint8Array(size);
+      big[size - 1] = 3;
+      const little = big.toReversed();
+      await using it = await subject(
+        Buffer.concat([big, Buffer.from("abc"), little, Buffer.from("def")]),
+      );
+      expect(text(await it.reader.readPrefixed(size))).toBe("abc");
+      expect(text(await it.reader.readPrefixed(size, { littleEndian: true }))).toBe("def");
+    }
+  });
+});
+
+describe("mistakes", () => {
+  test.each([0, Number.NaN, -1, 1.5, "8"])("a maxLength of %p", async (maxLength) => {
+    await using pair = await socketPair();
+    const make = () => new BufferedReader(pair.client, { maxLength: maxLength as number });
+    expect(thrownBy(make)).toBeInstanceOf(
+      typeof maxLength === "number" && maxLength !== 1.5 ? RangeError : TypeError,
+    );
+    const reader = new BufferedReader(pair.client);
+    expect(
+      await failureOf(reader.readPrefixed(1, { maxLength: maxLength as number })),
+    ).toBeInstanceOf(typeof maxLength === "number" && maxLength !== 1.5 ? RangeError : TypeError);
+  });
+
+  test("an empty delimiter, a wrong count, an unknown option", async () => {
+    await using it = await subject("abc");
+    expect(await failureOf(it.reader.readUntil(""))).toBeInstanceOf(RangeError);
+    expect(await failureOf(it.reader.readUntil(new Uint8Array(0)))).toBeInstanceOf(RangeError);
+    expect(await failureOf(it.reader.discardUntil(""))).toBeInstanceOf(RangeError);
+    expect(await failureOf(it.reader.readUntil(10 as never))).toBeInstanceOf(TypeError);
+    for (const count of [-1, Number.NaN, 1.5]) {
+      expect(await failureOf(it.reader.readExactly(count))).toBeInstanceOf(Error);
+      expect(await failureOf(it.reader.discard(count))).toBeInstanceOf(Error);
+    }
+    expect(await failureOf(it.reader.readPrefixed(7))).toBeInstanceOf(RangeError);
+    expect(await failureOf(it.reader.read(new Uint8Array(0)))).toBeInstanceOf(RangeError);
+    expect(await failureOf(it.reader.read("x" as never))).toBeInstanceOf(TypeError);
+    expect(
+      thrownBy(() => new BufferedReader(it.client, { newline: "cr" as never })),
+    ).toBeInstanceOf(TypeError);
+    expect(thrownBy(() => new BufferedReader(it.client, { length: 3 } as never))).toBeInstanceOf(
+      TypeError,
+    );
+    expect(text(await it.reader.next())).toBe("abc");
+  });
+});
+
+describe("the socket below", () => {
+  test("what was buffered can be read after the socket was closed", async () => {
+    await using it = await subject("one\ntwo\npart");
+    expect(await it.reader.readLine()).toBe("one");
+    it.client.close();
+    expect(await it.reader.readLine()).toBe("two");
+    expect((await failureOf(it.reader.readLine())).code).toBe("ERR_SOCKET_CLOSED");
+  });
+
+  test("a reset fails the call that needs more", async () => {
+    await using it = await subject("one\npart");
+    expect(await it.reader.readLine()).toBe("one");
+    it.peer.reset();
+    expect((await failureOf(it.reader.readLine())).code).toBe("ECONNRESET");
+    expect(it.reader.buffered).toBe(4);
+  });
+
+  test("startTls is refused while bytes are buffered or a call waits", async () => {
+    await using it = await subject("one\ntwo\n");
+    await it.reader.readLine();
+    expect(await failureOf(it.reader.startTls())).toMatchObject({
+      code: "EBUSY",
+      syscall: "handshake",
+    });
+    await it.reader.readLine();
+    const waiting = it.reader.readLine(deadline(20));
+    await parked(it.client);
+    expect((await failureOf(it.reader.startTls())).code).toBe("EBUSY");
+    expect(await failureOf(waiting)).toBeInstanceOf(TimeoutError);
+  });
+
+  test("over TLS", async () => {
+    await using pair = await tlsPair();
+    const reader = new BufferedReader(pair.client);
+    const block = new Uint8Array(200_000).fill(7);
+    const writing = spawn(async () => {
+      await pair.server.write(["hello\r\n", block, "\r\nend\r\n"]);
+      await pair.server.shutdown();
+    });
+    expect(await reader.readLine()).toBe("hello");
+    expect(await reader.readExactly(block.length)).toEqual(block);
+    expect(await Array.fromAsync(reader.lines())).toEqual(["", "end"]);
+    await writing.join();
+  });
+});
