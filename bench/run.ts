@@ -6,12 +6,14 @@ import { buildNativePrograms } from "./harness/build.ts";
 import { printMachine } from "./harness/machine.ts";
 import { type BenchOptions, parseOptions, USAGE } from "./harness/options.ts";
 import { runMemory } from "./memory/suite.ts";
+import { runReaders } from "./readers/suite.ts";
 import { runTls } from "./tls/suite.ts";
 
 const SUITES = new Map<string, (options: BenchOptions) => Promise<void>>([
   ["echo", runEcho],
   ["memory", runMemory],
   ["fibers", runFibers],
+  ["readers", runReaders],
   ["tls", runTls],
 ]);
 

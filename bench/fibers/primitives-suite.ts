@@ -1,12 +1,13 @@
 // The primitives between fibers, compared with promises alone (on Bun and on Node) and with Go.
 
 import { join } from "node:path";
+import { builtGo } from "../harness/go.ts";
 import { printLimits } from "../harness/limits.ts";
+import { measured } from "../harness/measured.ts";
 import type { BenchOptions } from "../harness/options.ts";
 import { BENCH_FOLDER, BUILD_FOLDER } from "../harness/paths.ts";
 import { fixed, median } from "../harness/statistics.ts";
 import { printTable } from "../harness/table.ts";
-import { measured } from "./measured.ts";
 
 const columns = {
   spawnJoinNs: "spawn+join",
@@ -27,20 +28,6 @@ const timesPromises = 2;
 
 const file = (name: string): string => join(BENCH_FOLDER, "fibers", name);
 
-/** Builds the program in Go; null, with a printed reason, if that is not possible. */
-function builtGo(): string | null {
-  const go = Bun.which("go");
-  if (go === null) {
-    console.log("skipping Go: no go in the PATH");
-    return null;
-  }
-  const output = join(BUILD_FOLDER, "primitives-go");
-  const build = Bun.spawnSync([go, "build", "-o", output, file("primitives.go")]);
-  if (build.success) return output;
-  console.log(`skipping Go: ${build.stderr.toString().trim()}`);
-  return null;
-}
-
 function contestants(): Map<string, string[]> {
   const commands = new Map([
     ["plait attached", [process.execPath, file("primitives.ts"), "attached"]],
@@ -50,7 +37,7 @@ function contestants(): Map<string, string[]> {
   const node = Bun.which("node");
   if (node === null) console.log("skipping Node: no node in the PATH");
   else commands.set("promises, Node", [node, file("promises.mjs")]);
-  const go = builtGo();
+  const go = builtGo(file("primitives.go"), join(BUILD_FOLDER, "primitives-go"));
   if (go !== null) commands.set("Go", [go]);
   return commands;
 }

@@ -2,11 +2,11 @@
 
 import { join } from "node:path";
 import { printLimits } from "../harness/limits.ts";
+import { measured } from "../harness/measured.ts";
 import type { BenchOptions } from "../harness/options.ts";
 import { BENCH_FOLDER } from "../harness/paths.ts";
 import { fixed, median } from "../harness/statistics.ts";
 import { printTable } from "../harness/table.ts";
-import { measured } from "./measured.ts";
 import { runPrimitives } from "./primitives-suite.ts";
 
 interface SpawnTimes {

@@ -2,13 +2,14 @@
 
 import { viewOf } from "../net/buffers.ts";
 import type { Socket } from "../net/socket.ts";
-import { admission, type Operation, rejected, Wait } from "../runtime/wait.ts";
+import { admission, type Operation, rejected, runningCancellation, Wait } from "../runtime/wait.ts";
 import { WaitQueue } from "../runtime/wait_queue.ts";
 import type { TlsContext } from "../tls/options.ts";
 import type { StartTlsOptions } from "../tls/start.ts";
 import { checkedInteger, ownOptions, rangeMistake, typeMistake } from "../values/checks.ts";
 import { MessageTooLongError, SocketError, UnexpectedEndError } from "../values/errors.ts";
 import { bytesOfView } from "../values/views.ts";
+import { DecodedLines, mostBatchBytes } from "./decoded_lines.ts";
 import { Fill } from "./fill.ts";
 import * as numbers from "./numbers.ts";
 import { type Delimiter, Unread } from "./unread.ts";
@@ -72,6 +73,7 @@ export class BufferedReader {
   readonly #isStrict: boolean;
   readonly #unread = new Unread();
   readonly #fill: Fill;
+  readonly #decoded = new DecodedLines();
   /** The last delimiter of several bytes. With the same object the search goes on where it stopped. */
   #delimiter: Uint8Array = crlf;
   /** Whether a call waits, and the calls behind it. */
@@ -101,6 +103,12 @@ export class BufferedReader {
 
   /** The next line without its newline; null at the end. */
   readLine(deadline?: number): Promise<string | null> {
+    try {
+      const line = this.#mayTake(deadline) ? this.#takeLine() : undefined;
+      if (line !== undefined) return Promise.resolve(line);
+    } catch (error) {
+      return rejected(error, syscall);
+    }
     return this.#read(() => this.#takeLine(), deadline);
   }
 
@@ -135,6 +143,14 @@ export class BufferedReader {
 
   /** The next `count` bytes. */
   readExactly(count: number, deadline?: number): Promise<Uint8Array<ArrayBuffer>> {
+    try {
+      checkedCount(count);
+      if (this.#mayTake(deadline) && this.#hasOrEnds(count)) {
+        return Promise.resolve(this.#unread.take(count));
+      }
+    } catch (error) {
+      return rejected(error, syscall);
+    }
     return this.#counted(count, deadline, () => this.#unread.take(count));
   }
 
@@ -331,20 +347,27 @@ export class BufferedReader {
    */
   readPrefixed(
     lengthBytes: number,
-    options: PrefixedOptions = {},
+    options?: PrefixedOptions,
     deadline?: number,
   ): Promise<Uint8Array<ArrayBuffer> | null> {
-    let most = this.#maxLength;
-    let isLittleEndian: boolean;
+    let prefix: Prefix;
     try {
-      checkedInteger(lengthBytes, "lengthBytes", 1, 6);
-      const { littleEndian, maxLength } = ownOptions(options, prefixedOptions, "readPrefixed");
-      if (maxLength !== undefined) most = checkedLimit(maxLength);
-      isLittleEndian = littleEndian === true;
+      prefix = this.#prefixOf(lengthBytes, options);
+      const message = this.#mayTake(deadline) ? this.#takePrefixed(prefix) : undefined;
+      if (message !== undefined) return Promise.resolve(message);
     } catch (error) {
       return rejected(error, syscall);
     }
-    return this.#read(() => this.#takePrefixed(lengthBytes, isLittleEndian, most), deadline);
+    return this.#read(() => this.#takePrefixed(prefix), deadline);
+  }
+
+  /** As `readPrefixed` if all of the message is buffered; otherwise as `tryReadLine`. */
+  tryReadPrefixed(
+    lengthBytes: number,
+    options?: PrefixedOptions,
+  ): Uint8Array<ArrayBuffer> | null | undefined {
+    const prefix = this.#prefixOf(lengthBytes, options);
+    return this.#isBusy ? undefined : this.#takePrefixed(prefix);
   }
 
   /**
@@ -359,6 +382,14 @@ export class BufferedReader {
       throw new SocketError("EBUSY", { syscall: "handshake", reason });
     }
     await this.#socket.startTls(options, deadline);
+  }
+
+  /**
+   * Whether a unit that is buffered may be taken without more checks. The calls that are made most often
+   * try that first: it costs little more than the promise, where `#read` costs twice as much.
+   */
+  #mayTake(deadline: number | undefined): boolean {
+    return deadline === undefined && !this.#isBusy && runningCancellation() === undefined;
   }
 
   /**
@@ -416,13 +447,27 @@ export class BufferedReader {
   }
 
   #takeLine(): string | null | undefined {
-    const sought = this.#newline === "crlf" ? crlf : lf;
-    const index = this.#unread.indexOf(sought);
+    const newline = this.#newline === "crlf" ? "\r\n" : "\n";
+    const decoded = this.#decoded.take(this.#unread, newline);
+    if (decoded !== undefined) return this.#takeDecoded(decoded, newline.length);
+    const index = this.#unread.indexOf(this.#newline === "crlf" ? crlf : lf);
     if (index < 0) return this.#incomplete(this.#newline === "lf" ? lf : crlf);
     const hasCr = this.#newline === "any" && index > 0 && this.#unread.at(index - 1) === cr;
     const length = hasCr ? index - 1 : index;
     if (length > this.#maxLength) throw tooLong(this.#maxLength);
-    return this.#takeText(length, index + sizeOf(sought));
+    const consumed = index + newline.length;
+    if (
+      this.#maxLength >= mostBatchBytes &&
+      this.#decoded.decode(this.#unread, consumed, newline)
+    ) {
+      return this.#takeDecoded(this.#decoded.take(this.#unread, newline)!, newline.length);
+    }
+    return this.#takeText(length, consumed);
+  }
+
+  #takeDecoded(line: string, newlineBytes: number): string {
+    this.#unread.skip(line.length + newlineBytes);
+    return this.#newline === "any" && line.endsWith("\r") ? line.slice(0, -1) : line;
   }
 
   #takeText(length: number, consumed: number): string {
@@ -449,17 +494,22 @@ export class BufferedReader {
     throw this.#unexpectedEnd();
   }
 
-  #takePrefixed(
-    lengthBytes: number,
-    isLittleEndian: boolean,
-    most: number,
-  ): Uint8Array<ArrayBuffer> | null | undefined {
+  #prefixOf(lengthBytes: number, options: PrefixedOptions | undefined): Prefix {
+    checkedInteger(lengthBytes, "lengthBytes", 1, 6);
+    if (options === undefined) return { lengthBytes, isLittleEndian: false, most: this.#maxLength };
+    const { littleEndian, maxLength } = ownOptions(options, prefixedOptions, "readPrefixed");
+    const most = maxLength === undefined ? this.#maxLength : checkedLimit(maxLength);
+    return { lengthBytes, isLittleEndian: littleEndian === true, most };
+  }
+
+  #takePrefixed(prefix: Prefix): Uint8Array<ArrayBuffer> | null | undefined {
+    const { lengthBytes, isLittleEndian, most } = prefix;
     if (this.#unread.length === 0 && this.#socket.eof) return null;
     if (!this.#hasOrEnds(lengthBytes)) return undefined;
     const length = this.#unread.unsigned(lengthBytes, isLittleEndian);
     if (length > most) throw tooLong(most);
     if (!this.#hasOrEnds(lengthBytes + length)) return undefined;
-    return this.#unread.take(lengthBytes + length).subarray(lengthBytes);
+    return this.#unread.take(lengthBytes + length, lengthBytes);
   }
 
   #takeVarint(): number | undefined {
@@ -477,12 +527,20 @@ export class BufferedReader {
   }
 
   #number<T>(size: number, decode: numbers.Decode<T>, deadline: number | undefined): Promise<T> {
-    return this.#read(() => {
-      if (!this.#hasOrEnds(size)) return undefined;
-      const value = this.#unread.number(decode);
-      this.#unread.skip(size);
-      return value;
-    }, deadline);
+    try {
+      const value = this.#mayTake(deadline) ? this.#takeNumber(size, decode) : undefined;
+      if (value !== undefined) return Promise.resolve(value);
+    } catch (error) {
+      return rejected(error, syscall);
+    }
+    return this.#read(() => this.#takeNumber(size, decode), deadline);
+  }
+
+  #takeNumber<T>(size: number, decode: numbers.Decode<T>): T | undefined {
+    if (!this.#hasOrEnds(size)) return undefined;
+    const value = this.#unread.number(decode);
+    this.#unread.skip(size);
+    return value;
   }
 
   #counted<T>(count: number, deadline: number | undefined, take: () => T): Promise<T> {
@@ -518,6 +576,14 @@ export class BufferedReader {
   }
 }
 
+/** How the length of a message stands before it. */
+interface Prefix {
+  readonly lengthBytes: number;
+  readonly isLittleEndian: boolean;
+  /** The most bytes of the message. */
+  readonly most: number;
+}
+
 /** The lines of a reader. */
 class Lines implements AsyncIterableIterator<string, undefined> {
   readonly #reader: BufferedReader;
@@ -530,10 +596,13 @@ class Lines implements AsyncIterableIterator<string, undefined> {
     return this;
   }
 
-  async next(): Promise<IteratorResult<string, undefined>> {
-    const value = await this.#reader.readLine();
-    return value === null ? { done: true, value: undefined } : { done: false, value };
+  next(): Promise<IteratorResult<string, undefined>> {
+    return this.#reader.readLine().then(resultOf);
   }
+}
+
+function resultOf(line: string | null): IteratorResult<string, undefined> {
+  return line === null ? { done: true, value: undefined } : { done: false, value: line };
 }
 
 const queueing: Operation = { syscall };

@@ -1,12 +1,16 @@
 // Runs a program that measures something and prints it.
 
-import { Program } from "../harness/processes.ts";
+import { type Core, Program } from "./processes.ts";
 
 const RUN_LIMIT_MS = 60_000;
 
 /** Runs a program in a fresh process; null, with a printed reason, if it fails. */
-export async function measured<Result>(name: string, command: string[]): Promise<Result | null> {
-  const program = new Program(name, command, "any");
+export async function measured<Result>(
+  name: string,
+  command: string[],
+  core: Core = "any",
+): Promise<Result | null> {
+  const program = new Program(name, command, core);
   try {
     return JSON.parse(await program.line(RUN_LIMIT_MS)) as Result;
   } catch (error) {
