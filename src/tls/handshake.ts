@@ -43,25 +43,9 @@ function detailsOf(socket: HandshakeSocket): ErrorDetails {
   return { syscall: "handshake", address, port };
 }
 
-/** A step of a handshake that is awaited: its end, or the promise of an `sni` function. */
-class Handshake implements Operation {
-  readonly syscall = "handshake";
-  readonly #socket: HandshakeSocket;
-
-  constructor(socket: HandshakeSocket) {
-    this.#socket = socket;
-  }
-
-  details(): ErrorDetails {
-    return detailsOf(this.#socket);
-  }
-}
-
-/** The core works on the handshake until it has ended or needs a choice by name. */
-class HandshakeStep extends Handshake {
-  get woken(): typeof endWith {
-    return endWith;
-  }
+/** The wait for the end of a handshake, for its choice by name, or for the promise of that choice. */
+function operationOf(socket: HandshakeSocket): Operation {
+  return { syscall: "handshake", details: () => detailsOf(socket), woken: endWith };
 }
 
 /**
@@ -85,7 +69,7 @@ export async function handshake(
       else if (status !== Status.wouldBlock)
         throw failureOf(socket.handle, status, detailsOf(socket));
       else {
-        const step = new Wait<void>(new HandshakeStep(socket));
+        const step = new Wait<void>(operationOf(socket));
         await step.beginUnder(core.tlsWaitHandshake(socket.handle, deadline));
       }
     }
@@ -148,7 +132,7 @@ async function choose(
     if (isInstance(choice, Promise)) {
       // The wait gets a function, not a rejected promise: that would be unhandled if the wait has
       // ended before, or ends in a later turn.
-      const wait = new Wait<() => Choice>(new Handshake(socket));
+      const wait = new Wait<() => Choice>(operationOf(socket));
       const chosen = wait.begin(deadline);
       follow(
         choice,

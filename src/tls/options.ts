@@ -178,28 +178,11 @@ export class TlsContext {
 /** The options that `setTlsDefaults` takes. */
 export type TlsDefaults = Pick<TlsOptions, (typeof defaultNames)[number]>;
 
-const defaultNames = [
-  "ca",
-  "crl",
-  "ciphers",
-  "cipherSuites",
-  "groups",
-  "minVersion",
-  "maxVersion",
-  "verifyPeer",
-  "verifyIssuer",
-  "onKeyLog",
-  "handshakeTimeout",
-] as const;
-
 /** Which end a set of options is for. A context may serve both. */
 export type Role = "client" | "server" | "either";
 
-const sharedNames = [
-  "cert",
-  "key",
-  "pfx",
-  "passphrase",
+/** For both ends, and with a meaning for all contexts of a program. */
+const generalNames = [
   "ca",
   "crl",
   "ciphers",
@@ -207,12 +190,13 @@ const sharedNames = [
   "groups",
   "minVersion",
   "maxVersion",
-  "alpn",
   "verifyPeer",
   "verifyIssuer",
   "onKeyLog",
-] as const satisfies readonly (keyof TlsOptions)[];
+] as const;
 
+const defaultNames = [...generalNames, "handshakeTimeout"] as const;
+const sharedNames = [...generalNames, "cert", "key", "pfx", "passphrase", "alpn"] as const;
 const serverNames = ["clientAuth", "sni", "handshakeTimeout"] as const;
 const connectionNames = ["context", "serverName", "session", "onSession"] as const;
 

@@ -3,8 +3,15 @@
  * begins.
  */
 
-import { noOptions, ownOptions, rangeMistake, refuseOptions } from "../values/checks.ts";
-import { clientName, contextOf, serverContext } from "./context.ts";
+import {
+  noOptions,
+  ownOptions,
+  rangeMistake,
+  refuseOptions,
+  typeMistake,
+} from "../values/checks.ts";
+import { checkedServerName } from "./checks.ts";
+import { contextOf, serverContext } from "./context.ts";
 import type { HandshakeSetup } from "./handshake.ts";
 import { optionNames, TlsContext, type TlsOptions } from "./options.ts";
 
@@ -31,6 +38,18 @@ export function clientSetup(
   // A copy: the handshake begins later, and the class of the view may give a wrong length.
   const session = own.session && new Uint8Array(own.session);
   return { context, isServer: false, serverName, session, onSession };
+}
+
+/** The name that a client sends and checks: the option's, or else the host's. */
+function clientName(
+  context: TlsContext,
+  option: string | undefined,
+  host: string | undefined,
+): string | undefined {
+  if (option !== undefined) return checkedServerName(option, "serverName");
+  if (host !== undefined) return checkedServerName(host, "host");
+  if (!context.settings.verifiesPeer) return undefined;
+  throw typeMistake("TLS needs a serverName here, to check the peer's certificate against");
 }
 
 export function serverSetup(context: TlsContext): HandshakeSetup {
