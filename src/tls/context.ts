@@ -23,10 +23,8 @@ import { materialFailure } from "./errors.ts";
 import { hasPrivateKey, materialBytes, materialList } from "./material.ts";
 import { noticesFor } from "./notices.ts";
 import {
-  defaultOptionNames,
   optionNames,
   parsedNames,
-  type Role,
   TlsContext,
   type TlsDefaults,
   type TlsOptions,
@@ -62,7 +60,7 @@ function parse(own: TlsOptions): TlsContext {
 }
 
 let defaults = noOptions<TlsDefaults>();
-/** The context of `tls: true`, made on first use. */
+/** The context of no options, as for `tls: true`, made on first use. */
 let plain: TlsContext | undefined;
 
 /**
@@ -73,7 +71,7 @@ let plain: TlsContext | undefined;
  */
 export function setTlsDefaults(options: TlsDefaults): void {
   const before = defaults;
-  defaults = ownOptions(options, defaultOptionNames, "setTlsDefaults");
+  defaults = ownOptions(options, optionNames.defaults, "setTlsDefaults");
   try {
     plain = parse(noOptions());
   } catch (error) {
@@ -90,32 +88,39 @@ export function setTlsDefaults(options: TlsDefaults): void {
  *   belong together, or are too weak
  */
 export function tlsContext(options: TlsOptions = {}): TlsContext {
-  return contextOf(options, "either", "tlsContext");
+  return contextOf(ownTlsOptions(options, optionNames.context, "tlsContext"));
 }
 
-/** The context that the options stand for. */
-export function contextOf(
-  options: TlsOptions | TlsContext | true,
-  role: Role,
+/** The options as plait reads them. A context stands for options that have it as their `context`. */
+export function ownTlsOptions<Options extends TlsOptions>(
+  options: Options | TlsContext,
+  known: ReadonlySet<string>,
   what: string,
-): TlsContext {
-  if (options instanceof TlsContext) return options;
-  if (options === true) return (plain ??= parse(noOptions()));
-  const own = ownOptions(options, optionNames[role], what);
+): Options {
+  if (!(options instanceof TlsContext)) return ownOptions(options, known, what);
+  return joinedOptions<Options>({ context: options } as Options);
+}
+
+/** The context that the options stand for, which have no prototype. */
+export function contextOf(own: TlsOptions): TlsContext {
   const { context } = own;
-  if (context === undefined) return parse(own);
+  if (context === undefined) {
+    return Object.keys(own).length === 0 ? (plain ??= parse(own)) : parse(own);
+  }
   if (!(context instanceof TlsContext)) throw typeMistake("context is what tlsContext returned");
   refuseOptions(own, parsedNames, "context");
   checkUnparsed(own);
   return context;
 }
 
-/** A context for the server's side, which needs a certificate. */
+/** A context for the server's side. */
 export function serverContext(options: TlsOptions | TlsContext, what: string): TlsContext {
-  if (typeof options !== "object" || options === null) {
-    throw typeMistake(`${what} takes options or a context`);
-  }
-  const context = contextOf(options, "server", what);
+  return contextWithCertificate(ownTlsOptions(options, optionNames.server, what), what);
+}
+
+/** The context of options that have no prototype, for the server's side, which needs a certificate. */
+export function contextWithCertificate(own: TlsOptions, what: string): TlsContext {
+  const context = contextOf(own);
   if (!context.settings.hasCertificate && context.settings.chooseByName === undefined) {
     throw typeMistake(`${what} needs a certificate: cert and key, or pfx`);
   }
@@ -217,20 +222,14 @@ function namedContext(
   common: TlsOptions,
   what: string,
 ): TlsContext {
-  const context = serverContext(
-    options instanceof TlsContext ? options : namedOptions(options, common, what),
-    what,
-  );
+  const own = ownTlsOptions(options, optionNames.server, what);
+  refuseOptions(own, ["handshakeTimeout"], what);
+  const isParsed = own.context !== undefined;
+  const whole = isParsed ? own : joinedOptions<TlsOptions>(common, own);
+  const context = contextWithCertificate(whole, what);
   if (context.settings.hasNames) throw typeMistake(`${what} has an sni of its own`);
   context.settings.parsed.notify(noticesFor(common));
   return context;
-}
-
-function namedOptions(options: TlsOptions, common: TlsOptions, what: string): TlsOptions {
-  const own = ownOptions(options, optionNames.server, what);
-  if (own.context !== undefined) return own;
-  refuseOptions(own, ["handshakeTimeout"], what);
-  return joinedOptions<TlsOptions>(common, own);
 }
 
 /** The options of a listener that hold for all its names. */

@@ -3,17 +3,11 @@
  * begins.
  */
 
-import {
-  noOptions,
-  ownOptions,
-  rangeMistake,
-  refuseOptions,
-  typeMistake,
-} from "../values/checks.ts";
+import { rangeMistake, refuseOptions, typeMistake } from "../values/checks.ts";
 import { checkedServerName } from "./checks.ts";
-import { contextOf, serverContext } from "./context.ts";
+import { contextOf, contextWithCertificate, ownTlsOptions } from "./context.ts";
 import type { HandshakeSetup } from "./handshake.ts";
-import { optionNames, TlsContext, type TlsOptions } from "./options.ts";
+import { optionNames, type TlsContext, type TlsOptions } from "./options.ts";
 
 export interface StartTlsOptions extends TlsOptions {
   /**
@@ -30,9 +24,13 @@ export function clientSetup(
   host: string | undefined,
   what: string,
 ): HandshakeSetup {
-  const isWhole = options === true || options instanceof TlsContext;
-  const own = isWhole ? noOptions<TlsOptions>() : ownOptions(options, optionNames.client, what);
-  const context = contextOf(isWhole ? options : own, "client", what);
+  const given = options === true ? {} : options;
+  return clientSetupOf(ownTlsOptions(given, optionNames.client, what), host);
+}
+
+/** The options have no prototype. */
+function clientSetupOf(own: TlsOptions, host: string | undefined): HandshakeSetup {
+  const context = contextOf(own);
   const serverName = clientName(context, own.serverName, host);
   const { onSession } = own;
   // A copy: the handshake begins later, and the class of the view may give a wrong length.
@@ -68,15 +66,14 @@ export function startSetup(
   isAccepted: boolean,
   host: string | undefined,
 ): HandshakeSetup {
-  if (options instanceof TlsContext) return startSetup({ context: options }, isAccepted, host);
-  const own = ownOptions(options, startNames, "startTls");
+  const own = ownTlsOptions<StartTlsOptions>(options, startNames, "startTls");
   refuseOptions(own, ["handshakeTimeout"], "a deadline");
-  const { side = isAccepted ? "server" : "client", ...rest } = own;
+  const { side = isAccepted ? "server" : "client" } = own;
   if (side !== "client" && side !== "server") throw rangeMistake('side is "client" or "server"');
   refuseOptions(own, side === "server" ? clientsOnly : serversOnly, `side "${side}"`);
   return side === "server"
-    ? serverSetup(serverContext(rest, "startTls"))
-    : clientSetup(rest, host, "startTls");
+    ? serverSetup(contextWithCertificate(own, "startTls"))
+    : clientSetupOf(own, host);
 }
 
 const clientsOnly = ["serverName", "session", "onSession"] as const;
