@@ -36,8 +36,6 @@ export class Cluster implements AsyncDisposable, MemberHost {
   readonly module: string;
   readonly #options: CheckedOptions;
   #tls: TlsOptions | undefined;
-  /** The value of `#tls` that each member was last given. */
-  readonly #tlsGiven = new Map<number, TlsOptions | undefined>();
   readonly #reserved: number;
   readonly #members: Member[] = [];
   readonly #inContext = AsyncLocalStorage.snapshot();
@@ -129,9 +127,6 @@ export class Cluster implements AsyncDisposable, MemberHost {
     const tls = checkedTls(options, "setTls");
     this.#checkOpen("cluster setTls", 0);
     this.#tls = tls;
-    for (const { worker, state } of this.#members) {
-      if (state === "listening") this.#tlsGiven.set(worker, tls);
-    }
     await this.#ask({ what: "setTls", tls }, 0);
   }
 
@@ -218,15 +213,14 @@ export class Cluster implements AsyncDisposable, MemberHost {
     this.#end();
   }
 
-  /** @internal Sends a request to all workers that listen. */
+  /** @internal Sends a request to all workers. One that starts gets it when it listens. */
   passOn(request: Request): void {
-    for (const member of this.#members) if (member.state === "listening") member.post(request);
+    for (const member of this.#members) member.post(request);
   }
 
   /** @internal */
   assignment(worker: number): Omit<Assignment, "port" | "module"> {
     const { host, backlog, maxConnections, maxHandshakes, data, onError } = this.#options;
-    this.#tlsGiven.set(worker, this.#tls);
     return {
       worker,
       workers: this.workers,
@@ -251,11 +245,9 @@ export class Cluster implements AsyncDisposable, MemberHost {
     const { worker, restarts } = member;
     const tls = this.#tls;
     // `setTls` was called while the worker started.
-    if (tls !== undefined && this.#tlsGiven.get(worker) !== tls) {
-      this.#tlsGiven.set(worker, tls);
+    if (tls !== undefined && member.tls !== tls) {
       member.ask({ what: "setTls", tls }, 0).catch((error) => this.failed(member, error));
     }
-    for (const signal of dumpSignals()) member.post({ what: "dumpSignal", signal });
     if (restarts > 0) this.#tell(this.#options.onRestart, worker, restarts);
   }
 
