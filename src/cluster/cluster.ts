@@ -248,20 +248,16 @@ export class Cluster implements AsyncDisposable, MemberHost {
     if (tls !== undefined && member.tls !== tls) {
       member.ask({ what: "setTls", tls }, 0).catch((error) => this.failed(member, error));
     }
-    if (restarts > 0) this.#tell(this.#options.onRestart, worker, restarts);
+    const { onRestart } = this.#options;
+    if (restarts === 0 || onRestart === undefined) return;
+    callProgram(() => this.#inContext(onRestart, worker, restarts));
   }
 
   /** @internal */
   failed({ worker }: Member, error: unknown): void {
-    if (this.#options.onError !== undefined) this.#tell(this.#options.onError, error, worker);
-    else console.error(`plait: worker ${worker}:`, error);
-  }
-
-  #tell<Arguments extends unknown[]>(
-    callback: ((...given: Arguments) => void) | undefined,
-    ...given: Arguments
-  ): void {
-    if (callback !== undefined) callProgram(() => this.#inContext(callback, ...given));
+    const { onError } = this.#options;
+    if (onError === undefined) console.error(`plait: worker ${worker}:`, error);
+    else callProgram(() => this.#inContext(onError, error, worker));
   }
 }
 

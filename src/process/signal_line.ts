@@ -42,11 +42,10 @@ const listeners = new Map<SignalName, Set<SignalListener>>();
 const kept = new Set<SignalName>();
 
 let isLineOpen = false;
-let isRetired = false;
 
 onRetired(() => {
-  isRetired = true;
   for (const signal of listeners.keys()) if (!kept.has(signal)) letGo(signal);
+  listeners.clear();
 });
 
 /** What waits for the next byte. It wakes no fiber, and `dump` does not show it. */
@@ -116,7 +115,7 @@ export function listenToSignal(
 /** Stops calling `listener`. After the last listener of a signal, the signal does what it did before. */
 export function ignoreSignal(signal: SignalName, listener: SignalListener): void {
   const set = listeners.get(signal);
-  if (isRetired || set === undefined) return;
+  if (set === undefined) return;
   set.delete(listener);
   if (set.size > 0) return;
   listeners.delete(signal);

@@ -37,11 +37,11 @@ export interface Due {
 }
 
 /** Takes the notices of TLS connections; set by those who know of TLS. */
-let notices: Due = { proceed() {} };
+let takeNotices = (): void => {};
 
 /** Sets what takes the notices when `Shared.tlsNotices` is not 0. */
 export function onTlsNotices(take: () => void): void {
-  notices = { proceed: take };
+  takeNotices = take;
 }
 
 /** How long the attached driver runs before Bun's loop gets a turn. */
@@ -357,49 +357,47 @@ function dispatch(end: number): void {
   // Code between two portions may call `block`, which then goes on with the rest.
   do {
     budget = budgetPerDrain;
-    for (let left = entriesPerDrain; left > 0 && budget > 0; left--) {
-      if (dueNext < due.length) guarded(due[dueNext++]!);
-      // A nested call may have read the ring to its end, and another ring after it.
-      else if (ringNext < ringEnd) {
-        const subject = sharedInt32[ringNext]!;
-        const what = sharedInt32[ringNext + 1]!;
-        ringNext += 2;
-        tell(subject, what);
-      } else break;
+    // A nested call may have read the ring to its end, and another ring after it.
+    for (let left = entriesPerDrain; left > 0 && budget > 0 && hasRest(); left--) {
+      guarded(attemptNext);
     }
     // After the attempts and before the microtasks: so a program learns of a session before it reads the
     // data behind it.
-    if (sharedUint32[Shared.tlsNoticesUint32] !== 0) guarded(notices);
+    if (sharedUint32[Shared.tlsNoticesUint32] !== 0) guarded(takeNotices);
     drainMicrotasks();
     if (end !== 0 && core.now() >= end) return;
   } while (hasRest());
 }
 
-/** Reports an exception of one item, so that the others are not lost. */
-function guarded(item: Due): void {
+/** Reports an exception of one attempt, so that the others are not lost. */
+function guarded(attempt: () => void): void {
   try {
-    item.proceed();
+    attempt();
   } catch (error) {
     reportError(error);
   }
 }
 
-function tell(subject: number, what: number): void {
-  try {
-    if (subject >= 0) {
-      const subscriber = subscribers[subject & slotMask];
-      // An entry before this one may have closed the socket, and its slot may have another owner.
-      if (subscriber !== undefined && subscriber.handle === subject) subscriber.ready(what);
-      return;
-    }
-    const waiter = ~subject;
-    const sleeper = sleepers[waiter];
-    if (sleeper === undefined) return;
-    sleepers[waiter] = undefined;
-    sleeper.wake(what, waiter);
-  } catch (error) {
-    reportError(error);
+/** Tries the next due item, or else the next entry of the ring. */
+function attemptNext(): void {
+  if (dueNext < due.length) {
+    due[dueNext++]!.proceed();
+    return;
   }
+  const subject = sharedInt32[ringNext]!;
+  const what = sharedInt32[ringNext + 1]!;
+  ringNext += 2;
+  if (subject >= 0) {
+    const subscriber = subscribers[subject & slotMask];
+    // An entry before this one may have closed the socket, and its slot may have another owner.
+    if (subscriber !== undefined && subscriber.handle === subject) subscriber.ready(what);
+    return;
+  }
+  const waiter = ~subject;
+  const sleeper = sleepers[waiter];
+  if (sleeper === undefined) return;
+  sleepers[waiter] = undefined;
+  sleeper.wake(what, waiter);
 }
 
 /**

@@ -4,7 +4,6 @@ import { core } from "../core/native.ts";
 import {
   checkedInteger,
   joinedOptions,
-  noOptions,
   ownOptions,
   refuseOptions,
   typeMistake,
@@ -36,7 +35,7 @@ function parse(own: TlsOptions): TlsContext {
   const options = joinedOptions<TlsOptions>(defaults, own);
   checkUnparsed(options);
   const { sni } = options;
-  const common = sni === undefined ? noOptions<TlsOptions>() : withoutIdentity(options);
+  const common = withoutIdentity(options);
   const plan = new ContextPlan();
   const hasCertificate = planIdentity(plan, options);
   planTrust(plan, options);
@@ -59,7 +58,7 @@ function parse(own: TlsOptions): TlsContext {
   });
 }
 
-let defaults = noOptions<TlsDefaults>();
+let defaults = joinedOptions<TlsDefaults>();
 /** The context of no options, as for `tls: true`, made on first use. */
 let plain: TlsContext | undefined;
 
@@ -73,7 +72,7 @@ export function setTlsDefaults(options: TlsDefaults): void {
   const before = defaults;
   defaults = ownOptions(options, optionNames.defaults, "setTlsDefaults");
   try {
-    plain = parse(noOptions());
+    plain = parse(joinedOptions());
   } catch (error) {
     defaults = before;
     throw error;

@@ -127,14 +127,12 @@ export function ownOptions<Options extends object>(
   return own as Options;
 }
 
-/** Options, when none are given. */
-export function noOptions<Options extends object>(): Options {
-  return Object.create(null) as Options;
-}
-
-/** The options of several objects in one. Those of a later object replace those of an earlier one. */
+/**
+ * The options of several objects in one; without any, no options. Those of a later object replace those
+ * of an earlier one.
+ */
 export function joinedOptions<Options extends object>(...parts: Partial<Options>[]): Options {
-  return Object.assign(noOptions<Options>(), ...parts) as Options;
+  return Object.assign(Object.create(null), ...parts) as Options;
 }
 
 function refuseInherited(options: object, known: ReadonlySet<string>, what: string): void {
