@@ -95,7 +95,7 @@ export class Cluster implements AsyncDisposable, MemberHost {
    */
   async stats(deadline?: number): Promise<Stats> {
     const all = await this.#ask<Stats>({ what: "stats" }, checkedDeadline(deadline));
-    const sum = { ...stats() };
+    const sum = stats();
     for (const name of Object.keys(sum) as (keyof Stats)[]) {
       sum[name] = all.reduce((total, [, counters]) => total + counters[name], 0);
     }

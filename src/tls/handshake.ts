@@ -130,19 +130,14 @@ async function choose(
   try {
     let choice = context.settings.chooseByName?.(name);
     if (isInstance(choice, Promise)) {
-      // The wait gets a function, not a rejected promise: that would be unhandled if the wait has
-      // ended before, or ends in a later turn.
-      const wait = new Wait<() => Choice>(operationOf(socket));
+      const wait = new Wait<Choice>(operationOf(socket));
       const chosen = wait.begin(deadline);
       follow(
         choice,
-        (value) => wait.finish(() => value),
-        (error: unknown) =>
-          wait.finish(() => {
-            throw error;
-          }),
+        (value) => wait.finish(value),
+        (error) => wait.finishWithError(error),
       );
-      choice = (await chosen)();
+      choice = await chosen;
     }
     const chosen = context.settings.chosen(choice);
     if (chosen === null) {
@@ -154,5 +149,4 @@ async function choose(
     // If anything failed, the client learns that there is nothing for this name.
     if (!socket.closed) core.tlsChooseContext(handle, id);
   }
-  checkOpen(socket);
 }

@@ -52,14 +52,6 @@ function shown(value: unknown): string {
   return typeof value === "string" ? JSON.stringify(value) : String(value);
 }
 
-export function checkedPort(port: unknown): number {
-  if (typeof port !== "number" || !Number.isInteger(port)) {
-    throw typeMistake(`a port is a whole number, not ${shown(port)}`);
-  }
-  if (port < 0 || port > 65_535) throw rangeMistake(`a port is between 0 and 65535, not ${port}`);
-  return port;
-}
-
 /** A whole number between two bounds, which may be either of them. Errors call it `what`. */
 export function checkedInteger(value: unknown, what: string, least: number, most: number): number {
   if (typeof value !== "number" || !Number.isInteger(value)) {
@@ -69,6 +61,10 @@ export function checkedInteger(value: unknown, what: string, least: number, most
     throw rangeMistake(`${what} is between ${least} and ${most}, not ${value}`);
   }
   return value;
+}
+
+export function checkedPort(port: unknown): number {
+  return checkedInteger(port, "a port", 0, 65_535);
 }
 
 /** Checks an option that limits how many there are at a time. Undefined is no limit. */
