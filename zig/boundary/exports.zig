@@ -201,7 +201,7 @@ pub fn sendFile(handle: i32, fd: i32, offset: f64, length: f64) callconv(.c) i32
     return connections.send(thread(), handle, source).code();
 }
 
-/// Ends a transfer that was sent in part. Over TLS, closing then does not announce the end of the stream.
+/// Ends a transfer that was sent in part. Over TLS, the end of the stream is not announced then.
 pub fn breakOff(handle: i32) callconv(.c) void {
     connections.breakOff(thread(), handle);
 }

@@ -83,7 +83,7 @@ pub fn setReady(socket: *Socket, direction: abi.Direction) void {
 }
 
 /// A transfer ends before all of it was sent: the peer lacks a part of what it was to have. Over TLS
-/// closing does not announce the end of the stream then.
+/// the end of the stream is not announced then.
 pub fn breakOff(thread: *Thread, handle: i32) void {
     const index = thread.scheduler.sockets.findKind(handle, .stream) orelse return;
     const socket = thread.scheduler.sockets.at(index);

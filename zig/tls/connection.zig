@@ -219,6 +219,11 @@ pub const TlsConnection = struct {
         connection.extra = null;
     }
 
+    /// Whether the peer lacks a part of a writer's data, so that the end of the stream must not be announced.
+    pub fn isIncomplete(connection: *const TlsConnection) bool {
+        return connection.flags.mid_transfer or connection.flags.was_broken_off;
+    }
+
     /// A writer's transfer ends before all of it was sent.
     pub fn breakOff(connection: *TlsConnection) void {
         if (connection.flags.mid_transfer) connection.flags.was_broken_off = true;

@@ -206,7 +206,7 @@ test "a first write that does not fit is counted as any other" {
 test "they go before anything that ends the connection, but for a reset" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const Deed = enum { close, shutdown, close_after_write, break_off, reset };
+    const Deed = enum { close, shutdown, close_after_write, break_off_close, break_off_shutdown, reset };
     for (ends) |end| for (std.enums.values(Deed)) |deed| {
         errdefer std.debug.print("{t}, {t}\n", .{ end, deed });
         var held: Held = try .init(&harness, end);
@@ -218,11 +218,12 @@ test "they go before anything that ends the connection, but for a reset" {
                 try expectEqual(4, try valueOf(harness.send(held.handle, "last")));
                 try expectEqual(null, connections.close(harness.thread, held.handle));
             },
-            .break_off => {
+            .break_off_close, .break_off_shutdown => {
                 const chunk: [100_000]u8 = @splat('a');
                 system.setOption(harness.socketOf(held.handle).fd, std.c.SOL.SOCKET, std.c.SO.SNDBUF, @as(c_int, 1)) catch {};
                 try expect(try valueOf(harness.send(held.handle, &chunk)) < chunk.len);
-                try expectEqual(null, connections.close(harness.thread, held.handle));
+                const end_stream = if (deed == .break_off_close) &connections.close else &connections.shutdown;
+                try expectEqual(null, end_stream(harness.thread, held.handle));
             },
             .reset => {
                 try expectEqual(null, connections.reset(harness.thread, held.handle));
@@ -236,8 +237,9 @@ test "they go before anything that ends the connection, but for a reset" {
         for (0..20) |_| try held.settle();
         // The other end has ended its handshake; then the stream has ended, announced or not.
         const peer_of_other = if (end == .server) held.wire.at_client else held.wire.at_server;
-        if (deed == .break_off) try expectEqual(0, std.c.shutdown(peer_of_other, std.c.SHUT.WR));
-        const expected: Status = if (deed == .break_off) .tls_truncated else .ok;
+        const is_broken_off = deed == .break_off_close or deed == .break_off_shutdown;
+        if (is_broken_off) try expectEqual(0, std.c.shutdown(peer_of_other, std.c.SHUT.WR));
+        const expected: Status = if (is_broken_off) .tls_truncated else .ok;
         try expectEqual(expected, try tls.ending(&harness, held.other));
     };
     try harness.pollUntil(harness.scheduler, struct {

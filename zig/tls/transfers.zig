@@ -411,12 +411,12 @@ fn failBecause(engine: *Engine, socket: *Socket, connection: *TlsConnection, sta
     engine.scheduler.announce(socket, .writable);
 }
 
-/// Announces the end of the stream (close_notify) and half closes the socket.
+/// Announces the end of the stream (close_notify), unless a writer's data is incomplete, and half closes the socket.
 pub fn shutdown(engine: *Engine, socket: *Socket) ?Status {
     const connection = connectionOf(engine, socket);
     if (connection.state == .failed) return connection.failure;
     if (connection.state != .open) return .would_block;
-    if (!announceEnd(engine, socket, connection)) {
+    if (!connection.isIncomplete() and !announceEnd(engine, socket, connection)) {
         if (connection.failure != .ok) return connection.failure;
         connection.flags.writer_needs_input = true;
         return .would_block;
@@ -444,9 +444,8 @@ fn announceEnd(engine: *Engine, socket: *Socket, connection: *TlsConnection) boo
 /// frees everything but the output that waits.
 pub fn close(engine: *Engine, socket: *Socket) void {
     const connection = connectionOf(engine, socket);
-    const is_incomplete = connection.flags.mid_transfer or connection.flags.was_broken_off;
     const can_announce = connection.state == .open and !socket.flags.half_closed and socket.failure == .ok;
-    if (can_announce and !is_incomplete) _ = announceEnd(engine, socket, connection);
+    if (can_announce and !connection.isIncomplete()) _ = announceEnd(engine, socket, connection);
     endWait(engine, connection, .closed);
     engine.disconnect(socket.tls);
     if (socket.failure != .ok) connection.dropOutput(engine.allocator);

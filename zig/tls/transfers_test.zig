@@ -292,22 +292,25 @@ test "closing gives a peer more time that goes on reading, while the end is not 
     }
 }
 
-test "closing after a write that was broken off announces no end" {
+test "after a write that was broken off neither a half close nor closing announces the end" {
     var harness = try Harness.init();
     defer harness.deinit();
     const chunk: [60_000]u8 = @splat('a');
-    for ([_]bool{ false, true }) |is_announced| {
+    for ([_]bool{ false, true }) |is_half_closed| {
         const pair = try tls.defaultPair(&harness);
         harness_module.shrinkBuffers(harness.socketOf(pair.client).fd);
         _ = try fill(&harness, pair.server, &chunk);
         const writer = harness.parkAgain(pair.server, .writable);
         try expect(harness.cancel(writer, .timed_out));
         try harness.expectWoken(&.{.{ writer, .timed_out }});
-        // A shutdown still announces the end.
-        if (is_announced) try expectEqual(null, harness.shutdown(pair.server));
-        try expectEqual(null, connections.close(harness.thread, pair.server));
-        const expected: Status = if (is_announced) .ok else .tls_truncated;
-        try expectEqual(expected, try tls.ending(&harness, pair.client));
+        if (is_half_closed) try expectEqual(null, harness.shutdown(pair.server)) else try expectEqual(null, connections.close(harness.thread, pair.server));
+        try expectEqual(.tls_truncated, try tls.ending(&harness, pair.client));
+        if (is_half_closed) {
+            // The other direction goes on.
+            try expectFailure(.EPIPE, harness.send(pair.server, "more"));
+            try expectThrough(&harness, pair.client, pair.server, "answer", 0);
+            try expectEqual(null, connections.close(harness.thread, pair.server));
+        }
         try expectEqual(null, connections.close(harness.thread, pair.client));
     }
 }
