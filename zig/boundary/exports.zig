@@ -10,6 +10,7 @@ const std = @import("std");
 const abi = @import("abi.zig");
 const addresses = @import("../os/addresses.zig");
 const connections = @import("../thread/connections.zig");
+const answer = @import("answer.zig").answer;
 const current = @import("../thread/current.zig");
 const errors = @import("../os/errors.zig");
 const endpoints = @import("../net/endpoints.zig");
@@ -22,7 +23,6 @@ const tls_transfers = @import("../tls/transfers.zig");
 const Status = abi.Status;
 const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
 const thread = current.thread;
-const result = abi.result;
 
 fn scheduler() *scheduler_module.Scheduler {
     return &thread().scheduler;
@@ -127,9 +127,7 @@ pub fn takeSignals() callconv(.c) i32 {
 
 /// Parks until the deadline. Returns a waiter.
 pub fn sleep(deadline: f64) callconv(.c) i32 {
-    const waiter = scheduler().park(.sleep, scheduler_module.deadlineFromMilliseconds(deadline)) orelse
-        return Status.exhausted.code();
-    return numberOf(waiter);
+    return answer(scheduler().park(.sleep, scheduler_module.deadlineFromMilliseconds(deadline)));
 }
 
 /// Parks until a descriptor of another library is ready. Returns a waiter.
@@ -159,12 +157,12 @@ pub fn drop(waiter: i32) callconv(.c) void {
 
 /// Receives up to `length` bytes. 0 is the end of the stream.
 pub fn receive(handle: i32, buffer: [*]u8, length: f64) callconv(.c) i32 {
-    return connections.receive(thread(), handle, buffer, @trunc(length)).code();
+    return answer(connections.receive(thread(), handle, buffer, @trunc(length)));
 }
 
 /// Receives what has arrived by now, at most `length` bytes, although no poll has reported it yet.
 pub fn tryReceive(handle: i32, buffer: [*]u8, length: f64) callconv(.c) i32 {
-    return connections.tryReceive(thread(), handle, buffer, @trunc(length)).code();
+    return answer(connections.tryReceive(thread(), handle, buffer, @trunc(length)));
 }
 
 /// Sends from `buffer + offset`. After a value short of `length` the caller goes on with the rest when the
@@ -172,7 +170,7 @@ pub fn tryReceive(handle: i32, buffer: [*]u8, length: f64) callconv(.c) i32 {
 pub fn send(handle: i32, buffer: [*]const u8, offset: f64, length: f64) callconv(.c) i32 {
     const start: usize = @trunc(offset);
     const size: usize = @trunc(length);
-    return connections.send(thread(), handle, .{ .bytes = buffer[start..][0..size] }).code();
+    return answer(connections.send(thread(), handle, .{ .bytes = buffer[start..][0..size] }));
 }
 
 /// Sends several buffers at once. `parts` holds an address and a length for each; `total` is what
@@ -187,7 +185,7 @@ pub fn sendVector(handle: i32, parts: [*]const f64, count: u32, total: f64) call
         vector[used] = .{ .base = @ptrFromInt(@as(usize, @trunc(parts[2 * used]))), .len = length };
         room -= length;
     }
-    return connections.send(thread(), handle, .{ .vector = .{ .parts = vector[0..used], .total = @trunc(total) } }).code();
+    return answer(connections.send(thread(), handle, .{ .vector = .{ .parts = vector[0..used], .total = @trunc(total) } }));
 }
 
 /// Sends a part of a file. 0 is the file's end; EINVAL, ENOSYS and EOPNOTSUPP say that sendfile(2) does not
@@ -198,7 +196,7 @@ pub fn sendFile(handle: i32, fd: i32, offset: f64, length: f64) callconv(.c) i32
         .offset = @trunc(offset),
         .length = @trunc(length),
     } };
-    return connections.send(thread(), handle, source).code();
+    return answer(connections.send(thread(), handle, source));
 }
 
 /// Ends a transfer that was sent in part. Over TLS, the end of the stream is not announced then.
@@ -212,15 +210,15 @@ pub fn copy(target: [*]u8, source: [*]const u8, length: u32) callconv(.c) void {
 }
 
 pub fn shutdown(handle: i32) callconv(.c) i32 {
-    return result(connections.shutdown(thread(), handle));
+    return answer(connections.shutdown(thread(), handle));
 }
 
 pub fn close(handle: i32) callconv(.c) i32 {
-    return result(connections.close(thread(), handle));
+    return answer(connections.close(thread(), handle));
 }
 
 pub fn reset(handle: i32) callconv(.c) i32 {
-    return result(connections.reset(thread(), handle));
+    return answer(connections.reset(thread(), handle));
 }
 
 /// Starts to connect to a literal address, from a local one if that has a length. Returns a handle
@@ -282,9 +280,11 @@ pub fn literalVersion(host: [*]const u8, length: u32) callconv(.c) i32 {
 pub fn resolve(name: [*]const u8, length: u32, family: i32, deadline: f64) callconv(.c) i32 {
     const wanted = std.enums.fromInt(abi.AddressFamily, family) orelse return Status.EINVAL.code();
     const point = scheduler_module.deadlineFromMilliseconds(deadline);
-    const waiter = scheduler().park(.resolve, point) orelse return Status.exhausted.code();
-    thread().resolver.start(waiter, name[0..length], wanted) catch |failure| scheduler().wake(waiter, errors.statusOf(failure));
-    return numberOf(waiter);
+    const waiter = scheduler().park(.resolve, point);
+    if (waiter) |index| thread().resolver.start(index, name[0..length], wanted) catch |failure| {
+        scheduler().wake(index, errors.statusOf(failure));
+    } else |_| {}
+    return answer(waiter);
 }
 
 /// Writes the addresses of a look-up, one a line, and returns the length of the text. When that is
@@ -343,22 +343,6 @@ pub fn setLinger(handle: i32, seconds: u32) callconv(.c) i32 {
     const index = scheduler().sockets.findKind(handle, .stream) orelse return Status.stale_handle.code();
     scheduler().sockets.at(index).linger_seconds = std.math.lossyCast(u16, seconds);
     return 0;
-}
-
-/// What a call of the core has come to, as an export returns it.
-fn answer(outcome: anytype) i32 {
-    const value = outcome catch |failure| return errors.statusOf(failure).code();
-    return switch (@TypeOf(value)) {
-        void => 0,
-        i32 => value,
-        WaiterIndex => numberOf(value),
-        else => comptime unreachable,
-    };
-}
-
-/// A waiter as TypeScript names it.
-fn numberOf(waiter: WaiterIndex) i32 {
-    return @intCast(@intFromEnum(waiter));
 }
 
 fn waiterOf(number: i32) ?WaiterIndex {

@@ -2,10 +2,10 @@
 
 const std = @import("std");
 const abi = @import("abi.zig");
+const answer = @import("answer.zig").answer;
 const scheduler_module = @import("../core/scheduler.zig");
 const contexts = @import("../tls/contexts.zig");
 const credentials = @import("../tls/credentials.zig");
-const errors = @import("../os/errors.zig");
 const current = @import("../thread/current.zig");
 const handshakes = @import("../tls/handshakes.zig");
 const openssl = @import("../tls/openssl.zig");
@@ -13,22 +13,7 @@ const reasons = @import("../tls/reasons.zig");
 const reports = @import("../tls/reports.zig");
 const Context = @import("../tls/context.zig").Context;
 const Engine = @import("../tls/engine.zig").Engine;
-const Error = @import("../tls/context.zig").Error;
 const Status = abi.Status;
-const result = abi.result;
-
-/// What a call on a context returns: 0, or the status of its error.
-fn outcome(value: Error!void) i32 {
-    value catch |failure| return codeOf(failure);
-    return 0;
-}
-
-fn codeOf(failure: Error) i32 {
-    return switch (failure) {
-        error.OutOfMemory => Status.exhausted.code(),
-        else => |named| errors.statusOf(named).code(),
-    };
-}
 
 fn engine() *Engine {
     return &current.thread().tls;
@@ -36,12 +21,12 @@ fn engine() *Engine {
 
 /// Makes a context, with the defaults of a client and a server. Returns its number, from 1 on.
 pub fn tlsContextCreate() callconv(.c) i32 {
-    return contexts.create(engine()) catch |failure| codeOf(failure);
+    return answer(contexts.create(engine()));
 }
 
 /// Frees a context for the caller. Connections that use it keep it.
 pub fn tlsContextFree(id: i32) callconv(.c) i32 {
-    return outcome(contexts.free(engine(), id));
+    return answer(contexts.free(engine(), id));
 }
 
 /// The context with this number, if the caller has not freed it.
@@ -53,73 +38,73 @@ fn tlsContext(id: i32) ?*Context {
 /// kind, may follow when the first has its key.
 pub fn tlsContextCertificate(id: i32, bytes: [*]const u8, length: u32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return outcome(credentials.addCertificates(context, bytes[0..length]));
+    return answer(credentials.addCertificates(context, bytes[0..length]));
 }
 
 /// Sets the key of the certificate that was added last.
 pub fn tlsContextKey(id: i32, bytes: [*]const u8, length: u32, passphrase: [*]const u8, passphrase_length: u32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return outcome(credentials.setKey(context, bytes[0..length], passphrase[0..passphrase_length]));
+    return answer(credentials.setKey(context, bytes[0..length], passphrase[0..passphrase_length]));
 }
 
 /// Adds a certificate, its key and its chain from a PKCS#12 file.
 pub fn tlsContextPkcs12(id: i32, bytes: [*]const u8, length: u32, passphrase: [*]const u8, passphrase_length: u32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return outcome(credentials.usePkcs12(context, bytes[0..length], passphrase[0..passphrase_length]));
+    return answer(credentials.usePkcs12(context, bytes[0..length], passphrase[0..passphrase_length]));
 }
 
 /// Adds certificates to trust, PEM or DER. A server names them to its clients.
 pub fn tlsContextAuthorities(id: i32, bytes: [*]const u8, length: u32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return outcome(credentials.addAuthorities(context, bytes[0..length]));
+    return answer(credentials.addAuthorities(context, bytes[0..length]));
 }
 
 /// Adds certificates to trust, PEM or DER, which a server does not name.
 pub fn tlsContextTrust(id: i32, bytes: [*]const u8, length: u32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return outcome(credentials.addTrust(context, bytes[0..length]));
+    return answer(credentials.addTrust(context, bytes[0..length]));
 }
 
 /// Shares the trusted certificates of another context, without a copy. Neither may get more of its own then.
 pub fn tlsContextShareTrust(id: i32, other: i32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return outcome(contexts.shareTrust(engine(), context, other));
+    return answer(contexts.shareTrust(engine(), context, other));
 }
 
 /// Adds lists of revoked certificates, PEM or DER. From then on each certificate of a chain needs one.
 pub fn tlsContextRevocations(id: i32, bytes: [*]const u8, length: u32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return outcome(credentials.addRevocations(context, bytes[0..length]));
+    return answer(credentials.addRevocations(context, bytes[0..length]));
 }
 
 /// Sets the cipher suites of TLS 1.2 (openssl-ciphers(1)).
 pub fn tlsContextCiphers(id: i32, list: [*]const u8, length: u32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return outcome(context.setCiphers(list[0..length]));
+    return answer(context.setCiphers(list[0..length]));
 }
 
 /// Sets the cipher suites of TLS 1.3.
 pub fn tlsContextCipherSuites(id: i32, list: [*]const u8, length: u32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return outcome(context.setCipherSuites(list[0..length]));
+    return answer(context.setCipherSuites(list[0..length]));
 }
 
 /// Sets the groups for the key exchange (SSL_CTX_set1_groups_list(3)).
 pub fn tlsContextGroups(id: i32, list: [*]const u8, length: u32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return outcome(context.setGroups(list[0..length]));
+    return answer(context.setGroups(list[0..length]));
 }
 
 /// Sets the oldest and the newest version, by their numbers in TLS (0x0303 is TLS 1.2); 0 is the default.
 pub fn tlsContextVersions(id: i32, least: u32, most: u32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return outcome(context.setVersions(least, most));
+    return answer(context.setVersions(least, most));
 }
 
 /// Sets the application protocols, each behind a byte with its length, the preferred one first.
 pub fn tlsContextAlpn(id: i32, wire: [*]const u8, length: u32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return outcome(context.setProtocols(wire[0..length]));
+    return answer(context.setProtocols(wire[0..length]));
 }
 
 /// Sets how peers are verified: without `verify_issuer` an unknown issuer is accepted, and no other error.
@@ -137,13 +122,13 @@ pub fn tlsContextVerify(id: i32, verify_peer: i32, verify_issuer: i32, client_au
 /// same identity resume each other's sessions.
 pub fn tlsContextIdentify(id: i32, digest: [*]const u8) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return outcome(context.identify(digest[0..32].*));
+    return answer(context.identify(digest[0..32].*));
 }
 
 /// Serves a server name with another context. "*." before it stands for one more label.
 pub fn tlsContextServerName(id: i32, name: [*]const u8, length: u32, other: i32) callconv(.c) i32 {
     const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return outcome(contexts.addName(engine(), context, name[0..length], other));
+    return answer(contexts.addName(engine(), context, name[0..length], other));
 }
 
 /// Sets whether a handshake pauses with `tls_server_name` for a name that has no context.
@@ -177,7 +162,7 @@ pub fn tlsStart(
     session: [*]const u8,
     session_length: u32,
 ) callconv(.c) i32 {
-    return result(handshakes.start(engine(), handle, context, .{
+    return answer(handshakes.start(engine(), handle, context, .{
         .is_server = is_server != 0,
         .name = name[0..name_length],
         .session = session[0..session_length],
@@ -186,7 +171,7 @@ pub fn tlsStart(
 
 /// Returns 0 when the handshake is done; otherwise the status with which it failed or for which it waits.
 pub fn tlsHandshake(handle: i32) callconv(.c) i32 {
-    return result(handshakes.outcome(engine(), handle));
+    return answer(handshakes.outcome(engine(), handle));
 }
 
 /// Returns how far a server's handshake is, as `TlsProgress`.
@@ -199,13 +184,12 @@ pub fn tlsProgress(handle: i32) callconv(.c) i32 {
 pub fn tlsWaitHandshake(handle: i32, deadline: f64) callconv(.c) i32 {
     const connection = handshakes.find(engine(), handle) orelse return Status.EINVAL.code();
     const point = scheduler_module.deadlineFromMilliseconds(deadline);
-    const waiter = handshakes.wait(engine(), connection, point) orelse return Status.exhausted.code();
-    return @intCast(@intFromEnum(waiter));
+    return answer(handshakes.wait(engine(), connection, point));
 }
 
 /// Goes on with a paused handshake with this context; 0 refuses the client.
 pub fn tlsChooseContext(handle: i32, context: i32) callconv(.c) i32 {
-    return result(handshakes.chooseContext(engine(), handle, context));
+    return answer(handshakes.chooseContext(engine(), handle, context));
 }
 
 /// Writes a property (`TlsText`) and returns its length: 0 if the connection does not have it. Text longer than
@@ -213,7 +197,7 @@ pub fn tlsChooseContext(handle: i32, context: i32) callconv(.c) i32 {
 pub fn tlsText(handle: i32, what: u32, index: u32, text: [*]u8, capacity: u32) callconv(.c) i32 {
     const connection = handshakes.find(engine(), handle) orelse return Status.stale_handle.code();
     const kind = std.enums.fromInt(abi.TlsText, what) orelse return Status.EINVAL.code();
-    return reports.report(engine(), connection, kind, index, text[0..capacity]).code();
+    return answer(reports.report(engine(), connection, kind, index, text[0..capacity]));
 }
 
 /// Returns OpenSSL's result of verifying the peer's certificate; 0 if it is valid, or there is none.
@@ -238,7 +222,7 @@ pub fn tlsIsResumed(handle: i32) callconv(.c) i32 {
 /// is not 0.
 pub fn tlsUpdateKeys(handle: i32, ask_peer: i32) callconv(.c) i32 {
     const connection = handshakes.find(engine(), handle) orelse return Status.stale_handle.code();
-    return result(reports.updateKeys(engine(), connection, ask_peer != 0));
+    return answer(reports.updateKeys(engine(), connection, ask_peer != 0));
 }
 
 /// Takes the next connection with notices. Returns its handle times 4 plus its `TlsNotices`, or -1 when there

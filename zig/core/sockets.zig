@@ -6,6 +6,7 @@ const std = @import("std");
 const assert = @import("../os/bug.zig").assert;
 const abi = @import("../boundary/abi.zig");
 const system = @import("../os/kernel.zig").system;
+const Error = @import("../os/errors.zig").Error;
 const addresses = @import("../os/addresses.zig");
 const indices = @import("indices.zig");
 const Pool = @import("pool.zig").Pool;
@@ -54,7 +55,7 @@ pub const Socket = struct {
     kind: Kind = .free,
     flags: Flags = .{},
     /// The error that ended the connection. The kernel reports it once; every later call repeats it.
-    failure: abi.Status = .ok,
+    failure: ?Error = null,
     /// Seconds that closing may take to deliver what is left (`setLinger`); 0 means the default.
     linger_seconds: u16 = 0,
     /// What `poll` is to report (`abi.Ready`). The socket is in the queue of changed ones while it is not 0.
@@ -66,11 +67,9 @@ pub const Socket = struct {
 
     /// The failure that ends reading. EPIPE is a failure to send: what the peer has sent before is
     /// still there to be received.
-    pub fn readFailure(socket: *const Socket) ?abi.Status {
-        return switch (socket.failure) {
-            .ok, .EPIPE => null,
-            else => |status| status,
-        };
+    pub fn readFailure(socket: *const Socket) ?Error {
+        const failure = socket.failure orelse return null;
+        return if (failure == error.EPIPE) null else failure;
     }
 };
 

@@ -4,20 +4,19 @@ const std = @import("std");
 const c = std.c;
 const abi = @import("../boundary/abi.zig");
 const addresses = @import("../os/addresses.zig");
-const errors = @import("../os/errors.zig");
+const Error = @import("../os/errors.zig").Error;
 const options = @import("../os/options.zig");
 const system = @import("../os/kernel.zig").system;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Socket = @import("../core/sockets.zig").Socket;
 const Address = system.Address;
-const Error = errors.Error;
 const SocketIndex = @import("../core/indices.zig").SocketIndex;
 
 /// Puts a descriptor into the table and the backend.
 fn enter(scheduler: *Scheduler, fd: system.Descriptor, kind: Socket.Kind) Error!SocketIndex {
     // A second registration would replace the first one in a kqueue.
     if (scheduler.sockets.has(fd)) return error.EEXIST;
-    const index = scheduler.addSocket(fd, kind) orelse return error.Exhausted;
+    const index = try scheduler.addSocket(fd, kind);
     errdefer scheduler.removeSocket(index);
     try scheduler.backend.register(fd, scheduler.sockets.token(index));
     return index;
@@ -61,16 +60,16 @@ pub fn finishConnect(scheduler: *Scheduler, handle: i32) Error!void {
     const index = scheduler.sockets.findKind(handle, .stream) orelse return error.StaleHandle;
     const socket = scheduler.sockets.at(index);
     if (socket.flags.connecting) {
-        if (system.pendingError(socket.fd)) |status| {
-            socket.failure = status;
-            return errors.errorOf(status);
+        if (system.pendingError(socket.fd)) |failure| {
+            socket.failure = failure;
+            return failure;
         }
         socket.flags.connecting = false;
     }
     if (socket.flags.tcp and isConnectedToItself(socket)) {
         // A reset frees the port as soon as the socket is closed.
         system.setOption(socket.fd, c.SOL.SOCKET, c.SO.LINGER, c.linger{ .onoff = 1, .linger = 0 }) catch {};
-        socket.failure = .ECONNREFUSED;
+        socket.failure = error.ECONNREFUSED;
         return error.ECONNREFUSED;
     }
     scheduler.shared.connected += 1;

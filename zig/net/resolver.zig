@@ -1,17 +1,19 @@
-//! Looks host names up with getaddrinfo(3), which blocks. So look-ups run on a few threads, which exist only
-//! while there is work. When a caller gives up, its look-up runs to its end and the result is dropped.
+//! Looks host names up. The system does so with a call that blocks, so look-ups run on a few threads, which exist
+//! only while there is work. When a caller gives up, its look-up runs to its end and the result is dropped.
 
 const std = @import("std");
 const assert = @import("../os/bug.zig").assert;
 const c = std.c;
 const abi = @import("../boundary/abi.zig");
 const addresses = @import("../os/addresses.zig");
-const backend = @import("../os/kernel.zig").backend;
-const system = @import("../os/kernel.zig").system;
-const Error = @import("../os/errors.zig").Error;
+const backend = kernel.backend;
+const kernel = @import("../os/kernel.zig");
+const names = kernel.names;
+const system = kernel.system;
+const errors = @import("../os/errors.zig");
+const Error = errors.Error;
 const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
-const Status = abi.Status;
 
 /// getaddrinfo may load modules of the name service switch, which need some stack.
 const stack_bytes = 512 * 1024;
@@ -38,11 +40,10 @@ pub const Request = struct {
     } = .queued,
     family: abi.AddressFamily,
     name: [name_bytes + 1]u8,
-    status: Status = .ok,
-    found: []addresses.Peer = &.{},
+    found: Error![]addresses.Peer = &.{},
 
     fn destroy(request: *Request, allocator: std.mem.Allocator) void {
-        allocator.free(request.found);
+        if (request.found) |found| allocator.free(found) else |_| {}
         allocator.destroy(request);
     }
 };
@@ -177,7 +178,7 @@ pub const Resolver = struct {
         while (resolver.queued.pop()) |request| {
             request.state = .running;
             resolver.unlock();
-            lookUp(request, resolver.allocator);
+            request.found = names.lookUp(resolver.allocator, @ptrCast(&request.name), request.family);
             resolver.lock();
             if (request.waiter == .none) resolver.stray_threads -= 1;
             if (resolver.abandoned) {
@@ -209,16 +210,15 @@ pub const Resolver = struct {
         resolver.unlock();
         while (finished.pop()) |request| {
             const waiter = request.waiter;
-            const status = request.status;
             if (waiter == .none) {
                 request.destroy(resolver.allocator);
-            } else if (status == .ok) {
+            } else if (request.found) |_| {
                 request.state = .answered;
                 scheduler.wake(waiter, .ok);
-            } else {
+            } else |failure| {
                 _ = resolver.wanted.remove(waiter);
                 request.destroy(resolver.allocator);
-                scheduler.wake(waiter, status);
+                scheduler.wake(waiter, errors.statusOf(failure));
             }
         }
     }
@@ -230,7 +230,7 @@ pub const Resolver = struct {
         if (request.state != .answered) return null;
         var line: [abi.Limits.address_text_bytes]u8 = undefined;
         var length: usize = 0;
-        for (request.found) |*peer| {
+        for (request.found catch unreachable) |*peer| {
             const line_length = peer.format(&line);
             if (length + line_length + 1 <= text.len) {
                 @memcpy(text[length..][0..line_length], line[0..line_length]);
@@ -244,66 +244,6 @@ pub const Resolver = struct {
         return length;
     }
 };
-
-fn lookUp(request: *Request, allocator: std.mem.Allocator) void {
-    var hints = std.mem.zeroes(c.addrinfo);
-    hints.family = switch (request.family) {
-        .ipv4 => c.AF.INET,
-        .ipv6 => c.AF.INET6,
-        else => c.AF.UNSPEC,
-    };
-    hints.socktype = c.SOCK.STREAM;
-    var list: ?*c.addrinfo = null;
-    const result = c.getaddrinfo(@ptrCast(&request.name), null, &hints, &list);
-    if (@intFromEnum(result) != 0) {
-        request.status = statusOf(@intFromEnum(result));
-        return;
-    }
-    defer if (list) |first| c.freeaddrinfo(first);
-    request.found = peersOf(allocator, list) catch {
-        request.status = .ENOMEM;
-        return;
-    };
-    if (request.found.len == 0) request.status = .ENOTFOUND;
-}
-
-/// The addresses of a list, in its order.
-fn peersOf(allocator: std.mem.Allocator, list: ?*c.addrinfo) ![]addresses.Peer {
-    var peers: std.ArrayList(addresses.Peer) = .empty;
-    defer peers.deinit(allocator);
-    var next = list;
-    while (next) |entry| : (next = entry.next) {
-        const raw = entry.addr orelse continue;
-        var address: system.Address = .{ .length = entry.addrlen };
-        const bytes: [*]const u8 = @ptrCast(raw);
-        const size: usize = @min(entry.addrlen, @sizeOf(@TypeOf(address.storage)));
-        @memcpy(std.mem.asBytes(&address.storage)[0..size], bytes[0..size]);
-        const peer: addresses.Peer = .of(&address);
-        if (peer.family != .unspecified) try peers.append(allocator, peer);
-    }
-    return peers.toOwnedSlice(allocator);
-}
-
-/// Node gives the same names to most of these failures.
-fn statusOf(failure: i32) Status {
-    const EAI = c.EAI;
-    inline for (.{ "NONAME", "NODATA", "ADDRFAMILY" }) |name| {
-        if (@hasField(EAI, name) and failure == @intFromEnum(@field(EAI, name))) return .ENOTFOUND;
-    }
-    if (failure == @intFromEnum(EAI.AGAIN)) return .EAI_AGAIN;
-    if (failure == @intFromEnum(EAI.MEMORY)) return .ENOMEM;
-    if (failure == @intFromEnum(EAI.FAMILY)) return .EAFNOSUPPORT;
-    if (failure == @intFromEnum(EAI.SYSTEM)) {
-        // An error such as EMFILE. The number of `Status.other` belongs to this thread and would be lost.
-        const status = system.lastStatus();
-        return switch (status) {
-            .other => .EAI_FAIL,
-            .would_block => .EAI_AGAIN,
-            else => status,
-        };
-    }
-    return .EAI_FAIL;
-}
 
 fn expectLookedUp(threads: u32, queued: usize, looked_up: usize) !void {
     const allocator = std.testing.allocator;

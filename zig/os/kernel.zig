@@ -11,3 +11,4 @@ pub const system = switch (options.kernel) {
 };
 
 pub const backend = @import("backend.zig");
+pub const names = @import("names.zig");

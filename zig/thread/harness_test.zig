@@ -184,7 +184,7 @@ pub const Harness = struct {
     // -- Waiting
 
     pub fn sleep(harness: *Harness, deadline_nanoseconds: ?i64) WaiterIndex {
-        return harness.scheduler.park(.sleep, deadline_nanoseconds).?;
+        return harness.scheduler.park(.sleep, deadline_nanoseconds) catch unreachable;
     }
 
     pub fn park(harness: *Harness, handle: i32, direction: abi.Direction) WaiterIndex {
@@ -319,7 +319,7 @@ pub const Harness = struct {
             const socket = harness.socketOf(token.lane.handle);
             const is_writing = token.lane.direction == .writable;
             const is_ready = if (is_writing)
-                socket.flags.writable or socket.failure != .ok
+                socket.flags.writable or socket.failure != null
             else
                 socket.flags.readable or socket.flags.buffered or socket.flags.end_of_stream or socket.readFailure() != null;
             if (socket.flags.handshaking or !is_ready or harness.turnOf(token.lane) != null) continue;
@@ -338,28 +338,28 @@ pub const Harness = struct {
 
     // -- Transfers
 
-    pub fn send(harness: *Harness, handle: i32, bytes: []const u8) system.Outcome {
+    pub fn send(harness: *Harness, handle: i32, bytes: []const u8) Error!usize {
         return harness.sendFrom(handle, .{ .bytes = bytes });
     }
 
-    pub fn sendFrom(harness: *Harness, handle: i32, source: streams.Source) system.Outcome {
+    pub fn sendFrom(harness: *Harness, handle: i32, source: streams.Source) Error!usize {
         defer harness.endTurn(handle, .writable);
         return connections.send(harness.thread, handle, source);
     }
 
-    pub fn receive(harness: *Harness, handle: i32, buffer: []u8) system.Outcome {
+    pub fn receive(harness: *Harness, handle: i32, buffer: []u8) Error!usize {
         defer harness.endTurn(handle, .readable);
         return connections.receive(harness.thread, handle, buffer.ptr, buffer.len);
     }
 
-    pub fn shutdown(harness: *Harness, handle: i32) ?Status {
+    pub fn shutdown(harness: *Harness, handle: i32) Error!void {
         defer harness.endTurn(handle, .writable);
         return connections.shutdown(harness.thread, handle);
     }
 
     pub fn expectReceived(harness: *Harness, handle: i32, expected: []const u8) !void {
         var buffer: [256]u8 = undefined;
-        const length = try valueOf(harness.receive(handle, &buffer));
+        const length = try harness.receive(handle, &buffer);
         try std.testing.expectEqualStrings(expected, buffer[0..length]);
     }
 
@@ -401,35 +401,25 @@ pub const Harness = struct {
         const listener = try harness.listenAt("127.0.0.1");
         const client = try harness.connectTo(&try harness.addressOf(listener));
         const server = try harness.acceptFrom(listener);
-        try expectEqual(null, connections.close(harness.thread, listener));
+        try connections.close(harness.thread, listener);
         return .{ server, client };
     }
 
     /// A TCP socket of the scheduler, and its peer as a plain descriptor.
     pub fn tcpPeer(harness: *Harness) !struct { i32, system.Descriptor } {
         const server, const client = try harness.tcpPair();
-        return .{ server, @intCast(try valueOf(releaseDescriptor(harness.scheduler, client))) };
+        return .{ server, try releaseDescriptor(harness.scheduler, client) };
     }
 };
-
-pub fn valueOf(outcome: system.Outcome) !usize {
-    switch (outcome) {
-        .value => |value| return value,
-        .failure => |status| {
-            std.debug.print("a call failed: {t}\n", .{status});
-            return error.CallFailed;
-        },
-    }
-}
 
 pub fn handleOf(outcome: Error!i32) !i32 {
     return outcome;
 }
 
-/// `outcome` is a transfer's, or an error union.
-pub fn expectFailure(expected: Status, outcome: anytype) !void {
-    if (@TypeOf(outcome) == system.Outcome) return expectEqual(system.Outcome{ .failure = expected }, outcome);
-    try std.testing.expectError(errors.errorOf(expected), outcome);
+/// The status by which a call has failed, or null.
+pub fn failureOf(outcome: Error!void) ?Status {
+    outcome catch |failure| return errors.statusOf(failure);
+    return null;
 }
 
 /// Blocks until the peer, a plain descriptor, has all of this to read.
@@ -438,7 +428,7 @@ pub fn expectAtPeer(peer: system.Descriptor, expected: []const u8) !void {
     var taken: usize = 0;
     while (taken < expected.len) {
         try expect(system.pollOne(peer, false, 5000));
-        const count = try valueOf(system.receive(peer, &buffer, @min(buffer.len, expected.len - taken)));
+        const count = try system.receive(peer, &buffer, @min(buffer.len, expected.len - taken));
         try expect(count > 0);
         try std.testing.expectEqualStrings(expected[taken..][0..count], buffer[0..count]);
         taken += count;
@@ -446,19 +436,18 @@ pub fn expectAtPeer(peer: system.Descriptor, expected: []const u8) !void {
 }
 
 pub fn sendFromPeer(peer: system.Descriptor, bytes: []const u8) !void {
-    try expectEqual(bytes.len, try valueOf(system.send(peer, bytes.ptr, bytes.len)));
+    try expectEqual(bytes.len, try system.send(peer, bytes.ptr, bytes.len));
 }
 
 /// Reads what the peer, a plain descriptor, has got so far; the count of bytes.
 pub fn drainPeer(peer: system.Descriptor) usize {
     var buffer: [16 * 1024]u8 = undefined;
     var total: usize = 0;
-    while (true) switch (system.receive(peer, &buffer, buffer.len)) {
-        .value => |count| if (count == 0) return total else {
-            total += count;
-        },
-        .failure => return total,
-    };
+    while (true) {
+        const count = system.receive(peer, &buffer, buffer.len) catch return total;
+        if (count == 0) return total;
+        total += count;
+    }
 }
 
 /// Shrinks a socket's buffers, so that a few kilobytes fill it.
@@ -603,10 +592,10 @@ fn lengthOf(scheduler: *Scheduler, queue: Queue, state: waiters.Waiter.State) !u
 }
 
 /// Takes a descriptor out of the scheduler without closing it, for a test to use by itself.
-pub fn releaseDescriptor(scheduler: *Scheduler, handle: i32) system.Outcome {
-    const index = scheduler.sockets.findKind(handle, .stream) orelse return .{ .failure = .stale_handle };
+pub fn releaseDescriptor(scheduler: *Scheduler, handle: i32) Error!system.Descriptor {
+    const index = scheduler.sockets.findKind(handle, .stream) orelse return error.StaleHandle;
     const fd = scheduler.sockets.at(index).fd;
     scheduler.backend.unregister(fd);
     scheduler.removeSocket(index);
-    return .{ .value = @intCast(fd) };
+    return fd;
 }

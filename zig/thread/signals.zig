@@ -169,7 +169,7 @@ pub fn take() u32 {
 
 fn drain(listener: *Line) u32 {
     var bytes: [64]u8 = undefined;
-    while (system.receive(listener.ends[1], &bytes, bytes.len) == .value) {}
+    while (system.receive(listener.ends[1], &bytes, bytes.len)) |_| {} else |_| {}
     return listener.pending.swap(0, .acq_rel);
 }
 

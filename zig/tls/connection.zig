@@ -3,7 +3,7 @@
 
 const std = @import("std");
 const assert = @import("../os/bug.zig").assert;
-const abi = @import("../boundary/abi.zig");
+const Error = @import("../os/errors.zig").Error;
 const indices = @import("../core/indices.zig");
 const openssl = @import("openssl.zig");
 const framing = @import("record/framing.zig");
@@ -75,7 +75,7 @@ pub const TlsConnection = struct {
     /// The alert with which the ClientHello is refused, or 0 (`callbacks.receiveMessage`).
     hello_alert: u8 = 0,
     /// Why the connection, or only its reading, has failed.
-    failure: abi.Status = .ok,
+    failure: ?Error = null,
     /// OpenSSL's error code for it, or 0.
     reason: c_ulong = 0,
     /// The waiter for the handshake.
