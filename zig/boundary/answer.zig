@@ -1,7 +1,7 @@
 //! How an export reports what a call of the core has come to.
 
 const errors = @import("../os/errors.zig");
-const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
+const indices = @import("../core/indices.zig");
 
 /// The value of a call, from 0 on, or the negated status of its error. A call without a value returns 0.
 pub fn answer(outcome: anytype) i32 {
@@ -13,7 +13,8 @@ pub fn answer(outcome: anytype) i32 {
         void => 0,
         i32 => value,
         usize => @intCast(value),
-        WaiterIndex => @intCast(@intFromEnum(value)),
+        indices.SocketHandle, indices.ContextId => @intFromEnum(value),
+        indices.WaiterIndex => @intCast(@intFromEnum(value)),
         else => comptime unreachable,
     };
 }

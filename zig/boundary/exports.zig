@@ -23,6 +23,7 @@ const tls_transfers = @import("../tls/transfers.zig");
 const Status = abi.Status;
 const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
 const thread = current.thread;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
 
 fn scheduler() *scheduler_module.Scheduler {
     return &thread().scheduler;
@@ -139,7 +140,7 @@ pub fn watch(fd: i32, direction: i32, deadline: f64) callconv(.c) i32 {
 
 /// Blocks the thread until a socket is ready or so many milliseconds have passed, negative for
 /// ever. Returns 1 when it is ready.
-pub fn waitBlocking(handle: i32, direction: i32, timeout_milliseconds: i32) callconv(.c) i32 {
+pub fn waitBlocking(handle: SocketHandle, direction: i32, timeout_milliseconds: i32) callconv(.c) i32 {
     const wanted = std.enums.fromInt(abi.Direction, direction) orelse return Status.EINVAL.code();
     const index = scheduler().sockets.findKind(handle, .stream) orelse return Status.stale_handle.code();
     const socket = scheduler().sockets.at(index);
@@ -156,18 +157,18 @@ pub fn drop(waiter: i32) callconv(.c) void {
 }
 
 /// Receives up to `length` bytes. 0 is the end of the stream.
-pub fn receive(handle: i32, buffer: [*]u8, length: f64) callconv(.c) i32 {
+pub fn receive(handle: SocketHandle, buffer: [*]u8, length: f64) callconv(.c) i32 {
     return answer(connections.receive(thread(), handle, buffer, @trunc(length)));
 }
 
 /// Receives what has arrived by now, at most `length` bytes, although no poll has reported it yet.
-pub fn tryReceive(handle: i32, buffer: [*]u8, length: f64) callconv(.c) i32 {
+pub fn tryReceive(handle: SocketHandle, buffer: [*]u8, length: f64) callconv(.c) i32 {
     return answer(connections.tryReceive(thread(), handle, buffer, @trunc(length)));
 }
 
 /// Sends from `buffer + offset`. After a value short of `length` the caller goes on with the rest when the
 /// socket is writable, or calls `breakOff`.
-pub fn send(handle: i32, buffer: [*]const u8, offset: f64, length: f64) callconv(.c) i32 {
+pub fn send(handle: SocketHandle, buffer: [*]const u8, offset: f64, length: f64) callconv(.c) i32 {
     const start: usize = @trunc(offset);
     const size: usize = @trunc(length);
     return answer(connections.send(thread(), handle, .{ .bytes = buffer[start..][0..size] }));
@@ -175,7 +176,7 @@ pub fn send(handle: i32, buffer: [*]const u8, offset: f64, length: f64) callconv
 
 /// Sends several buffers at once. `parts` holds an address and a length for each; `total` is what
 /// the caller has to send, with what does not fit into this call.
-pub fn sendVector(handle: i32, parts: [*]const f64, count: u32, total: f64) callconv(.c) i32 {
+pub fn sendVector(handle: SocketHandle, parts: [*]const f64, count: u32, total: f64) callconv(.c) i32 {
     var vector: [abi.Limits.vector_length]std.posix.iovec_const = undefined;
     if (count > vector.len) return Status.EINVAL.code();
     var used: usize = 0;
@@ -190,7 +191,7 @@ pub fn sendVector(handle: i32, parts: [*]const f64, count: u32, total: f64) call
 
 /// Sends a part of a file. 0 is the file's end; EINVAL, ENOSYS and EOPNOTSUPP say that sendfile(2) does not
 /// take it.
-pub fn sendFile(handle: i32, fd: i32, offset: f64, length: f64) callconv(.c) i32 {
+pub fn sendFile(handle: SocketHandle, fd: i32, offset: f64, length: f64) callconv(.c) i32 {
     const source: streams.Source = .{ .file = .{
         .fd = fd,
         .offset = @trunc(offset),
@@ -200,7 +201,7 @@ pub fn sendFile(handle: i32, fd: i32, offset: f64, length: f64) callconv(.c) i32
 }
 
 /// Ends a transfer that was sent in part. Over TLS, the end of the stream is not announced then.
-pub fn breakOff(handle: i32) callconv(.c) void {
+pub fn breakOff(handle: SocketHandle) callconv(.c) void {
     connections.breakOff(thread(), handle);
 }
 
@@ -209,15 +210,15 @@ pub fn copy(target: [*]u8, source: [*]const u8, length: u32) callconv(.c) void {
     @memcpy(target[0..length], source[0..length]);
 }
 
-pub fn shutdown(handle: i32) callconv(.c) i32 {
+pub fn shutdown(handle: SocketHandle) callconv(.c) i32 {
     return answer(connections.shutdown(thread(), handle));
 }
 
-pub fn close(handle: i32) callconv(.c) i32 {
+pub fn close(handle: SocketHandle) callconv(.c) i32 {
     return answer(connections.close(thread(), handle));
 }
 
-pub fn reset(handle: i32) callconv(.c) i32 {
+pub fn reset(handle: SocketHandle) callconv(.c) i32 {
     return answer(connections.reset(thread(), handle));
 }
 
@@ -241,7 +242,7 @@ pub fn connectPath(path: [*]const u8, length: u32) callconv(.c) i32 {
     return answer(endpoints.connect(scheduler(), &remote, null));
 }
 
-pub fn finishConnect(handle: i32) callconv(.c) i32 {
+pub fn finishConnect(handle: SocketHandle) callconv(.c) i32 {
     return answer(endpoints.finishConnect(scheduler(), handle));
 }
 
@@ -266,7 +267,7 @@ pub fn adopt(fd: i32) callconv(.c) i32 {
 }
 
 /// Takes a connection off a listener's queue.
-pub fn accept(handle: i32) callconv(.c) i32 {
+pub fn accept(handle: SocketHandle) callconv(.c) i32 {
     return answer(endpoints.accept(scheduler(), handle));
 }
 
@@ -297,7 +298,7 @@ pub fn takeAddresses(waiter: i32, text: [*]u8, capacity: u32) callconv(.c) i32 {
 
 /// Writes the address of one end of a socket and returns the length of the text. The port is in
 /// `Shared`. The buffer has `Limits.address_text_bytes`.
-pub fn address(handle: i32, end: i32, text: [*]u8) callconv(.c) i32 {
+pub fn address(handle: SocketHandle, end: i32, text: [*]u8) callconv(.c) i32 {
     const wanted = std.enums.fromInt(abi.Endpoint, end) orelse return Status.EINVAL.code();
     const index = scheduler().sockets.find(handle) orelse return Status.stale_handle.code();
     const socket = scheduler().sockets.at(index);
@@ -316,14 +317,14 @@ pub fn address(handle: i32, end: i32, text: [*]u8) callconv(.c) i32 {
 }
 
 /// The descriptor behind a handle, which stays the scheduler's.
-pub fn descriptor(handle: i32) callconv(.c) i32 {
+pub fn descriptor(handle: SocketHandle) callconv(.c) i32 {
     const index = scheduler().sockets.find(handle) orelse return Status.stale_handle.code();
     const socket = scheduler().sockets.at(index);
     socket.flags.exposed = true;
     return socket.fd;
 }
 
-pub fn setNoDelay(handle: i32, on: i32) callconv(.c) i32 {
+pub fn setNoDelay(handle: SocketHandle, on: i32) callconv(.c) i32 {
     const index = scheduler().sockets.findKind(handle, .stream) orelse return Status.stale_handle.code();
     const socket = scheduler().sockets.at(index);
     if (!socket.flags.tcp) return 0;
@@ -331,7 +332,7 @@ pub fn setNoDelay(handle: i32, on: i32) callconv(.c) i32 {
 }
 
 /// Seconds or a count of 0 leave the system's default.
-pub fn setKeepAlive(handle: i32, on: i32, idle_seconds: u32, interval_seconds: u32, count: u32) callconv(.c) i32 {
+pub fn setKeepAlive(handle: SocketHandle, on: i32, idle_seconds: u32, interval_seconds: u32, count: u32) callconv(.c) i32 {
     const index = scheduler().sockets.findKind(handle, .stream) orelse return Status.stale_handle.code();
     const socket = scheduler().sockets.at(index);
     if (!socket.flags.tcp) return 0;
@@ -339,7 +340,7 @@ pub fn setKeepAlive(handle: i32, on: i32, idle_seconds: u32, interval_seconds: u
 }
 
 /// Seconds that closing may take to deliver what is left; 0 is the default.
-pub fn setLinger(handle: i32, seconds: u32) callconv(.c) i32 {
+pub fn setLinger(handle: SocketHandle, seconds: u32) callconv(.c) i32 {
     const index = scheduler().sockets.findKind(handle, .stream) orelse return Status.stale_handle.code();
     scheduler().sockets.at(index).linger_seconds = std.math.lossyCast(u16, seconds);
     return 0;

@@ -214,7 +214,7 @@ pub const Scheduler = struct {
             const index = scheduler.changed.popFront(&scheduler.sockets) orelse break;
             const socket = scheduler.sockets.at(index);
             assert(socket.unreported != 0, "a socket without news is reported");
-            ring[2 * count] = scheduler.sockets.handle(index);
+            ring[2 * count] = @intFromEnum(scheduler.sockets.handle(index));
             ring[2 * count + 1] = socket.unreported;
             socket.unreported = 0;
         }

@@ -11,6 +11,7 @@ const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Socket = @import("../core/sockets.zig").Socket;
 const Address = system.Address;
 const SocketIndex = @import("../core/indices.zig").SocketIndex;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
 
 /// Puts a descriptor into the table and the backend.
 fn enter(scheduler: *Scheduler, fd: system.Descriptor, kind: Socket.Kind) Error!SocketIndex {
@@ -28,7 +29,7 @@ fn isInternet(address: *const Address) bool {
 
 /// Starts to connect and returns the handle at once. When the socket is writable, `finishConnect`
 /// has the result.
-pub fn connect(scheduler: *Scheduler, remote: *const Address, local: ?*const Address) Error!i32 {
+pub fn connect(scheduler: *Scheduler, remote: *const Address, local: ?*const Address) Error!SocketHandle {
     const fd = try system.socket(remote.storage.family, c.SOCK.STREAM);
     errdefer system.close(fd);
     // Sockets may be of IPv6 alone by default (bindv6only of Linux, net.inet6.ip6.v6only of FreeBSD).
@@ -56,7 +57,7 @@ pub fn connect(scheduler: *Scheduler, remote: *const Address, local: ?*const Add
 }
 
 /// Whether the attempt has succeeded. On failure the caller closes the handle.
-pub fn finishConnect(scheduler: *Scheduler, handle: i32) Error!void {
+pub fn finishConnect(scheduler: *Scheduler, handle: SocketHandle) Error!void {
     const index = scheduler.sockets.findKind(handle, .stream) orelse return error.StaleHandle;
     const socket = scheduler.sockets.at(index);
     if (socket.flags.connecting) {
@@ -84,7 +85,7 @@ fn isConnectedToItself(socket: *const Socket) bool {
     return std.meta.eql(local, remote);
 }
 
-pub fn listen(scheduler: *Scheduler, address: *const Address, backlog: u32, flags: u32) Error!i32 {
+pub fn listen(scheduler: *Scheduler, address: *const Address, backlog: u32, flags: u32) Error!SocketHandle {
     const fd = try system.socket(address.storage.family, c.SOCK.STREAM);
     errdefer system.close(fd);
     try prepareListener(fd, address, flags);
@@ -129,7 +130,7 @@ fn enterListener(scheduler: *Scheduler, fd: system.Descriptor, tcp: bool) Error!
 
 /// Takes over a stream socket that listens already; a backlog of 0 leaves it its own. The descriptor
 /// stays the caller's when this fails.
-pub fn adoptListener(scheduler: *Scheduler, fd: system.Descriptor, backlog: u32) Error!i32 {
+pub fn adoptListener(scheduler: *Scheduler, fd: system.Descriptor, backlog: u32) Error!SocketHandle {
     const kind = try system.getOption(fd, c.SOL.SOCKET, c.SO.TYPE);
     if (kind != c.SOCK.STREAM) return error.EPROTOTYPE;
     const listens = try system.getOption(fd, c.SOL.SOCKET, c.SO.ACCEPTCONN);
@@ -144,7 +145,7 @@ pub fn adoptListener(scheduler: *Scheduler, fd: system.Descriptor, backlog: u32)
 }
 
 /// Takes over a connected stream socket.
-pub fn adopt(scheduler: *Scheduler, fd: system.Descriptor) Error!i32 {
+pub fn adopt(scheduler: *Scheduler, fd: system.Descriptor) Error!SocketHandle {
     const kind = try system.getOption(fd, c.SOL.SOCKET, c.SO.TYPE);
     if (kind != c.SOCK.STREAM) return error.EPROTOTYPE;
     const remote = try system.remoteAddress(fd);
@@ -161,7 +162,7 @@ pub fn adopt(scheduler: *Scheduler, fd: system.Descriptor) Error!i32 {
 }
 
 /// Takes one connection off the listener's queue. It is closed when the tables are full.
-pub fn accept(scheduler: *Scheduler, handle: i32) Error!i32 {
+pub fn accept(scheduler: *Scheduler, handle: SocketHandle) Error!SocketHandle {
     const found = scheduler.sockets.findKind(handle, .listener) orelse return error.StaleHandle;
     const listener = scheduler.sockets.at(found);
     if (!listener.flags.readable) return error.WouldBlock;

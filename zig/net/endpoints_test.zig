@@ -8,7 +8,6 @@ const connections = @import("../thread/connections.zig");
 const endpoints = @import("endpoints.zig");
 const options = @import("../os/options.zig");
 const system = @import("../os/system.zig");
-const watching = @import("watching.zig");
 const harness_module = @import("../thread/harness_test.zig");
 const Address = system.Address;
 const Harness = harness_module.Harness;
@@ -16,12 +15,13 @@ const expectError = std.testing.expectError;
 const handleOf = harness_module.handleOf;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
 
 /// Connects, accepts, and sends both ways.
-fn expectConversation(harness: *Harness, listener: i32, address: *const Address) !void {
+fn expectConversation(harness: *Harness, listener: SocketHandle, address: *const Address) !void {
     const client = try harness.connectTo(address);
     const server = try harness.acceptFrom(listener);
-    for ([_][2]i32{ .{ client, server }, .{ server, client } }) |direction| {
+    for ([_][2]SocketHandle{ .{ client, server }, .{ server, client } }) |direction| {
         const reader = harness.park(direction[1], .readable);
         try expectEqual(5, try harness.send(direction[0], "hello"));
         try harness.expectWoken(&.{.{ reader, .ok }});
@@ -277,7 +277,7 @@ test "accepted sockets send at once, and neither block nor survive an exec" {
     var harness = try Harness.init();
     defer harness.deinit();
     const adopted = try handleOf(endpoints.adoptListener(harness.scheduler, try listeningSocket(), 16));
-    for ([_]i32{ try harness.listenAt("127.0.0.1"), adopted }) |listener| {
+    for ([_]SocketHandle{ try harness.listenAt("127.0.0.1"), adopted }) |listener| {
         _ = try harness.connectTo(&try harness.addressOf(listener));
         const fd = harness.socketOf(try harness.acceptFrom(listener)).fd;
         const no_delay = 1;

@@ -8,10 +8,10 @@ const streams = @import("streams.zig");
 const system = @import("../os/system.zig");
 const harness_module = @import("../thread/harness_test.zig");
 const Harness = harness_module.Harness;
-const Status = abi.Status;
 const expectError = std.testing.expectError;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
 
 test "what is sent arrives and is counted" {
     var harness = try Harness.init();
@@ -245,7 +245,8 @@ test "a stale handle reaches nothing" {
     try connections.close(thread, handle);
     var buffer: [8]u8 = undefined;
     const endpoints = @import("endpoints.zig");
-    for ([_]i32{ handle, -1, std.math.maxInt(i32), std.math.minInt(i32) }) |stale| {
+    for ([_]i32{ @intFromEnum(handle), -1, std.math.maxInt(i32), std.math.minInt(i32) }) |number| {
+        const stale: SocketHandle = @enumFromInt(number);
         try expectError(error.StaleHandle, harness.receive(stale, &buffer));
         try expectError(error.StaleHandle, harness.send(stale, "x"));
         try expectError(error.StaleHandle, endpoints.accept(scheduler, stale));

@@ -4,7 +4,6 @@ const std = @import("std");
 const c = std.c;
 const abi = @import("../boundary/abi.zig");
 const system = @import("../os/system.zig");
-const watching = @import("watching.zig");
 const harness_module = @import("../thread/harness_test.zig");
 const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
 const Harness = harness_module.Harness;

@@ -12,9 +12,10 @@ const Source = streams.Source;
 const Thread = @import("thread.zig").Thread;
 const Error = @import("../os/errors.zig").Error;
 const SocketIndex = @import("../core/indices.zig").SocketIndex;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
 
 /// Receives what is there, at most `length` bytes. 0 is the end of the stream.
-pub fn receive(thread: *Thread, handle: i32, buffer: [*]u8, length: usize) Error!usize {
+pub fn receive(thread: *Thread, handle: SocketHandle, buffer: [*]u8, length: usize) Error!usize {
     const scheduler = &thread.scheduler;
     const index = scheduler.sockets.findKind(handle, .stream) orelse return error.StaleHandle;
     const socket = scheduler.sockets.at(index);
@@ -29,7 +30,7 @@ pub fn receive(thread: *Thread, handle: i32, buffer: [*]u8, length: usize) Error
 }
 
 /// Receives what is there by now, although no poll has reported it yet.
-pub fn tryReceive(thread: *Thread, handle: i32, buffer: [*]u8, length: usize) Error!usize {
+pub fn tryReceive(thread: *Thread, handle: SocketHandle, buffer: [*]u8, length: usize) Error!usize {
     const index = thread.scheduler.sockets.findKind(handle, .stream) orelse return error.StaleHandle;
     setReady(thread.scheduler.sockets.at(index), .readable);
     return receive(thread, handle, buffer, length);
@@ -37,7 +38,7 @@ pub fn tryReceive(thread: *Thread, handle: i32, buffer: [*]u8, length: usize) Er
 
 /// Sends from `source`. A value short of its length means that the socket is full: the caller comes
 /// again with the rest before anything else is sent, or it breaks the transfer off.
-pub fn send(thread: *Thread, handle: i32, source: Source) Error!usize {
+pub fn send(thread: *Thread, handle: SocketHandle, source: Source) Error!usize {
     const scheduler = &thread.scheduler;
     const index = scheduler.sockets.findKind(handle, .stream) orelse return error.StaleHandle;
     const socket = scheduler.sockets.at(index);
@@ -74,14 +75,14 @@ pub fn setReady(socket: *Socket, direction: abi.Direction) void {
 
 /// A transfer ends before all of it was sent: the peer lacks a part of what it was to have. Over TLS
 /// the end of the stream is not announced then.
-pub fn breakOff(thread: *Thread, handle: i32) void {
+pub fn breakOff(thread: *Thread, handle: SocketHandle) void {
     const index = thread.scheduler.sockets.findKind(handle, .stream) orelse return;
     const socket = thread.scheduler.sockets.at(index);
     if (socket.tls != .none) transfers.connectionOf(&thread.tls, socket).breakOff();
 }
 
 /// Sends the end of the stream after what has been sent. Receiving goes on.
-pub fn shutdown(thread: *Thread, handle: i32) Error!void {
+pub fn shutdown(thread: *Thread, handle: SocketHandle) Error!void {
     const index = thread.scheduler.sockets.findKind(handle, .stream) orelse return error.StaleHandle;
     const socket = thread.scheduler.sockets.at(index);
     if (socket.flags.handshaking) return error.WouldBlock;
@@ -92,7 +93,7 @@ pub fn shutdown(thread: *Thread, handle: i32) Error!void {
 }
 
 /// Closes a stream or a listener. What was sent still arrives.
-pub fn close(thread: *Thread, handle: i32) Error!void {
+pub fn close(thread: *Thread, handle: SocketHandle) Error!void {
     const index = findOpen(thread, handle) orelse return error.StaleHandle;
     const socket = thread.scheduler.sockets.at(index);
     if (socket.tls != .none) transfers.close(&thread.tls, socket);
@@ -101,14 +102,14 @@ pub fn close(thread: *Thread, handle: i32) Error!void {
 
 /// Closes with a reset: what has not arrived yet is thrown away on both sides (tcp(7), SO_LINGER
 /// with a time of zero).
-pub fn reset(thread: *Thread, handle: i32) Error!void {
+pub fn reset(thread: *Thread, handle: SocketHandle) Error!void {
     const index = findOpen(thread, handle) orelse return error.StaleHandle;
     const abort: c.linger = .{ .onoff = 1, .linger = 0 };
     system.setOption(thread.scheduler.sockets.at(index).fd, c.SOL.SOCKET, c.SO.LINGER, abort) catch {};
     thread.lingering.abandon(index);
 }
 
-fn findOpen(thread: *Thread, handle: i32) ?SocketIndex {
+fn findOpen(thread: *Thread, handle: SocketHandle) ?SocketIndex {
     const sockets = &thread.scheduler.sockets;
     return sockets.findKind(handle, .stream) orelse sockets.findKind(handle, .listener);
 }

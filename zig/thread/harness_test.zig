@@ -27,6 +27,7 @@ const Thread = @import("thread.zig").Thread;
 const Watch = @import("../net/watching.zig").Watch;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
 
 /// A waiter, or a token of the harness (`park`), and with what it was woken.
 pub const Wakeup = struct { WaiterIndex, Status };
@@ -40,7 +41,7 @@ const tokens_at_most = 1024;
 const turns_at_most = 256;
 
 const Lane = struct {
-    handle: i32,
+    handle: SocketHandle,
     direction: abi.Direction,
 
     fn is(lane: Lane, other: Lane) bool {
@@ -107,7 +108,7 @@ pub const Harness = struct {
             if (number >= 0) {
                 // Sockets come before waiters.
                 try expect(!has_waiters);
-                try harness.tell(number, @intCast(value), &late, &late_count);
+                try harness.tell(@enumFromInt(number), @intCast(value), &late, &late_count);
                 continue;
             }
             has_waiters = true;
@@ -127,7 +128,7 @@ pub const Harness = struct {
     }
 
     /// Gives the turn to the first one of each lane that a socket is ready for.
-    fn tell(harness: *Harness, handle: i32, bits: u32, late: []WaiterIndex, late_count: *usize) !void {
+    fn tell(harness: *Harness, handle: SocketHandle, bits: u32, late: []WaiterIndex, late_count: *usize) !void {
         switch (harness.socketOf(handle).kind) {
             .stream, .listener => {},
             .free, .watched, .lingering => return error.NotASocket,
@@ -187,21 +188,21 @@ pub const Harness = struct {
         return harness.scheduler.park(.sleep, deadline_nanoseconds) catch unreachable;
     }
 
-    pub fn park(harness: *Harness, handle: i32, direction: abi.Direction) WaiterIndex {
+    pub fn park(harness: *Harness, handle: SocketHandle, direction: abi.Direction) WaiterIndex {
         return harness.parkUntil(handle, direction, null);
     }
 
-    pub fn parkUntil(harness: *Harness, handle: i32, direction: abi.Direction, deadline_nanoseconds: ?i64) WaiterIndex {
+    pub fn parkUntil(harness: *Harness, handle: SocketHandle, direction: abi.Direction, deadline_nanoseconds: ?i64) WaiterIndex {
         return harness.enter(handle, direction, deadline_nanoseconds, false);
     }
 
     /// Parks for the rest of a transfer, or after a turn that came to nothing.
-    pub fn parkAgain(harness: *Harness, handle: i32, direction: abi.Direction) WaiterIndex {
+    pub fn parkAgain(harness: *Harness, handle: SocketHandle, direction: abi.Direction) WaiterIndex {
         return harness.enter(handle, direction, null, true);
     }
 
     /// Queues a token, behind all others or before them. If the socket is ready the next poll tells.
-    pub fn enter(harness: *Harness, handle: i32, direction: abi.Direction, deadline_nanoseconds: ?i64, keeps_turn: bool) WaiterIndex {
+    pub fn enter(harness: *Harness, handle: SocketHandle, direction: abi.Direction, deadline_nanoseconds: ?i64, keeps_turn: bool) WaiterIndex {
         const lane: Lane = .{ .handle = handle, .direction = direction };
         const token: Token = .{
             .number = @enumFromInt(harness.next_token),
@@ -284,14 +285,14 @@ pub const Harness = struct {
     }
 
     /// Ends the turn of the operation that was woken last.
-    pub fn endTurn(harness: *Harness, handle: i32, direction: abi.Direction) void {
+    pub fn endTurn(harness: *Harness, handle: SocketHandle, direction: abi.Direction) void {
         const lane: Lane = .{ .handle = handle, .direction = direction };
         harness.takeTurn(lane);
         harness.proceed(lane);
     }
 
     /// As `endTurn`, for a writer who leaves it at what was sent so far, and wants no more.
-    pub fn endTransfer(harness: *Harness, handle: i32) void {
+    pub fn endTransfer(harness: *Harness, handle: SocketHandle) void {
         if (handshakes.find(harness.tls, handle)) |connection| connection.endTransfer();
         harness.endTurn(handle, .writable);
     }
@@ -308,7 +309,7 @@ pub const Harness = struct {
         }
     }
 
-    fn isOpen(harness: *const Harness, handle: i32) bool {
+    fn isOpen(harness: *const Harness, handle: SocketHandle) bool {
         const index = harness.scheduler.sockets.find(handle) orelse return false;
         return harness.scheduler.sockets.at(index).kind != .lingering;
     }
@@ -328,36 +329,36 @@ pub const Harness = struct {
         }
     }
 
-    pub fn indexOf(harness: *Harness, handle: i32) SocketIndex {
+    pub fn indexOf(harness: *Harness, handle: SocketHandle) SocketIndex {
         return harness.scheduler.sockets.find(handle).?;
     }
 
-    pub fn socketOf(harness: *Harness, handle: i32) *Socket {
+    pub fn socketOf(harness: *Harness, handle: SocketHandle) *Socket {
         return harness.scheduler.sockets.at(harness.indexOf(handle));
     }
 
     // -- Transfers
 
-    pub fn send(harness: *Harness, handle: i32, bytes: []const u8) Error!usize {
+    pub fn send(harness: *Harness, handle: SocketHandle, bytes: []const u8) Error!usize {
         return harness.sendFrom(handle, .{ .bytes = bytes });
     }
 
-    pub fn sendFrom(harness: *Harness, handle: i32, source: streams.Source) Error!usize {
+    pub fn sendFrom(harness: *Harness, handle: SocketHandle, source: streams.Source) Error!usize {
         defer harness.endTurn(handle, .writable);
         return connections.send(harness.thread, handle, source);
     }
 
-    pub fn receive(harness: *Harness, handle: i32, buffer: []u8) Error!usize {
+    pub fn receive(harness: *Harness, handle: SocketHandle, buffer: []u8) Error!usize {
         defer harness.endTurn(handle, .readable);
         return connections.receive(harness.thread, handle, buffer.ptr, buffer.len);
     }
 
-    pub fn shutdown(harness: *Harness, handle: i32) Error!void {
+    pub fn shutdown(harness: *Harness, handle: SocketHandle) Error!void {
         defer harness.endTurn(handle, .writable);
         return connections.shutdown(harness.thread, handle);
     }
 
-    pub fn expectReceived(harness: *Harness, handle: i32, expected: []const u8) !void {
+    pub fn expectReceived(harness: *Harness, handle: SocketHandle, expected: []const u8) !void {
         var buffer: [256]u8 = undefined;
         const length = try harness.receive(handle, &buffer);
         try std.testing.expectEqualStrings(expected, buffer[0..length]);
@@ -366,21 +367,21 @@ pub const Harness = struct {
     // -- Sockets
 
     /// A socket of the scheduler, and its peer as a plain descriptor.
-    pub fn unixPair(harness: *Harness) !struct { i32, system.Descriptor } {
+    pub fn unixPair(harness: *Harness) !struct { SocketHandle, system.Descriptor } {
         const pair = system.socketPair() orelse return error.NoSocketPair;
         return .{ try handleOf(endpoints.adopt(harness.scheduler, pair[0])), pair[1] };
     }
 
-    pub fn listenAt(harness: *Harness, host: []const u8) !i32 {
+    pub fn listenAt(harness: *Harness, host: []const u8) !SocketHandle {
         return handleOf(endpoints.listen(harness.scheduler, &addresses.parse(host, 0).?, 128, 0));
     }
 
     /// Where a listener listens.
-    pub fn addressOf(harness: *Harness, handle: i32) !system.Address {
+    pub fn addressOf(harness: *Harness, handle: SocketHandle) !system.Address {
         return system.localAddress(harness.socketOf(handle).fd);
     }
 
-    pub fn connectTo(harness: *Harness, address: *const system.Address) !i32 {
+    pub fn connectTo(harness: *Harness, address: *const system.Address) !SocketHandle {
         const handle = try handleOf(endpoints.connect(harness.scheduler, address, null));
         const waiter = harness.park(handle, .writable);
         try harness.expectWoken(&.{.{ waiter, .ok }});
@@ -388,7 +389,7 @@ pub const Harness = struct {
         return handle;
     }
 
-    pub fn acceptFrom(harness: *Harness, listener: i32) !i32 {
+    pub fn acceptFrom(harness: *Harness, listener: SocketHandle) !SocketHandle {
         const waiter = harness.park(listener, .readable);
         try harness.expectWoken(&.{.{ waiter, .ok }});
         const handle = try handleOf(endpoints.accept(harness.scheduler, listener));
@@ -397,7 +398,7 @@ pub const Harness = struct {
     }
 
     /// Both ends of a TCP connection, the accepted one first.
-    pub fn tcpPair(harness: *Harness) !struct { i32, i32 } {
+    pub fn tcpPair(harness: *Harness) !struct { SocketHandle, SocketHandle } {
         const listener = try harness.listenAt("127.0.0.1");
         const client = try harness.connectTo(&try harness.addressOf(listener));
         const server = try harness.acceptFrom(listener);
@@ -406,13 +407,13 @@ pub const Harness = struct {
     }
 
     /// A TCP socket of the scheduler, and its peer as a plain descriptor.
-    pub fn tcpPeer(harness: *Harness) !struct { i32, system.Descriptor } {
+    pub fn tcpPeer(harness: *Harness) !struct { SocketHandle, system.Descriptor } {
         const server, const client = try harness.tcpPair();
         return .{ server, try releaseDescriptor(harness.scheduler, client) };
     }
 };
 
-pub fn handleOf(outcome: Error!i32) !i32 {
+pub fn handleOf(outcome: Error!SocketHandle) !SocketHandle {
     return outcome;
 }
 
@@ -592,7 +593,7 @@ fn lengthOf(scheduler: *Scheduler, queue: Queue, state: waiters.Waiter.State) !u
 }
 
 /// Takes a descriptor out of the scheduler without closing it, for a test to use by itself.
-pub fn releaseDescriptor(scheduler: *Scheduler, handle: i32) Error!system.Descriptor {
+pub fn releaseDescriptor(scheduler: *Scheduler, handle: SocketHandle) Error!system.Descriptor {
     const index = scheduler.sockets.findKind(handle, .stream) orelse return error.StaleHandle;
     const fd = scheduler.sockets.at(index).fd;
     scheduler.backend.unregister(fd);

@@ -11,9 +11,10 @@ const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const expectError = std.testing.expectError;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
 
 /// A server's socket with more sent than its peer has taken, and how much that is.
-pub const Burdened = struct { handle: i32, peer: system.Descriptor, sent: usize };
+pub const Burdened = struct { handle: SocketHandle, peer: system.Descriptor, sent: usize };
 
 pub fn burden(harness: *Harness) !Burdened {
     const handle, const peer = try harness.tcpPeer();
@@ -29,7 +30,7 @@ pub fn burden(harness: *Harness) !Burdened {
     return .{ .handle = handle, .peer = peer, .sent = sent };
 }
 
-fn close(harness: *Harness, handle: i32) !void {
+fn close(harness: *Harness, handle: SocketHandle) !void {
     try connections.close(harness.thread, handle);
 }
 

@@ -15,6 +15,7 @@ const Harness = harness_module.Harness;
 const Status = abi.Status;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
 
 const operations = 40_000;
 const links = 32;
@@ -24,7 +25,7 @@ const longest_transfer = 20_000;
 
 /// One end of a connection, and what has gone through it.
 const End = struct {
-    handle: ?i32 = null,
+    handle: ?SocketHandle = null,
     peer: *End,
     pattern: u32 = 0,
     sent: usize = 0,

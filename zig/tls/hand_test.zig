@@ -21,6 +21,8 @@ const Takeover = @import("takeover.zig").Takeover;
 const Wire = @import("wire_test.zig").Wire;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
+const ContextId = @import("../core/indices.zig").ContextId;
 
 pub const suites = std.enums.values(Suite);
 
@@ -38,7 +40,7 @@ fn loggedSide(log: []const u8, label: []const u8, suite: Suite) !Side {
 pub const Hand = struct {
     harness: *Harness,
     /// The connection under test, and the descriptor at the hand's end.
-    handle: i32,
+    handle: SocketHandle,
     peer: system.Descriptor,
     writing: Side,
     reading: Side,
@@ -58,7 +60,7 @@ pub const Hand = struct {
         return initOver(harness, handle, peer, suite, is_server);
     }
 
-    fn initOver(harness: *Harness, handle: i32, peer: system.Descriptor, suite: Suite, is_server: bool) !Hand {
+    fn initOver(harness: *Harness, handle: SocketHandle, peer: system.Descriptor, suite: Suite, is_server: bool) !Hand {
         errdefer system.close(peer);
         const engine = harness.tls;
         // OpenSSL has no texts for its reasons before there is a context.
@@ -90,7 +92,7 @@ pub const Hand = struct {
         const engine = harness.tls;
         const server_context = try tls.serverContext(harness.tls);
         const client_context = try tls.clientContext(harness.tls);
-        defer for ([_]i32{ server_context, client_context }) |id| contexts.free(engine, id) catch unreachable;
+        defer for ([_]ContextId{ server_context, client_context }) |id| contexts.free(engine, id) catch unreachable;
         const name = switch (suite) {
             .aes_128_gcm_sha256 => "TLS_AES_128_GCM_SHA256",
             .aes_256_gcm_sha384 => "TLS_AES_256_GCM_SHA384",

@@ -27,6 +27,8 @@ const Error = @import("../os/errors.zig").Error;
 
 /// How long one poll works on handshakes before it delivers what is ready.
 const nanoseconds_per_poll = std.time.ns_per_ms;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
+const ContextId = @import("../core/indices.zig").ContextId;
 
 /// The most calls of recv(2) in one step. A flight of messages seldom takes more than one.
 const receptions_per_step = 8;
@@ -40,7 +42,7 @@ pub const Options = struct {
 };
 
 /// Turns an open stream into a TLS connection. Data that has arrived and was not read belongs to the handshake.
-pub fn start(engine: *Engine, handle: i32, context_id: i32, settings: Options) Error!void {
+pub fn start(engine: *Engine, handle: SocketHandle, context_id: ContextId, settings: Options) Error!void {
     const index = engine.scheduler.sockets.findKind(handle, .stream) orelse return error.StaleHandle;
     const socket = engine.scheduler.sockets.at(index);
     const context = contexts.find(engine, context_id) orelse return error.StaleHandle;
@@ -293,7 +295,7 @@ fn finish(engine: *Engine, socket: *Socket, connection: *TlsConnection) void {
 }
 
 /// Fails with the error that has ended the handshake, or with what it waits for.
-pub fn outcome(engine: *Engine, handle: i32) Error!void {
+pub fn outcome(engine: *Engine, handle: SocketHandle) Error!void {
     const connection = find(engine, handle) orelse return error.StaleHandle;
     return switch (connection.state) {
         .handshaking => error.WouldBlock,
@@ -305,24 +307,24 @@ pub fn outcome(engine: *Engine, handle: i32) Error!void {
 }
 
 /// The connection of an open TLS socket.
-pub fn find(engine: *Engine, handle: i32) ?*TlsConnection {
+pub fn find(engine: *Engine, handle: SocketHandle) ?*TlsConnection {
     const index = engine.scheduler.sockets.findKind(handle, .stream) orelse return null;
     const socket = engine.scheduler.sockets.at(index);
     return if (socket.tls == .none) null else transfers.connectionOf(engine, socket);
 }
 
-/// Goes on with a paused handshake with this context; 0 refuses the client.
-pub fn chooseContext(engine: *Engine, handle: i32, context_id: i32) Error!void {
+/// Goes on with a paused handshake with this context; `none` refuses the client.
+pub fn chooseContext(engine: *Engine, handle: SocketHandle, context_id: ContextId) Error!void {
     const connection = find(engine, handle) orelse return error.StaleHandle;
     if (connection.state != .paused) return error.EALREADY;
-    if (context_id != 0) {
+    if (context_id != .none) {
         const context = contexts.find(engine, context_id) orelse return error.StaleHandle;
         callbacks.choose(engine, connection, context.index) catch return error.Exhausted;
     }
     connection.flags.chosen = true;
     connection.state = .handshaking;
     // A refusal is sent at once, for the caller may close the socket next.
-    if (context_id == 0) {
+    if (context_id == .none) {
         step(engine, connection.socket);
     } else {
         later(engine, connection);

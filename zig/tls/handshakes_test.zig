@@ -11,12 +11,13 @@ const reports = @import("reports.zig");
 const connections = @import("../thread/connections.zig");
 const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
-const transfers = @import("transfers.zig");
 const Harness = harness_module.Harness;
 const Status = abi.Status;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 const expectError = std.testing.expectError;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
+const ContextId = @import("../core/indices.zig").ContextId;
 
 test "a handshake succeeds, wakes its waiters once, and data goes both ways" {
     var harness = try Harness.init();
@@ -49,12 +50,12 @@ test "a handshake succeeds, wakes its waiters once, and data goes both ways" {
     try connections.close(harness.thread, pair.server);
 }
 
-fn failedPair(harness: *Harness, server_context: i32, client_context: i32, name: []const u8) !struct { tls.Pair, [2]?Status } {
+fn failedPair(harness: *Harness, server_context: ContextId, client_context: ContextId, name: []const u8) !struct { tls.Pair, [2]?Status } {
     const pair = try tls.startPair(harness, server_context, client_context, name, "");
     return .{ pair, try tls.outcomes(harness, pair) };
 }
 
-fn verdict(harness: *Harness, handle: i32) c_long {
+fn verdict(harness: *Harness, handle: SocketHandle) c_long {
     return reports.verifyResult(handshakes.find(harness.tls, handle).?);
 }
 
@@ -63,13 +64,13 @@ test "a client refuses an unknown issuer and a wrong name, and says so" {
     defer harness.deinit();
     const server_context = try tls.serverContext(harness.tls);
     const trusting = try tls.clientContext(harness.tls);
-    const strange: i32 = try contexts.create(harness.tls);
-    const lenient: i32 = try contexts.create(harness.tls);
+    const strange: ContextId = try contexts.create(harness.tls);
+    const lenient: ContextId = try contexts.create(harness.tls);
     tls.contextOf(&harness, lenient).verify_issuer = false;
-    const careless: i32 = try contexts.create(harness.tls);
+    const careless: ContextId = try contexts.create(harness.tls);
     tls.contextOf(&harness, careless).verify_peer = false;
 
-    const cases = [_]struct { context: i32, name: []const u8, verdict: c_long, fails: bool }{
+    const cases = [_]struct { context: ContextId, name: []const u8, verdict: c_long, fails: bool }{
         .{ .context = trusting, .name = "localhost", .verdict = 0, .fails = false },
         .{ .context = trusting, .name = "LOCALHOST.", .verdict = 0, .fails = false },
         .{ .context = trusting, .name = "a.example.test", .verdict = 0, .fails = false },
@@ -158,8 +159,8 @@ test "the server's order of protocols counts, and no common one is fatal" {
 }
 
 /// A context with the certificate for other.example.
-fn otherContext(harness: *Harness) !i32 {
-    const id: i32 = try contexts.create(harness.tls);
+fn otherContext(harness: *Harness) !ContextId {
+    const id: ContextId = try contexts.create(harness.tls);
     const context = tls.contextOf(harness, id);
     try credentials.addCertificates(context, certificates.other_certificate);
     try credentials.setKey(context, certificates.other_key, "");
@@ -171,8 +172,8 @@ test "contexts share a store, which outlives the one that it came from" {
     defer harness.deinit();
     const server_context = try tls.serverContext(harness.tls);
     const trusting = try tls.clientContext(harness.tls);
-    const sharing: i32 = try contexts.create(harness.tls);
-    try std.testing.expectError(error.StaleHandle, contexts.shareTrust(harness.tls, tls.contextOf(&harness, sharing), sharing + 1));
+    const sharing: ContextId = try contexts.create(harness.tls);
+    try std.testing.expectError(error.StaleHandle, contexts.shareTrust(harness.tls, tls.contextOf(&harness, sharing), @enumFromInt(77)));
     try contexts.shareTrust(harness.tls, tls.contextOf(&harness, sharing), trusting);
     try contexts.free(harness.tls, trusting);
     for (0..2) |_| try tls.closeBoth(&harness, try tls.connected(&harness, server_context, sharing));
@@ -227,14 +228,14 @@ test "a handshake pauses for the choice of a context" {
     try credentials.addAuthorities(tls.contextOf(&harness, client_context), certificates.other_certificate);
     const other = try otherContext(&harness);
 
-    for ([_]i32{ other, 0, -1 }) |choice| {
+    for ([_]ContextId{ other, .none, @enumFromInt(-1) }) |choice| {
         const pair = try tls.startPair(&harness, server_context, client_context, "other.example", "");
         const connection = handshakes.find(harness.tls, pair.server).?;
         const waiter = try handshakes.wait(harness.tls, connection, null);
         try harness.expectWoken(&.{.{ waiter, .ok }});
         try expectError(error.TlsServerName, handshakes.outcome(harness.tls, pair.server));
         try tls.expectText(&harness, pair.server, .server_name, "other.example");
-        if (choice < 0) {
+        if (@intFromEnum(choice) < 0) {
             // The caller frees it in the meantime.
             try tls.closeBoth(&harness, pair);
             continue;
@@ -242,7 +243,7 @@ test "a handshake pauses for the choice of a context" {
         try handshakes.chooseContext(harness.tls, pair.server, choice);
         try expectError(error.EALREADY, handshakes.chooseContext(harness.tls, pair.server, choice));
         // A refusal is sent at once, for the caller may close. A step that takes long is left to a poll.
-        try expectEqual(@intFromBool(choice != 0), harness.tls.due.length);
+        try expectEqual(@intFromBool(choice != .none), harness.tls.due.length);
         try expect(system.pollOne(harness.scheduler.backend.descriptor(), false, 0));
         const results = try tls.outcomes(&harness, pair);
         if (choice == other) {
@@ -293,8 +294,8 @@ test "what cannot begin is refused" {
     for ([_][]const u8{ "a\x00b", ".", "..", ".example.test", "a..b", "a.." }) |name| {
         try std.testing.expectError(error.EINVAL, start(engine, handle, context, .{ .is_server = false, .name = name }));
     }
-    try std.testing.expectError(error.StaleHandle, start(engine, handle, 77, .{ .is_server = false }));
-    try std.testing.expectError(error.StaleHandle, start(engine, handle, 0, .{ .is_server = false }));
+    try std.testing.expectError(error.StaleHandle, start(engine, handle, @enumFromInt(77), .{ .is_server = false }));
+    try std.testing.expectError(error.StaleHandle, start(engine, handle, .none, .{ .is_server = false }));
     // Bytes that are no session are ignored.
     try start(engine, handle, context, .{ .is_server = false, .session = "nonsense" });
     try std.testing.expectError(error.EISCONN, start(engine, handle, context, .{ .is_server = false }));

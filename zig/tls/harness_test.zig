@@ -15,13 +15,14 @@ const errors = @import("../os/errors.zig");
 const Harness = harness_module.Harness;
 const Engine = @import("engine.zig").Engine;
 const Status = abi.Status;
-const expectEqual = std.testing.expectEqual;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
+const ContextId = @import("../core/indices.zig").ContextId;
 
-pub const Pair = struct { server: i32, client: i32 };
+pub const Pair = struct { server: SocketHandle, client: SocketHandle };
 
 /// A context with the test certificate.
-pub fn serverContext(engine: *Engine) !i32 {
-    const id: i32 = try contexts.create(engine);
+pub fn serverContext(engine: *Engine) !ContextId {
+    const id: ContextId = try contexts.create(engine);
     const context = contexts.find(engine, id).?;
     try credentials.addCertificates(context, certificates.certificate);
     try credentials.setKey(context, certificates.key, "");
@@ -29,18 +30,18 @@ pub fn serverContext(engine: *Engine) !i32 {
 }
 
 /// A context that trusts the test certificate.
-pub fn clientContext(engine: *Engine) !i32 {
-    const id: i32 = try contexts.create(engine);
+pub fn clientContext(engine: *Engine) !ContextId {
+    const id: ContextId = try contexts.create(engine);
     try credentials.addAuthorities(contexts.find(engine, id).?, certificates.certificate);
     return id;
 }
 
-pub fn contextOf(harness: *Harness, id: i32) *Context {
+pub fn contextOf(harness: *Harness, id: ContextId) *Context {
     return contexts.find(harness.tls, id).?;
 }
 
 /// Starts both handshakes on a TCP connection.
-pub fn startPair(harness: *Harness, server_context: i32, client_context: i32, name: []const u8, session: []const u8) !Pair {
+pub fn startPair(harness: *Harness, server_context: ContextId, client_context: ContextId, name: []const u8, session: []const u8) !Pair {
     const server, const client = try harness.tcpPair();
     try handshakes.start(harness.tls, server, server_context, .{ .is_server = true });
     try handshakes.start(harness.tls, client, client_context, .{
@@ -65,7 +66,7 @@ pub fn outcomes(harness: *Harness, pair: Pair) ![2]?Status {
 }
 
 /// Both ends of a connection whose handshake has succeeded.
-pub fn connected(harness: *Harness, server_context: i32, client_context: i32) !Pair {
+pub fn connected(harness: *Harness, server_context: ContextId, client_context: ContextId) !Pair {
     const pair = try startPair(harness, server_context, client_context, "localhost", "");
     try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try outcomes(harness, pair));
     return pair;
@@ -75,19 +76,19 @@ pub fn defaultPair(harness: *Harness) !Pair {
     return connected(harness, try serverContext(harness.tls), try clientContext(harness.tls));
 }
 
-pub fn expectText(harness: *Harness, handle: i32, what: abi.TlsText, expected: []const u8) !void {
+pub fn expectText(harness: *Harness, handle: SocketHandle, what: abi.TlsText, expected: []const u8) !void {
     var buffer: [256]u8 = undefined;
     try std.testing.expectEqualStrings(expected, try text(harness, handle, what, &buffer));
 }
 
-pub fn text(harness: *Harness, handle: i32, what: abi.TlsText, buffer: []u8) ![]const u8 {
+pub fn text(harness: *Harness, handle: SocketHandle, what: abi.TlsText, buffer: []u8) ![]const u8 {
     const connection = handshakes.find(harness.tls, handle).?;
     const length = try reports.report(harness.tls, connection, what, 0, buffer);
     return buffer[0..length];
 }
 
 /// The peer's alert that has ended a connection, if one has (SSL_AD_REASON_OFFSET).
-pub fn alertOf(harness: *Harness, handle: i32) ?u64 {
+pub fn alertOf(harness: *Harness, handle: SocketHandle) ?u64 {
     const code = handshakes.find(harness.tls, handle).?.reason;
     const reason = openssl.reasonOf(code);
     if (openssl.libraryOf(code) != openssl.ERR_LIB_SSL or reason < openssl.SSL_AD_REASON_OFFSET) return null;
@@ -96,7 +97,7 @@ pub fn alertOf(harness: *Harness, handle: i32) ?u64 {
 }
 
 /// Receives until the buffer is full.
-pub fn receiveAll(harness: *Harness, handle: i32, buffer: []u8) !void {
+pub fn receiveAll(harness: *Harness, handle: SocketHandle, buffer: []u8) !void {
     var taken: usize = 0;
     for (0..100_000) |_| {
         if (taken == buffer.len) return;
@@ -112,7 +113,7 @@ pub fn receiveAll(harness: *Harness, handle: i32, buffer: []u8) !void {
 }
 
 /// Receives until the stream ends or fails. Returns `ok` for an end, and otherwise the failure.
-pub fn ending(harness: *Harness, handle: i32) !Status {
+pub fn ending(harness: *Harness, handle: SocketHandle) !Status {
     var buffer: [4096]u8 = undefined;
     for (0..1000) |_| {
         if (harness.receive(handle, &buffer)) |count| {

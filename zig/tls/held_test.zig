@@ -19,15 +19,17 @@ const Wire = @import("wire_test.zig").Wire;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 const expectError = std.testing.expectError;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
+const ContextId = @import("../core/indices.zig").ContextId;
 
 /// A wire. One of its ends has just woken its caller, and holds its last messages back.
 const Held = struct {
     wire: Wire,
     /// The end that holds messages back, and the other one.
-    handle: i32,
-    other: i32,
+    handle: SocketHandle,
+    other: SocketHandle,
     peer: system.Descriptor,
-    context: i32,
+    context: ContextId,
 
     fn init(harness: *Harness, end: Hand.End) !Held {
         return initWith(harness, end, 1);
@@ -106,7 +108,7 @@ const Held = struct {
     /// Data goes both ways.
     fn expectAlive(held: *Held) !void {
         const harness = held.wire.harness;
-        for ([_][2]i32{ .{ held.handle, held.other }, .{ held.other, held.handle } }) |pair| {
+        for ([_][2]SocketHandle{ .{ held.handle, held.other }, .{ held.other, held.handle } }) |pair| {
             try expectEqual(5, try harness.send(pair[0], "alive"));
             try held.settle();
             var buffer: [5]u8 = undefined;
@@ -289,7 +291,7 @@ test "nothing is held back where the peer waits for it" {
     // In TLS 1.2 the client's handshake ends with the server's last messages.
     const pair = try tls.startPair(&harness, server_context, client_context, "localhost", "");
     var waiters: [2]?WaiterIndex = undefined;
-    for ([_]i32{ pair.server, pair.client }, &waiters) |handle, *waiter| {
+    for ([_]SocketHandle{ pair.server, pair.client }, &waiters) |handle, *waiter| {
         waiter.* = try handshakes.wait(harness.tls, handshakes.find(harness.tls, handle).?, null);
     }
     for (0..100) |_| {

@@ -2,8 +2,6 @@
 //! connection, behind the data that came before it. OpenSSL gets the same bytes, for comparison.
 
 const std = @import("std");
-const abi = @import("../boundary/abi.zig");
-const contexts = @import("contexts.zig");
 const harness_module = @import("../thread/harness_test.zig");
 const tls = @import("harness_test.zig");
 const Alert = @import("record/refusals.zig").Alert;
@@ -11,8 +9,6 @@ const ContentType = @import("record/protection.zig").ContentType;
 const Hand = @import("hand_test.zig").Hand;
 const Harness = harness_module.Harness;
 const Suite = @import("record/primitives.zig").Suite;
-const Wire = @import("wire_test.zig").Wire;
-const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 const expectError = std.testing.expectError;
 

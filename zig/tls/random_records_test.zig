@@ -14,6 +14,8 @@ const Harness = harness_module.Harness;
 const Wire = @import("wire_test.zig").Wire;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
+const ContextId = @import("../core/indices.zig").ContextId;
 
 const streams_at_once = 40;
 const steps = 400;
@@ -24,8 +26,8 @@ const updates_at_most = 8;
 
 /// One direction: a stream whose bytes depend on their place and on its number.
 const Stream = struct {
-    from: i32,
-    to: i32,
+    from: SocketHandle,
+    to: SocketHandle,
     salt: u64,
     sent: usize = 0,
     taken: usize = 0,
@@ -72,7 +74,7 @@ const Stream = struct {
     }
 };
 
-fn converse(harness: *Harness, random: std.Random, server_context: i32, client_context: i32) !void {
+fn converse(harness: *Harness, random: std.Random, server_context: ContextId, client_context: ContextId) !void {
     const client = tls.contextOf(harness, client_context);
     const names = [_][]const u8{ "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256" };
     try client.setCipherSuites(names[random.uintLessThan(usize, names.len)]);
@@ -81,7 +83,7 @@ fn converse(harness: *Harness, random: std.Random, server_context: i32, client_c
     defer wire.deinit();
     wire.server_keeps_openssl = random.uintLessThan(u8, 3) == 0;
     try wire.shakeHands();
-    if (random.boolean()) for ([_]i32{ wire.server, wire.client }) |handle| {
+    if (random.boolean()) for ([_]SocketHandle{ wire.server, wire.client }) |handle| {
         system.setOption(harness.socketOf(handle).fd, std.c.SOL.SOCKET, std.c.SO.SNDBUF, @as(c_int, 4096)) catch {};
     };
     var directions = [2]Stream{

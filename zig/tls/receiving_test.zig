@@ -14,13 +14,13 @@ const hand_module = @import("hand_test.zig");
 const Hand = hand_module.Hand;
 const Error = @import("../os/errors.zig").Error;
 const Harness = harness_module.Harness;
-const Status = abi.Status;
 const Suite = primitives.Suite;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 const expectEqualSlices = std.testing.expectEqualSlices;
 const expectError = std.testing.expectError;
 const suites = hand_module.suites;
+const ContextId = @import("../core/indices.zig").ContextId;
 
 /// Receives all of it in pieces of `size` bytes, and expects that nothing is written beside the buffer.
 fn expectInPieces(hand: *Hand, expected: []const u8, size: usize) !void {
@@ -486,7 +486,7 @@ test "keys do not outlive their connection, nor the secrets of a handshake that 
     }
     // When the client refuses its certificate, the server has a secret already.
     const server_context = try tls.serverContext(harness.tls);
-    const stranger: i32 = try @import("contexts.zig").create(engine);
+    const stranger: ContextId = try @import("contexts.zig").create(engine);
     const pair = try tls.startPair(&harness, server_context, stranger, "localhost", "");
     _ = try tls.outcomes(&harness, pair);
     try expect(harness.tls.connections.at(harness.socketOf(pair.server).tls).takeover != null);

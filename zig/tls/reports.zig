@@ -10,6 +10,7 @@ const transfers = @import("transfers.zig");
 const Engine = @import("engine.zig").Engine;
 const TlsConnection = @import("connection.zig").TlsConnection;
 const Error = @import("../os/errors.zig").Error;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
 
 /// Copies the text if there is room for all of it. Returns its length in any case, so that a caller with less
 /// room can call again.
@@ -128,7 +129,7 @@ pub fn updateKeys(engine: *Engine, connection: *TlsConnection, asks_peer: bool) 
 }
 
 /// Takes the next connection with notices: its handle and the notices, bits of `abi.TlsNotices`.
-pub fn takeNotice(engine: *Engine) ?struct { handle: i32, kinds: u8 } {
+pub fn takeNotice(engine: *Engine) ?struct { handle: SocketHandle, kinds: u8 } {
     const place = engine.noticed.popFront(&engine.connections) orelse return null;
     engine.notice_count.* = engine.noticed.length;
     const connection = engine.connections.at(place);

@@ -15,11 +15,13 @@ const Harness = harness_module.Harness;
 const Status = abi.Status;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
+const ContextId = @import("../core/indices.zig").ContextId;
 
 const length = 100_000;
 
 const End = struct {
-    handle: i32,
+    handle: SocketHandle,
     sent: usize = 0,
     taken: usize = 0,
     is_shut: bool = false,
@@ -39,7 +41,7 @@ const Talk = struct {
         _ = try talk.harness.pollFor(0);
     }
 
-    fn shakeHands(talk: *Talk, contexts_of: [2]i32) !bool {
+    fn shakeHands(talk: *Talk, contexts_of: [2]ContextId) !bool {
         const engine = talk.harness.tls;
         for (&talk.ends, contexts_of, 0..) |*end, context, place| {
             handshakes.start(engine, end.handle, context, .{ .is_server = place == 0, .name = "localhost" }) catch |failure| {
@@ -111,7 +113,7 @@ test "memory may run out at any moment" {
             errdefer std.debug.print("allocation {d}, for once: {}\n", .{ moment, for_once });
             const server, const client = try harness.tcpPair();
             // With small buffers, output has to be kept as well.
-            for ([_]i32{ server, client }) |handle| {
+            for ([_]SocketHandle{ server, client }) |handle| {
                 system.setOption(harness.socketOf(handle).fd, std.c.SOL.SOCKET, std.c.SO.SNDBUF, @as(c_int, 4096)) catch {};
             }
             var talk: Talk = .{

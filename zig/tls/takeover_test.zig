@@ -20,15 +20,17 @@ const Wire = @import("wire_test.zig").Wire;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 const expectEqualSlices = std.testing.expectEqualSlices;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
+const ContextId = @import("../core/indices.zig").ContextId;
 
 extern "c" fn SSL_CTX_set_tlsext_max_fragment_length(context: *openssl.SSL_CTX, mode: u8) c_int;
 const set_max_send_fragment = 52;
 
-fn connectionOf(harness: *Harness, handle: i32) *TlsConnection {
+fn connectionOf(harness: *Harness, handle: SocketHandle) *TlsConnection {
     return handshakes.find(harness.tls, handle).?;
 }
 
-fn isTakenOver(harness: *Harness, handle: i32) bool {
+fn isTakenOver(harness: *Harness, handle: SocketHandle) bool {
     return connectionOf(harness, handle).takenOver() != null;
 }
 
@@ -38,7 +40,7 @@ fn expectBothWays(harness: *Harness, pair: tls.Pair) !void {
     var got: [bytes.len]u8 = undefined;
     var random: std.Random.DefaultPrng = .init(7);
     random.random().bytes(&bytes);
-    for ([_][2]i32{ .{ pair.server, pair.client }, .{ pair.client, pair.server } }) |ends| {
+    for ([_][2]SocketHandle{ .{ pair.server, pair.client }, .{ pair.client, pair.server } }) |ends| {
         try expectEqual(bytes.len, try harness.send(ends[0], &bytes));
         try tls.receiveAll(harness, ends[1], &got);
         try expectEqualSlices(u8, &bytes, &got);
@@ -159,7 +161,7 @@ fn configure(kind: Kind, server: *Context, client: *Context) !void {
 }
 
 /// Data, new keys and the end of the stream from one end to the other.
-fn expectThrough(wire: *Wire, from: i32, to: i32, bytes: []const u8) !void {
+fn expectThrough(wire: *Wire, from: SocketHandle, to: SocketHandle, bytes: []const u8) !void {
     const harness = wire.harness;
     for (0..3) |round| {
         if (round > 0) try reports.updateKeys(harness.tls, connectionOf(harness, from), round == 2);
@@ -175,7 +177,7 @@ fn expectThrough(wire: *Wire, from: i32, to: i32, bytes: []const u8) !void {
 }
 
 /// Makes a connection and returns a session for resumption.
-fn sessionFor(harness: *Harness, server_context: i32, client_context: i32, buffer: []u8) ![]const u8 {
+fn sessionFor(harness: *Harness, server_context: ContextId, client_context: ContextId, buffer: []u8) ![]const u8 {
     const client = tls.contextOf(harness, client_context);
     const before = client.notices;
     contexts.setNotices(client, abi.TlsNotices.session);
@@ -215,13 +217,13 @@ test "both ends go on where OpenSSL was, and understand an OpenSSL at the other"
         if (number % 2 == 0) try expectThrough(&wire, wire.client, wire.server, &bytes);
         try expectThrough(&wire, wire.server, wire.client, &bytes);
         try expectThrough(&wire, wire.client, wire.server, &bytes);
-        for ([_]i32{ wire.server, wire.client }) |handle| try harness.shutdown(handle);
+        for ([_]SocketHandle{ wire.server, wire.client }) |handle| try harness.shutdown(handle);
         try wire.collect();
         try wire.passToClient();
         try wire.passToServer();
-        for ([_]i32{ wire.server, wire.client }) |handle| try expectEqual(.ok, try tls.ending(&harness, handle));
-        for ([_]i32{ wire.server, wire.client }) |handle| try connections.reset(harness.thread, handle);
-        for ([_]i32{ server_context, client_context }) |id| try contexts.free(harness.tls, id);
+        for ([_]SocketHandle{ wire.server, wire.client }) |handle| try expectEqual(.ok, try tls.ending(&harness, handle));
+        for ([_]SocketHandle{ wire.server, wire.client }) |handle| try connections.reset(harness.thread, handle);
+        for ([_]ContextId{ server_context, client_context }) |id| try contexts.free(harness.tls, id);
     };
     try expectEqual(0, harness.tls.connections.in_use);
     try expectEqual(0, harness.tls.contexts.in_use);
@@ -251,7 +253,7 @@ test "the properties of a connection do not depend on who has its keys" {
             defer wire.deinit();
             wire.server_keeps_openssl = stays == .at_server;
             try wire.shakeHands();
-            for ([_]i32{ wire.server, wire.client }, told, ders, results) |handle, *lines, *der, *result| {
+            for ([_]SocketHandle{ wire.server, wire.client }, told, ders, results) |handle, *lines, *der, *result| {
                 for (texts_told, lines) |what, *line| {
                     _ = try tls.text(&harness, handle, what, line);
                 }

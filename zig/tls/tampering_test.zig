@@ -19,6 +19,8 @@ const Status = abi.Status;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 const allocator = std.testing.allocator;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
+const ContextId = @import("../core/indices.zig").ContextId;
 
 const Side = enum(u1) { client, server };
 
@@ -77,7 +79,7 @@ const Course = struct {
 /// Both ends of conversations.
 const Stage = struct {
     harness: *Harness,
-    contexts: [2]i32,
+    contexts: [2]ContextId,
 
     fn init(harness: *Harness, version: u32, needs_client: bool) !Stage {
         var stage: Stage = .{ .harness = harness, .contexts = undefined };
@@ -98,7 +100,7 @@ const Stage = struct {
 
     fn play(stage: Stage, tampering: ?Tampering, keeps_passed: bool) !Course {
         const engine = stage.harness.tls;
-        var ends: [2]i32 = undefined;
+        var ends: [2]SocketHandle = undefined;
         var peers: [2]system.Descriptor = undefined;
         for (&ends, &peers) |*end, *peer| end.*, peer.* = try stage.harness.unixPair();
         defer for (peers) |peer| system.close(peer);
@@ -135,7 +137,7 @@ const Stage = struct {
 
 const Conversation = struct {
     harness: *Harness,
-    ends: [2]i32,
+    ends: [2]SocketHandle,
     directions: [2]Direction,
     needed: [2]usize = .{ 0, 0 },
 
@@ -170,14 +172,14 @@ const Conversation = struct {
         return true;
     }
 
-    fn says(conversation: *Conversation, from: i32, to: i32, text: []const u8) !bool {
+    fn says(conversation: *Conversation, from: SocketHandle, to: SocketHandle, text: []const u8) !bool {
         _ = conversation.harness.send(from, text) catch return false;
         try conversation.goOn();
         return conversation.hears(to, text);
     }
 
     /// Whether an end reads this text. It may fail, and must not read anything else.
-    fn hears(conversation: *Conversation, end: i32, text: []const u8) !bool {
+    fn hears(conversation: *Conversation, end: SocketHandle, text: []const u8) !bool {
         var buffer: [64]u8 = undefined;
         const count = conversation.harness.receive(end, &buffer) catch return false;
         try std.testing.expectEqualStrings(text, buffer[0..count]);

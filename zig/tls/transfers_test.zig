@@ -2,17 +2,13 @@
 
 const std = @import("std");
 const abi = @import("../boundary/abi.zig");
-const contexts = @import("contexts.zig");
 const handshakes = @import("handshakes.zig");
 const harness_module = @import("../thread/harness_test.zig");
-const lingering = @import("../thread/lingering.zig");
-const openssl = @import("openssl.zig");
 const reports = @import("reports.zig");
 const connections = @import("../thread/connections.zig");
 const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
 const transfers = @import("transfers.zig");
-const SocketIndex = @import("../core/indices.zig").SocketIndex;
 const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
 const Harness = harness_module.Harness;
 const TlsConnection = @import("connection.zig").TlsConnection;
@@ -20,13 +16,14 @@ const Status = abi.Status;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 const expectError = std.testing.expectError;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
 
-fn connectionOf(harness: *Harness, handle: i32) *TlsConnection {
+fn connectionOf(harness: *Harness, handle: SocketHandle) *TlsConnection {
     return handshakes.find(harness.tls, handle).?;
 }
 
 /// Sends all of it as a fiber would, while the other end receives, and compares.
-fn expectThrough(harness: *Harness, from: i32, to: i32, bytes: []const u8, parts_of: usize) !void {
+fn expectThrough(harness: *Harness, from: SocketHandle, to: SocketHandle, bytes: []const u8, parts_of: usize) !void {
     const got = try std.testing.allocator.alloc(u8, bytes.len);
     defer std.testing.allocator.free(got);
     var sent: usize = 0;
@@ -74,7 +71,7 @@ test "megabytes arrive as they were sent, in one buffer or many, through sockets
         const client_context = try tls.clientContext(harness.tls);
         try tls.contextOf(&harness, client_context).setVersions(version, version);
         const pair = try tls.connected(&harness, try tls.serverContext(harness.tls), client_context);
-        if (is_small) for ([_]i32{ pair.server, pair.client }) |handle| {
+        if (is_small) for ([_]SocketHandle{ pair.server, pair.client }) |handle| {
             // The receiver's window stays: the kernel waits long before it announces a small one anew.
             system.setOption(harness.socketOf(handle).fd, std.c.SOL.SOCKET, std.c.SO.SNDBUF, @as(c_int, 4096)) catch {};
         };
@@ -84,7 +81,7 @@ test "megabytes arrive as they were sent, in one buffer or many, through sockets
             try expectThrough(&harness, pair.client, pair.server, bytes[0..length], parts_of);
         }
         // Nothing is kept when nothing is under way.
-        for ([_]i32{ pair.server, pair.client }) |handle| {
+        for ([_]SocketHandle{ pair.server, pair.client }) |handle| {
             try expectEqual(0, connectionOf(&harness, handle).input.len);
             try expectEqual(0, connectionOf(&harness, handle).output.len);
         }
@@ -116,7 +113,7 @@ test "records larger than the reader's buffer are read in pieces" {
 }
 
 /// Fills a connection whose peer does not read, until a call ends short.
-fn fill(harness: *Harness, handle: i32, bytes: []const u8) !usize {
+fn fill(harness: *Harness, handle: SocketHandle, bytes: []const u8) !usize {
     harness_module.shrinkBuffers(harness.socketOf(handle).fd);
     for (0..10_000) |_| {
         const count = try harness.send(handle, bytes);
@@ -271,7 +268,7 @@ test "closing gives a peer more time that goes on reading, while the end is not 
         const chunk: [60_000]u8 = @splat('a');
         _ = try fill(&harness, pair.server, &chunk);
         harness.endTransfer(pair.server);
-        const index: SocketIndex = @enumFromInt(pair.server & (abi.Limits.sockets - 1));
+        const index = harness.indexOf(pair.server);
         try connections.close(harness.thread, pair.server);
         const socket = harness.scheduler.sockets.at(index);
         // As if the peer had acknowledged another byte.
@@ -365,7 +362,7 @@ test "a damaged record ends the connection, at both ends, and either version say
         try tls.expectText(&harness, server, .reason, "decryption failed or bad record mac");
         try expectEqual(.tls_failed, try tls.ending(&harness, client));
         try expectEqual(20, tls.alertOf(&harness, client));
-        for ([_]i32{ server, client }) |handle| {
+        for ([_]SocketHandle{ server, client }) |handle| {
             try expectError(error.TlsFailed, harness.send(handle, "x"));
             try expectError(error.TlsFailed, harness.shutdown(handle));
         }
@@ -388,7 +385,7 @@ test "files are not sent by the kernel, and a reset frees everything" {
 }
 
 /// Makes every call on a socket fail with an error that says nothing about its connection.
-fn breakDescriptor(harness: *Harness, handle: i32) !void {
+fn breakDescriptor(harness: *Harness, handle: SocketHandle) !void {
     const fd = harness.socketOf(handle).fd;
     const file = try harness_module.temporaryFile("");
     defer system.close(file);

@@ -16,16 +16,17 @@ const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
 const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
 const Harness = harness_module.Harness;
-const Status = abi.Status;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 const expectError = std.testing.expectError;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
+const ContextId = @import("../core/indices.zig").ContextId;
 
 /// Two ends that are connected only by what the test passes on.
 pub const Wire = struct {
     harness: *Harness,
-    server: i32,
-    client: i32,
+    server: SocketHandle,
+    client: SocketHandle,
     at_server: system.Descriptor,
     at_client: system.Descriptor,
     /// What the server has sent and the client has not received, and the reverse.
@@ -36,11 +37,11 @@ pub const Wire = struct {
     /// How many bytes are passed on at a time.
     part: usize = std.math.maxInt(usize),
 
-    pub fn init(harness: *Harness, server_context: i32, client_context: i32) !Wire {
+    pub fn init(harness: *Harness, server_context: ContextId, client_context: ContextId) !Wire {
         return initResuming(harness, server_context, client_context, "");
     }
 
-    pub fn initResuming(harness: *Harness, server_context: i32, client_context: i32, session: []const u8) !Wire {
+    pub fn initResuming(harness: *Harness, server_context: ContextId, client_context: ContextId, session: []const u8) !Wire {
         const server, const at_server = try harness.tcpPeer();
         const client, const at_client = try harness.tcpPeer();
         // Nothing waits for an acknowledgement of what was passed on before.
@@ -185,7 +186,7 @@ test "a writer learns that the rest of a ticket will never come" {
 }
 
 /// Updates the client's keys again and again, and requests the same of the server.
-fn updateKeys(harness: *Harness, client: i32, count: usize, data: []const u8) !void {
+fn updateKeys(harness: *Harness, client: SocketHandle, count: usize, data: []const u8) !void {
     const connection = handshakes.find(harness.tls, client).?;
     for (0..count) |_| {
         try reports.updateKeys(harness.tls, connection, true);
@@ -231,7 +232,7 @@ const Flow = struct {
     received: usize = 0,
     waiter: ?WaiterIndex = null,
 
-    fn send(flow: *Flow, harness: *Harness, handle: i32, random: std.Random) !void {
+    fn send(flow: *Flow, harness: *Harness, handle: SocketHandle, random: std.Random) !void {
         if (flow.waiter != null) return;
         if (flow.wanted == 0) flow.wanted = @min(1 + random.uintLessThan(usize, if (random.boolean()) 100 else 60_000), flow.bytes.len - flow.sent);
         if (flow.wanted == 0) return;
@@ -242,7 +243,7 @@ const Flow = struct {
         if (flow.wanted > 0) flow.waiter = harness.parkAgain(handle, .writable);
     }
 
-    fn receive(flow: *Flow, harness: *Harness, handle: i32, random: std.Random) !void {
+    fn receive(flow: *Flow, harness: *Harness, handle: SocketHandle, random: std.Random) !void {
         var buffer: [40_000]u8 = undefined;
         const length = 1 + random.uintLessThan(usize, if (random.boolean()) 50 else buffer.len);
         if (harness.receive(handle, buffer[0..@min(length, buffer.len)])) |count| {
@@ -266,7 +267,7 @@ test "ends with and without OpenSSL understand each other, however records arriv
             defer harness.deinit();
             const server_context = try tls.serverContext(harness.tls);
             const client_context = try tls.clientContext(harness.tls);
-            for ([_]i32{ server_context, client_context }) |context| {
+            for ([_]ContextId{ server_context, client_context }) |context| {
                 try tls.contextOf(&harness, context).setCipherSuites(suite);
             }
             contexts.setNotices(tls.contextOf(&harness, client_context), notices);
@@ -274,9 +275,9 @@ test "ends with and without OpenSSL understand each other, however records arriv
             defer wire.deinit();
             try wire.shakeHands();
             var flows = [2]Flow{ .{ .bytes = bytes }, .{ .bytes = bytes } };
-            const ends = [2]i32{ wire.server, wire.client };
+            const ends = [2]SocketHandle{ wire.server, wire.client };
             while (flows[0].received < bytes.len or flows[1].received < bytes.len) {
-                for (&flows, ends, [2]i32{ ends[1], ends[0] }) |*flow, from, to| {
+                for (&flows, ends, [2]SocketHandle{ ends[1], ends[0] }) |*flow, from, to| {
                     try flow.send(&harness, from, random);
                     try flow.receive(&harness, to, random);
                     const connection = handshakes.find(harness.tls, from).?;
