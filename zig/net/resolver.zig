@@ -2,8 +2,6 @@
 //! only while there is work. When a caller gives up, its look-up runs to its end and the result is dropped.
 
 const std = @import("std");
-const assert = @import("../os/bug.zig").assert;
-const c = std.c;
 const abi = @import("../boundary/abi.zig");
 const addresses = @import("../os/addresses.zig");
 const backend = kernel.backend;
@@ -76,7 +74,7 @@ const List = struct {
 pub const Resolver = struct {
     allocator: std.mem.Allocator,
     backend: backend.Backend,
-    mutex: c.pthread_mutex_t = .{},
+    mutex: system.Mutex = .{},
     queued: List = .{},
     finished: List = .{},
     threads: u32 = 0,
@@ -99,7 +97,7 @@ pub const Resolver = struct {
     /// Called when the thread of the scheduler ends. Threads with a look-up under way run on, and the last one
     /// frees the resolver.
     pub fn abandon(resolver: *Resolver) void {
-        resolver.lock();
+        resolver.mutex.lock();
         var iterator = resolver.wanted.valueIterator();
         while (iterator.next()) |request| if (request.*.state == .answered) request.*.destroy(resolver.allocator);
         resolver.wanted.deinit(resolver.allocator);
@@ -107,16 +105,8 @@ pub const Resolver = struct {
         while (resolver.finished.pop()) |request| request.destroy(resolver.allocator);
         resolver.abandoned = true;
         const is_last = resolver.threads == 0;
-        resolver.unlock();
+        resolver.mutex.unlock();
         if (is_last) resolver.allocator.destroy(resolver);
-    }
-
-    fn lock(resolver: *Resolver) void {
-        assert(c.pthread_mutex_lock(&resolver.mutex) == .SUCCESS, "a mutex cannot be locked");
-    }
-
-    fn unlock(resolver: *Resolver) void {
-        assert(c.pthread_mutex_unlock(&resolver.mutex) == .SUCCESS, "a mutex cannot be unlocked");
     }
 
     /// Looks a name up for a waiter, which is woken with the outcome.
@@ -131,8 +121,8 @@ pub const Resolver = struct {
             return error.ENOMEM;
         };
 
-        resolver.lock();
-        defer resolver.unlock();
+        resolver.mutex.lock();
+        defer resolver.mutex.unlock();
         if (!resolver.addThread() and resolver.threads == 0) {
             _ = resolver.wanted.remove(waiter);
             request.destroy(resolver.allocator);
@@ -154,8 +144,8 @@ pub const Resolver = struct {
     /// look-up that has not begun is dropped, so that it does not delay the others.
     pub fn forget(resolver: *Resolver, waiter: WaiterIndex) void {
         const request = (resolver.wanted.fetchRemove(waiter) orelse return).value;
-        resolver.lock();
-        defer resolver.unlock();
+        resolver.mutex.lock();
+        defer resolver.mutex.unlock();
         switch (request.state) {
             .queued => {
                 resolver.queued.remove(request);
@@ -174,12 +164,12 @@ pub const Resolver = struct {
     }
 
     fn run(resolver: *Resolver) void {
-        resolver.lock();
+        resolver.mutex.lock();
         while (resolver.queued.pop()) |request| {
             request.state = .running;
-            resolver.unlock();
+            resolver.mutex.unlock();
             request.found = names.lookUp(resolver.allocator, @ptrCast(&request.name), request.family);
-            resolver.lock();
+            resolver.mutex.lock();
             if (request.waiter == .none) resolver.stray_threads -= 1;
             if (resolver.abandoned) {
                 request.destroy(resolver.allocator);
@@ -196,18 +186,18 @@ pub const Resolver = struct {
         }
         resolver.threads -= 1;
         const is_last = resolver.abandoned and resolver.threads == 0;
-        resolver.unlock();
+        resolver.mutex.unlock();
         if (is_last) resolver.allocator.destroy(resolver);
     }
 
     /// Wakes the waiters of the look-ups that have ended.
     pub fn collect(resolver: *Resolver, scheduler: *Scheduler) void {
         if (!resolver.has_finished.load(.acquire)) return;
-        resolver.lock();
+        resolver.mutex.lock();
         resolver.has_finished.store(false, .release);
         var finished = resolver.finished;
         resolver.finished = .{};
-        resolver.unlock();
+        resolver.mutex.unlock();
         while (finished.pop()) |request| {
             const waiter = request.waiter;
             if (waiter == .none) {

@@ -39,9 +39,8 @@ fn statusOf(harness: *Harness, waiter: WaiterIndex) !Status {
 
 fn isIdle(resolver: *Resolver) bool {
     // Both are the threads' as well.
-    const result = c.pthread_mutex_lock(&resolver.mutex);
-    std.debug.assert(result == .SUCCESS);
-    defer _ = c.pthread_mutex_unlock(&resolver.mutex);
+    resolver.mutex.lock();
+    defer resolver.mutex.unlock();
     return resolver.threads == 0 and resolver.finished.head == null;
 }
 
@@ -172,8 +171,8 @@ test "a look-up is dropped when its answer is there already, told or not" {
 
 /// Makes the resolver believe that its threads are busy: what is queued stays there.
 fn occupy(resolver: *Resolver, busy: bool) void {
-    _ = c.pthread_mutex_lock(&resolver.mutex);
-    defer _ = c.pthread_mutex_unlock(&resolver.mutex);
+    resolver.mutex.lock();
+    defer resolver.mutex.unlock();
     const count = resolver_module.threads_at_most;
     if (busy) resolver.threads += count else resolver.threads -= count;
 }

@@ -21,7 +21,8 @@ pub const Address = native.Address;
 pub const is_linux = native.is_linux;
 pub const is_darwin = native.is_darwin;
 pub const short_read_empties = native.short_read_empties;
-pub const no_signal = native.no_signal;
+pub const Mutex = native.Mutex;
+pub const SignalAction = native.SignalAction;
 
 pub fn nanoseconds() i64 {
     return clock orelse native.nanoseconds();
@@ -88,6 +89,9 @@ pub const isOpen = native.isOpen;
 pub const pollOne = native.pollOne;
 pub const socketPair = native.socketPair;
 pub const startThread = native.startThread;
+pub const ring = native.ring;
+pub const hangUp = native.hangUp;
+pub const setSignalAction = native.setSignalAction;
 pub const onThreadEnd = native.onThreadEnd;
 pub const keepLoaded = native.keepLoaded;
 pub const ignoreBrokenPipeSignal = native.ignoreBrokenPipeSignal;

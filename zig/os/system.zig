@@ -294,6 +294,19 @@ pub fn socketPair() ?[2]Descriptor {
     return pair;
 }
 
+/// Sends a byte through one end of a socket pair, and leaves the thread's memory and errno as they are: a signal
+/// handler calls this. False when the other end is closed. A full socket holds bytes that were not read yet.
+pub fn ring(bell: Descriptor) bool {
+    const number = c._errno().*;
+    defer c._errno().* = number;
+    return c.send(bell, "!", 1, no_signal) >= 0 or interrupted() or c._errno().* == @intFromEnum(c.E.AGAIN);
+}
+
+/// Ends both directions of a socket, which its other end notices.
+pub fn hangUp(fd: Descriptor) void {
+    _ = c.shutdown(fd, c.SHUT.RDWR);
+}
+
 /// Blocks the thread until `fd` is ready or `timeout` milliseconds have passed; -1 is for ever.
 pub fn pollOne(fd: Descriptor, for_write: bool, timeout: i32) bool {
     const mask: i16 = if (for_write) c.POLL.OUT else c.POLL.IN;
@@ -327,6 +340,19 @@ pub fn startThread(stack_bytes: usize, comptime function: anytype, arguments: an
     return true;
 }
 
+/// A lock between threads. std.Thread has none that needs no `Io`.
+pub const Mutex = struct {
+    inner: c.pthread_mutex_t = .{},
+
+    pub fn lock(mutex: *Mutex) void {
+        assert(c.pthread_mutex_lock(&mutex.inner) == .SUCCESS, "a mutex cannot be locked");
+    }
+
+    pub fn unlock(mutex: *Mutex) void {
+        assert(c.pthread_mutex_unlock(&mutex.inner) == .SUCCESS, "a mutex cannot be unlocked");
+    }
+};
+
 const ThreadKey = if (is_darwin) c_ulong else c_uint;
 extern "c" fn pthread_key_create(key: *ThreadKey, destructor: *const fn (*anyopaque) callconv(.c) void) c_int;
 extern "c" fn pthread_setspecific(key: ThreadKey, value: ?*const anyopaque) c_int;
@@ -356,14 +382,22 @@ pub fn keepLoaded() void {
     _ = c.dlopen(info.path, .{ .LAZY = true, .NODELETE = true });
 }
 
+pub const SignalAction = c.Sigaction;
+
+/// Sets what a signal does, unless that is null, and returns what it did before.
+pub fn setSignalAction(signal: c.SIG, action: ?*const SignalAction) Error!SignalAction {
+    var before: SignalAction = undefined;
+    if (c.sigaction(signal, action, &before) != 0) return lastError();
+    return before;
+}
+
 /// `sendfile` raises SIGPIPE and has no flag against it. If the process has the signal's default action, which
 /// would end it, the signal is ignored from here on, as Bun and Node do themselves.
 pub fn ignoreBrokenPipeSignal() void {
-    var action: c.Sigaction = undefined;
-    if (c.sigaction(.PIPE, null, &action) != 0) return;
-    if (action.handler.handler != c.SIG.DFL) return;
-    action = .{ .handler = .{ .handler = c.SIG.IGN }, .mask = std.mem.zeroes(c.sigset_t), .flags = 0 };
-    _ = c.sigaction(.PIPE, &action, null);
+    const before = setSignalAction(.PIPE, null) catch return;
+    if (before.handler.handler != c.SIG.DFL) return;
+    const action: SignalAction = .{ .handler = .{ .handler = c.SIG.IGN }, .mask = std.mem.zeroes(c.sigset_t), .flags = 0 };
+    _ = setSignalAction(.PIPE, &action) catch {};
 }
 
 test "errors of the C library keep their names" {
