@@ -22,8 +22,8 @@ const system = @import("../os/kernel.zig").system;
 const tls_transfers = @import("../tls/transfers.zig");
 const Status = abi.Status;
 const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
-const thread = current.thread;
 const SocketHandle = @import("../core/indices.zig").SocketHandle;
+const thread = current.thread;
 
 fn scheduler() *scheduler_module.Scheduler {
     return &thread().scheduler;
@@ -142,8 +142,7 @@ pub fn watch(fd: i32, direction: i32, deadline: f64) callconv(.c) i32 {
 /// ever. Returns 1 when it is ready.
 pub fn waitBlocking(handle: SocketHandle, direction: i32, timeout_milliseconds: i32) callconv(.c) i32 {
     const wanted = std.enums.fromInt(abi.Direction, direction) orelse return Status.EINVAL.code();
-    const index = scheduler().sockets.findKind(handle, .stream) orelse return Status.stale_handle.code();
-    const socket = scheduler().sockets.at(index);
+    const socket = scheduler().sockets.get(handle, .stream) catch return Status.stale_handle.code();
     // No poll sends meanwhile what the peer may be waiting for.
     if (socket.tls != .none) tls_transfers.flush(&thread().tls, socket);
     if (!system.pollOne(socket.fd, wanted == .writable, timeout_milliseconds)) return 0;
@@ -325,24 +324,22 @@ pub fn descriptor(handle: SocketHandle) callconv(.c) i32 {
 }
 
 pub fn setNoDelay(handle: SocketHandle, on: i32) callconv(.c) i32 {
-    const index = scheduler().sockets.findKind(handle, .stream) orelse return Status.stale_handle.code();
-    const socket = scheduler().sockets.at(index);
+    const socket = scheduler().sockets.get(handle, .stream) catch return Status.stale_handle.code();
     if (!socket.flags.tcp) return 0;
     return answer(options.setNoDelay(socket.fd, on != 0));
 }
 
 /// Seconds or a count of 0 leave the system's default.
 pub fn setKeepAlive(handle: SocketHandle, on: i32, idle_seconds: u32, interval_seconds: u32, count: u32) callconv(.c) i32 {
-    const index = scheduler().sockets.findKind(handle, .stream) orelse return Status.stale_handle.code();
-    const socket = scheduler().sockets.at(index);
+    const socket = scheduler().sockets.get(handle, .stream) catch return Status.stale_handle.code();
     if (!socket.flags.tcp) return 0;
     return answer(options.setKeepAlive(socket.fd, on != 0, idle_seconds, interval_seconds, count));
 }
 
 /// Seconds that closing may take to deliver what is left; 0 is the default.
 pub fn setLinger(handle: SocketHandle, seconds: u32) callconv(.c) i32 {
-    const index = scheduler().sockets.findKind(handle, .stream) orelse return Status.stale_handle.code();
-    scheduler().sockets.at(index).linger_seconds = std.math.lossyCast(u16, seconds);
+    const socket = scheduler().sockets.get(handle, .stream) catch return Status.stale_handle.code();
+    socket.linger_seconds = std.math.lossyCast(u16, seconds);
     return 0;
 }
 

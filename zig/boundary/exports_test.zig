@@ -2,11 +2,11 @@
 
 const std = @import("std");
 const abi = @import("abi.zig");
-const ContextId = @import("../core/indices.zig").ContextId;
-const SocketHandle = @import("../core/indices.zig").SocketHandle;
 const exports = @import("exports.zig");
 const tls_exports = @import("tls_exports.zig");
 const Status = abi.Status;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
+const ContextId = @import("../core/indices.zig").ContextId;
 const expectEqual = std.testing.expectEqual;
 
 test "a kind that is none is refused, and never taken for another" {

@@ -36,77 +36,71 @@ fn tlsContext(id: ContextId) ?*Context {
     return contexts.find(engine(), id);
 }
 
+/// Calls a function with the context and these arguments.
+fn onContext(id: ContextId, comptime function: anytype, arguments: anytype) i32 {
+    const context = tlsContext(id) orelse return Status.stale_handle.code();
+    return answer(@call(.auto, function, .{context} ++ arguments));
+}
+
 /// Adds a certificate and those that lead to a trusted one, PEM or DER. Another one, with a key of another
 /// kind, may follow when the first has its key.
 pub fn tlsContextCertificate(id: ContextId, bytes: [*]const u8, length: u32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return answer(credentials.addCertificates(context, bytes[0..length]));
+    return onContext(id, credentials.addCertificates, .{bytes[0..length]});
 }
 
 /// Sets the key of the certificate that was added last.
 pub fn tlsContextKey(id: ContextId, bytes: [*]const u8, length: u32, passphrase: [*]const u8, passphrase_length: u32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return answer(credentials.setKey(context, bytes[0..length], passphrase[0..passphrase_length]));
+    return onContext(id, credentials.setKey, .{ bytes[0..length], passphrase[0..passphrase_length] });
 }
 
 /// Adds a certificate, its key and its chain from a PKCS#12 file.
 pub fn tlsContextPkcs12(id: ContextId, bytes: [*]const u8, length: u32, passphrase: [*]const u8, passphrase_length: u32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return answer(credentials.usePkcs12(context, bytes[0..length], passphrase[0..passphrase_length]));
+    return onContext(id, credentials.usePkcs12, .{ bytes[0..length], passphrase[0..passphrase_length] });
 }
 
 /// Adds certificates to trust, PEM or DER. A server names them to its clients.
 pub fn tlsContextAuthorities(id: ContextId, bytes: [*]const u8, length: u32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return answer(credentials.addAuthorities(context, bytes[0..length]));
+    return onContext(id, credentials.addAuthorities, .{bytes[0..length]});
 }
 
 /// Adds certificates to trust, PEM or DER, which a server does not name.
 pub fn tlsContextTrust(id: ContextId, bytes: [*]const u8, length: u32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return answer(credentials.addTrust(context, bytes[0..length]));
+    return onContext(id, credentials.addTrust, .{bytes[0..length]});
 }
 
 /// Shares the trusted certificates of another context, without a copy. Neither may get more of its own then.
 pub fn tlsContextShareTrust(id: ContextId, other: ContextId) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return answer(contexts.shareTrust(engine(), context, other));
+    return onContext(id, contexts.shareTrust, .{ engine(), other });
 }
 
 /// Adds lists of revoked certificates, PEM or DER. From then on each certificate of a chain needs one.
 pub fn tlsContextRevocations(id: ContextId, bytes: [*]const u8, length: u32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return answer(credentials.addRevocations(context, bytes[0..length]));
+    return onContext(id, credentials.addRevocations, .{bytes[0..length]});
 }
 
 /// Sets the cipher suites of TLS 1.2 (openssl-ciphers(1)).
 pub fn tlsContextCiphers(id: ContextId, list: [*]const u8, length: u32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return answer(context.setCiphers(list[0..length]));
+    return onContext(id, Context.setCiphers, .{list[0..length]});
 }
 
 /// Sets the cipher suites of TLS 1.3.
 pub fn tlsContextCipherSuites(id: ContextId, list: [*]const u8, length: u32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return answer(context.setCipherSuites(list[0..length]));
+    return onContext(id, Context.setCipherSuites, .{list[0..length]});
 }
 
 /// Sets the groups for the key exchange (SSL_CTX_set1_groups_list(3)).
 pub fn tlsContextGroups(id: ContextId, list: [*]const u8, length: u32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return answer(context.setGroups(list[0..length]));
+    return onContext(id, Context.setGroups, .{list[0..length]});
 }
 
 /// Sets the oldest and the newest version, by their numbers in TLS (0x0303 is TLS 1.2); 0 is the default.
 pub fn tlsContextVersions(id: ContextId, least: u32, most: u32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return answer(context.setVersions(least, most));
+    return onContext(id, Context.setVersions, .{ least, most });
 }
 
 /// Sets the application protocols, each behind a byte with its length, the preferred one first.
 pub fn tlsContextAlpn(id: ContextId, wire: [*]const u8, length: u32) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return answer(context.setProtocols(wire[0..length]));
+    return onContext(id, Context.setProtocols, .{wire[0..length]});
 }
 
 /// Sets how peers are verified: without `verify_issuer` an unknown issuer is accepted, and no other error.
@@ -123,14 +117,12 @@ pub fn tlsContextVerify(id: ContextId, verify_peer: i32, verify_issuer: i32, cli
 /// Sets the context's identity: the 32 bytes of a digest of all its settings. Contexts of any thread with the
 /// same identity resume each other's sessions.
 pub fn tlsContextIdentify(id: ContextId, digest: [*]const u8) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return answer(context.identify(digest[0..32].*));
+    return onContext(id, Context.identify, .{digest[0..32].*});
 }
 
 /// Serves a server name with another context. "*." before it stands for one more label.
 pub fn tlsContextServerName(id: ContextId, name: [*]const u8, length: u32, other: ContextId) callconv(.c) i32 {
-    const context = tlsContext(id) orelse return Status.stale_handle.code();
-    return answer(contexts.addName(engine(), context, name[0..length], other));
+    return onContext(id, contexts.addName, .{ engine(), name[0..length], other });
 }
 
 /// Sets whether a handshake pauses with `tls_server_name` for a name that has no context.

@@ -10,12 +10,12 @@ const WaiterIndex = @import("indices.zig").WaiterIndex;
 const Harness = harness_module.Harness;
 const Thread = @import("../thread/thread.zig").Thread;
 const Wakeup = harness_module.Wakeup;
+const SocketHandle = @import("indices.zig").SocketHandle;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 const expectError = std.testing.expectError;
 
 const never = std.math.maxInt(i64);
-const SocketHandle = @import("indices.zig").SocketHandle;
 
 test "waiters are delivered in the order in which they became ready, not in which they were parked" {
     var harness = try Harness.init();

@@ -169,10 +169,10 @@ pub const Sockets = struct {
         return sockets.findToken(std.math.cast(u64, @intFromEnum(candidate)) orelse return null);
     }
 
-    /// The same, if the socket is of this kind.
-    pub fn findKind(sockets: *const Sockets, candidate: SocketHandle, kind: Socket.Kind) ?SocketIndex {
-        const index = sockets.find(candidate) orelse return null;
-        return if (sockets.at(index).kind == kind) index else null;
+    /// The socket of this kind that a handle names.
+    pub fn get(sockets: *const Sockets, candidate: SocketHandle, kind: Socket.Kind) error{StaleHandle}!*Socket {
+        const socket = sockets.at(sockets.find(candidate) orelse return error.StaleHandle);
+        return if (socket.kind == kind) socket else error.StaleHandle;
     }
 
     pub fn findToken(sockets: *const Sockets, candidate: u64) ?SocketIndex {

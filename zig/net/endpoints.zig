@@ -58,8 +58,7 @@ pub fn connect(scheduler: *Scheduler, remote: *const Address, local: ?*const Add
 
 /// Whether the attempt has succeeded. On failure the caller closes the handle.
 pub fn finishConnect(scheduler: *Scheduler, handle: SocketHandle) Error!void {
-    const index = scheduler.sockets.findKind(handle, .stream) orelse return error.StaleHandle;
-    const socket = scheduler.sockets.at(index);
+    const socket = try scheduler.sockets.get(handle, .stream);
     if (socket.flags.connecting) {
         if (system.pendingError(socket.fd)) |failure| {
             socket.failure = failure;
@@ -69,7 +68,7 @@ pub fn finishConnect(scheduler: *Scheduler, handle: SocketHandle) Error!void {
     }
     if (socket.flags.tcp and isConnectedToItself(socket)) {
         // A reset frees the port as soon as the socket is closed.
-        system.setOption(socket.fd, c.SOL.SOCKET, c.SO.LINGER, c.linger{ .onoff = 1, .linger = 0 }) catch {};
+        options.setToReset(socket.fd);
         socket.failure = error.ECONNREFUSED;
         return error.ECONNREFUSED;
     }
@@ -163,8 +162,7 @@ pub fn adopt(scheduler: *Scheduler, fd: system.Descriptor) Error!SocketHandle {
 
 /// Takes one connection off the listener's queue. It is closed when the tables are full.
 pub fn accept(scheduler: *Scheduler, handle: SocketHandle) Error!SocketHandle {
-    const found = scheduler.sockets.findKind(handle, .listener) orelse return error.StaleHandle;
-    const listener = scheduler.sockets.at(found);
+    const listener = try scheduler.sockets.get(handle, .listener);
     if (!listener.flags.readable) return error.WouldBlock;
     var peer: Address = .{};
     const fd = while (true) {

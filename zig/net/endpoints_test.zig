@@ -11,11 +11,11 @@ const system = @import("../os/system.zig");
 const harness_module = @import("../thread/harness_test.zig");
 const Address = system.Address;
 const Harness = harness_module.Harness;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
 const expectError = std.testing.expectError;
 const handleOf = harness_module.handleOf;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
-const SocketHandle = @import("../core/indices.zig").SocketHandle;
 
 /// Connects, accepts, and sends both ways.
 fn expectConversation(harness: *Harness, listener: SocketHandle, address: *const Address) !void {

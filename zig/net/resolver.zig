@@ -24,8 +24,7 @@ const all_threads_at_most = 32;
 pub const name_bytes = 255;
 
 pub const Request = struct {
-    next: ?*Request = null,
-    previous: ?*Request = null,
+    node: List.Node = .{},
     /// `none` when the caller has given up.
     waiter: WaiterIndex,
     state: enum {
@@ -46,30 +45,11 @@ pub const Request = struct {
     }
 };
 
-const List = struct {
-    head: ?*Request = null,
-    tail: ?*Request = null,
+const List = std.DoublyLinkedList;
 
-    fn push(list: *List, request: *Request) void {
-        request.next = null;
-        request.previous = list.tail;
-        if (list.tail) |tail| tail.next = request else list.head = request;
-        list.tail = request;
-    }
-
-    fn remove(list: *List, request: *Request) void {
-        if (request.previous) |before| before.next = request.next else list.head = request.next;
-        if (request.next) |after| after.previous = request.previous else list.tail = request.previous;
-        request.next = null;
-        request.previous = null;
-    }
-
-    fn pop(list: *List) ?*Request {
-        const request = list.head orelse return null;
-        list.remove(request);
-        return request;
-    }
-};
+fn popFirst(list: *List) ?*Request {
+    return @fieldParentPtr("node", list.popFirst() orelse return null);
+}
 
 pub const Resolver = struct {
     allocator: std.mem.Allocator,
@@ -101,8 +81,8 @@ pub const Resolver = struct {
         var iterator = resolver.wanted.valueIterator();
         while (iterator.next()) |request| if (request.*.state == .answered) request.*.destroy(resolver.allocator);
         resolver.wanted.deinit(resolver.allocator);
-        while (resolver.queued.pop()) |request| request.destroy(resolver.allocator);
-        while (resolver.finished.pop()) |request| request.destroy(resolver.allocator);
+        while (popFirst(&resolver.queued)) |request| request.destroy(resolver.allocator);
+        while (popFirst(&resolver.finished)) |request| request.destroy(resolver.allocator);
         resolver.abandoned = true;
         const is_last = resolver.threads == 0;
         resolver.mutex.unlock();
@@ -128,7 +108,7 @@ pub const Resolver = struct {
             request.destroy(resolver.allocator);
             return error.EAI_AGAIN;
         }
-        resolver.queued.push(request);
+        resolver.queued.append(&request.node);
     }
 
     /// Starts one more thread, with the lock held. False when there are enough, or the system refuses.
@@ -148,13 +128,13 @@ pub const Resolver = struct {
         defer resolver.mutex.unlock();
         switch (request.state) {
             .queued => {
-                resolver.queued.remove(request);
+                resolver.queued.remove(&request.node);
                 request.destroy(resolver.allocator);
                 return;
             },
             .running => {
                 resolver.stray_threads += 1;
-                if (resolver.queued.head != null) _ = resolver.addThread();
+                if (resolver.queued.first != null) _ = resolver.addThread();
             },
             .finished => {},
             // Its waiter was woken, and the caller does not take the addresses.
@@ -165,7 +145,7 @@ pub const Resolver = struct {
 
     fn run(resolver: *Resolver) void {
         resolver.mutex.lock();
-        while (resolver.queued.pop()) |request| {
+        while (popFirst(&resolver.queued)) |request| {
             request.state = .running;
             resolver.mutex.unlock();
             request.found = names.lookUp(resolver.allocator, @ptrCast(&request.name), request.family);
@@ -176,7 +156,7 @@ pub const Resolver = struct {
                 continue;
             }
             request.state = .finished;
-            resolver.finished.push(request);
+            resolver.finished.append(&request.node);
             resolver.has_finished.store(true, .release);
             // With the lock held, because the backend is closed after `abandon`.
             resolver.backend.notify();
@@ -198,7 +178,7 @@ pub const Resolver = struct {
         var finished = resolver.finished;
         resolver.finished = .{};
         resolver.mutex.unlock();
-        while (finished.pop()) |request| {
+        while (popFirst(&finished)) |request| {
             const waiter = request.waiter;
             if (waiter == .none) {
                 request.destroy(resolver.allocator);
@@ -245,17 +225,14 @@ fn expectLookedUp(threads: u32, queued: usize, looked_up: usize) !void {
         const request = try allocator.create(Request);
         request.* = .{ .waiter = @enumFromInt(number), .family = .ipv4, .name = @splat(0) };
         @memcpy(request.name[0..9], "127.0.0.1");
-        resolver.queued.push(request);
+        resolver.queued.append(&request.node);
     }
     // This thread pretends to be one of `threads`.
     resolver.threads = threads;
     resolver.run();
     try std.testing.expectEqual(threads - 1, resolver.threads);
     resolver.threads = 0;
-    var count: usize = 0;
-    var next = resolver.finished.head;
-    while (next) |request| : (next = request.next) count += 1;
-    try std.testing.expectEqual(looked_up, count);
+    try std.testing.expectEqual(looked_up, resolver.finished.len());
 }
 
 test "a thread ends when there is no work left, or when others have taken its place meanwhile" {

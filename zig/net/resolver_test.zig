@@ -41,7 +41,7 @@ fn isIdle(resolver: *Resolver) bool {
     // Both are the threads' as well.
     resolver.mutex.lock();
     defer resolver.mutex.unlock();
-    return resolver.threads == 0 and resolver.finished.head == null;
+    return resolver.threads == 0 and resolver.finished.first == null;
 }
 
 test "localhost is this machine" {
@@ -220,8 +220,9 @@ test "look-ups that were given up do not keep the others waiting" {
     try harness.expectWoken(&.{.{ late, .timed_out }});
     occupy(resolver, false);
     try expectEqual(1, resolver.wanted.count());
-    try expectEqual(wanted, resolver.queued.head.?.waiter);
-    try expectEqual(resolver.queued.head, resolver.queued.tail);
+    const request: *resolver_module.Request = @fieldParentPtr("node", resolver.queued.first.?);
+    try expectEqual(wanted, request.waiter);
+    try expectEqual(1, resolver.queued.len());
 
     // The next one to come starts a thread, which finds both.
     const next = try start(&harness, "localhost", .ipv4);

@@ -8,10 +8,10 @@ const streams = @import("streams.zig");
 const system = @import("../os/system.zig");
 const harness_module = @import("../thread/harness_test.zig");
 const Harness = harness_module.Harness;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
 const expectError = std.testing.expectError;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
-const SocketHandle = @import("../core/indices.zig").SocketHandle;
 
 test "what is sent arrives and is counted" {
     var harness = try Harness.init();

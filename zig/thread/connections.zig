@@ -1,24 +1,20 @@
 //! Transfers on connected sockets, plain or over TLS. Each call finds the socket of a handle, does what is common
 //! to both, and calls `net/streams.zig` or `tls/transfers.zig`.
 
-const std = @import("std");
-const c = std.c;
 const abi = @import("../boundary/abi.zig");
+const options = @import("../os/options.zig");
 const streams = @import("../net/streams.zig");
-const system = @import("../os/kernel.zig").system;
 const transfers = @import("../tls/transfers.zig");
 const Socket = @import("../core/sockets.zig").Socket;
 const Source = streams.Source;
 const Thread = @import("thread.zig").Thread;
 const Error = @import("../os/errors.zig").Error;
-const SocketIndex = @import("../core/indices.zig").SocketIndex;
 const SocketHandle = @import("../core/indices.zig").SocketHandle;
 
 /// Receives what is there, at most `length` bytes. 0 is the end of the stream.
 pub fn receive(thread: *Thread, handle: SocketHandle, buffer: [*]u8, length: usize) Error!usize {
     const scheduler = &thread.scheduler;
-    const index = scheduler.sockets.findKind(handle, .stream) orelse return error.StaleHandle;
-    const socket = scheduler.sockets.at(index);
+    const socket = try scheduler.sockets.get(handle, .stream);
     // Records without data may have used up what one call does.
     errdefer scheduler.announce(socket, .readable);
     const count = try if (socket.tls != .none)
@@ -31,8 +27,7 @@ pub fn receive(thread: *Thread, handle: SocketHandle, buffer: [*]u8, length: usi
 
 /// Receives what is there by now, although no poll has reported it yet.
 pub fn tryReceive(thread: *Thread, handle: SocketHandle, buffer: [*]u8, length: usize) Error!usize {
-    const index = thread.scheduler.sockets.findKind(handle, .stream) orelse return error.StaleHandle;
-    setReady(thread.scheduler.sockets.at(index), .readable);
+    setReady(try thread.scheduler.sockets.get(handle, .stream), .readable);
     return receive(thread, handle, buffer, length);
 }
 
@@ -40,8 +35,7 @@ pub fn tryReceive(thread: *Thread, handle: SocketHandle, buffer: [*]u8, length: 
 /// again with the rest before anything else is sent, or it breaks the transfer off.
 pub fn send(thread: *Thread, handle: SocketHandle, source: Source) Error!usize {
     const scheduler = &thread.scheduler;
-    const index = scheduler.sockets.findKind(handle, .stream) orelse return error.StaleHandle;
-    const socket = scheduler.sockets.at(index);
+    const socket = try scheduler.sockets.get(handle, .stream);
     if (socket.flags.half_closed) return error.EPIPE;
     // A second write after a reset is EPIPE for write(2) as well.
     if (socket.failure) |failure| return if (failure == error.ECONNRESET) error.EPIPE else failure;
@@ -76,15 +70,13 @@ pub fn setReady(socket: *Socket, direction: abi.Direction) void {
 /// A transfer ends before all of it was sent: the peer lacks a part of what it was to have. Over TLS
 /// the end of the stream is not announced then.
 pub fn breakOff(thread: *Thread, handle: SocketHandle) void {
-    const index = thread.scheduler.sockets.findKind(handle, .stream) orelse return;
-    const socket = thread.scheduler.sockets.at(index);
+    const socket = thread.scheduler.sockets.get(handle, .stream) catch return;
     if (socket.tls != .none) transfers.connectionOf(&thread.tls, socket).breakOff();
 }
 
 /// Sends the end of the stream after what has been sent. Receiving goes on.
 pub fn shutdown(thread: *Thread, handle: SocketHandle) Error!void {
-    const index = thread.scheduler.sockets.findKind(handle, .stream) orelse return error.StaleHandle;
-    const socket = thread.scheduler.sockets.at(index);
+    const socket = try thread.scheduler.sockets.get(handle, .stream);
     if (socket.flags.handshaking) return error.WouldBlock;
     if (socket.flags.half_closed) return;
     if (socket.failure) |failure| return failure;
@@ -94,22 +86,19 @@ pub fn shutdown(thread: *Thread, handle: SocketHandle) Error!void {
 
 /// Closes a stream or a listener. What was sent still arrives.
 pub fn close(thread: *Thread, handle: SocketHandle) Error!void {
-    const index = findOpen(thread, handle) orelse return error.StaleHandle;
-    const socket = thread.scheduler.sockets.at(index);
+    const socket = try findOpen(thread, handle);
     if (socket.tls != .none) transfers.close(&thread.tls, socket);
-    thread.lingering.close(index);
+    thread.lingering.close(socket.index);
 }
 
-/// Closes with a reset: what has not arrived yet is thrown away on both sides (tcp(7), SO_LINGER
-/// with a time of zero).
+/// Closes with a reset: what has not arrived yet is thrown away on both sides.
 pub fn reset(thread: *Thread, handle: SocketHandle) Error!void {
-    const index = findOpen(thread, handle) orelse return error.StaleHandle;
-    const abort: c.linger = .{ .onoff = 1, .linger = 0 };
-    system.setOption(thread.scheduler.sockets.at(index).fd, c.SOL.SOCKET, c.SO.LINGER, abort) catch {};
-    thread.lingering.abandon(index);
+    const socket = try findOpen(thread, handle);
+    options.setToReset(socket.fd);
+    thread.lingering.abandon(socket.index);
 }
 
-fn findOpen(thread: *Thread, handle: SocketHandle) ?SocketIndex {
+fn findOpen(thread: *Thread, handle: SocketHandle) error{StaleHandle}!*Socket {
     const sockets = &thread.scheduler.sockets;
-    return sockets.findKind(handle, .stream) orelse sockets.findKind(handle, .listener);
+    return sockets.get(handle, .stream) catch sockets.get(handle, .listener);
 }

@@ -471,9 +471,9 @@ pub fn temporaryFile(content: []const u8) !system.Descriptor {
 
 /// Takes a descriptor out of the scheduler without closing it, for a test to use by itself.
 pub fn releaseDescriptor(scheduler: *Scheduler, handle: SocketHandle) Error!system.Descriptor {
-    const index = scheduler.sockets.findKind(handle, .stream) orelse return error.StaleHandle;
-    const fd = scheduler.sockets.at(index).fd;
+    const socket = try scheduler.sockets.get(handle, .stream);
+    const fd = socket.fd;
     scheduler.backend.unregister(fd);
-    scheduler.removeSocket(index);
+    scheduler.removeSocket(socket.index);
     return fd;
 }

@@ -8,10 +8,10 @@ const system = @import("../os/system.zig");
 const harness_module = @import("harness_test.zig");
 const Harness = harness_module.Harness;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
 const expectError = std.testing.expectError;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
-const SocketHandle = @import("../core/indices.zig").SocketHandle;
 
 /// A server's socket with more sent than its peer has taken, and how much that is.
 pub const Burdened = struct { handle: SocketHandle, peer: system.Descriptor, sent: usize };

@@ -13,9 +13,9 @@ const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
 const Error = @import("../os/errors.zig").Error;
 const Harness = harness_module.Harness;
 const Status = abi.Status;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
-const SocketHandle = @import("../core/indices.zig").SocketHandle;
 
 const operations = 40_000;
 const links = 32;

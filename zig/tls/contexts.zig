@@ -88,13 +88,13 @@ pub fn free(engine: *Engine, id: ContextId) error{StaleHandle}!void {
 }
 
 /// Shares another context's store of trusted certificates: what is added to one later, both have.
-pub fn shareTrust(engine: *Engine, context: *Context, other_id: ContextId) Error!void {
+pub fn shareTrust(context: *Context, engine: *Engine, other_id: ContextId) Error!void {
     const other = find(engine, other_id) orelse return error.StaleHandle;
     openssl.SSL_CTX_set1_cert_store(context.raw.?, openssl.SSL_CTX_get_cert_store(other.raw.?));
 }
 
 /// Serves a server name with another context. With "*." before it, it stands for all names with one label more.
-pub fn addName(engine: *Engine, context: *Context, name: []const u8, other_id: ContextId) Error!void {
+pub fn addName(context: *Context, engine: *Engine, name: []const u8, other_id: ContextId) Error!void {
     const other = find(engine, other_id) orelse return error.StaleHandle;
     // With one level of names, references cannot form a circle.
     if (context.is_member or other.names.count() > 0 or other == context) return error.EINVAL;

@@ -27,8 +27,8 @@ const Error = @import("../os/errors.zig").Error;
 
 /// How long one poll works on handshakes before it delivers what is ready.
 const nanoseconds_per_poll = std.time.ns_per_ms;
-const SocketHandle = @import("../core/indices.zig").SocketHandle;
-const ContextId = @import("../core/indices.zig").ContextId;
+const SocketHandle = indices.SocketHandle;
+const ContextId = indices.ContextId;
 
 /// The most calls of recv(2) in one step. A flight of messages seldom takes more than one.
 const receptions_per_step = 8;
@@ -43,8 +43,7 @@ pub const Options = struct {
 
 /// Turns an open stream into a TLS connection. Data that has arrived and was not read belongs to the handshake.
 pub fn start(engine: *Engine, handle: SocketHandle, context_id: ContextId, settings: Options) Error!void {
-    const index = engine.scheduler.sockets.findKind(handle, .stream) orelse return error.StaleHandle;
-    const socket = engine.scheduler.sockets.at(index);
+    const socket = try engine.scheduler.sockets.get(handle, .stream);
     const context = contexts.find(engine, context_id) orelse return error.StaleHandle;
     if (socket.tls != .none) return error.EISCONN;
     if (socket.flags.connecting) return error.ENOTCONN;
@@ -55,7 +54,7 @@ pub fn start(engine: *Engine, handle: SocketHandle, context_id: ContextId, setti
     engine.prepareBuffers() catch return error.Exhausted;
     const place = engine.connections.take(engine.allocator, .{}) orelse return error.Exhausted;
     const connection = engine.connections.at(place);
-    connection.* = .{ .index = place, .socket = index, .state = .handshaking, .context = context.index };
+    connection.* = .{ .index = place, .socket = socket.index, .state = .handshaking, .context = context.index };
     context.references += 1;
     prepare(engine, context, connection, settings) catch |failure| {
         engine.release(place);
@@ -63,7 +62,7 @@ pub fn start(engine: *Engine, handle: SocketHandle, context_id: ContextId, setti
     };
     socket.tls = place;
     socket.flags.handshaking = true;
-    if (settings.is_server) later(engine, connection) else step(engine, index);
+    if (settings.is_server) later(engine, connection) else step(engine, socket.index);
 }
 
 fn prepare(engine: *Engine, context: *Context, connection: *TlsConnection, settings: Options) Error!void {
@@ -308,8 +307,7 @@ pub fn outcome(engine: *Engine, handle: SocketHandle) Error!void {
 
 /// The connection of an open TLS socket.
 pub fn find(engine: *Engine, handle: SocketHandle) ?*TlsConnection {
-    const index = engine.scheduler.sockets.findKind(handle, .stream) orelse return null;
-    const socket = engine.scheduler.sockets.at(index);
+    const socket = engine.scheduler.sockets.get(handle, .stream) catch return null;
     return if (socket.tls == .none) null else transfers.connectionOf(engine, socket);
 }
 

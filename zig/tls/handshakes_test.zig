@@ -7,17 +7,16 @@ const contexts = @import("contexts.zig");
 const credentials = @import("credentials.zig");
 const handshakes = @import("handshakes.zig");
 const harness_module = @import("../thread/harness_test.zig");
-const reports = @import("reports.zig");
 const connections = @import("../thread/connections.zig");
 const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
 const Harness = harness_module.Harness;
 const Status = abi.Status;
+const ContextId = @import("../core/indices.zig").ContextId;
 const expect = std.testing.expect;
+const verdict = tls.verdict;
 const expectEqual = std.testing.expectEqual;
 const expectError = std.testing.expectError;
-const SocketHandle = @import("../core/indices.zig").SocketHandle;
-const ContextId = @import("../core/indices.zig").ContextId;
 
 test "a handshake succeeds, wakes its waiters once, and data goes both ways" {
     var harness = try Harness.init();
@@ -53,10 +52,6 @@ test "a handshake succeeds, wakes its waiters once, and data goes both ways" {
 fn failedPair(harness: *Harness, server_context: ContextId, client_context: ContextId, name: []const u8) !struct { tls.Pair, [2]?Status } {
     const pair = try tls.startPair(harness, server_context, client_context, name, "");
     return .{ pair, try tls.outcomes(harness, pair) };
-}
-
-fn verdict(harness: *Harness, handle: SocketHandle) c_long {
-    return reports.verifyResult(handshakes.find(harness.tls, handle).?);
 }
 
 test "a client refuses an unknown issuer and a wrong name, and says so" {
@@ -173,8 +168,8 @@ test "contexts share a store, which outlives the one that it came from" {
     const server_context = try tls.serverContext(harness.tls);
     const trusting = try tls.clientContext(harness.tls);
     const sharing: ContextId = try contexts.create(harness.tls);
-    try std.testing.expectError(error.StaleHandle, contexts.shareTrust(harness.tls, tls.contextOf(&harness, sharing), @enumFromInt(77)));
-    try contexts.shareTrust(harness.tls, tls.contextOf(&harness, sharing), trusting);
+    try std.testing.expectError(error.StaleHandle, contexts.shareTrust(tls.contextOf(&harness, sharing), harness.tls, @enumFromInt(77)));
+    try contexts.shareTrust(tls.contextOf(&harness, sharing), harness.tls, trusting);
     try contexts.free(harness.tls, trusting);
     for (0..2) |_| try tls.closeBoth(&harness, try tls.connected(&harness, server_context, sharing));
 }
@@ -191,10 +186,10 @@ test "a server name chooses the context, exactly or by wildcard" {
     try tls.contextOf(&harness, other).setProtocols("\x05other");
     try client.setProtocols("\x05other\x04main");
     try server.setProtocols("\x04main");
-    try contexts.addName(harness.tls, server, "Other.Example", other);
-    try contexts.addName(harness.tls, server, "*.wild.test", other);
-    try std.testing.expectError(error.EINVAL, contexts.addName(harness.tls, tls.contextOf(&harness, other), "a.b", server_context));
-    try std.testing.expectError(error.EINVAL, contexts.addName(harness.tls, server, "self", server_context));
+    try contexts.addName(server, harness.tls, "Other.Example", other);
+    try contexts.addName(server, harness.tls, "*.wild.test", other);
+    try std.testing.expectError(error.EINVAL, contexts.addName(tls.contextOf(&harness, other), harness.tls, "a.b", server_context));
+    try std.testing.expectError(error.EINVAL, contexts.addName(server, harness.tls, "self", server_context));
     // Contexts in use stay.
     try contexts.free(harness.tls, other);
 

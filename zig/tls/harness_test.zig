@@ -15,6 +15,7 @@ const errors = @import("../os/errors.zig");
 const Harness = harness_module.Harness;
 const Engine = @import("engine.zig").Engine;
 const Status = abi.Status;
+const TlsConnection = @import("connection.zig").TlsConnection;
 const SocketHandle = @import("../core/indices.zig").SocketHandle;
 const ContextId = @import("../core/indices.zig").ContextId;
 
@@ -82,14 +83,22 @@ pub fn expectText(harness: *Harness, handle: SocketHandle, what: abi.TlsText, ex
 }
 
 pub fn text(harness: *Harness, handle: SocketHandle, what: abi.TlsText, buffer: []u8) ![]const u8 {
-    const connection = handshakes.find(harness.tls, handle).?;
-    const length = try reports.report(harness.tls, connection, what, 0, buffer);
+    const length = try reports.report(harness.tls, connectionOf(harness, handle), what, 0, buffer);
     return buffer[0..length];
+}
+
+pub fn connectionOf(harness: *Harness, handle: SocketHandle) *TlsConnection {
+    return handshakes.find(harness.tls, handle).?;
+}
+
+/// OpenSSL's result of verifying the peer's certificate.
+pub fn verdict(harness: *Harness, handle: SocketHandle) c_long {
+    return reports.verifyResult(connectionOf(harness, handle));
 }
 
 /// The peer's alert that has ended a connection, if one has (SSL_AD_REASON_OFFSET).
 pub fn alertOf(harness: *Harness, handle: SocketHandle) ?u64 {
-    const code = handshakes.find(harness.tls, handle).?.reason;
+    const code = connectionOf(harness, handle).reason;
     const reason = openssl.reasonOf(code);
     if (openssl.libraryOf(code) != openssl.ERR_LIB_SSL or reason < openssl.SSL_AD_REASON_OFFSET) return null;
     const alert = reason - openssl.SSL_AD_REASON_OFFSET;

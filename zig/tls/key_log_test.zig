@@ -12,9 +12,9 @@ const Harness = harness_module.Harness;
 const Side = @import("record/side_test.zig").Side;
 const Suite = @import("record/primitives.zig").Suite;
 const Wire = @import("wire_test.zig").Wire;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
-const SocketHandle = @import("../core/indices.zig").SocketHandle;
 
 /// The word at this place of the first line with this label.
 fn wordOf(log: []const u8, label: []const u8, place: usize) ![]const u8 {

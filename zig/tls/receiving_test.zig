@@ -15,12 +15,12 @@ const Hand = hand_module.Hand;
 const Error = @import("../os/errors.zig").Error;
 const Harness = harness_module.Harness;
 const Suite = primitives.Suite;
+const ContextId = @import("../core/indices.zig").ContextId;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 const expectEqualSlices = std.testing.expectEqualSlices;
 const expectError = std.testing.expectError;
 const suites = hand_module.suites;
-const ContextId = @import("../core/indices.zig").ContextId;
 
 /// Receives all of it in pieces of `size` bytes, and expects that nothing is written beside the buffer.
 fn expectInPieces(hand: *Hand, expected: []const u8, size: usize) !void {

@@ -13,13 +13,10 @@ const tls = @import("harness_test.zig");
 const Harness = harness_module.Harness;
 const Status = abi.Status;
 const expect = std.testing.expect;
+const verdict = tls.verdict;
 const expectEqual = std.testing.expectEqual;
 const SocketHandle = @import("../core/indices.zig").SocketHandle;
 const ContextId = @import("../core/indices.zig").ContextId;
-
-fn verdict(harness: *Harness, handle: SocketHandle) c_long {
-    return reports.verifyResult(handshakes.find(harness.tls, handle).?);
-}
 
 /// Makes a connection and returns the session that its client was given.
 fn resumable(harness: *Harness, server_context: ContextId, client_context: ContextId, buffer: []u8) ![]const u8 {

@@ -15,9 +15,9 @@ const connections = @import("../thread/connections.zig");
 const tls = @import("harness_test.zig");
 const Context = @import("context.zig").Context;
 const Harness = harness_module.Harness;
-const TlsConnection = @import("connection.zig").TlsConnection;
 const Wire = @import("wire_test.zig").Wire;
 const expect = std.testing.expect;
+const connectionOf = tls.connectionOf;
 const expectEqual = std.testing.expectEqual;
 const expectEqualSlices = std.testing.expectEqualSlices;
 const SocketHandle = @import("../core/indices.zig").SocketHandle;
@@ -25,10 +25,6 @@ const ContextId = @import("../core/indices.zig").ContextId;
 
 extern "c" fn SSL_CTX_set_tlsext_max_fragment_length(context: *openssl.SSL_CTX, mode: u8) c_int;
 const set_max_send_fragment = 52;
-
-fn connectionOf(harness: *Harness, handle: SocketHandle) *TlsConnection {
-    return handshakes.find(harness.tls, handle).?;
-}
 
 fn isTakenOver(harness: *Harness, handle: SocketHandle) bool {
     return connectionOf(harness, handle).takenOver() != null;

@@ -11,16 +11,12 @@ const tls = @import("harness_test.zig");
 const transfers = @import("transfers.zig");
 const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
 const Harness = harness_module.Harness;
-const TlsConnection = @import("connection.zig").TlsConnection;
 const Status = abi.Status;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
 const expect = std.testing.expect;
+const connectionOf = tls.connectionOf;
 const expectEqual = std.testing.expectEqual;
 const expectError = std.testing.expectError;
-const SocketHandle = @import("../core/indices.zig").SocketHandle;
-
-fn connectionOf(harness: *Harness, handle: SocketHandle) *TlsConnection {
-    return handshakes.find(harness.tls, handle).?;
-}
 
 /// Sends all of it as a fiber would, while the other end receives, and compares.
 fn expectThrough(harness: *Harness, from: SocketHandle, to: SocketHandle, bytes: []const u8, parts_of: usize) !void {
