@@ -455,7 +455,7 @@ export class Socket
   /**
    * Ends this side of the stream after the writes before it: the peer reads the end. Reading goes on
    * (half close). A later write fails with `EPIPE`. It waits for writes of other fibers that came before
-   * it.
+   * it. Over TLS it sends close_notify, unless a write was broken off: see `close`.
    */
   shutdown(deadline?: number): Promise<void> {
     let until = 0;

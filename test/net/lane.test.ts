@@ -363,7 +363,7 @@ describe.each([
   ["TCP", socketPair],
   ["TLS 1.3", () => tlsPair()],
   ["TLS 1.2", () => tlsPair({ maxVersion: "TLSv1.2" })],
-] as const)("on a socket, over %s", (_transport, make) => {
+] as const)("on a socket, over %s", (transport, make) => {
   const bulk = new Uint8Array(32 * 1024 * 1024);
 
   test("a write that is broken off lets those behind it go on", async () => {
@@ -376,10 +376,15 @@ describe.each([
     // Nothing has left the kernel's buffer since: only what the peer reads makes room.
     let received = 0;
     let end = "";
-    for await (const chunk of server) {
-      received += chunk.byteLength;
-      end = `${end}${new TextDecoder().decode(chunk.subarray(-6))}`.slice(-6);
-    }
+    const drain = async () => {
+      for await (const chunk of server) {
+        received += chunk.byteLength;
+        end = `${end}${new TextDecoder().decode(chunk.subarray(-6))}`.slice(-6);
+      }
+    };
+    // Over TLS the end is not announced: the peer lacks a part of the first write.
+    if (transport === "TCP") await drain();
+    else expect(await failureOf(drain())).toMatchObject({ code: "ERR_TLS_TRUNCATED" });
     expect(await second).toBe(6);
     await last;
     expect(end).toBe("behind");
