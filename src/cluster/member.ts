@@ -6,6 +6,7 @@ import type { MessagePort, Worker } from "node:worker_threads";
 import { core } from "../core/native.ts";
 import { workerThreads } from "../core/threads.ts";
 import { type Operation, Wait } from "../runtime/wait.ts";
+import { after, type Deadline, never } from "../values/deadlines.ts";
 import { TimeoutError } from "../values/errors.ts";
 import { textOf } from "../values/foreign_values.ts";
 import { BackOff } from "./back_off.ts";
@@ -109,7 +110,7 @@ export class Member {
     });
     const wait = new Wait<void>(answer);
     this.#starting = wait;
-    const listening = wait.begin(0);
+    const listening = wait.begin(never);
     this.#launch();
     return listening;
   }
@@ -227,7 +228,7 @@ export class Member {
    *
    * @throws {TimeoutError} {CancelledError}
    */
-  ask<T>(question: Question, deadline: number): Promise<T | undefined> {
+  ask<T>(question: Question, deadline: Deadline): Promise<T | undefined> {
     if (this.state !== "listening") return Promise.resolve(undefined);
     const id = ++this.#lastQuestion;
     const operation = new Answer(`cluster ${question.what}`, () => this.#takeQuestion(id));
@@ -246,9 +247,9 @@ export class Member {
    * Lets the worker drain, and ends it when it is done, shortly after the deadline, or when the
    * caller is cancelled.
    */
-  async close(deadline: number, cancel: ErrorReport | undefined): Promise<void> {
+  async close(deadline: Deadline, cancel: ErrorReport | undefined): Promise<void> {
     this.#isClosing = true;
-    const until = deadline === 0 ? 0 : Math.max(deadline, core.now()) + grace;
+    const until = deadline === never ? never : after(grace, Math.max(deadline, core.now()));
     try {
       await this.ask({ what: "close", deadline, cancel }, until);
     } catch (error) {

@@ -3,7 +3,8 @@
 import { Direction, Status } from "../core/abi.ts";
 import { core } from "../core/native.ts";
 import { takeTlsNotices } from "../tls/notices.ts";
-import { checkedDeadline, typeMistake } from "../values/checks.ts";
+import { typeMistake } from "../values/checks.ts";
+import { checkedDeadline, type Deadline, hasPassed, never } from "../values/deadlines.ts";
 import { TimeoutError } from "../values/errors.ts";
 import { byteLengthOf, isDetached } from "../values/views.ts";
 import { bytesOf, emptyBuffer, viewOf } from "./buffers.ts";
@@ -27,7 +28,7 @@ export function readBlocking(socket: Stream, buffer: ArrayBufferView, deadline?:
       return count;
     }
     if (-count !== Status.wouldBlock) throw socketFailure(socket, -count, "read");
-    if (isLate(until)) throw new TimeoutError(callDetails(socket, "read"));
+    if (hasPassed(until)) throw new TimeoutError(callDetails(socket, "read"));
     blockThread(socket, Direction.readable, until, "read");
   }
 }
@@ -52,7 +53,7 @@ export function writeBlocking(
       if (count >= 0) isBegun = true;
       else if (-count !== Status.wouldBlock) throw socketFailure(socket, -count, "write", taken);
       if (taken === length) break;
-      if (isLate(until)) throw new TimeoutError(callDetails(socket, "write", taken));
+      if (hasPassed(until)) throw new TimeoutError(callDetails(socket, "write", taken));
       // Over TLS, 0 means that the write has begun, but no whole record was sent.
       if (count <= 0) blockThread(socket, Direction.writable, until, "write", taken);
     }
@@ -63,18 +64,14 @@ export function writeBlocking(
   }
 }
 
-function isLate(until: number): boolean {
-  return until !== 0 && until <= core.now();
-}
-
 function blockThread(
   socket: Stream,
   direction: number,
-  until: number,
+  until: Deadline,
   syscall: string,
   bytesWritten?: number,
 ): void {
-  const left = until === 0 ? -1 : Math.max(Math.ceil(until - core.now()), 0);
+  const left = until === never ? -1 : Math.max(Math.ceil(until - core.now()), 0);
   const outcome = core.waitBlocking(socket.handle, direction, Math.min(left, 0x7fff_ffff));
   if (outcome < 0) throw socketFailure(socket, -outcome, syscall, bytesWritten);
 }

@@ -4,6 +4,7 @@ import { Status } from "../core/abi.ts";
 import { type Due, mayProceed, proceedLater, spend } from "../runtime/scheduler.ts";
 import { type Operation, rejected, Wait } from "../runtime/wait.ts";
 import { WaitQueue } from "../runtime/wait_queue.ts";
+import type { Deadline } from "../values/deadlines.ts";
 
 let fulfilled: Promise<unknown> = Promise.resolve(0);
 let fulfilledValue: unknown = 0;
@@ -40,8 +41,8 @@ export class Lane extends WaitQueue implements Due {
   /** The last wait that succeeded. The next operation reuses it, so that a request makes no wait. */
   #resting: Wait<unknown> | undefined = undefined;
 
-  /** Does an operation, now or when it is the first. A deadline of 0 never passes. */
-  run<T>(transfer: Transfer<T>, deadline: number): Promise<T> {
+  /** Does an operation, now or when it is the first. */
+  run<T>(transfer: Transfer<T>, deadline: Deadline): Promise<T> {
     // Behind another operation it waits for that one, not for the next turn.
     let isDue = this.first === undefined;
     if (this.first === undefined && mayProceed()) {
@@ -61,7 +62,7 @@ export class Lane extends WaitQueue implements Due {
   }
 
   /** Queues an operation. `isDue` says that it waits only for the next turn, not for the socket. */
-  park<T>(transfer: Transfer<T>, deadline: number, isDue: boolean): Promise<T> {
+  park<T>(transfer: Transfer<T>, deadline: Deadline, isDue: boolean): Promise<T> {
     const wait = (this.#resting ?? new Wait(transfer)) as Wait<T>;
     this.#resting = undefined;
     wait.operation = transfer;

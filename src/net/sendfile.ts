@@ -8,7 +8,8 @@ import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { Status } from "../core/abi.ts";
 import { addressOf, core } from "../core/native.ts";
 import { immediate } from "../runtime/wait.ts";
-import { checkedDeadline, checkedInteger, ownOptions, typeMistake } from "../values/checks.ts";
+import { checkedInteger, ownOptions, typeMistake } from "../values/checks.ts";
+import { checkedDeadline, type Deadline } from "../values/deadlines.ts";
 import { SocketError } from "../values/errors.ts";
 import type { Stream } from "./stream.ts";
 import { Send } from "./transfers.ts";
@@ -28,7 +29,7 @@ export interface FileRequest {
   readonly file: string | number;
   readonly offset: number;
   readonly length: number | undefined;
-  readonly deadline: number;
+  readonly deadline: Deadline;
 }
 
 export function checkedFileRequest(file: string | number, given: SendFileOptions): FileRequest {

@@ -17,7 +17,8 @@ import { TlsInfo } from "../tls/info.ts";
 import { endTlsNotices, takeTlsNotices } from "../tls/notices.ts";
 import type { TlsContext } from "../tls/options.ts";
 import { type StartTlsOptions, startSetup } from "../tls/start.ts";
-import { checkedDeadline, checkedInteger, typeMistake } from "../values/checks.ts";
+import { checkedInteger, typeMistake } from "../values/checks.ts";
+import { checkedDeadline, type Deadline, never } from "../values/deadlines.ts";
 import { codeOf, SocketError } from "../values/errors.ts";
 import { byteLengthOf, isDetached } from "../values/views.ts";
 import { addressPort, addressText } from "./addresses.ts";
@@ -237,7 +238,7 @@ export class Socket
   read(buffer: ArrayBufferView, deadline?: number): Promise<number> {
     let bytes: Uint8Array;
     let length: number;
-    let until = 0;
+    let until = never;
     try {
       bytes = buffer instanceof Uint8Array ? buffer : viewOf(buffer, "read");
       length = byteLengthOf(bytes);
@@ -285,7 +286,7 @@ export class Socket
    * buffer while it waits, so it suits a server with many idle connections.
    */
   next(deadline?: number): Promise<Uint8Array<ArrayBuffer> | null> {
-    let until = 0;
+    let until = never;
     try {
       if (deadline !== undefined) until = checkedDeadline(deadline);
       checkSocket(this, "read", until);
@@ -309,7 +310,7 @@ export class Socket
   }
 
   /** Queues a read whose attempt found nothing, or that must wait for its turn. */
-  #receive<T>(transfer: Transfer<T>, deadline: number): Promise<T> {
+  #receive<T>(transfer: Transfer<T>, deadline: Deadline): Promise<T> {
     this.#reads ??= new Lane();
     return this.#reads.park(transfer, deadline, !this.isReading && !mayProceed());
   }
@@ -341,7 +342,7 @@ export class Socket
    *   still reach the peer.
    */
   write(data: WriteData, deadline?: number): Promise<number> {
-    let until = 0;
+    let until = never;
     try {
       if (deadline !== undefined) until = checkedDeadline(deadline);
       checkSocket(this, "write", until, 0);
@@ -356,7 +357,7 @@ export class Socket
     }
   }
 
-  #writeBytes(bytes: Uint8Array, deadline: number): Promise<number> {
+  #writeBytes(bytes: Uint8Array, deadline: Deadline): Promise<number> {
     const length = byteLengthOf(bytes);
     if (length === 0) {
       if (isDetached(bytes)) throw typeMistake("write: the buffer is detached");
@@ -371,7 +372,7 @@ export class Socket
   }
 
   /** Queues the rest of a run of bytes after a first attempt, which has failed or sent a part. */
-  #sendRest(bytes: Uint8Array, length: number, count: number, deadline: number): Promise<number> {
+  #sendRest(bytes: Uint8Array, length: number, count: number, deadline: Deadline): Promise<number> {
     const transfer = new SendBytes(this, bytes, length);
     if (-count === Status.wouldBlock) return this.#writing.park(transfer, deadline, false);
     if (count < 0) throw socketFailure(this, -count, "write", 0);
@@ -382,7 +383,7 @@ export class Socket
   }
 
   /** @internal Sends anything but a single run of bytes. */
-  send(transfer: Transfer<number>, deadline: number): Promise<number> {
+  send(transfer: Transfer<number>, deadline: Deadline): Promise<number> {
     return this.#writing.run(transfer, deadline);
   }
 
@@ -391,7 +392,7 @@ export class Socket
     return this.#writes;
   }
 
-  #writeText(text: string, deadline: number): Promise<number> {
+  #writeText(text: string, deadline: Deadline): Promise<number> {
     // UTF-8 takes at most three bytes for each unit of a JavaScript string.
     if (text.length * 3 > textScratchBytes) return this.#writeBytes(encoder.encode(text), deadline);
     if (text.length === 0) return immediate(0, "write");
@@ -458,7 +459,7 @@ export class Socket
    * it.
    */
   shutdown(deadline?: number): Promise<void> {
-    let until = 0;
+    let until = never;
     try {
       until = checkedDeadline(deadline);
       checkSocket(this, "shutdown", until);

@@ -1,5 +1,6 @@
 /** A connected socket as its transfers see it: `Socket` is one, and is not imported by them. */
 
+import type { Deadline } from "../values/deadlines.ts";
 import type { Transfer } from "./lane.ts";
 
 export interface Stream {
@@ -14,5 +15,5 @@ export interface Stream {
   /** Counts bytes that the kernel has taken, and returns their number. */
   sent(count: number): number;
   /** Sends when the writes before it are done. */
-  send(transfer: Transfer<number>, deadline: number): Promise<number>;
+  send(transfer: Transfer<number>, deadline: Deadline): Promise<number>;
 }

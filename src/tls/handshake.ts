@@ -2,8 +2,9 @@
 
 import { Status, TlsText } from "../core/abi.ts";
 import { core } from "../core/native.ts";
-import { cancellation, endWith, type Operation, Wait } from "../runtime/wait.ts";
-import { type ErrorDetails, SocketError } from "../values/errors.ts";
+import { endWith, type Operation, refusalStatus, statusError, Wait } from "../runtime/wait.ts";
+import { type Deadline, never } from "../values/deadlines.ts";
+import type { ErrorDetails } from "../values/errors.ts";
 import { follow, isInstance } from "../values/foreign_values.ts";
 import { byteLengthOf } from "../values/views.ts";
 import { failureOf, TlsError } from "./errors.ts";
@@ -73,7 +74,7 @@ class HandshakeStep extends Handshake {
 export async function handshake(
   socket: HandshakeSocket,
   setup: HandshakeSetup,
-  deadline: number,
+  deadline: Deadline,
 ): Promise<void> {
   start(socket, setup);
   try {
@@ -100,9 +101,8 @@ export async function handshake(
 
 /** Between a wake-up and this code, the socket may have been closed or the fiber cancelled. */
 function checkOpen(socket: HandshakeSocket): void {
-  if (socket.closed) throw new SocketError("ERR_SOCKET_CLOSED", detailsOf(socket));
-  const cancelled = cancellation("handshake");
-  if (cancelled) throw cancelled;
+  const status = refusalStatus(never, socket.closed);
+  if (status !== Status.ok) throw statusError(status, detailsOf(socket));
 }
 
 /** Begins the handshake. When this throws, the connection is as it was. */
@@ -138,7 +138,7 @@ type Choice = Awaited<ReturnType<ServerNameChoice>>;
 async function choose(
   socket: HandshakeSocket,
   context: TlsContext,
-  deadline: number,
+  deadline: Deadline,
 ): Promise<void> {
   const { handle } = socket;
   const name = tlsText(handle, TlsText.serverName) ?? "";
