@@ -17,6 +17,7 @@ import { WaitQueue } from "../runtime/wait_queue.ts";
 import { after, type Deadline } from "../values/deadlines.ts";
 import { codeOf, SocketError } from "../values/errors.ts";
 import type { Socket } from "./socket.ts";
+import { closedHandle } from "./stream.ts";
 
 /** Connections accepted at once, so that those that are served get their turn. */
 const acceptsPerTurn = 96;
@@ -24,8 +25,6 @@ const acceptsPerTurn = 96;
 /** Milliseconds before it tries again while no descriptors are left. Each failure doubles them. */
 const shortestPause = 5;
 const longestPause = 500;
-
-const closedHandle = -1;
 
 /** The owner of an acceptor, which gets the connections. */
 interface Host {

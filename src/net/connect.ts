@@ -99,8 +99,7 @@ export async function connect(options: ConnectOptions): Promise<Socket> {
   let socket: Socket | undefined;
   try {
     return await withSignal("connect", checkedAbortSignal(signal), async () => {
-      socket = new Socket(await handleOf(target, until));
-      socket.host = host;
+      socket = new Socket(await handleOf(target, until), host);
       if (noDelay) socket.setNoDelay(true);
       if (keepAlive) socket.setKeepAlive(keepAlive);
       if (linger !== undefined) socket.setLinger(linger);

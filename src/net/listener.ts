@@ -141,7 +141,8 @@ class ConnectionFiber extends SocketFiber<unknown> {
   }
 
   protected override onEnd(): void {
-    if (this.state === "failed") this.socket.rememberRemote();
+    // Looked up while it is open, for the error and for `onError`.
+    if (this.state === "failed") void this.socket.remoteAddress;
     this.socket.close();
   }
 

@@ -20,8 +20,6 @@ export interface HandshakeSocket {
   readonly closed: boolean;
   readonly remoteAddress: string | undefined;
   readonly remotePort: number | undefined;
-  /** Looks the peer's address up, so that errors can show it when the socket is closed. */
-  rememberRemote(): void;
   becomeSecure(): void;
   close(): void;
 }
@@ -91,7 +89,8 @@ export async function handshake(
       }
     }
   } catch (error) {
-    socket.rememberRemote();
+    // Looked up while it is open, so that later errors can show it.
+    void socket.remoteAddress;
     socket.close();
     throw error;
   }
