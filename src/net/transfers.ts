@@ -123,13 +123,8 @@ let spareRead: Read | undefined;
  * The operations that wait to receive. The lane itself is the operation of `next`, which has no state of its
  * own and holds no buffer while it waits: so an idle connection takes less memory.
  */
-export class ReadLane extends Lane implements Transfer<Uint8Array<ArrayBuffer> | null> {
-  readonly #socket: Stream;
-
-  constructor(socket: Stream) {
-    super();
-    this.#socket = socket;
-  }
+abstract class ReceivingLane extends Lane implements Transfer<Uint8Array<ArrayBuffer> | null> {
+  protected abstract readonly socket: Stream;
 
   get syscall(): string {
     return "read";
@@ -140,16 +135,26 @@ export class ReadLane extends Lane implements Transfer<Uint8Array<ArrayBuffer> |
   }
 
   details(): ErrorDetails {
-    return callDetails(this.#socket, this.syscall);
+    return callDetails(this.socket, this.syscall);
   }
 
   attempt(isLast: boolean): Uint8Array<ArrayBuffer> | null | typeof blocked {
-    return receiveChunk(this.#socket, isLast);
+    return receiveChunk(this.socket, isLast);
   }
 
   /** A deadline of `next` has passed. */
   woken(wait: Wait<unknown>): void {
     this.expire(wait);
+  }
+}
+
+/** A class without getters: the engine adds room to an object for those of its own class. */
+export class ReadLane extends ReceivingLane {
+  protected override readonly socket: Stream;
+
+  constructor(socket: Stream) {
+    super();
+    this.socket = socket;
   }
 }
 
