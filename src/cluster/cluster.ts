@@ -6,10 +6,10 @@ import { type CloseOptions, closeOptions, reserve } from "../net/listener.ts";
 import { dumpSignals, onDumpSignal } from "../process/dump_signal.ts";
 import { type Stats, stats } from "../process/observe.ts";
 import { hold, onRetired, unhold } from "../runtime/scheduler.ts";
-import { cancellation, checkAdmission } from "../runtime/wait.ts";
+import { checkAdmission, refusal } from "../runtime/wait.ts";
 import type { TlsOptions } from "../tls/options.ts";
-import { checkedDeadline, ownOptions } from "../values/checks.ts";
-import { SocketError } from "../values/errors.ts";
+import { ownOptions } from "../values/checks.ts";
+import { after, checkedDeadline, type Deadline, never } from "../values/deadlines.ts";
 import { callProgram } from "../values/foreign_values.ts";
 import { Member, type MemberHost } from "./member.ts";
 import { type Assignment, type Question, type Request, reportOf } from "./messages.ts";
@@ -125,9 +125,9 @@ export class Cluster implements AsyncDisposable, MemberHost {
   async setTls(options: TlsOptions): Promise<void> {
     if (this.#tls === undefined) throw new Error("setTls: this cluster was made without tls");
     const tls = checkedTls(options, "setTls");
-    this.#checkOpen("cluster setTls", 0);
+    this.#checkOpen("cluster setTls", never);
     this.#tls = tls;
-    await this.#ask({ what: "setTls", tls }, 0);
+    await this.#ask({ what: "setTls", tls }, never);
   }
 
   /**
@@ -142,7 +142,7 @@ export class Cluster implements AsyncDisposable, MemberHost {
   async close(options: CloseOptions = {}): Promise<void> {
     const { deadline, cancel } = ownOptions(options, closeOptions, "close");
     const until = checkedDeadline(deadline);
-    const cancelled = cancellation("cluster close");
+    const cancelled = refusal("cluster close", never);
     if (cancelled === undefined) return await this.#drain(until, cancel);
     await this.#kill();
     throw cancelled;
@@ -150,10 +150,10 @@ export class Cluster implements AsyncDisposable, MemberHost {
 
   /** Closes at once: handlers are cancelled, not waited for. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#drain(core.now());
+    await this.#drain(after(0));
   }
 
-  async #drain(deadline: number, cancel?: unknown): Promise<void> {
+  async #drain(deadline: Deadline, cancel?: unknown): Promise<void> {
     this.#stop();
     const reason = cancel === undefined || cancel === false ? undefined : reportOf(cancel);
     const closing = this.#members.map((member) => member.close(deadline, reason));
@@ -177,12 +177,11 @@ export class Cluster implements AsyncDisposable, MemberHost {
   }
 
   /** Throws when the cluster is closed, the caller is cancelled, or the deadline has passed. */
-  #checkOpen(syscall: string, deadline: number): void {
-    if (this.#isClosed) throw new SocketError("ERR_SOCKET_CLOSED", { syscall });
-    checkAdmission(syscall, deadline);
+  #checkOpen(syscall: string, deadline: Deadline): void {
+    checkAdmission(syscall, deadline, this.#isClosed);
   }
 
-  async #ask<T>(question: Question, deadline: number): Promise<[worker: number, answer: T][]> {
+  async #ask<T>(question: Question, deadline: Deadline): Promise<[worker: number, answer: T][]> {
     this.#checkOpen(`cluster ${question.what}`, deadline);
     const asked = this.#members.filter(({ state }) => state === "listening");
     const answers = await Promise.all(asked.map((member) => member.ask<T>(question, deadline)));
@@ -246,7 +245,7 @@ export class Cluster implements AsyncDisposable, MemberHost {
     const tls = this.#tls;
     // `setTls` was called while the worker started.
     if (tls !== undefined && member.tls !== tls) {
-      member.ask({ what: "setTls", tls }, 0).catch((error) => this.failed(member, error));
+      member.ask({ what: "setTls", tls }, never).catch((error) => this.failed(member, error));
     }
     const { onRestart } = this.#options;
     if (restarts === 0 || onRestart === undefined) return;
@@ -282,7 +281,7 @@ export async function cluster(options: ClusterOptions): Promise<Cluster> {
   const checked = checkedCluster(options);
   if (isClusterWorker)
     throw new Error("cluster() inside a worker of a cluster, which it would start again");
-  const cancelled = cancellation("cluster");
+  const cancelled = refusal("cluster", never);
   if (cancelled) throw cancelled;
   const { host, port, backlog } = checked;
   const reserved = await reserve({ host, port, backlog });

@@ -7,6 +7,7 @@ import { core } from "../core/native.ts";
 import { workerThreads } from "../core/threads.ts";
 import { Wait } from "../runtime/wait.ts";
 import type { TlsOptions } from "../tls/options.ts";
+import { after, type Deadline, never } from "../values/deadlines.ts";
 import { TimeoutError } from "../values/errors.ts";
 import { textOf } from "../values/foreign_values.ts";
 import { BackOff } from "./back_off.ts";
@@ -99,12 +100,12 @@ export class Member {
 
   /** Starts the worker for the first time. Fails with the error that keeps it from listening. */
   start(): Promise<void> {
-    const listening = this.#waitFor<void>("cluster", firstStart, 0);
+    const listening = this.#waitFor<void>("cluster", firstStart, never);
     this.#launch();
     return listening;
   }
 
-  #waitFor<T>(syscall: string, id: number, deadline: number): Promise<T> {
+  #waitFor<T>(syscall: string, id: number, deadline: Deadline): Promise<T> {
     const wait = new Wait<T>({ syscall, failed: () => this.#questions.delete(id) });
     this.#questions.set(id, wait as Wait<unknown>);
     return wait.begin(deadline);
@@ -217,7 +218,7 @@ export class Member {
    *
    * @throws {TimeoutError} {CancelledError}
    */
-  ask<T>(question: Question, deadline: number): Promise<T | undefined> {
+  ask<T>(question: Question, deadline: Deadline): Promise<T | undefined> {
     if (this.state !== "listening") return Promise.resolve(undefined);
     const id = ++this.#lastQuestion;
     const answer = this.#waitFor<T | undefined>(`cluster ${question.what}`, id, deadline);
@@ -233,9 +234,9 @@ export class Member {
    * Lets the worker drain, and ends it when it is done, shortly after the deadline, or when the
    * caller is cancelled.
    */
-  async close(deadline: number, cancel: ErrorReport | undefined): Promise<void> {
+  async close(deadline: Deadline, cancel: ErrorReport | undefined): Promise<void> {
     this.#isClosing = true;
-    const until = deadline === 0 ? 0 : Math.max(deadline, core.now()) + grace;
+    const until = deadline === never ? never : after(grace, Math.max(deadline, core.now()));
     try {
       await this.ask({ what: "close", deadline, cancel }, until);
     } catch (error) {

@@ -8,6 +8,7 @@ import type { ListenOptions } from "../net/listener.ts";
 import type { DumpSignal } from "../process/dump_signal.ts";
 import { TlsError } from "../tls/errors.ts";
 import type { TlsOptions } from "../tls/options.ts";
+import type { Deadline } from "../values/deadlines.ts";
 import { CancelledError, SocketError, TimeoutError } from "../values/errors.ts";
 import { isInstance, propertyOf, textOf } from "../values/foreign_values.ts";
 
@@ -35,7 +36,7 @@ export type Question =
   | { what: "stats" }
   | { what: "dump" }
   | { what: "setTls"; tls: TlsOptions }
-  | { what: "close"; deadline: number; cancel: ErrorReport | undefined };
+  | { what: "close"; deadline: Deadline; cancel: ErrorReport | undefined };
 
 /** A message to a worker. A question has a number, which its answer repeats. */
 export type Request = (Question & { id: number }) | { what: "dumpSignal"; signal: DumpSignal };

@@ -6,13 +6,13 @@
  * file of this name: there the handler's module is the script, and imports this file with `import "plait"`.
  */
 
-import { core } from "../core/native.ts";
 import { workerThreads } from "../core/threads.ts";
 import { type Handler, type Listener, listen } from "../net/listener.ts";
 import { type DumpSignal, installDumpSignal, nameThread } from "../process/dump_signal.ts";
 import { dump, stats } from "../process/observe.ts";
 import { sleep } from "../runtime/sleep.ts";
 import { checkFunction, typeMistake } from "../values/checks.ts";
+import { hasPassed } from "../values/deadlines.ts";
 import {
   type Assignment,
   assignmentKey,
@@ -128,7 +128,7 @@ async function answer(
       const { deadline, cancel } = question;
       await listener.close({ deadline, cancel: cancel && errorOf(cancel) });
       // The process may end after this, and the kernel would drop what closed sockets have not sent yet.
-      while (stats().lingering > 0 && (deadline === 0 || core.now() < deadline)) {
+      while (stats().lingering > 0 && !hasPassed(deadline)) {
         await sleep(lingerInterval);
       }
       return await cleaned();

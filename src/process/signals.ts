@@ -2,7 +2,7 @@
 
 import { checkAdmission, immediate, type Operation, Wait } from "../runtime/wait.ts";
 import { WaitQueue } from "../runtime/wait_queue.ts";
-import { checkedDeadline } from "../values/checks.ts";
+import { checkedDeadline } from "../values/deadlines.ts";
 import { checkedSignals, ignoreSignal, listenToSignal, type SignalName } from "./signal_line.ts";
 
 const syscall = "signal";

@@ -16,6 +16,7 @@ import {
   sharedInt32,
   sharedUint32,
 } from "../core/native.ts";
+import { after, type Deadline, hasPassed, never } from "../values/deadlines.ts";
 
 /** Called when its socket of the core is ready. */
 export interface Subscriber {
@@ -157,6 +158,9 @@ export function unsubscribe(handle: number): void {
   subscribers[handle & slotMask] = undefined;
 }
 
+/** In place of the number of a waiter of the core. */
+export const noWaiter = -1;
+
 /** Calls `sleeper` when the core wakes a waiter that a call has just returned. */
 export function enlist(sleeper: Sleeper, waiter: number): void {
   sleepers[waiter] = sleeper;
@@ -297,7 +301,7 @@ function turn(spin: number): void {
   turning = true;
   armed = false;
   core.beginTurn();
-  let end = 0;
+  let end = never;
   let isIdle = false;
   try {
     for (;;) {
@@ -310,8 +314,8 @@ function turn(spin: number): void {
         take(count);
       }
       lastWork = sharedFloat64[Shared.nowMillisecondsFloat64]!;
-      const isFirst = end === 0;
-      if (isFirst) end = core.now() + turnMilliseconds;
+      const isFirst = end === never;
+      if (isFirst) end = after(turnMilliseconds);
       dispatch(end);
       if (hasRest() || (!isFirst && lastWork >= end)) break;
       spin = spinMicroseconds;
@@ -350,10 +354,9 @@ function take(count: number): void {
 }
 
 /**
- * Tries what was taken, and runs the code that waited. At `end` the rest is left for the next turn; 0 is
- * never.
+ * Tries what was taken, and runs the code that waited. At `end` the rest is left for the next turn.
  */
-function dispatch(end: number): void {
+function dispatch(end: Deadline): void {
   // Code between two portions may call `block`, which then goes on with the rest.
   do {
     budget = budgetPerDrain;
@@ -365,7 +368,7 @@ function dispatch(end: number): void {
     // data behind it.
     if (sharedUint32[Shared.tlsNoticesUint32] !== 0) guarded(takeNotices);
     drainMicrotasks();
-    if (end !== 0 && core.now() >= end) return;
+    if (hasPassed(end)) return;
   } while (hasRest());
 }
 
@@ -415,12 +418,12 @@ export function runUntil(start: () => void, done: () => boolean): boolean {
   try {
     start();
     drainMicrotasks();
-    dispatch(0);
+    dispatch(never);
     while (!done()) {
       if (later.length > 0) take(core.poll(0));
       else if (expected > 0) take(core.poll(sliceMicroseconds));
       else return false;
-      dispatch(0);
+      dispatch(never);
     }
     return true;
   } finally {

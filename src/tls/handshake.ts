@@ -2,8 +2,9 @@
 
 import { Status, TlsText } from "../core/abi.ts";
 import { core } from "../core/native.ts";
-import { cancellation, endWith, type Operation, Wait } from "../runtime/wait.ts";
-import { type ErrorDetails, SocketError } from "../values/errors.ts";
+import { endWith, type Operation, refusalStatus, statusError, Wait } from "../runtime/wait.ts";
+import { type Deadline, never } from "../values/deadlines.ts";
+import type { ErrorDetails } from "../values/errors.ts";
 import { follow, isInstance } from "../values/foreign_values.ts";
 import { byteLengthOf } from "../values/views.ts";
 import { failureOf, TlsError } from "./errors.ts";
@@ -19,8 +20,6 @@ export interface HandshakeSocket {
   readonly closed: boolean;
   readonly remoteAddress: string | undefined;
   readonly remotePort: number | undefined;
-  /** Looks the peer's address up, so that errors can show it when the socket is closed. */
-  rememberRemote(): void;
   becomeSecure(): void;
   close(): void;
 }
@@ -57,7 +56,7 @@ function operationOf(socket: HandshakeSocket): Operation {
 export async function handshake(
   socket: HandshakeSocket,
   setup: HandshakeSetup,
-  deadline: number,
+  deadline: Deadline,
 ): Promise<void> {
   start(socket, setup);
   try {
@@ -74,7 +73,8 @@ export async function handshake(
       }
     }
   } catch (error) {
-    socket.rememberRemote();
+    // Looked up while it is open, so that later errors can show it.
+    void socket.remoteAddress;
     socket.close();
     throw error;
   }
@@ -84,9 +84,8 @@ export async function handshake(
 
 /** Between a wake-up and this code, the socket may have been closed or the fiber cancelled. */
 function checkOpen(socket: HandshakeSocket): void {
-  if (socket.closed) throw new SocketError("ERR_SOCKET_CLOSED", detailsOf(socket));
-  const cancelled = cancellation("handshake");
-  if (cancelled) throw cancelled;
+  const status = refusalStatus(never, socket.closed);
+  if (status !== Status.ok) throw statusError(status, detailsOf(socket));
 }
 
 /** Begins the handshake. When this throws, the connection is as it was. */
@@ -122,7 +121,7 @@ type Choice = Awaited<ReturnType<ServerNameChoice>>;
 async function choose(
   socket: HandshakeSocket,
   context: TlsContext,
-  deadline: number,
+  deadline: Deadline,
 ): Promise<void> {
   const { handle } = socket;
   const name = tlsText(handle, TlsText.serverName) ?? "";

@@ -3,7 +3,6 @@
  * anything.
  */
 
-import { core } from "../core/native.ts";
 import { isAbortSignal } from "./abort_signals.ts";
 
 /** Adds one of Node's codes to an error. */
@@ -17,34 +16,6 @@ export function typeMistake(message: string): TypeError {
 
 export function rangeMistake(message: string): RangeError {
   return mistake(new RangeError(message), "ERR_OUT_OF_RANGE");
-}
-
-/**
- * A deadline lies at most a minute before plait's first use in the process, in any thread. A
- * smaller number is a duration that was given by mistake. On a machine that was started only
- * minutes ago the clock may be too young to tell the two apart.
- */
-const oldestDeadline = core.firstOpened() - 60_000;
-
-/** A deadline as the core takes it: 0 means never. */
-export function checkedDeadline(deadline: number | undefined): number {
-  if (deadline === undefined || deadline === 0) return 0;
-  if (typeof deadline !== "number") {
-    throw typeMistake(
-      "a deadline is a number of milliseconds, as now() and deadline(ms) return it",
-    );
-  }
-  if (!(deadline > 0)) {
-    throw rangeMistake(
-      `a deadline is a point in time as now() returns it, or 0 for none, not ${deadline}`,
-    );
-  }
-  if (deadline < oldestDeadline) {
-    throw rangeMistake(
-      `a deadline is a point in time as now() returns it, and ${deadline} is long ago: deadline(${deadline}) is in ${deadline} ms`,
-    );
-  }
-  return deadline === Number.POSITIVE_INFINITY ? 0 : deadline;
 }
 
 /** A value as it is written in code, so that an error tells "80" from 80. */
