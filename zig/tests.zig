@@ -10,7 +10,7 @@ test {
     _ = @import("os/backend_test.zig");
     _ = @import("core/deadlines.zig");
     _ = @import("core/kernel_test.zig");
-    _ = @import("thread/signals.zig");
+    _ = @import("thread/signals_test.zig");
     _ = @import("net/endpoints_test.zig");
     _ = @import("thread/lingering_test.zig");
     _ = @import("core/pool.zig");

@@ -7,6 +7,7 @@ import { WaitQueue } from "../runtime/wait_queue.ts";
 import type { TlsContext } from "../tls/options.ts";
 import type { StartTlsOptions } from "../tls/start.ts";
 import { checkedInteger, ownOptions, rangeMistake, typeMistake } from "../values/checks.ts";
+import type { Deadline } from "../values/deadlines.ts";
 import { MessageTooLongError, SocketError, UnexpectedEndError } from "../values/errors.ts";
 import { bytesOfView } from "../values/views.ts";
 import { DecodedLines, mostBatchBytes } from "./decoded_lines.ts";
@@ -408,7 +409,7 @@ export class BufferedReader {
     }
   }
 
-  #complete<T>(take: () => T | undefined, until: number): Promise<T> {
+  #complete<T>(take: () => T | undefined, until: Deadline): Promise<T> {
     return this.#inTurn(until, async () => {
       for (let unit = take(); ; unit = take()) {
         if (unit !== undefined) return unit;
@@ -419,7 +420,7 @@ export class BufferedReader {
 
   async #exclusively<T>(
     deadline: number | undefined,
-    action: (until: number) => Promise<T>,
+    action: (until: Deadline) => Promise<T>,
   ): Promise<T> {
     const until = admission(syscall, deadline);
     if (typeof until !== "number") throw until;
@@ -427,7 +428,7 @@ export class BufferedReader {
   }
 
   /** Runs a call when those before it have ended. */
-  async #inTurn<T>(until: number, action: () => Promise<T>): Promise<T> {
+  async #inTurn<T>(until: Deadline, action: () => Promise<T>): Promise<T> {
     if (this.#isBusy) {
       this.#queue ??= new WaitQueue();
       await new Wait(queueing).begin(until, this.#queue);
@@ -442,7 +443,7 @@ export class BufferedReader {
     }
   }
 
-  #receive(until: number): Promise<number> {
+  #receive(until: Deadline): Promise<number> {
     return this.#socket.receive(this.#fill, until);
   }
 

@@ -1,6 +1,6 @@
 /** A writer with a buffer: many small writes, one call of the kernel. */
 
-import { bytesOf, type WriteData } from "../net/buffers.ts";
+import { bytesOf, isList, type WriteData } from "../net/buffers.ts";
 import type { Socket } from "../net/socket.ts";
 import { waitFor } from "../runtime/wait_for.ts";
 import { checkedInteger, ownOptions, rangeMistake, typeMistake } from "../values/checks.ts";
@@ -70,8 +70,8 @@ export class BufferedWriter {
   write(data: WriteData, deadline?: number): Promise<void> | undefined {
     this.#check();
     if (typeof data === "string") return this.#writeText(data, deadline);
-    if (Array.isArray(data)) return this.#writeList(data, deadline);
-    const bytes = bytesOf(data as ArrayBufferView | ArrayBufferLike);
+    if (isList(data)) return this.#writeList(data, deadline);
+    const bytes = bytesOf(data);
     const length = byteLengthOf(bytes);
     if (length >= this.#size) return this.#send(bytes, deadline);
     const sent = this.#makeRoom(length, deadline);
@@ -206,6 +206,7 @@ export class BufferedWriter {
   }
 
   #writeList(data: readonly WriteData[], deadline: number | undefined): Promise<void> | undefined {
+    checkParts(data);
     let sent: Promise<void> | undefined;
     // The promise of a later send is fulfilled after those of earlier ones.
     for (const part of data) sent = this.write(part, deadline) ?? sent;
@@ -282,6 +283,14 @@ const prefixedOptions: ReadonlySet<string> = new Set(["littleEndian"]);
 
 function giveBack(buffer: Uint8Array<ArrayBuffer>): void {
   if (buffer.length === defaultSize && spares.length < mostSpares) spares.push(buffer);
+}
+
+/** @throws {TypeError} for a part that cannot be written, before any is */
+function checkParts(data: readonly WriteData[]): void {
+  for (const part of data) {
+    if (isList(part)) checkParts(part);
+    else if (typeof part !== "string") bytesOf(part);
+  }
 }
 
 function encodeLength(

@@ -6,10 +6,10 @@ import { type CloseOptions, closeOptions, reserve } from "../net/listener.ts";
 import { dumpSignals, onDumpSignal } from "../process/dump_signal.ts";
 import { type Stats, stats } from "../process/observe.ts";
 import { hold, onRetired, unhold } from "../runtime/scheduler.ts";
-import { cancellation, checkAdmission } from "../runtime/wait.ts";
+import { checkAdmission, refusal } from "../runtime/wait.ts";
 import type { TlsOptions } from "../tls/options.ts";
-import { checkedDeadline, ownOptions } from "../values/checks.ts";
-import { SocketError } from "../values/errors.ts";
+import { ownOptions } from "../values/checks.ts";
+import { after, checkedDeadline, type Deadline, never } from "../values/deadlines.ts";
 import { callProgram } from "../values/foreign_values.ts";
 import { Member, type MemberHost } from "./member.ts";
 import { type Assignment, type Question, type Request, reportOf } from "./messages.ts";
@@ -36,8 +36,6 @@ export class Cluster implements AsyncDisposable, MemberHost {
   readonly module: string;
   readonly #options: CheckedOptions;
   #tls: TlsOptions | undefined;
-  /** The value of `#tls` that each member was last given. */
-  readonly #tlsGiven = new Map<number, TlsOptions | undefined>();
   readonly #reserved: number;
   readonly #members: Member[] = [];
   readonly #inContext = AsyncLocalStorage.snapshot();
@@ -97,7 +95,7 @@ export class Cluster implements AsyncDisposable, MemberHost {
    */
   async stats(deadline?: number): Promise<Stats> {
     const all = await this.#ask<Stats>({ what: "stats" }, checkedDeadline(deadline));
-    const sum = { ...stats() };
+    const sum = stats();
     for (const name of Object.keys(sum) as (keyof Stats)[]) {
       sum[name] = all.reduce((total, [, counters]) => total + counters[name], 0);
     }
@@ -127,12 +125,9 @@ export class Cluster implements AsyncDisposable, MemberHost {
   async setTls(options: TlsOptions): Promise<void> {
     if (this.#tls === undefined) throw new Error("setTls: this cluster was made without tls");
     const tls = checkedTls(options, "setTls");
-    this.#checkOpen("cluster setTls", 0);
+    this.#checkOpen("cluster setTls", never);
     this.#tls = tls;
-    for (const { worker, state } of this.#members) {
-      if (state === "listening") this.#tlsGiven.set(worker, tls);
-    }
-    await this.#ask({ what: "setTls", tls }, 0);
+    await this.#ask({ what: "setTls", tls }, never);
   }
 
   /**
@@ -147,7 +142,7 @@ export class Cluster implements AsyncDisposable, MemberHost {
   async close(options: CloseOptions = {}): Promise<void> {
     const { deadline, cancel } = ownOptions(options, closeOptions, "close");
     const until = checkedDeadline(deadline);
-    const cancelled = cancellation("cluster close");
+    const cancelled = refusal("cluster close", never);
     if (cancelled === undefined) return await this.#drain(until, cancel);
     await this.#kill();
     throw cancelled;
@@ -155,10 +150,10 @@ export class Cluster implements AsyncDisposable, MemberHost {
 
   /** Closes at once: handlers are cancelled, not waited for. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#drain(core.now());
+    await this.#drain(after(0));
   }
 
-  async #drain(deadline: number, cancel?: unknown): Promise<void> {
+  async #drain(deadline: Deadline, cancel?: unknown): Promise<void> {
     this.#stop();
     const reason = cancel === undefined || cancel === false ? undefined : reportOf(cancel);
     const closing = this.#members.map((member) => member.close(deadline, reason));
@@ -182,12 +177,11 @@ export class Cluster implements AsyncDisposable, MemberHost {
   }
 
   /** Throws when the cluster is closed, the caller is cancelled, or the deadline has passed. */
-  #checkOpen(syscall: string, deadline: number): void {
-    if (this.#isClosed) throw new SocketError("ERR_SOCKET_CLOSED", { syscall });
-    checkAdmission(syscall, deadline);
+  #checkOpen(syscall: string, deadline: Deadline): void {
+    checkAdmission(syscall, deadline, this.#isClosed);
   }
 
-  async #ask<T>(question: Question, deadline: number): Promise<[worker: number, answer: T][]> {
+  async #ask<T>(question: Question, deadline: Deadline): Promise<[worker: number, answer: T][]> {
     this.#checkOpen(`cluster ${question.what}`, deadline);
     const asked = this.#members.filter(({ state }) => state === "listening");
     const answers = await Promise.all(asked.map((member) => member.ask<T>(question, deadline)));
@@ -218,15 +212,14 @@ export class Cluster implements AsyncDisposable, MemberHost {
     this.#end();
   }
 
-  /** @internal Sends a request to all workers that listen. */
+  /** @internal Sends a request to all workers. One that starts gets it when it listens. */
   passOn(request: Request): void {
-    for (const member of this.#members) if (member.state === "listening") member.post(request);
+    for (const member of this.#members) member.post(request);
   }
 
   /** @internal */
   assignment(worker: number): Omit<Assignment, "port" | "module"> {
     const { host, backlog, maxConnections, maxHandshakes, data, onError } = this.#options;
-    this.#tlsGiven.set(worker, this.#tls);
     return {
       worker,
       workers: this.workers,
@@ -251,25 +244,19 @@ export class Cluster implements AsyncDisposable, MemberHost {
     const { worker, restarts } = member;
     const tls = this.#tls;
     // `setTls` was called while the worker started.
-    if (tls !== undefined && this.#tlsGiven.get(worker) !== tls) {
-      this.#tlsGiven.set(worker, tls);
-      member.ask({ what: "setTls", tls }, 0).catch((error) => this.failed(member, error));
+    if (tls !== undefined && member.tls !== tls) {
+      member.ask({ what: "setTls", tls }, never).catch((error) => this.failed(member, error));
     }
-    for (const signal of dumpSignals()) member.post({ what: "dumpSignal", signal });
-    if (restarts > 0) this.#tell(this.#options.onRestart, worker, restarts);
+    const { onRestart } = this.#options;
+    if (restarts === 0 || onRestart === undefined) return;
+    callProgram(() => this.#inContext(onRestart, worker, restarts));
   }
 
   /** @internal */
   failed({ worker }: Member, error: unknown): void {
-    if (this.#options.onError !== undefined) this.#tell(this.#options.onError, error, worker);
-    else console.error(`plait: worker ${worker}:`, error);
-  }
-
-  #tell<Arguments extends unknown[]>(
-    callback: ((...given: Arguments) => void) | undefined,
-    ...given: Arguments
-  ): void {
-    if (callback !== undefined) callProgram(() => this.#inContext(callback, ...given));
+    const { onError } = this.#options;
+    if (onError === undefined) console.error(`plait: worker ${worker}:`, error);
+    else callProgram(() => this.#inContext(onError, error, worker));
   }
 }
 
@@ -294,7 +281,7 @@ export async function cluster(options: ClusterOptions): Promise<Cluster> {
   const checked = checkedCluster(options);
   if (isClusterWorker)
     throw new Error("cluster() inside a worker of a cluster, which it would start again");
-  const cancelled = cancellation("cluster");
+  const cancelled = refusal("cluster", never);
   if (cancelled) throw cancelled;
   const { host, port, backlog } = checked;
   const reserved = await reserve({ host, port, backlog });

@@ -5,7 +5,9 @@ import { join } from "node:path";
 import type { MessagePort, Worker } from "node:worker_threads";
 import { core } from "../core/native.ts";
 import { workerThreads } from "../core/threads.ts";
-import { type Operation, Wait } from "../runtime/wait.ts";
+import { Wait } from "../runtime/wait.ts";
+import type { TlsOptions } from "../tls/options.ts";
+import { after, type Deadline, never } from "../values/deadlines.ts";
 import { TimeoutError } from "../values/errors.ts";
 import { textOf } from "../values/foreign_values.ts";
 import { BackOff } from "./back_off.ts";
@@ -55,17 +57,6 @@ export interface MemberHost {
   failed(member: Member, error: unknown): void;
 }
 
-/** The wait for a worker's answer, or for its end. */
-class Answer implements Operation {
-  readonly syscall: string;
-  readonly failed: () => void;
-
-  constructor(syscall: string, failed: () => void) {
-    this.syscall = syscall;
-    this.failed = failed;
-  }
-}
-
 /**
  * The script of the workers. A bundle has no file of this name: there the module of the handler is
  * the script.
@@ -75,6 +66,9 @@ function workerScript(): URL | undefined {
   return import.meta.file === "member.ts" && existsSync(path) ? Bun.pathToFileURL(path) : undefined;
 }
 
+/** The number of the question that is answered when the worker listens for the first time. */
+const firstStart = 0;
+
 type State = "starting" | "listening" | "pausing" | "ended";
 
 export class Member {
@@ -82,6 +76,8 @@ export class Member {
   readonly worker: number;
   restarts = -1;
   state: State = "pausing";
+  /** The options of TLS that the worker was started with. */
+  tls: TlsOptions | undefined;
   readonly #host: MemberHost;
   #thread: Worker | undefined;
   #port: MessagePort | undefined;
@@ -89,9 +85,9 @@ export class Member {
   #isClosing = false;
   /** Whether it was ended from here, so that its end is not reported. */
   #isKilled = false;
-  #starting: Wait<void> | undefined;
+  /** By their numbers. */
   readonly #questions = new Map<number, Wait<unknown>>();
-  #lastQuestion = 0;
+  #lastQuestion = firstStart;
   readonly #ended = Promise.withResolvers<void>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #backOff = new BackOff();
@@ -104,14 +100,15 @@ export class Member {
 
   /** Starts the worker for the first time. Fails with the error that keeps it from listening. */
   start(): Promise<void> {
-    const answer = new Answer("cluster", () => {
-      this.#starting = undefined;
-    });
-    const wait = new Wait<void>(answer);
-    this.#starting = wait;
-    const listening = wait.begin(0);
+    const listening = this.#waitFor<void>("cluster", firstStart, never);
     this.#launch();
     return listening;
+  }
+
+  #waitFor<T>(syscall: string, id: number, deadline: Deadline): Promise<T> {
+    const wait = new Wait<T>({ syscall, failed: () => this.#questions.delete(id) });
+    this.#questions.set(id, wait as Wait<unknown>);
+    return wait.begin(deadline);
   }
 
   #launch(): void {
@@ -133,8 +130,10 @@ export class Member {
     const { port1, port2 } = new threads.MessageChannel();
     const { module } = this.#host;
     const script = workerScript();
+    const assignment = this.#host.assignment(this.worker);
+    this.tls = assignment.listen.tls;
     const given: Assignment = {
-      ...this.#host.assignment(this.worker),
+      ...assignment,
       port: port2,
       module: script === undefined ? undefined : module,
     };
@@ -159,7 +158,7 @@ export class Member {
       case "listening":
         this.state = "listening";
         this.#listeningSince = core.now();
-        this.#endStart(undefined);
+        this.#takeQuestion(firstStart)?.finish(undefined);
         this.#host.listens(this);
         return;
       case "failed":
@@ -177,13 +176,6 @@ export class Member {
     }
   }
 
-  #endStart(failure: { error: unknown } | undefined): void {
-    const wait = this.#starting;
-    this.#starting = undefined;
-    if (failure === undefined) wait?.finish();
-    else wait?.finishWithError(failure.error);
-  }
-
   #takeQuestion(id: number): Wait<unknown> | undefined {
     const wait = this.#questions.get(id);
     this.#questions.delete(id);
@@ -192,17 +184,16 @@ export class Member {
 
   #exited(code: number): void {
     const failure = this.#failure;
-    const wasFirstStart = this.#starting !== undefined;
+    const wasFirstStart = this.#questions.has(firstStart);
     this.#port?.close();
     this.#port = undefined;
     this.#thread = undefined;
     const life = this.state === "listening" ? core.now() - this.#listeningSince : 0;
     this.state = this.#isClosing || wasFirstStart ? "ended" : "pausing";
+    this.#takeQuestion(firstStart)?.finishWithError(this.#startError(code, failure));
     for (const id of [...this.#questions.keys()]) this.#takeQuestion(id)?.finish(undefined);
-    if (this.state === "ended") {
-      this.#ended.resolve();
-      this.#endStart({ error: this.#startError(code, failure) });
-    } else {
+    if (this.state === "ended") this.#ended.resolve();
+    else {
       this.#timer = setTimeout(() => this.#launch(), this.#backOff.pauseAfter(life));
       this.#timer.unref();
     }
@@ -227,15 +218,12 @@ export class Member {
    *
    * @throws {TimeoutError} {CancelledError}
    */
-  ask<T>(question: Question, deadline: number): Promise<T | undefined> {
+  ask<T>(question: Question, deadline: Deadline): Promise<T | undefined> {
     if (this.state !== "listening") return Promise.resolve(undefined);
     const id = ++this.#lastQuestion;
-    const operation = new Answer(`cluster ${question.what}`, () => this.#takeQuestion(id));
-    const wait = new Wait(operation);
-    this.#questions.set(id, wait);
-    const answer = wait.begin(deadline);
+    const answer = this.#waitFor<T | undefined>(`cluster ${question.what}`, id, deadline);
     this.post({ ...question, id });
-    return answer as Promise<T | undefined>;
+    return answer;
   }
 
   post(request: Request): void {
@@ -246,9 +234,9 @@ export class Member {
    * Lets the worker drain, and ends it when it is done, shortly after the deadline, or when the
    * caller is cancelled.
    */
-  async close(deadline: number, cancel: ErrorReport | undefined): Promise<void> {
+  async close(deadline: Deadline, cancel: ErrorReport | undefined): Promise<void> {
     this.#isClosing = true;
-    const until = deadline === 0 ? 0 : Math.max(deadline, core.now()) + grace;
+    const until = deadline === never ? never : after(grace, Math.max(deadline, core.now()));
     try {
       await this.ask({ what: "close", deadline, cancel }, until);
     } catch (error) {

@@ -8,6 +8,7 @@ import type { ListenOptions } from "../net/listener.ts";
 import type { DumpSignal } from "../process/dump_signal.ts";
 import { TlsError } from "../tls/errors.ts";
 import type { TlsOptions } from "../tls/options.ts";
+import type { Deadline } from "../values/deadlines.ts";
 import { CancelledError, SocketError, TimeoutError } from "../values/errors.ts";
 import { isInstance, propertyOf, textOf } from "../values/foreign_values.ts";
 
@@ -35,7 +36,7 @@ export type Question =
   | { what: "stats" }
   | { what: "dump" }
   | { what: "setTls"; tls: TlsOptions }
-  | { what: "close"; deadline: number; cancel: ErrorReport | undefined };
+  | { what: "close"; deadline: Deadline; cancel: ErrorReport | undefined };
 
 /** A message to a worker. A question has a number, which its answer repeats. */
 export type Request = (Question & { id: number }) | { what: "dumpSignal"; signal: DumpSignal };
@@ -56,19 +57,18 @@ export type ErrorReport =
   | {
       isError: true;
       name: string;
-      message: string;
-      stack: string | undefined;
+      /** Its own properties that are not objects. */
       details: Record<string, unknown>;
-      /** Its cause, and lists of further errors. */
-      others: Record<string, ErrorReport | ErrorReport[]>;
+      /** Its message and stack, its cause and further errors, which are not enumerable. */
+      hidden: Record<string, ErrorReport | ErrorReport[]>;
       /** The certificate of a `TlsError`, in DER. */
       certificate: Uint8Array | undefined;
     };
 
-const namesOfOthers = ["cause", "error", "errors", "suppressed"] as const;
+const hiddenNames = ["message", "stack", "cause", "error", "errors", "suppressed"] as const;
 
-/** Bounds for the errors that one error leads to, and for their depth: there may be no end. */
-const mostErrors = 1000;
+/** Bounds for the values that one error leads to, and for their depth: there may be no end. */
+const mostValues = 3000;
 const deepest = 50;
 
 export function reportOf(error: unknown): ErrorReport {
@@ -77,7 +77,7 @@ export function reportOf(error: unknown): ErrorReport {
 
 class Reporter {
   readonly #seen = new Set<unknown>();
-  #left = mostErrors;
+  #left = mostValues;
 
   report(error: unknown, depth: number): ErrorReport {
     this.#left--;
@@ -87,27 +87,20 @@ class Reporter {
     }
     if (depth === deepest || this.#left < 0) return { isError: false, value: textOf(error) };
     this.#seen.add(error);
-    const stack = propertyOf(error, "stack");
+    const hidden: Record<string, ErrorReport | ErrorReport[]> = {};
+    for (const name of hiddenNames) {
+      const value = propertyOf(error, name);
+      const list = listIn(value, this.#left);
+      if (list !== undefined) hidden[name] = list.map((item) => this.report(item, depth + 1));
+      else if (value !== undefined) hidden[name] = this.report(value, depth + 1);
+    }
     return {
       isError: true,
       name: textOf(propertyOf(error, "name")),
-      message: textOf(propertyOf(error, "message")),
-      stack: typeof stack === "string" ? stack : undefined,
       details: detailsOf(error),
-      others: this.#othersOf(error, depth + 1),
+      hidden,
       certificate: certificateOf(error),
     };
-  }
-
-  #othersOf(error: Error, depth: number): Record<string, ErrorReport | ErrorReport[]> {
-    const others: Record<string, ErrorReport | ErrorReport[]> = {};
-    for (const name of namesOfOthers) {
-      const other = propertyOf(error, name);
-      const list = listIn(other, this.#left);
-      if (list !== undefined) others[name] = list.map((item) => this.report(item, depth));
-      else if (other !== undefined) others[name] = this.report(other, depth);
-    }
-    return others;
   }
 }
 
@@ -170,17 +163,17 @@ const prototypes: ReadonlyMap<string, Error> = new Map(
 
 export function errorOf(report: ErrorReport): unknown {
   if (!report.isError) return report.value;
-  const { name, message, stack, details, others, certificate } = report;
+  const { name, details, hidden, certificate } = report;
   const error =
-    name === "TlsError" ? new TlsError(String(details.code), {}, certificate) : new Error(message);
+    name === "TlsError" ? new TlsError(String(details.code), {}, certificate) : new Error();
   const prototype = prototypes.get(name);
   if (prototype !== undefined) Object.setPrototypeOf(error, prototype);
-  const hidden: Record<string, unknown> = { name, message, stack };
-  for (const [key, other] of Object.entries(others)) {
-    hidden[key] = Array.isArray(other) ? other.map(errorOf) : errorOf(other);
-  }
-  for (const [key, value] of Object.entries(hidden)) {
+  const define = (key: string, value: unknown): void => {
     Object.defineProperty(error, key, { value, configurable: true, writable: true });
+  };
+  define("name", name);
+  for (const [key, value] of Object.entries(hidden)) {
+    define(key, Array.isArray(value) ? value.map(errorOf) : errorOf(value));
   }
   return Object.assign(error, details);
 }

@@ -2,9 +2,9 @@
 
 import { isAbsolute } from "node:path";
 import { checkedNames } from "../tls/checks.ts";
-import { serverContext } from "../tls/context.ts";
+import { ownTlsOptions, serverContext } from "../tls/context.ts";
 import { materialBytes, materialList } from "../tls/material.ts";
-import { optionNames, TlsContext, type TlsOptions } from "../tls/options.ts";
+import { optionNames, type TlsContext, type TlsOptions } from "../tls/options.ts";
 import {
   checkedInteger,
   checkedPort,
@@ -132,13 +132,8 @@ export function checkedTls(options: TlsOptions, what: string): TlsOptions {
   return cloneable;
 }
 
-function cloneableTls(options: unknown, what: string): TlsOptions {
-  if (options instanceof TlsContext) {
-    throw typeMistake(
-      `${what} is a TlsContext, which belongs to its thread: give the options instead`,
-    );
-  }
-  const own = ownOptions(options as TlsOptions, optionNames.server, what);
+function cloneableTls(options: TlsOptions | TlsContext, what: string): TlsOptions {
+  const own = ownTlsOptions(options, optionNames.server, what);
   const copy: Record<string, unknown> = Object.create(null);
   for (const [name, value] of Object.entries(own)) {
     const place = `${what}.${name}`;
@@ -148,8 +143,9 @@ function cloneableTls(options: unknown, what: string): TlsOptions {
     if (name === "context") {
       throw typeMistake(`${place} belongs to its thread: give the options instead`);
     }
-    if (materials.has(name)) copy[name] = readMaterial(value, name);
-    else if (name === "sni") copy[name] = cloneableNames(value, place);
+    if (materials.has(name)) {
+      copy[name] = Array.isArray(value) ? materialList(value, name) : materialBytes(value, name);
+    } else if (name === "sni") copy[name] = cloneableNames(value, place);
     else copy[name] = Array.isArray(value) ? [...value] : value;
   }
   return copy as TlsOptions;
@@ -158,11 +154,7 @@ function cloneableTls(options: unknown, what: string): TlsOptions {
 function cloneableNames(sni: unknown, place: string): Record<string, TlsOptions> {
   const table: Record<string, TlsOptions> = Object.create(null);
   for (const { name, value } of checkedNames(sni)) {
-    table[name] = cloneableTls(value, `${place}["${name}"]`);
+    table[name] = cloneableTls(value as TlsOptions, `${place}["${name}"]`);
   }
   return table;
-}
-
-function readMaterial(value: unknown, name: string): Uint8Array | Uint8Array[] {
-  return Array.isArray(value) ? materialList(value, name) : materialBytes(value, name);
 }

@@ -6,13 +6,13 @@
  * file of this name: there the handler's module is the script, and imports this file with `import "plait"`.
  */
 
-import { core } from "../core/native.ts";
 import { workerThreads } from "../core/threads.ts";
 import { type Handler, type Listener, listen } from "../net/listener.ts";
 import { type DumpSignal, installDumpSignal, nameThread } from "../process/dump_signal.ts";
 import { dump, stats } from "../process/observe.ts";
 import { sleep } from "../runtime/sleep.ts";
 import { checkFunction, typeMistake } from "../values/checks.ts";
+import { hasPassed } from "../values/deadlines.ts";
 import {
   type Assignment,
   assignmentKey,
@@ -70,16 +70,25 @@ async function serveAssignment(given: Assignment): Promise<void> {
   given.dumpSignals.forEach(install);
   try {
     const { default: handler, setup } = await loadModule(given.module);
-    const cleanUp = await setup?.({ worker, workers, data });
-    if (cleanUp !== undefined) checkFunction(cleanUp, "what setup returns");
+    const cleanUp = (await setup?.({ worker, workers, data })) as (() => unknown) | undefined;
+    checkFunction(cleanUp, "what setup returns");
+    const clean = async (): Promise<void> => {
+      try {
+        await cleanUp?.();
+      } catch (error) {
+        onError(error);
+      }
+    };
+    // Several calls of `close` share the clean-up.
+    let cleaning: Promise<void> | undefined;
+    const cleaned = (): Promise<void> => (cleaning ??= clean());
     const listener = await listen(
       { ...given.listen, reusePort: true, onError: given.forwardsErrors ? onError : undefined },
       handler,
     );
-    const served = new Served(listener, cleanUp as (() => unknown) | undefined, onError);
     port.on("message", (request: Request) => {
       if (request.what === "dumpSignal") install(request.signal);
-      else void served.answer(request).then(tell);
+      else void reportOn(request, answer(request, listener, cleaned)).then(tell);
     });
     tell({ kind: "listening" });
   } catch (error) {
@@ -103,61 +112,36 @@ async function loadModule(path: string | undefined): Promise<ClusterModule> {
 /** Milliseconds between two checks whether closed sockets have delivered their last bytes. */
 const lingerInterval = 10;
 
-class Served {
-  readonly #listener: Listener;
-  readonly #onError: (error: unknown) => void;
-  readonly #cleanUp: (() => unknown) | undefined;
-  /** The clean-up once it has begun. Several calls of `close` share it. */
-  #cleaning: Promise<void> | undefined;
-
-  constructor(
-    listener: Listener,
-    cleanUp: (() => unknown) | undefined,
-    onError: (error: unknown) => void,
-  ) {
-    this.#listener = listener;
-    this.#cleanUp = cleanUp;
-    this.#onError = onError;
-  }
-
-  async answer(request: Question & { id: number }): Promise<Report> {
-    const { id } = request;
-    try {
-      return { kind: "answer", id, value: await this.#do(request) };
-    } catch (error) {
-      return { kind: "refusal", id, error: reportOf(error) };
+async function answer(
+  question: Question,
+  listener: Listener,
+  cleaned: () => Promise<void>,
+): Promise<unknown> {
+  switch (question.what) {
+    case "stats":
+      return stats();
+    case "dump":
+      return dump();
+    case "setTls":
+      return listener.setTls(question.tls);
+    case "close": {
+      const { deadline, cancel } = question;
+      await listener.close({ deadline, cancel: cancel && errorOf(cancel) });
+      // The process may end after this, and the kernel would drop what closed sockets have not sent yet.
+      while (stats().lingering > 0 && !hasPassed(deadline)) {
+        await sleep(lingerInterval);
+      }
+      return await cleaned();
     }
   }
+}
 
-  #do(request: Question): unknown {
-    switch (request.what) {
-      case "stats":
-        return stats();
-      case "dump":
-        return dump();
-      case "setTls":
-        return this.#listener.setTls(request.tls);
-      case "close":
-        return this.#close(request.deadline, request.cancel && errorOf(request.cancel));
-    }
-  }
-
-  async #close(deadline: number, cancel: unknown): Promise<void> {
-    await this.#listener.close({ deadline, cancel });
-    // The process may end after this, and the kernel would drop what closed sockets have not sent yet.
-    while (stats().lingering > 0 && (deadline === 0 || core.now() < deadline)) {
-      await sleep(lingerInterval);
-    }
-    this.#cleaning ??= this.#clean();
-    await this.#cleaning;
-  }
-
-  async #clean(): Promise<void> {
-    try {
-      await this.#cleanUp?.();
-    } catch (error) {
-      this.#onError(error);
-    }
+/** The report of a question's outcome. */
+async function reportOn({ id }: { id: number }, outcome: Promise<unknown>): Promise<Report> {
+  try {
+    return { kind: "answer", id, value: await outcome };
+  } catch (error) {
+    return { kind: "refusal", id, error: reportOf(error) };
   }
 }
 

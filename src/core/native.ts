@@ -26,7 +26,7 @@ type Core = {
  * program that was bundled to a folder the embedded path is relative to that folder.
  */
 const libraryPath =
-  environmentVariable("PLAIT_LIBRARY") || resolve(import.meta.dir, embeddedLibrary);
+  environmentVariable("PLAIT_LIBRARY") ?? resolve(import.meta.dir, embeddedLibrary);
 
 function load(): Core {
   const library = dlopen(libraryPath, symbols);
@@ -37,7 +37,7 @@ function load(): Core {
     );
   }
   const prefix: Prefix = "plait_";
-  const isTraced = (environmentVariable("PLAIT_TRACE") ?? "") !== "";
+  const isTraced = environmentVariable("PLAIT_TRACE") !== undefined;
   const entries = Object.entries(library.symbols).map(([name, call]) => {
     const short = name.slice(prefix.length);
     return [short, isTraced ? traced(short, call, symbols[name as keyof Exports]) : call];

@@ -4,20 +4,20 @@ import { Ready, Status } from "../core/abi.ts";
 import { core } from "../core/native.ts";
 import {
   attend,
-  attendDeadline,
   type Due,
-  drop,
-  enlist,
   expect,
   proceedLater,
   type Subscriber,
   subscribe,
   unsubscribe,
 } from "../runtime/scheduler.ts";
+import { Timer } from "../runtime/timer.ts";
 import { type Operation, Wait } from "../runtime/wait.ts";
 import { WaitQueue } from "../runtime/wait_queue.ts";
+import { after, type Deadline } from "../values/deadlines.ts";
 import { codeOf, SocketError } from "../values/errors.ts";
 import type { Socket } from "./socket.ts";
+import { closedHandle } from "./stream.ts";
 
 /** Connections accepted at once, so that those that are served get their turn. */
 const acceptsPerTurn = 96;
@@ -25,8 +25,6 @@ const acceptsPerTurn = 96;
 /** Milliseconds before it tries again while no descriptors are left. Each failure doubles them. */
 const shortestPause = 5;
 const longestPause = 500;
-
-const closedHandle = -1;
 
 /** The owner of an acceptor, which gets the connections. */
 interface Host {
@@ -37,8 +35,6 @@ interface Host {
   welcome(handle: number): void;
   report(error: unknown): boolean;
 }
-
-const noWaiter = -1;
 
 type State =
   /** No connection is wanted, or the last accept succeeded: the backlog may hold more. */
@@ -63,7 +59,7 @@ export class Acceptor implements Subscriber, Due {
   #isExpected = false;
   /** Milliseconds of the last pause; 0 when connections are accepted. */
   #pause = 0;
-  #pauseWaiter = noWaiter;
+  readonly #timer = new Timer(() => this.#accept());
 
   constructor(handle: number, host: Host) {
     this.#handle = handle;
@@ -84,7 +80,7 @@ export class Acceptor implements Subscriber, Due {
   }
 
   /** Waits for the next connection of a listener without a handler. */
-  accept(deadline: number): Promise<Socket> {
+  accept(deadline: Deadline): Promise<Socket> {
     const socket = new Wait<Socket>(this.#accepting).begin(deadline, this.#callers);
     this.resume();
     return socket;
@@ -161,21 +157,9 @@ export class Acceptor implements Subscriber, Due {
 
   /** Accepts again when so many milliseconds have passed. */
   #rest(milliseconds: number): void {
-    const waiter = core.sleep(core.now() + milliseconds);
-    if (waiter < 0) {
-      this.#host.report(new SocketError(codeOf(-waiter), { syscall: "accept" }));
-      return;
-    }
-    this.#state = "paused";
-    this.#pauseWaiter = waiter;
-    enlist(this, waiter);
-    attendDeadline();
-  }
-
-  /** Called when the pause is over. */
-  wake(): void {
-    this.#pauseWaiter = noWaiter;
-    this.#accept();
+    const status = -this.#timer.start(after(milliseconds));
+    if (status === Status.ok) this.#state = "paused";
+    else this.#host.report(new SocketError(codeOf(status), { syscall: "accept" }));
   }
 
   #updateExpected(): void {
@@ -191,7 +175,7 @@ export class Acceptor implements Subscriber, Due {
     const handle = this.#handle;
     this.#handle = closedHandle;
     unsubscribe(handle);
-    if (this.#pauseWaiter !== noWaiter) drop(this.#pauseWaiter);
+    this.#timer.stop();
     this.#updateExpected();
     core.close(handle);
     for (let wait = this.#callers.first; wait !== undefined; wait = this.#callers.first) {

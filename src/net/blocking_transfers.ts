@@ -2,79 +2,74 @@
 
 import { Direction, Status } from "../core/abi.ts";
 import { core } from "../core/native.ts";
+import { failureOf } from "../tls/errors.ts";
 import { takeTlsNotices } from "../tls/notices.ts";
-import { checkedDeadline, typeMistake } from "../values/checks.ts";
+import { checkedDeadline, type Deadline, hasPassed, never } from "../values/deadlines.ts";
 import { TimeoutError } from "../values/errors.ts";
-import { byteLengthOf, isDetached } from "../values/views.ts";
-import { bytesOf, emptyBuffer, viewOf } from "./buffers.ts";
-import { callDetails, checkSocket, socketFailure } from "./socket_failures.ts";
+import { byteLengthOf } from "../values/views.ts";
+import { emptyBuffer, viewOf, type WriteData } from "./buffers.ts";
+import { blocked, type Transfer, unfinished } from "./lane.ts";
+import { sendOf } from "./sending.ts";
+import { checkSocket, socketFailure } from "./socket_failures.ts";
 import type { Stream } from "./stream.ts";
+import { Read, type SocketTransfer } from "./transfers.ts";
 
-const encoder = new TextEncoder();
-
-export function readBlocking(socket: Stream, buffer: ArrayBufferView, deadline?: number): number {
+/** `isBusy` says that another read waits. */
+export function readBlocking(
+  socket: Stream,
+  buffer: ArrayBufferView,
+  deadline: number | undefined,
+  isBusy: boolean,
+): number {
   const bytes = viewOf(buffer, "read");
-  const length = byteLengthOf(bytes);
-  if (length === 0) throw emptyBuffer(bytes);
+  if (byteLengthOf(bytes) === 0) throw emptyBuffer(bytes);
   const until = checkedDeadline(deadline);
   checkSocket(socket, "read", until);
-  if (socket.isReading) throw socketFailure(socket, Status.EALREADY, "read");
-  for (;;) {
-    const count = core.receive(socket.handle, bytes, length);
-    if (count >= 0) {
-      socket.received(count);
-      takeTlsNotices();
-      return count;
-    }
-    if (-count !== Status.wouldBlock) throw socketFailure(socket, -count, "read");
-    if (isLate(until)) throw new TimeoutError(callDetails(socket, "read"));
-    blockThread(socket, Direction.readable, until, "read");
-  }
+  if (isBusy) throw socketFailure(socket, Status.EALREADY, "read");
+  const count = runBlocking(Read.of(socket, bytes), Direction.readable, until);
+  takeTlsNotices();
+  return count;
 }
 
+/** `isBusy` says that another write waits. */
 export function writeBlocking(
   socket: Stream,
-  data: string | ArrayBufferView | ArrayBufferLike,
-  deadline?: number,
+  data: WriteData,
+  deadline: number | undefined,
+  isBusy: boolean,
 ): number {
-  const bytes = typeof data === "string" ? encoder.encode(data) : bytesOf(data);
-  const length = byteLengthOf(bytes);
-  if (length === 0 && isDetached(bytes)) throw typeMistake("write: the buffer is detached");
   const until = checkedDeadline(deadline);
   checkSocket(socket, "write", until, 0);
-  if (socket.isWriting) throw socketFailure(socket, Status.EALREADY, "write", 0);
-  let taken = 0;
-  let isBegun = false;
+  if (isBusy) throw socketFailure(socket, Status.EALREADY, "write", 0);
+  const transfer = sendOf(socket, data);
+  return transfer === undefined ? 0 : runBlocking(transfer, Direction.writable, until);
+}
+
+/** Attempts a transfer until it has ended. In between the thread waits for the socket. */
+function runBlocking<T>(
+  transfer: SocketTransfer<T> & Transfer<T>,
+  direction: number,
+  until: Deadline,
+): T {
   try {
-    while (taken < length) {
-      const count = core.send(socket.handle, bytes, taken, length - taken);
-      if (count > 0) taken += socket.sent(count);
-      if (count >= 0) isBegun = true;
-      else if (-count !== Status.wouldBlock) throw socketFailure(socket, -count, "write", taken);
-      if (taken === length) break;
-      if (isLate(until)) throw new TimeoutError(callDetails(socket, "write", taken));
-      // Over TLS, 0 means that the write has begun, but no whole record was sent.
-      if (count <= 0) blockThread(socket, Direction.writable, until, "write", taken);
+    for (;;) {
+      const result = transfer.attempt(false);
+      if (result !== blocked && result !== unfinished) {
+        transfer.release?.();
+        return result as T;
+      }
+      if (hasPassed(until)) throw new TimeoutError(transfer.details());
+      if (result === blocked) blockThread(transfer, direction, until);
     }
-    return taken;
   } catch (error) {
-    if (isBegun) core.breakOff(socket.handle);
+    transfer.failed?.();
     throw error;
   }
 }
 
-function isLate(until: number): boolean {
-  return until !== 0 && until <= core.now();
-}
-
-function blockThread(
-  socket: Stream,
-  direction: number,
-  until: number,
-  syscall: string,
-  bytesWritten?: number,
-): void {
-  const left = until === 0 ? -1 : Math.max(Math.ceil(until - core.now()), 0);
-  const outcome = core.waitBlocking(socket.handle, direction, Math.min(left, 0x7fff_ffff));
-  if (outcome < 0) throw socketFailure(socket, -outcome, syscall, bytesWritten);
+function blockThread<T>(transfer: SocketTransfer<T>, direction: number, until: Deadline): void {
+  const { handle } = transfer.socket;
+  const left = until === never ? -1 : Math.max(Math.ceil(until - core.now()), 0);
+  const outcome = core.waitBlocking(handle, direction, Math.min(left, 0x7fff_ffff));
+  if (outcome < 0) throw failureOf(handle, -outcome, transfer.details());
 }

@@ -2,13 +2,12 @@
 
 import { core } from "../core/native.ts";
 import { withSignal } from "../runtime/scope.ts";
-import { cancellation, checkAdmission } from "../runtime/wait.ts";
+import { checkAdmission, refusal } from "../runtime/wait.ts";
 import { handshake } from "../tls/handshake.ts";
 import type { TlsContext, TlsOptions } from "../tls/options.ts";
 import { clientSetup } from "../tls/start.ts";
 import {
   checkedAbortSignal,
-  checkedDeadline,
   checkedInteger,
   checkedPort,
   ownOptions,
@@ -16,6 +15,7 @@ import {
   refuseOptions,
   typeMistake,
 } from "../values/checks.ts";
+import { checkedDeadline, type Deadline, never } from "../values/deadlines.ts";
 import { CancelledError } from "../values/errors.ts";
 import { byteLengthOf } from "../values/views.ts";
 import { ConnectRace, type RaceTarget } from "./connect_race.ts";
@@ -99,8 +99,7 @@ export async function connect(options: ConnectOptions): Promise<Socket> {
   let socket: Socket | undefined;
   try {
     return await withSignal("connect", checkedAbortSignal(signal), async () => {
-      socket = new Socket(await handleOf(target, until));
-      socket.host = host;
+      socket = new Socket(await handleOf(target, until), host);
       if (noDelay) socket.setNoDelay(true);
       if (keepAlive) socket.setKeepAlive(keepAlive);
       if (linger !== undefined) socket.setLinger(linger);
@@ -114,7 +113,7 @@ export async function connect(options: ConnectOptions): Promise<Socket> {
     // Also when the signal was aborted just after the connection was made.
     socket?.close();
     // If the fiber's cancellation has ended a look-up or a handshake, the call fails with its own name.
-    throw (error instanceof CancelledError && cancellation("connect")) || error;
+    throw (error instanceof CancelledError && refusal("connect", never)) || error;
   }
 }
 
@@ -169,7 +168,7 @@ export function checkPath(path: string): string {
 }
 
 /** The handle of a connection. */
-async function handleOf(target: HostTarget | string, deadline: number): Promise<number> {
+async function handleOf(target: HostTarget | string, deadline: Deadline): Promise<number> {
   checkAdmission("connect", deadline);
   if (typeof target === "string")
     return await new ConnectRace(pathTarget(target), deadline).start();
@@ -184,7 +183,7 @@ function pathTarget(path: string): RaceTarget {
   return { host: path, port: undefined, addresses: [path], begin };
 }
 
-async function hostTarget(target: HostTarget, deadline: number): Promise<RaceTarget> {
+async function hostTarget(target: HostTarget, deadline: Deadline): Promise<RaceTarget> {
   const { host, port, family, localAddress } = target;
   const addresses = await addressesOf(host, family, deadline);
   const local = localAddress === undefined ? nothing : encoder.encode(localAddress);

@@ -2,16 +2,10 @@
 
 import { Ready, Status } from "../core/abi.ts";
 import { core } from "../core/native.ts";
-import {
-  attend,
-  attendDeadline,
-  drop,
-  enlist,
-  type Subscriber,
-  subscribe,
-  unsubscribe,
-} from "../runtime/scheduler.ts";
+import { attend, type Subscriber, subscribe, unsubscribe } from "../runtime/scheduler.ts";
+import { Timer } from "../runtime/timer.ts";
 import { type Operation, Wait } from "../runtime/wait.ts";
+import { after, type Deadline } from "../values/deadlines.ts";
 import {
   codeOf,
   type ErrorDetails,
@@ -57,39 +51,6 @@ class Contender implements Subscriber {
   }
 }
 
-const noWaiter = -1;
-
-/** The delay until the next address is tried too. */
-class AttemptDelay {
-  #waiter = noWaiter;
-  readonly #race: ConnectRace;
-
-  constructor(race: ConnectRace) {
-    this.#race = race;
-  }
-
-  start(): void {
-    const waiter = core.sleep(core.now() + attemptDelayMilliseconds);
-    if (waiter < 0) {
-      this.#race.proceed();
-      return;
-    }
-    this.#waiter = waiter;
-    enlist(this, waiter);
-    attendDeadline();
-  }
-
-  stop(): void {
-    if (this.#waiter !== noWaiter) drop(this.#waiter);
-    this.#waiter = noWaiter;
-  }
-
-  wake(): void {
-    this.stop();
-    this.#race.proceed();
-  }
-}
-
 /**
  * Waits for the first connection. An address is tried when the one before has failed, or has had its head
  * start. When one has succeeded, the other attempts are closed.
@@ -99,14 +60,15 @@ export class ConnectRace implements Operation {
   readonly isExternal = true;
   readonly #wait = new Wait<number>(this);
   readonly #target: RaceTarget;
-  readonly #deadline: number;
-  readonly #delay = new AttemptDelay(this);
+  readonly #deadline: Deadline;
+  /** Until the next address is tried too. */
+  readonly #delay = new Timer(() => this.proceed());
   readonly #contenders: Contender[] = [];
   /** Indexed by the place of the address. */
   readonly #failures: SocketError[] = [];
   #next = 0;
 
-  constructor(target: RaceTarget, deadline: number) {
+  constructor(target: RaceTarget, deadline: Deadline) {
     this.#target = target;
     this.#deadline = deadline;
   }
@@ -137,7 +99,9 @@ export class ConnectRace implements Operation {
     const { length } = this.#target.addresses;
     while (this.#next < length && !this.#tryNext());
     if (this.#contenders.length === 0) this.#lose();
-    else if (this.#next < length) this.#delay.start();
+    else if (this.#next < length && this.#delay.start(after(attemptDelayMilliseconds)) < 0) {
+      this.proceed();
+    }
   }
 
   #tryNext(): boolean {

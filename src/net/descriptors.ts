@@ -1,10 +1,11 @@
 /** Waiting for descriptors that other libraries own. */
 
-import { Direction } from "../core/abi.ts";
+import { Direction, Status } from "../core/abi.ts";
 import { core } from "../core/native.ts";
-import { cancellation, endWith, type Operation, Wait } from "../runtime/wait.ts";
-import { checkedDeadline, checkedInteger } from "../values/checks.ts";
-import { type ErrorDetails, TimeoutError } from "../values/errors.ts";
+import { endWith, type Operation, refusalStatus, statusError, Wait } from "../runtime/wait.ts";
+import { checkedInteger } from "../values/checks.ts";
+import { checkedDeadline } from "../values/deadlines.ts";
+import type { ErrorDetails } from "../values/errors.ts";
 
 /** The readiness of a descriptor in one direction. */
 class Watch implements Operation {
@@ -49,8 +50,7 @@ async function watch(fd: number, direction: number, deadline: number | undefined
   checkedInteger(fd, "a descriptor", 0, 0x7fff_ffff);
   const until = checkedDeadline(deadline);
   const operation = new Watch(fd, direction);
-  const cancelled = cancellation(operation.syscall);
-  if (cancelled) throw cancelled;
-  if (until !== 0 && until <= core.now()) throw new TimeoutError(operation.details());
+  const status = refusalStatus(until);
+  if (status !== Status.ok) throw statusError(status, operation.details());
   await new Wait<void>(operation).beginUnder(core.watch(fd, direction, until));
 }

@@ -4,17 +4,19 @@ import { Status } from "../core/abi.ts";
 import { type Due, mayProceed, proceedLater, spend } from "../runtime/scheduler.ts";
 import { type Operation, rejected, Wait } from "../runtime/wait.ts";
 import { WaitQueue } from "../runtime/wait_queue.ts";
+import type { Deadline } from "../values/deadlines.ts";
 
 let fulfilled: Promise<unknown> = Promise.resolve(0);
-let fulfilledValue: unknown = 0;
+let fulfilledNumber = 0;
 
-/** A promise of a number. Most numbers repeat the one before, and share its promise. */
-export function fulfilledWith(value: number): Promise<number> {
-  if (value !== fulfilledValue) {
-    fulfilledValue = value;
+/** A fulfilled promise. Most numbers repeat the one before, and share its promise. */
+function fulfilledWith<T>(value: T): Promise<T> {
+  if (typeof value !== "number") return Promise.resolve(value);
+  if (value !== fulfilledNumber) {
+    fulfilledNumber = value;
     fulfilled = Promise.resolve(value);
   }
-  return fulfilled as Promise<number>;
+  return fulfilled as Promise<T>;
 }
 
 /** An attempt's answer: the socket is not ready. The next attempt comes when it is. */
@@ -27,6 +29,26 @@ export interface Transfer<T> extends Operation {
   readonly isExternal: true;
   /** Does it, or a part of it. It throws the error that the operation fails with. */
   attempt(isLast: boolean): T | typeof blocked | typeof unfinished;
+  /** It begins to wait: what it needs of its caller's data must last. */
+  parked?(): void;
+  /** It has succeeded, and is not used any more. */
+  release?(): void;
+}
+
+/** Attempts an operation that no other one is before. It ends at once, or has to be parked in its lane. */
+export function begin<T>(transfer: Transfer<T>): Promise<T> | typeof blocked | typeof unfinished {
+  if (!mayProceed()) return unfinished;
+  try {
+    const result = transfer.attempt(false);
+    if (result === blocked) return blocked;
+    if (result === unfinished) return unfinished;
+    spend();
+    transfer.release?.();
+    return fulfilledWith(result as T);
+  } catch (error) {
+    transfer.failed?.();
+    return rejected(error, transfer.syscall);
+  }
 }
 
 /**
@@ -40,28 +62,17 @@ export class Lane extends WaitQueue implements Due {
   /** The last wait that succeeded. The next operation reuses it, so that a request makes no wait. */
   #resting: Wait<unknown> | undefined = undefined;
 
-  /** Does an operation, now or when it is the first. A deadline of 0 never passes. */
-  run<T>(transfer: Transfer<T>, deadline: number): Promise<T> {
+  /** Does an operation, now or when it is the first. */
+  run<T>(transfer: Transfer<T>, deadline: Deadline): Promise<T> {
     // Behind another operation it waits for that one, not for the next turn.
-    let isDue = this.first === undefined;
-    if (this.first === undefined && mayProceed()) {
-      try {
-        const result = transfer.attempt(false);
-        if (result !== blocked && result !== unfinished) {
-          spend();
-          return Promise.resolve(result as T);
-        }
-        isDue = result === unfinished;
-      } catch (error) {
-        transfer.failed?.();
-        return rejected(error, transfer.syscall);
-      }
-    }
-    return this.park(transfer, deadline, isDue);
+    const answer = this.first === undefined ? begin(transfer) : blocked;
+    if (typeof answer !== "symbol") return answer;
+    return this.park(transfer, deadline, answer === unfinished);
   }
 
   /** Queues an operation. `isDue` says that it waits only for the next turn, not for the socket. */
-  park<T>(transfer: Transfer<T>, deadline: number, isDue: boolean): Promise<T> {
+  park<T>(transfer: Transfer<T>, deadline: Deadline, isDue: boolean): Promise<T> {
+    transfer.parked?.();
     const wait = (this.#resting ?? new Wait(transfer)) as Wait<T>;
     this.#resting = undefined;
     wait.operation = transfer;
@@ -93,15 +104,17 @@ export class Lane extends WaitQueue implements Due {
   #attempt(isLast: boolean): boolean {
     const wait = this.first;
     if (wait === undefined) return false;
+    const transfer = wait.operation as Transfer<unknown>;
     let hasEnded = true;
     try {
-      const result = (wait.operation as Transfer<unknown>).attempt(isLast);
+      const result = transfer.attempt(isLast);
       if (result === blocked) return false;
       if (result === unfinished) hasEnded = false;
       else {
         wait.succeed(result);
         wait.rest();
         this.#resting = wait;
+        transfer.release?.();
       }
     } catch (error) {
       wait.fail(error);

@@ -6,7 +6,7 @@ import { core } from "../core/native.ts";
 import { current, Fiber, fibers, type Named, startFiber } from "../runtime/fiber.ts";
 import { attend, hold, unhold } from "../runtime/scheduler.ts";
 import { scopeOwner, shield } from "../runtime/scope.ts";
-import { checkAdmission, immediate, rejected } from "../runtime/wait.ts";
+import { immediate, refusal, rejected } from "../runtime/wait.ts";
 import { serverContext } from "../tls/context.ts";
 import { TlsError } from "../tls/errors.ts";
 import { handshake } from "../tls/handshake.ts";
@@ -14,7 +14,6 @@ import { countDropped, defaultHandshakes, HandshakePlaces } from "../tls/handsha
 import type { TlsContext, TlsOptions } from "../tls/options.ts";
 import { serverSetup } from "../tls/start.ts";
 import {
-  checkedDeadline,
   checkedInteger,
   checkedPort,
   checkFunction,
@@ -24,6 +23,7 @@ import {
   refuseOptions,
   typeMistake,
 } from "../values/checks.ts";
+import { after, checkedDeadline, type Deadline, hasPassed, never } from "../values/deadlines.ts";
 import { CancelledError, codeOf, endpoint, SocketError, TimeoutError } from "../values/errors.ts";
 import { callProgram, isInstance } from "../values/foreign_values.ts";
 import { byteLengthOf } from "../values/views.ts";
@@ -141,7 +141,8 @@ class ConnectionFiber extends SocketFiber<unknown> {
   }
 
   protected override onEnd(): void {
-    if (this.state === "failed") this.socket.rememberRemote();
+    // Looked up while it is open, for the error and for `onError`.
+    if (this.state === "failed") void this.socket.remoteAddress;
     this.socket.close();
   }
 
@@ -248,10 +249,8 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     const until = checkedDeadline(deadline);
     if (this.#handler !== undefined)
       throw new Error("this listener's connections go to its handler");
-    if (this.closed) {
-      return rejected(new SocketError("ERR_SOCKET_CLOSED", { syscall: "accept" }), "accept");
-    }
-    checkAdmission("accept", until);
+    const refused = refusal("accept", until, this.closed);
+    if (refused !== undefined) return rejected(refused, "accept");
     const socket = this.#unclaimed.shift();
     if (socket !== undefined) return immediate(socket, "accept");
     return this.#acceptor.accept(until);
@@ -322,12 +321,12 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     return fiber instanceof ConnectionFiber && fiber.listener === this;
   }
 
-  async #end(handlers: ConnectionFiber[], until: number, cancel: unknown): Promise<void> {
+  async #end(handlers: ConnectionFiber[], until: Deadline, cancel: unknown): Promise<void> {
     if (cancel !== undefined && cancel !== false)
       for (const fiber of handlers) fiber.cancel(cancel);
     try {
       // A deadline that has passed needs no wait. A cancelled caller could not have one.
-      if (until === 0 || until > core.now()) await this.#join(handlers, until);
+      if (!hasPassed(until)) await this.#join(handlers, until);
     } catch (error) {
       if (!(error instanceof TimeoutError)) throw error;
     }
@@ -339,10 +338,10 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
       fiber.socket.close();
     }
     // A handler that awaits a foreign promise may never end.
-    await shield(() => this.#join(rest, 0), core.now() + cleanUpMilliseconds).catch(() => {});
+    await shield(() => this.#join(rest, never), after(cleanUpMilliseconds)).catch(() => {});
   }
 
-  async #join(handlers: ConnectionFiber[], until: number): Promise<void> {
+  async #join(handlers: ConnectionFiber[], until: Deadline): Promise<void> {
     // The error of a handler is reported as at any other time.
     for (const fiber of handlers) await fiber.joinUnheard(until);
   }
@@ -404,7 +403,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
       return;
     }
     const timeout = context.settings.handshakeTimeout;
-    const until = timeout === 0 ? 0 : core.now() + timeout;
+    const until = timeout === 0 ? never : after(timeout);
     const fiber = new HandshakeFiber("handshake", socket, this);
     this.#handshakes.add(fiber);
     const body = (): Promise<void> => handshake(socket, serverSetup(context), until);
@@ -540,7 +539,7 @@ async function listeningHandle(options: ListenOptions, furtherFlags = 0): Promis
     return checkedHandle(listenAt(host, checked, backlog, kinds), host, checked);
   }
   checkName(host);
-  const addresses = await addressesOf(host, 0, 0);
+  const addresses = await addressesOf(host, 0, never);
   // For a host with addresses of both families, IPv4 is expected to answer.
   const address = addresses.find((candidate) => literalVersion(candidate) === 4) ?? addresses[0];
   if (address === undefined)

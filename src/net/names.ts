@@ -4,20 +4,15 @@ import { AddressFamily, Status } from "../core/abi.ts";
 import { core } from "../core/native.ts";
 import { withSignal } from "../runtime/scope.ts";
 import {
-  cancellation,
   checkAdmission,
   immediate,
   type Operation,
+  refusal,
   rejected,
   Wait,
 } from "../runtime/wait.ts";
-import {
-  checkedAbortSignal,
-  checkedDeadline,
-  ownOptions,
-  rangeMistake,
-  typeMistake,
-} from "../values/checks.ts";
+import { checkedAbortSignal, ownOptions, rangeMistake, typeMistake } from "../values/checks.ts";
+import { checkedDeadline, type Deadline, never } from "../values/deadlines.ts";
 import type { ErrorDetails } from "../values/errors.ts";
 import { byteLengthOf } from "../values/views.ts";
 
@@ -136,13 +131,13 @@ function knownAddresses(host: string, family: Family): string[] | undefined {
 export function addressesOf(
   host: string,
   family: Family,
-  deadline: number,
+  deadline: Deadline,
 ): Promise<string[]> | string[] {
   const known = knownAddresses(host, family);
   if (known !== undefined) return known;
   const lookUp = new LookUp(host);
-  const cancelled = cancellation(lookUp.syscall);
-  if (cancelled !== undefined) return rejected(cancelled, "getaddrinfo");
+  const refused = refusal(lookUp.syscall, never);
+  if (refused !== undefined) return rejected(refused, "getaddrinfo");
   const wait = new Wait<string[]>(lookUp);
   const name = encoder.encode(host);
   const waiter = core.resolve(name, byteLengthOf(name), coreFamily(family), deadline);

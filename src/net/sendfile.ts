@@ -8,10 +8,11 @@ import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { Status } from "../core/abi.ts";
 import { addressOf, core } from "../core/native.ts";
 import { immediate } from "../runtime/wait.ts";
-import { checkedDeadline, checkedInteger, ownOptions, typeMistake } from "../values/checks.ts";
+import { checkedInteger, ownOptions, typeMistake } from "../values/checks.ts";
+import { checkedDeadline, type Deadline } from "../values/deadlines.ts";
 import { SocketError } from "../values/errors.ts";
+import { Send } from "./sending.ts";
 import type { Stream } from "./stream.ts";
-import { Send } from "./transfers.ts";
 
 export interface SendFileOptions {
   /** Where in the file to begin, in bytes; 0 if not given. */
@@ -28,7 +29,7 @@ export interface FileRequest {
   readonly file: string | number;
   readonly offset: number;
   readonly length: number | undefined;
-  readonly deadline: number;
+  readonly deadline: Deadline;
 }
 
 export function checkedFileRequest(file: string | number, given: SendFileOptions): FileRequest {
@@ -45,15 +46,19 @@ export function checkedFileRequest(file: string | number, given: SendFileOptions
   return { file, offset, length: options.length, deadline };
 }
 
-/** Sends a part of a file. */
-export async function sendFile(socket: Stream, request: FileRequest): Promise<number> {
+/** Sends a part of a file, by a function that queues the transfer. */
+export async function sendFile(
+  socket: Stream,
+  request: FileRequest,
+  send: (transfer: Send, deadline: Deadline) => Promise<number>,
+): Promise<number> {
   const { file, offset, deadline } = request;
   const { fd, size } = openFile(file);
   try {
     // Files without a known size (those of /proc) have a size of 0. They are sent to their end.
     const length = request.length ?? (size > offset ? size - offset : Number.MAX_SAFE_INTEGER);
     if (length === 0) return await immediate(0, "sendfile");
-    return await socket.send(new SendFile(socket, fd, offset, length), deadline);
+    return await send(new SendFile(socket, fd, offset, length), deadline);
   } finally {
     if (typeof file === "string") closeSync(fd);
   }

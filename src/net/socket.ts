@@ -1,12 +1,10 @@
 /** Connected stream sockets. */
 
-import { Endpoint, Limits, Ready, Status } from "../core/abi.ts";
+import { Endpoint, Ready, Status } from "../core/abi.ts";
 import { core } from "../core/native.ts";
 import {
   attendDeadline,
-  mayProceed,
   type Subscriber,
-  spend,
   spendBytes,
   subscribe,
   unsubscribe,
@@ -17,35 +15,41 @@ import { TlsInfo } from "../tls/info.ts";
 import { endTlsNotices, takeTlsNotices } from "../tls/notices.ts";
 import type { TlsContext } from "../tls/options.ts";
 import { type StartTlsOptions, startSetup } from "../tls/start.ts";
-import { checkedDeadline, checkedInteger, typeMistake } from "../values/checks.ts";
+import { checkedInteger } from "../values/checks.ts";
+import { checkedDeadline, type Deadline, never } from "../values/deadlines.ts";
 import { codeOf, SocketError } from "../values/errors.ts";
-import { byteLengthOf, isDetached } from "../values/views.ts";
+import { byteLengthOf } from "../values/views.ts";
 import { addressPort, addressText } from "./addresses.ts";
 import { readBlocking, writeBlocking } from "./blocking_transfers.ts";
-import { bytesOf, emptyBuffer, isList, Parts, viewOf, type WriteData } from "./buffers.ts";
+import { emptyBuffer, viewOf, type WriteData } from "./buffers.ts";
 import { checkedKeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
-import { blocked, fulfilledWith, Lane, type Transfer } from "./lane.ts";
+import { begin, Lane, type Transfer, unfinished } from "./lane.ts";
 import { checkedFileRequest, type SendFileOptions, sendFile } from "./sendfile.ts";
+import { sendOf } from "./sending.ts";
 import { checkSocket, socketFailure } from "./socket_failures.ts";
-import type { Stream } from "./stream.ts";
-import { Next, Read, receive, receiveChunk, SendBytes, SendVector, Shutdown } from "./transfers.ts";
+import { closedHandle, type Stream } from "./stream.ts";
+import { Read, ReadLane, Shutdown } from "./transfers.ts";
 
 /** Called when a socket is closed, by any code. */
 export interface SocketKeeper {
   socketClosed(socket: Socket): void;
 }
 
-/** The peer: an address, with a port unless it is a path. */
-interface Remote {
-  readonly address: string;
-  readonly port: number | undefined;
+/** What has been looked up of the peer. It is kept when the socket is closed. */
+class Peer {
+  /** An IP literal or a path, with a port unless it is a path. */
+  address: string | undefined = undefined;
+  port: number | undefined = undefined;
+  tls: TlsInfo | undefined = undefined;
 }
 
-const closedHandle = -1;
-const encoder = new TextEncoder();
-/** Short texts are encoded here and mostly sent at once. */
-const textScratchBytes = 16_384;
-const textScratch = new Uint8Array(textScratchBytes);
+/** What a socket has been through, as bits: a field for each would cost an idle connection 32 bytes. */
+const Passed = {
+  /** The end of the peer's stream has been read. */
+  end: 1,
+  /** The handshake has succeeded. */
+  handshake: 2,
+} as const;
 
 /**
  * A connected stream socket: TCP or Unix.
@@ -57,27 +61,23 @@ const textScratch = new Uint8Array(textScratchBytes);
 export class Socket
   implements Disposable, AsyncDisposable, AsyncIterable<Uint8Array<ArrayBuffer>>, Stream, Subscriber
 {
+  // These are eight fields: with a ninth an idle connection would take 32 bytes more.
   #handle: number;
-  /** The listener that accepted it. */
-  readonly #keeper: SocketKeeper | undefined;
-  /** Operations that wait to receive, and to send; made when one has to wait. */
-  #reads: Lane | undefined = undefined;
+  /** The listener that accepted it, or the host that `connect` was given. */
+  readonly #origin: SocketKeeper | string | undefined;
+  /** Operations that wait to receive; made by the first read. */
+  #reads: ReadLane | undefined = undefined;
+  /** Operations that wait to send; made when one has to wait. */
   #writes: Lane | undefined = undefined;
   #bytesRead = 0;
   #bytesWritten = 0;
-  #eof = false;
-  #isSecure = false;
-  /** The operation of `next`; made when it has to wait. */
-  #chunk: Next | undefined = undefined;
-  #tls: TlsInfo | undefined = undefined;
-  /** @internal The host that `connect` was given. */
-  host: string | undefined = undefined;
-  #remote: Remote | undefined = undefined;
+  #passed = 0;
+  #peer: Peer | undefined = undefined;
 
   /** @internal Sockets come from `connect`, a listener, or `Socket.fromFd`. */
-  constructor(handle: number, keeper?: SocketKeeper) {
+  constructor(handle: number, origin?: SocketKeeper | string) {
     this.#handle = handle;
-    this.#keeper = keeper;
+    this.#origin = origin;
     subscribe(this);
   }
 
@@ -93,38 +93,9 @@ export class Socket
     return new Socket(handle);
   }
 
-  /** @internal */
-  get handle(): number {
-    return this.#handle;
-  }
-
-  /**
-   * @internal The core reports what can go on. A socket stays writable until a call finds it full, so nearly
-   * every event reports it as writable too.
-   */
-  ready(ready: number): void {
-    if (ready & Ready.readable) this.#reads?.ready();
-    if (ready & Ready.writable) this.#writes?.ready();
-  }
-
-  /** @internal Whether a read waits. */
-  get isReading(): boolean {
-    return this.#reads?.first !== undefined;
-  }
-
-  /** @internal Whether a write, or the end of the stream, waits. */
-  get isWriting(): boolean {
-    return this.#writes?.first !== undefined;
-  }
-
   /** Whether `close` or `reset` was called, here or by the listener. */
   get closed(): boolean {
     return this.#handle === closedHandle;
-  }
-
-  /** Whether the end of the peer's stream has been read. */
-  get eof(): boolean {
-    return this.#eof;
   }
 
   /** Whether the socket is open. It says nothing about the peer: only a read or a write finds out. */
@@ -132,9 +103,14 @@ export class Socket
     return this.#handle !== closedHandle;
   }
 
+  /** Whether the end of the peer's stream has been read. */
+  get eof(): boolean {
+    return (this.#passed & Passed.end) !== 0;
+  }
+
   /** Whether the connection is encrypted: its handshake has succeeded. */
   get secure(): boolean {
-    return this.#isSecure;
+    return (this.#passed & Passed.handshake) !== 0;
   }
 
   /**
@@ -142,15 +118,10 @@ export class Socket
    * before the socket was closed.
    */
   get tls(): TlsInfo | undefined {
-    if (this.#tls === undefined && this.#isSecure && !this.closed) {
-      this.#tls = new TlsInfo(this.#handle);
+    if (this.#peer?.tls === undefined && this.secure && !this.closed) {
+      this.#knownPeer.tls = new TlsInfo(this.#handle);
     }
-    return this.#tls;
-  }
-
-  /** @internal Called when the handshake has succeeded. */
-  becomeSecure(): void {
-    this.#isSecure = true;
+    return this.#peer?.tls;
   }
 
   /** Bytes received so far. */
@@ -184,45 +155,67 @@ export class Socket
    * Undefined if it was not read before the socket was closed.
    */
   get remoteAddress(): string | undefined {
-    if (this.#remote === undefined && !this.closed) {
+    if (this.#peer?.address === undefined && !this.closed) {
       const address = addressText(this.#handle, Endpoint.remote);
-      if (address !== undefined) this.#remote = { address, port: addressPort() };
+      if (address !== undefined) {
+        this.#knownPeer.address = address;
+        this.#knownPeer.port = addressPort();
+      }
     }
-    return this.#remote?.address;
+    return this.#peer?.address;
   }
 
   /** The port of the peer; undefined for a Unix socket. */
   get remotePort(): number | undefined {
-    return this.remoteAddress === undefined ? undefined : this.#remote?.port;
+    return this.remoteAddress === undefined ? undefined : this.#peer?.port;
   }
 
-  /** @internal Looks the address of the peer up, so that it is known when the socket is closed. */
-  rememberRemote(): void {
-    void this.remoteAddress;
+  get #knownPeer(): Peer {
+    this.#peer ??= new Peer();
+    return this.#peer;
   }
 
-  /** @internal Counts the bytes of a read, and returns their number. */
+  /** @internal */
+  get handle(): number {
+    return this.#handle;
+  }
+
+  /**
+   * @internal The core reports what can go on. A socket stays writable until a call finds it full, so nearly
+   * every event reports it as writable too.
+   */
+  ready(ready: number): void {
+    if (ready & Ready.readable) this.#reads?.ready();
+    if (ready & Ready.writable) this.#writes?.ready();
+  }
+
+  /** @internal */
   received(count: number): number {
-    if (count === 0) this.#eof = true;
+    if (count === 0) this.#passed |= Passed.end;
     else this.#bytesRead += count;
     spendBytes(count);
     return count;
   }
 
-  /**
-   * Calls `onSession` and `onKeyLog` for what came before the data, and then returns the data. These
-   * functions may use the socket: so the result is fixed by now.
-   */
-  #behindNotices<T>(result: T): T {
-    if (this.#isSecure) takeTlsNotices();
-    return result;
-  }
-
   /** @internal */
-  sent(count: number): number {
+  sent(count: number): void {
     this.#bytesWritten += count;
     spendBytes(count);
-    return count;
+  }
+
+  /** @internal Called when the handshake has succeeded. */
+  becomeSecure(): void {
+    this.#passed |= Passed.handshake;
+  }
+
+  /** Whether a read waits. */
+  get #isReading(): boolean {
+    return this.#reads?.first !== undefined;
+  }
+
+  /** Whether a write, or the end of the stream, waits. */
+  get #isWriting(): boolean {
+    return this.#writes?.first !== undefined;
   }
 
   /**
@@ -236,27 +229,16 @@ export class Socket
    */
   read(buffer: ArrayBufferView, deadline?: number): Promise<number> {
     let bytes: Uint8Array;
-    let length: number;
-    let until = 0;
+    let until = never;
     try {
       bytes = buffer instanceof Uint8Array ? buffer : viewOf(buffer, "read");
-      length = byteLengthOf(bytes);
-      if (length === 0) throw emptyBuffer(bytes);
+      if (byteLengthOf(bytes) === 0) throw emptyBuffer(bytes);
       if (deadline !== undefined) until = checkedDeadline(deadline);
       checkSocket(this, "read", until);
     } catch (error) {
       return rejected(error, "read");
     }
-    // As `Lane.run`, but one that succeeds at once makes no object; so do `next` and `write`.
-    if (!this.isReading && mayProceed()) {
-      try {
-        const count = receive(this, bytes, false);
-        if (count !== blocked) return this.#behindNotices(fulfilledWith(this.#atOnce(count)));
-      } catch (error) {
-        return rejected(error, "read");
-      }
-    }
-    return this.#receive(new Read(this, bytes), until);
+    return this.#behindNotices(this.#reading.run(Read.of(this, bytes), until));
   }
 
   /**
@@ -273,7 +255,7 @@ export class Socket
     const length = byteLengthOf(bytes);
     if (length === 0) throw emptyBuffer(bytes);
     const handle = this.#openHandle("read");
-    if (this.isReading) return undefined;
+    if (this.#isReading) return undefined;
     const count = core.tryReceive(handle, bytes, length);
     if (count >= 0) return this.#behindNotices(this.received(count));
     if (-count === Status.wouldBlock) return undefined;
@@ -285,45 +267,20 @@ export class Socket
    * buffer while it waits, so it suits a server with many idle connections.
    */
   next(deadline?: number): Promise<Uint8Array<ArrayBuffer> | null> {
-    let until = 0;
+    let until = never;
     try {
       if (deadline !== undefined) until = checkedDeadline(deadline);
       checkSocket(this, "read", until);
     } catch (error) {
       return rejected(error, "read");
     }
-    if (!this.isReading && mayProceed()) {
-      try {
-        const chunk = receiveChunk(this, false);
-        if (chunk !== blocked) return this.#behindNotices(Promise.resolve(this.#atOnce(chunk)));
-      } catch (error) {
-        return rejected(error, "read");
-      }
-    }
-    return this.#receive(this.#next, until);
+    const lane = this.#reading;
+    return this.#behindNotices(lane.run(lane, until));
   }
 
-  get #next(): Next {
-    this.#chunk ??= new Next(this);
-    return this.#chunk;
-  }
-
-  /** @internal Receives by another operation than `read` and `next`. */
-  receive<T>(transfer: Transfer<T>, deadline: number): Promise<T> {
-    this.#reads ??= new Lane();
-    return this.#behindNotices(this.#reads.run(transfer, deadline));
-  }
-
-  /** Queues a read whose attempt found nothing, or that must wait for its turn. */
-  #receive<T>(transfer: Transfer<T>, deadline: number): Promise<T> {
-    this.#reads ??= new Lane();
-    return this.#reads.park(transfer, deadline, !this.isReading && !mayProceed());
-  }
-
-  /** A first attempt has succeeded: it draws on the turn's budget. */
-  #atOnce<T>(result: T): T {
-    spend();
-    return result;
+  /** @internal Receives by another operation than those of `read` and `next`. */
+  receive<T>(transfer: Transfer<T>, deadline: Deadline): Promise<T> {
+    return this.#behindNotices(this.#reading.run(transfer, deadline));
   }
 
   /** The chunks of the stream up to its end. Leaving the loop early does not close the socket. */
@@ -337,6 +294,29 @@ export class Socket
   }
 
   /**
+   * `read` that blocks the thread: for use before any fiber runs, such as the first exchange of a
+   * protocol in a synchronous constructor. No fiber of this thread runs meanwhile. Fails with `EALREADY`
+   * while a fiber waits to read from this socket.
+   */
+  readSync(buffer: ArrayBufferView, deadline?: number): number {
+    return readBlocking(this, buffer, deadline, this.#isReading);
+  }
+
+  get #reading(): ReadLane {
+    this.#reads ??= new ReadLane(this);
+    return this.#reads;
+  }
+
+  /**
+   * Calls `onSession` and `onKeyLog` for what came before the data, and then returns the data. These
+   * functions may use the socket: so the result is fixed by now.
+   */
+  #behindNotices<T>(result: T): T {
+    if (this.secure) takeTlsNotices();
+    return result;
+  }
+
+  /**
    * Sends all of `data`. The promise is fulfilled when the kernel has taken every byte: a peer that does
    * not read suspends the writer. The data must not change until then. A buffer is sent with its length
    * of the moment of the call; if it has become shorter since, the write fails with `EFAULT`.
@@ -347,68 +327,14 @@ export class Socket
    *   still reach the peer.
    */
   write(data: WriteData, deadline?: number): Promise<number> {
-    let until = 0;
     try {
-      if (deadline !== undefined) until = checkedDeadline(deadline);
+      const until = deadline === undefined ? never : checkedDeadline(deadline);
       checkSocket(this, "write", until, 0);
-      if (data instanceof Uint8Array) return this.#writeBytes(data, until);
-      if (typeof data === "string") return this.#writeText(data, until);
-      if (!isList(data)) return this.#writeBytes(bytesOf(data), until);
-      const parts = new Parts().collect(data);
-      if (parts.views.length === 0) return immediate(0, "write");
-      return this.send(new SendVector(this, parts), until);
+      const transfer = sendOf(this, data);
+      return transfer === undefined ? immediate(0, "write") : this.#send(transfer, until);
     } catch (error) {
       return rejected(error, "write");
     }
-  }
-
-  #writeBytes(bytes: Uint8Array, deadline: number): Promise<number> {
-    const length = byteLengthOf(bytes);
-    if (length === 0) {
-      if (isDetached(bytes)) throw typeMistake("write: the buffer is detached");
-      return immediate(0, "write");
-    }
-    if (!this.isWriting && mayProceed()) {
-      const count = core.send(this.#handle, bytes, 0, length);
-      if (count === length) return fulfilledWith(this.#atOnce(this.sent(count)));
-      return this.#sendRest(bytes, length, count, deadline);
-    }
-    return this.send(new SendBytes(this, bytes, length), deadline);
-  }
-
-  /** Queues the rest of a run of bytes after a first attempt, which has failed or sent a part. */
-  #sendRest(bytes: Uint8Array, length: number, count: number, deadline: number): Promise<number> {
-    const transfer = new SendBytes(this, bytes, length);
-    if (-count === Status.wouldBlock) return this.#writing.park(transfer, deadline, false);
-    if (count < 0) throw socketFailure(this, -count, "write", 0);
-    transfer.begun(count);
-    // It has done its share of this turn.
-    if (count >= Limits.transferBytes) return this.#writing.park(transfer, deadline, true);
-    return this.send(transfer, deadline);
-  }
-
-  /** @internal Sends anything but a single run of bytes. */
-  send(transfer: Transfer<number>, deadline: number): Promise<number> {
-    return this.#writing.run(transfer, deadline);
-  }
-
-  get #writing(): Lane {
-    this.#writes ??= new Lane();
-    return this.#writes;
-  }
-
-  #writeText(text: string, deadline: number): Promise<number> {
-    // UTF-8 takes at most three bytes for each unit of a JavaScript string.
-    if (text.length * 3 > textScratchBytes) return this.#writeBytes(encoder.encode(text), deadline);
-    if (text.length === 0) return immediate(0, "write");
-    const { written } = encoder.encodeInto(text, textScratch);
-    if (!this.isWriting && mayProceed()) {
-      const count = core.send(this.#handle, textScratch, 0, written);
-      if (count === written) return fulfilledWith(this.#atOnce(this.sent(count)));
-      // The scratch serves other texts before the rest is sent.
-      return this.#sendRest(textScratch.slice(0, written), written, count, deadline);
-    }
-    return this.send(new SendBytes(this, textScratch.slice(0, written), written), deadline);
   }
 
   /**
@@ -422,7 +348,37 @@ export class Socket
   async sendFile(file: string | number, options: SendFileOptions = {}): Promise<number> {
     const request = checkedFileRequest(file, options);
     checkSocket(this, "sendfile", request.deadline, 0);
-    return await sendFile(this, request);
+    return await sendFile(this, request, (transfer, until) => this.#send(transfer, until));
+  }
+
+  /** `write` that blocks the thread: for use before any fiber runs, like `readSync`. */
+  writeSync(data: WriteData, deadline?: number): number {
+    return writeBlocking(this, data, deadline, this.#isWriting);
+  }
+
+  /**
+   * Ends this side of the stream after the writes before it: the peer reads the end. Reading goes on
+   * (half close). A later write fails with `EPIPE`. It waits for writes of other fibers that came before
+   * it. Over TLS it sends close_notify, unless a write was broken off: see `close`.
+   */
+  shutdown(deadline?: number): Promise<void> {
+    let until = never;
+    try {
+      until = checkedDeadline(deadline);
+      checkSocket(this, "shutdown", until);
+    } catch (error) {
+      return rejected(error, "shutdown");
+    }
+    return this.#send(new Shutdown(this), until);
+  }
+
+  /** As `Lane.run`, but there is no lane before an operation has to wait. */
+  #send<T>(transfer: Transfer<T>, deadline: Deadline): Promise<T> {
+    if (this.#writes !== undefined) return this.#writes.run(transfer, deadline);
+    const answer = begin(transfer);
+    if (typeof answer !== "symbol") return answer;
+    this.#writes = new Lane();
+    return this.#writes.park(transfer, deadline, answer === unfinished);
   }
 
   /**
@@ -439,10 +395,12 @@ export class Socket
    */
   async startTls(options: StartTlsOptions | TlsContext = {}, deadline?: number): Promise<void> {
     const until = checkedDeadline(deadline);
-    const setup = startSetup(options, this.#keeper !== undefined, this.host);
+    const origin = this.#origin;
+    const host = typeof origin === "string" ? origin : undefined;
+    const setup = startSetup(options, typeof origin === "object", host);
     checkSocket(this, "handshake", until);
-    if (this.#isSecure) throw socketFailure(this, Status.EISCONN, "handshake");
-    if (this.isReading || this.isWriting) throw socketFailure(this, Status.EBUSY, "handshake");
+    if (this.secure) throw socketFailure(this, Status.EISCONN, "handshake");
+    if (this.#isReading || this.#isWriting) throw socketFailure(this, Status.EBUSY, "handshake");
     await handshake(this, setup, until);
   }
 
@@ -454,70 +412,8 @@ export class Socket
    */
   updateKeys(askPeer = true): void {
     const handle = this.#openHandle("updateKeys");
-    if (!this.#isSecure) throw socketFailure(this, Status.EOPNOTSUPP, "updateKeys");
+    if (!this.secure) throw socketFailure(this, Status.EOPNOTSUPP, "updateKeys");
     this.#set("updateKeys", core.tlsUpdateKeys(handle, askPeer ? 1 : 0));
-  }
-
-  /**
-   * Ends this side of the stream after the writes before it: the peer reads the end. Reading goes on
-   * (half close). A later write fails with `EPIPE`. It waits for writes of other fibers that came before
-   * it.
-   */
-  shutdown(deadline?: number): Promise<void> {
-    let until = 0;
-    try {
-      until = checkedDeadline(deadline);
-      checkSocket(this, "shutdown", until);
-    } catch (error) {
-      return rejected(error, "shutdown");
-    }
-    return this.#writing.run(new Shutdown(this), until);
-  }
-
-  /**
-   * Closes the socket. Calls that wait on it fail with `ERR_SOCKET_CLOSED`. Bytes that `write` has
-   * reported as written still reach the peer: if they were not acknowledged yet, the core keeps the
-   * connection half closed until the peer has closed too, for at most 5 seconds or the time of
-   * `setLinger`. That does not keep the process alive. Closing twice does nothing.
-   *
-   * Over TLS it sends close_notify, unless a deadline, a cancellation or this call has broken off a
-   * write: then the peer learns that the data lacks its end.
-   */
-  close(): void {
-    this.#end(core.close);
-  }
-
-  /** Closes the socket at once with a reset (RST). Data on its way in either direction is lost. */
-  reset(): void {
-    this.#end(core.reset);
-  }
-
-  #end(call: (handle: number) => number): void {
-    const handle = this.#handle;
-    if (handle === closedHandle) return;
-    endTlsNotices(handle);
-    // Code of the program that runs as they end, or in a notice, may begin others or close the socket.
-    while (!this.closed && (this.isReading || this.isWriting)) {
-      this.#reads?.close();
-      this.#writes?.close();
-    }
-    if (this.closed) return;
-    this.#handle = closedHandle;
-    unsubscribe(handle);
-    call(handle);
-    this.#keeper?.socketClosed(this);
-    // A socket that lingers has a deadline.
-    attendDeadline();
-  }
-
-  /** Closes. */
-  [Symbol.dispose](): void {
-    this.close();
-  }
-
-  /** Closes. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.close();
   }
 
   /** Whether small writes are sent at once (TCP_NODELAY); they are from the start. */
@@ -549,16 +445,48 @@ export class Socket
   }
 
   /**
-   * `read` that blocks the thread: for use before any fiber runs, such as the first exchange of a
-   * protocol in a synchronous constructor. No fiber of this thread runs meanwhile. Fails with `EALREADY`
-   * while a fiber waits to read from this socket.
+   * Closes the socket. Calls that wait on it fail with `ERR_SOCKET_CLOSED`. Bytes that `write` has
+   * reported as written still reach the peer: if they were not acknowledged yet, the core keeps the
+   * connection half closed until the peer has closed too, for at most 5 seconds or the time of
+   * `setLinger`. That does not keep the process alive. Closing twice does nothing.
+   *
+   * Over TLS it sends close_notify, unless a deadline, a cancellation or this call has broken off a
+   * write: then the peer learns that the data lacks its end.
    */
-  readSync(buffer: ArrayBufferView, deadline?: number): number {
-    return readBlocking(this, buffer, deadline);
+  close(): void {
+    this.#end(core.close);
   }
 
-  /** `write` that blocks the thread: for use before any fiber runs, like `readSync`. */
-  writeSync(data: string | ArrayBufferView | ArrayBufferLike, deadline?: number): number {
-    return writeBlocking(this, data, deadline);
+  /** Closes the socket at once with a reset (RST). Data on its way in either direction is lost. */
+  reset(): void {
+    this.#end(core.reset);
+  }
+
+  #end(call: (handle: number) => number): void {
+    const handle = this.#handle;
+    if (handle === closedHandle) return;
+    endTlsNotices(handle);
+    // Code of the program that runs as they end, or in a notice, may begin others or close the socket.
+    while (!this.closed && (this.#isReading || this.#isWriting)) {
+      this.#reads?.close();
+      this.#writes?.close();
+    }
+    if (this.closed) return;
+    this.#handle = closedHandle;
+    unsubscribe(handle);
+    call(handle);
+    if (typeof this.#origin === "object") this.#origin.socketClosed(this);
+    // A socket that lingers has a deadline.
+    attendDeadline();
+  }
+
+  /** Closes. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** Closes. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
   }
 }

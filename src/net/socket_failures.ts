@@ -1,26 +1,21 @@
 /** The errors of calls of a socket. */
 
-import { core } from "../core/native.ts";
-import { cancellation } from "../runtime/wait.ts";
+import { Status } from "../core/abi.ts";
+import { refusalStatus, statusError } from "../runtime/wait.ts";
 import { failureOf } from "../tls/errors.ts";
-import { type ErrorDetails, SocketError, TimeoutError } from "../values/errors.ts";
+import type { Deadline } from "../values/deadlines.ts";
+import type { ErrorDetails, SocketError } from "../values/errors.ts";
 import type { Stream } from "./stream.ts";
 
 /** The checks of every call before it does anything. */
 export function checkSocket(
   socket: Stream,
   syscall: string,
-  deadline: number,
+  deadline: Deadline,
   bytesWritten?: number,
 ): void {
-  if (socket.closed) {
-    throw new SocketError("ERR_SOCKET_CLOSED", callDetails(socket, syscall, bytesWritten));
-  }
-  const cancelled = cancellation(syscall);
-  if (cancelled) throw cancelled;
-  if (deadline !== 0 && deadline <= core.now()) {
-    throw new TimeoutError(callDetails(socket, syscall, bytesWritten));
-  }
+  const status = refusalStatus(deadline, socket.closed);
+  if (status !== Status.ok) throw statusError(status, callDetails(socket, syscall, bytesWritten));
 }
 
 /** The error of a status of the core. */

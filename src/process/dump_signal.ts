@@ -4,7 +4,7 @@ import { writeSync } from "node:fs";
 import { environmentVariable } from "../core/environment.ts";
 import { workerThreads } from "../core/threads.ts";
 import { dump, stats } from "./observe.ts";
-import { checkedSignalName, listenToSignal, type SignalListener } from "./signal_line.ts";
+import { checkedSignalName, listenToSignal } from "./signal_line.ts";
 
 const signals = ["SIGUSR1", "SIGUSR2", "SIGQUIT", "SIGHUP", "SIGWINCH", "SIGINFO"] as const;
 
@@ -16,9 +16,7 @@ const installed: DumpSignal[] = [];
 let threadName: string | undefined;
 let passOn: ((signal: DumpSignal) => void) | undefined;
 
-const printing: SignalListener = {
-  signalled: () => writeAll(describeThread()),
-};
+const print = (): void => writeAll(describeThread());
 
 /**
  * Prints `dump()` and `stats()` of this thread to stderr whenever a signal comes, while Bun's loop
@@ -39,7 +37,7 @@ const printing: SignalListener = {
 export function installDumpSignal(signal: DumpSignal = "SIGUSR1"): void {
   const name = checkedSignalName(signal, "signal", signals);
   if (installed.includes(name)) return;
-  listenToSignal(name, printing, true);
+  listenToSignal(name, print, true);
   installed.push(name);
   passOn?.(name);
 }

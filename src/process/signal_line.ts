@@ -34,64 +34,47 @@ const signalNames = [
 /** The signals that a program can catch with a purpose; SIGINFO where the system has it. */
 export type SignalName = (typeof signalNames)[number];
 
-export interface SignalListener {
-  /** Called when the signal has come, once or several times. What it throws is an unhandled rejection. */
-  signalled(signal: SignalName): void;
-}
+/** Called when the signal has come, once or several times. What it throws is an unhandled rejection. */
+export type SignalListener = (signal: SignalName) => void;
 
 const listeners = new Map<SignalName, Set<SignalListener>>();
 /** Signals that are listened to for ever. */
 const kept = new Set<SignalName>();
 
-/** The waiter of the core for the next byte. It wakes no fiber, and `dump` does not show it. */
-class SignalLine implements Sleeper {
-  readonly #descriptor: number;
-
-  constructor(descriptor: number) {
-    this.#descriptor = descriptor;
-  }
-
-  start(): void {
-    const waiter = this.#park();
-    if (waiter < 0) throw new SocketError(codeOf(-waiter), { syscall: "signal" });
-    countOwnDescriptor();
-  }
-
-  wake(): void {
-    const signals = core.takeSignals();
-    this.#park();
-    for (const [name, set] of listeners) {
-      if ((signals >> (constants.signals[name as NodeJS.Signals] - 1)) & 1) {
-        for (const listener of [...set]) callProgram(() => listener.signalled(name));
-      }
-    }
-  }
-
-  #park(): number {
-    const waiter = core.watch(this.#descriptor, Direction.readable, 0);
-    if (waiter >= 0) enlist(this, waiter);
-    attend();
-    return waiter;
-  }
-}
-
-let line: SignalLine | undefined;
-let isRetired = false;
+let isLineOpen = false;
 
 onRetired(() => {
-  isRetired = true;
   for (const signal of listeners.keys()) if (!kept.has(signal)) letGo(signal);
+  listeners.clear();
 });
 
-function theLine(): SignalLine {
-  if (line === undefined) {
-    const descriptor = core.signalLine();
-    if (descriptor < 0) throw new SocketError(codeOf(-descriptor), { syscall: "signal" });
-    const started = new SignalLine(descriptor);
-    started.start();
-    line = started;
-  }
-  return line;
+/** What waits for the next byte. It wakes no fiber, and `dump` does not show it. */
+const line: Sleeper = {
+  wake() {
+    const signals = core.takeSignals();
+    parkLine();
+    for (const [name, set] of listeners) {
+      if ((signals >> (numberOf(name) - 1)) & 1) {
+        for (const listener of [...set]) callProgram(() => listener(name));
+      }
+    }
+  },
+};
+
+function parkLine(): number {
+  const descriptor = core.signalLine();
+  const waiter = descriptor < 0 ? descriptor : core.watch(descriptor, Direction.readable, 0);
+  if (waiter >= 0) enlist(line, waiter);
+  attend();
+  return waiter;
+}
+
+function openLine(): void {
+  if (isLineOpen) return;
+  const waiter = parkLine();
+  if (waiter < 0) throw new SocketError(codeOf(-waiter), { syscall: "signal" });
+  countOwnDescriptor();
+  isLineOpen = true;
 }
 
 /** The same function for every instance of this module that `bun --hot` loads. */
@@ -109,7 +92,7 @@ export function listenToSignal(
   listener: SignalListener,
   forEver = false,
 ): void {
-  theLine();
+  openLine();
   const set = listeners.get(signal);
   if (set !== undefined) {
     set.add(listener);
@@ -132,7 +115,7 @@ export function listenToSignal(
 /** Stops calling `listener`. After the last listener of a signal, the signal does what it did before. */
 export function ignoreSignal(signal: SignalName, listener: SignalListener): void {
   const set = listeners.get(signal);
-  if (isRetired || set === undefined) return;
+  if (set === undefined) return;
   set.delete(listener);
   if (set.size > 0) return;
   listeners.delete(signal);

@@ -2,23 +2,22 @@
 
 import { checkAdmission, immediate, type Operation, Wait } from "../runtime/wait.ts";
 import { WaitQueue } from "../runtime/wait_queue.ts";
-import { checkedDeadline } from "../values/checks.ts";
-import {
-  checkedSignals,
-  ignoreSignal,
-  listenToSignal,
-  type SignalListener,
-  type SignalName,
-} from "./signal_line.ts";
+import { checkedDeadline } from "../values/deadlines.ts";
+import { checkedSignals, ignoreSignal, listenToSignal, type SignalName } from "./signal_line.ts";
 
 const syscall = "signal";
 
 /** Signals that a program catches, as `signals` returns them. */
-export class Signals implements AsyncIterable<SignalName>, Disposable, SignalListener {
+export class Signals implements AsyncIterable<SignalName>, Disposable {
   readonly names: readonly SignalName[];
   /** Signals that have come while no fiber waited, in the order in which each came first. */
   readonly #unheard = new Set<SignalName>();
   readonly #waiting = new WaitQueue<SignalName | null>();
+  readonly #signalled = (signal: SignalName): void => {
+    const wait = this.#waiting.shift();
+    if (wait === undefined) this.#unheard.add(signal);
+    else wait.finish(signal);
+  };
   readonly #next: Operation = {
     syscall,
     isExternal: true,
@@ -30,7 +29,7 @@ export class Signals implements AsyncIterable<SignalName>, Disposable, SignalLis
   constructor(names: readonly SignalName[]) {
     this.names = names;
     try {
-      for (const name of names) listenToSignal(name, this);
+      for (const name of names) listenToSignal(name, this.#signalled);
     } catch (error) {
       this.close();
       throw error;
@@ -68,20 +67,13 @@ export class Signals implements AsyncIterable<SignalName>, Disposable, SignalLis
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    for (const name of this.names) ignoreSignal(name, this);
+    for (const name of this.names) ignoreSignal(name, this.#signalled);
     for (let wait = this.#waiting.shift(); wait; wait = this.#waiting.shift()) wait.finish(null);
   }
 
   /** Closes. */
   [Symbol.dispose](): void {
     this.close();
-  }
-
-  /** @internal */
-  signalled(signal: SignalName): void {
-    const wait = this.#waiting.shift();
-    if (wait === undefined) this.#unheard.add(signal);
-    else wait.finish(signal);
   }
 }
 

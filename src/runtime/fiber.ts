@@ -1,17 +1,17 @@
 /** Fibers: async functions with a name, which can be joined, cancelled and shown. */
 
-import { core } from "../core/native.ts";
-import { checkedAbortSignal, checkedDeadline, ownOptions, typeMistake } from "../values/checks.ts";
-import { CancelledError, TimeoutError } from "../values/errors.ts";
+import { checkedAbortSignal, ownOptions, typeMistake } from "../values/checks.ts";
+import { checkedDeadline, type Deadline, never } from "../values/deadlines.ts";
+import { CancelledError } from "../values/errors.ts";
 import { follow, isInstance } from "../values/foreign_values.ts";
 import { CancelTriggers, type Triggered } from "./cancel_triggers.ts";
 import {
   type Cancellation,
   cancelAll,
-  cancellation,
   countCancelled,
   immediate,
   type Operation,
+  refusal,
   running,
   Wait,
   type WaitOwner,
@@ -145,24 +145,22 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
   }
 
   /** @internal As `join`, but without the error, which is reported unless another joiner gets it. */
-  joinUnheard(deadline: number): Promise<unknown> {
+  joinUnheard(deadline: Deadline): Promise<unknown> {
     if (this.#outcome !== undefined) return immediate(undefined, "join");
     return this.#join(deadline, false);
   }
 
   #join(deadline: number | undefined, hearsFailure: boolean): Promise<unknown> {
-    let until = 0;
+    let until = never;
     try {
       if (deadline !== undefined) until = checkedDeadline(deadline);
     } catch (error) {
       return Promise.reject(error);
     }
-    const cancelled = cancellation("join");
-    if (cancelled) return Promise.reject(cancelled);
-    if (this.#outcome !== undefined) return immediate(this.#result as T | Promise<T>, "join");
-    if (until !== 0 && until <= core.now()) {
-      return Promise.reject(new TimeoutError({ syscall: "join" }));
-    }
+    // A deadline that has passed does not matter when the outcome is there.
+    const refused = refusal("join", this.hasEnded ? never : until);
+    if (refused !== undefined) return Promise.reject(refused);
+    if (this.hasEnded) return immediate(this.#result as T | Promise<T>, "join");
     return this.#joinBy(hearsFailure ? joining : joiningUnheard, until);
   }
 
@@ -182,7 +180,7 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
   async [Symbol.asyncDispose](): Promise<void> {
     this.cancel();
     try {
-      await (this.#outcome === undefined ? this.#joinBy(ending, 0) : this.#result);
+      await (this.#outcome === undefined ? this.#joinBy(ending, never) : this.#result);
     } catch (error) {
       if (this.#outcome !== "cancelled") throw error;
     }
@@ -200,8 +198,8 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
   }
 
   /** @internal */
-  setTriggers(signal: AbortSignal | undefined, deadline: number): void {
-    if (signal === undefined && deadline === 0) return;
+  setTriggers(signal: AbortSignal | undefined, deadline: Deadline): void {
+    if (signal === undefined && deadline === never) return;
     this.#triggers = new CancelTriggers(this, signal, deadline);
   }
 
@@ -270,7 +268,7 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
     abortControllers.get(this)?.abort(new CancelledError(reason, { syscall: this.title }));
   }
 
-  #joinBy(operation: Operation, until: number): Promise<T> {
+  #joinBy(operation: Operation, until: Deadline): Promise<T> {
     this.#joiners ??= new WaitQueue();
     return new Wait(operation).begin(until, this.#joiners) as Promise<T>;
   }

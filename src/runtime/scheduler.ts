@@ -16,6 +16,7 @@ import {
   sharedInt32,
   sharedUint32,
 } from "../core/native.ts";
+import { after, type Deadline, hasPassed, never } from "../values/deadlines.ts";
 
 /** Called when its socket of the core is ready. */
 export interface Subscriber {
@@ -37,11 +38,11 @@ export interface Due {
 }
 
 /** Takes the notices of TLS connections; set by those who know of TLS. */
-let notices: Due = { proceed() {} };
+let takeNotices = (): void => {};
 
 /** Sets what takes the notices when `Shared.tlsNotices` is not 0. */
 export function onTlsNotices(take: () => void): void {
-  notices = { proceed: take };
+  takeNotices = take;
 }
 
 /** How long the attached driver runs before Bun's loop gets a turn. */
@@ -156,6 +157,9 @@ export function subscribe(subscriber: Subscriber): void {
 export function unsubscribe(handle: number): void {
   subscribers[handle & slotMask] = undefined;
 }
+
+/** In place of the number of a waiter of the core. */
+export const noWaiter = -1;
 
 /** Calls `sleeper` when the core wakes a waiter that a call has just returned. */
 export function enlist(sleeper: Sleeper, waiter: number): void {
@@ -297,7 +301,7 @@ function turn(spin: number): void {
   turning = true;
   armed = false;
   core.beginTurn();
-  let end = 0;
+  let end = never;
   let isIdle = false;
   try {
     for (;;) {
@@ -310,8 +314,8 @@ function turn(spin: number): void {
         take(count);
       }
       lastWork = sharedFloat64[Shared.nowMillisecondsFloat64]!;
-      const isFirst = end === 0;
-      if (isFirst) end = core.now() + turnMilliseconds;
+      const isFirst = end === never;
+      if (isFirst) end = after(turnMilliseconds);
       dispatch(end);
       if (hasRest() || (!isFirst && lastWork >= end)) break;
       spin = spinMicroseconds;
@@ -350,56 +354,53 @@ function take(count: number): void {
 }
 
 /**
- * Tries what was taken, and runs the code that waited. At `end` the rest is left for the next turn; 0 is
- * never.
+ * Tries what was taken, and runs the code that waited. At `end` the rest is left for the next turn.
  */
-function dispatch(end: number): void {
+function dispatch(end: Deadline): void {
   // Code between two portions may call `block`, which then goes on with the rest.
   do {
     budget = budgetPerDrain;
-    for (let left = entriesPerDrain; left > 0 && budget > 0; left--) {
-      if (dueNext < due.length) guarded(due[dueNext++]!);
-      // A nested call may have read the ring to its end, and another ring after it.
-      else if (ringNext < ringEnd) {
-        const subject = sharedInt32[ringNext]!;
-        const what = sharedInt32[ringNext + 1]!;
-        ringNext += 2;
-        tell(subject, what);
-      } else break;
+    // A nested call may have read the ring to its end, and another ring after it.
+    for (let left = entriesPerDrain; left > 0 && budget > 0 && hasRest(); left--) {
+      guarded(attemptNext);
     }
     // After the attempts and before the microtasks: so a program learns of a session before it reads the
     // data behind it.
-    if (sharedUint32[Shared.tlsNoticesUint32] !== 0) guarded(notices);
+    if (sharedUint32[Shared.tlsNoticesUint32] !== 0) guarded(takeNotices);
     drainMicrotasks();
-    if (end !== 0 && core.now() >= end) return;
+    if (hasPassed(end)) return;
   } while (hasRest());
 }
 
-/** Reports an exception of one item, so that the others are not lost. */
-function guarded(item: Due): void {
+/** Reports an exception of one attempt, so that the others are not lost. */
+function guarded(attempt: () => void): void {
   try {
-    item.proceed();
+    attempt();
   } catch (error) {
     reportError(error);
   }
 }
 
-function tell(subject: number, what: number): void {
-  try {
-    if (subject >= 0) {
-      const subscriber = subscribers[subject & slotMask];
-      // An entry before this one may have closed the socket, and its slot may have another owner.
-      if (subscriber !== undefined && subscriber.handle === subject) subscriber.ready(what);
-      return;
-    }
-    const waiter = ~subject;
-    const sleeper = sleepers[waiter];
-    if (sleeper === undefined) return;
-    sleepers[waiter] = undefined;
-    sleeper.wake(what, waiter);
-  } catch (error) {
-    reportError(error);
+/** Tries the next due item, or else the next entry of the ring. */
+function attemptNext(): void {
+  if (dueNext < due.length) {
+    due[dueNext++]!.proceed();
+    return;
   }
+  const subject = sharedInt32[ringNext]!;
+  const what = sharedInt32[ringNext + 1]!;
+  ringNext += 2;
+  if (subject >= 0) {
+    const subscriber = subscribers[subject & slotMask];
+    // An entry before this one may have closed the socket, and its slot may have another owner.
+    if (subscriber !== undefined && subscriber.handle === subject) subscriber.ready(what);
+    return;
+  }
+  const waiter = ~subject;
+  const sleeper = sleepers[waiter];
+  if (sleeper === undefined) return;
+  sleepers[waiter] = undefined;
+  sleeper.wake(what, waiter);
 }
 
 /**
@@ -417,12 +418,12 @@ export function runUntil(start: () => void, done: () => boolean): boolean {
   try {
     start();
     drainMicrotasks();
-    dispatch(0);
+    dispatch(never);
     while (!done()) {
       if (later.length > 0) take(core.poll(0));
       else if (expected > 0) take(core.poll(sliceMicroseconds));
       else return false;
-      dispatch(0);
+      dispatch(never);
     }
     return true;
   } finally {

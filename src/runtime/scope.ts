@@ -5,9 +5,10 @@
  * cancelled without the code around it.
  */
 
-import { core } from "../core/native.ts";
+import { Status } from "../core/abi.ts";
 import { abortReason, isAborted } from "../values/abort_signals.ts";
-import { checkedAbortSignal, checkedDeadline, ownOptions, typeMistake } from "../values/checks.ts";
+import { checkedAbortSignal, ownOptions, typeMistake } from "../values/checks.ts";
+import { checkedDeadline, type Deadline, hasPassed, never } from "../values/deadlines.ts";
 import { CancelledError, type ErrorDetails, TimeoutError } from "../values/errors.ts";
 import { isInstance } from "../values/foreign_values.ts";
 import { CancelTriggers, type Triggered } from "./cancel_triggers.ts";
@@ -16,7 +17,8 @@ import {
   type Cancellation,
   cancelAll,
   type Operation,
-  runningCancellation,
+  refusalStatus,
+  statusError,
   Wait,
   type WaitOwner,
 } from "./wait.ts";
@@ -115,14 +117,14 @@ export class Scope implements Triggered {
   run(
     body: (scope: this) => unknown,
     signal: AbortSignal | undefined,
-    deadline: number,
+    deadline: Deadline,
     isShielded = false,
   ): Promise<unknown> {
     const wait = new Wait<unknown>(new ScopeEnd(this, isShielded));
-    const ended = wait.begin(0);
+    const ended = wait.begin(never);
     this.wait = wait;
     this.#body = new BodyFiber(this.#named, this);
-    if (signal !== undefined || deadline !== 0)
+    if (signal !== undefined || deadline !== never)
       this.#triggers = new CancelTriggers(this, signal, deadline);
     startFiber(this.#body, body as (scope: unknown) => unknown, this);
     return ended;
@@ -326,12 +328,11 @@ export function runScope<S extends Scope>(
 ): Promise<unknown> {
   const deadline = checkedDeadline(options?.deadline);
   const signal = checkedAbortSignal(options?.signal);
-  const cancelled = runningCancellation();
-  if (cancelled !== undefined) throw new CancelledError(cancelled.reason, details(scope));
-  if (signal !== undefined && isAborted(signal)) {
-    throw new CancelledError(abortReason(signal), details(scope));
-  }
-  if (deadline !== 0 && deadline <= core.now()) throw new TimeoutError(details(scope));
+  const isGivenUp = signal !== undefined && isAborted(signal);
+  // The signal comes after a cancellation and before the deadline.
+  const status = refusalStatus(isGivenUp ? never : deadline);
+  if (status !== Status.ok) throw statusError(status, details(scope));
+  if (isGivenUp) throw new CancelledError(abortReason(signal), details(scope));
   return scope.run(body as (scope: Scope) => unknown, signal, deadline);
 }
 
@@ -400,6 +401,6 @@ export async function shield<T>(body: () => T | PromiseLike<T>, deadline: number
   if (deadline === undefined) throw typeMistake("shield takes a deadline, or 0 for none");
   const until = checkedDeadline(deadline);
   const scope = new Scope("shield", body);
-  if (until !== 0 && until <= core.now()) throw new TimeoutError(details(scope));
+  if (hasPassed(until)) throw new TimeoutError(details(scope));
   return scope.run(() => body(), undefined, until, true) as Promise<T>;
 }

@@ -1,9 +1,9 @@
 /** Suspending for a time, or for a turn. */
 
 import { Status } from "../core/abi.ts";
-import { core } from "../core/native.ts";
-import { checkedDeadline, rangeMistake, typeMistake } from "../values/checks.ts";
-import { cancellation, nextTurn, type Operation, Wait } from "./wait.ts";
+import { rangeMistake, typeMistake } from "../values/checks.ts";
+import { after, checkedDeadline, type Deadline, never } from "../values/deadlines.ts";
+import { nextTurn, type Operation, refusal, Wait } from "./wait.ts";
 
 const sleeping: Operation = {
   syscall: "sleep",
@@ -26,7 +26,7 @@ export function sleep(milliseconds: number): Promise<void> {
   if (!(milliseconds >= 0)) {
     return Promise.reject(rangeMistake(`sleep takes 0 or more milliseconds, not ${milliseconds}`));
   }
-  return pause(milliseconds === Number.POSITIVE_INFINITY ? 0 : core.now() + milliseconds);
+  return pause(after(milliseconds));
 }
 
 /** Suspends the fiber until a point in time. One that has passed is like `yieldNow`; 0 never passes. */
@@ -38,16 +38,17 @@ export function sleepUntil(deadline: number): Promise<void> {
   }
 }
 
-function pause(deadline: number): Promise<void> {
-  return cancelledOr(sleeping.syscall) ?? new Wait<void>(sleeping).begin(deadline);
+function pause(deadline: Deadline): Promise<void> {
+  return refused(sleeping.syscall) ?? new Wait<void>(sleeping).begin(deadline);
 }
 
 /** Lets all other work that is ready run first: other fibers, and Bun's own events. */
 export function yieldNow(): Promise<void> {
-  return cancelledOr("yield") ?? nextTurn(undefined, "yield");
+  return refused("yield") ?? nextTurn(undefined, "yield");
 }
 
-function cancelledOr(syscall: string): Promise<never> | undefined {
-  const error = cancellation(syscall);
+/** A deadline that has passed refuses neither: they wait for the next turn then. */
+function refused(syscall: string): Promise<never> | undefined {
+  const error = refusal(syscall, never);
   return error && Promise.reject(error);
 }

@@ -16,7 +16,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { Status } from "../core/abi.ts";
 import { core } from "../core/native.ts";
-import { checkedDeadline } from "../values/checks.ts";
+import { checkedDeadline, type Deadline, hasPassed, never } from "../values/deadlines.ts";
 import {
   CancelledError,
   codeOf,
@@ -32,6 +32,7 @@ import {
   drop,
   endExternal,
   enlist,
+  noWaiter,
   parkingTime,
   proceedLater,
   type Sleeper,
@@ -81,26 +82,36 @@ export function runningCancellation(): Cancellation | undefined {
   return owner?.cancellation && !owner.hasEnded ? owner.cancellation : undefined;
 }
 
-/** The error that every wait of the running fiber fails with while the fiber is being cancelled. */
-export function cancellation(syscall: string): CancelledError | undefined {
-  const cancelled = runningCancellation();
-  return cancelled && new CancelledError(cancelled.reason, { syscall });
-}
-
 /**
- * The reason for a call to fail before it does anything: its fiber is cancelled, or its deadline has
- * passed.
+ * Why a call fails before it does anything, as a status: its subject is closed, its fiber is cancelled,
+ * or its deadline has passed. The first of these counts. `ok` if the call may begin.
  */
-export function refusal(syscall: string, deadline: number): Error | undefined {
-  const cancelled = cancellation(syscall);
-  if (cancelled !== undefined) return cancelled;
-  if (deadline === 0 || deadline > core.now()) return undefined;
-  return new TimeoutError({ syscall });
+export function refusalStatus(deadline: Deadline, isClosed = false): number {
+  if (isClosed) return Status.closed;
+  if (runningCancellation() !== undefined) return Status.cancelled;
+  return hasPassed(deadline) ? Status.timedOut : Status.ok;
 }
 
-/** Throws that reason, if there is one. */
-export function checkAdmission(syscall: string, deadline: number): void {
-  const refused = refusal(syscall, deadline);
+/** The error of a status of the core, for the running fiber unless another cancellation is given. */
+export function statusError(
+  status: number,
+  details: ErrorDetails,
+  cancelled: Cancellation | undefined = runningCancellation(),
+): Error {
+  if (status === Status.timedOut) return new TimeoutError(details);
+  if (status === Status.cancelled) return new CancelledError(cancelled?.reason, details);
+  return new SocketError(codeOf(status), details);
+}
+
+/** The error of a call that fails before it does anything, in the order of `refusalStatus`. */
+export function refusal(syscall: string, deadline: Deadline, isClosed = false): Error | undefined {
+  const status = refusalStatus(deadline, isClosed);
+  return status === Status.ok ? undefined : statusError(status, { syscall });
+}
+
+/** Throws that error, if there is one. */
+export function checkAdmission(syscall: string, deadline: Deadline, isClosed = false): void {
+  const refused = refusal(syscall, deadline, isClosed);
   if (refused !== undefined) throw refused;
 }
 
@@ -108,7 +119,7 @@ export function checkAdmission(syscall: string, deadline: number): void {
  * The deadline of a call as the core takes it, or the error that the call fails with before it does
  * anything. For functions that return a promise and are too hot to be async.
  */
-export function admission(syscall: string, deadline: number | undefined): number | Error {
+export function admission(syscall: string, deadline: number | undefined): Deadline | Error {
   try {
     const until = checkedDeadline(deadline);
     return refusal(syscall, until) ?? until;
@@ -152,8 +163,6 @@ let captured: (value: unknown) => void;
 const capture = (resolve: (value: unknown) => void): void => {
   captured = resolve;
 };
-
-const noWaiter = -1;
 
 /** The operation of a wait that has ended and is kept for the next one. */
 const resting: Operation = { syscall: "wait" };
@@ -199,9 +208,9 @@ export class Wait<T> implements Sleeper {
     return address ? endpoint(address, detail(details, "port")) : "";
   }
 
-  /** Begins to wait, in a queue if one is given. A deadline of 0 never passes. */
-  begin(deadline: number, queue?: WaitPlace): Promise<T> {
-    if (deadline === 0) return this.#open(queue);
+  /** Begins to wait, in a queue if one is given. */
+  begin(deadline: Deadline, queue?: WaitPlace): Promise<T> {
+    if (deadline === never) return this.#open(queue);
     const waiter = core.sleep(deadline);
     return this.beginUnder(waiter, queue);
   }
@@ -339,12 +348,7 @@ export class Wait<T> implements Sleeper {
   /** The error of a status of the core. */
   errorOf(status: number): Error {
     const special = this.operation.errorOf?.(status);
-    if (special !== undefined) return special;
-    const details = this.details();
-    if (status === Status.timedOut) return new TimeoutError(details);
-    if (status === Status.cancelled)
-      return new CancelledError(this.owner.cancellation?.reason, details);
-    return new SocketError(codeOf(status), details);
+    return special ?? statusError(status, this.details(), this.owner.cancellation);
   }
 }
 
@@ -379,7 +383,7 @@ export function waitsOf(owner: WaitOwner): Wait<unknown>[] {
 /** Waits for the next turn with a result that is known already. Nothing can interrupt it. */
 export function nextTurn<T>(result: T | Promise<T>, syscall: string): Promise<T> {
   const wait = new Wait<T>({ syscall, isExternal: true, cancelled: () => undefined });
-  const settled = wait.begin(0);
+  const settled = wait.begin(never);
   proceedLater({ proceed: () => wait.succeed(result) });
   return settled;
 }

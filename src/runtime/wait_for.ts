@@ -1,6 +1,7 @@
 /** Waiting for promises that are not plait's. */
 
-import { checkedDeadline, typeMistake } from "../values/checks.ts";
+import { typeMistake } from "../values/checks.ts";
+import { checkedDeadline } from "../values/deadlines.ts";
 import { follow, isInstance } from "../values/foreign_values.ts";
 import { type Operation, refusal, Wait } from "./wait.ts";
 

@@ -2,9 +2,9 @@
 
 import type { Wait, WaitPlace } from "./wait.ts";
 
+/** The waits are a ring: the neighbour before the first one is the last one. */
 export class WaitQueue<T = unknown> implements WaitPlace {
   #first: Wait<unknown> | undefined = undefined;
-  #last: Wait<unknown> | undefined = undefined;
 
   /** The wait that has waited longest. */
   get first(): Wait<T> | undefined {
@@ -12,21 +12,22 @@ export class WaitQueue<T = unknown> implements WaitPlace {
   }
 
   push(wait: Wait<unknown>): void {
+    const first = (this.#first ??= wait);
+    const last = first.before ?? wait;
     wait.queue = this;
-    wait.before = this.#last;
-    if (this.#last === undefined) this.#first = wait;
-    else this.#last.after = wait;
-    this.#last = wait;
+    wait.before = last;
+    wait.after = first;
+    last.after = wait;
+    first.before = wait;
   }
 
   /** Does nothing for a wait that is not in this queue. */
   remove(wait: Wait<unknown>): void {
     if (wait.queue !== this) return;
     const { before, after } = wait;
-    if (before === undefined) this.#first = after;
-    else before.after = after;
-    if (after === undefined) this.#last = before;
-    else after.before = before;
+    before!.after = after;
+    after!.before = before;
+    if (this.#first === wait) this.#first = after === wait ? undefined : after;
     wait.queue = undefined;
     wait.before = undefined;
     wait.after = undefined;

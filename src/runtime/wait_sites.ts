@@ -9,7 +9,7 @@ import { environmentVariable } from "../core/environment.ts";
 import { isInstance, propertyOf, textOf } from "../values/foreign_values.ts";
 
 /** Whether places are recorded. */
-export const keepsSites = (environmentVariable("PLAIT_STACKS") ?? "") !== "";
+export const keepsSites = environmentVariable("PLAIT_STACKS") !== undefined;
 
 const sites = new WeakMap<object, string[]>();
 

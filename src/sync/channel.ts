@@ -88,7 +88,7 @@ export class Channel<T extends NonNullable<unknown>> implements AsyncIterable<T>
    * @throws {CancelledError} when the fiber is cancelled; no item is lost
    */
   receive(deadline?: number): Promise<T | null> {
-    return this.#receive(deadline, false) as Promise<T | null>;
+    return this.#receive(deadline, receive) as Promise<T | null>;
   }
 
   /** The next item; undefined when there is none now, and null at the end. */
@@ -103,8 +103,12 @@ export class Channel<T extends NonNullable<unknown>> implements AsyncIterable<T>
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    for (let wait = this.#senders.shift(); wait; wait = this.#senders.shift()) refuse(wait);
-    for (let wait = this.#receivers.shift(); wait; wait = this.#receivers.shift()) end(wait);
+    for (let wait = this.#senders.shift(); wait; wait = this.#senders.shift()) {
+      wait.finishWithError(new ChannelClosedError(sending));
+    }
+    for (let wait = this.#receivers.shift(); wait; wait = this.#receivers.shift()) {
+      wait.finish(received<T>(wait.operation, null));
+    }
   }
 
   /** Closes. */
@@ -114,23 +118,22 @@ export class Channel<T extends NonNullable<unknown>> implements AsyncIterable<T>
 
   /** The items until the end. Leaving the loop early leaves the channel as it is. */
   [Symbol.asyncIterator](): AsyncIterator<T, undefined> {
-    return { next: () => this.#receive(undefined, true) as Promise<IteratorResult<T, undefined>> };
+    return {
+      next: () => this.#receive(undefined, iterate) as Promise<IteratorResult<T, undefined>>,
+    };
   }
 
-  #receive(deadline: number | undefined, isIteration: boolean): Promise<Received<T>> {
+  #receive(deadline: number | undefined, operation: Operation): Promise<Received<T>> {
     const until = admission(receiving, deadline);
     if (typeof until !== "number") return Promise.reject(until);
-    const item = this.#take();
-    if (item !== undefined) {
-      return immediate(isIteration ? { value: item, done: false } : item, receiving);
-    }
-    if (this.#isClosed) return immediate(isIteration ? endOfIteration() : null, receiving);
-    return new Wait<Received<T>>(isIteration ? iterate : receive).begin(until, this.#receivers);
+    const item = this.tryReceive();
+    if (item !== undefined) return immediate(received(operation, item), receiving);
+    return new Wait<Received<T>>(operation).begin(until, this.#receivers);
   }
 
   #give(item: T): boolean {
     const receiver = this.#receivers.shift();
-    if (receiver !== undefined) hand(receiver, item);
+    if (receiver !== undefined) receiver.finish(received(receiver.operation, item));
     else if (this.#items.length < this.capacity) this.#items.push(item);
     else return false;
     return true;
@@ -155,10 +158,6 @@ function checkItem(item: unknown): void {
   }
 }
 
-function endOfIteration(): IteratorReturnResult<undefined> {
-  return { value: undefined, done: true };
-}
-
 /** A sender's wait, with its item. */
 class Send<T> implements Operation {
   readonly syscall = sending;
@@ -173,14 +172,8 @@ const receive: Operation = { syscall: receiving };
 /** As `receive`, for a `for await` loop, which gets an IteratorResult. */
 const iterate: Operation = { syscall: receiving };
 
-function refuse(sender: Wait<void>): void {
-  sender.finishWithError(new ChannelClosedError(sending));
-}
-
-function hand<T>(receiver: Wait<Received<T>>, item: T): void {
-  receiver.finish(receiver.operation === iterate ? { value: item, done: false } : item);
-}
-
-function end<T>(receiver: Wait<Received<T>>): void {
-  receiver.finish(receiver.operation === iterate ? endOfIteration() : null);
+/** The result of one of the two, for an item, or for null at the end. */
+function received<T>(operation: Operation, item: T | null): Received<T> {
+  if (operation === receive) return item;
+  return item === null ? { value: undefined, done: true } : { value: item, done: false };
 }

@@ -1,6 +1,6 @@
 /** Checks of the options of TLS, and what the core takes in their place. */
 
-import { checkedInteger, checkFunction, rangeMistake, typeMistake } from "../values/checks.ts";
+import { checkFunction, rangeMistake, typeMistake } from "../values/checks.ts";
 import type { TlsOptions, TlsVersion } from "./options.ts";
 
 /** The numbers of RFC 8446, section 4.1.2; 0 is the core's default. */
@@ -13,28 +13,28 @@ const clientAuthNumbers = { none: 0, request: 1, require: 2 } as const;
 
 const encoder = new TextEncoder();
 
-function versionNumber(version: unknown, option: string): number {
-  if (version === undefined) return 0;
-  if (typeof version === "string" && Object.hasOwn(versionNumbers, version)) {
-    return versionNumbers[version as TlsVersion];
-  }
-  throw typeMistake(`${option} is "TLSv1.2" or "TLSv1.3", not ${String(version)}`);
+/** The number of a name; 0 if none is given. */
+function numberOf(
+  numbers: Readonly<Record<string, number>>,
+  name: unknown,
+  option: string,
+): number {
+  if (name === undefined) return 0;
+  if (typeof name === "string" && Object.hasOwn(numbers, name)) return numbers[name]!;
+  const names = Object.keys(numbers).map((each) => `"${each}"`);
+  throw typeMistake(`${option} is one of ${names.join(", ")}, not ${String(name)}`);
 }
 
 /** Both bounds. The lower one must not be above the higher one. */
 export function versionRange({ minVersion, maxVersion }: TlsOptions): [number, number] {
-  const least = versionNumber(minVersion, "minVersion");
-  const most = versionNumber(maxVersion, "maxVersion");
+  const least = numberOf(versionNumbers, minVersion, "minVersion");
+  const most = numberOf(versionNumbers, maxVersion, "maxVersion");
   if (most !== 0 && least > most) throw rangeMistake("minVersion is above maxVersion");
   return [least, most];
 }
 
 export function clientAuthNumber(clientAuth: unknown): number {
-  if (clientAuth === undefined) return 0;
-  if (typeof clientAuth === "string" && Object.hasOwn(clientAuthNumbers, clientAuth)) {
-    return clientAuthNumbers[clientAuth as keyof typeof clientAuthNumbers];
-  }
-  throw typeMistake(`clientAuth is "none", "request" or "require", not ${String(clientAuth)}`);
+  return numberOf(clientAuthNumbers, clientAuth, "clientAuth");
 }
 
 /** True if not given. */
@@ -114,10 +114,6 @@ export function checkedNames(sni: unknown): NamedValue[] {
 function checkedPattern(name: string): string {
   if (name.startsWith("*.")) return `*.${checkedServerName(name.slice(2), "a name in sni")}`;
   return checkedServerName(name, "a name in sni");
-}
-
-export function checkedTimeout(timeout: unknown): number {
-  return checkedInteger(timeout ?? 10_000, "handshakeTimeout", 0, 0x7fff_ffff);
 }
 
 /**

@@ -2,20 +2,17 @@
 
 import { core } from "../core/native.ts";
 import {
+  checkedInteger,
   joinedOptions,
-  noOptions,
   ownOptions,
   refuseOptions,
   typeMistake,
 } from "../values/checks.ts";
-import { byteLengthOf } from "../values/views.ts";
 import {
   checkedNames,
   checkedPassphrase,
-  checkedServerName,
   checkedSwitch,
   checkedText,
-  checkedTimeout,
   checkUnparsed,
   clientAuthNumber,
   protocolNames,
@@ -25,38 +22,32 @@ import { materialFailure } from "./errors.ts";
 import { hasPrivateKey, materialBytes, materialList } from "./material.ts";
 import { noticesFor } from "./notices.ts";
 import {
-  defaultOptionNames,
   optionNames,
   parsedNames,
-  type Role,
   TlsContext,
   type TlsDefaults,
   type TlsOptions,
 } from "./options.ts";
-import { addressable, ContextPlan } from "./parsed.ts";
+import { ContextPlan } from "./parsed.ts";
 
 /** Parses options, which have no prototype. */
 function parse(own: TlsOptions): TlsContext {
   const options = joinedOptions<TlsOptions>(defaults, own);
   checkUnparsed(options);
   const { sni } = options;
-  const common = sni === undefined ? noOptions<TlsOptions>() : withoutIdentity(options);
+  const common = withoutIdentity(options);
   const plan = new ContextPlan();
   const hasCertificate = planIdentity(plan, options);
   planTrust(plan, options);
   planSettings(plan, options);
   const verifiesPeer = planVerification(plan, options);
   const chooseByName = typeof sni === "function" ? sni : undefined;
-  if (chooseByName !== undefined) {
-    plan.add("ask", [1], (id) => core.tlsContextAskServerName(id, 1));
-  } else if (sni !== undefined) planServerNames(plan, sni, common);
-  const handshakeTimeout = checkedTimeout(options.handshakeTimeout);
-  const notices = noticesFor(options);
-  if (notices !== 0) plan.add("notices", [notices], () => 0);
-  const parsed = plan.carryOut();
-  parsed.notify(notices);
+  if (chooseByName !== undefined) plan.add("ask", core.tlsContextAskServerName, [1]);
+  else if (sni !== undefined) planServerNames(plan, sni, common);
+  const timeout = options.handshakeTimeout ?? 10_000;
+  const handshakeTimeout = checkedInteger(timeout, "handshakeTimeout", 0, 0x7fff_ffff);
   return new TlsContext({
-    parsed,
+    parsed: plan.carryOut(noticesFor(options)),
     hasCertificate,
     verifiesPeer,
     chooseByName,
@@ -67,8 +58,8 @@ function parse(own: TlsOptions): TlsContext {
   });
 }
 
-let defaults = noOptions<TlsDefaults>();
-/** The context of `tls: true`, made on first use. */
+let defaults = joinedOptions<TlsDefaults>();
+/** The context of no options, as for `tls: true`, made on first use. */
 let plain: TlsContext | undefined;
 
 /**
@@ -79,9 +70,9 @@ let plain: TlsContext | undefined;
  */
 export function setTlsDefaults(options: TlsDefaults): void {
   const before = defaults;
-  defaults = ownOptions(options, defaultOptionNames, "setTlsDefaults");
+  defaults = ownOptions(options, optionNames.defaults, "setTlsDefaults");
   try {
-    plain = parse(noOptions());
+    plain = parse(joinedOptions());
   } catch (error) {
     defaults = before;
     throw error;
@@ -96,32 +87,39 @@ export function setTlsDefaults(options: TlsDefaults): void {
  *   belong together, or are too weak
  */
 export function tlsContext(options: TlsOptions = {}): TlsContext {
-  return contextOf(options, "either", "tlsContext");
+  return contextOf(ownTlsOptions(options, optionNames.context, "tlsContext"));
 }
 
-/** The context that the options stand for. */
-export function contextOf(
-  options: TlsOptions | TlsContext | true,
-  role: Role,
+/** The options as plait reads them. A context stands for options that have it as their `context`. */
+export function ownTlsOptions<Options extends TlsOptions>(
+  options: Options | TlsContext,
+  known: ReadonlySet<string>,
   what: string,
-): TlsContext {
-  if (options instanceof TlsContext) return options;
-  if (options === true) return (plain ??= parse(noOptions()));
-  const own = ownOptions(options, optionNames[role], what);
+): Options {
+  if (!(options instanceof TlsContext)) return ownOptions(options, known, what);
+  return joinedOptions<Options>({ context: options } as Options);
+}
+
+/** The context that the options stand for, which have no prototype. */
+export function contextOf(own: TlsOptions): TlsContext {
   const { context } = own;
-  if (context === undefined) return parse(own);
+  if (context === undefined) {
+    return Object.keys(own).length === 0 ? (plain ??= parse(own)) : parse(own);
+  }
   if (!(context instanceof TlsContext)) throw typeMistake("context is what tlsContext returned");
   refuseOptions(own, parsedNames, "context");
   checkUnparsed(own);
   return context;
 }
 
-/** A context for the server's side, which needs a certificate. */
+/** A context for the server's side. */
 export function serverContext(options: TlsOptions | TlsContext, what: string): TlsContext {
-  if (typeof options !== "object" || options === null) {
-    throw typeMistake(`${what} takes options or a context`);
-  }
-  const context = contextOf(options, "server", what);
+  return contextWithCertificate(ownTlsOptions(options, optionNames.server, what), what);
+}
+
+/** The context of options that have no prototype, for the server's side, which needs a certificate. */
+export function contextWithCertificate(own: TlsOptions, what: string): TlsContext {
+  const context = contextOf(own);
   if (!context.settings.hasCertificate && context.settings.chooseByName === undefined) {
     throw typeMistake(`${what} needs a certificate: cert and key, or pfx`);
   }
@@ -132,17 +130,10 @@ export function serverContext(options: TlsOptions | TlsContext, what: string): T
 function planIdentity(plan: ContextPlan, options: TlsOptions): boolean {
   const { cert, key, pfx } = options;
   const passphrase = checkedPassphrase(options.passphrase);
-  const phrase = addressable(passphrase);
-  const phraseLength = byteLengthOf(passphrase);
   if (pfx !== undefined) {
     refuseOptions(options, ["cert", "key"], "pfx");
     const bytes = materialBytes(pfx, "pfx");
-    plan.add(
-      "pfx",
-      [bytes, passphrase],
-      (id) => core.tlsContextPkcs12(id, bytes, byteLengthOf(bytes), phrase, phraseLength),
-      (reason) => materialFailure("pfx", reason),
-    );
+    plan.add("pfx", core.tlsContextPkcs12, [bytes, passphrase], materialFailure);
     return true;
   }
   if (cert === undefined) {
@@ -156,71 +147,41 @@ function planIdentity(plan: ContextPlan, options: TlsOptions): boolean {
     throw typeMistake("key and cert are lists of the same length");
   }
   for (const [index, bytes] of certificates.entries()) {
-    const keyBytes = keys[index]!;
     if (key === undefined && !hasPrivateKey(bytes)) {
       throw typeMistake("cert needs a key: there is none in its PEM either");
     }
-    plan.add(
-      "cert",
-      [bytes],
-      (id) => core.tlsContextCertificate(id, bytes, byteLengthOf(bytes)),
-      (reason) => materialFailure("cert", reason),
-    );
-    plan.add(
-      "key",
-      [keyBytes, passphrase],
-      (id) => core.tlsContextKey(id, keyBytes, byteLengthOf(keyBytes), phrase, phraseLength),
-      (reason) => materialFailure("key", reason),
-    );
+    plan.add("cert", core.tlsContextCertificate, [bytes], materialFailure);
+    plan.add("key", core.tlsContextKey, [keys[index]!, passphrase], materialFailure);
   }
   return true;
 }
 
-function planTrust(plan: ContextPlan, { ca, crl }: TlsOptions): void {
-  plan.hasAuthorities = ca !== undefined;
-  plan.hasRevocations = crl !== undefined;
-  for (const bytes of ca === undefined ? [] : materialList(ca, "ca")) {
-    plan.add(
-      "ca",
-      [bytes],
-      (id) => core.tlsContextAuthorities(id, bytes, byteLengthOf(bytes)),
-      (reason) => materialFailure("ca", reason),
-    );
-  }
-  for (const bytes of crl === undefined ? [] : materialList(crl, "crl")) {
-    plan.add(
-      "crl",
-      [bytes],
-      (id) => core.tlsContextRevocations(id, bytes, byteLengthOf(bytes)),
-      (reason) => materialFailure("crl", reason),
-    );
+function planTrust(plan: ContextPlan, options: TlsOptions): void {
+  const calls = { ca: core.tlsContextAuthorities, crl: core.tlsContextRevocations };
+  for (const name of ["ca", "crl"] as const) {
+    if (options[name] === undefined) continue;
+    for (const bytes of materialList(options[name], name)) {
+      plan.add(name, calls[name], [bytes], materialFailure);
+    }
   }
 }
 
-type TextCall = (id: number, text: Uint8Array, length: number) => number;
-
 function planSettings(plan: ContextPlan, options: TlsOptions): void {
-  const texts = {
+  const calls = {
     ciphers: core.tlsContextCiphers,
     cipherSuites: core.tlsContextCipherSuites,
     groups: core.tlsContextGroups,
-  } satisfies Record<string, TextCall>;
-  for (const [name, call] of Object.entries(texts)) {
-    const value = options[name as keyof typeof texts];
+  };
+  for (const name of ["ciphers", "cipherSuites", "groups"] as const) {
+    const value = options[name];
     if (value === undefined) continue;
-    const text = checkedText(value, name);
-    plan.add(
-      name,
-      [text],
-      (id) => call(id, text, byteLengthOf(text)),
-      (reason) => typeMistake(`${name} is not usable: "${value}" (${reason})`),
+    plan.add(name, calls[name], [checkedText(value, name)], (_, reason) =>
+      typeMistake(`${name} is not usable: "${value}" (${reason})`),
     );
   }
-  const [least, most] = versionRange(options);
-  plan.add("versions", [least, most], (id) => core.tlsContextVersions(id, least, most));
+  plan.add("versions", core.tlsContextVersions, versionRange(options));
   if (options.alpn !== undefined) {
-    const names = protocolNames(options.alpn);
-    plan.add("alpn", [names], (id) => core.tlsContextAlpn(id, names, byteLengthOf(names)));
+    plan.add("alpn", core.tlsContextAlpn, [protocolNames(options.alpn)]);
   }
 }
 
@@ -232,11 +193,8 @@ function planVerification(plan: ContextPlan, options: TlsOptions): boolean {
   if (clientAuth !== 0 && verifiesPeer && verifiesIssuer && options.ca === undefined) {
     throw typeMistake("clientAuth needs ca: whose certificates clients may have");
   }
-  const peer = verifiesPeer ? 1 : 0;
-  const issuer = verifiesIssuer ? 1 : 0;
-  plan.add("verify", [peer, issuer, clientAuth], (id) =>
-    core.tlsContextVerify(id, peer, issuer, clientAuth),
-  );
+  const given = [verifiesPeer ? 1 : 0, verifiesIssuer ? 1 : 0, clientAuth];
+  plan.add("verify", core.tlsContextVerify, given);
   return verifiesPeer;
 }
 
@@ -244,22 +202,8 @@ function planVerification(plan: ContextPlan, options: TlsOptions): boolean {
 function planServerNames(plan: ContextPlan, sni: unknown, common: TlsOptions): void {
   for (const { name, pattern, value } of checkedNames(sni)) {
     const other = namedContext(value as TlsOptions | TlsContext, common, `sni["${name}"]`);
-    plan.add("sni", [pattern, other.settings.parsed.identity], (id) =>
-      core.tlsContextServerName(id, pattern, byteLengthOf(pattern), other.id),
-    );
+    plan.add("sni", core.tlsContextServerName, [pattern, other.settings.parsed]);
   }
-}
-
-/** The name that a client sends and checks: the option's, or else the host's. */
-export function clientName(
-  context: TlsContext,
-  option: string | undefined,
-  host: string | undefined,
-): string | undefined {
-  if (option !== undefined) return checkedServerName(option, "serverName");
-  if (host !== undefined) return checkedServerName(host, "host");
-  if (!context.settings.verifiesPeer) return undefined;
-  throw typeMistake("TLS needs a serverName here, to check the peer's certificate against");
 }
 
 /** The context that an `sni` function has chosen. Null and undefined keep their meaning. */
@@ -277,20 +221,14 @@ function namedContext(
   common: TlsOptions,
   what: string,
 ): TlsContext {
-  const context = serverContext(
-    options instanceof TlsContext ? options : namedOptions(options, common, what),
-    what,
-  );
+  const own = ownTlsOptions(options, optionNames.server, what);
+  refuseOptions(own, ["handshakeTimeout"], what);
+  const isParsed = own.context !== undefined;
+  const whole = isParsed ? own : joinedOptions<TlsOptions>(common, own);
+  const context = contextWithCertificate(whole, what);
   if (context.settings.hasNames) throw typeMistake(`${what} has an sni of its own`);
   context.settings.parsed.notify(noticesFor(common));
   return context;
-}
-
-function namedOptions(options: TlsOptions, common: TlsOptions, what: string): TlsOptions {
-  const own = ownOptions(options, optionNames.server, what);
-  if (own.context !== undefined) return own;
-  refuseOptions(own, ["handshakeTimeout"], what);
-  return joinedOptions<TlsOptions>(common, own);
 }
 
 /** The options of a listener that hold for all its names. */

@@ -22,10 +22,7 @@ export function fileBytes(path: string, what: string): Uint8Array {
   try {
     bytes = isEmbedded(path) ? readFileSync(path) : openedBytes(path, what);
   } catch (error) {
-    if (error instanceof TlsError) throw error;
-    const { code = "EIO", syscall = "open" } = error as NodeJS.ErrnoException;
-    const reason = `${what} cannot be read`;
-    throw new TlsError(code, { syscall, address: path, reason, cause: error });
+    throw error instanceof TlsError ? error : unreadable(path, what, error);
   }
   if (bytes.byteLength > 0) return bytes;
   throw new TlsError("ERR_OSSL_NO_DATA", {
@@ -33,6 +30,12 @@ export function fileBytes(path: string, what: string): Uint8Array {
     address: path,
     reason: `${what}: the file is empty`,
   });
+}
+
+/** The error of a file or a folder for which a system call failed. */
+export function unreadable(path: string, what: string, cause: unknown): TlsError {
+  const { code = "EIO", syscall = "open" } = cause as NodeJS.ErrnoException;
+  return new TlsError(code, { syscall, address: path, reason: `${what} cannot be read`, cause });
 }
 
 /** Whether a path names a file that is part of the executable. open(2) finds no such file. */

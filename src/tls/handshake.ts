@@ -2,8 +2,9 @@
 
 import { Status, TlsText } from "../core/abi.ts";
 import { core } from "../core/native.ts";
-import { cancellation, endWith, type Operation, Wait } from "../runtime/wait.ts";
-import { type ErrorDetails, SocketError } from "../values/errors.ts";
+import { endWith, type Operation, refusalStatus, statusError, Wait } from "../runtime/wait.ts";
+import { type Deadline, never } from "../values/deadlines.ts";
+import type { ErrorDetails } from "../values/errors.ts";
 import { follow, isInstance } from "../values/foreign_values.ts";
 import { byteLengthOf } from "../values/views.ts";
 import { failureOf, TlsError } from "./errors.ts";
@@ -19,8 +20,6 @@ export interface HandshakeSocket {
   readonly closed: boolean;
   readonly remoteAddress: string | undefined;
   readonly remotePort: number | undefined;
-  /** Looks the peer's address up, so that errors can show it when the socket is closed. */
-  rememberRemote(): void;
   becomeSecure(): void;
   close(): void;
 }
@@ -43,25 +42,9 @@ function detailsOf(socket: HandshakeSocket): ErrorDetails {
   return { syscall: "handshake", address, port };
 }
 
-/** A step of a handshake that is awaited: its end, or the promise of an `sni` function. */
-class Handshake implements Operation {
-  readonly syscall = "handshake";
-  readonly #socket: HandshakeSocket;
-
-  constructor(socket: HandshakeSocket) {
-    this.#socket = socket;
-  }
-
-  details(): ErrorDetails {
-    return detailsOf(this.#socket);
-  }
-}
-
-/** The core works on the handshake until it has ended or needs a choice by name. */
-class HandshakeStep extends Handshake {
-  get woken(): typeof endWith {
-    return endWith;
-  }
+/** The wait for the end of a handshake, for its choice by name, or for the promise of that choice. */
+function operationOf(socket: HandshakeSocket): Operation {
+  return { syscall: "handshake", details: () => detailsOf(socket), woken: endWith };
 }
 
 /**
@@ -73,7 +56,7 @@ class HandshakeStep extends Handshake {
 export async function handshake(
   socket: HandshakeSocket,
   setup: HandshakeSetup,
-  deadline: number,
+  deadline: Deadline,
 ): Promise<void> {
   start(socket, setup);
   try {
@@ -85,12 +68,13 @@ export async function handshake(
       else if (status !== Status.wouldBlock)
         throw failureOf(socket.handle, status, detailsOf(socket));
       else {
-        const step = new Wait<void>(new HandshakeStep(socket));
+        const step = new Wait<void>(operationOf(socket));
         await step.beginUnder(core.tlsWaitHandshake(socket.handle, deadline));
       }
     }
   } catch (error) {
-    socket.rememberRemote();
+    // Looked up while it is open, so that later errors can show it.
+    void socket.remoteAddress;
     socket.close();
     throw error;
   }
@@ -100,9 +84,8 @@ export async function handshake(
 
 /** Between a wake-up and this code, the socket may have been closed or the fiber cancelled. */
 function checkOpen(socket: HandshakeSocket): void {
-  if (socket.closed) throw new SocketError("ERR_SOCKET_CLOSED", detailsOf(socket));
-  const cancelled = cancellation("handshake");
-  if (cancelled) throw cancelled;
+  const status = refusalStatus(never, socket.closed);
+  if (status !== Status.ok) throw statusError(status, detailsOf(socket));
 }
 
 /** Begins the handshake. When this throws, the connection is as it was. */
@@ -138,7 +121,7 @@ type Choice = Awaited<ReturnType<ServerNameChoice>>;
 async function choose(
   socket: HandshakeSocket,
   context: TlsContext,
-  deadline: number,
+  deadline: Deadline,
 ): Promise<void> {
   const { handle } = socket;
   const name = tlsText(handle, TlsText.serverName) ?? "";
@@ -146,19 +129,14 @@ async function choose(
   try {
     let choice = context.settings.chooseByName?.(name);
     if (isInstance(choice, Promise)) {
-      // The wait gets a function, not a rejected promise: that would be unhandled if the wait has
-      // ended before, or ends in a later turn.
-      const wait = new Wait<() => Choice>(new Handshake(socket));
+      const wait = new Wait<Choice>(operationOf(socket));
       const chosen = wait.begin(deadline);
       follow(
         choice,
-        (value) => wait.finish(() => value),
-        (error: unknown) =>
-          wait.finish(() => {
-            throw error;
-          }),
+        (value) => wait.finish(value),
+        (error) => wait.finishWithError(error),
       );
-      choice = (await chosen)();
+      choice = await chosen;
     }
     const chosen = context.settings.chosen(choice);
     if (chosen === null) {
@@ -170,5 +148,4 @@ async function choose(
     // If anything failed, the client learns that there is nothing for this name.
     if (!socket.closed) core.tlsChooseContext(handle, id);
   }
-  checkOpen(socket);
 }

@@ -3,11 +3,6 @@
 import { TlsProgress } from "../core/abi.ts";
 import { core } from "../core/native.ts";
 
-/** A handshake that is under way. */
-interface UnderWay {
-  readonly socket: { readonly handle: number };
-}
-
 /** The limit of a listener that sets none. */
 export const defaultHandshakes = 1024;
 
@@ -30,7 +25,9 @@ export function countDropped(): void {
  * loses its place first, the oldest of them before the others. Then come those that were answered
  * and have been silent since, roughly in the order of the answers.
  */
-export class HandshakePlaces<T extends UnderWay> implements Iterable<T> {
+export class HandshakePlaces<T extends { readonly socket: { readonly handle: number } }>
+  implements Iterable<T>
+{
   readonly limit: number;
   /** Those that had no answer when a search last looked, the oldest first. */
   readonly #unanswered = new Set<T>();

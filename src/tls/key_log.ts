@@ -5,7 +5,7 @@ import { environmentVariable } from "../core/environment.ts";
 
 /** The file that `SSLKEYLOGFILE` names, if it is set. */
 export function keyLogFile(): string | undefined {
-  return environmentVariable("SSLKEYLOGFILE") || undefined;
+  return environmentVariable("SSLKEYLOGFILE");
 }
 
 /** Without O_NONBLOCK, to open a FIFO would block the thread until a reader opens it. */

@@ -178,7 +178,8 @@ export class TlsContext {
 /** The options that `setTlsDefaults` takes. */
 export type TlsDefaults = Pick<TlsOptions, (typeof defaultNames)[number]>;
 
-const defaultNames = [
+/** For both ends, and with a meaning for all contexts of a program. */
+const generalNames = [
   "ca",
   "crl",
   "ciphers",
@@ -189,41 +190,20 @@ const defaultNames = [
   "verifyPeer",
   "verifyIssuer",
   "onKeyLog",
-  "handshakeTimeout",
 ] as const;
 
-/** Which end a set of options is for. A context may serve both. */
-export type Role = "client" | "server" | "either";
-
-const sharedNames = [
-  "cert",
-  "key",
-  "pfx",
-  "passphrase",
-  "ca",
-  "crl",
-  "ciphers",
-  "cipherSuites",
-  "groups",
-  "minVersion",
-  "maxVersion",
-  "alpn",
-  "verifyPeer",
-  "verifyIssuer",
-  "onKeyLog",
-] as const satisfies readonly (keyof TlsOptions)[];
-
+const defaultNames = [...generalNames, "handshakeTimeout"] as const;
+const sharedNames = [...generalNames, "cert", "key", "pfx", "passphrase", "alpn"] as const;
 const serverNames = ["clientAuth", "sni", "handshakeTimeout"] as const;
 const connectionNames = ["context", "serverName", "session", "onSession"] as const;
 
-/** The names of the options that each role takes. */
-export const optionNames: Readonly<Record<Role, ReadonlySet<string>>> = {
-  client: new Set([...sharedNames, ...connectionNames]),
-  server: new Set([...sharedNames, ...serverNames, "context"]),
-  either: new Set([...sharedNames, ...serverNames]),
-};
-
-export const defaultOptionNames: ReadonlySet<string> = new Set(defaultNames);
+/** The names of the options that each end takes; `context` stands for what `tlsContext` takes for either. */
+export const optionNames = {
+  client: new Set<string>([...sharedNames, ...connectionNames]),
+  server: new Set<string>([...sharedNames, ...serverNames, "context"]),
+  context: new Set<string>([...sharedNames, ...serverNames]),
+  defaults: new Set<string>(defaultNames),
+} as const;
 
 /** Options that have no effect beside `context`, since they are parsed into one. */
 export const parsedNames = [...sharedNames, ...serverNames] as const;

@@ -9,16 +9,18 @@ import { checkedContext } from "./errors.ts";
 import { contextReason } from "./text.ts";
 import { loadSystemTrust, systemTrust } from "./trust.ts";
 
-type Call = (id: number) => number;
-type Failure = (reason: string) => Error;
+/** What a call takes beside its context. The core takes bytes with their length, and a context by its number. */
+type Argument = Uint8Array | number | ParsedContext;
+type Call = (id: number, ...values: never[]) => number;
+type Failure = (name: string, reason: string) => Error;
 
 interface Step {
+  readonly name: string;
+  readonly call: Call;
+  readonly given: readonly Argument[];
+  readonly failure: Failure;
   /** Equal for calls that do the same. */
   readonly key: string;
-  /** Whether the call affects what is checked of a peer, or which certificate is sent to it. */
-  readonly isPolicy: boolean;
-  readonly call: Call;
-  readonly failure: Failure;
 }
 
 const nothing = new Uint8Array(1);
@@ -28,33 +30,38 @@ export function addressable(bytes: Uint8Array): Uint8Array {
   return byteLengthOf(bytes) === 0 ? nothing : bytes;
 }
 
+/** The calls that affect what is checked of a peer, or which certificate is sent to it. */
 const policyCalls: ReadonlySet<string> = new Set(["ca", "crl", "verify", "cert", "pfx"]);
+
+function unexpectedFailure(name: string, reason: string): Error {
+  return new Error(`plait: ${name}: ${reason}`);
+}
 
 /** The calls that make up a context. */
 export class ContextPlan {
   readonly #steps: Step[] = [];
-  /** Whether the context has authorities of its own, in place of the system's store. */
-  hasAuthorities = false;
-  /** Whether the context's store has revocation lists. */
-  hasRevocations = false;
 
-  /** Adds a call. `name` and `parts` identify it. */
+  /** Adds a call of the core. `failure` makes its error of OpenSSL's reason. */
   add(
     name: string,
-    parts: readonly (Uint8Array | number)[],
     call: Call,
-    failure: Failure = (reason) => new Error(`plait: ${name}: ${reason}`),
+    given: readonly Argument[],
+    failure: Failure = unexpectedFailure,
   ): void {
-    const key = `${name} ${digestOf(parts)}`;
-    this.#steps.push({ key, isPolicy: policyCalls.has(name), call, failure });
+    this.#steps.push({ name, call, given, failure, key: `${name} ${digestOf(given)}` });
   }
 
-  /** The context of this plan: one that is in use already, or a new one. */
-  carryOut(): ParsedContext {
-    const key = this.#steps.map((step) => step.key).join("\n");
+  has(name: string): boolean {
+    return this.#steps.some((step) => step.name === name);
+  }
+
+  /** The context of this plan, with these notices: one that is in use already, or a new one. */
+  carryOut(notices: number): ParsedContext {
+    const key = [`notices ${notices}`, ...this.#steps.map((step) => step.key)].join("\n");
     const shared = contexts.get(key)?.deref();
     if (shared !== undefined) return shared;
     const context = this.#make(key);
+    context.notify(notices);
     contexts.set(key, new WeakRef(context));
     registry.register(context, { id: context.id, key });
     return context;
@@ -63,23 +70,33 @@ export class ContextPlan {
   #make(key: string): ParsedContext {
     const id = checkedContext(core.tlsContextCreate());
     const identity = new Bun.CryptoHasher("sha256").update(key).digest();
-    this.add("identity", [identity], (context) => core.tlsContextIdentify(context, identity));
-    for (const { call, failure } of this.#steps) {
-      if (call(id) >= 0) continue;
-      const error = failure(contextReason());
+    this.add("identity", (context) => core.tlsContextIdentify(context, identity), []);
+    for (const { name, call, given, failure } of this.#steps) {
+      if (call(id, ...(given.flatMap(valuesOf) as never[])) >= 0) continue;
+      const error = failure(name, contextReason());
       core.tlsContextFree(id);
       throw error;
     }
-    const policy = this.#steps.filter((step) => step.isPolicy).map((step) => step.key);
+    const policy = this.#steps.filter(({ name }) => policyCalls.has(name)).map((step) => step.key);
     return new ParsedContext(id, this, identity, policy.join("\n"));
   }
 }
 
-function digestOf(parts: readonly (Uint8Array | number)[]): string {
+/** An argument as the core takes it. */
+function valuesOf(argument: Argument): (Uint8Array | number)[] {
+  if (typeof argument === "number") return [argument];
+  if (argument instanceof ParsedContext) return [argument.id];
+  return [addressable(argument), byteLengthOf(argument)];
+}
+
+function digestOf(given: readonly Argument[]): string {
   const hash = new Bun.CryptoHasher("sha256");
-  for (const part of parts) {
-    if (typeof part === "number") hash.update(`${part}\n`);
-    else hash.update(`${byteLengthOf(part)}\n`).update(part);
+  for (const argument of given) {
+    if (typeof argument === "number") hash.update(`${argument}\n`);
+    else {
+      const bytes = argument instanceof ParsedContext ? argument.identity : argument;
+      hash.update(`${byteLengthOf(bytes)}\n`).update(bytes);
+    }
   }
   return hash.digest("hex");
 }
@@ -103,8 +120,8 @@ export class ParsedContext {
     this.id = id;
     this.identity = identity;
     this.policy = policy;
-    this.#hasRevocations = plan.hasRevocations;
-    this.#hasTrust = plan.hasAuthorities;
+    this.#hasRevocations = plan.has("crl");
+    this.#hasTrust = plan.has("ca");
   }
 
   /** Lets the core make notices of sessions or lines for the key log from now on. */

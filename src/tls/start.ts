@@ -3,10 +3,11 @@
  * begins.
  */
 
-import { noOptions, ownOptions, rangeMistake, refuseOptions } from "../values/checks.ts";
-import { clientName, contextOf, serverContext } from "./context.ts";
+import { rangeMistake, refuseOptions, typeMistake } from "../values/checks.ts";
+import { checkedServerName } from "./checks.ts";
+import { contextOf, contextWithCertificate, ownTlsOptions } from "./context.ts";
 import type { HandshakeSetup } from "./handshake.ts";
-import { optionNames, TlsContext, type TlsOptions } from "./options.ts";
+import { optionNames, type TlsContext, type TlsOptions } from "./options.ts";
 
 export interface StartTlsOptions extends TlsOptions {
   /**
@@ -23,14 +24,30 @@ export function clientSetup(
   host: string | undefined,
   what: string,
 ): HandshakeSetup {
-  const isWhole = options === true || options instanceof TlsContext;
-  const own = isWhole ? noOptions<TlsOptions>() : ownOptions(options, optionNames.client, what);
-  const context = contextOf(isWhole ? options : own, "client", what);
+  const given = options === true ? {} : options;
+  return clientSetupOf(ownTlsOptions(given, optionNames.client, what), host);
+}
+
+/** The options have no prototype. */
+function clientSetupOf(own: TlsOptions, host: string | undefined): HandshakeSetup {
+  const context = contextOf(own);
   const serverName = clientName(context, own.serverName, host);
   const { onSession } = own;
   // A copy: the handshake begins later, and the class of the view may give a wrong length.
   const session = own.session && new Uint8Array(own.session);
   return { context, isServer: false, serverName, session, onSession };
+}
+
+/** The name that a client sends and checks: the option's, or else the host's. */
+function clientName(
+  context: TlsContext,
+  option: string | undefined,
+  host: string | undefined,
+): string | undefined {
+  if (option !== undefined) return checkedServerName(option, "serverName");
+  if (host !== undefined) return checkedServerName(host, "host");
+  if (!context.settings.verifiesPeer) return undefined;
+  throw typeMistake("TLS needs a serverName here, to check the peer's certificate against");
 }
 
 export function serverSetup(context: TlsContext): HandshakeSetup {
@@ -49,15 +66,14 @@ export function startSetup(
   isAccepted: boolean,
   host: string | undefined,
 ): HandshakeSetup {
-  if (options instanceof TlsContext) return startSetup({ context: options }, isAccepted, host);
-  const own = ownOptions(options, startNames, "startTls");
+  const own = ownTlsOptions<StartTlsOptions>(options, startNames, "startTls");
   refuseOptions(own, ["handshakeTimeout"], "a deadline");
-  const { side = isAccepted ? "server" : "client", ...rest } = own;
+  const { side = isAccepted ? "server" : "client" } = own;
   if (side !== "client" && side !== "server") throw rangeMistake('side is "client" or "server"');
   refuseOptions(own, side === "server" ? clientsOnly : serversOnly, `side "${side}"`);
   return side === "server"
-    ? serverSetup(serverContext(rest, "startTls"))
-    : clientSetup(rest, host, "startTls");
+    ? serverSetup(contextWithCertificate(own, "startTls"))
+    : clientSetupOf(own, host);
 }
 
 const clientsOnly = ["serverName", "session", "onSession"] as const;

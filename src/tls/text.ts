@@ -36,17 +36,19 @@ export function peerCertificates(handle: number): Uint8Array[] {
 
 /** OpenSSL's reason for the failure of the last call for a context. */
 export function contextReason(): string {
-  const length = core.tlsContextReason(scratch, byteLengthOf(scratch));
-  return decoder.decode(scratch.subarray(0, Math.max(Math.min(length, byteLengthOf(scratch)), 0)));
+  return scratchText(core.tlsContextReason(scratch, byteLengthOf(scratch)));
 }
 
 /** OpenSSL's own text for a result of verification. */
 export function verificationText(result: number): string {
-  const length = core.tlsVerifyName(result, scratch, byteLengthOf(scratch));
-  return decoder.decode(scratch.subarray(0, Math.max(Math.min(length, byteLengthOf(scratch)), 0)));
+  return scratchText(core.tlsVerifyName(result, scratch, byteLengthOf(scratch)));
 }
 
 export function opensslVersion(): string {
-  const length = core.tlsOpensslVersion(scratch, byteLengthOf(scratch));
+  return scratchText(core.tlsOpensslVersion(scratch, byteLengthOf(scratch)));
+}
+
+/** The text that a call has written, which returned its length. */
+function scratchText(length: number): string {
   return decoder.decode(scratch.subarray(0, Math.max(length, 0)));
 }

@@ -5,17 +5,9 @@ import { delimiter, join } from "node:path";
 import { environmentVariable } from "../core/environment.ts";
 import { core } from "../core/native.ts";
 import { byteLengthOf } from "../values/views.ts";
-import { checkedContext, materialFailure, TlsError } from "./errors.ts";
-import { fileBytes } from "./file_bytes.ts";
+import { checkedContext, materialFailure, type TlsError } from "./errors.ts";
+import { fileBytes, unreadable } from "./file_bytes.ts";
 import { contextReason } from "./text.ts";
-
-/** Certificates, and where they come from. */
-interface TrustSource {
-  readonly certificates: Uint8Array;
-  readonly place: string;
-  /** Whether it is one file of many in a folder. Such a file is skipped if it is not a certificate. */
-  readonly isOneOfMany?: boolean;
-}
 
 /** The system's bundle is the first of these that exists. */
 const usualBundles = [
@@ -57,61 +49,44 @@ export function systemTrust(): number {
   return id;
 }
 
-/** Adds the system's store to a context. */
-export function loadSystemTrust(id: number): void {
-  for (const { certificates, place, isOneOfMany } of trustSources()) {
-    const outcome = core.tlsContextTrust(id, certificates, byteLengthOf(certificates));
-    if (outcome < 0 && isOneOfMany !== true)
-      throw materialFailure(`the certificates to trust in ${place}`, contextReason());
-  }
-}
-
 /**
- * Where trust comes from:
+ * Adds the system's store to a context:
  *
- * 1. `SSL_CERT_FILE` and `SSL_CERT_DIR` (a list of folders): those of the two that are set
+ * 1. what `SSL_CERT_FILE` and `SSL_CERT_DIR` (a list of folders) name, if one of them is set
  * 2. else the system's bundle, or its folder of certificates with hashed names
  * 3. else Mozilla's roots, which Bun ships (`rootCertificates` of node:tls)
  *
  * @throws {TlsError} when a variable names what cannot be read, or no descriptors are left: to
  *   trust other certificates instead, or none, would hide that
  */
-function trustSources(): readonly TrustSource[] {
-  return fromEnvironment() ?? fromSystem() ?? [shippedRoots()];
-}
-
-function fromEnvironment(): TrustSource[] | undefined {
+export function loadSystemTrust(id: number): void {
   const file = environmentVariable("SSL_CERT_FILE");
   const folders = environmentVariable("SSL_CERT_DIR");
-  if (!file && !folders) return undefined;
-  const sources: TrustSource[] = [];
-  if (file) sources.push(bundleOf(file, "SSL_CERT_FILE"));
+  if (file) trustFile(id, file, "SSL_CERT_FILE");
   for (const folder of (folders ?? "").split(delimiter)) {
-    if (folder === "") continue;
-    if (!isFolder(folder)) throw unreadable("SSL_CERT_DIR", folder);
-    sources.push(...folderOf(folder, "SSL_CERT_DIR"));
+    if (folder !== "") trustFolder(id, folder, "SSL_CERT_DIR");
   }
-  return sources;
-}
-
-function fromSystem(): TrustSource[] | undefined {
+  if (file || folders) return;
   const bundle = usualBundles.find(isFile);
-  if (bundle !== undefined) return [bundleOf(bundle, "the system's bundle")];
-  for (const folder of usualFolders) {
-    const sources = isFolder(folder) ? folderOf(folder, "the system's folder") : [];
-    if (sources.length > 0) return sources;
+  if (bundle !== undefined) {
+    trustFile(id, bundle, "the system's bundle");
+    return;
   }
-  return undefined;
-}
-
-function bundleOf(path: string, what: string): TrustSource {
-  return { certificates: fileBytes(path, what), place: path };
-}
-
-function shippedRoots(): TrustSource {
+  for (const folder of usualFolders) {
+    if (isFolder(folder) && trustFolder(id, folder, "the system's folder") > 0) return;
+  }
   // Loaded only here, since loading it takes Bun some milliseconds.
   const { rootCertificates } = process.getBuiltinModule("node:tls");
-  return { certificates: encoder.encode(rootCertificates.join("\n")), place: "Bun's roots" };
+  trust(id, encoder.encode(rootCertificates.join("\n")), "Bun's roots");
+}
+
+function trust(id: number, certificates: Uint8Array, place: string): void {
+  if (core.tlsContextTrust(id, certificates, byteLengthOf(certificates)) >= 0) return;
+  throw materialFailure(`the certificates to trust in ${place}`, contextReason());
+}
+
+function trustFile(id: number, path: string, what: string): void {
+  trust(id, fileBytes(path, what), path);
 }
 
 /**
@@ -121,32 +96,30 @@ function shippedRoots(): TrustSource {
 const hashedName = /^[0-9a-f]{8}\.\d+$/;
 
 /**
- * The files of a folder that have hashed names. All are read at once: OpenSSL would open them
- * during a handshake, and a FIFO among them would block the thread.
+ * Trusts the files of a folder that have hashed names, and returns how many are certificates. All are
+ * read at once: OpenSSL would open them during a handshake, and a FIFO among them would block the thread.
  */
-function folderOf(folder: string, what: string): TrustSource[] {
-  const sources: TrustSource[] = [];
+function trustFolder(id: number, folder: string, what: string): number {
+  let count = 0;
   for (const name of namesIn(folder, what)) {
     if (!hashedName.test(name)) continue;
-    const place = join(folder, name);
     try {
-      sources.push({ certificates: fileBytes(place, what), place, isOneOfMany: true });
+      trustFile(id, join(folder, name), what);
+      count++;
     } catch (error) {
-      // A link to a certificate that was removed is skipped. A lack of descriptors is not: it would
-      // hide all that follow.
+      // What is no certificate is skipped, and so is a link to one that was removed. A lack of
+      // descriptors is not: it would hide all that follow.
       if (["EMFILE", "ENFILE"].includes((error as TlsError).code)) throw error;
     }
   }
-  return sources;
+  return count;
 }
 
 function namesIn(folder: string, what: string): string[] {
   try {
     return readdirSync(folder);
   } catch (error) {
-    const { code = "EIO", syscall = "open" } = error as NodeJS.ErrnoException;
-    const reason = `${what} cannot be read`;
-    throw new TlsError(code, { syscall, address: folder, reason, cause: error });
+    throw unreadable(folder, what, error);
   }
 }
 
@@ -157,9 +130,4 @@ function isFile(path: string): boolean {
 
 function isFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
-}
-
-function unreadable(variable: string, path: string): TlsError {
-  const reason = `${variable} names what is not there or empty`;
-  return new TlsError("ENOENT", { syscall: "open", address: path, reason });
 }

@@ -9,6 +9,7 @@ import { getterOf } from "./intrinsics.ts";
 
 const isAbortedOf = getterOf(AbortSignal.prototype, "aborted");
 const reasonOf = getterOf(AbortSignal.prototype, "reason");
+const targetOf = getterOf(Event.prototype, "currentTarget");
 const { addEventListener, removeEventListener } = EventTarget.prototype;
 
 export interface AbortListener {
@@ -36,40 +37,33 @@ export function abortReason(signal: AbortSignal): unknown {
   return reasonOf.call(signal);
 }
 
-class SignalListeners {
-  readonly waiting = new Set<AbortListener>();
-  readonly #signal: AbortSignal;
+/** plait's listeners of each signal that has some. */
+const listened = new WeakMap<AbortSignal, Set<AbortListener>>();
 
-  constructor(signal: AbortSignal) {
-    this.#signal = signal;
-  }
-
-  handleEvent(): void {
-    // The program can dispatch an event of this name itself.
-    if (!isAborted(this.#signal)) return;
-    const reason = abortReason(this.#signal);
-    for (const listener of this.waiting) listener.aborted(reason);
-  }
+/** The listener that is added to every signal. */
+function tellListeners(event: Event): void {
+  const signal = targetOf.call(event) as AbortSignal;
+  // The program can dispatch an event of this name itself.
+  if (!isAborted(signal)) return;
+  for (const listener of listened.get(signal) ?? []) listener.aborted(abortReason(signal));
 }
-
-const listened = new WeakMap<AbortSignal, SignalListeners>();
 
 /** Calls `listener` when the signal is aborted from now on. */
 export function listenToAbort(signal: AbortSignal, listener: AbortListener): void {
-  let listeners = listened.get(signal);
-  if (listeners === undefined) {
-    listeners = new SignalListeners(signal);
-    listened.set(signal, listeners);
-    addEventListener.call(signal, "abort", listeners);
+  const listeners = listened.get(signal);
+  if (listeners !== undefined) {
+    listeners.add(listener);
+    return;
   }
-  listeners.waiting.add(listener);
+  listened.set(signal, new Set([listener]));
+  addEventListener.call(signal, "abort", tellListeners);
 }
 
 export function ignoreAbort(signal: AbortSignal, listener: AbortListener): void {
   const listeners = listened.get(signal);
   if (listeners === undefined) return;
-  listeners.waiting.delete(listener);
-  if (listeners.waiting.size > 0) return;
+  listeners.delete(listener);
+  if (listeners.size > 0) return;
   listened.delete(signal);
-  removeEventListener.call(signal, "abort", listeners);
+  removeEventListener.call(signal, "abort", tellListeners);
 }

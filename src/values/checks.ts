@@ -3,7 +3,6 @@
  * anything.
  */
 
-import { core } from "../core/native.ts";
 import { isAbortSignal } from "./abort_signals.ts";
 
 /** Adds one of Node's codes to an error. */
@@ -19,45 +18,9 @@ export function rangeMistake(message: string): RangeError {
   return mistake(new RangeError(message), "ERR_OUT_OF_RANGE");
 }
 
-/**
- * A deadline lies at most a minute before plait's first use in the process, in any thread. A
- * smaller number is a duration that was given by mistake. On a machine that was started only
- * minutes ago the clock may be too young to tell the two apart.
- */
-const oldestDeadline = core.firstOpened() - 60_000;
-
-/** A deadline as the core takes it: 0 means never. */
-export function checkedDeadline(deadline: number | undefined): number {
-  if (deadline === undefined || deadline === 0) return 0;
-  if (typeof deadline !== "number") {
-    throw typeMistake(
-      "a deadline is a number of milliseconds, as now() and deadline(ms) return it",
-    );
-  }
-  if (!(deadline > 0)) {
-    throw rangeMistake(
-      `a deadline is a point in time as now() returns it, or 0 for none, not ${deadline}`,
-    );
-  }
-  if (deadline < oldestDeadline) {
-    throw rangeMistake(
-      `a deadline is a point in time as now() returns it, and ${deadline} is long ago: deadline(${deadline}) is in ${deadline} ms`,
-    );
-  }
-  return deadline === Number.POSITIVE_INFINITY ? 0 : deadline;
-}
-
 /** A value as it is written in code, so that an error tells "80" from 80. */
 function shown(value: unknown): string {
   return typeof value === "string" ? JSON.stringify(value) : String(value);
-}
-
-export function checkedPort(port: unknown): number {
-  if (typeof port !== "number" || !Number.isInteger(port)) {
-    throw typeMistake(`a port is a whole number, not ${shown(port)}`);
-  }
-  if (port < 0 || port > 65_535) throw rangeMistake(`a port is between 0 and 65535, not ${port}`);
-  return port;
 }
 
 /** A whole number between two bounds, which may be either of them. Errors call it `what`. */
@@ -69,6 +32,10 @@ export function checkedInteger(value: unknown, what: string, least: number, most
     throw rangeMistake(`${what} is between ${least} and ${most}, not ${value}`);
   }
   return value;
+}
+
+export function checkedPort(port: unknown): number {
+  return checkedInteger(port, "a port", 0, 65_535);
 }
 
 /** Checks an option that limits how many there are at a time. Undefined is no limit. */
@@ -127,14 +94,12 @@ export function ownOptions<Options extends object>(
   return own as Options;
 }
 
-/** Options, when none are given. */
-export function noOptions<Options extends object>(): Options {
-  return Object.create(null) as Options;
-}
-
-/** The options of several objects in one. Those of a later object replace those of an earlier one. */
+/**
+ * The options of several objects in one; without any, no options. Those of a later object replace those
+ * of an earlier one.
+ */
 export function joinedOptions<Options extends object>(...parts: Partial<Options>[]): Options {
-  return Object.assign(noOptions<Options>(), ...parts) as Options;
+  return Object.assign(Object.create(null), ...parts) as Options;
 }
 
 function refuseInherited(options: object, known: ReadonlySet<string>, what: string): void {

@@ -26,9 +26,8 @@ export function detail<Name extends keyof ErrorDetails>(
   return Object.hasOwn(details, name) ? details[name] : undefined;
 }
 
-/** A socket operation failed. `code` has Node's name for the reason, such as `ECONNREFUSED`. */
-export class SocketError extends Error {
-  override readonly name: string = "SocketError";
+/** The call that failed, as far as it applies. */
+abstract class CallError extends Error {
   readonly code: string;
   readonly syscall: string | undefined;
   readonly address: string | undefined;
@@ -45,37 +44,28 @@ export class SocketError extends Error {
   }
 }
 
+/** A socket operation failed. `code` has Node's name for the reason, such as `ECONNREFUSED`. */
+export class SocketError extends CallError {
+  override readonly name: string = "SocketError";
+}
+
 /** A deadline has passed. */
-export class TimeoutError extends Error {
+export class TimeoutError extends CallError {
   override readonly name = "TimeoutError";
-  readonly code = "ETIMEDOUT";
-  readonly syscall: string | undefined;
-  readonly address: string | undefined;
-  readonly port: number | undefined;
-  readonly bytesWritten: number | undefined;
+  declare readonly code: "ETIMEDOUT";
 
   constructor(details: ErrorDetails = {}) {
-    super(describe("ETIMEDOUT", details), { cause: detail(details, "cause") });
-    this.syscall = detail(details, "syscall");
-    this.address = detail(details, "address");
-    this.port = detail(details, "port");
-    this.bytesWritten = detail(details, "bytesWritten");
+    super("ETIMEDOUT", details);
   }
 }
 
 /** The fiber was cancelled, or the operation's signal was aborted; `cause` is the reason given. */
-export class CancelledError extends Error {
+export class CancelledError extends CallError {
   override readonly name = "CancelledError";
-  readonly code = "ECANCELED";
-  readonly syscall: string | undefined;
-  readonly bytesWritten: number | undefined;
+  declare readonly code: "ECANCELED";
 
   constructor(reason?: unknown, details: ErrorDetails = {}) {
-    super(describe("ECANCELED", { ...details, reason: cancelledBecause(reason) }), {
-      cause: reason,
-    });
-    this.syscall = detail(details, "syscall");
-    this.bytesWritten = detail(details, "bytesWritten");
+    super("ECANCELED", { ...details, reason: cancelledBecause(reason), cause: reason });
   }
 }
 

@@ -84,6 +84,25 @@ describe("the layers of zig/", () => {
     expect(foreign).toEqual([]);
   });
 
+  test("only os/ calls the system, so that another kernel can be put under the core", () => {
+    // Memory and OpenSSL are not the kernel's matter, and the generator of the ABI is a program of its own.
+    const call =
+      /\b(?:std\.)?c\.(?!malloc\b|free\b)[a-z_]\w*\(|std\.(?:posix\.[a-z]\w*\(|os\.|Thread|fs\.|net\.)|extern "c" fn (?!malloc_)/;
+    const callers = [...imports.keys()]
+      .filter(
+        (name) =>
+          !name.startsWith("os/") && !["generate_abi.zig", "tls/openssl.zig"].includes(name),
+      )
+      .filter((name) => call.test(readFileSync(join(folder, name), "utf8")));
+    expect(callers).toEqual([]);
+    // What depends on the kernel is reached through kernel.zig.
+    const parts = ["system", "faulty_system", "backend", "names"].map((name) => `os/${name}.zig`);
+    const around = [...imports].flatMap(([name, imported]) =>
+      imported.filter((other) => !name.startsWith("os/") && parts.includes(other)),
+    );
+    expect(around).toEqual([]);
+  });
+
   test("no file imports itself by way of others", () => {
     expect(findCircle()).toEqual([]);
   });

@@ -3,6 +3,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { block, deadline, type Fiber, sleep, spawn, stats, yieldNow } from "../../index.ts";
 import { blocked, Lane, type Transfer, unfinished } from "../../src/net/lane.ts";
+import { checkedDeadline, never } from "../../src/values/deadlines.ts";
 import { certificates } from "../support/certificates.ts";
 import { type Failure, failureOf } from "../support/failure.ts";
 import { pollUntil } from "../support/poll.ts";
@@ -57,7 +58,7 @@ class Queue {
     const queue = new Queue();
     await yieldNow();
     for (const [index, transfer] of queue.transfers.entries()) {
-      const fiber = spawn(() => queue.lane.run(transfer, deadlines[index]!));
+      const fiber = spawn(() => queue.lane.run(transfer, checkedDeadline(deadlines[index])));
       queue.fibers.push(fiber);
       queue.results.push(fiber.join());
     }
@@ -82,7 +83,7 @@ describe.each(drivers)("%s", (_driver, run) => {
     run(async () => {
       await yieldNow();
       const [lane, log] = [new Lane(), [] as string[]];
-      const result = lane.run(new FakeTransfer("a", log, "A"), 0);
+      const result = lane.run(new FakeTransfer("a", log, "A"), never);
       expect(lane.first).toBeUndefined();
       expect(await result).toBe("A");
       expect(log).toEqual(["a"]);
@@ -122,7 +123,7 @@ describe.each(drivers)("%s", (_driver, run) => {
       lane.proceed();
       await yieldNow();
       const log: string[] = [];
-      expect(await lane.run(new FakeTransfer("a", log, "A"), 0)).toBe("A");
+      expect(await lane.run(new FakeTransfer("a", log, "A"), never)).toBe("A");
       expect(log).toEqual(["a"]);
     }));
 
@@ -150,9 +151,9 @@ describe.each(drivers)("%s", (_driver, run) => {
       await yieldNow();
       const [lane, log] = [new Lane(), [] as string[]];
       const error = new Error("at once");
-      expect(await failureOf(lane.run(new FakeTransfer("a", log, fail(error)), 0))).toBe(error);
+      expect(await failureOf(lane.run(new FakeTransfer("a", log, fail(error)), never))).toBe(error);
       expect(lane.first).toBeUndefined();
-      expect(await lane.run(new FakeTransfer("b", log, "B"), 0)).toBe("B");
+      expect(await lane.run(new FakeTransfer("b", log, "B"), never)).toBe("B");
     }));
 });
 
@@ -270,7 +271,7 @@ describe("an operation that is done in parts", () => {
     await yieldNow();
     const [lane, log] = [new Lane(), [] as string[]];
     const error = new Error("after a part");
-    expect(await failureOf(lane.run(new FakeTransfer("a", log, fail(error)), 0))).toBe(error);
+    expect(await failureOf(lane.run(new FakeTransfer("a", log, fail(error)), never))).toBe(error);
     expect(log).toEqual(["a", "a abandoned"]);
   });
 
@@ -315,7 +316,7 @@ describe("fairness", () => {
     const [lane, log] = [new Lane(), [] as string[]];
     const results: Promise<string>[] = [];
     for (let index = 0; index < many; index++) {
-      results.push(lane.run(new FakeTransfer(String(index), log, String(index)), 0));
+      results.push(lane.run(new FakeTransfer(String(index), log, String(index)), never));
     }
     const atOnce = log.length;
     expect(atOnce).toBeGreaterThan(0);
@@ -335,7 +336,7 @@ describe("fairness", () => {
     };
     const timer = Bun.sleep(0).then(() => log.length);
     const results = ["a", "b", "c"].map((name) =>
-      new Lane().run(new FakeTransfer(name, log, parts(many)), 0),
+      new Lane().run(new FakeTransfer(name, log, parts(many)), never),
     );
     await Promise.all(results);
     expect(log).toEqual(Array.from({ length: 3 * many }, (_, index) => "abc"[index % 3]!));
@@ -363,7 +364,7 @@ describe.each([
   ["TCP", socketPair],
   ["TLS 1.3", () => tlsPair()],
   ["TLS 1.2", () => tlsPair({ maxVersion: "TLSv1.2" })],
-] as const)("on a socket, over %s", (_transport, make) => {
+] as const)("on a socket, over %s", (transport, make) => {
   const bulk = new Uint8Array(32 * 1024 * 1024);
 
   test("a write that is broken off lets those behind it go on", async () => {
@@ -376,10 +377,15 @@ describe.each([
     // Nothing has left the kernel's buffer since: only what the peer reads makes room.
     let received = 0;
     let end = "";
-    for await (const chunk of server) {
-      received += chunk.byteLength;
-      end = `${end}${new TextDecoder().decode(chunk.subarray(-6))}`.slice(-6);
-    }
+    const drain = async () => {
+      for await (const chunk of server) {
+        received += chunk.byteLength;
+        end = `${end}${new TextDecoder().decode(chunk.subarray(-6))}`.slice(-6);
+      }
+    };
+    // Over TLS the end is not announced: the peer lacks a part of the first write.
+    if (transport === "TCP") await drain();
+    else expect(await failureOf(drain())).toMatchObject({ code: "ERR_TLS_TRUNCATED" });
     expect(await second).toBe(6);
     await last;
     expect(end).toBe("behind");

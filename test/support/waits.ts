@@ -2,6 +2,8 @@
 
 import { truncateSync, writeFileSync } from "node:fs";
 import {
+  BufferedReader,
+  BufferedWriter,
   Channel,
   connect,
   Event,
@@ -93,6 +95,24 @@ export const waitKinds: readonly WaitKind[] = [
   kind("next", "read", async () => {
     const pair = await socketPair();
     return situation((deadline) => pair.client.next(deadline), pair);
+  }),
+  kind("BufferedReader.readLine", "read", async () => {
+    const pair = await socketPair();
+    await pair.server.write("a part of a line");
+    const reader = new BufferedReader(pair.client);
+    return situation((deadline) => reader.readLine(deadline), pair);
+  }),
+  kind("BufferedReader.readLine behind another", "read", async () => {
+    const pair = await socketPair();
+    const reader = new BufferedReader(pair.client);
+    const first = spawn(() => reader.readLine());
+    return situation((deadline) => reader.readLine(deadline), pair, first);
+  }),
+  kind("BufferedWriter.flush", "write", async () => {
+    const pair = await socketPair();
+    const writer = new BufferedWriter(pair.client, { size: 2 * bulk.length });
+    writer.write(bulk);
+    return situation((deadline) => writer.flush(deadline), pair);
   }),
   kind("write", "write", async () => {
     const pair = await socketPair();

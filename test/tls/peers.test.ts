@@ -1,7 +1,7 @@
 /** TLS with the programs of OpenSSL and GnuTLS, from both sides. */
 
 import { describe, expect, test } from "bun:test";
-import { connect, deadline, type TlsOptions } from "../../index.ts";
+import { connect, deadline, type Socket, type TlsOptions } from "../../index.ts";
 import { certificates } from "../support/certificates.ts";
 import { failureOf } from "../support/failure.ts";
 import { installedProgram, isInstalled } from "../support/installed_program.ts";
@@ -100,6 +100,36 @@ describe.skipIf(!hasOpenssl)("openssl", () => {
     await using any = await serveTls(describeLine, presenting(made.rsa));
     const old = await runCommand(client(any.port, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0"), "x\n");
     expect(old.exitCode).not.toBe(0);
+  });
+
+  // Each has a part of the data of a write that fails, and what comes after it.
+  const endings: [string, boolean, (socket: Socket) => unknown][] = [
+    ["shutdown", true, (socket) => socket.shutdown()],
+    ["close", true, (socket) => socket.close()],
+    ["shutdown", false, (socket) => socket.shutdown()],
+  ];
+
+  test.each(endings)("s_client: %s after a write, broken off: %p", async (_name, isBroken, end) => {
+    for (const version of versions) {
+      const failures: (string | undefined)[] = [];
+      await using listener = await serveTls(
+        async (socket) => {
+          const bytes = new Uint8Array(32 * 1024 * 1024);
+          const written = socket.write(bytes);
+          // The missing buffer is found when the peer has made room for more.
+          if (isBroken) structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+          if (isBroken) failures.push((await failureOf(written)).code);
+          else await written;
+          await end(socket);
+          if (!socket.closed) await socket.next(deadline(2000)).catch(() => {});
+        },
+        only(version, made.p256),
+      );
+      const { stdout, stderr } = await runCommand(client(listener.port, "-quiet"), "");
+      expect(stdout.byteLength).toBeGreaterThan(0);
+      expect(stderr.includes("unexpected eof")).toBe(isBroken);
+      expect(failures.length).toBe(isBroken ? 1 : 0);
+    }
   });
 
   test("s_client changes its keys in the middle", async () => {

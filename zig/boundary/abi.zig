@@ -92,11 +92,6 @@ pub const Status = enum(i32) {
     }
 };
 
-/// What an export returns that has no value: 0, or the status by which it failed.
-pub fn result(status: ?Status) i32 {
-    return if (status) |failure| failure.code() else 0;
-}
-
 /// What a socket is ready for, as `poll` reports it: bits that are added up.
 pub const Ready = struct {
     /// Data, an end of stream or an error can be received, or a connection accepted.

@@ -2,6 +2,7 @@
 
 const std = @import("std");
 const abi = @import("abi.zig");
+const indices = @import("../core/indices.zig");
 
 /// Whose public functions are exported.
 pub const exports = .{ @import("exports.zig"), @import("tls_exports.zig") };
@@ -100,6 +101,7 @@ fn ffiType(comptime Type: type) []const u8 {
         f64 => "f64",
         void => "void",
         [*]u8, [*]const u8, [*]const f64 => "ptr",
+        indices.SocketHandle, indices.ContextId => "i32",
         else => @compileError("no type of bun:ffi is chosen for " ++ @typeName(Type)),
     };
 }

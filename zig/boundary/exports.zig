@@ -10,6 +10,7 @@ const std = @import("std");
 const abi = @import("abi.zig");
 const addresses = @import("../os/addresses.zig");
 const connections = @import("../thread/connections.zig");
+const answer = @import("answer.zig").answer;
 const current = @import("../thread/current.zig");
 const errors = @import("../os/errors.zig");
 const endpoints = @import("../net/endpoints.zig");
@@ -21,8 +22,8 @@ const system = @import("../os/kernel.zig").system;
 const tls_transfers = @import("../tls/transfers.zig");
 const Status = abi.Status;
 const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
 const thread = current.thread;
-const result = abi.result;
 
 fn scheduler() *scheduler_module.Scheduler {
     return &thread().scheduler;
@@ -127,9 +128,7 @@ pub fn takeSignals() callconv(.c) i32 {
 
 /// Parks until the deadline. Returns a waiter.
 pub fn sleep(deadline: f64) callconv(.c) i32 {
-    const waiter = scheduler().park(.sleep, scheduler_module.deadlineFromMilliseconds(deadline)) orelse
-        return Status.exhausted.code();
-    return numberOf(waiter);
+    return answer(scheduler().park(.sleep, scheduler_module.deadlineFromMilliseconds(deadline)));
 }
 
 /// Parks until a descriptor of another library is ready. Returns a waiter.
@@ -141,10 +140,9 @@ pub fn watch(fd: i32, direction: i32, deadline: f64) callconv(.c) i32 {
 
 /// Blocks the thread until a socket is ready or so many milliseconds have passed, negative for
 /// ever. Returns 1 when it is ready.
-pub fn waitBlocking(handle: i32, direction: i32, timeout_milliseconds: i32) callconv(.c) i32 {
+pub fn waitBlocking(handle: SocketHandle, direction: i32, timeout_milliseconds: i32) callconv(.c) i32 {
     const wanted = std.enums.fromInt(abi.Direction, direction) orelse return Status.EINVAL.code();
-    const index = scheduler().sockets.findKind(handle, .stream) orelse return Status.stale_handle.code();
-    const socket = scheduler().sockets.at(index);
+    const socket = scheduler().sockets.get(handle, .stream) catch return Status.stale_handle.code();
     // No poll sends meanwhile what the peer may be waiting for.
     if (socket.tls != .none) tls_transfers.flush(&thread().tls, socket);
     if (!system.pollOne(socket.fd, wanted == .writable, timeout_milliseconds)) return 0;
@@ -158,26 +156,26 @@ pub fn drop(waiter: i32) callconv(.c) void {
 }
 
 /// Receives up to `length` bytes. 0 is the end of the stream.
-pub fn receive(handle: i32, buffer: [*]u8, length: f64) callconv(.c) i32 {
-    return connections.receive(thread(), handle, buffer, @trunc(length)).code();
+pub fn receive(handle: SocketHandle, buffer: [*]u8, length: f64) callconv(.c) i32 {
+    return answer(connections.receive(thread(), handle, buffer, @trunc(length)));
 }
 
 /// Receives what has arrived by now, at most `length` bytes, although no poll has reported it yet.
-pub fn tryReceive(handle: i32, buffer: [*]u8, length: f64) callconv(.c) i32 {
-    return connections.tryReceive(thread(), handle, buffer, @trunc(length)).code();
+pub fn tryReceive(handle: SocketHandle, buffer: [*]u8, length: f64) callconv(.c) i32 {
+    return answer(connections.tryReceive(thread(), handle, buffer, @trunc(length)));
 }
 
 /// Sends from `buffer + offset`. After a value short of `length` the caller goes on with the rest when the
 /// socket is writable, or calls `breakOff`.
-pub fn send(handle: i32, buffer: [*]const u8, offset: f64, length: f64) callconv(.c) i32 {
+pub fn send(handle: SocketHandle, buffer: [*]const u8, offset: f64, length: f64) callconv(.c) i32 {
     const start: usize = @trunc(offset);
     const size: usize = @trunc(length);
-    return connections.send(thread(), handle, .{ .bytes = buffer[start..][0..size] }).code();
+    return answer(connections.send(thread(), handle, .{ .bytes = buffer[start..][0..size] }));
 }
 
 /// Sends several buffers at once. `parts` holds an address and a length for each; `total` is what
 /// the caller has to send, with what does not fit into this call.
-pub fn sendVector(handle: i32, parts: [*]const f64, count: u32, total: f64) callconv(.c) i32 {
+pub fn sendVector(handle: SocketHandle, parts: [*]const f64, count: u32, total: f64) callconv(.c) i32 {
     var vector: [abi.Limits.vector_length]std.posix.iovec_const = undefined;
     if (count > vector.len) return Status.EINVAL.code();
     var used: usize = 0;
@@ -187,22 +185,22 @@ pub fn sendVector(handle: i32, parts: [*]const f64, count: u32, total: f64) call
         vector[used] = .{ .base = @ptrFromInt(@as(usize, @trunc(parts[2 * used]))), .len = length };
         room -= length;
     }
-    return connections.send(thread(), handle, .{ .vector = .{ .parts = vector[0..used], .total = @trunc(total) } }).code();
+    return answer(connections.send(thread(), handle, .{ .vector = .{ .parts = vector[0..used], .total = @trunc(total) } }));
 }
 
 /// Sends a part of a file. 0 is the file's end; EINVAL, ENOSYS and EOPNOTSUPP say that sendfile(2) does not
 /// take it.
-pub fn sendFile(handle: i32, fd: i32, offset: f64, length: f64) callconv(.c) i32 {
+pub fn sendFile(handle: SocketHandle, fd: i32, offset: f64, length: f64) callconv(.c) i32 {
     const source: streams.Source = .{ .file = .{
         .fd = fd,
         .offset = @trunc(offset),
         .length = @trunc(length),
     } };
-    return connections.send(thread(), handle, source).code();
+    return answer(connections.send(thread(), handle, source));
 }
 
-/// Ends a transfer that was sent in part. Over TLS, closing then does not announce the end of the stream.
-pub fn breakOff(handle: i32) callconv(.c) void {
+/// Ends a transfer that was sent in part. Over TLS, the end of the stream is not announced then.
+pub fn breakOff(handle: SocketHandle) callconv(.c) void {
     connections.breakOff(thread(), handle);
 }
 
@@ -211,16 +209,16 @@ pub fn copy(target: [*]u8, source: [*]const u8, length: u32) callconv(.c) void {
     @memcpy(target[0..length], source[0..length]);
 }
 
-pub fn shutdown(handle: i32) callconv(.c) i32 {
-    return result(connections.shutdown(thread(), handle));
+pub fn shutdown(handle: SocketHandle) callconv(.c) i32 {
+    return answer(connections.shutdown(thread(), handle));
 }
 
-pub fn close(handle: i32) callconv(.c) i32 {
-    return result(connections.close(thread(), handle));
+pub fn close(handle: SocketHandle) callconv(.c) i32 {
+    return answer(connections.close(thread(), handle));
 }
 
-pub fn reset(handle: i32) callconv(.c) i32 {
-    return result(connections.reset(thread(), handle));
+pub fn reset(handle: SocketHandle) callconv(.c) i32 {
+    return answer(connections.reset(thread(), handle));
 }
 
 /// Starts to connect to a literal address, from a local one if that has a length. Returns a handle
@@ -243,7 +241,7 @@ pub fn connectPath(path: [*]const u8, length: u32) callconv(.c) i32 {
     return answer(endpoints.connect(scheduler(), &remote, null));
 }
 
-pub fn finishConnect(handle: i32) callconv(.c) i32 {
+pub fn finishConnect(handle: SocketHandle) callconv(.c) i32 {
     return answer(endpoints.finishConnect(scheduler(), handle));
 }
 
@@ -268,7 +266,7 @@ pub fn adopt(fd: i32) callconv(.c) i32 {
 }
 
 /// Takes a connection off a listener's queue.
-pub fn accept(handle: i32) callconv(.c) i32 {
+pub fn accept(handle: SocketHandle) callconv(.c) i32 {
     return answer(endpoints.accept(scheduler(), handle));
 }
 
@@ -282,9 +280,11 @@ pub fn literalVersion(host: [*]const u8, length: u32) callconv(.c) i32 {
 pub fn resolve(name: [*]const u8, length: u32, family: i32, deadline: f64) callconv(.c) i32 {
     const wanted = std.enums.fromInt(abi.AddressFamily, family) orelse return Status.EINVAL.code();
     const point = scheduler_module.deadlineFromMilliseconds(deadline);
-    const waiter = scheduler().park(.resolve, point) orelse return Status.exhausted.code();
-    thread().resolver.start(waiter, name[0..length], wanted) catch |failure| scheduler().wake(waiter, errors.statusOf(failure));
-    return numberOf(waiter);
+    const waiter = scheduler().park(.resolve, point);
+    if (waiter) |index| thread().resolver.start(index, name[0..length], wanted) catch |failure| {
+        scheduler().wake(index, errors.statusOf(failure));
+    } else |_| {}
+    return answer(waiter);
 }
 
 /// Writes the addresses of a look-up, one a line, and returns the length of the text. When that is
@@ -297,7 +297,7 @@ pub fn takeAddresses(waiter: i32, text: [*]u8, capacity: u32) callconv(.c) i32 {
 
 /// Writes the address of one end of a socket and returns the length of the text. The port is in
 /// `Shared`. The buffer has `Limits.address_text_bytes`.
-pub fn address(handle: i32, end: i32, text: [*]u8) callconv(.c) i32 {
+pub fn address(handle: SocketHandle, end: i32, text: [*]u8) callconv(.c) i32 {
     const wanted = std.enums.fromInt(abi.Endpoint, end) orelse return Status.EINVAL.code();
     const index = scheduler().sockets.find(handle) orelse return Status.stale_handle.code();
     const socket = scheduler().sockets.at(index);
@@ -316,49 +316,31 @@ pub fn address(handle: i32, end: i32, text: [*]u8) callconv(.c) i32 {
 }
 
 /// The descriptor behind a handle, which stays the scheduler's.
-pub fn descriptor(handle: i32) callconv(.c) i32 {
+pub fn descriptor(handle: SocketHandle) callconv(.c) i32 {
     const index = scheduler().sockets.find(handle) orelse return Status.stale_handle.code();
     const socket = scheduler().sockets.at(index);
     socket.flags.exposed = true;
     return socket.fd;
 }
 
-pub fn setNoDelay(handle: i32, on: i32) callconv(.c) i32 {
-    const index = scheduler().sockets.findKind(handle, .stream) orelse return Status.stale_handle.code();
-    const socket = scheduler().sockets.at(index);
+pub fn setNoDelay(handle: SocketHandle, on: i32) callconv(.c) i32 {
+    const socket = scheduler().sockets.get(handle, .stream) catch return Status.stale_handle.code();
     if (!socket.flags.tcp) return 0;
     return answer(options.setNoDelay(socket.fd, on != 0));
 }
 
 /// Seconds or a count of 0 leave the system's default.
-pub fn setKeepAlive(handle: i32, on: i32, idle_seconds: u32, interval_seconds: u32, count: u32) callconv(.c) i32 {
-    const index = scheduler().sockets.findKind(handle, .stream) orelse return Status.stale_handle.code();
-    const socket = scheduler().sockets.at(index);
+pub fn setKeepAlive(handle: SocketHandle, on: i32, idle_seconds: u32, interval_seconds: u32, count: u32) callconv(.c) i32 {
+    const socket = scheduler().sockets.get(handle, .stream) catch return Status.stale_handle.code();
     if (!socket.flags.tcp) return 0;
     return answer(options.setKeepAlive(socket.fd, on != 0, idle_seconds, interval_seconds, count));
 }
 
 /// Seconds that closing may take to deliver what is left; 0 is the default.
-pub fn setLinger(handle: i32, seconds: u32) callconv(.c) i32 {
-    const index = scheduler().sockets.findKind(handle, .stream) orelse return Status.stale_handle.code();
-    scheduler().sockets.at(index).linger_seconds = std.math.lossyCast(u16, seconds);
+pub fn setLinger(handle: SocketHandle, seconds: u32) callconv(.c) i32 {
+    const socket = scheduler().sockets.get(handle, .stream) catch return Status.stale_handle.code();
+    socket.linger_seconds = std.math.lossyCast(u16, seconds);
     return 0;
-}
-
-/// What a call of the core has come to, as an export returns it.
-fn answer(outcome: anytype) i32 {
-    const value = outcome catch |failure| return errors.statusOf(failure).code();
-    return switch (@TypeOf(value)) {
-        void => 0,
-        i32 => value,
-        WaiterIndex => numberOf(value),
-        else => comptime unreachable,
-    };
-}
-
-/// A waiter as TypeScript names it.
-fn numberOf(waiter: WaiterIndex) i32 {
-    return @intCast(@intFromEnum(waiter));
 }
 
 fn waiterOf(number: i32) ?WaiterIndex {

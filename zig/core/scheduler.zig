@@ -7,7 +7,7 @@ const std = @import("std");
 const assert = @import("../os/bug.zig").assert;
 const abi = @import("../boundary/abi.zig");
 const backend = @import("../os/kernel.zig").backend;
-const errors = @import("../os/errors.zig");
+const Error = @import("../os/errors.zig").Error;
 const system = @import("../os/kernel.zig").system;
 const Deadlines = @import("deadlines.zig").Deadlines;
 const indices = @import("indices.zig");
@@ -49,7 +49,7 @@ pub const Scheduler = struct {
     shared: *abi.Shared,
     keeps_shared: bool = false,
 
-    pub fn init(allocator: std.mem.Allocator) (errors.Error || error{OutOfMemory})!Scheduler {
+    pub fn init(allocator: std.mem.Allocator) (Error || error{OutOfMemory})!Scheduler {
         const shared = try allocator.create(abi.Shared);
         errdefer allocator.destroy(shared);
         shared.* = .{ .now_milliseconds = milliseconds(system.nanoseconds()) };
@@ -72,9 +72,9 @@ pub const Scheduler = struct {
 
     // -- Sockets
 
-    /// A slot for a descriptor, or null when memory or the table is full.
-    pub fn addSocket(scheduler: *Scheduler, fd: system.Descriptor, kind: Socket.Kind) ?SocketIndex {
-        const index = scheduler.sockets.take(scheduler.allocator, fd, kind) orelse return null;
+    /// A slot for a descriptor. It fails when memory or the table is full.
+    pub fn addSocket(scheduler: *Scheduler, fd: system.Descriptor, kind: Socket.Kind) error{Exhausted}!SocketIndex {
+        const index = scheduler.sockets.take(scheduler.allocator, fd, kind) orelse return error.Exhausted;
         scheduler.shared.sockets += 1;
         return index;
     }
@@ -109,9 +109,9 @@ pub const Scheduler = struct {
 
     /// Ends a connection with this error, which every later call repeats. The socket is ready in both
     /// directions, so that its operations learn of it.
-    pub fn endConnection(scheduler: *Scheduler, socket: *Socket, status: Status) void {
+    pub fn endConnection(scheduler: *Scheduler, socket: *Socket, failure: Error) void {
         // EPIPE says less than what a read may still learn.
-        if (socket.failure == .ok or socket.failure == .EPIPE) socket.failure = status;
+        if (socket.readFailure() == null) socket.failure = failure;
         socket.flags.readable = true;
         socket.flags.writable = true;
         scheduler.announce(socket, .readable);
@@ -127,8 +127,8 @@ pub const Scheduler = struct {
     // -- Waiters
 
     /// Makes a waiter. Its deadline, `wake` or `drop` ends it.
-    pub fn park(scheduler: *Scheduler, kind: Waiter.Kind, deadline_nanoseconds: ?i64) ?WaiterIndex {
-        const index = scheduler.waiters.take(scheduler.allocator, .{}) orelse return null;
+    pub fn park(scheduler: *Scheduler, kind: Waiter.Kind, deadline_nanoseconds: ?i64) error{Exhausted}!WaiterIndex {
+        const index = scheduler.waiters.take(scheduler.allocator, .{}) orelse return error.Exhausted;
         const waiter = scheduler.waiters.at(index);
         assert(waiter.state == .free, "the number of a new waiter is in use");
         waiter.* = .{ .kind = kind, .state = .waiting };
@@ -136,7 +136,7 @@ pub const Scheduler = struct {
             scheduler.deadlines.add(scheduler.allocator, .{ .waiter = index }, &waiter.deadline_index, point) catch {
                 waiter.state = .free;
                 scheduler.waiters.release(index);
-                return null;
+                return error.Exhausted;
             };
         }
         scheduler.shared.waiters += 1;
@@ -214,7 +214,7 @@ pub const Scheduler = struct {
             const index = scheduler.changed.popFront(&scheduler.sockets) orelse break;
             const socket = scheduler.sockets.at(index);
             assert(socket.unreported != 0, "a socket without news is reported");
-            ring[2 * count] = scheduler.sockets.handle(index);
+            ring[2 * count] = @intFromEnum(scheduler.sockets.handle(index));
             ring[2 * count + 1] = socket.unreported;
             socket.unreported = 0;
         }
@@ -284,6 +284,6 @@ pub fn deadlineFromMilliseconds(point: f64) ?i64 {
 /// Whether a call in this direction would not have to wait.
 fn mayProceed(socket: *const Socket, direction: abi.Direction) bool {
     if (socket.flags.handshaking) return false;
-    if (direction == .writable) return socket.flags.writable or socket.failure != .ok;
+    if (direction == .writable) return socket.flags.writable or socket.failure != null;
     return socket.flags.readable or socket.flags.buffered or socket.flags.end_of_stream or socket.readFailure() != null;
 }

@@ -6,10 +6,12 @@ const std = @import("std");
 const assert = @import("../os/bug.zig").assert;
 const abi = @import("../boundary/abi.zig");
 const system = @import("../os/kernel.zig").system;
+const Error = @import("../os/errors.zig").Error;
 const addresses = @import("../os/addresses.zig");
 const indices = @import("indices.zig");
 const Pool = @import("pool.zig").Pool;
 const Links = @import("queue.zig").Links;
+const SocketHandle = indices.SocketHandle;
 const SocketIndex = indices.SocketIndex;
 
 pub const Socket = struct {
@@ -54,7 +56,7 @@ pub const Socket = struct {
     kind: Kind = .free,
     flags: Flags = .{},
     /// The error that ended the connection. The kernel reports it once; every later call repeats it.
-    failure: abi.Status = .ok,
+    failure: ?Error = null,
     /// Seconds that closing may take to deliver what is left (`setLinger`); 0 means the default.
     linger_seconds: u16 = 0,
     /// What `poll` is to report (`abi.Ready`). The socket is in the queue of changed ones while it is not 0.
@@ -66,11 +68,9 @@ pub const Socket = struct {
 
     /// The failure that ends reading. EPIPE is a failure to send: what the peer has sent before is
     /// still there to be received.
-    pub fn readFailure(socket: *const Socket) ?abi.Status {
-        return switch (socket.failure) {
-            .ok, .EPIPE => null,
-            else => |status| status,
-        };
+    pub fn readFailure(socket: *const Socket) ?Error {
+        const failure = socket.failure orelse return null;
+        return if (failure == error.EPIPE) null else failure;
     }
 };
 
@@ -156,32 +156,29 @@ pub const Sockets = struct {
         sockets.pool.release(index);
     }
 
-    pub fn handle(sockets: *const Sockets, index: SocketIndex) i32 {
-        const generation: i32 = sockets.at(index).generation;
-        return generation << slot_bits | @as(i32, @intCast(@intFromEnum(index)));
+    pub fn handle(sockets: *const Sockets, index: SocketIndex) SocketHandle {
+        return @enumFromInt(sockets.token(index));
     }
 
     pub fn token(sockets: *const Sockets, index: SocketIndex) u64 {
-        return @intCast(sockets.handle(index));
+        return @as(u64, sockets.at(index).generation) << slot_bits | @intFromEnum(index);
     }
 
     /// The slot that a handle names, or null when it is stale or was never one.
-    pub fn find(sockets: *const Sockets, candidate: i32) ?SocketIndex {
-        if (candidate < 0) return null;
-        const index = sockets.pool.find(@intCast(candidate & (abi.Limits.sockets - 1))) orelse return null;
-        const socket = sockets.at(index);
-        if (socket.kind == .free or socket.generation != candidate >> slot_bits) return null;
-        return index;
+    pub fn find(sockets: *const Sockets, candidate: SocketHandle) ?SocketIndex {
+        return sockets.findToken(std.math.cast(u64, @intFromEnum(candidate)) orelse return null);
     }
 
-    /// The same, if the socket is of this kind.
-    pub fn findKind(sockets: *const Sockets, candidate: i32, kind: Socket.Kind) ?SocketIndex {
-        const index = sockets.find(candidate) orelse return null;
-        return if (sockets.at(index).kind == kind) index else null;
+    /// The socket of this kind that a handle names.
+    pub fn get(sockets: *const Sockets, candidate: SocketHandle, kind: Socket.Kind) error{StaleHandle}!*Socket {
+        const socket = sockets.at(sockets.find(candidate) orelse return error.StaleHandle);
+        return if (socket.kind == kind) socket else error.StaleHandle;
     }
 
     pub fn findToken(sockets: *const Sockets, candidate: u64) ?SocketIndex {
-        return sockets.find(std.math.cast(i32, candidate) orelse return null);
+        const index = sockets.pool.find(@intCast(candidate & (abi.Limits.sockets - 1))) orelse return null;
+        const socket = sockets.at(index);
+        return if (socket.kind != .free and socket.generation == candidate >> slot_bits) index else null;
     }
 };
 
@@ -189,12 +186,12 @@ test "a stale handle never reaches the slot's next owner" {
     const allocator = std.testing.allocator;
     var sockets: Sockets = .{};
     defer sockets.deinit(allocator);
-    var stale: i32 = -1;
+    var stale: SocketHandle = undefined;
     // Far more often than there are generations, and through every slot of the first chunk.
     for (0..256 * (last_generation + 10)) |turn| {
         const index = sockets.take(allocator, 3, .watched).?;
         const handle = sockets.handle(index);
-        try std.testing.expect(handle >= 0);
+        try std.testing.expect(@intFromEnum(handle) >= 0);
         try std.testing.expectEqual(index, sockets.find(handle).?);
         try std.testing.expectEqual(index, sockets.findToken(sockets.token(index)).?);
         if (turn > 0) try std.testing.expectEqual(null, sockets.find(stale));
@@ -202,7 +199,7 @@ test "a stale handle never reaches the slot's next owner" {
         stale = handle;
     }
     for ([_]i32{ -1, std.math.minInt(i32), std.math.maxInt(i32), 0, 300 }) |candidate| {
-        try std.testing.expectEqual(null, sockets.find(candidate));
+        try std.testing.expectEqual(null, sockets.find(@enumFromInt(candidate)));
     }
     try std.testing.expectEqual(null, sockets.findToken(std.math.maxInt(u64)));
 }

@@ -4,20 +4,20 @@ const std = @import("std");
 const c = std.c;
 const abi = @import("../boundary/abi.zig");
 const addresses = @import("../os/addresses.zig");
-const errors = @import("../os/errors.zig");
+const Error = @import("../os/errors.zig").Error;
 const options = @import("../os/options.zig");
 const system = @import("../os/kernel.zig").system;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Socket = @import("../core/sockets.zig").Socket;
 const Address = system.Address;
-const Error = errors.Error;
 const SocketIndex = @import("../core/indices.zig").SocketIndex;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
 
 /// Puts a descriptor into the table and the backend.
 fn enter(scheduler: *Scheduler, fd: system.Descriptor, kind: Socket.Kind) Error!SocketIndex {
     // A second registration would replace the first one in a kqueue.
     if (scheduler.sockets.has(fd)) return error.EEXIST;
-    const index = scheduler.addSocket(fd, kind) orelse return error.Exhausted;
+    const index = try scheduler.addSocket(fd, kind);
     errdefer scheduler.removeSocket(index);
     try scheduler.backend.register(fd, scheduler.sockets.token(index));
     return index;
@@ -29,7 +29,7 @@ fn isInternet(address: *const Address) bool {
 
 /// Starts to connect and returns the handle at once. When the socket is writable, `finishConnect`
 /// has the result.
-pub fn connect(scheduler: *Scheduler, remote: *const Address, local: ?*const Address) Error!i32 {
+pub fn connect(scheduler: *Scheduler, remote: *const Address, local: ?*const Address) Error!SocketHandle {
     const fd = try system.socket(remote.storage.family, c.SOCK.STREAM);
     errdefer system.close(fd);
     // Sockets may be of IPv6 alone by default (bindv6only of Linux, net.inet6.ip6.v6only of FreeBSD).
@@ -57,20 +57,19 @@ pub fn connect(scheduler: *Scheduler, remote: *const Address, local: ?*const Add
 }
 
 /// Whether the attempt has succeeded. On failure the caller closes the handle.
-pub fn finishConnect(scheduler: *Scheduler, handle: i32) Error!void {
-    const index = scheduler.sockets.findKind(handle, .stream) orelse return error.StaleHandle;
-    const socket = scheduler.sockets.at(index);
+pub fn finishConnect(scheduler: *Scheduler, handle: SocketHandle) Error!void {
+    const socket = try scheduler.sockets.get(handle, .stream);
     if (socket.flags.connecting) {
-        if (system.pendingError(socket.fd)) |status| {
-            socket.failure = status;
-            return errors.errorOf(status);
+        if (system.pendingError(socket.fd)) |failure| {
+            socket.failure = failure;
+            return failure;
         }
         socket.flags.connecting = false;
     }
     if (socket.flags.tcp and isConnectedToItself(socket)) {
         // A reset frees the port as soon as the socket is closed.
-        system.setOption(socket.fd, c.SOL.SOCKET, c.SO.LINGER, c.linger{ .onoff = 1, .linger = 0 }) catch {};
-        socket.failure = .ECONNREFUSED;
+        options.setToReset(socket.fd);
+        socket.failure = error.ECONNREFUSED;
         return error.ECONNREFUSED;
     }
     scheduler.shared.connected += 1;
@@ -85,7 +84,7 @@ fn isConnectedToItself(socket: *const Socket) bool {
     return std.meta.eql(local, remote);
 }
 
-pub fn listen(scheduler: *Scheduler, address: *const Address, backlog: u32, flags: u32) Error!i32 {
+pub fn listen(scheduler: *Scheduler, address: *const Address, backlog: u32, flags: u32) Error!SocketHandle {
     const fd = try system.socket(address.storage.family, c.SOCK.STREAM);
     errdefer system.close(fd);
     try prepareListener(fd, address, flags);
@@ -130,7 +129,7 @@ fn enterListener(scheduler: *Scheduler, fd: system.Descriptor, tcp: bool) Error!
 
 /// Takes over a stream socket that listens already; a backlog of 0 leaves it its own. The descriptor
 /// stays the caller's when this fails.
-pub fn adoptListener(scheduler: *Scheduler, fd: system.Descriptor, backlog: u32) Error!i32 {
+pub fn adoptListener(scheduler: *Scheduler, fd: system.Descriptor, backlog: u32) Error!SocketHandle {
     const kind = try system.getOption(fd, c.SOL.SOCKET, c.SO.TYPE);
     if (kind != c.SOCK.STREAM) return error.EPROTOTYPE;
     const listens = try system.getOption(fd, c.SOL.SOCKET, c.SO.ACCEPTCONN);
@@ -145,7 +144,7 @@ pub fn adoptListener(scheduler: *Scheduler, fd: system.Descriptor, backlog: u32)
 }
 
 /// Takes over a connected stream socket.
-pub fn adopt(scheduler: *Scheduler, fd: system.Descriptor) Error!i32 {
+pub fn adopt(scheduler: *Scheduler, fd: system.Descriptor) Error!SocketHandle {
     const kind = try system.getOption(fd, c.SOL.SOCKET, c.SO.TYPE);
     if (kind != c.SOCK.STREAM) return error.EPROTOTYPE;
     const remote = try system.remoteAddress(fd);
@@ -162,9 +161,8 @@ pub fn adopt(scheduler: *Scheduler, fd: system.Descriptor) Error!i32 {
 }
 
 /// Takes one connection off the listener's queue. It is closed when the tables are full.
-pub fn accept(scheduler: *Scheduler, handle: i32) Error!i32 {
-    const found = scheduler.sockets.findKind(handle, .listener) orelse return error.StaleHandle;
-    const listener = scheduler.sockets.at(found);
+pub fn accept(scheduler: *Scheduler, handle: SocketHandle) Error!SocketHandle {
+    const listener = try scheduler.sockets.get(handle, .listener);
     if (!listener.flags.readable) return error.WouldBlock;
     var peer: Address = .{};
     const fd = while (true) {

@@ -1,17 +1,17 @@
-//! Looks host names up with getaddrinfo(3), which blocks. So look-ups run on a few threads, which exist only
-//! while there is work. When a caller gives up, its look-up runs to its end and the result is dropped.
+//! Looks host names up. The system does so with a call that blocks, so look-ups run on a few threads, which exist
+//! only while there is work. When a caller gives up, its look-up runs to its end and the result is dropped.
 
 const std = @import("std");
-const assert = @import("../os/bug.zig").assert;
-const c = std.c;
 const abi = @import("../boundary/abi.zig");
 const addresses = @import("../os/addresses.zig");
-const backend = @import("../os/kernel.zig").backend;
-const system = @import("../os/kernel.zig").system;
-const Error = @import("../os/errors.zig").Error;
+const backend = kernel.backend;
+const kernel = @import("../os/kernel.zig");
+const names = kernel.names;
+const system = kernel.system;
+const errors = @import("../os/errors.zig");
+const Error = errors.Error;
 const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
-const Status = abi.Status;
 
 /// getaddrinfo may load modules of the name service switch, which need some stack.
 const stack_bytes = 512 * 1024;
@@ -24,8 +24,7 @@ const all_threads_at_most = 32;
 pub const name_bytes = 255;
 
 pub const Request = struct {
-    next: ?*Request = null,
-    previous: ?*Request = null,
+    node: List.Node = .{},
     /// `none` when the caller has given up.
     waiter: WaiterIndex,
     state: enum {
@@ -38,44 +37,24 @@ pub const Request = struct {
     } = .queued,
     family: abi.AddressFamily,
     name: [name_bytes + 1]u8,
-    status: Status = .ok,
-    found: []addresses.Peer = &.{},
+    found: Error![]addresses.Peer = &.{},
 
     fn destroy(request: *Request, allocator: std.mem.Allocator) void {
-        allocator.free(request.found);
+        if (request.found) |found| allocator.free(found) else |_| {}
         allocator.destroy(request);
     }
 };
 
-const List = struct {
-    head: ?*Request = null,
-    tail: ?*Request = null,
+const List = std.DoublyLinkedList;
 
-    fn push(list: *List, request: *Request) void {
-        request.next = null;
-        request.previous = list.tail;
-        if (list.tail) |tail| tail.next = request else list.head = request;
-        list.tail = request;
-    }
-
-    fn remove(list: *List, request: *Request) void {
-        if (request.previous) |before| before.next = request.next else list.head = request.next;
-        if (request.next) |after| after.previous = request.previous else list.tail = request.previous;
-        request.next = null;
-        request.previous = null;
-    }
-
-    fn pop(list: *List) ?*Request {
-        const request = list.head orelse return null;
-        list.remove(request);
-        return request;
-    }
-};
+fn popFirst(list: *List) ?*Request {
+    return @fieldParentPtr("node", list.popFirst() orelse return null);
+}
 
 pub const Resolver = struct {
     allocator: std.mem.Allocator,
     backend: backend.Backend,
-    mutex: c.pthread_mutex_t = .{},
+    mutex: system.Mutex = .{},
     queued: List = .{},
     finished: List = .{},
     threads: u32 = 0,
@@ -98,24 +77,16 @@ pub const Resolver = struct {
     /// Called when the thread of the scheduler ends. Threads with a look-up under way run on, and the last one
     /// frees the resolver.
     pub fn abandon(resolver: *Resolver) void {
-        resolver.lock();
+        resolver.mutex.lock();
         var iterator = resolver.wanted.valueIterator();
         while (iterator.next()) |request| if (request.*.state == .answered) request.*.destroy(resolver.allocator);
         resolver.wanted.deinit(resolver.allocator);
-        while (resolver.queued.pop()) |request| request.destroy(resolver.allocator);
-        while (resolver.finished.pop()) |request| request.destroy(resolver.allocator);
+        while (popFirst(&resolver.queued)) |request| request.destroy(resolver.allocator);
+        while (popFirst(&resolver.finished)) |request| request.destroy(resolver.allocator);
         resolver.abandoned = true;
         const is_last = resolver.threads == 0;
-        resolver.unlock();
+        resolver.mutex.unlock();
         if (is_last) resolver.allocator.destroy(resolver);
-    }
-
-    fn lock(resolver: *Resolver) void {
-        assert(c.pthread_mutex_lock(&resolver.mutex) == .SUCCESS, "a mutex cannot be locked");
-    }
-
-    fn unlock(resolver: *Resolver) void {
-        assert(c.pthread_mutex_unlock(&resolver.mutex) == .SUCCESS, "a mutex cannot be unlocked");
     }
 
     /// Looks a name up for a waiter, which is woken with the outcome.
@@ -130,14 +101,14 @@ pub const Resolver = struct {
             return error.ENOMEM;
         };
 
-        resolver.lock();
-        defer resolver.unlock();
+        resolver.mutex.lock();
+        defer resolver.mutex.unlock();
         if (!resolver.addThread() and resolver.threads == 0) {
             _ = resolver.wanted.remove(waiter);
             request.destroy(resolver.allocator);
             return error.EAI_AGAIN;
         }
-        resolver.queued.push(request);
+        resolver.queued.append(&request.node);
     }
 
     /// Starts one more thread, with the lock held. False when there are enough, or the system refuses.
@@ -153,17 +124,17 @@ pub const Resolver = struct {
     /// look-up that has not begun is dropped, so that it does not delay the others.
     pub fn forget(resolver: *Resolver, waiter: WaiterIndex) void {
         const request = (resolver.wanted.fetchRemove(waiter) orelse return).value;
-        resolver.lock();
-        defer resolver.unlock();
+        resolver.mutex.lock();
+        defer resolver.mutex.unlock();
         switch (request.state) {
             .queued => {
-                resolver.queued.remove(request);
+                resolver.queued.remove(&request.node);
                 request.destroy(resolver.allocator);
                 return;
             },
             .running => {
                 resolver.stray_threads += 1;
-                if (resolver.queued.head != null) _ = resolver.addThread();
+                if (resolver.queued.first != null) _ = resolver.addThread();
             },
             .finished => {},
             // Its waiter was woken, and the caller does not take the addresses.
@@ -173,19 +144,19 @@ pub const Resolver = struct {
     }
 
     fn run(resolver: *Resolver) void {
-        resolver.lock();
-        while (resolver.queued.pop()) |request| {
+        resolver.mutex.lock();
+        while (popFirst(&resolver.queued)) |request| {
             request.state = .running;
-            resolver.unlock();
-            lookUp(request, resolver.allocator);
-            resolver.lock();
+            resolver.mutex.unlock();
+            request.found = names.lookUp(resolver.allocator, @ptrCast(&request.name), request.family);
+            resolver.mutex.lock();
             if (request.waiter == .none) resolver.stray_threads -= 1;
             if (resolver.abandoned) {
                 request.destroy(resolver.allocator);
                 continue;
             }
             request.state = .finished;
-            resolver.finished.push(request);
+            resolver.finished.append(&request.node);
             resolver.has_finished.store(true, .release);
             // With the lock held, because the backend is closed after `abandon`.
             resolver.backend.notify();
@@ -195,30 +166,29 @@ pub const Resolver = struct {
         }
         resolver.threads -= 1;
         const is_last = resolver.abandoned and resolver.threads == 0;
-        resolver.unlock();
+        resolver.mutex.unlock();
         if (is_last) resolver.allocator.destroy(resolver);
     }
 
     /// Wakes the waiters of the look-ups that have ended.
     pub fn collect(resolver: *Resolver, scheduler: *Scheduler) void {
         if (!resolver.has_finished.load(.acquire)) return;
-        resolver.lock();
+        resolver.mutex.lock();
         resolver.has_finished.store(false, .release);
         var finished = resolver.finished;
         resolver.finished = .{};
-        resolver.unlock();
-        while (finished.pop()) |request| {
+        resolver.mutex.unlock();
+        while (popFirst(&finished)) |request| {
             const waiter = request.waiter;
-            const status = request.status;
             if (waiter == .none) {
                 request.destroy(resolver.allocator);
-            } else if (status == .ok) {
+            } else if (request.found) |_| {
                 request.state = .answered;
                 scheduler.wake(waiter, .ok);
-            } else {
+            } else |failure| {
                 _ = resolver.wanted.remove(waiter);
                 request.destroy(resolver.allocator);
-                scheduler.wake(waiter, status);
+                scheduler.wake(waiter, errors.statusOf(failure));
             }
         }
     }
@@ -230,7 +200,7 @@ pub const Resolver = struct {
         if (request.state != .answered) return null;
         var line: [abi.Limits.address_text_bytes]u8 = undefined;
         var length: usize = 0;
-        for (request.found) |*peer| {
+        for (request.found catch unreachable) |*peer| {
             const line_length = peer.format(&line);
             if (length + line_length + 1 <= text.len) {
                 @memcpy(text[length..][0..line_length], line[0..line_length]);
@@ -245,66 +215,6 @@ pub const Resolver = struct {
     }
 };
 
-fn lookUp(request: *Request, allocator: std.mem.Allocator) void {
-    var hints = std.mem.zeroes(c.addrinfo);
-    hints.family = switch (request.family) {
-        .ipv4 => c.AF.INET,
-        .ipv6 => c.AF.INET6,
-        else => c.AF.UNSPEC,
-    };
-    hints.socktype = c.SOCK.STREAM;
-    var list: ?*c.addrinfo = null;
-    const result = c.getaddrinfo(@ptrCast(&request.name), null, &hints, &list);
-    if (@intFromEnum(result) != 0) {
-        request.status = statusOf(@intFromEnum(result));
-        return;
-    }
-    defer if (list) |first| c.freeaddrinfo(first);
-    request.found = peersOf(allocator, list) catch {
-        request.status = .ENOMEM;
-        return;
-    };
-    if (request.found.len == 0) request.status = .ENOTFOUND;
-}
-
-/// The addresses of a list, in its order.
-fn peersOf(allocator: std.mem.Allocator, list: ?*c.addrinfo) ![]addresses.Peer {
-    var peers: std.ArrayList(addresses.Peer) = .empty;
-    defer peers.deinit(allocator);
-    var next = list;
-    while (next) |entry| : (next = entry.next) {
-        const raw = entry.addr orelse continue;
-        var address: system.Address = .{ .length = entry.addrlen };
-        const bytes: [*]const u8 = @ptrCast(raw);
-        const size: usize = @min(entry.addrlen, @sizeOf(@TypeOf(address.storage)));
-        @memcpy(std.mem.asBytes(&address.storage)[0..size], bytes[0..size]);
-        const peer: addresses.Peer = .of(&address);
-        if (peer.family != .unspecified) try peers.append(allocator, peer);
-    }
-    return peers.toOwnedSlice(allocator);
-}
-
-/// Node gives the same names to most of these failures.
-fn statusOf(failure: i32) Status {
-    const EAI = c.EAI;
-    inline for (.{ "NONAME", "NODATA", "ADDRFAMILY" }) |name| {
-        if (@hasField(EAI, name) and failure == @intFromEnum(@field(EAI, name))) return .ENOTFOUND;
-    }
-    if (failure == @intFromEnum(EAI.AGAIN)) return .EAI_AGAIN;
-    if (failure == @intFromEnum(EAI.MEMORY)) return .ENOMEM;
-    if (failure == @intFromEnum(EAI.FAMILY)) return .EAFNOSUPPORT;
-    if (failure == @intFromEnum(EAI.SYSTEM)) {
-        // An error such as EMFILE. The number of `Status.other` belongs to this thread and would be lost.
-        const status = system.lastStatus();
-        return switch (status) {
-            .other => .EAI_FAIL,
-            .would_block => .EAI_AGAIN,
-            else => status,
-        };
-    }
-    return .EAI_FAIL;
-}
-
 fn expectLookedUp(threads: u32, queued: usize, looked_up: usize) !void {
     const allocator = std.testing.allocator;
     const notified = try backend.Backend.open();
@@ -315,17 +225,14 @@ fn expectLookedUp(threads: u32, queued: usize, looked_up: usize) !void {
         const request = try allocator.create(Request);
         request.* = .{ .waiter = @enumFromInt(number), .family = .ipv4, .name = @splat(0) };
         @memcpy(request.name[0..9], "127.0.0.1");
-        resolver.queued.push(request);
+        resolver.queued.append(&request.node);
     }
     // This thread pretends to be one of `threads`.
     resolver.threads = threads;
     resolver.run();
     try std.testing.expectEqual(threads - 1, resolver.threads);
     resolver.threads = 0;
-    var count: usize = 0;
-    var next = resolver.finished.head;
-    while (next) |request| : (next = request.next) count += 1;
-    try std.testing.expectEqual(looked_up, count);
+    try std.testing.expectEqual(looked_up, resolver.finished.len());
 }
 
 test "a thread ends when there is no work left, or when others have taken its place meanwhile" {

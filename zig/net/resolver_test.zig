@@ -20,7 +20,7 @@ const text_bytes = 32 * (abi.Limits.address_text_bytes + 1);
 const impossible_name = "x" ** 64 ++ ".invalid";
 
 fn start(harness: *Harness, name: []const u8, family: abi.AddressFamily) !WaiterIndex {
-    const waiter = harness.scheduler.park(.resolve, null).?;
+    const waiter = try harness.scheduler.park(.resolve, null);
     try harness.thread.resolver.start(waiter, name, family);
     return waiter;
 }
@@ -39,10 +39,9 @@ fn statusOf(harness: *Harness, waiter: WaiterIndex) !Status {
 
 fn isIdle(resolver: *Resolver) bool {
     // Both are the threads' as well.
-    const result = c.pthread_mutex_lock(&resolver.mutex);
-    std.debug.assert(result == .SUCCESS);
-    defer _ = c.pthread_mutex_unlock(&resolver.mutex);
-    return resolver.threads == 0 and resolver.finished.head == null;
+    resolver.mutex.lock();
+    defer resolver.mutex.unlock();
+    return resolver.threads == 0 and resolver.finished.first == null;
 }
 
 test "localhost is this machine" {
@@ -172,8 +171,8 @@ test "a look-up is dropped when its answer is there already, told or not" {
 
 /// Makes the resolver believe that its threads are busy: what is queued stays there.
 fn occupy(resolver: *Resolver, busy: bool) void {
-    _ = c.pthread_mutex_lock(&resolver.mutex);
-    defer _ = c.pthread_mutex_unlock(&resolver.mutex);
+    resolver.mutex.lock();
+    defer resolver.mutex.unlock();
     const count = resolver_module.threads_at_most;
     if (busy) resolver.threads += count else resolver.threads -= count;
 }
@@ -187,7 +186,7 @@ test "threads whose callers have given up make room for others" {
     var requests: [resolver_module.threads_at_most]resolver_module.Request = undefined;
     var waiters: [requests.len]WaiterIndex = undefined;
     for (&requests, &waiters) |*request, *waiter| {
-        waiter.* = harness.scheduler.park(.resolve, null).?;
+        waiter.* = try harness.scheduler.park(.resolve, null);
         request.* = .{ .waiter = waiter.*, .state = .running, .family = .unspecified, .name = @splat(0) };
         try resolver.wanted.put(resolver.allocator, waiter.*, request);
     }
@@ -215,14 +214,15 @@ test "look-ups that were given up do not keep the others waiting" {
     var waiters: [100]WaiterIndex = undefined;
     for (&waiters) |*waiter| waiter.* = try start(&harness, "given-up.invalid", .unspecified);
     const wanted = try start(&harness, "localhost", .ipv4);
-    const late = harness.scheduler.park(.resolve, 1).?;
+    const late = try harness.scheduler.park(.resolve, 1);
     try resolver.start(late, "late.invalid", .unspecified);
     for (waiters) |waiter| harness.thread.drop(waiter);
     try harness.expectWoken(&.{.{ late, .timed_out }});
     occupy(resolver, false);
     try expectEqual(1, resolver.wanted.count());
-    try expectEqual(wanted, resolver.queued.head.?.waiter);
-    try expectEqual(resolver.queued.head, resolver.queued.tail);
+    const request: *resolver_module.Request = @fieldParentPtr("node", resolver.queued.first.?);
+    try expectEqual(wanted, request.waiter);
+    try expectEqual(1, resolver.queued.len());
 
     // The next one to come starts a thread, which finds both.
     const next = try start(&harness, "localhost", .ipv4);
@@ -247,7 +247,7 @@ test "a scheduler may end while names are looked up: the threads free the rest" 
         const thread = harness.thread;
         const scheduler = harness.scheduler;
         for (0..turn % 10) |_| {
-            const waiter = scheduler.park(.resolve, null).?;
+            const waiter = try scheduler.park(.resolve, null);
             try thread.resolver.start(waiter, "localhost", .unspecified);
         }
         // Some have their answers, some are under way, some have not begun.

@@ -49,16 +49,14 @@ pub const Watching = struct {
         // A second registration would take the place of the socket's own.
         if (is_first and scheduler.sockets.has(fd)) return error.EEXIST;
         if (system.pollOne(fd, direction == .writable, 0)) {
-            const waiter = scheduler.park(.sleep, null) orelse return error.Exhausted;
+            const waiter = try scheduler.park(.sleep, null);
             scheduler.wake(waiter, .ok);
             return waiter;
         }
         if (is_first) try watching.begin(fd);
         const watch = watching.watches.getPtr(fd).?;
-        const waiter = scheduler.park(if (direction == .writable) .watch_writable else .watch_readable, deadline) orelse {
-            if (is_first) watching.forget(fd);
-            return error.Exhausted;
-        };
+        errdefer if (is_first) watching.forget(fd);
+        const waiter = try scheduler.park(if (direction == .writable) .watch_writable else .watch_readable, deadline);
         scheduler.waiters.at(waiter).socket = watch.slot;
         watch.queueOf(direction).pushBack(&scheduler.waiters, waiter);
         watching.refresh(fd, is_first) catch |failure| {
@@ -70,7 +68,7 @@ pub const Watching = struct {
 
     fn begin(watching: *Watching, fd: system.Descriptor) error{Exhausted}!void {
         const scheduler = watching.scheduler;
-        const slot = scheduler.addSocket(fd, .watched) orelse return error.Exhausted;
+        const slot = try scheduler.addSocket(fd, .watched);
         errdefer scheduler.removeSocket(slot);
         watching.watches.put(scheduler.allocator, fd, .{ .slot = slot }) catch return error.Exhausted;
     }

@@ -23,7 +23,7 @@ test "the timer, the notifier and a socket each end a wait" {
     try expect(first[0].writable and !first[0].readable);
     try expectEqual(0, self.wait(&events, 0).len);
 
-    _ = system.send(pair[1], "x", 1);
+    _ = try system.send(pair[1], "x", 1);
     const second = self.wait(&events, null);
     try expect(second[0].token == 42 and second[0].readable);
 
@@ -94,14 +94,14 @@ test "input that is still there is reported once more when it is asked for" {
     defer for (pair) |fd| system.close(fd);
     var events: [backend.events_per_wait]Event = undefined;
     try self.register(pair[0], 42);
-    _ = system.send(pair[1], "x", 1);
+    _ = try system.send(pair[1], "x", 1);
     try expect(self.wait(&events, 0).len > 0);
     try expectEqual(0, self.wait(&events, 0).len);
     self.rearm(pair[0], 42);
     const again = self.wait(&events, 0);
     try expect(again.len > 0 and again[0].token == 42 and again[0].readable);
     self.unregister(pair[0]);
-    _ = system.send(pair[1], "x", 1);
+    _ = try system.send(pair[1], "x", 1);
     try expectEqual(0, self.wait(&events, 0).len);
 }
 
@@ -114,13 +114,13 @@ test "a watched descriptor reports what it was watched for, once" {
     for (0..2) |turn| {
         try self.watch(pair[0], 7, .{ .readable = true, .writable = false }, turn == 0);
         try expectEqual(0, self.wait(&events, 0).len);
-        _ = system.send(pair[1], "x", 1);
+        _ = try system.send(pair[1], "x", 1);
         const ready = self.wait(&events, 10 * std.time.ns_per_s);
         try expectEqual(1, ready.len);
         try expectEqual(Event{ .token = 7, .readable = true }, ready[0]);
         try expectEqual(0, self.wait(&events, 0).len);
         var byte: [1]u8 = undefined;
-        _ = system.receive(pair[0], &byte, 1);
+        _ = try system.receive(pair[0], &byte, 1);
     }
     try self.watch(pair[0], 7, .{ .readable = false, .writable = true }, false);
     // Our own end of the stream is none of the peer's.

@@ -1,9 +1,7 @@
 //! The calls of `system.zig`. A test can make one of them fail, and can set the clock.
 
 const native = @import("system.zig");
-const errors = @import("errors.zig");
-const Error = errors.Error;
-const Status = @import("../boundary/abi.zig").Status;
+const Error = @import("errors.zig").Error;
 
 /// What the clock shows, in nanoseconds; null is the system's time.
 pub threadlocal var clock: ?i64 = null;
@@ -11,24 +9,20 @@ pub threadlocal var clock: ?i64 = null;
 pub const Call = enum { socket, accept, connect, bind, listen, receive, send, set_option, shutdown };
 
 /// The call that fails from now on, and how.
-pub threadlocal var fault: ?struct { call: Call, status: Status } = null;
-
-fn faultOf(call: Call) ?Status {
-    const set = fault orelse return null;
-    return if (set.call == call) set.status else null;
-}
+pub threadlocal var fault: ?struct { call: Call, failure: Error } = null;
 
 fn check(call: Call) Error!void {
-    if (faultOf(call)) |status| return errors.errorOf(status);
+    const set = fault orelse return;
+    if (set.call == call) return set.failure;
 }
 
 pub const Descriptor = native.Descriptor;
-pub const Outcome = native.Outcome;
 pub const Address = native.Address;
 pub const is_linux = native.is_linux;
 pub const is_darwin = native.is_darwin;
 pub const short_read_empties = native.short_read_empties;
-pub const no_signal = native.no_signal;
+pub const Mutex = native.Mutex;
+pub const SignalAction = native.SignalAction;
 
 pub fn nanoseconds() i64 {
     return clock orelse native.nanoseconds();
@@ -59,12 +53,14 @@ pub fn listen(fd: Descriptor, backlog: u32) Error!void {
     return native.listen(fd, backlog);
 }
 
-pub fn receive(fd: Descriptor, buffer: [*]u8, length: usize) Outcome {
-    return .{ .failure = faultOf(.receive) orelse return native.receive(fd, buffer, length) };
+pub fn receive(fd: Descriptor, buffer: [*]u8, length: usize) Error!usize {
+    try check(.receive);
+    return native.receive(fd, buffer, length);
 }
 
-pub fn send(fd: Descriptor, buffer: [*]const u8, length: usize) Outcome {
-    return .{ .failure = faultOf(.send) orelse return native.send(fd, buffer, length) };
+pub fn send(fd: Descriptor, buffer: [*]const u8, length: usize) Error!usize {
+    try check(.send);
+    return native.send(fd, buffer, length);
 }
 
 pub fn setOption(fd: Descriptor, level: i32, name: u32, value: anytype) Error!void {
@@ -72,8 +68,9 @@ pub fn setOption(fd: Descriptor, level: i32, name: u32, value: anytype) Error!vo
     return native.setOption(fd, level, name, value);
 }
 
-pub fn shutdown(fd: Descriptor) ?Status {
-    return faultOf(.shutdown) orelse native.shutdown(fd);
+pub fn shutdown(fd: Descriptor) Error!void {
+    try check(.shutdown);
+    return native.shutdown(fd);
 }
 
 pub const sendVector = native.sendVector;
@@ -92,9 +89,11 @@ pub const isOpen = native.isOpen;
 pub const pollOne = native.pollOne;
 pub const socketPair = native.socketPair;
 pub const startThread = native.startThread;
+pub const ring = native.ring;
+pub const hangUp = native.hangUp;
+pub const setSignalAction = native.setSignalAction;
 pub const onThreadEnd = native.onThreadEnd;
 pub const keepLoaded = native.keepLoaded;
 pub const ignoreBrokenPipeSignal = native.ignoreBrokenPipeSignal;
-pub const lastStatus = native.lastStatus;
 pub const lastError = native.lastError;
 pub const lastErrno = native.lastErrno;

@@ -17,6 +17,12 @@ pub fn setIpv6Only(fd: system.Descriptor, on: bool) Error!void {
     return system.setOption(fd, c.IPPROTO.IPV6, ipv6_only, @as(c_int, @intFromBool(on)));
 }
 
+/// Makes closing send a reset, so that what has not arrived yet is thrown away (tcp(7), SO_LINGER with a time of
+/// zero).
+pub fn setToReset(fd: system.Descriptor) void {
+    system.setOption(fd, c.SOL.SOCKET, c.SO.LINGER, c.linger{ .onoff = 1, .linger = 0 }) catch {};
+}
+
 pub fn setNoDelay(fd: system.Descriptor, on: bool) Error!void {
     return system.setOption(fd, c.IPPROTO.TCP, no_delay, @as(c_int, @intFromBool(on)));
 }

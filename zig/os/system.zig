@@ -1,14 +1,12 @@
-//! The C library's calls with their errors as status codes: interrupted calls are repeated, and
-//! EAGAIN is `would_block`.
+//! The C library's calls with their errors as those of Zig: interrupted calls are repeated, and EAGAIN is
+//! `WouldBlock`.
 
 const std = @import("std");
 const builtin = @import("builtin");
 const c = std.c;
 const linux = std.os.linux;
 const assert = @import("bug.zig").assert;
-const errors = @import("errors.zig");
-const Error = errors.Error;
-const Status = @import("../boundary/abi.zig").Status;
+const Error = @import("errors.zig").Error;
 
 pub const Descriptor = c.fd_t;
 pub const is_linux = builtin.os.tag == .linux;
@@ -18,37 +16,20 @@ pub const is_darwin = builtin.os.tag.isDarwin();
 /// data, and only Linux reports that as an event.
 pub const short_read_empties = is_linux;
 
-/// What a call did: its value, or why it failed.
-pub const Outcome = union(enum) {
-    value: usize,
-    failure: Status,
-
-    /// The outcome as a call of the ABI returns it.
-    pub fn code(outcome: Outcome) i32 {
-        return switch (outcome) {
-            .value => |value| @intCast(value),
-            .failure => |status| status.code(),
-        };
-    }
-};
-
-/// The number of the last error that has no status of its own.
+/// The number of the last error that has no name of its own.
 threadlocal var last_errno: i32 = 0;
 
-/// Every status that stands for an error of the C library, by that error's number.
-const status_by_errno = table: {
+/// The errors of the C library, by their numbers.
+const error_by_errno = table: {
     @setEvalBranchQuota(200_000);
-    var table: [256]Status = @splat(.other);
+    var table: [256]Error = @splat(error.Other);
     for (@typeInfo(c.E).@"enum".fields) |field| {
         if (field.value >= table.len) continue;
-        for (@typeInfo(Status).@"enum".fields) |candidate| {
-            if (candidate.name[0] != 'E') continue;
-            if (std.mem.eql(u8, candidate.name[1..], field.name)) {
-                table[field.value] = @enumFromInt(candidate.value);
-            }
+        for (@typeInfo(Error).error_set.?) |candidate| {
+            if (std.mem.eql(u8, candidate.name, "E" ++ field.name)) table[field.value] = @field(Error, candidate.name);
         }
     }
-    table[@intFromEnum(c.E.AGAIN)] = .would_block;
+    table[@intFromEnum(c.E.AGAIN)] = error.WouldBlock;
     break :table table;
 };
 
@@ -56,48 +37,39 @@ pub fn lastErrno() i32 {
     return last_errno;
 }
 
-fn statusOfErrno(number: i32) Status {
-    const status = if (number > 0 and number < status_by_errno.len)
-        status_by_errno[@intCast(number)]
-    else
-        Status.other;
-    if (status == .other) last_errno = number;
-    return status;
+fn errorOfErrno(number: i32) Error {
+    const failure = if (number > 0 and number < error_by_errno.len) error_by_errno[@intCast(number)] else error.Other;
+    if (failure == error.Other) last_errno = number;
+    return failure;
 }
 
-/// The status of the C library call that has just failed on this thread.
-pub fn lastStatus() Status {
-    return statusOfErrno(c._errno().*);
-}
-
-/// The same as an error.
+/// Why the C library call failed that was the last one of this thread.
 pub fn lastError() Error {
-    return errors.errorOf(lastStatus());
+    return errorOfErrno(c._errno().*);
 }
 
 fn interrupted() bool {
     return c._errno().* == @intFromEnum(c.E.INTR);
 }
 
-/// Turns what a call returned into an outcome, or null when a signal interrupted it.
-fn settle(result: anytype) ?Outcome {
-    if (result >= 0) return .{ .value = @intCast(result) };
-    if (interrupted()) return null;
-    return .{ .failure = lastStatus() };
+/// What a call has come to, or null when a signal interrupted it.
+fn settle(result: anytype) ?Error!usize {
+    if (result >= 0) return @as(usize, @intCast(result));
+    return if (interrupted()) null else lastError();
 }
 
-/// The outcome of a bare system call of Linux, or null when a signal interrupted it. The two calls
+/// The same for a bare system call of Linux. The two calls
 /// that every request makes go past the C library, whose wrappers are cancellation points: with
 /// more than one thread these cost two atomic operations each.
-fn settleBare(result: usize) ?Outcome {
+fn settleBare(result: usize) ?Error!usize {
     return switch (linux.errno(result)) {
-        .SUCCESS => .{ .value = result },
+        .SUCCESS => result,
         .INTR => null,
-        else => |number| .{ .failure = statusOfErrno(@intFromEnum(number)) },
+        else => |number| errorOfErrno(@intFromEnum(number)),
     };
 }
 
-pub fn receive(fd: Descriptor, buffer: [*]u8, length: usize) Outcome {
+pub fn receive(fd: Descriptor, buffer: [*]u8, length: usize) Error!usize {
     while (true) {
         if (is_linux) return settleBare(linux.recvfrom(fd, buffer, length, 0, null, null)) orelse continue;
         return settle(c.recv(fd, buffer, length, 0)) orelse continue;
@@ -105,14 +77,14 @@ pub fn receive(fd: Descriptor, buffer: [*]u8, length: usize) Outcome {
 }
 
 /// Sends without SIGPIPE: by flag where the system has one, else by the socket's SO_NOSIGPIPE.
-pub fn send(fd: Descriptor, buffer: [*]const u8, length: usize) Outcome {
+pub fn send(fd: Descriptor, buffer: [*]const u8, length: usize) Error!usize {
     while (true) {
         if (is_linux) return settleBare(linux.sendto(fd, buffer, length, no_signal, null, 0)) orelse continue;
         return settle(c.send(fd, buffer, length, no_signal)) orelse continue;
     }
 }
 
-pub fn sendVector(fd: Descriptor, vector: []const std.posix.iovec_const) Outcome {
+pub fn sendVector(fd: Descriptor, vector: []const std.posix.iovec_const) Error!usize {
     const message: c.msghdr_const = .{
         .name = null,
         .namelen = 0,
@@ -128,7 +100,7 @@ pub fn sendVector(fd: Descriptor, vector: []const std.posix.iovec_const) Outcome
 pub const no_signal: u32 = if (is_darwin) 0 else c.MSG.NOSIGNAL;
 
 /// Sends `length` bytes of `file` from `offset` on. A value of 0 is the file's end.
-pub fn sendFile(fd: Descriptor, file: Descriptor, offset: i64, length: usize) Outcome {
+pub fn sendFile(fd: Descriptor, file: Descriptor, offset: i64, length: usize) Error!usize {
     while (true) {
         if (is_linux) {
             var position: c.off_t = offset;
@@ -137,18 +109,18 @@ pub fn sendFile(fd: Descriptor, file: Descriptor, offset: i64, length: usize) Ou
             // Darwin and FreeBSD report what went out before the socket was full beside EAGAIN.
             var sent: c.off_t = @intCast(length);
             const result = c.sendfile(file, fd, offset, &sent, null, 0);
-            if (result == 0 or sent > 0) return .{ .value = @intCast(sent) };
+            if (result == 0 or sent > 0) return @intCast(sent);
         } else {
             var sent: c.off_t = 0;
             const result = c.sendfile(file, fd, offset, length, null, &sent, 0);
-            if (result == 0 or sent > 0) return .{ .value = @intCast(sent) };
+            if (result == 0 or sent > 0) return @intCast(sent);
         }
-        if (!interrupted()) return .{ .failure = lastStatus() };
+        if (!interrupted()) return lastError();
     }
 }
 
 /// Throws away what has arrived on a TCP socket, up to `length` bytes.
-pub fn discard(fd: Descriptor, length: usize) Outcome {
+pub fn discard(fd: Descriptor, length: usize) Error!usize {
     // On Linux MSG_TRUNC drops a TCP socket's bytes without touching the buffer (tcp(7)); any other
     // socket answers EFAULT for this one.
     if (is_linux) {
@@ -173,8 +145,8 @@ pub fn unacknowledged(fd: Descriptor) ?usize {
     return @intCast(@max(bytes, 0));
 }
 
-/// Whether something has arrived: 1 byte, 0 for the end of the stream, `would_block` for neither.
-pub fn peek(fd: Descriptor) Outcome {
+/// Whether something has arrived: 1 byte, 0 for the end of the stream, `WouldBlock` for neither.
+pub fn peek(fd: Descriptor) Error!usize {
     var byte: [1]u8 = undefined;
     while (true) return settle(c.recv(fd, &byte, byte.len, c.MSG.PEEK)) orelse continue;
 }
@@ -234,7 +206,7 @@ pub fn bind(fd: Descriptor, address: *const Address) Error!void {
 /// Why connect(2) or bind(2) failed. No event ever follows their EAGAIN: it says that no port is free, on
 /// macOS and FreeBSD, or that a Unix listener's backlog is full, where Linux connects.
 fn addressFailure(number: i32, is_full_backlog: bool) Error {
-    if (number != @intFromEnum(c.E.AGAIN)) return errors.errorOf(statusOfErrno(number));
+    if (number != @intFromEnum(c.E.AGAIN)) return errorOfErrno(number);
     return if (is_full_backlog) error.ECONNREFUSED else error.EADDRNOTAVAIL;
 }
 
@@ -243,8 +215,8 @@ pub fn listen(fd: Descriptor, backlog: u32) Error!void {
 }
 
 /// Ends the sending side of a socket.
-pub fn shutdown(fd: Descriptor) ?Status {
-    return if (c.shutdown(fd, c.SHUT.WR) == 0) null else lastStatus();
+pub fn shutdown(fd: Descriptor) Error!void {
+    if (c.shutdown(fd, c.SHUT.WR) != 0) return lastError();
 }
 
 pub fn localAddress(fd: Descriptor) Error!Address {
@@ -272,10 +244,9 @@ pub fn getOption(fd: Descriptor, level: i32, name: u32) Error!c_int {
 }
 
 /// The error that a socket has pending, which this takes off it; null when there is none.
-pub fn pendingError(fd: Descriptor) ?Status {
-    const number = getOption(fd, c.SOL.SOCKET, c.SO.ERROR) catch |failure| return errors.statusOf(failure);
-    if (number == 0) return null;
-    return statusOfErrno(number);
+pub fn pendingError(fd: Descriptor) ?Error {
+    const number = getOption(fd, c.SOL.SOCKET, c.SO.ERROR) catch |failure| return failure;
+    return if (number == 0) null else errorOfErrno(number);
 }
 
 pub fn close(fd: Descriptor) void {
@@ -323,6 +294,19 @@ pub fn socketPair() ?[2]Descriptor {
     return pair;
 }
 
+/// Sends a byte through one end of a socket pair, and leaves the thread's memory and errno as they are: a signal
+/// handler calls this. False when the other end is closed. A full socket holds bytes that were not read yet.
+pub fn ring(bell: Descriptor) bool {
+    const number = c._errno().*;
+    defer c._errno().* = number;
+    return c.send(bell, "!", 1, no_signal) >= 0 or interrupted() or c._errno().* == @intFromEnum(c.E.AGAIN);
+}
+
+/// Ends both directions of a socket, which its other end notices.
+pub fn hangUp(fd: Descriptor) void {
+    _ = c.shutdown(fd, c.SHUT.RDWR);
+}
+
 /// Blocks the thread until `fd` is ready or `timeout` milliseconds have passed; -1 is for ever.
 pub fn pollOne(fd: Descriptor, for_write: bool, timeout: i32) bool {
     const mask: i16 = if (for_write) c.POLL.OUT else c.POLL.IN;
@@ -356,6 +340,19 @@ pub fn startThread(stack_bytes: usize, comptime function: anytype, arguments: an
     return true;
 }
 
+/// A lock between threads. std.Thread has none that needs no `Io`.
+pub const Mutex = struct {
+    inner: c.pthread_mutex_t = .{},
+
+    pub fn lock(mutex: *Mutex) void {
+        assert(c.pthread_mutex_lock(&mutex.inner) == .SUCCESS, "a mutex cannot be locked");
+    }
+
+    pub fn unlock(mutex: *Mutex) void {
+        assert(c.pthread_mutex_unlock(&mutex.inner) == .SUCCESS, "a mutex cannot be unlocked");
+    }
+};
+
 const ThreadKey = if (is_darwin) c_ulong else c_uint;
 extern "c" fn pthread_key_create(key: *ThreadKey, destructor: *const fn (*anyopaque) callconv(.c) void) c_int;
 extern "c" fn pthread_setspecific(key: ThreadKey, value: ?*const anyopaque) c_int;
@@ -385,20 +382,29 @@ pub fn keepLoaded() void {
     _ = c.dlopen(info.path, .{ .LAZY = true, .NODELETE = true });
 }
 
+pub const SignalAction = c.Sigaction;
+
+/// Sets what a signal does, unless that is null, and returns what it did before.
+pub fn setSignalAction(signal: c.SIG, action: ?*const SignalAction) Error!SignalAction {
+    var before: SignalAction = undefined;
+    if (c.sigaction(signal, action, &before) != 0) return lastError();
+    return before;
+}
+
 /// `sendfile` raises SIGPIPE and has no flag against it. If the process has the signal's default action, which
 /// would end it, the signal is ignored from here on, as Bun and Node do themselves.
 pub fn ignoreBrokenPipeSignal() void {
-    var action: c.Sigaction = undefined;
-    if (c.sigaction(.PIPE, null, &action) != 0) return;
-    if (action.handler.handler != c.SIG.DFL) return;
-    action = .{ .handler = .{ .handler = c.SIG.IGN }, .mask = std.mem.zeroes(c.sigset_t), .flags = 0 };
-    _ = c.sigaction(.PIPE, &action, null);
+    const before = setSignalAction(.PIPE, null) catch return;
+    if (before.handler.handler != c.SIG.DFL) return;
+    const action: SignalAction = .{ .handler = .{ .handler = c.SIG.IGN }, .mask = std.mem.zeroes(c.sigset_t), .flags = 0 };
+    _ = setSignalAction(.PIPE, &action) catch {};
 }
 
 test "errors of the C library keep their names" {
-    try std.testing.expectEqual(Status.ECONNREFUSED, statusOfErrno(@intFromEnum(c.E.CONNREFUSED)));
-    try std.testing.expectEqual(Status.would_block, statusOfErrno(@intFromEnum(c.E.AGAIN)));
-    try std.testing.expectEqual(Status.other, statusOfErrno(250));
+    try std.testing.expectEqual(error.ECONNREFUSED, errorOfErrno(@intFromEnum(c.E.CONNREFUSED)));
+    try std.testing.expectEqual(error.E2BIG, errorOfErrno(@intFromEnum(c.E.@"2BIG")));
+    try std.testing.expectEqual(error.WouldBlock, errorOfErrno(@intFromEnum(c.E.AGAIN)));
+    try std.testing.expectEqual(error.Other, errorOfErrno(250));
     try std.testing.expectEqual(@as(i32, 250), last_errno);
 }
 

@@ -75,7 +75,7 @@ test "a wake-up ends it" {
     try harness_module.sendFromPeer(peer, "x");
     const start = system.nanoseconds();
     try expectEqual(1, thread.spinPoll(3600 * second));
-    try expectEqual(handle, scheduler.shared.ring[0]);
+    try expectEqual(@intFromEnum(handle), scheduler.shared.ring[0]);
     _ = attached.harness.sleep(system.nanoseconds() + millisecond);
     try expectEqual(1, thread.spinPoll(3600 * second));
     try expect(system.nanoseconds() - start < second);

@@ -1,80 +1,65 @@
 //! Transfers on connected sockets, plain or over TLS. Each call finds the socket of a handle, does what is common
 //! to both, and calls `net/streams.zig` or `tls/transfers.zig`.
 
-const std = @import("std");
-const c = std.c;
 const abi = @import("../boundary/abi.zig");
+const options = @import("../os/options.zig");
 const streams = @import("../net/streams.zig");
-const system = @import("../os/kernel.zig").system;
 const transfers = @import("../tls/transfers.zig");
 const Socket = @import("../core/sockets.zig").Socket;
 const Source = streams.Source;
 const Thread = @import("thread.zig").Thread;
-const SocketIndex = @import("../core/indices.zig").SocketIndex;
-const Outcome = system.Outcome;
-const Status = abi.Status;
-
-fn failed(status: Status) Outcome {
-    return .{ .failure = status };
-}
+const Error = @import("../os/errors.zig").Error;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
 
 /// Receives what is there, at most `length` bytes. 0 is the end of the stream.
-pub fn receive(thread: *Thread, handle: i32, buffer: [*]u8, length: usize) Outcome {
+pub fn receive(thread: *Thread, handle: SocketHandle, buffer: [*]u8, length: usize) Error!usize {
     const scheduler = &thread.scheduler;
-    const index = scheduler.sockets.findKind(handle, .stream) orelse return failed(.stale_handle);
-    const socket = scheduler.sockets.at(index);
-    const outcome = if (socket.tls != .none)
+    const socket = try scheduler.sockets.get(handle, .stream);
+    // Records without data may have used up what one call does.
+    errdefer scheduler.announce(socket, .readable);
+    const count = try if (socket.tls != .none)
         transfers.receive(&thread.tls, socket, buffer, length)
     else
         streams.receive(scheduler, socket, buffer, length);
-    switch (outcome) {
-        .value => |count| scheduler.shared.bytes_received += @floatFromInt(count),
-        // Records without data may have used up what one call does.
-        .failure => scheduler.announce(socket, .readable),
-    }
-    return outcome;
+    scheduler.shared.bytes_received += @floatFromInt(count);
+    return count;
 }
 
 /// Receives what is there by now, although no poll has reported it yet.
-pub fn tryReceive(thread: *Thread, handle: i32, buffer: [*]u8, length: usize) Outcome {
-    const index = thread.scheduler.sockets.findKind(handle, .stream) orelse return failed(.stale_handle);
-    setReady(thread.scheduler.sockets.at(index), .readable);
+pub fn tryReceive(thread: *Thread, handle: SocketHandle, buffer: [*]u8, length: usize) Error!usize {
+    setReady(try thread.scheduler.sockets.get(handle, .stream), .readable);
     return receive(thread, handle, buffer, length);
 }
 
 /// Sends from `source`. A value short of its length means that the socket is full: the caller comes
 /// again with the rest before anything else is sent, or it breaks the transfer off.
-pub fn send(thread: *Thread, handle: i32, source: Source) Outcome {
+pub fn send(thread: *Thread, handle: SocketHandle, source: Source) Error!usize {
     const scheduler = &thread.scheduler;
-    const index = scheduler.sockets.findKind(handle, .stream) orelse return failed(.stale_handle);
-    const socket = scheduler.sockets.at(index);
-    if (socket.flags.half_closed) return failed(.EPIPE);
+    const socket = try scheduler.sockets.get(handle, .stream);
+    if (socket.flags.half_closed) return error.EPIPE;
     // A second write after a reset is EPIPE for write(2) as well.
-    if (socket.failure != .ok) return failed(if (socket.failure == .ECONNRESET) .EPIPE else socket.failure);
-    if (!socket.flags.writable or socket.flags.handshaking) return failed(.would_block);
+    if (socket.failure) |failure| return if (failure == error.ECONNRESET) error.EPIPE else failure;
+    if (!socket.flags.writable or socket.flags.handshaking) return error.WouldBlock;
 
     const outcome = if (socket.tls != .none) transfers.send(&thread.tls, socket, source) else streams.send(socket, source);
-    switch (outcome) {
-        .value => |count| scheduler.shared.bytes_sent += @floatFromInt(count),
-        .failure => |status| if (status == .would_block) {
-            socket.flags.writable = false;
-        } else {
-            // The caller reads the file and sends what it has read.
-            if (source == .file and refusesFile(status)) return outcome;
-            streams.latch(scheduler, socket, status);
-            // Over TLS the last part may have come to nothing.
-            if (socket.tls != .none) transfers.connectionOf(&thread.tls, socket).endTransfer();
-        },
-    }
-    return outcome;
-}
-
-/// Whether sendfile(2) says by this that it does not take such a file, or does not exist.
-fn refusesFile(status: Status) bool {
-    return switch (status) {
-        .EINVAL, .ENOSYS, .EOPNOTSUPP => true,
-        else => false,
+    const count = outcome catch |failure| {
+        switch (failure) {
+            error.WouldBlock => {
+                socket.flags.writable = false;
+                return failure;
+            },
+            // sendfile(2) does not take such a file, or does not exist: the caller reads the file and sends
+            // what it has read.
+            error.EINVAL, error.ENOSYS, error.EOPNOTSUPP => if (source == .file) return failure,
+            else => {},
+        }
+        streams.latch(scheduler, socket, failure);
+        // Over TLS the last part may have come to nothing.
+        if (socket.tls != .none) transfers.connectionOf(&thread.tls, socket).endTransfer();
+        return failure;
     };
+    scheduler.shared.bytes_sent += @floatFromInt(count);
+    return count;
 }
 
 /// Takes note that a socket was found to be ready without an event.
@@ -83,44 +68,37 @@ pub fn setReady(socket: *Socket, direction: abi.Direction) void {
 }
 
 /// A transfer ends before all of it was sent: the peer lacks a part of what it was to have. Over TLS
-/// closing does not announce the end of the stream then.
-pub fn breakOff(thread: *Thread, handle: i32) void {
-    const index = thread.scheduler.sockets.findKind(handle, .stream) orelse return;
-    const socket = thread.scheduler.sockets.at(index);
+/// the end of the stream is not announced then.
+pub fn breakOff(thread: *Thread, handle: SocketHandle) void {
+    const socket = thread.scheduler.sockets.get(handle, .stream) catch return;
     if (socket.tls != .none) transfers.connectionOf(&thread.tls, socket).breakOff();
 }
 
 /// Sends the end of the stream after what has been sent. Receiving goes on.
-pub fn shutdown(thread: *Thread, handle: i32) ?Status {
-    const index = thread.scheduler.sockets.findKind(handle, .stream) orelse return .stale_handle;
-    const socket = thread.scheduler.sockets.at(index);
-    if (socket.flags.handshaking) return .would_block;
-    if (socket.flags.half_closed) return null;
-    if (socket.failure != .ok) return socket.failure;
+pub fn shutdown(thread: *Thread, handle: SocketHandle) Error!void {
+    const socket = try thread.scheduler.sockets.get(handle, .stream);
+    if (socket.flags.handshaking) return error.WouldBlock;
+    if (socket.flags.half_closed) return;
+    if (socket.failure) |failure| return failure;
     if (socket.tls != .none) return transfers.shutdown(&thread.tls, socket);
     return streams.shutdown(&thread.scheduler, socket);
 }
 
 /// Closes a stream or a listener. What was sent still arrives.
-pub fn close(thread: *Thread, handle: i32) ?Status {
-    const index = findOpen(thread, handle) orelse return .stale_handle;
-    const socket = thread.scheduler.sockets.at(index);
+pub fn close(thread: *Thread, handle: SocketHandle) Error!void {
+    const socket = try findOpen(thread, handle);
     if (socket.tls != .none) transfers.close(&thread.tls, socket);
-    thread.lingering.close(index);
-    return null;
+    thread.lingering.close(socket.index);
 }
 
-/// Closes with a reset: what has not arrived yet is thrown away on both sides (tcp(7), SO_LINGER
-/// with a time of zero).
-pub fn reset(thread: *Thread, handle: i32) ?Status {
-    const index = findOpen(thread, handle) orelse return .stale_handle;
-    const abort: c.linger = .{ .onoff = 1, .linger = 0 };
-    system.setOption(thread.scheduler.sockets.at(index).fd, c.SOL.SOCKET, c.SO.LINGER, abort) catch {};
-    thread.lingering.abandon(index);
-    return null;
+/// Closes with a reset: what has not arrived yet is thrown away on both sides.
+pub fn reset(thread: *Thread, handle: SocketHandle) Error!void {
+    const socket = try findOpen(thread, handle);
+    options.setToReset(socket.fd);
+    thread.lingering.abandon(socket.index);
 }
 
-fn findOpen(thread: *Thread, handle: i32) ?SocketIndex {
+fn findOpen(thread: *Thread, handle: SocketHandle) error{StaleHandle}!*Socket {
     const sockets = &thread.scheduler.sockets;
-    return sockets.findKind(handle, .stream) orelse sockets.findKind(handle, .listener);
+    return sockets.get(handle, .stream) catch sockets.get(handle, .listener);
 }

@@ -5,6 +5,7 @@ const std = @import("std");
 const c = std.c;
 const abi = @import("../boundary/abi.zig");
 const addresses = @import("../os/addresses.zig");
+const books = @import("books_test.zig");
 const connections = @import("connections.zig");
 const errors = @import("../os/errors.zig");
 const endpoints = @import("../net/endpoints.zig");
@@ -13,20 +14,19 @@ const openssl_memory = @import("../tls/memory_test.zig");
 const streams = @import("../net/streams.zig");
 const system = @import("../os/system.zig");
 const handshakes = @import("../tls/handshakes.zig");
-const waiters = @import("../core/waiters.zig");
-const Owner = @import("../core/deadlines.zig").Owner;
-const Queue = waiters.Queue;
 const Error = errors.Error;
 const Engine = @import("../tls/engine.zig").Engine;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Socket = @import("../core/sockets.zig").Socket;
+const SocketHandle = indices.SocketHandle;
 const SocketIndex = indices.SocketIndex;
 const WaiterIndex = indices.WaiterIndex;
 const Status = abi.Status;
 const Thread = @import("thread.zig").Thread;
-const Watch = @import("../net/watching.zig").Watch;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
+
+pub const checkBooks = books.check;
 
 /// A waiter, or a token of the harness (`park`), and with what it was woken.
 pub const Wakeup = struct { WaiterIndex, Status };
@@ -40,7 +40,7 @@ const tokens_at_most = 1024;
 const turns_at_most = 256;
 
 const Lane = struct {
-    handle: i32,
+    handle: SocketHandle,
     direction: abi.Direction,
 
     fn is(lane: Lane, other: Lane) bool {
@@ -107,7 +107,7 @@ pub const Harness = struct {
             if (number >= 0) {
                 // Sockets come before waiters.
                 try expect(!has_waiters);
-                try harness.tell(number, @intCast(value), &late, &late_count);
+                try harness.tell(@enumFromInt(number), @intCast(value), &late, &late_count);
                 continue;
             }
             has_waiters = true;
@@ -115,7 +115,7 @@ pub const Harness = struct {
             if (std.mem.indexOfScalar(WaiterIndex, late[0..late_count], waiter) != null) continue;
             harness.add(harness.numberOf(waiter), @enumFromInt(value));
         }
-        try checkBooks(harness.thread);
+        try books.check(harness.thread);
         try harness.checkLanes();
         defer harness.wakeup_count = 0;
         return harness.wakeups[0..harness.wakeup_count];
@@ -127,7 +127,7 @@ pub const Harness = struct {
     }
 
     /// Gives the turn to the first one of each lane that a socket is ready for.
-    fn tell(harness: *Harness, handle: i32, bits: u32, late: []WaiterIndex, late_count: *usize) !void {
+    fn tell(harness: *Harness, handle: SocketHandle, bits: u32, late: []WaiterIndex, late_count: *usize) !void {
         switch (harness.socketOf(handle).kind) {
             .stream, .listener => {},
             .free, .watched, .lingering => return error.NotASocket,
@@ -184,24 +184,24 @@ pub const Harness = struct {
     // -- Waiting
 
     pub fn sleep(harness: *Harness, deadline_nanoseconds: ?i64) WaiterIndex {
-        return harness.scheduler.park(.sleep, deadline_nanoseconds).?;
+        return harness.scheduler.park(.sleep, deadline_nanoseconds) catch unreachable;
     }
 
-    pub fn park(harness: *Harness, handle: i32, direction: abi.Direction) WaiterIndex {
+    pub fn park(harness: *Harness, handle: SocketHandle, direction: abi.Direction) WaiterIndex {
         return harness.parkUntil(handle, direction, null);
     }
 
-    pub fn parkUntil(harness: *Harness, handle: i32, direction: abi.Direction, deadline_nanoseconds: ?i64) WaiterIndex {
+    pub fn parkUntil(harness: *Harness, handle: SocketHandle, direction: abi.Direction, deadline_nanoseconds: ?i64) WaiterIndex {
         return harness.enter(handle, direction, deadline_nanoseconds, false);
     }
 
     /// Parks for the rest of a transfer, or after a turn that came to nothing.
-    pub fn parkAgain(harness: *Harness, handle: i32, direction: abi.Direction) WaiterIndex {
+    pub fn parkAgain(harness: *Harness, handle: SocketHandle, direction: abi.Direction) WaiterIndex {
         return harness.enter(handle, direction, null, true);
     }
 
     /// Queues a token, behind all others or before them. If the socket is ready the next poll tells.
-    pub fn enter(harness: *Harness, handle: i32, direction: abi.Direction, deadline_nanoseconds: ?i64, keeps_turn: bool) WaiterIndex {
+    pub fn enter(harness: *Harness, handle: SocketHandle, direction: abi.Direction, deadline_nanoseconds: ?i64, keeps_turn: bool) WaiterIndex {
         const lane: Lane = .{ .handle = handle, .direction = direction };
         const token: Token = .{
             .number = @enumFromInt(harness.next_token),
@@ -284,14 +284,14 @@ pub const Harness = struct {
     }
 
     /// Ends the turn of the operation that was woken last.
-    pub fn endTurn(harness: *Harness, handle: i32, direction: abi.Direction) void {
+    pub fn endTurn(harness: *Harness, handle: SocketHandle, direction: abi.Direction) void {
         const lane: Lane = .{ .handle = handle, .direction = direction };
         harness.takeTurn(lane);
         harness.proceed(lane);
     }
 
     /// As `endTurn`, for a writer who leaves it at what was sent so far, and wants no more.
-    pub fn endTransfer(harness: *Harness, handle: i32) void {
+    pub fn endTransfer(harness: *Harness, handle: SocketHandle) void {
         if (handshakes.find(harness.tls, handle)) |connection| connection.endTransfer();
         harness.endTurn(handle, .writable);
     }
@@ -308,7 +308,7 @@ pub const Harness = struct {
         }
     }
 
-    fn isOpen(harness: *const Harness, handle: i32) bool {
+    fn isOpen(harness: *const Harness, handle: SocketHandle) bool {
         const index = harness.scheduler.sockets.find(handle) orelse return false;
         return harness.scheduler.sockets.at(index).kind != .lingering;
     }
@@ -319,7 +319,7 @@ pub const Harness = struct {
             const socket = harness.socketOf(token.lane.handle);
             const is_writing = token.lane.direction == .writable;
             const is_ready = if (is_writing)
-                socket.flags.writable or socket.failure != .ok
+                socket.flags.writable or socket.failure != null
             else
                 socket.flags.readable or socket.flags.buffered or socket.flags.end_of_stream or socket.readFailure() != null;
             if (socket.flags.handshaking or !is_ready or harness.turnOf(token.lane) != null) continue;
@@ -328,59 +328,59 @@ pub const Harness = struct {
         }
     }
 
-    pub fn indexOf(harness: *Harness, handle: i32) SocketIndex {
+    pub fn indexOf(harness: *Harness, handle: SocketHandle) SocketIndex {
         return harness.scheduler.sockets.find(handle).?;
     }
 
-    pub fn socketOf(harness: *Harness, handle: i32) *Socket {
+    pub fn socketOf(harness: *Harness, handle: SocketHandle) *Socket {
         return harness.scheduler.sockets.at(harness.indexOf(handle));
     }
 
     // -- Transfers
 
-    pub fn send(harness: *Harness, handle: i32, bytes: []const u8) system.Outcome {
+    pub fn send(harness: *Harness, handle: SocketHandle, bytes: []const u8) Error!usize {
         return harness.sendFrom(handle, .{ .bytes = bytes });
     }
 
-    pub fn sendFrom(harness: *Harness, handle: i32, source: streams.Source) system.Outcome {
+    pub fn sendFrom(harness: *Harness, handle: SocketHandle, source: streams.Source) Error!usize {
         defer harness.endTurn(handle, .writable);
         return connections.send(harness.thread, handle, source);
     }
 
-    pub fn receive(harness: *Harness, handle: i32, buffer: []u8) system.Outcome {
+    pub fn receive(harness: *Harness, handle: SocketHandle, buffer: []u8) Error!usize {
         defer harness.endTurn(handle, .readable);
         return connections.receive(harness.thread, handle, buffer.ptr, buffer.len);
     }
 
-    pub fn shutdown(harness: *Harness, handle: i32) ?Status {
+    pub fn shutdown(harness: *Harness, handle: SocketHandle) Error!void {
         defer harness.endTurn(handle, .writable);
         return connections.shutdown(harness.thread, handle);
     }
 
-    pub fn expectReceived(harness: *Harness, handle: i32, expected: []const u8) !void {
+    pub fn expectReceived(harness: *Harness, handle: SocketHandle, expected: []const u8) !void {
         var buffer: [256]u8 = undefined;
-        const length = try valueOf(harness.receive(handle, &buffer));
+        const length = try harness.receive(handle, &buffer);
         try std.testing.expectEqualStrings(expected, buffer[0..length]);
     }
 
     // -- Sockets
 
     /// A socket of the scheduler, and its peer as a plain descriptor.
-    pub fn unixPair(harness: *Harness) !struct { i32, system.Descriptor } {
+    pub fn unixPair(harness: *Harness) !struct { SocketHandle, system.Descriptor } {
         const pair = system.socketPair() orelse return error.NoSocketPair;
         return .{ try handleOf(endpoints.adopt(harness.scheduler, pair[0])), pair[1] };
     }
 
-    pub fn listenAt(harness: *Harness, host: []const u8) !i32 {
+    pub fn listenAt(harness: *Harness, host: []const u8) !SocketHandle {
         return handleOf(endpoints.listen(harness.scheduler, &addresses.parse(host, 0).?, 128, 0));
     }
 
     /// Where a listener listens.
-    pub fn addressOf(harness: *Harness, handle: i32) !system.Address {
+    pub fn addressOf(harness: *Harness, handle: SocketHandle) !system.Address {
         return system.localAddress(harness.socketOf(handle).fd);
     }
 
-    pub fn connectTo(harness: *Harness, address: *const system.Address) !i32 {
+    pub fn connectTo(harness: *Harness, address: *const system.Address) !SocketHandle {
         const handle = try handleOf(endpoints.connect(harness.scheduler, address, null));
         const waiter = harness.park(handle, .writable);
         try harness.expectWoken(&.{.{ waiter, .ok }});
@@ -388,7 +388,7 @@ pub const Harness = struct {
         return handle;
     }
 
-    pub fn acceptFrom(harness: *Harness, listener: i32) !i32 {
+    pub fn acceptFrom(harness: *Harness, listener: SocketHandle) !SocketHandle {
         const waiter = harness.park(listener, .readable);
         try harness.expectWoken(&.{.{ waiter, .ok }});
         const handle = try handleOf(endpoints.accept(harness.scheduler, listener));
@@ -397,39 +397,29 @@ pub const Harness = struct {
     }
 
     /// Both ends of a TCP connection, the accepted one first.
-    pub fn tcpPair(harness: *Harness) !struct { i32, i32 } {
+    pub fn tcpPair(harness: *Harness) !struct { SocketHandle, SocketHandle } {
         const listener = try harness.listenAt("127.0.0.1");
         const client = try harness.connectTo(&try harness.addressOf(listener));
         const server = try harness.acceptFrom(listener);
-        try expectEqual(null, connections.close(harness.thread, listener));
+        try connections.close(harness.thread, listener);
         return .{ server, client };
     }
 
     /// A TCP socket of the scheduler, and its peer as a plain descriptor.
-    pub fn tcpPeer(harness: *Harness) !struct { i32, system.Descriptor } {
+    pub fn tcpPeer(harness: *Harness) !struct { SocketHandle, system.Descriptor } {
         const server, const client = try harness.tcpPair();
-        return .{ server, @intCast(try valueOf(releaseDescriptor(harness.scheduler, client))) };
+        return .{ server, try releaseDescriptor(harness.scheduler, client) };
     }
 };
 
-pub fn valueOf(outcome: system.Outcome) !usize {
-    switch (outcome) {
-        .value => |value| return value,
-        .failure => |status| {
-            std.debug.print("a call failed: {t}\n", .{status});
-            return error.CallFailed;
-        },
-    }
-}
-
-pub fn handleOf(outcome: Error!i32) !i32 {
+pub fn handleOf(outcome: Error!SocketHandle) !SocketHandle {
     return outcome;
 }
 
-/// `outcome` is a transfer's, or an error union.
-pub fn expectFailure(expected: Status, outcome: anytype) !void {
-    if (@TypeOf(outcome) == system.Outcome) return expectEqual(system.Outcome{ .failure = expected }, outcome);
-    try std.testing.expectError(errors.errorOf(expected), outcome);
+/// The status by which a call has failed, or null.
+pub fn failureOf(outcome: Error!void) ?Status {
+    outcome catch |failure| return errors.statusOf(failure);
+    return null;
 }
 
 /// Blocks until the peer, a plain descriptor, has all of this to read.
@@ -438,7 +428,7 @@ pub fn expectAtPeer(peer: system.Descriptor, expected: []const u8) !void {
     var taken: usize = 0;
     while (taken < expected.len) {
         try expect(system.pollOne(peer, false, 5000));
-        const count = try valueOf(system.receive(peer, &buffer, @min(buffer.len, expected.len - taken)));
+        const count = try system.receive(peer, &buffer, @min(buffer.len, expected.len - taken));
         try expect(count > 0);
         try std.testing.expectEqualStrings(expected[taken..][0..count], buffer[0..count]);
         taken += count;
@@ -446,19 +436,18 @@ pub fn expectAtPeer(peer: system.Descriptor, expected: []const u8) !void {
 }
 
 pub fn sendFromPeer(peer: system.Descriptor, bytes: []const u8) !void {
-    try expectEqual(bytes.len, try valueOf(system.send(peer, bytes.ptr, bytes.len)));
+    try expectEqual(bytes.len, try system.send(peer, bytes.ptr, bytes.len));
 }
 
 /// Reads what the peer, a plain descriptor, has got so far; the count of bytes.
 pub fn drainPeer(peer: system.Descriptor) usize {
     var buffer: [16 * 1024]u8 = undefined;
     var total: usize = 0;
-    while (true) switch (system.receive(peer, &buffer, buffer.len)) {
-        .value => |count| if (count == 0) return total else {
-            total += count;
-        },
-        .failure => return total,
-    };
+    while (true) {
+        const count = system.receive(peer, &buffer, buffer.len) catch return total;
+        if (count == 0) return total;
+        total += count;
+    }
 }
 
 /// Shrinks a socket's buffers, so that a few kilobytes fill it.
@@ -480,133 +469,11 @@ pub fn temporaryFile(content: []const u8) !system.Descriptor {
     return fd;
 }
 
-// -- The books
-
-/// Whether every waiter and every socket is where its state says, each queue is whole, and the counts in
-/// the shared block are right.
-pub fn checkBooks(thread: *Thread) !void {
-    const scheduler = &thread.scheduler;
-    const State = waiters.Waiter.State;
-    var in_state: [@typeInfo(State).@"enum".fields.len]u32 = @splat(0);
-    var watching: u32 = 0;
-    var with_deadline: usize = 0;
-    for (0..scheduler.waiters.length) |number| {
-        const index: WaiterIndex = @enumFromInt(number);
-        const waiter = scheduler.waiters.at(index);
-        in_state[@intFromEnum(waiter.state)] += 1;
-        if (waiter.deadline_index != .none) {
-            try expectEqual(.waiting, waiter.state);
-            try checkDeadline(scheduler, &waiter.deadline_index, .{ .waiter = index });
-            with_deadline += 1;
-        }
-        if (waiter.state != .waiting) continue;
-        switch (waiter.kind) {
-            .sleep, .resolve => {},
-            .handshake => {
-                const connection = thread.tls.connections.at(scheduler.sockets.at(waiter.socket).tls);
-                try expectEqual(index, connection.waiter);
-            },
-            .watch_readable, .watch_writable => watching += 1,
-        }
-    }
-    const waiting = in_state[@intFromEnum(State.waiting)];
-    const ready = in_state[@intFromEnum(State.ready)];
-    const delivered = in_state[@intFromEnum(State.delivered)];
-    try expectEqual(scheduler.shared.ready, scheduler.changed.length + ready);
-    try expectEqual(scheduler.shared.waiters, waiting + ready);
-    try expectEqual(scheduler.waiters.in_use, waiting + ready + delivered);
-    try expectEqual(ready, try lengthOf(scheduler, scheduler.ready, .ready));
-    try expectEqual(delivered, try lengthOf(scheduler, scheduler.delivered, .delivered));
-    with_deadline += try checkSockets(thread, watching);
-    try expectEqual(scheduler.deadlines.heap.items.len, with_deadline);
-}
-
-fn checkDeadline(scheduler: *Scheduler, place: *indices.DeadlineIndex, owner: Owner) !void {
-    const entry = scheduler.deadlines.heap.items[@intFromEnum(place.*)];
-    try expectEqual(owner, entry.owner);
-    try expectEqual(place, entry.place);
-}
-
-/// Returns the number of deadlines that sockets have.
-fn checkSockets(thread: *Thread, waiters_watching: u32) !u32 {
-    const scheduler = &thread.scheduler;
-    var open: u32 = 0;
-    var lingering: u32 = 0;
-    var watched: u32 = 0;
-    var queued: u32 = 0;
-    var changed: u32 = 0;
-    for (0..scheduler.sockets.pool.length) |number| {
-        const index: SocketIndex = @enumFromInt(number);
-        const socket = scheduler.sockets.at(index);
-        const is_changed = scheduler.changed.contains(&scheduler.sockets, index);
-        try expectEqual(is_changed, socket.unreported != 0);
-        try expectEqual(socket.kind == .lingering, socket.deadline_index != .none);
-        if (is_changed) {
-            changed += 1;
-            try expect(socket.kind == .stream or socket.kind == .listener);
-        }
-        if (socket.kind == .free) continue;
-        open += 1;
-        try expectEqual(index, socket.index);
-        switch (socket.kind) {
-            .free => unreachable,
-            .stream, .listener => {},
-            .lingering => {
-                lingering += 1;
-                try checkDeadline(scheduler, &socket.deadline_index, .{ .socket = index });
-            },
-            .watched => {
-                watched += 1;
-                queued += try checkWatch(scheduler, thread.watching.watches.get(socket.fd).?, index);
-            },
-        }
-    }
-    try expectEqual(scheduler.changed.length, changed);
-    try expectEqual(scheduler.shared.sockets, open);
-    try expectEqual(scheduler.sockets.pool.in_use, open);
-    try expectEqual(scheduler.shared.lingering, lingering);
-    try expectEqual(thread.watching.watches.count(), watched);
-    try expectEqual(waiters_watching, queued);
-    return lingering;
-}
-
-fn checkWatch(scheduler: *Scheduler, watch: Watch, slot: SocketIndex) !u32 {
-    try expectEqual(slot, watch.slot);
-    var count: u32 = 0;
-    for ([_]Queue{ watch.readers, watch.writers }, [_]waiters.Waiter.Kind{ .watch_readable, .watch_writable }) |queue, kind| {
-        count += try lengthOf(scheduler, queue, .waiting);
-        var next = queue.head;
-        while (next != .none) : (next = scheduler.waiters.at(next).links.next) {
-            try expectEqual(kind, scheduler.waiters.at(next).kind);
-            try expectEqual(slot, scheduler.waiters.at(next).socket);
-        }
-    }
-    // The last one to leave takes the record along.
-    try expect(count > 0);
-    return count;
-}
-
-fn lengthOf(scheduler: *Scheduler, queue: Queue, state: waiters.Waiter.State) !u32 {
-    var length: u32 = 0;
-    var previous: WaiterIndex = .none;
-    var next = queue.head;
-    while (next != .none) : (next = scheduler.waiters.at(next).links.next) {
-        try expectEqual(previous, scheduler.waiters.at(next).links.previous);
-        try expectEqual(state, scheduler.waiters.at(next).state);
-        previous = next;
-        length += 1;
-        try expect(length <= scheduler.waiters.length);
-    }
-    try expectEqual(queue.tail, previous);
-    try expectEqual(queue.length, length);
-    return length;
-}
-
 /// Takes a descriptor out of the scheduler without closing it, for a test to use by itself.
-pub fn releaseDescriptor(scheduler: *Scheduler, handle: i32) system.Outcome {
-    const index = scheduler.sockets.findKind(handle, .stream) orelse return .{ .failure = .stale_handle };
-    const fd = scheduler.sockets.at(index).fd;
+pub fn releaseDescriptor(scheduler: *Scheduler, handle: SocketHandle) Error!system.Descriptor {
+    const socket = try scheduler.sockets.get(handle, .stream);
+    const fd = socket.fd;
     scheduler.backend.unregister(fd);
-    scheduler.removeSocket(index);
-    return .{ .value = @intCast(fd) };
+    scheduler.removeSocket(socket.index);
+    return fd;
 }

@@ -37,20 +37,19 @@ pub const Lingering = struct {
         // Ciphertext that the kernel has not taken yet: only the core can send it.
         if (transfers.hasOutput(lingering.tls, socket)) return true;
         if (socket.kind != .stream or !socket.flags.tcp or !socket.flags.sent) return false;
-        if (socket.failure != .ok or socket.flags.connecting) return false;
+        if (socket.failure != null or socket.flags.connecting) return false;
         // When the peer has ended its stream and all of it is read, nothing can cause a reset any more.
         if (if (socket.tls == .none) socket.flags.end_of_stream else transfers.hasEnded(lingering.tls, socket)) return false;
-        return switch (system.peek(socket.fd)) {
-            .value => |count| count > 0,
-            .failure => |status| status == .would_block and (system.unacknowledged(socket.fd) orelse 1) > 0,
-        };
+        const arrived = system.peek(socket.fd) catch |failure|
+            return failure == error.WouldBlock and (system.unacknowledged(socket.fd) orelse 1) > 0;
+        return arrived > 0;
     }
 
     fn start(lingering: Lingering, socket: *Socket) bool {
         const scheduler = lingering.scheduler;
         if (transfers.hasOutput(lingering.tls, socket)) {
             transfers.endAfterOutput(lingering.tls, socket);
-        } else if (!socket.flags.half_closed and system.shutdown(socket.fd) != null) return false;
+        } else if (!socket.flags.half_closed) system.shutdown(socket.fd) catch return false;
         lingering.setDeadline(socket) catch return false;
         // Records how much is unacknowledged now. `expire` compares with it.
         _ = transfers.makesProgress(lingering.tls, socket);
@@ -88,16 +87,12 @@ pub const Lingering = struct {
         if (has_output and !socket.flags.tcp) return;
         var discarded: usize = 0;
         while (discarded < bytes_discarded_at_once) {
-            switch (system.discard(socket.fd, bytes_discarded_at_once / 4)) {
-                .value => |count| {
-                    if (count == 0) return if (!has_output) lingering.finish(index);
-                    discarded += count;
-                },
-                .failure => |status| {
-                    if (status != .would_block) lingering.finish(index);
-                    return;
-                },
-            }
+            const count = system.discard(socket.fd, bytes_discarded_at_once / 4) catch |failure| {
+                if (failure != error.WouldBlock) lingering.finish(index);
+                return;
+            };
+            if (count == 0) return if (!has_output) lingering.finish(index);
+            discarded += count;
         }
         lingering.scheduler.backend.rearm(socket.fd, lingering.scheduler.sockets.token(index));
     }

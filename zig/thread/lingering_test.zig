@@ -8,13 +8,13 @@ const system = @import("../os/system.zig");
 const harness_module = @import("harness_test.zig");
 const Harness = harness_module.Harness;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
-const expectFailure = harness_module.expectFailure;
-const valueOf = harness_module.valueOf;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
+const expectError = std.testing.expectError;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 
 /// A server's socket with more sent than its peer has taken, and how much that is.
-pub const Burdened = struct { handle: i32, peer: system.Descriptor, sent: usize };
+pub const Burdened = struct { handle: SocketHandle, peer: system.Descriptor, sent: usize };
 
 pub fn burden(harness: *Harness) !Burdened {
     const handle, const peer = try harness.tcpPeer();
@@ -22,19 +22,16 @@ pub fn burden(harness: *Harness) !Burdened {
     defer std.testing.allocator.free(bytes);
     @memset(bytes, 'b');
     var sent: usize = 0;
-    while (sent < bytes.len) switch (harness.send(handle, bytes[sent..])) {
-        .value => |count| sent += count,
-        .failure => |status| {
-            try expectEqual(.would_block, status);
-            break;
-        },
+    while (sent < bytes.len) sent += harness.send(handle, bytes[sent..]) catch |failure| {
+        try expectEqual(error.WouldBlock, failure);
+        break;
     };
     try expect(sent < bytes.len);
     return .{ .handle = handle, .peer = peer, .sent = sent };
 }
 
-fn close(harness: *Harness, handle: i32) !void {
-    try expectEqual(null, connections.close(harness.thread, handle));
+fn close(harness: *Harness, handle: SocketHandle) !void {
+    try connections.close(harness.thread, handle);
 }
 
 fn nobodyLingers(scheduler: *Scheduler) bool {
@@ -48,7 +45,7 @@ fn expectAllAndEnd(harness: *Harness, peer: system.Descriptor, expected: usize) 
         try harness.expectNobody();
         if (!system.pollOne(peer, false, 1)) continue;
         var buffer: [256 * 1024]u8 = undefined;
-        const count = try valueOf(system.receive(peer, &buffer, buffer.len));
+        const count = try system.receive(peer, &buffer, buffer.len);
         if (count == 0) return expectEqual(expected, taken);
         taken += count;
     }
@@ -82,8 +79,8 @@ test "unread input does not turn the end of the stream into a reset" {
     const reader = harness.park(handle, .readable);
     try harness.expectWoken(&.{.{ reader, .ok }});
     var request: [9]u8 = undefined;
-    try expectEqual(9, try valueOf(harness.receive(handle, &request)));
-    try expectEqual(6, try valueOf(harness.send(handle, "answer")));
+    try expectEqual(9, try harness.receive(handle, &request));
+    try expectEqual(6, try harness.send(handle, "answer"));
     // The peer's system has acknowledged it by now, its program has not read it.
     try close(&harness, handle);
     try expectAllAndEnd(&harness, peer, 6);
@@ -99,7 +96,7 @@ test "input that has all arrived is thrown away to its end, for which no event c
     try harness_module.sendFromPeer(peer, &input);
     try expectEqual(0, c.shutdown(peer, c.SHUT.WR));
     try harness.expectNobody();
-    try expectEqual(6, try valueOf(harness.send(handle, "answer")));
+    try expectEqual(6, try harness.send(handle, "answer"));
     const start = system.nanoseconds();
     try close(&harness, handle);
     try expectEqual(1, harness.scheduler.shared.lingering);
@@ -127,7 +124,7 @@ test "a Unix socket does not linger" {
     const handle, const peer = try harness.unixPair();
     defer system.close(peer);
     const bytes: [1024 * 1024]u8 = @splat('u');
-    const sent = try valueOf(harness.send(handle, &bytes));
+    const sent = try harness.send(handle, &bytes);
     try close(&harness, handle);
     try expectEqual(0, harness.scheduler.shared.sockets);
     try expectAllAndEnd(&harness, peer, sent);
@@ -144,13 +141,12 @@ test "a peer that goes on sending is heard out, and still gets everything" {
     var poured: usize = 0;
     var buffer: [16 * 1024]u8 = undefined;
     while (taken < burdened.sent) {
-        switch (system.send(burdened.peer, &input, input.len)) {
-            .value => |count| poured += count,
-            .failure => |status| try expectEqual(.would_block, status),
-        }
+        if (system.send(burdened.peer, &input, input.len)) |count| {
+            poured += count;
+        } else |failure| try expectEqual(error.WouldBlock, failure);
         try harness.expectNobody();
         if (!system.pollOne(burdened.peer, false, 1)) continue;
-        taken += try valueOf(system.receive(burdened.peer, &buffer, buffer.len));
+        taken += try system.receive(burdened.peer, &buffer, buffer.len);
     }
     try expect(poured > 10 * input.len);
     try expectEqual(1, harness.scheduler.shared.lingering);
@@ -164,10 +160,13 @@ const Upload = struct {
 
     fn run(upload: *Upload) void {
         const bytes: [256 * 1024]u8 = @splat('u');
-        while (upload.sent.load(.monotonic) < length) switch (system.send(upload.peer, &bytes, bytes.len)) {
-            .value => |count| _ = upload.sent.fetchAdd(count, .release),
-            .failure => |status| if (status != .would_block or !system.pollOne(upload.peer, true, 5000)) return,
-        };
+        while (upload.sent.load(.monotonic) < length) {
+            const count = system.send(upload.peer, &bytes, bytes.len) catch |failure| {
+                if (failure != error.WouldBlock or !system.pollOne(upload.peer, true, 5000)) return;
+                continue;
+            };
+            _ = upload.sent.fetchAdd(count, .release);
+        }
     }
 
     fn isOver(upload: *const Upload) bool {
@@ -256,7 +255,7 @@ test "a socket that was half closed before lingers as well" {
     defer harness.deinit();
     const burdened = try burden(&harness);
     defer system.close(burdened.peer);
-    try expectEqual(null, harness.shutdown(burdened.handle));
+    try harness.shutdown(burdened.handle);
     try harness_module.sendFromPeer(burdened.peer, "never read");
     try close(&harness, burdened.handle);
     try expectEqual(1, harness.scheduler.shared.lingering);
@@ -267,14 +266,11 @@ test "bytes that were sent before a socket was adopted arrive as well" {
     var harness = try Harness.init();
     defer harness.deinit();
     const far, const fd = try harness.tcpPeer();
-    const peer: system.Descriptor = @intCast(try valueOf(harness_module.releaseDescriptor(harness.scheduler, far)));
+    const peer: system.Descriptor = try harness_module.releaseDescriptor(harness.scheduler, far);
     defer system.close(peer);
     var sent: usize = 0;
     const bytes: [64 * 1024]u8 = @splat('b');
-    while (true) switch (system.send(fd, &bytes, bytes.len)) {
-        .value => |count| sent += count,
-        .failure => break,
-    };
+    while (true) sent += system.send(fd, &bytes, bytes.len) catch break;
     const handle = try harness_module.handleOf(endpoints.adopt(harness.scheduler, fd));
     try harness_module.sendFromPeer(peer, "never read");
     try harness.expectNobody();
@@ -290,10 +286,10 @@ test "the handle is stale while it lingers" {
     try close(&harness, burdened.handle);
     try harness.expectNobody();
     var buffer: [8]u8 = undefined;
-    try expectFailure(.stale_handle, harness.receive(burdened.handle, &buffer));
-    try expectFailure(.stale_handle, harness.send(burdened.handle, "x"));
-    try expectEqual(.stale_handle, connections.close(harness.thread, burdened.handle).?);
-    try expectEqual(.stale_handle, connections.reset(harness.thread, burdened.handle).?);
+    try expectError(error.StaleHandle, harness.receive(burdened.handle, &buffer));
+    try expectError(error.StaleHandle, harness.send(burdened.handle, "x"));
+    try expectError(error.StaleHandle, connections.close(harness.thread, burdened.handle));
+    try expectError(error.StaleHandle, connections.reset(harness.thread, burdened.handle));
     try expectEqual(1, harness.scheduler.shared.lingering);
 }
 
@@ -302,7 +298,7 @@ test "a reset does not linger" {
     defer harness.deinit();
     const burdened = try burden(&harness);
     defer system.close(burdened.peer);
-    try expectEqual(null, connections.reset(harness.thread, burdened.handle));
+    try connections.reset(harness.thread, burdened.handle);
     try expectEqual(0, harness.scheduler.shared.sockets);
 }
 
@@ -313,9 +309,9 @@ test "what cannot linger for want of memory is closed" {
     defer system.close(burdened.peer);
     const working = harness.scheduler.allocator;
     harness.scheduler.allocator = std.testing.failing_allocator;
-    const status = connections.close(harness.thread, burdened.handle);
+    const closed = connections.close(harness.thread, burdened.handle);
     harness.scheduler.allocator = working;
-    try expectEqual(null, status);
+    try closed;
     try expectEqual(0, harness.scheduler.shared.sockets + harness.scheduler.shared.lingering);
     // Nothing was unread, so the system delivers it all.
     try expectAllAndEnd(&harness, burdened.peer, burdened.sent);

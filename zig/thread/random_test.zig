@@ -10,8 +10,10 @@ const endpoints = @import("../net/endpoints.zig");
 const system = @import("../os/system.zig");
 const harness_module = @import("harness_test.zig");
 const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
+const Error = @import("../os/errors.zig").Error;
 const Harness = harness_module.Harness;
 const Status = abi.Status;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 
@@ -23,7 +25,7 @@ const longest_transfer = 20_000;
 
 /// One end of a connection, and what has gone through it.
 const End = struct {
-    handle: ?i32 = null,
+    handle: ?SocketHandle = null,
     peer: *End,
     pattern: u32 = 0,
     sent: usize = 0,
@@ -172,8 +174,7 @@ const World = struct {
             for (queue.items) |waiter| try expect(world.entries.swapRemove(waiter));
             queue.clearRetainingCapacity();
         }
-        const status = if (resets) connections.reset(thread, handle) else connections.close(thread, handle);
-        try expectEqual(null, status);
+        try if (resets) connections.reset(thread, handle) else connections.close(thread, handle);
         end.handle = null;
         end.is_reset = resets;
         if (end.peer.handle == null) try world.connect(end);
@@ -197,52 +198,45 @@ const World = struct {
 
     // -- What comes of it
 
-    fn received(world: *World, end: *End, outcome: system.Outcome) !void {
+    fn received(world: *World, end: *End, outcome: Error!usize) !void {
         const sender = end.peer;
-        switch (outcome) {
-            .value => |count| {
-                if (count > 0) {
-                    try expectEqual(.open, end.reading);
-                    for (world.buffer[0..count], end.received..) |byte, position| {
-                        if (byte != sender.byteAt(position)) return error.WrongByte;
-                    }
-                    end.received += count;
-                    return expect(end.received <= sender.sent);
+        if (outcome) |count| {
+            if (count > 0) {
+                try expectEqual(.open, end.reading);
+                for (world.buffer[0..count], end.received..) |byte, position| {
+                    if (byte != sender.byteAt(position)) return error.WrongByte;
                 }
-                try expect(end.reading != .failed);
-                end.reading = .ended;
-                try expect(sender.is_shut or sender.handle == null);
-            },
-            .failure => |status| {
-                try expectEqual(.ECONNRESET, status);
-                try expect(end.reading != .ended);
-                end.reading = .failed;
-                try expect(sender.handle == null);
-            },
+                end.received += count;
+                return expect(end.received <= sender.sent);
+            }
+            try expect(end.reading != .failed);
+            end.reading = .ended;
+            try expect(sender.is_shut or sender.handle == null);
+        } else |failure| {
+            try expectEqual(error.ECONNRESET, failure);
+            try expect(end.reading != .ended);
+            end.reading = .failed;
+            try expect(sender.handle == null);
         }
         // Nothing that was sent is lost, unless the sender wanted it so.
         if (!sender.is_reset) try expectEqual(sender.sent, end.received);
     }
 
-    fn sent(world: *World, end: *End, outcome: system.Outcome) !usize {
+    fn sent(world: *World, end: *End, outcome: Error!usize) !usize {
         _ = world;
-        switch (outcome) {
-            .value => |count| {
-                try expect(count > 0 and !end.is_shut);
-                end.sent += count;
-                return count;
-            },
-            .failure => |status| {
-                try expect(status == .EPIPE or status == .ECONNRESET);
-                try expect(end.is_shut or end.peer.handle == null);
-                return 0;
-            },
-        }
+        const count = outcome catch |failure| {
+            try expect(failure == error.EPIPE or failure == error.ECONNRESET);
+            try expect(end.is_shut or end.peer.handle == null);
+            return 0;
+        };
+        try expect(count > 0 and !end.is_shut);
+        end.sent += count;
+        return count;
     }
 
-    fn wasShut(world: *World, end: *End, status: ?Status) !void {
+    fn wasShut(world: *World, end: *End, outcome: Error!void) !void {
         _ = world;
-        if (status == null) end.is_shut = true else try expect(end.peer.handle == null);
+        if (outcome) end.is_shut = true else |_| try expect(end.peer.handle == null);
     }
 
     fn woken(world: *World, waiter: WaiterIndex, status: Status) !void {
@@ -359,7 +353,7 @@ const World = struct {
         for (&world.ends) |*end| if (end.handle != null) try world.drain(end);
         for (&world.ends) |*end| {
             const handle = end.handle orelse continue;
-            try expectEqual(null, connections.close(world.harness.thread, handle));
+            try connections.close(world.harness.thread, handle);
             end.handle = null;
         }
         rounds = 0;
@@ -383,8 +377,9 @@ const World = struct {
     }
 };
 
-fn isBlocked(outcome: system.Outcome) bool {
-    return outcome == .failure and outcome.failure == .would_block;
+fn isBlocked(outcome: anytype) bool {
+    _ = outcome catch |failure| return failure == error.WouldBlock;
+    return false;
 }
 
 fn unixPair() ![2]system.Descriptor {

@@ -7,7 +7,6 @@
 //! first uses it, and a handler must not allocate.
 
 const std = @import("std");
-const assert = std.debug.assert;
 const c = std.c;
 const system = @import("../os/kernel.zig").system;
 const Error = @import("../os/errors.zig").Error;
@@ -22,7 +21,7 @@ const Line = struct {
     in_use: std.atomic.Value(bool),
     /// Signals that have come and were not taken yet: bit 0 is number 1.
     pending: std.atomic.Value(u32) = .init(0),
-    /// How often the thread listens to each signal. Guarded by `lock`.
+    /// How often the thread listens to each signal. Guarded by `mutex`.
     listening: [last_number]u32 = @splat(0),
 };
 
@@ -32,15 +31,15 @@ var lines: [line_capacity]Line = undefined;
 var line_count: std.atomic.Value(u32) = .init(0);
 
 /// Guards everything here against other threads, but not against the handler.
-var lock: c.pthread_mutex_t = .{};
+var mutex: system.Mutex = .{};
 
 const Installed = struct {
-    /// How often threads listen to the signal. Guarded by `lock`.
+    /// How often threads listen to the signal. Guarded by `mutex`.
     listeners: u32 = 0,
     /// What the handler was before, and will be again.
-    before: c.Sigaction = undefined,
+    before: system.SignalAction = undefined,
     /// What of that is a function, which is called as well.
-    function: std.atomic.Value(?c.Sigaction.sigaction_fn) = .init(null),
+    function: std.atomic.Value(?system.SignalAction.sigaction_fn) = .init(null),
     takes_information: bool = false,
 };
 
@@ -54,8 +53,8 @@ threadlocal var own_line: ?*Line = null;
 /// listens to.
 pub fn line() Error!system.Descriptor {
     if (own_line == null) {
-        _ = c.pthread_mutex_lock(&lock);
-        defer _ = c.pthread_mutex_unlock(&lock);
+        mutex.lock();
+        defer mutex.unlock();
         own_line = takeLine() orelse return error.EMFILE;
     }
     return own_line.?.ends[1];
@@ -67,8 +66,8 @@ pub fn line() Error!system.Descriptor {
 pub fn listen(number: u32, duration: Duration) Error!void {
     if (number == 0 or number > last_number) return error.EINVAL;
     const listener = own_line orelse return error.EINVAL;
-    _ = c.pthread_mutex_lock(&lock);
-    defer _ = c.pthread_mutex_unlock(&lock);
+    mutex.lock();
+    defer mutex.unlock();
     try installHandler(number);
     installed[number - 1].listeners += 1;
     if (duration == .until_ignored) listener.listening[number - 1] += 1;
@@ -77,8 +76,8 @@ pub fn listen(number: u32, duration: Duration) Error!void {
 /// Takes one `listen` back. With the last one of all threads the signal does what it did before.
 pub fn ignore(number: u32) void {
     const listener = own_line orelse return;
-    _ = c.pthread_mutex_lock(&lock);
-    defer _ = c.pthread_mutex_unlock(&lock);
+    mutex.lock();
+    defer mutex.unlock();
     if (number == 0 or number > last_number or listener.listening[number - 1] == 0) return;
     listener.listening[number - 1] -= 1;
     drop(number, 1);
@@ -88,10 +87,10 @@ pub fn ignore(number: u32) void {
 /// action.
 pub fn forgetPrevious(number: u32) void {
     if (number == 0 or number > last_number) return;
-    _ = c.pthread_mutex_lock(&lock);
-    defer _ = c.pthread_mutex_unlock(&lock);
+    mutex.lock();
+    defer mutex.unlock();
     const signal = &installed[number - 1];
-    signal.before = std.mem.zeroes(c.Sigaction);
+    signal.before = std.mem.zeroes(system.SignalAction);
     signal.before.handler = .{ .handler = c.SIG.DFL };
     signal.function.store(null, .release);
 }
@@ -100,11 +99,10 @@ fn drop(number: u32, count: u32) void {
     const signal = &installed[number - 1];
     signal.listeners -= count;
     if (signal.listeners > 0) return;
-    const number_of_system: c.SIG = @enumFromInt(number);
-    var now: c.Sigaction = undefined;
+    const now = system.setSignalAction(@enumFromInt(number), null) catch return;
     // Other code may have installed another handler since.
-    if (c.sigaction(number_of_system, null, &now) != 0 or now.handler.sigaction != &handle) return;
-    _ = c.sigaction(number_of_system, &signal.before, null);
+    if (now.handler.sigaction != &handle) return;
+    _ = system.setSignalAction(@enumFromInt(number), &signal.before) catch {};
 }
 
 fn takeLine() ?*Line {
@@ -123,43 +121,38 @@ fn takeLine() ?*Line {
 
 /// Puts the handler in, unless it is there.
 fn installHandler(number: u32) Error!void {
-    const number_of_system: c.SIG = @enumFromInt(number);
     const signal = &installed[number - 1];
-    var before: c.Sigaction = undefined;
-    if (c.sigaction(number_of_system, null, &before) != 0) return system.lastError();
+    const before = try system.setSignalAction(@enumFromInt(number), null);
     if (before.handler.sigaction == &handle) return;
     // Written before the handler can run.
     signal.before = before;
     signal.takes_information = before.flags & c.SA.SIGINFO != 0;
     const is_function = before.handler.handler != c.SIG.DFL and before.handler.handler != c.SIG.IGN;
     signal.function.store(if (is_function) before.handler.sigaction else null, .release);
-    const action: c.Sigaction = .{
+    const action: system.SignalAction = .{
         .handler = .{ .sigaction = &handle },
         .mask = std.mem.zeroes(c.sigset_t),
         .flags = c.SA.SIGINFO | c.SA.RESTART,
     };
-    if (c.sigaction(number_of_system, &action, null) != 0) return system.lastError();
+    _ = try system.setSignalAction(@enumFromInt(number), &action);
 }
 
 fn handle(signal: c.SIG, information: *const c.siginfo_t, context: ?*anyopaque) callconv(.c) void {
-    const number = c._errno().*;
     const index: u5 = @intCast(@intFromEnum(signal) - 1);
     for (lines[0..line_count.load(.acquire)]) |*listener| {
         if (!listener.in_use.load(.acquire)) continue;
         _ = listener.pending.fetchOr(@as(u32, 1) << index, .acq_rel);
-        // A full line holds bytes that the thread has not read yet.
-        _ = c.send(listener.ends[0], "!", 1, system.no_signal);
+        _ = system.ring(listener.ends[0]);
     }
     const before = &installed[index];
     if (before.function.load(.acquire)) |function| {
         if (before.takes_information) {
             function(signal, information, context);
         } else {
-            const call: c.Sigaction.handler_fn = @ptrCast(function);
+            const call: system.SignalAction.handler_fn = @ptrCast(function);
             call(signal);
         }
     }
-    c._errno().* = number;
 }
 
 /// The signals that have come since this was called last, whether or not the thread listens to them.
@@ -169,7 +162,7 @@ pub fn take() u32 {
 
 fn drain(listener: *Line) u32 {
     var bytes: [64]u8 = undefined;
-    while (system.receive(listener.ends[1], &bytes, bytes.len) == .value) {}
+    while (system.receive(listener.ends[1], &bytes, bytes.len)) |_| {} else |_| {}
     return listener.pending.swap(0, .acq_rel);
 }
 
@@ -178,97 +171,11 @@ fn drain(listener: *Line) u32 {
 pub fn threadEnded() void {
     const listener = own_line orelse return;
     own_line = null;
-    _ = c.pthread_mutex_lock(&lock);
-    defer _ = c.pthread_mutex_unlock(&lock);
+    mutex.lock();
+    defer mutex.unlock();
     for (&listener.listening, 1..) |*count, number| {
         if (count.* > 0) drop(@intCast(number), count.*);
         count.* = 0;
     }
     listener.in_use.store(false, .release);
-}
-
-extern "c" fn pthread_kill(thread: c.pthread_t, signal: c.SIG) c_int;
-
-var test_handler_calls: u32 = 0;
-
-fn countCall(_: c.SIG) callconv(.c) void {
-    test_handler_calls += 1;
-}
-
-fn handlerOf(signal: c.SIG) ?c.Sigaction.handler_fn {
-    var action: c.Sigaction = undefined;
-    assert(c.sigaction(signal, null, &action) == 0);
-    return action.handler.handler;
-}
-
-test "a signal reaches the thread that listens, and the handler of before" {
-    const signal: c.SIG = .USR2;
-    const number: u32 = @intFromEnum(signal);
-    const bit = @as(u32, 1) << @intCast(number - 1);
-    const action: c.Sigaction = .{ .handler = .{ .handler = &countCall }, .mask = std.mem.zeroes(c.sigset_t), .flags = 0 };
-    try std.testing.expectEqual(0, c.sigaction(signal, &action, null));
-
-    const first = try line();
-    try std.testing.expectEqual(first, try line());
-    try std.testing.expectEqual(0, take());
-    for (1..4) |round| {
-        // A second time it must not become its own predecessor.
-        try listen(number, .until_ignored);
-        try std.testing.expectEqual(0, pthread_kill(c.pthread_self(), signal));
-        try std.testing.expect(system.pollOne(first, false, 0));
-        try std.testing.expectEqual(bit, take());
-        try std.testing.expectEqual(0, take());
-        try std.testing.expectEqual(round, test_handler_calls);
-    }
-
-    // When the last listener ends, the handler of before is installed again.
-    for (0..3) |_| {
-        try std.testing.expect(handlerOf(signal) != &countCall);
-        ignore(number);
-    }
-    try std.testing.expectEqual(&countCall, handlerOf(signal).?);
-    ignore(number);
-    try std.testing.expectEqual(0, pthread_kill(c.pthread_self(), signal));
-    try std.testing.expectEqual(4, test_handler_calls);
-    try std.testing.expectEqual(0, take());
-
-    // The next owner of the line has the same descriptor, and none of its predecessor's signals.
-    try listen(number, .until_ignored);
-    try std.testing.expectEqual(0, pthread_kill(c.pthread_self(), signal));
-    threadEnded();
-    try std.testing.expectEqual(0, take());
-    try std.testing.expectEqual(&countCall, handlerOf(signal).?);
-    try std.testing.expectEqual(first, try line());
-    try std.testing.expectEqual(0, take());
-
-    // One that is forgotten meanwhile is neither called nor put back.
-    try listen(number, .until_ignored);
-    forgetPrevious(number);
-    try std.testing.expectEqual(0, pthread_kill(c.pthread_self(), signal));
-    try std.testing.expectEqual(bit, take());
-    try std.testing.expectEqual(5, test_handler_calls);
-    threadEnded();
-    try std.testing.expectEqual(c.SIG.DFL, handlerOf(signal));
-}
-
-test "two signals between two looks are two, however often each has come" {
-    const first = try line();
-    defer threadEnded();
-    for ([_]c.SIG{ .USR1, .WINCH }) |signal| try listen(@intFromEnum(signal), .until_ignored);
-    for (0..1000) |_| {
-        try std.testing.expectEqual(0, pthread_kill(c.pthread_self(), .USR1));
-    }
-    try std.testing.expectEqual(0, pthread_kill(c.pthread_self(), .WINCH));
-    const both = (@as(u32, 1) << (@intFromEnum(c.SIG.USR1) - 1)) | (@as(u32, 1) << (@intFromEnum(c.SIG.WINCH) - 1));
-    try std.testing.expectEqual(both, take());
-    try std.testing.expect(!system.pollOne(first, false, 0));
-}
-
-test "numbers that are no signal are refused" {
-    _ = try line();
-    defer threadEnded();
-    try std.testing.expectError(error.EINVAL, listen(0, .until_ignored));
-    try std.testing.expectError(error.EINVAL, listen(32, .until_ignored));
-    // This one cannot be handled.
-    try std.testing.expectError(error.EINVAL, listen(@intFromEnum(c.SIG.KILL), .for_ever));
 }

@@ -7,7 +7,6 @@
 //! it had before is retired: it ends as if its Worker had been terminated.
 
 const std = @import("std");
-const c = std.c;
 const backend = @import("../os/kernel.zig").backend;
 const system = @import("../os/kernel.zig").system;
 const Thread = @import("thread.zig").Thread;
@@ -17,7 +16,7 @@ const Thread = @import("thread.zig").Thread;
 const stack_bytes = 512 * 1024;
 
 /// Guards `living`, the one thing that the threads of several schedulers share.
-var lock: c.pthread_mutex_t = .{};
+var mutex: system.Mutex = .{};
 var living: ?*Waker = null;
 var last_number: u64 = 0;
 
@@ -48,7 +47,8 @@ pub const Waker = struct {
     }
 
     fn run(waker: *Waker) void {
-        while (waker.alarm.wait() == .ready and waker.ring()) {}
+        // The other end of the bell may be closed.
+        while (waker.alarm.wait() == .ready and system.ring(waker.bell)) {}
         // From here on `retire` does not find it.
         delist(waker);
         const thread = waker.thread;
@@ -58,33 +58,24 @@ pub const Waker = struct {
         thread.outlive();
         thread.destroy();
     }
-
-    /// False when the other end of the bell is closed.
-    fn ring(waker: *Waker) bool {
-        return switch (system.send(waker.bell, "!", 1)) {
-            .value => true,
-            // A full socket holds rings that the loop has not read yet.
-            .failure => |status| status == .would_block,
-        };
-    }
 };
 
 /// Makes the waker with this number destroy its `Thread`, if it has not done so already. With
 /// `keep_shared`, code that still holds the shared block may go on to write to it.
 pub fn retire(number: u64, mode: enum { forget, keep_shared }) void {
-    _ = c.pthread_mutex_lock(&lock);
-    defer _ = c.pthread_mutex_unlock(&lock);
+    mutex.lock();
+    defer mutex.unlock();
     var next = living;
     while (next) |waker| : (next = waker.next) {
         if (waker.number != number) continue;
         waker.thread.scheduler.keeps_shared = mode == .keep_shared;
-        _ = c.shutdown(waker.bell, c.SHUT.RDWR);
+        system.hangUp(waker.bell);
     }
 }
 
 fn enlist(waker: *Waker) void {
-    _ = c.pthread_mutex_lock(&lock);
-    defer _ = c.pthread_mutex_unlock(&lock);
+    mutex.lock();
+    defer mutex.unlock();
     last_number += 1;
     waker.number = last_number;
     waker.next = living;
@@ -92,8 +83,8 @@ fn enlist(waker: *Waker) void {
 }
 
 fn delist(waker: *Waker) void {
-    _ = c.pthread_mutex_lock(&lock);
-    defer _ = c.pthread_mutex_unlock(&lock);
+    mutex.lock();
+    defer mutex.unlock();
     var place = &living;
     while (place.*) |other| {
         if (other == waker) {

@@ -12,6 +12,7 @@ const Harness = harness_module.Harness;
 const Waker = waker_module.Waker;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
+const expectError = std.testing.expectError;
 
 const millisecond = std.time.ns_per_ms;
 
@@ -37,7 +38,7 @@ const Attached = struct {
     fn expectRing(attached: *Attached) !void {
         try expect(system.pollOne(attached.bell, false, 5000));
         var byte: [8]u8 = undefined;
-        try expectEqual(1, try harness_module.valueOf(system.receive(attached.bell, &byte, byte.len)));
+        try expectEqual(1, try system.receive(attached.bell, &byte, byte.len));
     }
 
     fn hasRung(attached: *Attached) bool {
@@ -126,7 +127,7 @@ test "it rings when a name is resolved" {
     try attached.start();
     const thread = attached.harness.thread;
     const scheduler = attached.harness.scheduler;
-    const waiter = scheduler.park(.resolve, null).?;
+    const waiter = try scheduler.park(.resolve, null);
     attached.arm();
     try thread.resolver.start(waiter, "127.0.0.1", .ipv4);
     try attached.expectRing();
@@ -144,14 +145,14 @@ test "when the other end is closed it frees everything and closes the descriptor
         defer system.close(peer);
         const fd = attached.harness.socketOf(handle).fd;
         _ = attached.harness.park(handle, .readable);
-        const resolving = scheduler.park(.resolve, null).?;
+        const resolving = try scheduler.park(.resolve, null);
         try thread.resolver.start(resolving, "localhost", .unspecified);
         // Armed or not, and with a ring that was not read.
         if (turn % 2 == 0) attached.arm();
         try attached.end();
         try expect(!system.isOpen(fd));
         var byte: [1]u8 = undefined;
-        try expectEqual(0, try harness_module.valueOf(system.receive(peer, &byte, 1)));
+        try expectEqual(0, try system.receive(peer, &byte, 1));
     }
 }
 
@@ -169,7 +170,7 @@ test "when the other end is closed, what was closed still arrives, and what was 
     const foreign = system.socketPair().?;
     defer for (foreign) |each| system.close(each);
     _ = try attached.harness.thread.watching.wait(foreign[0], .readable, null);
-    try expectEqual(null, connections.close(thread, closed.handle));
+    try connections.close(thread, closed.handle);
     try expectEqual(1, scheduler.shared.lingering);
     try harness_module.sendFromPeer(other, "never read");
     system.close(attached.bell);
@@ -179,13 +180,13 @@ test "when the other end is closed, what was closed still arrives, and what was 
     // As when a process ends: the kernel resets what has unread input.
     try expect(system.pollOne(other, false, 5000));
     var buffer: [256 * 1024]u8 = undefined;
-    try harness_module.expectFailure(.ECONNRESET, system.receive(other, &buffer, buffer.len));
+    try expectError(error.ECONNRESET, system.receive(other, &buffer, buffer.len));
     // What comes late does not reset what was closed.
     try harness_module.sendFromPeer(closed.peer, "late");
     var taken: usize = 0;
     while (true) {
         try expect(system.pollOne(closed.peer, false, 10_000));
-        const count = try harness_module.valueOf(system.receive(closed.peer, &buffer, buffer.len));
+        const count = try system.receive(closed.peer, &buffer, buffer.len);
         if (count == 0) break;
         taken += count;
     }

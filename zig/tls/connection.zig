@@ -3,7 +3,7 @@
 
 const std = @import("std");
 const assert = @import("../os/bug.zig").assert;
-const abi = @import("../boundary/abi.zig");
+const Error = @import("../os/errors.zig").Error;
 const indices = @import("../core/indices.zig");
 const openssl = @import("openssl.zig");
 const framing = @import("record/framing.zig");
@@ -75,7 +75,7 @@ pub const TlsConnection = struct {
     /// The alert with which the ClientHello is refused, or 0 (`callbacks.receiveMessage`).
     hello_alert: u8 = 0,
     /// Why the connection, or only its reading, has failed.
-    failure: abi.Status = .ok,
+    failure: ?Error = null,
     /// OpenSSL's error code for it, or 0.
     reason: c_ulong = 0,
     /// The waiter for the handshake.
@@ -217,6 +217,11 @@ pub const TlsConnection = struct {
         if (extra.resumable) |resumable| openssl.SSL_SESSION_free(resumable);
         allocator.destroy(extra);
         connection.extra = null;
+    }
+
+    /// Whether the peer lacks a part of a writer's data, so that the end of the stream must not be announced.
+    pub fn isIncomplete(connection: *const TlsConnection) bool {
+        return connection.flags.mid_transfer or connection.flags.was_broken_off;
     }
 
     /// A writer's transfer ends before all of it was sent.

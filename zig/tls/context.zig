@@ -7,6 +7,7 @@ const ContextIndex = @import("../core/indices.zig").ContextIndex;
 const reasons = @import("reasons.zig");
 const ticket_keys = @import("ticket_keys.zig");
 const TicketKeys = ticket_keys.TicketKeys;
+const ContextId = @import("../core/indices.zig").ContextId;
 
 /// Why a call on a context fails. When OpenSSL has refused something, `reasons.last` says why.
 pub const Error = error{ TlsFailed, EINVAL, StaleHandle, Exhausted, OutOfMemory };
@@ -24,7 +25,7 @@ pub const Context = struct {
     next: ContextIndex = .none,
     /// Its slot, and its number in the ABI.
     index: ContextIndex = .none,
-    id: i32 = 0,
+    id: ContextId = .none,
     raw: ?*openssl.SSL_CTX = null,
     allocator: std.mem.Allocator = undefined,
     /// One reference of the caller until `contexts.free`, one of each connection, and one of each table of

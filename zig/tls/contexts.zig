@@ -10,6 +10,7 @@ const verification = @import("verification.zig");
 const Context = @import("context.zig").Context;
 const Error = @import("context.zig").Error;
 const Engine = @import("engine.zig").Engine;
+const ContextId = @import("../core/indices.zig").ContextId;
 
 /// The TLS 1.2 cipher suites: those with forward secrecy and authenticated encryption (RFC 9325,
 /// 4.2). Those of TLS 1.3 are all of this kind.
@@ -29,7 +30,7 @@ const longest_certificates = 80 * 1024;
 
 /// Makes a context with the defaults and returns its number. No number is used twice: a finalizer, or a module
 /// that was loaded before, may use an old number, which must not name another context.
-pub fn create(engine: *Engine) Error!i32 {
+pub fn create(engine: *Engine) Error!ContextId {
     try engine.prepare();
     openssl.ERR_clear_error();
     const raw = openssl.SSL_CTX_new(openssl.TLS_method()) orelse return reasons.refused();
@@ -47,8 +48,9 @@ pub fn create(engine: *Engine) Error!i32 {
         !Context.applyGroups(raw, null)) return reasons.refused();
 
     try engine.context_ids.ensureUnusedCapacity(engine.allocator, 1);
-    const id = next_id.fetchAdd(1, .monotonic);
-    if (id <= 0) return error.Exhausted;
+    const number = next_id.fetchAdd(1, .monotonic);
+    if (number <= 0) return error.Exhausted;
+    const id: ContextId = @enumFromInt(number);
     const index = engine.contexts.take(engine.allocator, .{}) orelse return error.Exhausted;
     const context = engine.contexts.at(index);
     context.* = .{
@@ -61,7 +63,7 @@ pub fn create(engine: *Engine) Error!i32 {
     engine.context_ids.putAssumeCapacity(id, index);
     errdefer comptime unreachable;
     // A server must not resume a session of one context under another, which may require more.
-    _ = openssl.SSL_CTX_set_session_id_context(raw, std.mem.asBytes(&id), @sizeOf(i32));
+    _ = openssl.SSL_CTX_set_session_id_context(raw, std.mem.asBytes(&id), @sizeOf(ContextId));
     _ = openssl.SSL_CTX_set_ex_data(raw, 0, context);
     openssl.SSL_CTX_set_alpn_select_cb(raw, callbacks.selectProtocol, context);
     openssl.SSL_CTX_set_keylog_callback(raw, callbacks.keepKeyLog);
@@ -75,24 +77,24 @@ pub fn create(engine: *Engine) Error!i32 {
 var next_id: std.atomic.Value(i32) = .init(1);
 
 /// The context with this number, until `free`.
-pub fn find(engine: *Engine, id: i32) ?*Context {
+pub fn find(engine: *Engine, id: ContextId) ?*Context {
     return engine.contexts.at(engine.context_ids.get(id) orelse return null);
 }
 
 /// Gives up the caller's reference. Connections that use the context go on.
-pub fn free(engine: *Engine, id: i32) error{StaleHandle}!void {
+pub fn free(engine: *Engine, id: ContextId) error{StaleHandle}!void {
     const entry = engine.context_ids.fetchRemove(id) orelse return error.StaleHandle;
     engine.releaseContext(entry.value);
 }
 
 /// Shares another context's store of trusted certificates: what is added to one later, both have.
-pub fn shareTrust(engine: *Engine, context: *Context, other_id: i32) Error!void {
+pub fn shareTrust(context: *Context, engine: *Engine, other_id: ContextId) Error!void {
     const other = find(engine, other_id) orelse return error.StaleHandle;
     openssl.SSL_CTX_set1_cert_store(context.raw.?, openssl.SSL_CTX_get_cert_store(other.raw.?));
 }
 
 /// Serves a server name with another context. With "*." before it, it stands for all names with one label more.
-pub fn addName(engine: *Engine, context: *Context, name: []const u8, other_id: i32) Error!void {
+pub fn addName(context: *Context, engine: *Engine, name: []const u8, other_id: ContextId) Error!void {
     const other = find(engine, other_id) orelse return error.StaleHandle;
     // With one level of names, references cannot form a circle.
     if (context.is_member or other.names.count() > 0 or other == context) return error.EINVAL;

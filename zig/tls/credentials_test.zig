@@ -11,7 +11,6 @@ const reasons = @import("reasons.zig");
 const tls = @import("harness_test.zig");
 const Context = context_module.Context;
 const Harness = @import("../thread/harness_test.zig").Harness;
-const Status = abi.Status;
 const expectError = std.testing.expectError;
 
 extern "c" fn PKCS12_create(passphrase: [*:0]const u8, name: ?[*:0]const u8, key: *openssl.EVP_PKEY, certificate: *openssl.X509, others: ?*openssl.OPENSSL_STACK, key_cipher: c_int, certificate_cipher: c_int, rounds: c_int, mac_rounds: c_int, key_type: c_int) ?*openssl.PKCS12;

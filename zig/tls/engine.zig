@@ -45,7 +45,7 @@ pub const Engine = struct {
     connections: Pool(TlsConnection, TlsConnectionIndex, abi.Limits.sockets) = .{},
     contexts: Pool(Context, ContextIndex, abi.Limits.tls_contexts) = .{},
     /// The contexts that the caller has not freed, by their numbers in the ABI.
-    context_ids: std.AutoHashMapUnmanaged(i32, ContextIndex) = .empty,
+    context_ids: std.AutoHashMapUnmanaged(indices.ContextId, ContextIndex) = .empty,
     /// The length of `noticed`, in memory that TypeScript reads.
     notice_count: *u32,
     method: ?*openssl.BIO_METHOD = null,

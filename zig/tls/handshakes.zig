@@ -23,10 +23,12 @@ const TlsConnection = @import("connection.zig").TlsConnection;
 const Socket = @import("../core/sockets.zig").Socket;
 const Takeover = @import("takeover.zig").Takeover;
 const WaiterIndex = indices.WaiterIndex;
-const Status = abi.Status;
+const Error = @import("../os/errors.zig").Error;
 
 /// How long one poll works on handshakes before it delivers what is ready.
 const nanoseconds_per_poll = std.time.ns_per_ms;
+const SocketHandle = indices.SocketHandle;
+const ContextId = indices.ContextId;
 
 /// The most calls of recv(2) in one step. A flight of messages seldom takes more than one.
 const receptions_per_step = 8;
@@ -40,38 +42,36 @@ pub const Options = struct {
 };
 
 /// Turns an open stream into a TLS connection. Data that has arrived and was not read belongs to the handshake.
-pub fn start(engine: *Engine, handle: i32, context_id: i32, settings: Options) ?Status {
-    const index = engine.scheduler.sockets.findKind(handle, .stream) orelse return .stale_handle;
-    const socket = engine.scheduler.sockets.at(index);
-    const context = contexts.find(engine, context_id) orelse return .stale_handle;
-    if (socket.tls != .none) return .EISCONN;
-    if (socket.flags.connecting) return .ENOTCONN;
-    if (socket.flags.half_closed) return .EPIPE;
-    if (socket.failure != .ok) return socket.failure;
-    if (socket.flags.end_of_stream) return .tls_truncated;
+pub fn start(engine: *Engine, handle: SocketHandle, context_id: ContextId, settings: Options) Error!void {
+    const socket = try engine.scheduler.sockets.get(handle, .stream);
+    const context = contexts.find(engine, context_id) orelse return error.StaleHandle;
+    if (socket.tls != .none) return error.EISCONN;
+    if (socket.flags.connecting) return error.ENOTCONN;
+    if (socket.flags.half_closed) return error.EPIPE;
+    if (socket.failure) |failure| return failure;
+    if (socket.flags.end_of_stream) return error.TlsTruncated;
 
-    engine.prepareBuffers() catch return .exhausted;
-    const place = engine.connections.take(engine.allocator, .{}) orelse return .exhausted;
+    engine.prepareBuffers() catch return error.Exhausted;
+    const place = engine.connections.take(engine.allocator, .{}) orelse return error.Exhausted;
     const connection = engine.connections.at(place);
-    connection.* = .{ .index = place, .socket = index, .state = .handshaking, .context = context.index };
+    connection.* = .{ .index = place, .socket = socket.index, .state = .handshaking, .context = context.index };
     context.references += 1;
-    if (prepare(engine, context, connection, settings)) |status| {
+    prepare(engine, context, connection, settings) catch |failure| {
         engine.release(place);
-        return status;
-    }
+        return failure;
+    };
     socket.tls = place;
     socket.flags.handshaking = true;
-    if (settings.is_server) later(engine, connection) else step(engine, index);
-    return null;
+    if (settings.is_server) later(engine, connection) else step(engine, socket.index);
 }
 
-fn prepare(engine: *Engine, context: *Context, connection: *TlsConnection, settings: Options) ?Status {
+fn prepare(engine: *Engine, context: *Context, connection: *TlsConnection, settings: Options) Error!void {
     openssl.ERR_clear_error();
-    const ssl = openssl.SSL_new(context.raw.?) orelse return .exhausted;
+    const ssl = openssl.SSL_new(context.raw.?) orelse return error.Exhausted;
     connection.ssl = ssl;
     // The connection takes one reference for both directions (SSL_set_bio(3)).
     const bio = engine.bio.?;
-    if (openssl.BIO_up_ref(bio) != 1) return .exhausted;
+    if (openssl.BIO_up_ref(bio) != 1) return error.Exhausted;
     openssl.SSL_set_bio(ssl, bio, bio);
     connection.flags.is_server = settings.is_server;
     verification.apply(context, ssl, settings.is_server);
@@ -79,19 +79,18 @@ fn prepare(engine: *Engine, context: *Context, connection: *TlsConnection, setti
         context.renewTicketKeys();
         openssl.SSL_set_msg_callback(ssl, callbacks.receiveMessage);
         openssl.SSL_set_accept_state(ssl);
-        return null;
+        return;
     }
     openssl.SSL_set_connect_state(ssl);
     var expected: ?ExpectedName = null;
     if (settings.name.len > 0) {
-        expected = ExpectedName.of(settings.name) orelse return .EINVAL;
-        if (!expectName(ssl, &expected.?)) return .EINVAL;
+        expected = ExpectedName.of(settings.name) orelse return error.EINVAL;
+        if (!expectName(ssl, &expected.?)) return error.EINVAL;
     }
     // Clients may resume under another context, or in another process. The caller knows which sessions
     // were verified for this name under the same terms.
     _ = openssl.SSL_set_session_id_context(ssl, client_id, client_id.len);
     if (settings.session.len > 0) offerSession(context, ssl, settings.session, expected);
-    return null;
 }
 
 const client_id = "plait";
@@ -258,7 +257,7 @@ fn advance(engine: *Engine, socket: *Socket, connection: *TlsConnection) void {
                 else => {
                     // OpenSSL has not seen the message, and so sends no alert.
                     if (connection.flags.hello_too_long) engine.sealed.appendSlice(engine.allocator, &illegal_parameter) catch {};
-                    return transfers.fail(engine, socket, connection, .tls_failed);
+                    return transfers.fail(engine, socket, connection, error.TlsFailed);
                 },
             }
             if (engine.sealed.items.len > 0) {
@@ -271,8 +270,8 @@ fn advance(engine: *Engine, socket: *Socket, connection: *TlsConnection) void {
         }
         if (!transfers.refill(engine, socket, connection, 0)) break;
     }
-    if (socket.failure != .ok) return transfers.fail(engine, socket, connection, socket.failure);
-    if (connection.flags.ended and !engine.hasRecord()) return transfers.fail(engine, socket, connection, .tls_truncated);
+    if (socket.failure) |failure| return transfers.fail(engine, socket, connection, failure);
+    if (connection.flags.ended and !engine.hasRecord()) return transfers.fail(engine, socket, connection, error.TlsTruncated);
     // More has arrived than one step takes.
     if (socket.flags.readable or engine.hasRecord()) engine.due.pushBack(&engine.connections, connection.index);
 }
@@ -294,42 +293,40 @@ fn finish(engine: *Engine, socket: *Socket, connection: *TlsConnection) void {
     engine.scheduler.announce(socket, .writable);
 }
 
-/// Null when the handshake is done; otherwise why it failed or what it waits for.
-pub fn outcome(engine: *Engine, handle: i32) ?Status {
-    const connection = find(engine, handle) orelse return .stale_handle;
+/// Fails with the error that has ended the handshake, or with what it waits for.
+pub fn outcome(engine: *Engine, handle: SocketHandle) Error!void {
+    const connection = find(engine, handle) orelse return error.StaleHandle;
     return switch (connection.state) {
-        .handshaking => .would_block,
-        .paused => .tls_server_name,
-        .open => null,
-        .failed => connection.failure,
-        .free, .closed => .stale_handle,
+        .handshaking => error.WouldBlock,
+        .paused => error.TlsServerName,
+        .open => {},
+        .failed => connection.failure.?,
+        .free, .closed => error.StaleHandle,
     };
 }
 
 /// The connection of an open TLS socket.
-pub fn find(engine: *Engine, handle: i32) ?*TlsConnection {
-    const index = engine.scheduler.sockets.findKind(handle, .stream) orelse return null;
-    const socket = engine.scheduler.sockets.at(index);
+pub fn find(engine: *Engine, handle: SocketHandle) ?*TlsConnection {
+    const socket = engine.scheduler.sockets.get(handle, .stream) catch return null;
     return if (socket.tls == .none) null else transfers.connectionOf(engine, socket);
 }
 
-/// Goes on with a paused handshake with this context; 0 refuses the client.
-pub fn chooseContext(engine: *Engine, handle: i32, context_id: i32) ?Status {
-    const connection = find(engine, handle) orelse return .stale_handle;
-    if (connection.state != .paused) return .EALREADY;
-    if (context_id != 0) {
-        const context = contexts.find(engine, context_id) orelse return .stale_handle;
-        callbacks.choose(engine, connection, context.index) catch return .exhausted;
+/// Goes on with a paused handshake with this context; `none` refuses the client.
+pub fn chooseContext(engine: *Engine, handle: SocketHandle, context_id: ContextId) Error!void {
+    const connection = find(engine, handle) orelse return error.StaleHandle;
+    if (connection.state != .paused) return error.EALREADY;
+    if (context_id != .none) {
+        const context = contexts.find(engine, context_id) orelse return error.StaleHandle;
+        callbacks.choose(engine, connection, context.index) catch return error.Exhausted;
     }
     connection.flags.chosen = true;
     connection.state = .handshaking;
     // A refusal is sent at once, for the caller may close the socket next.
-    if (context_id == 0) {
+    if (context_id == .none) {
         step(engine, connection.socket);
     } else {
         later(engine, connection);
     }
-    return null;
 }
 
 /// Leaves the next step to a poll, whose time for steps is limited: many connections may start in one turn.
@@ -339,10 +336,10 @@ fn later(engine: *Engine, connection: *TlsConnection) void {
 }
 
 /// Parks until the handshake has ended or come to a pause.
-pub fn wait(engine: *Engine, connection: *TlsConnection, deadline: ?i64) ?WaiterIndex {
+pub fn wait(engine: *Engine, connection: *TlsConnection, deadline: ?i64) error{Exhausted}!WaiterIndex {
     // The connection remembers one waiter; a second one would wait for ever.
-    if (connection.waiter != .none) return null;
-    const waiter = engine.scheduler.park(.handshake, deadline) orelse return null;
+    if (connection.waiter != .none) return error.Exhausted;
+    const waiter = try engine.scheduler.park(.handshake, deadline);
     connection.waiter = waiter;
     engine.scheduler.waiters.at(waiter).socket = connection.socket;
     if (connection.state != .handshaking) transfers.endWait(engine, connection, .ok);

@@ -7,17 +7,16 @@ const contexts = @import("contexts.zig");
 const credentials = @import("credentials.zig");
 const handshakes = @import("handshakes.zig");
 const harness_module = @import("../thread/harness_test.zig");
-const reports = @import("reports.zig");
 const connections = @import("../thread/connections.zig");
 const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
-const transfers = @import("transfers.zig");
 const Harness = harness_module.Harness;
 const Status = abi.Status;
+const ContextId = @import("../core/indices.zig").ContextId;
 const expect = std.testing.expect;
+const verdict = tls.verdict;
 const expectEqual = std.testing.expectEqual;
-const expectFailure = harness_module.expectFailure;
-const valueOf = harness_module.valueOf;
+const expectError = std.testing.expectError;
 
 test "a handshake succeeds, wakes its waiters once, and data goes both ways" {
     var harness = try Harness.init();
@@ -26,8 +25,8 @@ test "a handshake succeeds, wakes its waiters once, and data goes both ways" {
     const client_context = try tls.clientContext(harness.tls);
     const pair = try tls.startPair(&harness, server_context, client_context, "localhost", "");
     const connection = handshakes.find(harness.tls, pair.server).?;
-    const waiter = handshakes.wait(harness.tls, connection, null).?;
-    try expectFailure(.would_block, harness.send(pair.server, "early"));
+    const waiter = try handshakes.wait(harness.tls, connection, null);
+    try expectError(error.WouldBlock, harness.send(pair.server, "early"));
     try harness.expectWoken(&.{.{ waiter, .ok }});
     try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
     try tls.expectText(&harness, pair.server, .protocol, "TLSv1.3");
@@ -35,28 +34,24 @@ test "a handshake succeeds, wakes its waiters once, and data goes both ways" {
     try tls.expectText(&harness, pair.client, .cipher, "TLS_AES_256_GCM_SHA384");
 
     const reader = harness.park(pair.server, .readable);
-    try expectEqual(5, try valueOf(harness.send(pair.client, "hello")));
+    try expectEqual(5, try harness.send(pair.client, "hello"));
     try harness.expectWoken(&.{.{ reader, .ok }});
     try harness.expectReceived(pair.server, "hello");
-    try expectEqual(5, try valueOf(harness.send(pair.server, "world")));
+    try expectEqual(5, try harness.send(pair.server, "world"));
     var answer: [5]u8 = undefined;
     try tls.receiveAll(&harness, pair.client, &answer);
     try std.testing.expectEqualStrings("world", &answer);
     try expectEqual(10, harness.scheduler.shared.bytes_sent);
     try expectEqual(10, harness.scheduler.shared.bytes_received);
 
-    try expectEqual(null, connections.close(harness.thread, pair.client));
+    try connections.close(harness.thread, pair.client);
     try expectEqual(.ok, try tls.ending(&harness, pair.server));
-    try expectEqual(null, connections.close(harness.thread, pair.server));
+    try connections.close(harness.thread, pair.server);
 }
 
-fn failedPair(harness: *Harness, server_context: i32, client_context: i32, name: []const u8) !struct { tls.Pair, [2]?Status } {
+fn failedPair(harness: *Harness, server_context: ContextId, client_context: ContextId, name: []const u8) !struct { tls.Pair, [2]?Status } {
     const pair = try tls.startPair(harness, server_context, client_context, name, "");
     return .{ pair, try tls.outcomes(harness, pair) };
-}
-
-fn verdict(harness: *Harness, handle: i32) c_long {
-    return reports.verifyResult(handshakes.find(harness.tls, handle).?);
 }
 
 test "a client refuses an unknown issuer and a wrong name, and says so" {
@@ -64,13 +59,13 @@ test "a client refuses an unknown issuer and a wrong name, and says so" {
     defer harness.deinit();
     const server_context = try tls.serverContext(harness.tls);
     const trusting = try tls.clientContext(harness.tls);
-    const strange: i32 = try contexts.create(harness.tls);
-    const lenient: i32 = try contexts.create(harness.tls);
+    const strange: ContextId = try contexts.create(harness.tls);
+    const lenient: ContextId = try contexts.create(harness.tls);
     tls.contextOf(&harness, lenient).verify_issuer = false;
-    const careless: i32 = try contexts.create(harness.tls);
+    const careless: ContextId = try contexts.create(harness.tls);
     tls.contextOf(&harness, careless).verify_peer = false;
 
-    const cases = [_]struct { context: i32, name: []const u8, verdict: c_long, fails: bool }{
+    const cases = [_]struct { context: ContextId, name: []const u8, verdict: c_long, fails: bool }{
         .{ .context = trusting, .name = "localhost", .verdict = 0, .fails = false },
         .{ .context = trusting, .name = "LOCALHOST.", .verdict = 0, .fails = false },
         .{ .context = trusting, .name = "a.example.test", .verdict = 0, .fails = false },
@@ -97,7 +92,7 @@ test "a client refuses an unknown issuer and a wrong name, and says so" {
             // The certificate can be seen nevertheless.
             var der: [1024]u8 = undefined;
             try expect((try tls.text(&harness, pair.client, .certificate, &der)).len > 300);
-            try expectFailure(.tls_failed, harness.send(pair.client, "secret"));
+            try expectError(error.TlsFailed, harness.send(pair.client, "secret"));
         }
         try tls.closeBoth(&harness, pair);
     }
@@ -159,8 +154,8 @@ test "the server's order of protocols counts, and no common one is fatal" {
 }
 
 /// A context with the certificate for other.example.
-fn otherContext(harness: *Harness) !i32 {
-    const id: i32 = try contexts.create(harness.tls);
+fn otherContext(harness: *Harness) !ContextId {
+    const id: ContextId = try contexts.create(harness.tls);
     const context = tls.contextOf(harness, id);
     try credentials.addCertificates(context, certificates.other_certificate);
     try credentials.setKey(context, certificates.other_key, "");
@@ -172,9 +167,9 @@ test "contexts share a store, which outlives the one that it came from" {
     defer harness.deinit();
     const server_context = try tls.serverContext(harness.tls);
     const trusting = try tls.clientContext(harness.tls);
-    const sharing: i32 = try contexts.create(harness.tls);
-    try std.testing.expectError(error.StaleHandle, contexts.shareTrust(harness.tls, tls.contextOf(&harness, sharing), sharing + 1));
-    try contexts.shareTrust(harness.tls, tls.contextOf(&harness, sharing), trusting);
+    const sharing: ContextId = try contexts.create(harness.tls);
+    try std.testing.expectError(error.StaleHandle, contexts.shareTrust(tls.contextOf(&harness, sharing), harness.tls, @enumFromInt(77)));
+    try contexts.shareTrust(tls.contextOf(&harness, sharing), harness.tls, trusting);
     try contexts.free(harness.tls, trusting);
     for (0..2) |_| try tls.closeBoth(&harness, try tls.connected(&harness, server_context, sharing));
 }
@@ -191,10 +186,10 @@ test "a server name chooses the context, exactly or by wildcard" {
     try tls.contextOf(&harness, other).setProtocols("\x05other");
     try client.setProtocols("\x05other\x04main");
     try server.setProtocols("\x04main");
-    try contexts.addName(harness.tls, server, "Other.Example", other);
-    try contexts.addName(harness.tls, server, "*.wild.test", other);
-    try std.testing.expectError(error.EINVAL, contexts.addName(harness.tls, tls.contextOf(&harness, other), "a.b", server_context));
-    try std.testing.expectError(error.EINVAL, contexts.addName(harness.tls, server, "self", server_context));
+    try contexts.addName(server, harness.tls, "Other.Example", other);
+    try contexts.addName(server, harness.tls, "*.wild.test", other);
+    try std.testing.expectError(error.EINVAL, contexts.addName(tls.contextOf(&harness, other), harness.tls, "a.b", server_context));
+    try std.testing.expectError(error.EINVAL, contexts.addName(server, harness.tls, "self", server_context));
     // Contexts in use stay.
     try contexts.free(harness.tls, other);
 
@@ -228,22 +223,22 @@ test "a handshake pauses for the choice of a context" {
     try credentials.addAuthorities(tls.contextOf(&harness, client_context), certificates.other_certificate);
     const other = try otherContext(&harness);
 
-    for ([_]i32{ other, 0, -1 }) |choice| {
+    for ([_]ContextId{ other, .none, @enumFromInt(-1) }) |choice| {
         const pair = try tls.startPair(&harness, server_context, client_context, "other.example", "");
         const connection = handshakes.find(harness.tls, pair.server).?;
-        const waiter = handshakes.wait(harness.tls, connection, null).?;
+        const waiter = try handshakes.wait(harness.tls, connection, null);
         try harness.expectWoken(&.{.{ waiter, .ok }});
-        try expectEqual(.tls_server_name, handshakes.outcome(harness.tls, pair.server));
+        try expectError(error.TlsServerName, handshakes.outcome(harness.tls, pair.server));
         try tls.expectText(&harness, pair.server, .server_name, "other.example");
-        if (choice < 0) {
+        if (@intFromEnum(choice) < 0) {
             // The caller frees it in the meantime.
             try tls.closeBoth(&harness, pair);
             continue;
         }
-        try expectEqual(null, handshakes.chooseContext(harness.tls, pair.server, choice));
-        try expectEqual(.EALREADY, handshakes.chooseContext(harness.tls, pair.server, choice));
+        try handshakes.chooseContext(harness.tls, pair.server, choice);
+        try expectError(error.EALREADY, handshakes.chooseContext(harness.tls, pair.server, choice));
         // A refusal is sent at once, for the caller may close. A step that takes long is left to a poll.
-        try expectEqual(@intFromBool(choice != 0), harness.tls.due.length);
+        try expectEqual(@intFromBool(choice != .none), harness.tls.due.length);
         try expect(system.pollOne(harness.scheduler.backend.descriptor(), false, 0));
         const results = try tls.outcomes(&harness, pair);
         if (choice == other) {
@@ -268,11 +263,11 @@ test "a poll does not work on handshakes for long, and other sockets do not wait
         pair.* = .{ .server = server, .client = client };
     }
     for (pairs) |pair| {
-        try expectEqual(null, handshakes.start(harness.tls, pair.client, client_context, .{ .is_server = false }));
-        try expectEqual(null, handshakes.start(harness.tls, pair.server, server_context, .{ .is_server = true }));
+        try handshakes.start(harness.tls, pair.client, client_context, .{ .is_server = false });
+        try handshakes.start(harness.tls, pair.server, server_context, .{ .is_server = true });
     }
     const reader = harness.park(reader_handle, .readable);
-    try expectEqual(1, try valueOf(harness.send(writer, "d")));
+    try expectEqual(1, try harness.send(writer, "d"));
     // Sixty answers take far more than the time of a poll.
     try harness.expectWoken(&.{.{ reader, .ok }});
     try expect(harness.tls.due.length > 0);
@@ -292,13 +287,13 @@ test "what cannot begin is refused" {
     const start = handshakes.start;
     const engine = harness.tls;
     for ([_][]const u8{ "a\x00b", ".", "..", ".example.test", "a..b", "a.." }) |name| {
-        try expectEqual(.EINVAL, start(engine, handle, context, .{ .is_server = false, .name = name }));
+        try std.testing.expectError(error.EINVAL, start(engine, handle, context, .{ .is_server = false, .name = name }));
     }
-    try expectEqual(.stale_handle, start(engine, handle, 77, .{ .is_server = false }));
-    try expectEqual(.stale_handle, start(engine, handle, 0, .{ .is_server = false }));
+    try std.testing.expectError(error.StaleHandle, start(engine, handle, @enumFromInt(77), .{ .is_server = false }));
+    try std.testing.expectError(error.StaleHandle, start(engine, handle, .none, .{ .is_server = false }));
     // Bytes that are no session are ignored.
-    try expectEqual(null, start(engine, handle, context, .{ .is_server = false, .session = "nonsense" }));
-    try expectEqual(.EISCONN, start(engine, handle, context, .{ .is_server = false }));
+    try start(engine, handle, context, .{ .is_server = false, .session = "nonsense" });
+    try std.testing.expectError(error.EISCONN, start(engine, handle, context, .{ .is_server = false }));
 }
 
 test "the end of a plain conversation is not lost, and what is not TLS is refused" {
@@ -317,14 +312,14 @@ test "the end of a plain conversation is not lost, and what is not TLS is refuse
         const reader = harness.park(server, .readable);
         try harness.expectWoken(&.{.{ reader, .ok }});
         harness.endTurn(server, .readable);
-        try expectEqual(null, handshakes.start(harness.tls, server, context, .{ .is_server = true }));
+        try handshakes.start(harness.tls, server, context, .{ .is_server = true });
         _ = try harness.pollFor(0);
-        try expectEqual(.tls_failed, handshakes.outcome(harness.tls, server));
+        try expectError(error.TlsFailed, handshakes.outcome(harness.tls, server));
         // OpenSSL 3.0 says "packet length", later ones "data length".
         var buffer: [64]u8 = undefined;
         try expect(std.mem.endsWith(u8, try tls.text(&harness, server, .reason, &buffer), case[1]));
         // An alert was sent.
-        try expectEqual(null, connections.close(harness.thread, server));
+        try connections.close(harness.thread, server);
     }
 }
 
@@ -333,27 +328,27 @@ test "a stream that ends in the middle of a handshake, and a socket that is clos
     defer harness.deinit();
     const context = try tls.serverContext(harness.tls);
     const server, const peer = try harness.tcpPeer();
-    try expectEqual(null, handshakes.start(harness.tls, server, context, .{ .is_server = true }));
+    try handshakes.start(harness.tls, server, context, .{ .is_server = true });
     try harness_module.sendFromPeer(peer, "\x16\x03\x01");
-    const waiter = handshakes.wait(harness.tls, handshakes.find(harness.tls, server).?, null).?;
+    const waiter = try handshakes.wait(harness.tls, handshakes.find(harness.tls, server).?, null);
     try harness.expectNobody();
-    try expectEqual(null, handshakes.wait(harness.tls, handshakes.find(harness.tls, server).?, null));
+    try expectError(error.Exhausted, handshakes.wait(harness.tls, handshakes.find(harness.tls, server).?, null));
     system.close(peer);
     try harness.expectWoken(&.{.{ waiter, .ok }});
-    try expectEqual(.tls_truncated, handshakes.outcome(harness.tls, server));
-    try expectFailure(.tls_truncated, harness.send(server, "x"));
-    try expectEqual(null, connections.close(harness.thread, server));
+    try expectError(error.TlsTruncated, handshakes.outcome(harness.tls, server));
+    try expectError(error.TlsTruncated, harness.send(server, "x"));
+    try connections.close(harness.thread, server);
 
     const second, const other = try harness.tcpPeer();
     defer system.close(other);
-    try expectEqual(null, handshakes.start(harness.tls, second, context, .{ .is_server = true }));
+    try handshakes.start(harness.tls, second, context, .{ .is_server = true });
     const soon = system.nanoseconds() + std.time.ns_per_ms;
-    const impatient = handshakes.wait(harness.tls, handshakes.find(harness.tls, second).?, soon).?;
+    const impatient = try handshakes.wait(harness.tls, handshakes.find(harness.tls, second).?, soon);
     try harness.expectWoken(&.{.{ impatient, .timed_out }});
-    const patient = handshakes.wait(harness.tls, handshakes.find(harness.tls, second).?, null).?;
-    try expectEqual(null, connections.close(harness.thread, second));
+    const patient = try handshakes.wait(harness.tls, handshakes.find(harness.tls, second).?, null);
+    try connections.close(harness.thread, second);
     try harness.expectWoken(&.{.{ patient, .closed }});
-    try expectEqual(.stale_handle, handshakes.outcome(harness.tls, second));
+    try expectError(error.StaleHandle, handshakes.outcome(harness.tls, second));
 }
 
 test "a handshake goes on without its waiter, and another one may wait for it" {
@@ -363,16 +358,16 @@ test "a handshake goes on without its waiter, and another one may wait for it" {
     const scheduler = harness.scheduler;
     const pair = try tls.startPair(&harness, try tls.serverContext(engine), try tls.clientContext(engine), "localhost", "");
     const connection = handshakes.find(engine, pair.server).?;
-    harness.thread.drop(handshakes.wait(engine, connection, system.nanoseconds() + 3600 * std.time.ns_per_s).?);
+    harness.thread.drop(try handshakes.wait(engine, connection, system.nanoseconds() + 3600 * std.time.ns_per_s));
     try harness_module.checkBooks(harness.thread);
     try expectEqual(null, scheduler.deadlines.earliest());
-    const second = handshakes.wait(engine, connection, null).?;
+    const second = try handshakes.wait(engine, connection, null);
     // Its wake-up was not delivered yet.
     harness.thread.wake(second, .cancelled);
     harness.thread.drop(second);
     try harness_module.checkBooks(harness.thread);
     try expectEqual(0, scheduler.shared.waiters);
-    const third = handshakes.wait(engine, connection, null).?;
+    const third = try handshakes.wait(engine, connection, null);
     try harness.expectWoken(&.{.{ third, .ok }});
     harness.thread.drop(third);
     try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try tls.outcomes(&harness, pair));
@@ -386,15 +381,15 @@ test "a handshake that runs out of memory ends, and wakes its waiter" {
     const context = try tls.serverContext(harness.tls);
     const server, const peer = try harness.tcpPeer();
     defer system.close(peer);
-    try expectEqual(null, handshakes.start(harness.tls, server, context, .{ .is_server = true }));
-    const waiter = handshakes.wait(harness.tls, handshakes.find(harness.tls, server).?, null).?;
+    try handshakes.start(harness.tls, server, context, .{ .is_server = true });
+    const waiter = try handshakes.wait(harness.tls, handshakes.find(harness.tls, server).?, null);
     // There is no room for the part of a record.
     failing.fail_index = failing.alloc_index;
     try harness_module.sendFromPeer(peer, "\x16\x03\x01");
     try harness.expectWoken(&.{.{ waiter, .ok }});
-    try expectEqual(.exhausted, handshakes.outcome(harness.tls, server));
+    try expectError(error.Exhausted, handshakes.outcome(harness.tls, server));
     failing.fail_index = std.math.maxInt(usize);
-    try expectEqual(null, connections.close(harness.thread, server));
+    try connections.close(harness.thread, server);
 }
 
 test "keys are not exchanged over finite fields unless a context names them" {

@@ -11,16 +11,19 @@ const reports = @import("reports.zig");
 const connections = @import("../thread/connections.zig");
 const harness_module = @import("../thread/harness_test.zig");
 const Context = @import("context.zig").Context;
+const errors = @import("../os/errors.zig");
 const Harness = harness_module.Harness;
 const Engine = @import("engine.zig").Engine;
 const Status = abi.Status;
-const expectEqual = std.testing.expectEqual;
+const TlsConnection = @import("connection.zig").TlsConnection;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
+const ContextId = @import("../core/indices.zig").ContextId;
 
-pub const Pair = struct { server: i32, client: i32 };
+pub const Pair = struct { server: SocketHandle, client: SocketHandle };
 
 /// A context with the test certificate.
-pub fn serverContext(engine: *Engine) !i32 {
-    const id: i32 = try contexts.create(engine);
+pub fn serverContext(engine: *Engine) !ContextId {
+    const id: ContextId = try contexts.create(engine);
     const context = contexts.find(engine, id).?;
     try credentials.addCertificates(context, certificates.certificate);
     try credentials.setKey(context, certificates.key, "");
@@ -28,25 +31,25 @@ pub fn serverContext(engine: *Engine) !i32 {
 }
 
 /// A context that trusts the test certificate.
-pub fn clientContext(engine: *Engine) !i32 {
-    const id: i32 = try contexts.create(engine);
+pub fn clientContext(engine: *Engine) !ContextId {
+    const id: ContextId = try contexts.create(engine);
     try credentials.addAuthorities(contexts.find(engine, id).?, certificates.certificate);
     return id;
 }
 
-pub fn contextOf(harness: *Harness, id: i32) *Context {
+pub fn contextOf(harness: *Harness, id: ContextId) *Context {
     return contexts.find(harness.tls, id).?;
 }
 
 /// Starts both handshakes on a TCP connection.
-pub fn startPair(harness: *Harness, server_context: i32, client_context: i32, name: []const u8, session: []const u8) !Pair {
+pub fn startPair(harness: *Harness, server_context: ContextId, client_context: ContextId, name: []const u8, session: []const u8) !Pair {
     const server, const client = try harness.tcpPair();
-    try expectEqual(null, handshakes.start(harness.tls, server, server_context, .{ .is_server = true }));
-    try expectEqual(null, handshakes.start(harness.tls, client, client_context, .{
+    try handshakes.start(harness.tls, server, server_context, .{ .is_server = true });
+    try handshakes.start(harness.tls, client, client_context, .{
         .is_server = false,
         .name = name,
         .session = session,
-    }));
+    });
     return .{ .server = server, .client = client };
 }
 
@@ -55,8 +58,8 @@ pub fn outcomes(harness: *Harness, pair: Pair) ![2]?Status {
     for (0..500) |_| {
         _ = try harness.pollFor(10 * std.time.ns_per_ms);
         const results = [2]?Status{
-            handshakes.outcome(harness.tls, pair.server),
-            handshakes.outcome(harness.tls, pair.client),
+            harness_module.failureOf(handshakes.outcome(harness.tls, pair.server)),
+            harness_module.failureOf(handshakes.outcome(harness.tls, pair.client)),
         };
         if (results[0] != .would_block and results[1] != .would_block) return results;
     }
@@ -64,7 +67,7 @@ pub fn outcomes(harness: *Harness, pair: Pair) ![2]?Status {
 }
 
 /// Both ends of a connection whose handshake has succeeded.
-pub fn connected(harness: *Harness, server_context: i32, client_context: i32) !Pair {
+pub fn connected(harness: *Harness, server_context: ContextId, client_context: ContextId) !Pair {
     const pair = try startPair(harness, server_context, client_context, "localhost", "");
     try std.testing.expectEqualSlices(?Status, &.{ null, null }, &try outcomes(harness, pair));
     return pair;
@@ -74,20 +77,28 @@ pub fn defaultPair(harness: *Harness) !Pair {
     return connected(harness, try serverContext(harness.tls), try clientContext(harness.tls));
 }
 
-pub fn expectText(harness: *Harness, handle: i32, what: abi.TlsText, expected: []const u8) !void {
+pub fn expectText(harness: *Harness, handle: SocketHandle, what: abi.TlsText, expected: []const u8) !void {
     var buffer: [256]u8 = undefined;
     try std.testing.expectEqualStrings(expected, try text(harness, handle, what, &buffer));
 }
 
-pub fn text(harness: *Harness, handle: i32, what: abi.TlsText, buffer: []u8) ![]const u8 {
-    const connection = handshakes.find(harness.tls, handle).?;
-    const length = try harness_module.valueOf(reports.report(harness.tls, connection, what, 0, buffer));
+pub fn text(harness: *Harness, handle: SocketHandle, what: abi.TlsText, buffer: []u8) ![]const u8 {
+    const length = try reports.report(harness.tls, connectionOf(harness, handle), what, 0, buffer);
     return buffer[0..length];
 }
 
+pub fn connectionOf(harness: *Harness, handle: SocketHandle) *TlsConnection {
+    return handshakes.find(harness.tls, handle).?;
+}
+
+/// OpenSSL's result of verifying the peer's certificate.
+pub fn verdict(harness: *Harness, handle: SocketHandle) c_long {
+    return reports.verifyResult(connectionOf(harness, handle));
+}
+
 /// The peer's alert that has ended a connection, if one has (SSL_AD_REASON_OFFSET).
-pub fn alertOf(harness: *Harness, handle: i32) ?u64 {
-    const code = handshakes.find(harness.tls, handle).?.reason;
+pub fn alertOf(harness: *Harness, handle: SocketHandle) ?u64 {
+    const code = connectionOf(harness, handle).reason;
     const reason = openssl.reasonOf(code);
     if (openssl.libraryOf(code) != openssl.ERR_LIB_SSL or reason < openssl.SSL_AD_REASON_OFFSET) return null;
     const alert = reason - openssl.SSL_AD_REASON_OFFSET;
@@ -95,45 +106,38 @@ pub fn alertOf(harness: *Harness, handle: i32) ?u64 {
 }
 
 /// Receives until the buffer is full.
-pub fn receiveAll(harness: *Harness, handle: i32, buffer: []u8) !void {
+pub fn receiveAll(harness: *Harness, handle: SocketHandle, buffer: []u8) !void {
     var taken: usize = 0;
     for (0..100_000) |_| {
         if (taken == buffer.len) return;
-        switch (harness.receive(handle, buffer[taken..])) {
-            .value => |count| {
-                if (count == 0) return error.EndedEarly;
-                taken += count;
-            },
-            .failure => |status| {
-                if (status != .would_block) {
-                    std.debug.print("receive: {t}\n", .{status});
-                    return error.CallFailed;
-                }
-                _ = try harness.pollFor(std.time.ns_per_ms);
-            },
+        if (harness.receive(handle, buffer[taken..])) |count| {
+            if (count == 0) return error.EndedEarly;
+            taken += count;
+        } else |failure| {
+            if (failure != error.WouldBlock) return failure;
+            _ = try harness.pollFor(std.time.ns_per_ms);
         }
     }
     return error.NeverReceived;
 }
 
 /// Receives until the stream ends or fails. Returns `ok` for an end, and otherwise the failure.
-pub fn ending(harness: *Harness, handle: i32) !Status {
+pub fn ending(harness: *Harness, handle: SocketHandle) !Status {
     var buffer: [4096]u8 = undefined;
     for (0..1000) |_| {
-        switch (harness.receive(handle, &buffer)) {
-            .value => |count| if (count == 0) return .ok,
-            .failure => |status| {
-                if (status != .would_block) return status;
-                _ = try harness.pollFor(std.time.ns_per_ms);
-            },
+        if (harness.receive(handle, &buffer)) |count| {
+            if (count == 0) return .ok;
+        } else |failure| {
+            if (failure != error.WouldBlock) return errors.statusOf(failure);
+            _ = try harness.pollFor(std.time.ns_per_ms);
         }
     }
     return error.NeverEnded;
 }
 
 pub fn closeBoth(harness: *Harness, pair: Pair) !void {
-    try expectEqual(null, connections.close(harness.thread, pair.client));
-    try expectEqual(null, connections.close(harness.thread, pair.server));
+    try connections.close(harness.thread, pair.client);
+    try connections.close(harness.thread, pair.server);
 }
 
 /// Fills the buffer with random bytes that depend on the seed.

@@ -18,17 +18,18 @@ const Status = @import("../boundary/abi.zig").Status;
 const Wire = @import("wire_test.zig").Wire;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
-const expectFailure = harness_module.expectFailure;
-const valueOf = harness_module.valueOf;
+const expectError = std.testing.expectError;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
+const ContextId = @import("../core/indices.zig").ContextId;
 
 /// A wire. One of its ends has just woken its caller, and holds its last messages back.
 const Held = struct {
     wire: Wire,
     /// The end that holds messages back, and the other one.
-    handle: i32,
-    other: i32,
+    handle: SocketHandle,
+    other: SocketHandle,
     peer: system.Descriptor,
-    context: i32,
+    context: ContextId,
 
     fn init(harness: *Harness, end: Hand.End) !Held {
         return initWith(harness, end, 1);
@@ -44,7 +45,7 @@ const Held = struct {
             .server => .{ .wire = wire, .handle = wire.server, .other = wire.client, .peer = wire.at_server, .context = server_context },
             .client => .{ .wire = wire, .handle = wire.client, .other = wire.server, .peer = wire.at_client, .context = client_context },
         };
-        const waiter = handshakes.wait(harness.tls, handshakes.find(harness.tls, held.handle).?, null).?;
+        const waiter = try handshakes.wait(harness.tls, handshakes.find(harness.tls, held.handle).?, null);
         var copy = held;
         for (0..3) |_| {
             try copy.wire.collect();
@@ -86,7 +87,7 @@ const Held = struct {
     /// What was sent without a poll.
     fn sent(held: *Held, buffer: []u8) ![]u8 {
         if (!system.pollOne(held.peer, false, 0)) return buffer[0..0];
-        return buffer[0..try valueOf(system.receive(held.peer, buffer.ptr, buffer.len))];
+        return buffer[0..try system.receive(held.peer, buffer.ptr, buffer.len)];
     }
 
     /// Passes everything on to the other end, which ends its handshake.
@@ -96,7 +97,7 @@ const Held = struct {
             try held.wire.passToClient();
             try held.wire.passToServer();
         }
-        try expectEqual(null, handshakes.outcome(held.wire.harness.tls, held.other));
+        try handshakes.outcome(held.wire.harness.tls, held.other);
     }
 
     fn expectGone(held: *Held) !void {
@@ -107,8 +108,8 @@ const Held = struct {
     /// Data goes both ways.
     fn expectAlive(held: *Held) !void {
         const harness = held.wire.harness;
-        for ([_][2]i32{ .{ held.handle, held.other }, .{ held.other, held.handle } }) |pair| {
-            try expectEqual(5, try valueOf(harness.send(pair[0], "alive")));
+        for ([_][2]SocketHandle{ .{ held.handle, held.other }, .{ held.other, held.handle } }) |pair| {
+            try expectEqual(5, try harness.send(pair[0], "alive"));
             try held.settle();
             var buffer: [5]u8 = undefined;
             try tls.receiveAll(harness, pair[1], &buffer);
@@ -128,7 +129,7 @@ test "they leave with the next poll, or when the thread goes to sleep without on
         const length = held.connection().output.len;
         // The caller neither reads nor writes.
         var buffer: [2048]u8 = undefined;
-        try expectFailure(.would_block, harness.receive(held.handle, &buffer));
+        try expectError(error.WouldBlock, harness.receive(held.handle, &buffer));
         try expectEqual(0, (try held.sent(&buffer)).len);
         if (polls) try harness.expectNobody() else harness.thread.setTimer();
         const flight = try held.sent(&buffer);
@@ -150,8 +151,8 @@ test "what is written first leaves in one packet with them, and alone is counted
         if (in_parts) {
             const parts = [_]std.posix.iovec_const{ .{ .base = "hel", .len = 3 }, .{ .base = "lo", .len = 2 } };
             const source: streams.Source = .{ .vector = .{ .parts = &parts, .total = 5 } };
-            try expectEqual(5, try valueOf(harness.sendFrom(held.handle, source)));
-        } else try expectEqual(5, try valueOf(harness.send(held.handle, "hello")));
+            try expectEqual(5, try harness.sendFrom(held.handle, source));
+        } else try expectEqual(5, try harness.send(held.handle, "hello"));
         try held.expectGone();
         var buffer: [2048]u8 = undefined;
         const flight = try held.sent(&buffer);
@@ -180,22 +181,20 @@ test "a first write that does not fit is counted as any other" {
         defer held.deinit();
         system.setOption(harness.socketOf(held.handle).fd, std.c.SOL.SOCKET, std.c.SO.SNDBUF, size) catch {};
         const length = held.connection().output.len;
-        var counted = try valueOf(harness.send(held.handle, bytes));
+        var counted = try harness.send(held.handle, bytes);
         // The whole records that were sent behind what was held.
         const record = framing.plaintext_bytes + 22;
         const whole = 8 * record + length - held.connection().unsent().len;
         try expectEqual((whole -| length) / record * framing.plaintext_bytes, counted);
         var taken: usize = 0;
         for (0..100_000) |_| {
-            if (counted < bytes.len) switch (harness.send(held.handle, bytes[counted..])) {
-                .value => |count| counted += count,
-                .failure => |status| try expectEqual(.would_block, status),
-            };
+            if (counted < bytes.len) if (harness.send(held.handle, bytes[counted..])) |count| {
+                counted += count;
+            } else |failure| try expectEqual(error.WouldBlock, failure);
             try held.settle();
-            switch (harness.receive(held.other, got[taken..])) {
-                .value => |count| taken += count,
-                .failure => |status| try expectEqual(.would_block, status),
-            }
+            if (harness.receive(held.other, got[taken..])) |count| {
+                taken += count;
+            } else |failure| try expectEqual(error.WouldBlock, failure);
             if (taken == bytes.len and counted == bytes.len) break;
         }
         try expectEqual(bytes.len, counted);
@@ -206,29 +205,30 @@ test "a first write that does not fit is counted as any other" {
 test "they go before anything that ends the connection, but for a reset" {
     var harness = try Harness.init();
     defer harness.deinit();
-    const Deed = enum { close, shutdown, close_after_write, break_off, reset };
+    const Deed = enum { close, shutdown, close_after_write, break_off_close, break_off_shutdown, reset };
     for (ends) |end| for (std.enums.values(Deed)) |deed| {
         errdefer std.debug.print("{t}, {t}\n", .{ end, deed });
         var held: Held = try .init(&harness, end);
         defer held.deinit();
         switch (deed) {
-            .close => try expectEqual(null, connections.close(harness.thread, held.handle)),
-            .shutdown => try expectEqual(null, harness.shutdown(held.handle)),
+            .close => try connections.close(harness.thread, held.handle),
+            .shutdown => try harness.shutdown(held.handle),
             .close_after_write => {
-                try expectEqual(4, try valueOf(harness.send(held.handle, "last")));
-                try expectEqual(null, connections.close(harness.thread, held.handle));
+                try expectEqual(4, try harness.send(held.handle, "last"));
+                try connections.close(harness.thread, held.handle);
             },
-            .break_off => {
+            .break_off_close, .break_off_shutdown => {
                 const chunk: [100_000]u8 = @splat('a');
                 system.setOption(harness.socketOf(held.handle).fd, std.c.SOL.SOCKET, std.c.SO.SNDBUF, @as(c_int, 1)) catch {};
-                try expect(try valueOf(harness.send(held.handle, &chunk)) < chunk.len);
-                try expectEqual(null, connections.close(harness.thread, held.handle));
+                try expect(try harness.send(held.handle, &chunk) < chunk.len);
+                const end_stream = if (deed == .break_off_close) &connections.close else &connections.shutdown;
+                try end_stream(harness.thread, held.handle);
             },
             .reset => {
-                try expectEqual(null, connections.reset(harness.thread, held.handle));
+                try connections.reset(harness.thread, held.handle);
                 try expectEqual(0, harness.tls.held.length);
                 var buffer: [64]u8 = undefined;
-                try expectFailure(.ECONNRESET, system.receive(held.peer, &buffer, buffer.len));
+                try expectError(error.ECONNRESET, system.receive(held.peer, &buffer, buffer.len));
                 continue;
             },
         }
@@ -236,8 +236,9 @@ test "they go before anything that ends the connection, but for a reset" {
         for (0..20) |_| try held.settle();
         // The other end has ended its handshake; then the stream has ended, announced or not.
         const peer_of_other = if (end == .server) held.wire.at_client else held.wire.at_server;
-        if (deed == .break_off) try expectEqual(0, std.c.shutdown(peer_of_other, std.c.SHUT.WR));
-        const expected: Status = if (deed == .break_off) .tls_truncated else .ok;
+        const is_broken_off = deed == .break_off_close or deed == .break_off_shutdown;
+        if (is_broken_off) try expectEqual(0, std.c.shutdown(peer_of_other, std.c.SHUT.WR));
+        const expected: Status = if (is_broken_off) .tls_truncated else .ok;
         try expectEqual(expected, try tls.ending(&harness, held.other));
     };
     try harness.pollUntil(harness.scheduler, struct {
@@ -253,7 +254,7 @@ test "new keys and answers come behind them" {
     for (ends) |end| {
         var held: Held = try .init(&harness, end);
         defer held.deinit();
-        try expectEqual(null, reports.updateKeys(harness.tls, held.connection(), true));
+        try reports.updateKeys(harness.tls, held.connection(), true);
         try held.expectGone();
         try held.settle();
         try held.expectAlive();
@@ -270,14 +271,14 @@ test "a peer that is gone by then is gone for the next call" {
         try system.setOption(held.peer, std.c.SOL.SOCKET, std.c.SO.LINGER, abort);
         system.close(held.peer);
         if (end == .server) held.wire.at_server = -1 else held.wire.at_client = -1;
-        if (writes) try expectFailure(.ECONNRESET, harness.send(held.handle, "hello"));
+        if (writes) try expectError(error.ECONNRESET, harness.send(held.handle, "hello"));
         const reader = harness.park(held.handle, .readable);
         try harness.expectWoken(&.{.{ reader, .ok }});
         var buffer: [64]u8 = undefined;
-        try expectFailure(.ECONNRESET, harness.receive(held.handle, &buffer));
-        try expectFailure(.EPIPE, harness.send(held.handle, "hello"));
+        try expectError(error.ECONNRESET, harness.receive(held.handle, &buffer));
+        try expectError(error.EPIPE, harness.send(held.handle, "hello"));
         try expectEqual(0, harness.tls.held.length);
-        try expectEqual(null, connections.close(harness.thread, held.handle));
+        try connections.close(harness.thread, held.handle);
     };
 }
 
@@ -290,8 +291,8 @@ test "nothing is held back where the peer waits for it" {
     // In TLS 1.2 the client's handshake ends with the server's last messages.
     const pair = try tls.startPair(&harness, server_context, client_context, "localhost", "");
     var waiters: [2]?WaiterIndex = undefined;
-    for ([_]i32{ pair.server, pair.client }, &waiters) |handle, *waiter| {
-        waiter.* = handshakes.wait(harness.tls, handshakes.find(harness.tls, handle).?, null);
+    for ([_]SocketHandle{ pair.server, pair.client }, &waiters) |handle, *waiter| {
+        waiter.* = try handshakes.wait(harness.tls, handshakes.find(harness.tls, handle).?, null);
     }
     for (0..100) |_| {
         for (try harness.pollFor(std.time.ns_per_ms)) |wakeup| for (&waiters) |*waiter| {
@@ -324,7 +325,7 @@ test "those who wait, give up or try something else do not keep them back" {
                 try expect(!is_ready or !system.short_read_empties);
                 try harness.expectWoken(&.{.{ waiter.?, if (is_ready) .ok else .timed_out }});
             },
-            .shakes_hands_again => try expectEqual(.EISCONN, handshakes.start(harness.tls, held.handle, held.context, .{ .is_server = true })),
+            .shakes_hands_again => try expectError(error.EISCONN, handshakes.start(harness.tls, held.handle, held.context, .{ .is_server = true })),
         }
         _ = try harness.poll();
         try held.expectGone();
@@ -344,7 +345,7 @@ test "nothing is held back while the socket takes nothing" {
     var wire: Wire = try .init(&harness, server_context, client_context);
     defer wire.deinit();
     const connection = handshakes.find(harness.tls, wire.client).?;
-    const waiter = handshakes.wait(harness.tls, connection, null).?;
+    const waiter = try handshakes.wait(harness.tls, connection, null);
     try wire.collect();
     try wire.passToServer();
     try wire.collect();
@@ -355,13 +356,13 @@ test "nothing is held back while the socket takes nothing" {
     harness.tls.due.pushBack(&harness.tls.connections, connection.index);
     harness.socketOf(wire.client).flags.readable = true;
     handshakes.run(harness.tls);
-    try expectEqual(null, handshakes.outcome(harness.tls, wire.client));
+    try handshakes.outcome(harness.tls, wire.client);
     try expect(connection.output.len > 0 and !harness.tls.held.contains(&harness.tls.connections, connection.index));
     // What is written later comes behind it, when there is room.
-    try expectFailure(.would_block, harness.send(wire.client, "hello"));
+    try expectError(error.WouldBlock, harness.send(wire.client, "hello"));
     harness.socketOf(wire.client).flags.writable = true;
     try harness.expectWoken(&.{.{ waiter, .ok }});
-    try expectEqual(5, try valueOf(harness.send(wire.client, "hello")));
+    try expectEqual(5, try harness.send(wire.client, "hello"));
     try wire.collect();
     try wire.passToServer();
     var buffer: [5]u8 = undefined;

@@ -12,9 +12,9 @@ const Harness = harness_module.Harness;
 const Side = @import("record/side_test.zig").Side;
 const Suite = @import("record/primitives.zig").Suite;
 const Wire = @import("wire_test.zig").Wire;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
-const valueOf = harness_module.valueOf;
 
 /// The word at this place of the first line with this label.
 fn wordOf(log: []const u8, label: []const u8, place: usize) ![]const u8 {
@@ -62,16 +62,16 @@ test "new keys are logged as OpenSSL logs them" {
         for (0..6) |round| {
             const from, const to = if (round % 2 == 0) .{ wire.client, wire.server } else .{ wire.server, wire.client };
             const asks = round > 2;
-            try expectEqual(null, reports.updateKeys(harness.tls, handshakes.find(harness.tls, from).?, asks));
-            for ([_][2]i32{ .{ from, to }, .{ to, from } }) |pair| {
-                try expectEqual(4, try valueOf(harness.send(pair[0], "data")));
+            try reports.updateKeys(harness.tls, handshakes.find(harness.tls, from).?, asks);
+            for ([_][2]SocketHandle{ .{ from, to }, .{ to, from } }) |pair| {
+                try expectEqual(4, try harness.send(pair[0], "data"));
                 try wire.collect();
                 try wire.passToClient();
                 try wire.passToServer();
                 var data: [4]u8 = undefined;
                 try tls.receiveAll(&harness, pair[1], &data);
             }
-            for ([_]i32{ from, to }) |handle| {
+            for ([_]SocketHandle{ from, to }) |handle| {
                 if (handle == to and !asks) break;
                 const is_client = handle == wire.client;
                 const side = &sides[if (is_client) 0 else 1];
@@ -81,7 +81,7 @@ test "new keys are logged as OpenSSL logs them" {
                 try expected.print(std.testing.allocator, "{s} {s} {s}\n", .{ label, random, digits[0 .. 2 * suite.digest().length()] });
             }
         }
-        for ([_]i32{ wire.client, wire.server }, &memory) |handle, *buffer| {
+        for ([_]SocketHandle{ wire.client, wire.server }, &memory) |handle, *buffer| {
             // The caller need not take the lines: those that follow make a notice, too.
             try std.testing.expectEqualStrings(expected.items, try tls.text(&harness, handle, .key_log, buffer));
             try tls.expectText(&harness, handle, .key_log, "");
@@ -92,6 +92,6 @@ test "new keys are logged as OpenSSL logs them" {
             try expect(notice.kinds & abi.TlsNotices.key_log != 0);
         }
         try expectEqual(2, notices);
-        for ([_]i32{ wire.client, wire.server }) |handle| try expectEqual(null, @import("../thread/connections.zig").reset(harness.thread, handle));
+        for ([_]SocketHandle{ wire.client, wire.server }) |handle| try @import("../thread/connections.zig").reset(harness.thread, handle);
     };
 }

@@ -2,8 +2,6 @@
 //! connection, behind the data that came before it. OpenSSL gets the same bytes, for comparison.
 
 const std = @import("std");
-const abi = @import("../boundary/abi.zig");
-const contexts = @import("contexts.zig");
 const harness_module = @import("../thread/harness_test.zig");
 const tls = @import("harness_test.zig");
 const Alert = @import("record/refusals.zig").Alert;
@@ -11,10 +9,8 @@ const ContentType = @import("record/protection.zig").ContentType;
 const Hand = @import("hand_test.zig").Hand;
 const Harness = harness_module.Harness;
 const Suite = @import("record/primitives.zig").Suite;
-const Wire = @import("wire_test.zig").Wire;
-const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
-const expectFailure = harness_module.expectFailure;
+const expectError = std.testing.expectError;
 
 const Step = union(enum) {
     sealed: struct { kind: ContentType, content: []const u8, padding: usize = 0 },
@@ -166,13 +162,13 @@ test "each offence is answered and ends the connection behind the data before it
         try commit(&hand, offence.steps);
         try harness.expectReceived(hand.handle, "before");
         var buffer: [64]u8 = undefined;
-        try expectFailure(.tls_failed, harness.receive(hand.handle, &buffer));
+        try expectError(error.TlsFailed, harness.receive(hand.handle, &buffer));
         try tls.expectText(&harness, hand.handle, .reason, offence.reason);
         try hand.expectAlert(offence.alert);
         // Both directions have ended for good.
         try hand.expectSilence();
-        try expectFailure(.tls_failed, harness.send(hand.handle, "more"));
-        try expectEqual(.tls_failed, harness.shutdown(hand.handle));
+        try expectError(error.TlsFailed, harness.send(hand.handle, "more"));
+        try expectError(error.TlsFailed, harness.shutdown(hand.handle));
         try hand.send(.application_data, "after");
         try expectEqual(.tls_failed, try tls.ending(&harness, hand.handle));
         try hand.closeBoth();
@@ -195,13 +191,13 @@ test "OpenSSL answers the same, where it is not more lenient" {
         try harness.expectReceived(hand.handle, "before");
         switch (offence.openssl) {
             .same, .answers => {
-                try expectFailure(.tls_failed, harness.receive(hand.handle, &buffer));
+                try expectError(error.TlsFailed, harness.receive(hand.handle, &buffer));
                 if (offence.openssl == .same) try tls.expectText(&harness, hand.handle, .reason, offence.reason);
                 try hand.expectAlert(if (offence.openssl == .answers) offence.openssl.answers else offence.alert);
             },
-            .ignores => try expectFailure(.would_block, harness.receive(hand.handle, &buffer)),
+            .ignores => try expectError(error.WouldBlock, harness.receive(hand.handle, &buffer)),
             .varies => {},
-            .ends => try expectEqual(0, try harness_module.valueOf(harness.receive(hand.handle, &buffer))),
+            .ends => try expectEqual(0, try harness.receive(hand.handle, &buffer)),
         }
         try hand.closeBoth();
     };

@@ -14,6 +14,8 @@ const Harness = harness_module.Harness;
 const Wire = @import("wire_test.zig").Wire;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
+const ContextId = @import("../core/indices.zig").ContextId;
 
 const streams_at_once = 40;
 const steps = 400;
@@ -24,8 +26,8 @@ const updates_at_most = 8;
 
 /// One direction: a stream whose bytes depend on their place and on its number.
 const Stream = struct {
-    from: i32,
-    to: i32,
+    from: SocketHandle,
+    to: SocketHandle,
     salt: u64,
     sent: usize = 0,
     taken: usize = 0,
@@ -43,43 +45,36 @@ const Stream = struct {
         if (stream.pending == 0) stream.pending = length;
         var bytes: [40_000]u8 = undefined;
         stream.fill(stream.sent, bytes[0..stream.pending]);
-        switch (harness.send(stream.from, bytes[0..stream.pending])) {
-            .value => |count| {
-                stream.sent += count;
-                stream.pending -= count;
-            },
-            .failure => |status| try expectEqual(.would_block, status),
-        }
+        if (harness.send(stream.from, bytes[0..stream.pending])) |count| {
+            stream.sent += count;
+            stream.pending -= count;
+        } else |failure| try expectEqual(error.WouldBlock, failure);
     }
 
     fn read(stream: *Stream, harness: *Harness, size: usize) !void {
         var buffer: [60_000]u8 = undefined;
         var expected: [buffer.len]u8 = undefined;
-        switch (harness.receive(stream.to, buffer[0..size])) {
-            .value => |count| {
-                if (count == 0) {
-                    try expect(stream.is_shut);
-                    try expectEqual(stream.sent, stream.taken);
-                    stream.has_ended = true;
-                }
-                try expect(!stream.has_ended or count == 0);
-                stream.fill(stream.taken, expected[0..count]);
-                try std.testing.expectEqualSlices(u8, expected[0..count], buffer[0..count]);
-                stream.taken += count;
-                try expect(stream.taken <= stream.sent + stream.pending);
-            },
-            .failure => |status| try expectEqual(.would_block, status),
+        const count = harness.receive(stream.to, buffer[0..size]) catch |failure| return expectEqual(error.WouldBlock, failure);
+        if (count == 0) {
+            try expect(stream.is_shut);
+            try expectEqual(stream.sent, stream.taken);
+            stream.has_ended = true;
         }
+        try expect(!stream.has_ended or count == 0);
+        stream.fill(stream.taken, expected[0..count]);
+        try std.testing.expectEqualSlices(u8, expected[0..count], buffer[0..count]);
+        stream.taken += count;
+        try expect(stream.taken <= stream.sent + stream.pending);
     }
 
     fn shut(stream: *Stream, harness: *Harness) !void {
         if (stream.is_shut or stream.pending > 0) return;
-        try expectEqual(null, harness.shutdown(stream.from));
+        try harness.shutdown(stream.from);
         stream.is_shut = true;
     }
 };
 
-fn converse(harness: *Harness, random: std.Random, server_context: i32, client_context: i32) !void {
+fn converse(harness: *Harness, random: std.Random, server_context: ContextId, client_context: ContextId) !void {
     const client = tls.contextOf(harness, client_context);
     const names = [_][]const u8{ "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256" };
     try client.setCipherSuites(names[random.uintLessThan(usize, names.len)]);
@@ -88,7 +83,7 @@ fn converse(harness: *Harness, random: std.Random, server_context: i32, client_c
     defer wire.deinit();
     wire.server_keeps_openssl = random.uintLessThan(u8, 3) == 0;
     try wire.shakeHands();
-    if (random.boolean()) for ([_]i32{ wire.server, wire.client }) |handle| {
+    if (random.boolean()) for ([_]SocketHandle{ wire.server, wire.client }) |handle| {
         system.setOption(harness.socketOf(handle).fd, std.c.SOL.SOCKET, std.c.SO.SNDBUF, @as(c_int, 4096)) catch {};
     };
     var directions = [2]Stream{
@@ -108,9 +103,8 @@ fn converse(harness: *Harness, random: std.Random, server_context: i32, client_c
             4...8 => try stream.read(harness, length),
             9 => if (updates < updates_at_most and !stream.is_shut) {
                 const connection = handshakes.find(harness.tls, stream.from).?;
-                const refusal = reports.updateKeys(harness.tls, connection, random.boolean());
                 // OpenSSL refuses in the middle of a message.
-                if (refusal) |status| try expectEqual(.EBUSY, status);
+                reports.updateKeys(harness.tls, connection, random.boolean()) catch |failure| try expectEqual(error.EBUSY, failure);
                 updates += 1;
             },
             10 => if (step > steps * 3 / 4) try stream.shut(harness),
@@ -122,7 +116,7 @@ fn converse(harness: *Harness, random: std.Random, server_context: i32, client_c
                     .{ &wire.to_server, wire.at_server };
                 const part = @min(if (random.boolean()) length else random.uintLessThan(usize, 40), waiting.items.len);
                 if (part > 0 and system.pollOne(peer, true, 0)) {
-                    const passed = try harness_module.valueOf(system.send(peer, waiting.items.ptr, part));
+                    const passed = try system.send(peer, waiting.items.ptr, part);
                     waiting.replaceRangeAssumeCapacity(0, passed, &.{});
                 }
                 _ = try harness.pollFor(0);
@@ -136,7 +130,7 @@ fn converse(harness: *Harness, random: std.Random, server_context: i32, client_c
         try wire.collect();
         for ([_]*std.ArrayList(u8){ &wire.to_client, &wire.to_server }, [_]system.Descriptor{ wire.at_client, wire.at_server }) |waiting, peer| {
             if (waiting.items.len == 0 or !system.pollOne(peer, true, 0)) continue;
-            const passed = try harness_module.valueOf(system.send(peer, waiting.items.ptr, waiting.items.len));
+            const passed = try system.send(peer, waiting.items.ptr, waiting.items.len);
             waiting.replaceRangeAssumeCapacity(0, passed, &.{});
         }
         _ = try harness.pollFor(0);
@@ -151,7 +145,7 @@ fn converse(harness: *Harness, random: std.Random, server_context: i32, client_c
         const connection = handshakes.find(harness.tls, stream.to).?;
         try expectEqual(0, connection.output.len);
         if (connection.takeover) |takeover| try expectEqual(0, takeover.content.len);
-        try expectEqual(null, connections.close(harness.thread, stream.to));
+        try connections.close(harness.thread, stream.to);
     }
 }
 

@@ -12,15 +12,15 @@ const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
 const hand_module = @import("hand_test.zig");
 const Hand = hand_module.Hand;
+const Error = @import("../os/errors.zig").Error;
 const Harness = harness_module.Harness;
-const Status = abi.Status;
 const Suite = primitives.Suite;
+const ContextId = @import("../core/indices.zig").ContextId;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 const expectEqualSlices = std.testing.expectEqualSlices;
-const expectFailure = harness_module.expectFailure;
+const expectError = std.testing.expectError;
 const suites = hand_module.suites;
-const valueOf = harness_module.valueOf;
 
 /// Receives all of it in pieces of `size` bytes, and expects that nothing is written beside the buffer.
 fn expectInPieces(hand: *Hand, expected: []const u8, size: usize) !void {
@@ -31,13 +31,13 @@ fn expectInPieces(hand: *Hand, expected: []const u8, size: usize) !void {
     while (taken < expected.len) {
         @memset(memory, 0xee);
         const buffer = memory[guard..][0..size];
-        const count = try valueOf(hand.harness.receive(hand.handle, buffer));
+        const count = try hand.harness.receive(hand.handle, buffer);
         try expectEqual(@min(size, expected.len - taken), count);
         try expectEqualSlices(u8, expected[taken..][0..count], buffer[0..count]);
         try expect(std.mem.allEqual(u8, memory[0..guard], 0xee) and std.mem.allEqual(u8, memory[guard + size ..], 0xee));
         taken += count;
     }
-    try expectFailure(.would_block, hand.harness.receive(hand.handle, memory[0..1]));
+    try expectError(error.WouldBlock, hand.harness.receive(hand.handle, memory[0..1]));
     // Nothing is kept.
     try expectEqual(0, hand.state().content.len + hand.connection().input.len);
 }
@@ -94,10 +94,9 @@ test "a record comes in parts of any length" {
             var position: usize = 0;
             while (position < both.len) : (position += part) {
                 try hand.pass(both[position..@min(position + part, both.len)]);
-                switch (harness.receive(hand.handle, buffer[taken..])) {
-                    .value => |count| taken += count,
-                    .failure => |status| try expectEqual(.would_block, status),
-                }
+                if (harness.receive(hand.handle, buffer[taken..])) |count| {
+                    taken += count;
+                } else |failure| try expectEqual(error.WouldBlock, failure);
             }
             try expectEqualSlices(u8, &content, buffer[0..taken]);
         }
@@ -118,38 +117,38 @@ test "the rest of a record that was read in part comes before what is behind it"
         errdefer std.debug.print("{t}, at once: {}\n", .{ behind, comes_at_once });
         try hand.send(.application_data, &content);
         var buffer: [200]u8 = undefined;
-        if (!comes_at_once) try expectEqual(30, try valueOf(harness.receive(hand.handle, buffer[0..30])));
-        const expected: system.Outcome = switch (behind) {
-            .nothing => .{ .failure = .would_block },
+        if (!comes_at_once) try expectEqual(30, try harness.receive(hand.handle, buffer[0..30]));
+        const expected: Error!usize = switch (behind) {
+            .nothing => error.WouldBlock,
             .damage => blk: {
                 try hand.pass("\x17\x03\x03\x00\x20" ++ "x" ** 32);
-                break :blk .{ .failure = .tls_failed };
+                break :blk error.TlsFailed;
             },
             .end => blk: {
                 try hand.send(.alert, "\x01\x00");
-                break :blk .{ .value = 0 };
+                break :blk 0;
             },
             .alert => blk: {
                 try hand.send(.alert, "\x02\x28");
-                break :blk .{ .failure = .tls_failed };
+                break :blk error.TlsFailed;
             },
             .fin => blk: {
                 try hand.endStream();
-                break :blk .{ .failure = .tls_truncated };
+                break :blk error.TlsTruncated;
             },
             .reset => blk: {
                 // A reset destroys what the kernel has not delivered yet.
-                if (comes_at_once) try expectEqual(30, try valueOf(harness.receive(hand.handle, buffer[0..30])));
+                if (comes_at_once) try expectEqual(30, try harness.receive(hand.handle, buffer[0..30]));
                 const abort: std.c.linger = .{ .onoff = 1, .linger = 0 };
                 try system.setOption(hand.peer, std.c.SOL.SOCKET, std.c.SO.LINGER, abort);
                 hand.close();
                 _ = try harness.pollFor(0);
-                break :blk .{ .failure = .ECONNRESET };
+                break :blk error.ECONNRESET;
             },
         };
-        if (comes_at_once and behind != .reset) try expectEqual(30, try valueOf(harness.receive(hand.handle, buffer[0..30])));
+        if (comes_at_once and behind != .reset) try expectEqual(30, try harness.receive(hand.handle, buffer[0..30]));
         for (30..200) |place| {
-            try expectEqual(1, try valueOf(harness.receive(hand.handle, buffer[place..][0..1])));
+            try expectEqual(1, try harness.receive(hand.handle, buffer[place..][0..1]));
         }
         try expectEqualSlices(u8, content[30..], buffer[30..]);
         for (0..3) |_| try expectEqual(expected, harness.receive(hand.handle, &buffer));
@@ -171,15 +170,15 @@ test "alerts of either level end the stream, or say why it was broken off" {
         try harness.expectReceived(hand.handle, if (number == 90) "datalate" else "data");
         switch (number) {
             0 => for (0..3) |_| {
-                try expectEqual(0, try valueOf(harness.receive(hand.handle, &buffer)));
+                try expectEqual(0, try harness.receive(hand.handle, &buffer));
                 // Only one direction has ended.
-                try expectEqual(2, try valueOf(harness.send(hand.handle, "on")));
+                try expectEqual(2, try harness.send(hand.handle, "on"));
                 try hand.expectRecord(.application_data, "on");
             },
-            90 => try expectFailure(.would_block, harness.receive(hand.handle, &buffer)),
+            90 => try expectError(error.WouldBlock, harness.receive(hand.handle, &buffer)),
             else => {
-                try expectFailure(.tls_failed, harness.receive(hand.handle, &buffer));
-                try expectFailure(.tls_failed, harness.send(hand.handle, "x"));
+                try expectError(error.TlsFailed, harness.receive(hand.handle, &buffer));
+                try expectError(error.TlsFailed, harness.send(hand.handle, "x"));
                 try expectEqual(number, tls.alertOf(&harness, hand.handle));
                 // The peer gets no answer.
                 try hand.expectSilence();
@@ -194,7 +193,7 @@ const longest_ticket = 4 + 4 + 1 + 255 + 2 + 65_535 + 2 + 65_534;
 /// Receives what comes, which must be no data.
 fn expectNothing(hand: *Hand) !void {
     var buffer: [64]u8 = undefined;
-    try expectFailure(.would_block, hand.harness.receive(hand.handle, &buffer));
+    try expectError(error.WouldBlock, hand.harness.receive(hand.handle, &buffer));
 }
 
 test "a client skips tickets, whole, in parts, and several in one record" {
@@ -268,10 +267,10 @@ test "new keys are taken, and answered with new keys before anything else is sen
         for (0..7) |place| try hand.updateKeys(place != 6);
         try expectNothing(&hand);
         try hand.expectKeyUpdate(false);
-        try expectEqual(3, try valueOf(harness.send(hand.handle, "new")));
+        try expectEqual(3, try harness.send(hand.handle, "new"));
         try hand.expectRecord(.application_data, "new");
         // Both request at once: each acts upon the request of the other and answers it.
-        try expectEqual(null, reports.updateKeys(harness.tls, hand.connection(), true));
+        try reports.updateKeys(harness.tls, hand.connection(), true);
         try hand.updateKeys(true);
         try expectNothing(&hand);
         try hand.expectKeyUpdate(true);
@@ -390,10 +389,10 @@ test "every bit of a record counts, and the data before it is delivered" {
         const claimed = framing.header_bytes + @as(usize, std.mem.readInt(u16, record[3..5], .big));
         if (claimed > length and claimed <= framing.longest_record) {
             // It waits for the rest of the claimed length.
-            try expectFailure(.would_block, harness.receive(hand.handle, &buffer));
+            try expectError(error.WouldBlock, harness.receive(hand.handle, &buffer));
             try hand.pass(filler[0 .. claimed - length]);
         }
-        try expectFailure(.tls_failed, harness.receive(hand.handle, &buffer));
+        try expectError(error.TlsFailed, harness.receive(hand.handle, &buffer));
         try hand.expectAlert(switch (bit / 8) {
             0 => .unexpected_message,
             1, 2 => .decode_error,
@@ -422,7 +421,7 @@ test "a stream that ends anywhere in a record is cut off behind the data before 
         }
         for (0..3) |_| try expectEqual(.tls_truncated, try tls.ending(&harness, hand.handle));
         // The other direction goes on.
-        try expectEqual(2, try valueOf(harness.send(hand.handle, "on")));
+        try expectEqual(2, try harness.send(hand.handle, "on"));
         try hand.expectRecord(.application_data, "on");
         try hand.closeBoth();
     };
@@ -442,7 +441,7 @@ test "records that are repeated, left out or exchanged are no records" {
         for (order, 0..) |place, position| {
             if (place != position) break;
             var byte: [1]u8 = undefined;
-            try expectEqual(1, try valueOf(harness.receive(hand.handle, &byte)));
+            try expectEqual(1, try harness.receive(hand.handle, &byte));
             try expectEqual("abc"[place], byte[0]);
         }
         try expectEqual(.tls_failed, try tls.ending(&harness, hand.handle));
@@ -477,7 +476,7 @@ test "keys do not outlive their connection, nor the secrets of a handshake that 
             try expectEqual(number, keysKept(&harness, suite, .open));
             try expectEqual(number - 1, keysKept(&harness, suite, .seal));
             try hand.expectKeyUpdate(false);
-            try expectEqual(1, try valueOf(harness.send(hand.handle, "x")));
+            try expectEqual(1, try harness.send(hand.handle, "x"));
             try expectEqual(number, keysKept(&harness, suite, .seal));
         }
         for ([_]*Hand{ &first, &second }, [_]usize{ 1, 0 }) |hand, left| {
@@ -487,7 +486,7 @@ test "keys do not outlive their connection, nor the secrets of a handshake that 
     }
     // When the client refuses its certificate, the server has a secret already.
     const server_context = try tls.serverContext(harness.tls);
-    const stranger: i32 = try @import("contexts.zig").create(engine);
+    const stranger: ContextId = try @import("contexts.zig").create(engine);
     const pair = try tls.startPair(&harness, server_context, stranger, "localhost", "");
     _ = try tls.outcomes(&harness, pair);
     try expect(harness.tls.connections.at(harness.socketOf(pair.server).tls).takeover != null);

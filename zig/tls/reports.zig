@@ -9,12 +9,8 @@ const sealing = @import("sealing.zig");
 const transfers = @import("transfers.zig");
 const Engine = @import("engine.zig").Engine;
 const TlsConnection = @import("connection.zig").TlsConnection;
-const Outcome = @import("../os/kernel.zig").system.Outcome;
-const Status = abi.Status;
-
-fn failed(status: Status) Outcome {
-    return .{ .failure = status };
-}
+const Error = @import("../os/errors.zig").Error;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
 
 /// Copies the text if there is room for all of it. Returns its length in any case, so that a caller with less
 /// room can call again.
@@ -29,26 +25,25 @@ fn string(text: ?[*:0]const u8) []const u8 {
 
 /// Writes a property and returns its length: 0 if the connection does not have it. Text that does not fit is not
 /// written.
-pub fn report(engine: *Engine, connection: *TlsConnection, what: abi.TlsText, place: u32, output: []u8) Outcome {
+pub fn report(engine: *Engine, connection: *TlsConnection, what: abi.TlsText, place: u32, output: []u8) Error!usize {
     openssl.ERR_clear_error();
     switch (what) {
         .protocol, .cipher, .group, .alpn, .server_name => {
             var buffer: [server_name.longest]u8 = undefined;
-            return .{ .value = write(property(connection, what, &buffer), output) };
+            return write(property(connection, what, &buffer), output);
         },
-        .certificate => return writeCertificate(certificateAt(connection, place) orelse return failed(.ENOENT), output),
+        .certificate => return encode(openssl.i2d_X509, certificateAt(connection, place) orelse return error.ENOENT, output),
         .session => {
-            const extra = connection.extra orelse return .{ .value = 0 };
-            const resumable = extra.resumable orelse return .{ .value = 0 };
-            return writeSession(resumable, output);
+            const extra = connection.extra orelse return 0;
+            return encode(openssl.i2d_SSL_SESSION, extra.resumable orelse return 0, output);
         },
         .key_log => {
-            const extra = connection.extra orelse return .{ .value = 0 };
+            const extra = connection.extra orelse return 0;
             const length = extra.key_log.items.len;
             if (write(extra.key_log.items, output) <= output.len) extra.key_log.clearAndFree(engine.allocator);
-            return .{ .value = length };
+            return length;
         },
-        .reason => return .{ .value = write(reasons.reasonText(connection.reason), output) },
+        .reason => return write(reasons.reasonText(connection.reason), output),
     }
 }
 
@@ -109,40 +104,32 @@ fn certificateAt(connection: *const TlsConnection, place: u32) ?*openssl.X509 {
     return @ptrCast(openssl.OPENSSL_sk_value(chain, @intCast(index)));
 }
 
-fn writeCertificate(certificate: *openssl.X509, output: []u8) Outcome {
-    const length = openssl.i2d_X509(certificate, null);
-    if (length < 0) return failed(.exhausted);
-    if (length > output.len) return .{ .value = @intCast(length) };
+/// Writes an object as DER, if there is room for all of it. Returns its length in any case.
+fn encode(comptime function: anytype, object: anytype, output: []u8) Error!usize {
+    const length = function(object, null);
+    if (length <= 0) return error.Exhausted;
     var cursor: [*]u8 = output.ptr;
-    return .{ .value = @intCast(openssl.i2d_X509(certificate, &cursor)) };
-}
-
-fn writeSession(resumable: *openssl.SSL_SESSION, output: []u8) Outcome {
-    const length = openssl.i2d_SSL_SESSION(resumable, null);
-    if (length <= 0) return failed(.exhausted);
-    if (length > output.len) return .{ .value = @intCast(length) };
-    var cursor: [*]u8 = output.ptr;
-    return .{ .value = @intCast(openssl.i2d_SSL_SESSION(resumable, &cursor)) };
+    return @intCast(if (length > output.len) length else function(object, &cursor));
 }
 
 /// Updates the keys for sending (RFC 8446, 4.6.3), and requests the same of the peer if `asks_peer` is true.
-pub fn updateKeys(engine: *Engine, connection: *TlsConnection, asks_peer: bool) ?Status {
+pub fn updateKeys(engine: *Engine, connection: *TlsConnection, asks_peer: bool) Error!void {
     const socket = engine.scheduler.sockets.at(connection.socket);
-    if (connection.state != .open) return if (connection.failure != .ok) connection.failure else .would_block;
-    if (socket.flags.half_closed) return .EPIPE;
+    if (connection.state != .open) return connection.failure orelse error.WouldBlock;
+    if (socket.flags.half_closed) return error.EPIPE;
     // The record layer takes over from OpenSSL in TLS 1.3 only.
-    if (connection.ssl) |ssl| if (openssl.SSL_version(ssl) < openssl.TLS1_3_VERSION) return .EOPNOTSUPP;
-    if (!transfers.mayWrite(engine, socket, connection)) return if (connection.failure != .ok) connection.failure else .EBUSY;
+    if (connection.ssl) |ssl| if (openssl.SSL_version(ssl) < openssl.TLS1_3_VERSION) return error.EOPNOTSUPP;
+    if (!transfers.mayWrite(engine, socket, connection)) return connection.failure orelse error.EBUSY;
     engine.enter(connection, &.{});
-    sealing.sealKeyUpdate(engine, connection, asks_peer) catch transfers.fail(engine, socket, connection, .tls_failed);
+    sealing.sealKeyUpdate(engine, connection, asks_peer) catch transfers.fail(engine, socket, connection, error.TlsFailed);
     engine.leave();
     _ = transfers.emit(engine, socket, connection);
-    if (connection.state == .failed) return connection.failure;
-    return if (socket.failure != .ok) socket.failure else null;
+    if (connection.state == .failed) return connection.failure.?;
+    if (socket.failure) |failure| return failure;
 }
 
 /// Takes the next connection with notices: its handle and the notices, bits of `abi.TlsNotices`.
-pub fn takeNotice(engine: *Engine) ?struct { handle: i32, kinds: u8 } {
+pub fn takeNotice(engine: *Engine) ?struct { handle: SocketHandle, kinds: u8 } {
     const place = engine.noticed.popFront(&engine.connections) orelse return null;
     engine.notice_count.* = engine.noticed.length;
     const connection = engine.connections.at(place);

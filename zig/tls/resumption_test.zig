@@ -8,26 +8,22 @@ const credentials = @import("credentials.zig");
 const handshakes = @import("handshakes.zig");
 const harness_module = @import("../thread/harness_test.zig");
 const reports = @import("reports.zig");
-const connections = @import("../thread/connections.zig");
 const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
-const transfers = @import("transfers.zig");
 const Harness = harness_module.Harness;
 const Status = abi.Status;
 const expect = std.testing.expect;
+const verdict = tls.verdict;
 const expectEqual = std.testing.expectEqual;
-const valueOf = harness_module.valueOf;
-
-fn verdict(harness: *Harness, handle: i32) c_long {
-    return reports.verifyResult(handshakes.find(harness.tls, handle).?);
-}
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
+const ContextId = @import("../core/indices.zig").ContextId;
 
 /// Makes a connection and returns the session that its client was given.
-fn resumable(harness: *Harness, server_context: i32, client_context: i32, buffer: []u8) ![]const u8 {
+fn resumable(harness: *Harness, server_context: ContextId, client_context: ContextId, buffer: []u8) ![]const u8 {
     contexts.setNotices(tls.contextOf(harness, client_context), abi.TlsNotices.session | abi.TlsNotices.key_log);
     const pair = try tls.connected(harness, server_context, client_context);
     // In TLS 1.3 a ticket comes after the handshake, and is read with the data.
-    _ = try valueOf(harness.send(pair.server, "x"));
+    _ = try harness.send(pair.server, "x");
     var byte: [1]u8 = undefined;
     try tls.receiveAll(harness, pair.client, &byte);
     const notice = reports.takeNotice(harness.tls).?;
@@ -42,7 +38,7 @@ fn resumable(harness: *Harness, server_context: i32, client_context: i32, buffer
     return session;
 }
 
-fn isResumed(harness: *Harness, handle: i32) bool {
+fn isResumed(harness: *Harness, handle: SocketHandle) bool {
     return reports.isResumed(handshakes.find(harness.tls, handle).?);
 }
 
@@ -85,7 +81,7 @@ test "contexts that are the same resume each other's sessions, also when their k
     var harness = try Harness.init();
     defer harness.deinit();
     const client_context = try tls.clientContext(harness.tls);
-    var servers: [3]i32 = undefined;
+    var servers: [3]ContextId = undefined;
     for (&servers, [_]u8{ 1, 1, 2 }) |*server, identity| {
         server.* = try tls.serverContext(harness.tls);
         try tls.contextOf(&harness, server.*).identify(@splat(identity));
@@ -138,20 +134,20 @@ test "a session whose certificate would be refused is not resumed" {
     var harness = try Harness.init();
     defer harness.deinit();
     for ([_][]const u8{ certificates.certificate, certificates.expired_certificate }) |certificate| {
-        const server_context: i32 = try contexts.create(harness.tls);
+        const server_context: ContextId = try contexts.create(harness.tls);
         const server = tls.contextOf(&harness, server_context);
         try credentials.addCertificates(server, certificate);
         try credentials.setKey(server, certificates.key, "");
-        const careless: i32 = try contexts.create(harness.tls);
+        const careless: ContextId = try contexts.create(harness.tls);
         tls.contextOf(&harness, careless).verify_peer = false;
         var buffer: [4096]u8 = undefined;
         const session = try resumable(&harness, server_context, careless, &buffer);
 
-        const lenient: i32 = try contexts.create(harness.tls);
+        const lenient: ContextId = try contexts.create(harness.tls);
         tls.contextOf(&harness, lenient).verify_issuer = false;
-        const strict: i32 = try contexts.create(harness.tls);
+        const strict: ContextId = try contexts.create(harness.tls);
         const is_expired = certificate.ptr == certificates.expired_certificate;
-        for ([_]struct { i32, bool, c_long }{
+        for ([_]struct { ContextId, bool, c_long }{
             .{ careless, true, 18 },
             .{ lenient, !is_expired, if (is_expired) 10 else 18 },
             .{ strict, false, 18 },

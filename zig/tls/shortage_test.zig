@@ -10,15 +10,18 @@ const reports = @import("reports.zig");
 const connections = @import("../thread/connections.zig");
 const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
+const errors = @import("../os/errors.zig");
 const Harness = harness_module.Harness;
 const Status = abi.Status;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
+const ContextId = @import("../core/indices.zig").ContextId;
 
 const length = 100_000;
 
 const End = struct {
-    handle: i32,
+    handle: SocketHandle,
     sent: usize = 0,
     taken: usize = 0,
     is_shut: bool = false,
@@ -38,20 +41,20 @@ const Talk = struct {
         _ = try talk.harness.pollFor(0);
     }
 
-    fn shakeHands(talk: *Talk, contexts_of: [2]i32) !bool {
+    fn shakeHands(talk: *Talk, contexts_of: [2]ContextId) !bool {
         const engine = talk.harness.tls;
         for (&talk.ends, contexts_of, 0..) |*end, context, place| {
-            if (handshakes.start(engine, end.handle, context, .{ .is_server = place == 0, .name = "localhost" })) |status| {
-                try expectEqual(.exhausted, status);
+            handshakes.start(engine, end.handle, context, .{ .is_server = place == 0, .name = "localhost" }) catch |failure| {
+                try expectEqual(error.Exhausted, failure);
                 return false;
-            }
-            _ = handshakes.wait(engine, handshakes.find(engine, end.handle).?, null);
+            };
+            _ = handshakes.wait(engine, handshakes.find(engine, end.handle).?, null) catch {};
         }
         for (0..10_000) |_| {
             try talk.breathe();
             const outcomes = [2]?Status{
-                handshakes.outcome(engine, talk.ends[0].handle),
-                handshakes.outcome(engine, talk.ends[1].handle),
+                harness_module.failureOf(handshakes.outcome(engine, talk.ends[0].handle)),
+                harness_module.failureOf(handshakes.outcome(engine, talk.ends[1].handle)),
             };
             if (outcomes[0] == null and outcomes[1] == null) return true;
             for (outcomes) |outcome| if (outcome) |status| if (status != .would_block) return false;
@@ -64,27 +67,23 @@ const Talk = struct {
             for (&talk.ends) |*end| {
                 if (end.outcome != .would_block) continue;
                 const connection = handshakes.find(talk.harness.tls, end.handle).?;
-                if (round % 7 == 3) _ = reports.updateKeys(talk.harness.tls, connection, round % 2 == 0);
+                if (round % 7 == 3) reports.updateKeys(talk.harness.tls, connection, round % 2 == 0) catch {};
                 if (end.sent < length) {
-                    switch (talk.harness.send(end.handle, talk.bytes[end.sent..])) {
-                        .value => |count| end.sent += count,
-                        .failure => |status| if (status != .would_block) {
-                            end.outcome = status;
-                            continue;
-                        },
+                    if (talk.harness.send(end.handle, talk.bytes[end.sent..])) |count| {
+                        end.sent += count;
+                    } else |failure| if (failure != error.WouldBlock) {
+                        end.outcome = errors.statusOf(failure);
+                        continue;
                     }
-                } else if (!end.is_shut) end.is_shut = talk.harness.shutdown(end.handle) == null;
+                } else if (!end.is_shut) end.is_shut = harness_module.failureOf(talk.harness.shutdown(end.handle)) == null;
                 var buffer: [20_000]u8 = undefined;
-                switch (talk.harness.receive(end.handle, buffer[0..if (round % 5 == 0) buffer.len else 3333])) {
-                    .value => |count| {
-                        if (count == 0) end.outcome = if (end.taken == length) .ok else return error.EndedEarly;
-                        try expect(end.taken + count <= length);
-                        try std.testing.expectEqualSlices(u8, talk.bytes[end.taken..][0..count], buffer[0..count]);
-                        end.taken += count;
-                    },
-                    .failure => |status| if (status != .would_block) {
-                        end.outcome = status;
-                    },
+                if (talk.harness.receive(end.handle, buffer[0..if (round % 5 == 0) buffer.len else 3333])) |count| {
+                    if (count == 0) end.outcome = if (end.taken == length) .ok else return error.EndedEarly;
+                    try expect(end.taken + count <= length);
+                    try std.testing.expectEqualSlices(u8, talk.bytes[end.taken..][0..count], buffer[0..count]);
+                    end.taken += count;
+                } else |failure| if (failure != error.WouldBlock) {
+                    end.outcome = errors.statusOf(failure);
                 }
             }
             try talk.breathe();
@@ -114,7 +113,7 @@ test "memory may run out at any moment" {
             errdefer std.debug.print("allocation {d}, for once: {}\n", .{ moment, for_once });
             const server, const client = try harness.tcpPair();
             // With small buffers, output has to be kept as well.
-            for ([_]i32{ server, client }) |handle| {
+            for ([_]SocketHandle{ server, client }) |handle| {
                 system.setOption(harness.socketOf(handle).fd, std.c.SOL.SOCKET, std.c.SO.SNDBUF, @as(c_int, 4096)) catch {};
             }
             var talk: Talk = .{
@@ -131,7 +130,7 @@ test "memory may run out at any moment" {
             failing.fail_index = std.math.maxInt(usize);
             for (talk.ends) |end| {
                 if (!ran_out) try expectEqual(.ok, end.outcome);
-                try expectEqual(null, connections.close(harness.thread, end.handle));
+                try connections.close(harness.thread, end.handle);
             }
             for (0..1000) |_| {
                 if (harness.scheduler.shared.sockets == 0) break;

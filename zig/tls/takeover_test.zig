@@ -15,21 +15,18 @@ const connections = @import("../thread/connections.zig");
 const tls = @import("harness_test.zig");
 const Context = @import("context.zig").Context;
 const Harness = harness_module.Harness;
-const TlsConnection = @import("connection.zig").TlsConnection;
 const Wire = @import("wire_test.zig").Wire;
 const expect = std.testing.expect;
+const connectionOf = tls.connectionOf;
 const expectEqual = std.testing.expectEqual;
 const expectEqualSlices = std.testing.expectEqualSlices;
-const valueOf = harness_module.valueOf;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
+const ContextId = @import("../core/indices.zig").ContextId;
 
 extern "c" fn SSL_CTX_set_tlsext_max_fragment_length(context: *openssl.SSL_CTX, mode: u8) c_int;
 const set_max_send_fragment = 52;
 
-fn connectionOf(harness: *Harness, handle: i32) *TlsConnection {
-    return handshakes.find(harness.tls, handle).?;
-}
-
-fn isTakenOver(harness: *Harness, handle: i32) bool {
+fn isTakenOver(harness: *Harness, handle: SocketHandle) bool {
     return connectionOf(harness, handle).takenOver() != null;
 }
 
@@ -39,8 +36,8 @@ fn expectBothWays(harness: *Harness, pair: tls.Pair) !void {
     var got: [bytes.len]u8 = undefined;
     var random: std.Random.DefaultPrng = .init(7);
     random.random().bytes(&bytes);
-    for ([_][2]i32{ .{ pair.server, pair.client }, .{ pair.client, pair.server } }) |ends| {
-        try expectEqual(bytes.len, try valueOf(harness.send(ends[0], &bytes)));
+    for ([_][2]SocketHandle{ .{ pair.server, pair.client }, .{ pair.client, pair.server } }) |ends| {
+        try expectEqual(bytes.len, try harness.send(ends[0], &bytes));
         try tls.receiveAll(harness, ends[1], &got);
         try expectEqualSlices(u8, &bytes, &got);
     }
@@ -98,7 +95,7 @@ test "a client that takes short records only gets no others" {
         try expectEqual(session.len > 0, reports.isResumed(connectionOf(&harness, wire.client)));
         try expect(!isTakenOver(&harness, wire.server));
         const bytes: [3000]u8 = @splat('b');
-        try expectEqual(bytes.len, try valueOf(harness.send(wire.server, &bytes)));
+        try expectEqual(bytes.len, try harness.send(wire.server, &bytes));
         try wire.collect();
         var rest: []const u8 = wire.to_client.items;
         while (rest.len > 0) {
@@ -160,11 +157,11 @@ fn configure(kind: Kind, server: *Context, client: *Context) !void {
 }
 
 /// Data, new keys and the end of the stream from one end to the other.
-fn expectThrough(wire: *Wire, from: i32, to: i32, bytes: []const u8) !void {
+fn expectThrough(wire: *Wire, from: SocketHandle, to: SocketHandle, bytes: []const u8) !void {
     const harness = wire.harness;
     for (0..3) |round| {
-        if (round > 0) try expectEqual(null, reports.updateKeys(harness.tls, connectionOf(harness, from), round == 2));
-        try expectEqual(bytes.len, try valueOf(harness.send(from, bytes)));
+        if (round > 0) try reports.updateKeys(harness.tls, connectionOf(harness, from), round == 2);
+        try expectEqual(bytes.len, try harness.send(from, bytes));
         try wire.collect();
         try wire.passToClient();
         try wire.passToServer();
@@ -176,7 +173,7 @@ fn expectThrough(wire: *Wire, from: i32, to: i32, bytes: []const u8) !void {
 }
 
 /// Makes a connection and returns a session for resumption.
-fn sessionFor(harness: *Harness, server_context: i32, client_context: i32, buffer: []u8) ![]const u8 {
+fn sessionFor(harness: *Harness, server_context: ContextId, client_context: ContextId, buffer: []u8) ![]const u8 {
     const client = tls.contextOf(harness, client_context);
     const before = client.notices;
     contexts.setNotices(client, abi.TlsNotices.session);
@@ -216,13 +213,13 @@ test "both ends go on where OpenSSL was, and understand an OpenSSL at the other"
         if (number % 2 == 0) try expectThrough(&wire, wire.client, wire.server, &bytes);
         try expectThrough(&wire, wire.server, wire.client, &bytes);
         try expectThrough(&wire, wire.client, wire.server, &bytes);
-        for ([_]i32{ wire.server, wire.client }) |handle| try expectEqual(null, harness.shutdown(handle));
+        for ([_]SocketHandle{ wire.server, wire.client }) |handle| try harness.shutdown(handle);
         try wire.collect();
         try wire.passToClient();
         try wire.passToServer();
-        for ([_]i32{ wire.server, wire.client }) |handle| try expectEqual(.ok, try tls.ending(&harness, handle));
-        for ([_]i32{ wire.server, wire.client }) |handle| try expectEqual(null, connections.reset(harness.thread, handle));
-        for ([_]i32{ server_context, client_context }) |id| try contexts.free(harness.tls, id);
+        for ([_]SocketHandle{ wire.server, wire.client }) |handle| try expectEqual(.ok, try tls.ending(&harness, handle));
+        for ([_]SocketHandle{ wire.server, wire.client }) |handle| try connections.reset(harness.thread, handle);
+        for ([_]ContextId{ server_context, client_context }) |id| try contexts.free(harness.tls, id);
     };
     try expectEqual(0, harness.tls.connections.in_use);
     try expectEqual(0, harness.tls.contexts.in_use);
@@ -252,19 +249,19 @@ test "the properties of a connection do not depend on who has its keys" {
             defer wire.deinit();
             wire.server_keeps_openssl = stays == .at_server;
             try wire.shakeHands();
-            for ([_]i32{ wire.server, wire.client }, told, ders, results) |handle, *lines, *der, *result| {
+            for ([_]SocketHandle{ wire.server, wire.client }, told, ders, results) |handle, *lines, *der, *result| {
                 for (texts_told, lines) |what, *line| {
                     _ = try tls.text(&harness, handle, what, line);
                 }
                 result.* = reports.verifyResult(connectionOf(&harness, handle));
                 var count: u32 = 0;
                 var position: usize = 0;
-                while (true) : (count += 1) switch (reports.report(harness.tls, connectionOf(&harness, handle), .certificate, count, der[position..])) {
-                    .value => |length| position += length,
-                    .failure => |status| break try expectEqual(.ENOENT, status),
-                };
+                while (true) : (count += 1) {
+                    position += reports.report(harness.tls, connectionOf(&harness, handle), .certificate, count, der[position..]) catch |failure|
+                        break try expectEqual(error.ENOENT, failure);
+                }
                 try expectEqual(@as(u32, if (handle == wire.client or kind.with_certificate) 1 else 0), count);
-                try expectEqual(null, connections.reset(harness.thread, handle));
+                try connections.reset(harness.thread, handle);
             }
         }
         for (1..3) |place| {

@@ -19,6 +19,8 @@ const Status = abi.Status;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
 const allocator = std.testing.allocator;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
+const ContextId = @import("../core/indices.zig").ContextId;
 
 const Side = enum(u1) { client, server };
 
@@ -42,10 +44,7 @@ const Direction = struct {
     /// Passes on what is there. Returns whether there was anything.
     fn pass(direction: *Direction) !bool {
         var buffer: [8192]u8 = undefined;
-        const count = switch (system.receive(direction.from, &buffer, buffer.len)) {
-            .value => |count| count,
-            .failure => return false,
-        };
+        const count = system.receive(direction.from, &buffer, buffer.len) catch return false;
         if (direction.is_cut) return count > 0;
         var bytes: []u8 = buffer[0..count];
         const start = direction.passed.items.len;
@@ -80,7 +79,7 @@ const Course = struct {
 /// Both ends of conversations.
 const Stage = struct {
     harness: *Harness,
-    contexts: [2]i32,
+    contexts: [2]ContextId,
 
     fn init(harness: *Harness, version: u32, needs_client: bool) !Stage {
         var stage: Stage = .{ .harness = harness, .contexts = undefined };
@@ -101,7 +100,7 @@ const Stage = struct {
 
     fn play(stage: Stage, tampering: ?Tampering, keeps_passed: bool) !Course {
         const engine = stage.harness.tls;
-        var ends: [2]i32 = undefined;
+        var ends: [2]SocketHandle = undefined;
         var peers: [2]system.Descriptor = undefined;
         for (&ends, &peers) |*end, *peer| end.*, peer.* = try stage.harness.unixPair();
         defer for (peers) |peer| system.close(peer);
@@ -115,7 +114,7 @@ const Stage = struct {
 
         for (ends, stage.contexts, [_]bool{ false, true }) |end, context, is_server| {
             const name = if (is_server) "" else "localhost";
-            try expectEqual(null, handshakes.start(engine, end, context, .{ .is_server = is_server, .name = name }));
+            try handshakes.start(engine, end, context, .{ .is_server = is_server, .name = name });
         }
         try conversation.goOn();
         const is_whole = try conversation.talk();
@@ -124,8 +123,8 @@ const Stage = struct {
         try conversation.goOn();
         var course: Course = .{ .outcomes = undefined, .is_whole = is_whole, .needed = conversation.needed };
         for (ends, &course.outcomes) |end, *outcome| {
-            outcome.* = handshakes.outcome(engine, end);
-            try expectEqual(null, connections.close(stage.harness.thread, end));
+            outcome.* = harness_module.failureOf(handshakes.outcome(engine, end));
+            try connections.close(stage.harness.thread, end);
         }
         try expectEqual(0, engine.connections.in_use);
         try expectEqual(0, engine.scheduler.shared.sockets);
@@ -138,7 +137,7 @@ const Stage = struct {
 
 const Conversation = struct {
     harness: *Harness,
-    ends: [2]i32,
+    ends: [2]SocketHandle,
     directions: [2]Direction,
     needed: [2]usize = .{ 0, 0 },
 
@@ -149,7 +148,7 @@ const Conversation = struct {
         while (is_moving) {
             _ = try conversation.harness.poll();
             for (&conversation.needed, &conversation.directions, 0..) |*needed, *direction, sender| {
-                const is_open = handshakes.outcome(engine, conversation.ends[1 - sender]) == null;
+                const is_open = harness_module.failureOf(handshakes.outcome(engine, conversation.ends[1 - sender])) == null;
                 if (needed.* == 0 and is_open) needed.* = direction.passed.items.len;
             }
             is_moving = engine.due.length > 0;
@@ -164,7 +163,7 @@ const Conversation = struct {
         if (!try conversation.says(client, server, "question")) return false;
         if (!try conversation.says(server, client, "answer")) return false;
         for (conversation.ends) |end| {
-            if (conversation.harness.shutdown(end) != null) return false;
+            conversation.harness.shutdown(end) catch return false;
         }
         try conversation.goOn();
         for (conversation.ends) |end| {
@@ -173,19 +172,17 @@ const Conversation = struct {
         return true;
     }
 
-    fn says(conversation: *Conversation, from: i32, to: i32, text: []const u8) !bool {
-        if (conversation.harness.send(from, text) == .failure) return false;
+    fn says(conversation: *Conversation, from: SocketHandle, to: SocketHandle, text: []const u8) !bool {
+        _ = conversation.harness.send(from, text) catch return false;
         try conversation.goOn();
         return conversation.hears(to, text);
     }
 
     /// Whether an end reads this text. It may fail, and must not read anything else.
-    fn hears(conversation: *Conversation, end: i32, text: []const u8) !bool {
+    fn hears(conversation: *Conversation, end: SocketHandle, text: []const u8) !bool {
         var buffer: [64]u8 = undefined;
-        switch (conversation.harness.receive(end, &buffer)) {
-            .failure => return false,
-            .value => |count| try std.testing.expectEqualStrings(text, buffer[0..count]),
-        }
+        const count = conversation.harness.receive(end, &buffer) catch return false;
+        try std.testing.expectEqualStrings(text, buffer[0..count]);
         return true;
     }
 };

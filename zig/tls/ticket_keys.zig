@@ -18,7 +18,7 @@ const lifetime_nanoseconds = 12 * std.time.ns_per_hour;
 const Keys = [16 + 32 + 32]u8;
 
 /// Guards everything here.
-var lock: c.pthread_mutex_t = .{};
+var mutex: system.Mutex = .{};
 var shared: std.AutoHashMapUnmanaged(Identity, *TicketKeys) = .empty;
 
 pub const TicketKeys = struct {
@@ -33,8 +33,8 @@ pub const TicketKeys = struct {
     /// The keys for this identity. The caller gives its reference back with `release`. Null without memory or
     /// random numbers.
     pub fn acquire(identity: Identity) ?*TicketKeys {
-        _ = c.pthread_mutex_lock(&lock);
-        defer _ = c.pthread_mutex_unlock(&lock);
+        mutex.lock();
+        defer mutex.unlock();
         if (shared.get(identity)) |known| {
             known.references += 1;
             return known;
@@ -50,8 +50,8 @@ pub const TicketKeys = struct {
     }
 
     pub fn release(ticket_keys: *TicketKeys) void {
-        _ = c.pthread_mutex_lock(&lock);
-        defer _ = c.pthread_mutex_unlock(&lock);
+        mutex.lock();
+        defer mutex.unlock();
         ticket_keys.references -= 1;
         if (ticket_keys.references > 0) return;
         assert(shared.remove(ticket_keys.identity), "ticket keys are freed that nothing shares");
@@ -64,8 +64,8 @@ pub const TicketKeys = struct {
     pub fn apply(ticket_keys: *TicketKeys, context: *openssl.SSL_CTX, version: u32) u32 {
         const is_due = system.nanoseconds() - ticket_keys.since.load(.monotonic) >= lifetime_nanoseconds;
         if (!is_due and ticket_keys.version.load(.acquire) == version) return version;
-        _ = c.pthread_mutex_lock(&lock);
-        defer _ = c.pthread_mutex_unlock(&lock);
+        mutex.lock();
+        defer mutex.unlock();
         ticket_keys.renew();
         const current = ticket_keys.version.load(.monotonic);
         if (current == version) return version;

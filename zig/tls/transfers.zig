@@ -18,7 +18,7 @@ const system = @import("../os/kernel.zig").system;
 const Engine = engine_module.Engine;
 const TlsConnection = @import("connection.zig").TlsConnection;
 const Socket = @import("../core/sockets.zig").Socket;
-const Outcome = system.Outcome;
+const Error = @import("../os/errors.zig").Error;
 const Status = abi.Status;
 
 /// Output, besides a writer's, that may wait for a peer that does not read. Each key update that the peer
@@ -35,10 +35,6 @@ fn isHeld(engine: *Engine, connection: *const TlsConnection) bool {
     return engine.held.contains(&engine.connections, connection.index);
 }
 
-fn failed(status: Status) Outcome {
-    return .{ .failure = status };
-}
-
 pub fn connectionOf(engine: *Engine, socket: *const Socket) *TlsConnection {
     return engine.connections.at(socket.tls);
 }
@@ -46,13 +42,13 @@ pub fn connectionOf(engine: *Engine, socket: *const Socket) *TlsConnection {
 // -- Receiving
 
 /// Receives what is there: the plaintext of as many records as have arrived and fit. The value is 0 at the
-/// end of the stream if the peer has announced it; an end without close_notify is `tls_truncated`.
-pub fn receive(engine: *Engine, socket: *Socket, buffer: [*]u8, length: usize) Outcome {
+/// end of the stream if the peer has announced it; an end without close_notify is `TlsTruncated`.
+pub fn receive(engine: *Engine, socket: *Socket, buffer: [*]u8, length: usize) Error!usize {
     const connection = connectionOf(engine, socket);
-    if (connection.state == .handshaking or connection.state == .paused) return failed(.would_block);
-    if (connection.failure != .ok) return failed(connection.failure);
-    if (socket.flags.end_of_stream) return .{ .value = 0 };
-    if (!socket.flags.readable and !socket.flags.buffered) return failed(socket.readFailure() orelse .would_block);
+    if (connection.state == .handshaking or connection.state == .paused) return error.WouldBlock;
+    if (connection.failure) |failure| return failure;
+    if (socket.flags.end_of_stream) return 0;
+    if (!socket.flags.readable and !socket.flags.buffered) return socket.readFailure() orelse error.WouldBlock;
 
     const room = buffer[0..@min(length, abi.Limits.transfer_bytes)];
     engine.enter(connection, connection.unread());
@@ -63,10 +59,10 @@ pub fn receive(engine: *Engine, socket: *Socket, buffer: [*]u8, length: usize) O
         taken += open(engine, socket, connection, room[taken..]);
     }
     finishReading(engine, socket, connection, taken == room.len);
-    if (taken > 0) return .{ .value = taken };
-    if (connection.failure != .ok) return failed(connection.failure);
-    if (socket.flags.end_of_stream) return .{ .value = 0 };
-    return failed(socket.readFailure() orelse .would_block);
+    if (taken > 0) return taken;
+    if (connection.failure) |failure| return failure;
+    if (socket.flags.end_of_stream) return 0;
+    return socket.readFailure() orelse error.WouldBlock;
 }
 
 /// Opens records of the engine's input, and takes note of the end of reading.
@@ -77,7 +73,7 @@ fn open(engine: *Engine, socket: *Socket, connection: *TlsConnection, buffer: []
         .failure => |failure| {
             // Behind close_notify nothing comes (RFC 8446, 6.1).
             if (!socket.flags.half_closed) if (failure.alert) |alert| sealing.sealAlert(engine, connection, alert);
-            failBecause(engine, socket, connection, .tls_failed, failure.reason);
+            failBecause(engine, socket, connection, error.TlsFailed, failure.reason);
         },
     };
     return opened.count;
@@ -98,31 +94,27 @@ pub fn refill(engine: *Engine, socket: *Socket, connection: *TlsConnection, room
     const wanted = @max(room +| room / 32, framing.longest_record);
     const space = engine.received[rest.len..];
     const size = @min(wanted, space.len);
-    switch (system.receive(socket.fd, space.ptr, size)) {
-        .value => |count| {
-            // When a send has received the reset, the kernel reports an end of stream here.
-            if (count == 0 and socket.readFailure() == null) connection.flags.ended = true;
-            if (count < size and system.short_read_empties and socket.flags.tcp and !socket.flags.special and socket.failure == .ok) {
-                socket.flags.readable = false;
-            }
-            engine.setInput(engine.received[0 .. rest.len + count]);
-            return count > 0;
-        },
-        .failure => |status| {
-            // Any failure ends the connection, also one after which a plain socket goes on.
-            if (status != .would_block) engine.scheduler.endConnection(socket, status);
-            socket.flags.readable = false;
-            return false;
-        },
+    const count = system.receive(socket.fd, space.ptr, size) catch |failure| {
+        // Any failure ends the connection, also one after which a plain socket goes on.
+        if (failure != error.WouldBlock) engine.scheduler.endConnection(socket, failure);
+        socket.flags.readable = false;
+        return false;
+    };
+    // When a send has received the reset, the kernel reports an end of stream here.
+    if (count == 0 and socket.readFailure() == null) connection.flags.ended = true;
+    if (count < size and system.short_read_empties and socket.flags.tcp and !socket.flags.special and socket.failure == null) {
+        socket.flags.readable = false;
     }
+    engine.setInput(engine.received[0 .. rest.len + count]);
+    return count > 0;
 }
 
 /// Ends a call that has read: keeps the input that is left, sends the answers, and finds out whether the
 /// next call would find something.
 pub fn finishReading(engine: *Engine, socket: *Socket, connection: *TlsConnection, is_full: bool) void {
-    keepRest(engine, connection) catch fail(engine, socket, connection, .exhausted);
+    keepRest(engine, connection) catch fail(engine, socket, connection, error.Exhausted);
     if (connection.state == .open and !socket.flags.half_closed) {
-        sealing.sealAnswer(engine, connection) catch fail(engine, socket, connection, .exhausted);
+        sealing.sealAnswer(engine, connection) catch fail(engine, socket, connection, error.Exhausted);
     }
     engine.leave();
     _ = emit(engine, socket, connection);
@@ -133,12 +125,12 @@ pub fn finishReading(engine: *Engine, socket: *Socket, connection: *TlsConnectio
         engine.scheduler.announce(socket, .writable);
     }
     const has_more = connection.hasRecord() or (is_full and sealing.hasContent(connection));
-    if (!has_more and connection.flags.ended and !socket.flags.end_of_stream and connection.failure == .ok) {
+    if (!has_more and connection.flags.ended and !socket.flags.end_of_stream and connection.failure == null) {
         // Without close_notify an attacker may have cut the data off (RFC 8446, 6.1). The kernel reports
         // an error to one call only, which may have been a send.
-        connection.failure = socket.readFailure() orelse .tls_truncated;
+        connection.failure = socket.readFailure() orelse error.TlsTruncated;
     }
-    socket.flags.buffered = has_more or connection.failure != .ok;
+    socket.flags.buffered = has_more or connection.failure != null;
 }
 
 fn keepRest(engine: *Engine, connection: *TlsConnection) !void {
@@ -151,19 +143,19 @@ fn keepRest(engine: *Engine, connection: *TlsConnection) !void {
 /// Sends from `source`: at most one chunk. The value counts plaintext whose ciphertext the kernel has
 /// taken. While it is less than the whole, the caller calls again with the rest, and sends nothing else in
 /// between.
-pub fn send(engine: *Engine, socket: *Socket, source: streams.Source) Outcome {
+pub fn send(engine: *Engine, socket: *Socket, source: streams.Source) Error!usize {
     const connection = connectionOf(engine, socket);
-    if (source == .file) return failed(.EOPNOTSUPP);
-    if (connection.state == .failed) return failed(connection.failure);
-    if (connection.state != .open) return failed(.would_block);
+    if (source == .file) return error.EOPNOTSUPP;
+    if (connection.state == .failed) return connection.failure.?;
+    if (connection.state != .open) return error.WouldBlock;
     if (!isHeld(engine, connection)) sendOutput(engine, socket, connection);
     const may_write = mayWrite(engine, socket, connection);
-    if (socket.failure != .ok) return failed(socket.failure);
-    if (connection.output.len > 0 and !isHeld(engine, connection)) return failed(.would_block);
+    if (socket.failure) |failure| return failure;
+    if (connection.output.len > 0 and !isHeld(engine, connection)) return error.WouldBlock;
     if (!may_write) {
-        if (connection.failure != .ok) return failed(connection.failure);
+        if (connection.failure) |failure| return failure;
         connection.flags.writer_needs_input = true;
-        return failed(.would_block);
+        return error.WouldBlock;
     }
 
     const wanted = source.wanted();
@@ -177,8 +169,8 @@ pub fn send(engine: *Engine, socket: *Socket, source: streams.Source) Outcome {
     sealChunk(engine, socket, connection, source, settled, &marks);
     engine.leave();
     const taken = emit(engine, socket, connection);
-    if (connection.state == .failed) return failed(connection.failure);
-    if (socket.failure != .ok) return failed(socket.failure);
+    if (connection.state == .failed) return connection.failure.?;
+    if (socket.failure) |failure| return failure;
     const counted = marks.plaintextWithin(taken);
     connection.output_plaintext = @intCast(marks.plaintext() - counted);
     return finishSend(connection, settled + counted, wanted);
@@ -194,7 +186,7 @@ pub fn mayWrite(engine: *Engine, socket: *Socket, connection: *TlsConnection) bo
         const result = openssl.SSL_do_handshake(ssl);
         if (result == 1) break;
         if (openssl.SSL_get_error(ssl, result) != openssl.SSL_ERROR_WANT_READ) {
-            fail(engine, socket, connection, .tls_failed);
+            fail(engine, socket, connection, error.TlsFailed);
             break;
         }
         if (!refill(engine, socket, connection, 0)) break;
@@ -208,9 +200,9 @@ fn isInMessage(connection: *const TlsConnection) bool {
     return openssl.SSL_in_init(connection.ssl orelse return false) != 0;
 }
 
-fn finishSend(connection: *TlsConnection, count: usize, wanted: usize) Outcome {
+fn finishSend(connection: *TlsConnection, count: usize, wanted: usize) usize {
     connection.flags.mid_transfer = count < wanted;
-    return .{ .value = count };
+    return count;
 }
 
 /// Where each record of a chunk ends, in ciphertext and in plaintext.
@@ -249,7 +241,7 @@ fn sealChunk(engine: *Engine, socket: *Socket, connection: *TlsConnection, sourc
     while (!marks.isFull()) {
         const plaintext = reader.next(engine.gathered);
         if (plaintext.len == 0) return;
-        sealing.seal(engine, connection, plaintext) catch return fail(engine, socket, connection, .tls_failed);
+        sealing.seal(engine, connection, plaintext) catch return fail(engine, socket, connection, error.TlsFailed);
         marks.add(engine.sealed.items.len, plaintext.len);
     }
 }
@@ -300,20 +292,20 @@ const Reader = struct {
 pub fn emit(engine: *Engine, socket: *Socket, connection: *TlsConnection) usize {
     const sealed = engine.sealed.items;
     defer engine.sealed.clearRetainingCapacity();
-    if (sealed.len == 0 or socket.failure != .ok) return 0;
+    if (sealed.len == 0 or socket.failure != null) return 0;
     // Nothing may follow the end of the stream.
     if (socket.flags.half_closed and !connection.flags.ends_after_output) return 0;
     if (isHeld(engine, connection)) return emitHeld(engine, socket, connection);
     var taken: usize = 0;
     if (connection.output.len == 0 and socket.flags.writable) taken = sendNow(engine, socket, connection, sealed);
-    if (taken == sealed.len or socket.failure != .ok) return taken;
+    if (taken == sealed.len or socket.failure != null) return taken;
     // A writer must learn that the connection has failed.
     socket.flags.writable = connection.state == .failed;
     if (connection.unsent().len + sealed.len - taken > longest_output) {
-        fail(engine, socket, connection, .tls_failed);
+        fail(engine, socket, connection, error.TlsFailed);
         return taken;
     }
-    connection.keepOutput(engine.allocator, sealed[taken..]) catch fail(engine, socket, connection, .exhausted);
+    connection.keepOutput(engine.allocator, sealed[taken..]) catch fail(engine, socket, connection, error.Exhausted);
     return taken;
 }
 
@@ -353,18 +345,14 @@ pub fn flushHeld(engine: *Engine) void {
 
 /// Any failure ends the connection: a record cannot be taken back.
 fn sendNow(engine: *Engine, socket: *Socket, connection: *const TlsConnection, bytes: []const u8) usize {
-    switch (system.send(socket.fd, bytes.ptr, bytes.len)) {
-        .value => |count| {
-            socket.flags.sent = true;
-            return count;
-        },
-        .failure => |status| {
-            // A closed socket has no operations that must learn of it.
-            if (connection.state == .closed and status != .would_block) socket.failure = status;
-            if (connection.state != .closed and status != .would_block) engine.scheduler.endConnection(socket, status);
-            return 0;
-        },
-    }
+    const count = system.send(socket.fd, bytes.ptr, bytes.len) catch |failure| {
+        if (failure == error.WouldBlock) return 0;
+        // A closed socket has no operations that must learn of it.
+        if (connection.state == .closed) socket.failure = failure else engine.scheduler.endConnection(socket, failure);
+        return 0;
+    };
+    socket.flags.sent = true;
+    return count;
 }
 
 /// Sends the output that waits, as far as the kernel takes it.
@@ -372,7 +360,7 @@ fn sendOutput(engine: *Engine, socket: *Socket, connection: *TlsConnection) void
     engine.held.remove(&engine.connections, connection.index);
     if (connection.output.len == 0) return;
     connection.output_position += @intCast(sendNow(engine, socket, connection, connection.unsent()));
-    if (socket.failure != .ok) {
+    if (socket.failure != null) {
         connection.dropOutput(engine.allocator);
         connection.output_plaintext = 0;
         return;
@@ -386,23 +374,23 @@ fn sendOutput(engine: *Engine, socket: *Socket, connection: *TlsConnection) void
     connection.output_plaintext = 0;
     if (connection.flags.ends_after_output) {
         connection.flags.ends_after_output = false;
-        _ = system.shutdown(socket.fd);
+        system.shutdown(socket.fd) catch {};
     }
 }
 
 // -- Ending
 
-/// Ends the connection with this status, and with the reason in OpenSSL's queue. The socket is ready in
+/// Ends the connection with this failure, and with the reason in OpenSSL's queue. The socket is ready in
 /// both directions, so that its operations learn of it.
-pub fn fail(engine: *Engine, socket: *Socket, connection: *TlsConnection, status: Status) void {
-    failBecause(engine, socket, connection, status, reasons.take());
+pub fn fail(engine: *Engine, socket: *Socket, connection: *TlsConnection, failure: Error) void {
+    failBecause(engine, socket, connection, failure, reasons.take());
 }
 
 /// The same with the reason given as OpenSSL's code.
-fn failBecause(engine: *Engine, socket: *Socket, connection: *TlsConnection, status: Status, reason: c_ulong) void {
+fn failBecause(engine: *Engine, socket: *Socket, connection: *TlsConnection, failure: Error, reason: c_ulong) void {
     if (connection.state == .failed) return;
     connection.state = .failed;
-    connection.failure = status;
+    connection.failure = failure;
     connection.reason = reason;
     connection.endTransfer();
     socket.flags.buffered = true;
@@ -411,22 +399,20 @@ fn failBecause(engine: *Engine, socket: *Socket, connection: *TlsConnection, sta
     engine.scheduler.announce(socket, .writable);
 }
 
-/// Announces the end of the stream (close_notify) and half closes the socket.
-pub fn shutdown(engine: *Engine, socket: *Socket) ?Status {
+/// Announces the end of the stream (close_notify), unless a writer's data is incomplete, and half closes the socket.
+pub fn shutdown(engine: *Engine, socket: *Socket) Error!void {
     const connection = connectionOf(engine, socket);
-    if (connection.state == .failed) return connection.failure;
-    if (connection.state != .open) return .would_block;
-    if (!announceEnd(engine, socket, connection)) {
-        if (connection.failure != .ok) return connection.failure;
+    if (connection.state == .failed) return connection.failure.?;
+    if (connection.state != .open) return error.WouldBlock;
+    if (!connection.isIncomplete() and !announceEnd(engine, socket, connection)) {
+        if (connection.failure) |failure| return failure;
         connection.flags.writer_needs_input = true;
-        return .would_block;
+        return error.WouldBlock;
     }
-    if (socket.failure != .ok) return socket.failure;
+    if (socket.failure) |failure| return failure;
     socket.flags.half_closed = true;
-    if (connection.output.len > 0) {
-        connection.flags.ends_after_output = true;
-    } else if (system.shutdown(socket.fd)) |status| return streams.shutdownFailure(engine.scheduler, socket, status);
-    return null;
+    if (connection.output.len == 0) return streams.shutdown(engine.scheduler, socket);
+    connection.flags.ends_after_output = true;
 }
 
 /// False when OpenSSL cannot write now.
@@ -444,12 +430,11 @@ fn announceEnd(engine: *Engine, socket: *Socket, connection: *TlsConnection) boo
 /// frees everything but the output that waits.
 pub fn close(engine: *Engine, socket: *Socket) void {
     const connection = connectionOf(engine, socket);
-    const is_incomplete = connection.flags.mid_transfer or connection.flags.was_broken_off;
-    const can_announce = connection.state == .open and !socket.flags.half_closed and socket.failure == .ok;
-    if (can_announce and !is_incomplete) _ = announceEnd(engine, socket, connection);
+    const can_announce = connection.state == .open and !socket.flags.half_closed and socket.failure == null;
+    if (can_announce and !connection.isIncomplete()) _ = announceEnd(engine, socket, connection);
     endWait(engine, connection, .closed);
     engine.disconnect(socket.tls);
-    if (socket.failure != .ok) connection.dropOutput(engine.allocator);
+    if (socket.failure != null) connection.dropOutput(engine.allocator);
 }
 
 /// Wakes the caller that waits for the handshake, if one does.

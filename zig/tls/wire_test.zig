@@ -16,17 +16,17 @@ const system = @import("../os/system.zig");
 const tls = @import("harness_test.zig");
 const WaiterIndex = @import("../core/indices.zig").WaiterIndex;
 const Harness = harness_module.Harness;
-const Status = abi.Status;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
-const expectFailure = harness_module.expectFailure;
-const valueOf = harness_module.valueOf;
+const expectError = std.testing.expectError;
+const SocketHandle = @import("../core/indices.zig").SocketHandle;
+const ContextId = @import("../core/indices.zig").ContextId;
 
 /// Two ends that are connected only by what the test passes on.
 pub const Wire = struct {
     harness: *Harness,
-    server: i32,
-    client: i32,
+    server: SocketHandle,
+    client: SocketHandle,
     at_server: system.Descriptor,
     at_client: system.Descriptor,
     /// What the server has sent and the client has not received, and the reverse.
@@ -37,21 +37,21 @@ pub const Wire = struct {
     /// How many bytes are passed on at a time.
     part: usize = std.math.maxInt(usize),
 
-    pub fn init(harness: *Harness, server_context: i32, client_context: i32) !Wire {
+    pub fn init(harness: *Harness, server_context: ContextId, client_context: ContextId) !Wire {
         return initResuming(harness, server_context, client_context, "");
     }
 
-    pub fn initResuming(harness: *Harness, server_context: i32, client_context: i32, session: []const u8) !Wire {
+    pub fn initResuming(harness: *Harness, server_context: ContextId, client_context: ContextId, session: []const u8) !Wire {
         const server, const at_server = try harness.tcpPeer();
         const client, const at_client = try harness.tcpPeer();
         // Nothing waits for an acknowledgement of what was passed on before.
         for ([_]system.Descriptor{ at_server, at_client }) |fd| try options.setNoDelay(fd, true);
-        try expectEqual(null, handshakes.start(harness.tls, server, server_context, .{ .is_server = true }));
-        try expectEqual(null, handshakes.start(harness.tls, client, client_context, .{
+        try handshakes.start(harness.tls, server, server_context, .{ .is_server = true });
+        try handshakes.start(harness.tls, client, client_context, .{
             .is_server = false,
             .name = "localhost",
             .session = session,
-        }));
+        });
         return .{ .harness = harness, .server = server, .client = client, .at_server = at_server, .at_client = at_client };
     }
 
@@ -68,10 +68,7 @@ pub const Wire = struct {
         inline for (.{ .{ wire.at_server, &wire.to_client }, .{ wire.at_client, &wire.to_server } }) |pair| {
             var buffer: [32 * 1024]u8 = undefined;
             while (system.pollOne(pair[0], false, 0)) {
-                const count = switch (system.receive(pair[0], &buffer, buffer.len)) {
-                    .value => |count| count,
-                    .failure => break,
-                };
+                const count = system.receive(pair[0], &buffer, buffer.len) catch break;
                 if (count == 0) break;
                 try pair[1].appendSlice(std.testing.allocator, buffer[0..count]);
             }
@@ -100,8 +97,8 @@ pub const Wire = struct {
     pub fn shakeHands(wire: *Wire) !void {
         for (0..100) |_| {
             try wire.collect();
-            const client_is_done = handshakes.outcome(wire.harness.tls, wire.client) == null;
-            const server_is_done = handshakes.outcome(wire.harness.tls, wire.server) == null;
+            const client_is_done = harness_module.failureOf(handshakes.outcome(wire.harness.tls, wire.client)) == null;
+            const server_is_done = harness_module.failureOf(handshakes.outcome(wire.harness.tls, wire.server)) == null;
             if (client_is_done and server_is_done) return wire.collect();
             // Without the first of two secrets the second is of no use.
             if (wire.server_keeps_openssl and !server_is_done) {
@@ -136,7 +133,7 @@ fn halfTicket(harness: *Harness) !Wire {
     try expect(first < wire.to_client.items.len);
     try wire.pass(&wire.to_client, wire.at_client, first);
     var byte: [1]u8 = undefined;
-    try expectFailure(.would_block, harness.receive(wire.client, &byte));
+    try expectError(error.WouldBlock, harness.receive(wire.client, &byte));
     return wire;
 }
 
@@ -146,18 +143,18 @@ test "a writer waits while a ticket has arrived in part, and goes on when the re
     for ([_]bool{ false, true }) |somebody_reads| {
         var wire = try halfTicket(&harness);
         defer wire.deinit();
-        try expectFailure(.would_block, harness.send(wire.client, "hello"));
+        try expectError(error.WouldBlock, harness.send(wire.client, "hello"));
         const writer = harness.park(wire.client, .writable);
         try harness.expectNobody();
-        try expectEqual(.EBUSY, reports.updateKeys(harness.tls, handshakes.find(harness.tls, wire.client).?, false));
+        try expectError(error.EBUSY, reports.updateKeys(harness.tls, handshakes.find(harness.tls, wire.client).?, false));
         const reader = if (somebody_reads) harness.park(wire.client, .readable) else null;
         try harness_module.sendFromPeer(wire.at_client, wire.to_client.items);
         var byte: [1]u8 = undefined;
         if (reader) |waiter| {
             try harness.expectWoken(&.{ .{ waiter, .ok }, .{ writer, .ok } });
-            try expectFailure(.would_block, harness.receive(wire.client, &byte));
+            try expectError(error.WouldBlock, harness.receive(wire.client, &byte));
         } else try harness.expectWoken(&.{.{ writer, .ok }});
-        try expectEqual(5, try valueOf(harness.send(wire.client, "hello")));
+        try expectEqual(5, try harness.send(wire.client, "hello"));
         try wire.collect();
         try wire.passToServer();
         try harness.expectReceived(wire.server, "hello");
@@ -170,7 +167,7 @@ test "the end of the stream is announced in the middle of a ticket if the rest i
     var wire = try halfTicket(&harness);
     defer wire.deinit();
     try wire.passToClient();
-    try expectEqual(null, connections.close(harness.thread, wire.client));
+    try connections.close(harness.thread, wire.client);
     try wire.collect();
     try wire.passToServer();
     try expectEqual(.ok, try tls.ending(&harness, wire.server));
@@ -181,19 +178,19 @@ test "a writer learns that the rest of a ticket will never come" {
     defer harness.deinit();
     var wire = try halfTicket(&harness);
     defer wire.deinit();
-    try expectFailure(.would_block, harness.send(wire.client, "hello"));
+    try expectError(error.WouldBlock, harness.send(wire.client, "hello"));
     const writer = harness.park(wire.client, .writable);
     try expectEqual(0, std.c.shutdown(wire.at_client, std.c.SHUT.WR));
     try harness.expectWoken(&.{.{ writer, .ok }});
-    try expectFailure(.tls_truncated, harness.send(wire.client, "hello"));
+    try expectError(error.TlsTruncated, harness.send(wire.client, "hello"));
 }
 
 /// Updates the client's keys again and again, and requests the same of the server.
-fn updateKeys(harness: *Harness, client: i32, count: usize, data: []const u8) !void {
+fn updateKeys(harness: *Harness, client: SocketHandle, count: usize, data: []const u8) !void {
     const connection = handshakes.find(harness.tls, client).?;
     for (0..count) |_| {
-        try expectEqual(null, reports.updateKeys(harness.tls, connection, true));
-        if (data.len > 0) try expectEqual(data.len, try valueOf(harness.send(client, data)));
+        try reports.updateKeys(harness.tls, connection, true);
+        if (data.len > 0) try expectEqual(data.len, try harness.send(client, data));
     }
 }
 
@@ -215,12 +212,11 @@ test "a peer cannot have records without data read for ever" {
     var taken: usize = 0;
     var calls: usize = 0;
     while (taken < 1000) : (calls += 1) {
-        switch (harness.receive(pair.server, &buffer)) {
-            .value => |count| taken += count,
-            .failure => |status| {
-                try expectEqual(.would_block, status);
-                _ = try harness.pollFor(10 * std.time.ns_per_ms);
-            },
+        if (harness.receive(pair.server, &buffer)) |count| {
+            taken += count;
+        } else |failure| {
+            try expectEqual(error.WouldBlock, failure);
+            _ = try harness.pollFor(10 * std.time.ns_per_ms);
         }
     }
     try expect(calls > 10);
@@ -236,28 +232,24 @@ const Flow = struct {
     received: usize = 0,
     waiter: ?WaiterIndex = null,
 
-    fn send(flow: *Flow, harness: *Harness, handle: i32, random: std.Random) !void {
+    fn send(flow: *Flow, harness: *Harness, handle: SocketHandle, random: std.Random) !void {
         if (flow.waiter != null) return;
         if (flow.wanted == 0) flow.wanted = @min(1 + random.uintLessThan(usize, if (random.boolean()) 100 else 60_000), flow.bytes.len - flow.sent);
         if (flow.wanted == 0) return;
-        const outcome = harness.send(handle, flow.bytes[flow.sent..][0..flow.wanted]);
-        if (outcome == .value) {
-            flow.sent += outcome.value;
-            flow.wanted -= outcome.value;
-        } else try expectEqual(Status.would_block, outcome.failure);
+        if (harness.send(handle, flow.bytes[flow.sent..][0..flow.wanted])) |count| {
+            flow.sent += count;
+            flow.wanted -= count;
+        } else |failure| try expectEqual(error.WouldBlock, failure);
         if (flow.wanted > 0) flow.waiter = harness.parkAgain(handle, .writable);
     }
 
-    fn receive(flow: *Flow, harness: *Harness, handle: i32, random: std.Random) !void {
+    fn receive(flow: *Flow, harness: *Harness, handle: SocketHandle, random: std.Random) !void {
         var buffer: [40_000]u8 = undefined;
         const length = 1 + random.uintLessThan(usize, if (random.boolean()) 50 else buffer.len);
-        switch (harness.receive(handle, buffer[0..@min(length, buffer.len)])) {
-            .value => |count| {
-                try std.testing.expectEqualSlices(u8, flow.bytes[flow.received..][0..count], buffer[0..count]);
-                flow.received += count;
-            },
-            .failure => |status| try expectEqual(Status.would_block, status),
-        }
+        if (harness.receive(handle, buffer[0..@min(length, buffer.len)])) |count| {
+            try std.testing.expectEqualSlices(u8, flow.bytes[flow.received..][0..count], buffer[0..count]);
+            flow.received += count;
+        } else |failure| try expectEqual(error.WouldBlock, failure);
     }
 };
 
@@ -275,7 +267,7 @@ test "ends with and without OpenSSL understand each other, however records arriv
             defer harness.deinit();
             const server_context = try tls.serverContext(harness.tls);
             const client_context = try tls.clientContext(harness.tls);
-            for ([_]i32{ server_context, client_context }) |context| {
+            for ([_]ContextId{ server_context, client_context }) |context| {
                 try tls.contextOf(&harness, context).setCipherSuites(suite);
             }
             contexts.setNotices(tls.contextOf(&harness, client_context), notices);
@@ -283,20 +275,20 @@ test "ends with and without OpenSSL understand each other, however records arriv
             defer wire.deinit();
             try wire.shakeHands();
             var flows = [2]Flow{ .{ .bytes = bytes }, .{ .bytes = bytes } };
-            const ends = [2]i32{ wire.server, wire.client };
+            const ends = [2]SocketHandle{ wire.server, wire.client };
             while (flows[0].received < bytes.len or flows[1].received < bytes.len) {
-                for (&flows, ends, [2]i32{ ends[1], ends[0] }) |*flow, from, to| {
+                for (&flows, ends, [2]SocketHandle{ ends[1], ends[0] }) |*flow, from, to| {
                     try flow.send(&harness, from, random);
                     try flow.receive(&harness, to, random);
                     const connection = handshakes.find(harness.tls, from).?;
-                    if (random.uintLessThan(u32, 8) == 0) try expectEqual(null, reports.updateKeys(harness.tls, connection, random.boolean()));
+                    if (random.uintLessThan(u32, 8) == 0) try reports.updateKeys(harness.tls, connection, random.boolean());
                 }
                 try wire.collect();
                 inline for (.{ .{ &wire.to_client, wire.at_client }, .{ &wire.to_server, wire.at_server } }) |way| {
                     const length = way[0].items.len;
                     if (length > 0) {
                         const count = if (random.boolean()) length else 1 + random.uintLessThan(usize, length);
-                        const taken = try valueOf(system.send(way[1], way[0].items.ptr, count));
+                        const taken = try system.send(way[1], way[0].items.ptr, count);
                         way[0].replaceRangeAssumeCapacity(0, taken, &.{});
                     }
                 }

@@ -286,7 +286,7 @@ test "the loop that a descriptor lives in is found, and ends a wait" {
     try std.testing.expect(self.findHost(pair[0]));
 
     var events: [events_module.events_per_wait]Event = undefined;
-    _ = system.send(pair[1], "x", 1);
+    _ = try system.send(pair[1], "x", 1);
     _ = self.wait(&events, 0);
     try std.testing.expect(!self.host_is_ready);
     self.watchHost(true);

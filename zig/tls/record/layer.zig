@@ -5,7 +5,6 @@
 
 const std = @import("std");
 const assert = @import("../../os/bug.zig").assert;
-const framing = @import("framing.zig");
 const primitives_module = @import("primitives.zig");
 const protection = @import("protection.zig");
 const quota = @import("quota.zig");

@@ -5,7 +5,6 @@ const framing = @import("framing.zig");
 const layer_module = @import("layer.zig");
 const openssl = @import("../openssl.zig");
 const protection = @import("protection.zig");
-const quota = @import("quota.zig");
 const refusals = @import("refusals.zig");
 const side_module = @import("side_test.zig");
 const Alert = refusals.Alert;

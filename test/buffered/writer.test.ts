@@ -1,0 +1,261 @@
+/** What a BufferedWriter collects, sends, and does after an error. */
+
+import { describe, expect, test } from "bun:test";
+import {
+  BufferedReader,
+  BufferedWriter,
+  type BufferedWriterOptions,
+  deadline,
+  type Socket,
+  spawn,
+  TimeoutError,
+  type WriteData,
+} from "../../index.ts";
+import { failureOf, thrownBy } from "../support/failure.ts";
+import { Random } from "../support/random.ts";
+import { type SocketPair, socketPair } from "../support/socket_pair.ts";
+
+interface Subject extends SocketPair {
+  readonly writer: BufferedWriter;
+  /** Reads what the peer receives. */
+  readonly reader: BufferedReader;
+}
+
+async function subject(options?: BufferedWriterOptions): Promise<Subject> {
+  const pair = await socketPair();
+  return Object.assign(pair, {
+    writer: new BufferedWriter(pair.client, options),
+    reader: new BufferedReader(pair.server, { maxLength: 1 << 20 }),
+  });
+}
+
+async function allOf(socket: Socket): Promise<Buffer> {
+  return Buffer.concat(await Array.fromAsync(socket));
+}
+
+describe("collecting", () => {
+  test("sends nothing before flush, and then everything at once", async () => {
+    await using it = await subject();
+    expect(it.writer.write("one ")).toBeUndefined();
+    expect(it.writer.write(new Uint8Array([50, 32]))).toBeUndefined();
+    expect(it.writer.write(["three ", ["four"]])).toBeUndefined();
+    expect(it.writer.buffered).toBe(16);
+    expect(it.client.bytesWritten).toBe(0);
+    await it.writer.flush();
+    expect(it.writer.buffered).toBe(0);
+    expect(new TextDecoder().decode((await it.server.next())!)).toBe("one 2 three four");
+  });
+
+  test("copies: the data may change after the call", async () => {
+    await using it = await subject();
+    const data = new Uint8Array([1, 2, 3]);
+    it.writer.write(data);
+    data.fill(9);
+    await it.writer.flush();
+    expect(await it.reader.readExactly(3)).toEqual(new Uint8Array([1, 2, 3]));
+  });
+
+  test("sends what is buffered when there is no more room", async () => {
+    await using it = await subject({ size: 16 });
+    it.writer.write("0123456789");
+    await it.writer.write("abcdefghij");
+    expect(it.client.bytesWritten).toBe(10);
+    expect(it.writer.buffered).toBe(10);
+    await it.writer.write("0123456789abcdefgh");
+    expect(it.client.bytesWritten).toBe(38);
+  });
+
+  test("flush with nothing buffered sends nothing", async () => {
+    await using it = await subject();
+    await it.writer.flush();
+    it.writer.write("");
+    it.writer.write([]);
+    it.writer.write(new Uint8Array(0));
+    await it.writer.flush();
+    expect(it.client.bytesWritten).toBe(0);
+  });
+
+  test("random data arrives as it was written", async () => {
+    const random = new Random();
+    for (let game = 0; game < 20; game++) {
+      await using it = await subject({ size: random.pick([16, 100, 1000, 16_384]) });
+      const received = spawn(() => allOf(it.server));
+      const expected: Uint8Array[] = [];
+      const part = (): string | Uint8Array<ArrayBuffer> => {
+        const length = random.pick([0, 1, 15, 16, 17, 99, 500, 20_000, 200_000]);
+        if (random.below(2) === 0) return new Uint8Array(length).fill(random.below(256));
+        return random.pick(["x", "é", "\u{1f600}", "\ud800"]).repeat(random.below(length + 1));
+      };
+      for (let count = 0; count < 100; count++) {
+        const parts = Array.from({ length: random.below(4) }, part);
+        for (const each of parts) expected.push(new Uint8Array(Buffer.from(each as string)));
+        const data: WriteData = parts.length === 1 ? parts[0]! : parts;
+        const sent = it.writer.write(data);
+        // Not always: several sends may be under way.
+        if (random.below(3) > 0) await sent;
+        if (random.below(10) === 0) await it.writer.flush();
+      }
+      await it.writer.flush();
+      await it.client.shutdown();
+      expect(Buffer.compare(await received.join(), Buffer.concat(expected))).toBe(0);
+    }
+  });
+});
+
+describe("numbers", () => {
+  const values: [method: string, value: number | bigint][] = [
+    ["Uint8", 255],
+    ["Int8", -128],
+    ["Uint16BE", 65_535],
+    ["Uint16LE", 513],
+    ["Int16BE", -2],
+    ["Int16LE", -32_768],
+    ["Uint32BE", 4_294_967_295],
+    ["Uint32LE", 16_909_060],
+    ["Int32BE", -2_147_483_648],
+    ["Int32LE", -3],
+    ["BigUint64BE", 2n ** 64n - 1n],
+    ["BigUint64LE", 72_623_859_790_382_856n],
+    ["BigInt64BE", -(2n ** 63n)],
+    ["BigInt64LE", -5n],
+    ["Float32BE", 1.5],
+    ["Float32LE", -0.25],
+    ["Float64BE", Math.PI],
+    ["Float64LE", Number.NEGATIVE_INFINITY],
+    ["Varint", 0],
+    ["Varint", 300],
+    ["Varint", Number.MAX_SAFE_INTEGER],
+  ];
+
+  test.each(values)("%s of %p is what a DataView and the reader have", async (method, value) => {
+    await using it = await subject();
+    it.writer[`write${method}` as "writeUint8"](value as number);
+    const size = it.writer.buffered;
+    await it.writer.flush();
+    if (method !== "Varint") {
+      const view = new DataView(new ArrayBuffer(size));
+      const name = `set${method.replace(/[BL]E$/, "")}` as "setUint16";
+      view[name](0, value as number, method.endsWith("LE"));
+      expect(await it.reader.peek(size)).toEqual(new Uint8Array(view.buffer));
+    }
+    expect<unknown>(await it.reader[`read${method}` as "readUint8"]()).toBe(value);
+    expect(it.reader.buffered).toBe(0);
+  });
+
+  test.each([
+    ["Uint8", 256],
+    ["Uint8", -1],
+    ["Int16BE", 32_768],
+    ["Uint32LE", 2 ** 32],
+    ["BigUint64BE", -1n],
+    ["BigInt64LE", 2n ** 63n],
+    ["Varint", -1],
+    ["Varint", 2 ** 53],
+  ])("%s of %p is out of range", async (method, value) => {
+    await using it = await subject();
+    const write = (): unknown => it.writer[`write${method}` as "writeUint8"](value as number);
+    expect(thrownBy(write)).toBeInstanceOf(RangeError);
+    expect(it.writer.buffered).toBe(0);
+  });
+
+  test.each([
+    ["Uint8", 1.5],
+    ["Uint8", "1"],
+    ["Uint16BE", Number.NaN],
+    ["BigUint64BE", 1],
+    ["Float32BE", 1n],
+    ["Varint", 0.5],
+  ])("%s of %p is of the wrong type", async (method, value) => {
+    await using it = await subject();
+    const write = (): unknown => it.writer[`write${method}` as "writeUint8"](value as number);
+    expect(thrownBy(write)).toBeInstanceOf(TypeError);
+  });
+
+  test("a prefix of each size and order", async () => {
+    await using it = await subject();
+    for (let size = 1; size <= 6; size++) {
+      for (const littleEndian of [false, true]) {
+        it.writer.writePrefixed(size, "é".repeat(size), { littleEndian });
+      }
+    }
+    it.writer.writePrefixed(4, new Uint8Array(100_000));
+    await it.writer.flush();
+    for (let size = 1; size <= 6; size++) {
+      for (const littleEndian of [false, true]) {
+        const message = await it.reader.readPrefixed(size, { littleEndian });
+        expect(new TextDecoder().decode(message!)).toBe("é".repeat(size));
+      }
+    }
+    expect((await it.reader.readPrefixed(4))?.length).toBe(100_000);
+  });
+
+  test("a prefix that is too small for the data", async () => {
+    await using it = await subject();
+    const write = (): unknown => it.writer.writePrefixed(1, new Uint8Array(256));
+    expect(thrownBy(write)).toBeInstanceOf(RangeError);
+    expect(it.writer.buffered).toBe(0);
+  });
+});
+
+describe("errors", () => {
+  test("stay: every later call throws the same one", async () => {
+    await using it = await subject();
+    it.client.close();
+    it.writer.write("lost");
+    const first = await failureOf(it.writer.flush());
+    expect(first.code).toBe("ERR_SOCKET_CLOSED");
+    expect(await failureOf(it.writer.flush())).toBe(first);
+    expect(thrownBy(() => it.writer.write("more"))).toBe(first);
+    expect(thrownBy(() => it.writer.writeUint8(1))).toBe(first);
+    expect(thrownBy(() => it.writer.writePrefixed(1, "x"))).toBe(first);
+  });
+
+  test("of a send without an await come with the next call, and are no unhandled rejection", async () => {
+    await using it = await subject({ size: 16 });
+    it.server.reset();
+    while ((await it.client.next().catch(() => null)) !== null);
+    it.writer.write("0123456789");
+    it.writer.write("0123456789");
+    await null;
+    expect(["ECONNRESET", "EPIPE"]).toContain((await failureOf(it.writer.flush())).code!);
+  });
+
+  test("a deadline of a flush that a slow peer holds up stays too", async () => {
+    await using it = await subject();
+    const block = new Uint8Array(64 << 20);
+    const first = await failureOf(it.writer.write(block, deadline(10))!);
+    expect(first).toBeInstanceOf(TimeoutError);
+    expect(await failureOf(it.writer.flush())).toBe(first);
+  });
+
+  test("flush waits for a send that is under way, until its own deadline", async () => {
+    await using it = await subject();
+    const block = new Uint8Array(32 << 20);
+    const sending = it.writer.write(block)!;
+    expect(await failureOf(it.writer.flush(deadline(5)))).toBeInstanceOf(TimeoutError);
+    const flushed = it.writer.flush();
+    await it.reader.discard(block.length);
+    await flushed;
+    await sending;
+    it.writer.write("on");
+    await it.writer.flush();
+    expect(await it.reader.readText(2)).toBe("on");
+  });
+
+  test.each([0, 15, Number.NaN, "16", 2 ** 31])("a size of %p", async (size) => {
+    await using pair = await socketPair();
+    expect(
+      thrownBy(() => new BufferedWriter(pair.client, { size: size as number })),
+    ).toBeInstanceOf(Error);
+  });
+
+  test("data of another kind", async () => {
+    await using it = await subject();
+    expect(thrownBy(() => it.writer.write(5 as never))).toBeInstanceOf(TypeError);
+    expect(thrownBy(() => it.writer.write(["one", [{}]] as never))).toBeInstanceOf(TypeError);
+    expect(thrownBy(() => new BufferedWriter(it.client, { highWater: 3 } as never))).toBeInstanceOf(
+      TypeError,
+    );
+    expect(it.writer.buffered).toBe(0);
+  });
+});
