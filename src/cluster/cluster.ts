@@ -2,7 +2,8 @@
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { core } from "../core/native.ts";
-import { type CloseOptions, closeOptions, reserve } from "../net/listener.ts";
+import { reserve } from "../net/listen_place.ts";
+import { type CloseOptions, closeOptions } from "../net/listener.ts";
 import { dumpSignals, onDumpSignal } from "../process/dump_signal.ts";
 import { type Stats, stats } from "../process/observe.ts";
 import { hold, onRetired, unhold } from "../runtime/scheduler.ts";

@@ -1,7 +1,7 @@
 /** Listening sockets. */
 
 import { AsyncLocalStorage } from "node:async_hooks";
-import { Endpoint, ListenFlags } from "../core/abi.ts";
+import { Endpoint } from "../core/abi.ts";
 import { core } from "../core/native.ts";
 import { current, Fiber, fibers, type Named, startFiber } from "../runtime/fiber.ts";
 import { attend, hold, unhold } from "../runtime/scheduler.ts";
@@ -13,24 +13,13 @@ import { handshake } from "../tls/handshake.ts";
 import { countDropped, defaultHandshakes, HandshakePlaces } from "../tls/handshake_places.ts";
 import type { TlsContext, TlsOptions } from "../tls/options.ts";
 import { serverSetup } from "../tls/start.ts";
-import {
-  checkedInteger,
-  checkedPort,
-  checkFunction,
-  checkLimit,
-  joinedOptions,
-  ownOptions,
-  refuseOptions,
-  typeMistake,
-} from "../values/checks.ts";
+import { checkFunction, checkLimit, ownOptions } from "../values/checks.ts";
 import { after, checkedDeadline, type Deadline, hasPassed, never } from "../values/deadlines.ts";
-import { CancelledError, codeOf, endpoint, SocketError, TimeoutError } from "../values/errors.ts";
+import { CancelledError, endpoint, SocketError, TimeoutError } from "../values/errors.ts";
 import { callProgram, isInstance } from "../values/foreign_values.ts";
-import { byteLengthOf } from "../values/views.ts";
 import { Acceptor } from "./acceptor.ts";
 import { addressPort, addressText } from "./addresses.ts";
-import { checkPath } from "./connect.ts";
-import { addressesOf, checkName, literalVersion } from "./names.ts";
+import { type ListenPlace, listeningHandle } from "./listen_place.ts";
 import { Socket, type SocketKeeper } from "./socket.ts";
 import { SocketFile } from "./socket_file.ts";
 
@@ -40,28 +29,7 @@ import { SocketFile } from "./socket_file.ts";
  */
 export type Handler = (socket: Socket) => unknown;
 
-export interface ListenOptions {
-  /**
-   * The address or name to listen at. If not given, or `::`, all addresses of the machine, IPv6 and IPv4.
-   * An IPv4-mapped IPv6 address (`::ffff:127.0.0.1`) accepts the IPv4 clients of that address.
-   */
-  host?: string | undefined;
-  /** 0 picks a free port, which `Listener.port` has. */
-  port?: number | undefined;
-  /**
-   * A Unix socket instead: as for `connect`. The file of a path is removed when the listener is closed,
-   * even if a relative path begins at a current folder that has changed by then.
-   */
-  path?: string | undefined;
-  /**
-   * A descriptor that listens already, such as one that a service manager passes. It keeps its own
-   * backlog unless one is given here.
-   */
-  fd?: number | undefined;
-  /** Connections that the kernel completes ahead of `accept`; as many as the system allows. */
-  backlog?: number | undefined;
-  /** Lets several processes or Workers listen at the same port (SO_REUSEPORT). */
-  reusePort?: boolean | undefined;
+export interface ListenOptions extends ListenPlace {
   /** Connections at a time; the next ones wait in the backlog. */
   maxConnections?: number | undefined;
   /**
@@ -113,9 +81,6 @@ export interface CloseOptions {
    */
   cancel?: unknown;
 }
-
-const encoder = new TextEncoder();
-const defaultBacklog = 4096;
 
 /** A fiber for one connection of a listener. */
 abstract class SocketFiber<T> extends Fiber<T> {
@@ -486,73 +451,4 @@ export async function listen(options: ListenOptions, handler?: Handler): Promise
   const { path } = own;
   const file = path === undefined || path.startsWith("\0") ? undefined : new SocketFile(path);
   return new Listener(await opening, file, own, handler, tls);
-}
-
-/**
- * @internal Reserves an address and a port without listening there. Until the handle is closed, only
- *   listeners with `reusePort` can use them.
- */
-export async function reserve(
-  options: Pick<ListenOptions, "host" | "port" | "backlog">,
-): Promise<{ handle: number; address: string; port: number }> {
-  const reserving = joinedOptions<ListenOptions>(options, { reusePort: true });
-  const handle = await listeningHandle(reserving, ListenFlags.reserve);
-  const address = addressText(handle, Endpoint.local) ?? "";
-  return { handle, address, port: addressPort() ?? 0 };
-}
-
-/** The options have no prototype, like those of `ownOptions`. */
-async function listeningHandle(options: ListenOptions, furtherFlags = 0): Promise<number> {
-  const { host, port, path, fd, reusePort = false } = options;
-  const backlog = checkedInteger(options.backlog ?? defaultBacklog, "backlog", 1, 0x7fff_ffff);
-  const ways = [path, fd, port].filter((way) => way !== undefined).length;
-  if (ways !== 1) throw typeMistake("listen needs one of port, path and fd");
-  if (path !== undefined) refuseOptions(options, ["host", "reusePort"], "path");
-  if (fd !== undefined) refuseOptions(options, ["host", "reusePort"], "fd");
-
-  if (fd !== undefined) {
-    checkedInteger(fd, "a descriptor", 0, 0x7fff_ffff);
-    return checkedHandle(
-      core.adoptListener(fd, options.backlog === undefined ? 0 : backlog),
-      `fd ${fd}`,
-      undefined,
-    );
-  }
-  if (path !== undefined) {
-    const bytes = encoder.encode(checkPath(path));
-    return checkedHandle(core.listenPath(bytes, byteLengthOf(bytes), backlog), path, undefined);
-  }
-  const checked = checkedPort(port);
-  const flags = (reusePort ? ListenFlags.reusePort : 0) | furtherFlags;
-  if (host === undefined) {
-    const handle = listenAt("::", checked, backlog, flags);
-    // A machine without IPv6 has no such address.
-    const hasNoIpv6 = ["EAFNOSUPPORT", "EADDRNOTAVAIL"].includes(handle < 0 ? codeOf(-handle) : "");
-    if (hasNoIpv6)
-      return checkedHandle(listenAt("0.0.0.0", checked, backlog, flags), "0.0.0.0", checked);
-    return checkedHandle(handle, "::", checked);
-  }
-  if (typeof host !== "string" || host === "") throw typeMistake("host is an address or a name");
-  if (literalVersion(host) !== 0) {
-    // "::" in any of its spellings is every address of both families.
-    const kinds = /^[:0]+$/.test(host) ? flags : flags | ListenFlags.ipv6Only;
-    return checkedHandle(listenAt(host, checked, backlog, kinds), host, checked);
-  }
-  checkName(host);
-  const addresses = await addressesOf(host, 0, never);
-  // For a host with addresses of both families, IPv4 is expected to answer.
-  const address = addresses.find((candidate) => literalVersion(candidate) === 4) ?? addresses[0];
-  if (address === undefined)
-    throw new SocketError("ENOTFOUND", { syscall: "listen", address: host });
-  return checkedHandle(listenAt(address, checked, backlog, flags), address, checked);
-}
-
-function listenAt(address: string, port: number, backlog: number, flags: number): number {
-  const bytes = encoder.encode(address);
-  return core.listen(bytes, byteLengthOf(bytes), port, backlog, flags);
-}
-
-function checkedHandle(handle: number, address: string, port: number | undefined): number {
-  if (handle >= 0) return handle;
-  throw new SocketError(codeOf(-handle), { syscall: "listen", address, port });
 }
