@@ -360,24 +360,25 @@ function dispatch(end: Deadline): void {
   // Code between two portions may call `block`, which then goes on with the rest.
   do {
     budget = budgetPerDrain;
-    // A nested call may have read the ring to its end, and another ring after it.
-    for (let left = entriesPerDrain; left > 0 && budget > 0 && hasRest(); left--) {
-      guarded(attemptNext);
-    }
-    // After the attempts and before the microtasks: so a program learns of a session before it reads the
-    // data behind it.
-    if (sharedUint32[Shared.tlsNoticesUint32] !== 0) guarded(takeNotices);
+    attemptPortion();
     drainMicrotasks();
     if (hasPassed(end)) return;
   } while (hasRest());
 }
 
-/** Reports an exception of one attempt, so that the others are not lost. */
-function guarded(attempt: () => void): void {
-  try {
-    attempt();
-  } catch (error) {
-    reportError(error);
+/** Tries a portion of what was taken. An exception of one attempt is reported, and the others go on. */
+function attemptPortion(): void {
+  for (let left = entriesPerDrain; ; left--) {
+    try {
+      // A nested call may have read the ring to its end, and another ring after it.
+      for (; left > 0 && budget > 0 && hasRest(); left--) attemptNext();
+      // After the attempts and before the microtasks: so a program learns of a session before it reads
+      // the data behind it.
+      if (sharedUint32[Shared.tlsNoticesUint32] !== 0) takeNotices();
+      return;
+    } catch (error) {
+      reportError(error);
+    }
   }
 }
 

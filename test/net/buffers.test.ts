@@ -116,7 +116,7 @@ describe.each([
   ["TCP", socketPair],
   ["TLS 1.3", () => tlsPair()],
   ["TLS 1.2", () => tlsPair({ maxVersion: "TLSv1.2" })],
-] as const)("over %s a part that changes its length while the write waits", (_name, makePair) => {
+] as const)("over %s a part that changes its length while the write waits", (name, makePair) => {
   const head = new Uint8Array(12 * 1024 * 1024);
   const tail = new Uint8Array([7, 8, 9]);
 
@@ -153,12 +153,19 @@ describe.each([
     const alone = failureOf(client.write(buffer, deadline(20_000)));
     const behind = client.write("behind").then(() => client.shutdown());
     buffer.resize(length);
-    const received = readAll(server);
+    const chunks: Uint8Array[] = [];
+    const ended = (async () => {
+      for await (const chunk of server) chunks.push(chunk.slice());
+    })();
+    // Over TLS the end is not announced: the peer lacks a part of the first write.
+    const ending = name === "TCP" ? ended : failureOf(ended);
     const error = await writing;
     expect(error).toMatchObject({ name: "SocketError", code: "EFAULT" });
     expect(await alone).toMatchObject({ code: "EFAULT", bytesWritten: 0 });
     await behind;
-    const bytes = await received;
+    if (name === "TCP") await ending;
+    else expect(await ending).toMatchObject({ code: "ERR_TLS_TRUNCATED" });
+    const bytes = Buffer.concat(chunks);
     expect(bytes.byteLength).toBeGreaterThanOrEqual(error.bytesWritten! + 6);
     expect(new TextDecoder().decode(bytes.subarray(-6))).toBe("behind");
   });
