@@ -116,6 +116,12 @@ export class Lane extends WaitQueue implements Due {
     proceedLater(this);
   }
 
+  /** Ends the first operation without a result: it is no longer wanted. */
+  withdraw(): void {
+    this.first?.succeed(undefined);
+    this.#proceedLater();
+  }
+
   /** Ends all operations: the socket is closed. */
   close(): void {
     for (let wait = this.first; wait !== undefined; wait = this.first) {

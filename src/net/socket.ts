@@ -314,6 +314,11 @@ export class Socket
     return this.#behindNotices(this.#reads.run(transfer, deadline));
   }
 
+  /** @internal Ends the read that waits first, without a result and with nothing consumed. */
+  withdrawRead(): void {
+    this.#reads?.withdraw();
+  }
+
   /** Queues a read whose attempt found nothing, or that must wait for its turn. */
   #receive<T>(transfer: Transfer<T>, deadline: number): Promise<T> {
     this.#reads ??= new Lane();
