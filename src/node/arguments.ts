@@ -1,7 +1,8 @@
 /** The arguments of `connect` and `listen`, in all of their forms. */
 
 import { isIP } from "node:net";
-import { nodeError, outOfRange, wrongType } from "./errors.ts";
+import { checkPath } from "../net/connect.ts";
+import { nodeError, outOfRange, systemError, wrongType } from "./errors.ts";
 
 /** The options and the callback that a list of arguments stands for. */
 export interface Arguments {
@@ -53,6 +54,15 @@ export function checkedPort(port: unknown, name: string, mayBeZero = true): numb
     throw nodeError("ERR_SOCKET_BAD_PORT", text, RangeError);
   }
   return number;
+}
+
+/** A path that a Unix socket can have. The system would refuse any other one. */
+export function checkedPath(path: string, syscall: string): string {
+  try {
+    return checkPath(path);
+  } catch {
+    throw systemError("EINVAL", syscall, { address: path });
+  }
 }
 
 export function checkCallback(value: unknown, name: string): asserts value is () => void {

@@ -32,7 +32,7 @@ export type Context = <Parameters extends unknown[], Result>(
 /** Receives into a buffer of the program. */
 export interface OwnReading {
   readonly buffer: OwnBuffer;
-  readonly callback: (count: number, buffer: Uint8Array) => unknown;
+  readonly callback: (this: unknown, count: number, buffer: Uint8Array) => unknown;
 }
 
 /** The asynchronous context of the caller, without its fiber. */
@@ -45,6 +45,9 @@ function outsideOfFibers<Result>(call: () => Result): Result {
 }
 
 function ignore(): void {}
+
+/** Codes of `shutdown` when there is no connection any more. */
+const resets: ReadonlySet<string | undefined> = new Set(["ENOTCONN", "EPIPE", "ECONNRESET"]);
 
 /** A write, or the end, that waits until the connection can be used. */
 interface Deferred {
@@ -66,13 +69,16 @@ function emitClose(stream: Duplex, hadError: boolean): void {
   stream.emit("close", hadError);
 }
 
-/** As `socket.write`, after the peer has ended a connection that is not to be half open. */
+/** As `write`, after the peer has ended a connection that is not to be half open. */
 function writeAfterEnd(
   this: Duplex,
-  _chunk: unknown,
+  chunk: unknown,
   encoding?: BufferEncoding | Callback,
   callback?: Callback,
 ): boolean {
+  // Until this side has ended too, which happens in the next tick, data still leaves.
+  if (!this.writableEnded)
+    return Reflect.apply(Duplex.prototype.write, this, [chunk, encoding, callback]);
   const told = typeof encoding === "function" ? encoding : callback;
   const error = nodeError("EPIPE", "This socket has been ended by the other party");
   if (typeof told === "function") process.nextTick(told, error);
@@ -87,6 +93,8 @@ function peerHasEnded(this: Connection): void {
 export abstract class Connection extends Duplex {
   /** Whether `connect` was called and the connection is not made yet. */
   connecting = false;
+  /** The addresses that the last `connect` has tried, when it had several; each with its port. */
+  autoSelectFamilyAttemptedAddresses: string[] | undefined = undefined;
   #plait: PlaitSocket | undefined = undefined;
   #receiver: Receiver | undefined = undefined;
   readonly #ownReading: OwnReading | undefined;
@@ -133,7 +141,8 @@ export abstract class Connection extends Duplex {
       const stream = this.#stream;
       stream.#timer?.active();
       try {
-        return stream.#context(stream.#ownReading!.callback, count, buffer) !== false;
+        const take = (): unknown => stream.#ownReading!.callback.call(stream, count, buffer);
+        return stream.#context(take) !== false;
       } catch (error) {
         throwUncaught(error);
         return this.isActive;
@@ -165,7 +174,8 @@ export abstract class Connection extends Duplex {
    * Undefined before the connection is made and after it is closed.
    */
   get plaitSocket(): PlaitSocket | undefined {
-    return this.#plait;
+    // Programs look at the properties of prototypes.
+    return #plait in this ? this.#plait : undefined;
   }
 
   /** Begins with a socket that is connected. */
@@ -232,6 +242,7 @@ export abstract class Connection extends Duplex {
   }
 
   get #dialEvents(): DialEvents {
+    this.autoSelectFamilyAttemptedAddresses = [];
     const emit = (name: string, ...args: unknown[]): void => {
       running.exit(() => {
         if (this.connecting) this.#call(() => this.emit(name, ...args));
@@ -239,7 +250,10 @@ export abstract class Connection extends Duplex {
     };
     return {
       lookedUp: (...found) => emit("lookup", ...found),
-      attempted: (...attempt) => emit("connectionAttempt", ...attempt),
+      attempted: (address, port, family) => {
+        this.autoSelectFamilyAttemptedAddresses?.push(`${address}:${port}`);
+        emit("connectionAttempt", address, port, family);
+      },
       attemptFailed: (...failure) => emit("connectionAttemptFailed", ...failure),
     };
   }
@@ -339,7 +353,7 @@ export abstract class Connection extends Duplex {
       return;
     }
     this.#isReadWanted = false;
-    if (this.#receiver!.isActive) return;
+    if (this.#receiver!.isActive || this.#plait!.eof) return;
     if (running.getStore() === undefined) this.#receive();
     else running.exit(() => this.#receive());
   }
@@ -433,6 +447,7 @@ export abstract class Connection extends Duplex {
   #send(data: Chunk | Chunk[], callback: Callback): void {
     const plait = this.#plait!;
     this.#timer?.active();
+    const before = plait.bytesWritten;
     const isOutside = running.getStore() === undefined;
     const sent = isOutside ? plait.write(data) : running.exit(() => plait.write(data));
     if (Bun.peek.status(sent) === "fulfilled") {
@@ -440,7 +455,7 @@ export abstract class Connection extends Duplex {
       return;
     }
     this.#sending = data;
-    this.#sentBefore = plait.bytesWritten;
+    this.#sentBefore = before;
     this.#begin();
     const end = (error?: unknown): void => {
       this.#finish();
@@ -466,7 +481,8 @@ export abstract class Connection extends Duplex {
     this.#begin();
     const end = (error?: unknown): void => {
       this.#finish();
-      const isOver = this.#plait !== plait || (error as { code?: string })?.code === "ENOTCONN";
+      // A connection that the peer has reset is over. Who reads learns of it.
+      const isOver = this.#plait !== plait || resets.has((error as { code?: string })?.code);
       callback(error === undefined || isOver ? null : transferError(error, "shutdown"));
     };
     outsideOfFibers(() => plait.shutdown()).then(() => end(), end);
@@ -486,11 +502,13 @@ export abstract class Connection extends Duplex {
 
   /** Bytes that were received. */
   get bytesRead(): number {
+    if (!(#plait in this)) return 0;
     return this.#plait?.bytesRead ?? this.#bytesRead;
   }
 
   /** Bytes that were sent, and those that are buffered in the stream. */
-  get bytesWritten(): number {
+  get bytesWritten(): number | undefined {
+    if (!(#plait in this)) return undefined;
     return (
       (this.#plait === undefined ? this.#bytesWritten : this.#bytesAccepted) + this.#bytesBuffered
     );
@@ -566,7 +584,7 @@ export abstract class Connection extends Duplex {
 
   protected reset(): void {
     this.#isResetting = true;
-    this.destroySoon();
+    this.destroy();
   }
 
   /** Makes a destroyed stream new, so that it can be connected again. */

@@ -1,13 +1,13 @@
 /** Making the connection of a socket: the look-up of its host, and the attempts at its addresses. */
 
-import { isIP, type LookupFunction } from "node:net";
+import net, { isIP, type LookupFunction } from "node:net";
 import { core } from "../core/native.ts";
-import { checkPath } from "../net/connect.ts";
 import { ConnectRace, type RaceTarget } from "../net/connect_race.ts";
 import { addressesOf, interleaved } from "../net/names.ts";
 import { byteLengthOf } from "../values/views.ts";
-import { checkedPort } from "./arguments.ts";
+import { checkedPath, checkedPort } from "./arguments.ts";
 import { connectError, nodeError, outOfRange, unsupported, wrongType } from "./errors.ts";
+import type { AddressFilter } from "./options.ts";
 
 /** What a socket tells its listeners while it connects. */
 export interface DialEvents {
@@ -29,10 +29,12 @@ export interface Target {
   readonly triesAll: boolean;
   /** Milliseconds of head start of an address before the next one. */
   readonly attemptDelay: number;
+  readonly blockList: AddressFilter | undefined;
 }
 
-let triesAllByDefault = true;
-let defaultAttemptDelay = 250;
+// The runtime knows the options of its command line.
+let triesAllByDefault = net.getDefaultAutoSelectFamily();
+let defaultAttemptDelay = net.getDefaultAutoSelectFamilyAttemptTimeout();
 const leastAttemptDelay = 10;
 
 /** Whether `connect` tries all addresses of a host name, when `autoSelectFamily` is not given. */
@@ -65,6 +67,19 @@ function checkedDelay(value: unknown, name: string): number {
   return Math.max(value, leastAttemptDelay);
 }
 
+/** @internal Checks a `blockList`: a `net.BlockList`. */
+export function checkedFilter(value: unknown): AddressFilter | undefined {
+  if (value === undefined || value === null) return undefined;
+  const filter = value as Partial<AddressFilter>;
+  if (typeof filter.check === "function") return filter as AddressFilter;
+  throw wrongType("options.blockList", "an instance of net.BlockList", value);
+}
+
+export function isBlocked(filter: AddressFilter | undefined, address: string): boolean {
+  const version = filter === undefined ? 0 : isIP(address);
+  return version !== 0 && filter!.check(address, version === 6 ? "ipv6" : "ipv4");
+}
+
 function familyOf(value: unknown): 0 | 4 | 6 {
   if (value === 4 || value === "IPv4") return 4;
   return value === 6 || value === "IPv6" ? 6 : 0;
@@ -74,7 +89,7 @@ function familyOf(value: unknown): 0 | 4 | 6 {
 export function checkedTarget(options: Record<string, unknown>): Target {
   const { path, port, localAddress, localPort, lookup, hints, family } = options;
   const hasPath = path !== undefined && path !== null && path !== "";
-  if (!hasPath && (port === undefined || port === null)) {
+  if (!hasPath && port === undefined) {
     const text = 'The "options" or "port" or "path" argument must be specified';
     throw nodeError("ERR_MISSING_ARGS", text, TypeError);
   }
@@ -86,6 +101,7 @@ export function checkedTarget(options: Record<string, unknown>): Target {
     triesAll: triesAllByDefault,
     attemptDelay: defaultAttemptDelay,
     localAddress: undefined,
+    blockList: checkedFilter(options.blockList),
   };
   if (hasPath) {
     if (typeof path !== "string") throw wrongType("options.path", "of type string", path);
@@ -139,14 +155,18 @@ export async function dial(target: Target, events: DialEvents): Promise<number> 
 }
 
 function dialPath(path: string): Promise<number> {
-  const bytes = encoder.encode(checkPath(path));
+  const bytes = encoder.encode(checkedPath(path, "connect"));
   const begin = (): number => core.connectPath(bytes, byteLengthOf(bytes));
   return new ConnectRace({ host: path, port: undefined, addresses: [path], begin }, 0).start();
 }
 
 async function dialHost(target: Target, events: DialEvents): Promise<number> {
   const { host, port, localAddress = "" } = target;
-  const addresses = isIP(host) === 0 ? await lookUp(target, events) : [host];
+  const found = isIP(host) === 0 ? await lookUp(target, events) : [host];
+  const addresses = found.filter((address) => !isBlocked(target.blockList, address));
+  if (addresses.length === 0) {
+    throw nodeError("ERR_IP_BLOCKED", `IP(${found[0]}) is blocked by net.BlockList`);
+  }
   const local = encoder.encode(localAddress || "\0");
   const localLength = localAddress === "" ? 0 : byteLengthOf(local);
   const race: RaceTarget = {

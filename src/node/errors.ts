@@ -1,7 +1,7 @@
 /** Errors in Node's shape: its codes, its messages, `errno`, `syscall`, `address` and `port`. */
 
 import { constants } from "node:os";
-import { getSystemErrorMap } from "node:util";
+import { getSystemErrorMap, inspect } from "node:util";
 import { TlsError } from "../tls/errors.ts";
 import { CancelledError, SocketError, TimeoutError } from "../values/errors.ts";
 
@@ -10,7 +10,6 @@ interface Place {
   readonly address?: string | undefined;
   readonly port?: number | undefined;
   readonly hostname?: string | undefined;
-  readonly cause?: unknown;
 }
 
 /** Codes of getaddrinfo(3), with the numbers that libuv gives them. */
@@ -33,11 +32,11 @@ export function systemError(
   place: Place = {},
   meaning = "",
 ): NodeJS.ErrnoException {
-  const { address, port, hostname, cause } = place;
+  const { address, port, hostname } = place;
   let text = `${syscall} ${code}${meaning === "" ? "" : `: ${meaning}`}`;
   if (hostname !== undefined) text += ` ${hostname}`;
   else if (address !== undefined) text += ` ${address}${port ? `:${port}` : ""}`;
-  const error = new Error(text, cause === undefined ? undefined : { cause });
+  const error = new Error(text);
   const known = { errno: numberOf(code), code, syscall, address, port, hostname };
   for (const [name, value] of Object.entries(known)) {
     if (value !== undefined) Reflect.set(error, name, value);
@@ -81,8 +80,7 @@ export function connectError(error: unknown): Error {
   if (error instanceof TlsError || error instanceof CancelledError) return error;
   if (!(error instanceof SocketError) && !(error instanceof TimeoutError)) return error as Error;
   const { code, syscall, address, port, cause } = error;
-  if (syscall === "getaddrinfo")
-    return systemError(code, syscall, { hostname: address });
+  if (syscall === "getaddrinfo") return systemError(code, syscall, { hostname: address });
   if (syscall !== "connect") return transferError(error, syscall ?? "connect");
   if (cause instanceof AggregateError) {
     const errors = cause.errors.map(connectError);
@@ -108,7 +106,7 @@ function received(value: unknown): string {
   if (typeof value === "function") return ` Received function ${value.name}`;
   if (typeof value === "object") {
     const name = value.constructor?.name;
-    return name ? ` Received an instance of ${name}` : ` Received ${Bun.inspect(value)}`;
+    return name ? ` Received an instance of ${name}` : ` Received ${inspect(value, { depth: -1 })}`;
   }
   const shown = typeof value === "string" ? `'${value}'` : String(value);
   return ` Received type ${typeof value} (${shown})`;
@@ -126,7 +124,7 @@ export function wrongType(name: string, expected: string, value: unknown): NodeJ
 
 export function wrongValue(name: string, value: unknown, reason: string): NodeJS.ErrnoException {
   const kind = name.includes(".") ? "property" : "argument";
-  const text = `The ${kind} '${name}' ${reason}. Received ${Bun.inspect(value)}`;
+  const text = `The ${kind} '${name}' ${reason}. Received ${inspect(value, { breakLength: Number.POSITIVE_INFINITY })}`;
   return nodeError("ERR_INVALID_ARG_VALUE", text, TypeError);
 }
 

@@ -2,10 +2,10 @@
 
 import { ListenFlags } from "../core/abi.ts";
 import { core } from "../core/native.ts";
-import { checkPath } from "../net/connect.ts";
 import { addressesOf, literalVersion } from "../net/names.ts";
 import { codeOf } from "../values/errors.ts";
 import { byteLengthOf } from "../values/views.ts";
+import { checkedPath } from "./arguments.ts";
 import { connectError, meaningOf, systemError } from "./errors.ts";
 
 /** The target of a listen, checked: one of `fd`, `path` and `port`. */
@@ -42,7 +42,7 @@ export function listeningHandle(target: ListenTarget): number {
   const { fd, path, port, host, backlog = defaultBacklog } = target;
   if (fd !== undefined) return checked(core.adoptListener(fd, target.backlog ?? 0), undefined, -1);
   if (path !== undefined) {
-    const bytes = encoder.encode(checkPath(path));
+    const bytes = encoder.encode(checkedPath(path, "listen"));
     return checked(core.listenPath(bytes, byteLengthOf(bytes), backlog), path, -1);
   }
   let flags = target.reusePort ? ListenFlags.reusePort : 0;

@@ -1,6 +1,4 @@
-/**
- * `plait/net`: the surface of `node:net` on plait's sockets. docs/net.md has the differences.
- */
+/** `plait/net`: the surface of `node:net` on plait's sockets. docs/net.md has the differences. */
 
 import { BlockList, isIP, isIPv4, isIPv6, SocketAddress } from "node:net";
 import {
@@ -10,8 +8,22 @@ import {
   setDefaultAutoSelectFamilyAttemptTimeout,
 } from "./dial.ts";
 import { connect, createServer } from "./making.ts";
-import { Server } from "./server.ts";
-import { Socket } from "./socket.ts";
+import { Server as ServerClass } from "./server.ts";
+import { Socket as SocketClass } from "./socket.ts";
+
+/** A class that can be called without `new`, as those of `node:net` can. */
+function callable<Class extends new (...args: never[]) => object>(kind: Class) {
+  const proxy = new Proxy(kind, {
+    apply: (target, _receiver, args) => Reflect.construct(target, args),
+  });
+  kind.prototype.constructor = proxy;
+  return proxy as Class & ((...args: ConstructorParameters<Class>) => InstanceType<Class>);
+}
+
+const Socket = callable(SocketClass);
+type Socket = SocketClass;
+const Server = callable(ServerClass);
+type Server = ServerClass;
 
 export type { ConnectOptions, ListenOptions, ServerOptions, SocketOptions } from "./options.ts";
 export type { DropArgument } from "./server.ts";

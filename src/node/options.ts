@@ -5,6 +5,11 @@ import type { AddressInfo, LookupFunction, OnReadOpts } from "node:net";
 import type { Socket as PlaitSocket } from "../net/socket.ts";
 import type { TlsContext, TlsOptions } from "../tls/options.ts";
 
+/** What plait/net needs of a `net.BlockList`. */
+export interface AddressFilter {
+  check(address: string, family?: "ipv4" | "ipv6"): boolean;
+}
+
 /** The options of `new Socket`, which `connect` takes too. */
 export interface SocketOptions {
   /**
@@ -12,7 +17,7 @@ export interface SocketOptions {
    * stream does not have, and `socket.detach()` to get it back.
    */
   socket?: PlaitSocket | undefined;
-  /** The descriptor of a connected stream socket. */
+  /** The descriptor of a connected stream socket, which plait closes from now on. */
   fd?: number | undefined;
   /** Whether this side stays open when the peer has ended its side; false if not given. */
   allowHalfOpen?: boolean | undefined;
@@ -51,6 +56,8 @@ export interface ConnectOptions extends SocketOptions {
   autoSelectFamily?: boolean | undefined;
   /** The milliseconds after which the next address is tried too; 250 if not given. */
   autoSelectFamilyAttemptTimeout?: number | undefined;
+  /** Refuses to connect to these addresses, with `ERR_IP_BLOCKED`. */
+  blockList?: AddressFilter | undefined;
   /** As `setTimeout`. */
   timeout?: number | undefined;
   /**
@@ -70,7 +77,7 @@ export interface ServerOptions {
   keepAliveInitialDelay?: number | undefined;
   highWaterMark?: number | undefined;
   /** Refuses the connections of these addresses. */
-  blockList?: { check(address: string, family?: "ipv4" | "ipv6"): boolean } | undefined;
+  blockList?: AddressFilter | undefined;
 }
 
 /** The options of `listen`: one of `port`, `path` and `fd` must be there. */

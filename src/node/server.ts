@@ -14,9 +14,10 @@ import { running } from "../runtime/wait.ts";
 import { isAborted, isAbortSignal } from "../values/abort_signals.ts";
 import { backlogOf, checkedPort, familyName, isPath, readArguments } from "./arguments.ts";
 import { type Context, currentContext } from "./connection.ts";
+import { checkedFilter, isBlocked } from "./dial.ts";
 import { nodeError, throwUncaught, unsupported, wrongType, wrongValue } from "./errors.ts";
 import { type ListenTarget, listeningHandle, lookUpHost } from "./listening.ts";
-import type { AcceptingServer, ListenOptions, ServerOptions } from "./options.ts";
+import type { AcceptingServer, AddressFilter, ListenOptions, ServerOptions } from "./options.ts";
 import { Accepted, Socket, streamOptions } from "./socket.ts";
 
 type ConnectionListener = (socket: Socket) => void;
@@ -47,7 +48,7 @@ export class Server extends EventEmitter implements AcceptingServer {
   readonly noDelay: boolean;
   readonly keepAlive: boolean;
   readonly keepAliveInitialDelay: number;
-  readonly #blockList: ServerOptions["blockList"];
+  readonly #blockList: AddressFilter | undefined;
   /** Those of the streams of its connections. */
   readonly #streamOptions: DuplexOptions;
   #listening: Listening | undefined = undefined;
@@ -70,15 +71,12 @@ export class Server extends EventEmitter implements AcceptingServer {
     if (typeof keepAliveInitialDelay !== "number") {
       throw wrongType("options.keepAliveInitialDelay", "of type number", keepAliveInitialDelay);
     }
-    if (blockList !== undefined && typeof blockList?.check !== "function") {
-      throw wrongType("options.blockList", "an instance of net.BlockList", blockList);
-    }
     this.allowHalfOpen = Boolean(options.allowHalfOpen);
     this.pauseOnConnect = Boolean(options.pauseOnConnect);
     this.noDelay = Boolean(options.noDelay);
     this.keepAlive = Boolean(options.keepAlive);
     this.keepAliveInitialDelay = Math.max(keepAliveInitialDelay, 0);
-    this.#blockList = blockList;
+    this.#blockList = checkedFilter(blockList);
     const { allowHalfOpen } = this;
     const marks = highWaterMark === undefined ? {} : { highWaterMark };
     this.#streamOptions = { ...streamOptions, ...marks, allowHalfOpen };
@@ -173,6 +171,12 @@ export class Server extends EventEmitter implements AcceptingServer {
     });
   }
 
+  /** The rejection of an asynchronous listener, with `captureRejections` of `node:events`. */
+  [Symbol.for("nodejs.rejection")](error: Error, event: string, ...args: unknown[]): void {
+    if (event === "connection") (args[0] as Socket).destroy(error);
+    else this.emit("error", error);
+  }
+
   #emitLater(event: string, ...args: unknown[]): void {
     process.nextTick(() => this.emit(event, ...args));
   }
@@ -189,7 +193,7 @@ export class Server extends EventEmitter implements AcceptingServer {
   #serve(plait: PlaitSocket): void {
     const { maxConnections } = this;
     const isFull = typeof maxConnections === "number" && this.#connections >= maxConnections;
-    if (isFull || this.#isBlocked(plait)) {
+    if (isFull || isBlocked(this.#blockList, plait.remoteAddress ?? "")) {
       const dropped = dropArgument(plait);
       plait.close();
       this.emit("drop", dropped);
@@ -206,13 +210,6 @@ export class Server extends EventEmitter implements AcceptingServer {
     } finally {
       if (!this.pauseOnConnect) socket.startReading();
     }
-  }
-
-  #isBlocked(plait: PlaitSocket): boolean {
-    if (this.#blockList === undefined) return false;
-    const { remoteAddress = "" } = plait;
-    const version = isIP(remoteAddress);
-    return version !== 0 && this.#blockList.check(remoteAddress, version === 6 ? "ipv6" : "ipv4");
   }
 
   /** @internal A socket of this server is destroyed. */

@@ -1,7 +1,7 @@
 /** `net.Socket` on a socket of plait. */
 
 import type { AddressInfo, SocketReadyState } from "node:net";
-import type { DuplexOptions } from "node:stream";
+import { addAbortSignal, type DuplexOptions } from "node:stream";
 import type { CipherNameAndProtocol, DetailedPeerCertificate, PeerCertificate } from "node:tls";
 import { Socket as PlaitSocket } from "../net/socket.ts";
 import type { X509Certificate } from "../tls/certificates.ts";
@@ -53,9 +53,9 @@ function streamOptionsOf(options: SocketOptions): DuplexOptions {
     const value = (options as Record<string, unknown>)[name];
     if (value) throw wrongValue(`options.${name}`, value, "is not supported");
   }
-  const { allowHalfOpen, readable, writable, signal, highWaterMark } = options;
+  const { allowHalfOpen, readable, writable, highWaterMark } = options;
   const { readableHighWaterMark, writableHighWaterMark } = options;
-  const given = { readable, writable, signal, highWaterMark };
+  const given = { readable, writable, highWaterMark };
   const marks = { readableHighWaterMark, writableHighWaterMark };
   const stream = { ...streamOptions, ...given, ...marks, allowHalfOpen: allowHalfOpen === true };
   for (const [name, value] of Object.entries(stream)) {
@@ -92,7 +92,7 @@ export class Socket extends Connection {
    * @throws {TypeError} {RangeError} for wrong options, {Error} for what is not supported
    * @throws {SocketError} when `fd` is not a connected stream socket
    */
-  constructor(options?: SocketOptions | Accepted) {
+  constructor(options?: SocketOptions | number | Accepted) {
     if (options instanceof Accepted) {
       const { plait, server, stream, context } = options;
       super(stream, undefined, context);
@@ -100,20 +100,22 @@ export class Socket extends Connection {
       this.attach(plait);
       return;
     }
-    const given = options ?? {};
+    const given = typeof options === "number" ? { fd: options } : (options ?? {});
     if (typeof given !== "object") throw wrongType("options", "of type object", given);
-    const { noDelay, keepAlive, keepAliveInitialDelay = 0 } = given;
+    const { noDelay, keepAlive, keepAliveInitialDelay = 0, signal } = given;
     if ("handle" in given && given.handle) throw unsupported("the option handle");
     const plait = givenSocket(given);
     super(streamOptionsOf(given), ownReadingOf(given), currentContext());
     this.server = null;
     this.#noDelay = noDelay === undefined ? undefined : Boolean(noDelay);
     if (keepAlive) this.#keepAlive = { isOn: true, seconds: seconds(keepAliveInitialDelay) };
-    if (plait === undefined) return;
-    this.#isGiven = true;
-    this.attach(plait);
-    this.connectionMade(plait);
-    this.startReading();
+    if (plait !== undefined) {
+      this.#isGiven = true;
+      this.attach(plait);
+      this.connectionMade(plait);
+      this.startReading();
+    }
+    if (signal !== undefined) addAbortSignal(signal, this);
   }
 
   // -- Connecting
@@ -182,12 +184,21 @@ export class Socket extends Connection {
     return this.release();
   }
 
-  /** Ends with a reset (RST), after what is buffered was sent. */
+  /** Ends with a reset (RST): what was not sent yet is lost. */
   resetAndDestroy(): this {
     if (this.plaitSocket !== undefined) this.reset();
     else if (this.connecting) this.once("connect", () => this.reset());
     else this.destroy(socketClosed());
     return this;
+  }
+
+  /** What `node:net` has here is an object of its own. Some programs look whether it is there. */
+  get _handle(): PlaitSocket | null {
+    return this.plaitSocket ?? null;
+  }
+
+  get _connecting(): boolean {
+    return this.connecting;
   }
 
   // -- Settings
@@ -221,6 +232,16 @@ export class Socket extends Connection {
     this.#keepAlive = settings;
     if (this.plaitSocket !== undefined) this.#applyKeepAlive(this.plaitSocket, settings);
     return this;
+  }
+
+  /** @throws {Error} it is not supported */
+  setTypeOfService(_service: number): this {
+    throw unsupported("setTypeOfService");
+  }
+
+  /** @throws {Error} it is not supported */
+  getTypeOfService(): number {
+    throw unsupported("getTypeOfService");
   }
 
   /** As with Node, a Unix socket ignores the settings of TCP. */
