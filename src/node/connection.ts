@@ -242,7 +242,7 @@ export abstract class Connection extends Duplex {
   }
 
   get #dialEvents(): DialEvents {
-    this.autoSelectFamilyAttemptedAddresses = [];
+    this.autoSelectFamilyAttemptedAddresses = undefined;
     const emit = (name: string, ...args: unknown[]): void => {
       running.exit(() => {
         if (this.connecting) this.#call(() => this.emit(name, ...args));
@@ -250,8 +250,11 @@ export abstract class Connection extends Duplex {
     };
     return {
       lookedUp: (...found) => emit("lookup", ...found),
-      attempted: (address, port, family) => {
-        this.autoSelectFamilyAttemptedAddresses?.push(`${address}:${port}`);
+      attempted: (address, port, family, isOneOfSeveral) => {
+        if (isOneOfSeveral) {
+          this.autoSelectFamilyAttemptedAddresses ??= [];
+          this.autoSelectFamilyAttemptedAddresses.push(`${address}:${port}`);
+        }
         emit("connectionAttempt", address, port, family);
       },
       attemptFailed: (...failure) => emit("connectionAttemptFailed", ...failure),
@@ -263,8 +266,8 @@ export abstract class Connection extends Duplex {
     this.#timer?.active();
     this.connecting = false;
     this.connectionMade(plait);
-    if (!this.#isEncrypting) this.#runDeferred();
     this.#call(() => this.emit("connect"));
+    if (this.#isReady) this.#runDeferred();
     this.#call(() => this.emit("ready"));
     if (this.#isReady) this.startReading();
   }
@@ -293,8 +296,8 @@ export abstract class Connection extends Duplex {
   #encrypted(): void {
     this.#isEncrypting = false;
     this.#timer?.active();
-    this.#runDeferred();
     this.#call(() => this.emit("secureConnect"));
+    if (this.#isReady) this.#runDeferred();
     this.startReading();
   }
 

@@ -6,13 +6,20 @@ import { ConnectRace, type RaceTarget } from "../net/connect_race.ts";
 import { addressesOf, interleaved } from "../net/names.ts";
 import { byteLengthOf } from "../values/views.ts";
 import { checkedPath, checkedPort } from "./arguments.ts";
-import { connectError, nodeError, outOfRange, unsupported, wrongType } from "./errors.ts";
+import {
+  connectError,
+  nodeError,
+  outOfRange,
+  unsupported,
+  wrongType,
+  wrongValue,
+} from "./errors.ts";
 import type { AddressFilter } from "./options.ts";
 
 /** What a socket tells its listeners while it connects. */
 export interface DialEvents {
   lookedUp(error: Error | null, address?: string, family?: number, host?: string): void;
-  attempted(address: string, port: number, family: number): void;
+  attempted(address: string, port: number, family: number, isOneOfSeveral: boolean): void;
   attemptFailed(address: string, port: number, family: number, error: Error): void;
 }
 
@@ -85,6 +92,15 @@ function familyOf(value: unknown): 0 | 4 | 6 {
   return value === 6 || value === "IPv6" ? 6 : 0;
 }
 
+/** The hints for a function that looks hosts up. plait's own look-up needs none. */
+function checkedHints(hints: unknown): number {
+  if (hints === undefined || hints === null || hints === 0) return 0;
+  if (typeof hints !== "number") throw wrongType("options.hints", "of type number", hints);
+  const { ADDRCONFIG, ALL, V4MAPPED } = process.getBuiltinModule("node:dns");
+  if (hints & ~(ADDRCONFIG | ALL | V4MAPPED)) throw wrongValue("hints", hints, "is invalid");
+  return hints;
+}
+
 /** Checks the options of `connect`, and throws what Node throws. */
 export function checkedTarget(options: Record<string, unknown>): Target {
   const { path, port, localAddress, localPort, lookup, hints, family } = options;
@@ -97,7 +113,7 @@ export function checkedTarget(options: Record<string, unknown>): Target {
   const common = {
     family: familyOf(family),
     lookup: lookup as LookupFunction | undefined,
-    hints: typeof hints === "number" ? hints : 0,
+    hints: checkedHints(hints),
     triesAll: triesAllByDefault,
     attemptDelay: defaultAttemptDelay,
     localAddress: undefined,
@@ -175,7 +191,7 @@ async function dialHost(target: Target, events: DialEvents): Promise<number> {
     addresses,
     attemptDelay: target.attemptDelay,
     begin(address) {
-      events.attempted(address, port, isIP(address));
+      events.attempted(address, port, isIP(address), addresses.length > 1);
       const bytes = encoder.encode(address);
       return core.connect(bytes, byteLengthOf(bytes), port, local, localLength);
     },

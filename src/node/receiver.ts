@@ -23,6 +23,8 @@ const scratch = new Uint8Array(scratchBytes);
 export abstract class Receiver extends SocketTransfer<undefined> {
   readonly #plait: PlaitSocket;
   readonly #buffer: OwnBuffer | undefined;
+  /** A buffer of the program into which nothing was received yet. */
+  #empty: Uint8Array | undefined = undefined;
   /** Whether the stream wants data. */
   isActive = false;
 
@@ -72,9 +74,10 @@ export abstract class Receiver extends SocketTransfer<undefined> {
   #nextBuffer(): Uint8Array | undefined {
     if (this.#buffer === undefined) return scratch;
     if (typeof this.#buffer !== "function") return this.#buffer;
+    if (this.#empty !== undefined) return this.#empty;
     try {
       const buffer = this.#buffer();
-      if (byteLengthOf(buffer) > 0) return buffer;
+      if (byteLengthOf(buffer) > 0) return (this.#empty = buffer);
       throw new RangeError("the buffer of onread has no room");
     } catch (error) {
       this.isActive = false;
@@ -84,6 +87,7 @@ export abstract class Receiver extends SocketTransfer<undefined> {
   }
 
   #give(buffer: Uint8Array, count: number): boolean {
+    this.#empty = undefined;
     if (buffer !== scratch) return this.filled(count, buffer);
     const chunk = Buffer.allocUnsafeSlow(count);
     core.copy(chunk, scratch, count);
