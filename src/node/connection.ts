@@ -65,8 +65,17 @@ function end(stream: Duplex): void {
   stream.read(0);
 }
 
-function emitClose(stream: Duplex, hadError: boolean): void {
-  stream.emit("close", hadError);
+function emitClose(stream: Duplex): void {
+  stream.emit("close");
+}
+
+/** The end of a connection, or of an attempt. */
+function emitClosed(stream: Duplex, hadError: boolean, deferred: Deferred | undefined): void {
+  try {
+    stream.emit("close", hadError);
+  } finally {
+    deferred?.callback(closedBeforeConnection());
+  }
 }
 
 /** As `write`, after the peer has ended a connection that is not to be half open. */
@@ -538,28 +547,26 @@ export abstract class Connection extends Duplex {
   // -- Ending
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    const wasConnecting = this.connecting;
     this.connecting = false;
     this.#timer?.stop();
     const dialing = this.#dialing;
     this.#dialing = undefined;
     const plait = this.#plait;
-    if (plait === undefined) {
-      callback(error);
-      process.nextTick(emitClose, this, error !== null && dialing !== undefined);
-    } else {
+    if (plait !== undefined) {
       this.#bytesWritten = this.#bytesAccepted;
       this.#stopReceiving();
       this.#plait = undefined;
       this.#bytesRead = plait.bytesRead;
       if (this.#isResetting) plait.reset();
       else plait.close();
-      callback(error);
-      setImmediate(emitClose, this, error !== null);
     }
-    dialing?.cancel();
+    callback(error);
     const deferred = this.#deferred;
     this.#deferred = undefined;
-    deferred?.callback(closedBeforeConnection());
+    if (plait === undefined && !wasConnecting) process.nextTick(emitClose, this);
+    else setImmediate(emitClosed, this, error !== null, deferred);
+    dialing?.cancel();
     for (const { settle } of this.#starts.splice(0)) settle(error ?? socketClosed());
     this.connectionClosed();
   }

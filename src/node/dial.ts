@@ -237,7 +237,8 @@ async function lookUpBy(
   const { host, hints, port } = target;
   const all = family === 0 && target.triesAll;
   const found = await new Promise<Found[]>((resolve, reject) => {
-    const options = all ? { family, hints, all } : { family, hints };
+    const asked = { family: family || undefined, hints };
+    const options = all ? { ...asked, all } : asked;
     lookup(host, options, (error, address, version) => {
       if (error) {
         events.lookedUp(error, undefined, undefined, host);
