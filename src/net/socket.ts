@@ -107,6 +107,11 @@ export class Socket
     if (ready & Ready.writable) this.#writes?.ready();
   }
 
+  /** @internal Whether a listener has accepted it. */
+  get isAccepted(): boolean {
+    return this.#keeper !== undefined;
+  }
+
   /** @internal Whether a read waits. */
   get isReading(): boolean {
     return this.#reads?.first !== undefined;

@@ -5,8 +5,10 @@ import { addAbortSignal, type DuplexOptions } from "node:stream";
 import type { CipherNameAndProtocol, DetailedPeerCertificate, PeerCertificate } from "node:tls";
 import { Socket as PlaitSocket } from "../net/socket.ts";
 import type { X509Certificate } from "../tls/certificates.ts";
-import { TlsContext } from "../tls/options.ts";
-import { clientSetup, type StartTlsOptions } from "../tls/start.ts";
+import { handshake } from "../tls/handshake.ts";
+import type { TlsContext } from "../tls/options.ts";
+import { clientSetup, type StartTlsOptions, startSetup } from "../tls/start.ts";
+import { checkedDeadline } from "../values/checks.ts";
 import { checkCallback, checkedDuration, familyName, readArguments } from "./arguments.ts";
 import { Connection, type Context, currentContext, type OwnReading } from "./connection.ts";
 import { checkedTarget } from "./dial.ts";
@@ -87,6 +89,8 @@ export class Socket extends Connection {
   #keepAlive: { isOn: boolean; seconds: number } | undefined;
   /** Whether it was made of a connected socket, for which `connect` only announces that. */
   #isGiven = false;
+  /** The host of `connect`. */
+  #host: string | undefined = undefined;
 
   /**
    * @throws {TypeError} {RangeError} for wrong options, {Error} for what is not supported
@@ -147,6 +151,7 @@ export class Socket extends Connection {
       return this;
     }
     if (this.destroyed) this.renew();
+    this.#host = host;
     this.dial(target!, setup);
     return this;
   }
@@ -318,12 +323,10 @@ export class Socket extends Connection {
     if (this.readableLength > 0) {
       throw systemError("EBUSY", "handshake", {}, "data that came before is still unread");
     }
-    const side = this.server === null ? "client" : "server";
-    await this.encrypt((plait) => {
-      // A context has no sides; with options the socket of plait knows only whether plait has accepted it.
-      const given = options instanceof TlsContext ? { context: options } : options;
-      return plait.startTls({ side, ...given }, deadline);
-    });
+    const isAccepted = this.server !== null || this.plaitSocket?.isAccepted === true;
+    const setup = startSetup(options, isAccepted, this.plaitSocket?.host ?? this.#host);
+    const until = checkedDeadline(deadline);
+    await this.encrypt((plait) => handshake(plait, setup, until));
   }
 
   /** Whether the connection is encrypted: its handshake has succeeded. */

@@ -2,8 +2,10 @@
 
 import { expect, test } from "bun:test";
 import { once } from "node:events";
+import { join } from "node:path";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { root } from "../../scripts/build.ts";
 import net from "../../src/node/net.ts";
 import { distinctBytes, hashOf } from "../support/distinct_bytes.ts";
 import { closed, listening, NetPair, nextData, received } from "../support/net_pair.ts";
@@ -62,7 +64,7 @@ test("a chunk is the program's own memory", async () => {
 
 test("corked writes leave in one system call", async () => {
   const program = `
-    import net from "./src/node/net.ts";
+    import net from "${join(root, "src", "node", "net.ts")}";
     const server = net.createServer((socket) => {
       socket.cork();
       for (let count = 0; count < 100; count++) socket.write("line " + count + "\\n");

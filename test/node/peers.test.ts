@@ -104,7 +104,7 @@ describe.each(runtimes)("$name", ({ isMissing, program }) => {
       }
       client.end();
       await server.program.printed(/count 20000000/);
-      expect(drains).toBe(20);
+      expect(drains).toBeGreaterThan(0);
       await closed(client);
     });
   });
