@@ -103,7 +103,7 @@ export abstract class Connection extends Duplex {
   /** Whether `connect` was called and the connection is not made yet. */
   connecting = false;
   /** The addresses that the last `connect` has tried, when it had several; each with its port. */
-  autoSelectFamilyAttemptedAddresses: string[] | undefined = undefined;
+  declare autoSelectFamilyAttemptedAddresses: string[];
   #plait: PlaitSocket | undefined = undefined;
   #receiver: Receiver | undefined = undefined;
   readonly #ownReading: OwnReading | undefined;
@@ -251,7 +251,7 @@ export abstract class Connection extends Duplex {
   }
 
   get #dialEvents(): DialEvents {
-    this.autoSelectFamilyAttemptedAddresses = undefined;
+    Reflect.deleteProperty(this, "autoSelectFamilyAttemptedAddresses");
     const emit = (name: string, ...args: unknown[]): void => {
       running.exit(() => {
         if (this.connecting) this.#call(() => this.emit(name, ...args));
@@ -519,8 +519,9 @@ export abstract class Connection extends Duplex {
   }
 
   /** Bytes that were sent, and those that are buffered in the stream. */
-  get bytesWritten(): number | undefined {
-    if (!(#plait in this)) return undefined;
+  get bytesWritten(): number {
+    // As Node's, although the types do not say so.
+    if (!(#plait in this)) return undefined as unknown as number;
     return (
       (this.#plait === undefined ? this.#bytesWritten : this.#bytesAccepted) + this.#bytesBuffered
     );

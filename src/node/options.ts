@@ -1,7 +1,6 @@
 /** The options and the types of `plait/net`. */
 
-import type { EventEmitter } from "node:events";
-import type { AddressInfo, LookupFunction, OnReadOpts } from "node:net";
+import type { LookupFunction, Server as NodesServer, OnReadOpts } from "node:net";
 import type { Socket as PlaitSocket } from "../net/socket.ts";
 import type { TlsContext, TlsOptions } from "../tls/options.ts";
 
@@ -100,14 +99,7 @@ export interface ListenOptions {
 }
 
 /** A server as the sockets that it has accepted know it. It is a `Server`. */
-export interface AcceptingServer extends EventEmitter {
-  maxConnections: number | undefined;
-  readonly listening: boolean;
-  address(): AddressInfo | string | null;
-  close(callback?: (error?: Error) => void): this;
-  getConnections(callback: (error: Error | null, count: number) => void): this;
-  ref(): this;
-  unref(): this;
+export interface AcceptingServer extends NodesServer {
   /** @internal A socket of this server is destroyed. */
   connectionClosed(): void;
 }

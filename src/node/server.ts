@@ -42,7 +42,7 @@ export interface DropArgument {
 /** A TCP or Unix server with the surface of `net.Server`. */
 export class Server extends EventEmitter implements AcceptingServer {
   /** Connections at a time: one more is accepted, closed, and reported with the event `drop`. */
-  maxConnections: number | undefined = undefined;
+  declare maxConnections: number;
   readonly allowHalfOpen: boolean;
   readonly pauseOnConnect: boolean;
   readonly noDelay: boolean;
@@ -216,6 +216,11 @@ export class Server extends EventEmitter implements AcceptingServer {
   connectionClosed(): void {
     this.#connections--;
     this.#emitCloseIfDrained();
+  }
+
+  /** How many connections are open; `getConnections` has the same. */
+  get connections(): number {
+    return this.#connections;
   }
 
   get listening(): boolean {

@@ -1,8 +1,9 @@
 /** `net.Socket` on a socket of plait. */
 
-import type { AddressInfo, SocketReadyState } from "node:net";
+import type { AddressInfo, SetKeepAliveOptions, SocketReadyState } from "node:net";
 import { addAbortSignal, type DuplexOptions } from "node:stream";
 import type { CipherNameAndProtocol, DetailedPeerCertificate, PeerCertificate } from "node:tls";
+import type { KeepAliveOptions } from "../net/keep_alive.ts";
 import { Socket as PlaitSocket } from "../net/socket.ts";
 import type { X509Certificate } from "../tls/certificates.ts";
 import { handshake } from "../tls/handshake.ts";
@@ -86,7 +87,7 @@ export class Socket extends Connection {
   /** The milliseconds of `setTimeout`. */
   timeout: number | undefined = undefined;
   #noDelay: boolean | undefined;
-  #keepAlive: { isOn: boolean; seconds: number } | undefined;
+  #keepAlive: false | KeepAliveOptions | undefined;
   /** Whether it was made of a connected socket, for which `connect` only announces that. */
   #isGiven = false;
   /** The host of `connect`. */
@@ -112,7 +113,7 @@ export class Socket extends Connection {
     super(streamOptionsOf(given), ownReadingOf(given), currentContext());
     this.server = null;
     this.#noDelay = noDelay === undefined ? undefined : Boolean(noDelay);
-    if (keepAlive) this.#keepAlive = { isOn: true, seconds: seconds(keepAliveInitialDelay) };
+    if (keepAlive) this.#keepAlive = probes({ enable: true, initialDelay: keepAliveInitialDelay });
     if (plait !== undefined) {
       this.#isGiven = true;
       this.attach(plait);
@@ -231,11 +232,23 @@ export class Socket extends Connection {
     return this;
   }
 
-  /** Whether the kernel probes a silent peer, and after how many milliseconds of silence. */
-  setKeepAlive(enable: boolean = false, initialDelay = 0): this {
-    const settings = { isOn: Boolean(enable), seconds: seconds(initialDelay) };
-    this.#keepAlive = settings;
-    if (this.plaitSocket !== undefined) this.#applyKeepAlive(this.plaitSocket, settings);
+  /**
+   * Whether the kernel probes a silent peer, after how many milliseconds of silence, how many milliseconds
+   * there are between probes, and after how many of them without an answer the connection ends. 0 stands for
+   * the default of the system.
+   */
+  setKeepAlive(options: SetKeepAliveOptions): this;
+  setKeepAlive(enable?: boolean, initialDelay?: number, interval?: number, count?: number): this;
+  setKeepAlive(
+    first: boolean | SetKeepAliveOptions = false,
+    initialDelay = 0,
+    interval = 0,
+    count = 0,
+  ): this {
+    const isObject = typeof first === "object" && first !== null;
+    const given = isObject ? first : { enable: Boolean(first), initialDelay, interval, count };
+    this.#keepAlive = probes(given);
+    if (this.plaitSocket !== undefined) this.#applyKeepAlive(this.plaitSocket, this.#keepAlive);
     return this;
   }
 
@@ -254,9 +267,8 @@ export class Socket extends Connection {
     if (plait.localPort !== undefined) plait.setNoDelay(isOn);
   }
 
-  #applyKeepAlive(plait: PlaitSocket, { isOn, seconds }: { isOn: boolean; seconds: number }): void {
-    if (plait.localPort === undefined) return;
-    plait.setKeepAlive(isOn && seconds > 0 ? { idle: Math.min(seconds, 32_767) } : isOn);
+  #applyKeepAlive(plait: PlaitSocket, probes: false | KeepAliveOptions): void {
+    if (plait.localPort !== undefined) plait.setKeepAlive(probes);
   }
 
   // -- Addresses
@@ -300,8 +312,10 @@ export class Socket extends Connection {
   }
 
   /** Bytes that are buffered to be sent; undefined without a connection. */
-  get bufferSize(): number | undefined {
-    return this.plaitSocket === undefined && !this.connecting ? undefined : this.writableLength;
+  get bufferSize(): number {
+    if (this.plaitSocket !== undefined || this.connecting) return this.writableLength;
+    // As Node's, although the types do not say so.
+    return undefined as unknown as number;
   }
 
   // -- TLS
@@ -401,8 +415,19 @@ function givenSocket({ socket, fd }: SocketOptions): PlaitSocket | undefined {
   return PlaitSocket.fromFd(fd);
 }
 
-/** Seconds, as the kernel takes them, of a number of milliseconds. */
-function seconds(milliseconds: unknown): number {
-  const number = Number(milliseconds);
-  return Number.isFinite(number) ? Math.max(Math.trunc(number / 1000), 0) : 0;
+/** The settings of the probes as plait takes them: in seconds. */
+function probes(options: SetKeepAliveOptions): false | KeepAliveOptions {
+  const { enable = false, initialDelay = 0, interval = 0, count = 0 } = options;
+  if (!enable) return false;
+  return {
+    idle: bounded(initialDelay / 1000, 32_767),
+    interval: bounded(interval / 1000, 32_767),
+    count: bounded(count, 127),
+  };
+}
+
+/** The whole part of a number, from 0 to what the kernel takes. */
+function bounded(value: unknown, most: number): number {
+  const number = Math.trunc(Number(value));
+  return number > 0 ? Math.min(number, most) : 0;
 }
