@@ -395,6 +395,12 @@ export class Socket extends Connection {
     return this.plaitSocket?.tls?.protocol ?? null;
   }
 
+  /** @throws {Error} it is not supported */
+  exportKeyingMaterial(_length: number, _label: string, _context?: Uint8Array): Buffer {
+    throw unsupported("exportKeyingMaterial");
+  }
+
+  /** Whether an earlier session was resumed. */
   isSessionReused(): boolean {
     return this.plaitSocket?.tls?.resumed === true;
   }
