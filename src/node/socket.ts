@@ -90,6 +90,8 @@ export class Socket extends Connection {
   #keepAlive: false | KeepAliveOptions | undefined;
   /** Whether it was made of a connected socket, for which `connect` only announces that. */
   #isGiven = false;
+  /** Whether the server counts it. */
+  #isCounted = false;
   /** The host of `connect`. */
   #host: string | undefined = undefined;
 
@@ -102,6 +104,7 @@ export class Socket extends Connection {
       const { plait, server, stream, context } = options;
       super(stream, undefined, context);
       this.server = server;
+      this.#isCounted = true;
       this.attach(plait);
       return;
     }
@@ -163,7 +166,9 @@ export class Socket extends Connection {
   }
 
   protected override connectionClosed(): void {
-    this.server?.connectionClosed();
+    // One that was closed, and has connected to another peer, is no connection of the server.
+    if (this.#isCounted) this.server?.connectionClosed();
+    this.#isCounted = false;
   }
 
   /** Whether there is no connection: `connect` was not called, or has not ended yet, or it is closed. */
@@ -326,21 +331,26 @@ export class Socket extends Connection {
    * end, any other the client's, unless `side` says otherwise. A client checks the certificate against the
    * host of `connect`, unless `serverName` is given. The deadline is a point on the clock of `now()`.
    *
-   * It rejects with `EBUSY` when data that came before the handshake is still unread, and leaves the plain
-   * connection as it was. When the handshake fails, the socket is destroyed with the same error.
+   * Nothing is received between the call and the end of the handshake. The call rejects with `EBUSY` when data
+   * that came before it is still unread, and leaves the plain connection as it was. When the handshake fails,
+   * the socket is destroyed with the same error.
    *
    * @throws {TypeError} {RangeError} for wrong options
    */
-  async startTls(options: StartTlsOptions | TlsContext = {}, deadline?: number): Promise<void> {
-    if (this.plaitSocket === undefined && !this.connecting) throw socketClosed();
-    if (this.encrypted) throw systemError("EISCONN", "handshake");
-    if (this.readableLength > 0) {
-      throw systemError("EBUSY", "handshake", {}, "data that came before is still unread");
+  startTls(options: StartTlsOptions | TlsContext = {}, deadline?: number): Promise<void> {
+    try {
+      if (this.plaitSocket === undefined && !this.connecting) throw socketClosed();
+      if (this.encrypted) throw systemError("EISCONN", "handshake");
+      if (this.readableLength > 0) {
+        throw systemError("EBUSY", "handshake", {}, "data that came before is still unread");
+      }
+      const isAccepted = this.server !== null || this.plaitSocket?.isAccepted === true;
+      const setup = startSetup(options, isAccepted, this.plaitSocket?.host ?? this.#host);
+      const until = checkedDeadline(deadline);
+      return this.encrypt((plait) => handshake(plait, setup, until));
+    } catch (error) {
+      return Promise.reject(error);
     }
-    const isAccepted = this.server !== null || this.plaitSocket?.isAccepted === true;
-    const setup = startSetup(options, isAccepted, this.plaitSocket?.host ?? this.#host);
-    const until = checkedDeadline(deadline);
-    await this.encrypt((plait) => handshake(plait, setup, until));
   }
 
   /** Whether the connection is encrypted: its handshake has succeeded. */

@@ -195,6 +195,32 @@ describe.skipIf(!hasOpenssl)("TLS", () => {
     expect([client.encrypted, client.destroyed]).toEqual([false, false]);
   });
 
+  test("nothing that comes after the start is taken for data", async () => {
+    await using pair = await NetPair.make();
+    const { client, accepted } = pair;
+    const data: string[] = [];
+    client.on("data", (chunk) => data.push(String(chunk)));
+    const started = client.startTls({ ...ofClient(), serverName: "localhost" });
+    client.on("error", () => {});
+    accepted.write("injected\n");
+    expect(await failureOf(started)).toMatchObject({ code: expect.stringMatching(/^ERR_/) });
+    expect(data).toEqual([]);
+    expect(client.destroyed).toBe(true);
+  });
+
+  test("a handshake that fails and that nothing awaits is no unhandled rejection", async () => {
+    await using pair = await NetPair.make();
+    const { client, accepted } = pair;
+    void client.startTls({ ...ofClient(), serverName: "localhost" });
+    const written: unknown[] = [];
+    client.write("behind it", (error) => written.push(error));
+    accepted.destroy();
+    const [error] = await once(client, "error");
+    await closed(client);
+    expect(error).toBeInstanceOf(Error);
+    expect(written).toEqual([expect.any(Error)]);
+  });
+
   test("writes before the start of TLS leave in the clear, those behind it encrypted", async () => {
     await using pair = await NetPair.make();
     const { client, accepted } = pair;
