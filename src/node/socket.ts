@@ -21,6 +21,7 @@ import {
   wrongType,
   wrongValue,
 } from "./errors.ts";
+import { exportKeys } from "./exporter.ts";
 import type { AcceptingServer, ConnectOptions, SocketOptions } from "./options.ts";
 import { cipherOf, peerCertificate } from "./peer_certificate.ts";
 
@@ -405,9 +406,22 @@ export class Socket extends Connection {
     return this.plaitSocket?.tls?.protocol ?? null;
   }
 
-  /** @throws {Error} it is not supported */
-  exportKeyingMaterial(_length: number, _label: string, _context?: Uint8Array): Buffer {
-    throw unsupported("exportKeyingMaterial");
+  /**
+   * Derives so many bytes from the secrets of the connection, under a label, and a context if one is given.
+   * Both ends derive the same (RFC 5705; RFC 8446, section 7.5).
+   *
+   * @throws {Error} `ERR_TLS_INVALID_STATE` without an encrypted connection
+   * @throws {TypeError} {RangeError} for wrong arguments
+   */
+  exportKeyingMaterial(length: number, label: string, context?: Uint8Array): Buffer {
+    const plait = this.plaitSocket;
+    if (!plait?.secure) {
+      throw nodeError(
+        "ERR_TLS_INVALID_STATE",
+        "TLS socket connection must be securely established",
+      );
+    }
+    return exportKeys(plait, length, label, context);
   }
 
   /** Whether an earlier session was resumed. */
