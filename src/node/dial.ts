@@ -167,7 +167,7 @@ export async function dial(target: Target, events: DialEvents): Promise<number> 
     if (target.path === undefined) return await dialHost(target, events);
     return await dialPath(target.path);
   } catch (error) {
-    throw connectError(error);
+    throw connectError(error, target);
   }
 }
 
@@ -199,7 +199,7 @@ async function dialHost(target: Target, events: DialEvents): Promise<number> {
       return core.connect(bytes, byteLengthOf(bytes), port, source, localLength, localPort);
     },
     failed(address, error) {
-      events.attemptFailed(address, port, isIP(address), connectError(error));
+      events.attemptFailed(address, port, isIP(address), connectError(error, target));
     },
   };
   return await new ConnectRace(race, 0).start();

@@ -227,7 +227,8 @@ test("a connection comes from the port and the address of localPort and localAdd
   }
   const taken = net.connect({ port, host, localPort: port, localAddress: host });
   const [error] = await once(taken, "error");
-  expect(error).toMatchObject({ code: "EADDRINUSE", syscall: "connect" });
+  const place = { code: "EADDRINUSE", syscall: "connect", localPort: port, localAddress: host };
+  expect(error).toMatchObject(place);
   expect(() => net.connect({ port, localPort: 70_000 })).toThrow(RangeError);
   await server[Symbol.asyncDispose]();
 });
