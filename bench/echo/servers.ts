@@ -32,6 +32,7 @@ const further: ServerKind[] = [
     title: "C epoll loop again",
     command: [nativeProgram("epoll-server")],
   },
+  { name: "plait-net", title: "plait/net", command: script("plait-net.ts") },
   {
     name: "plait-attached-read",
     title: "plait attached, read()",

@@ -26,6 +26,10 @@ export interface RaceTarget {
   readonly addresses: readonly string[];
   /** Begins to connect: a handle, or a negated status. */
   begin(address: string): number;
+  /** Called when an attempt has failed, or could not begin. */
+  failed?(address: string, error: SocketError): void;
+  /** Milliseconds of head start, if not those of the RFC. */
+  readonly attemptDelay?: number | undefined;
 }
 
 /** An attempt to connect to one address. */
@@ -71,6 +75,10 @@ export class ConnectRace implements Operation {
   constructor(target: RaceTarget, deadline: Deadline) {
     this.#target = target;
     this.#deadline = deadline;
+  }
+
+  get attemptDelay(): number {
+    return this.#target.attemptDelay ?? attemptDelayMilliseconds;
   }
 
   details(): ErrorDetails {
@@ -137,10 +145,12 @@ export class ConnectRace implements Operation {
     const { addresses, port } = this.#target;
     const details = { syscall: this.syscall, address: addresses[place], port };
     // Only the zone of a literal can be wrong here.
-    this.#failures[place] =
+    const failure =
       status === Status.badAddress
         ? new SocketError("ENODEV", { ...details, reason: "no such network interface" })
         : new SocketError(codeOf(status), details);
+    this.#failures[place] = failure;
+    this.#target.failed?.(addresses[place]!, failure);
   }
 
   #lose(): void {

@@ -65,7 +65,7 @@ function takeAddresses(waiter: number): string[] {
  * Alternates the families, beginning with that of the first address. Within a family the order stays (RFC
  * 8305, section 4, with a First Address Family Count of 1).
  */
-function interleaved(addresses: readonly string[]): string[] {
+export function interleaved(addresses: readonly string[]): string[] {
   const isIpv6 = (address: string): boolean => address.includes(":");
   const first = addresses.filter((address) => isIpv6(address) === isIpv6(addresses[0]!));
   const second = addresses.filter((address) => isIpv6(address) !== isIpv6(addresses[0]!));

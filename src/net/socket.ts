@@ -208,6 +208,16 @@ export class Socket
     this.#passed |= Passed.handshake;
   }
 
+  /** @internal Whether a listener has accepted it. */
+  get isAccepted(): boolean {
+    return this.#keeper !== undefined;
+  }
+
+  /** @internal Whether an operation waits, in either direction. */
+  get isBusy(): boolean {
+    return this.#isReading || this.#isWriting;
+  }
+
   /** Whether a read waits. */
   get #isReading(): boolean {
     return this.#reads?.first !== undefined;
@@ -400,7 +410,7 @@ export class Socket
     const setup = startSetup(options, typeof origin === "object", host);
     checkSocket(this, "handshake", until);
     if (this.secure) throw socketFailure(this, Status.EISCONN, "handshake");
-    if (this.#isReading || this.#isWriting) throw socketFailure(this, Status.EBUSY, "handshake");
+    if (this.isBusy) throw socketFailure(this, Status.EBUSY, "handshake");
     await handshake(this, setup, until);
   }
 
@@ -467,7 +477,7 @@ export class Socket
     if (handle === closedHandle) return;
     endTlsNotices(handle);
     // Code of the program that runs as they end, or in a notice, may begin others or close the socket.
-    while (!this.closed && (this.#isReading || this.#isWriting)) {
+    while (!this.closed && this.isBusy) {
       this.#reads?.close();
       this.#writes?.close();
     }
