@@ -216,8 +216,8 @@ export class Socket
     return this.#reads?.first !== undefined;
   }
 
-  /** Whether a write, or the end of the stream, waits. */
-  get #isWriting(): boolean {
+  /** @internal Whether a write, or the end of the stream, waits. */
+  get isWriting(): boolean {
     return this.#writes?.first !== undefined;
   }
 
@@ -361,7 +361,7 @@ export class Socket
 
   /** `write` that blocks the thread: for use before any fiber runs, like `readSync`. */
   writeSync(data: WriteData, deadline?: number): number {
-    return writeBlocking(this, data, deadline, this.#isWriting);
+    return writeBlocking(this, data, deadline, this.isWriting);
   }
 
   /**
@@ -451,7 +451,7 @@ export class Socket
     const setup = startSetup(options, typeof origin === "object", host);
     checkSocket(this, "handshake", until);
     if (this.secure) throw socketFailure(this, Status.EISCONN, "handshake");
-    if (this.#isReading || this.#isWriting) throw socketFailure(this, Status.EBUSY, "handshake");
+    if (this.#isReading || this.isWriting) throw socketFailure(this, Status.EBUSY, "handshake");
     await handshake(this, setup, until);
   }
 
@@ -518,7 +518,7 @@ export class Socket
     if (handle === closedHandle) return;
     endTlsNotices(handle);
     // Code of the program that runs as they end, or in a notice, may begin others or close the socket.
-    while (!this.closed && (this.#isReading || this.#isWriting)) {
+    while (!this.closed && (this.#isReading || this.isWriting)) {
       this.#reads?.close();
       this.#writes?.close();
     }
