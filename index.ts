@@ -26,6 +26,7 @@ export {
   listen,
 } from "./src/net/listener.ts";
 export { type ResolveOptions, resolve } from "./src/net/names.ts";
+export { type PipedBytes, type PipeOptions, pipe } from "./src/net/pipe.ts";
 export type { SendFileOptions } from "./src/net/sendfile.ts";
 export { Socket } from "./src/net/socket.ts";
 export { type DumpSignal, installDumpSignal } from "./src/process/dump_signal.ts";
@@ -67,6 +68,8 @@ export {
   CancelledError,
   ChannelClosedError,
   MessageTooLongError,
+  PipeError,
+  type PipeWay,
   SocketError,
   TimeoutError,
   UnexpectedEndError,

@@ -129,6 +129,16 @@ export class Lane extends WaitQueue implements Due {
     proceedLater(this);
   }
 
+  /** Cancels an operation, if it waits. It takes and sends nothing more. */
+  withdraw(transfer: Transfer<unknown>): void {
+    const { first } = this;
+    let wait = first;
+    while (wait !== undefined && wait.operation !== transfer) {
+      wait = wait.after === first ? undefined : wait.after;
+    }
+    wait?.interrupt(Status.cancelled);
+  }
+
   /** Ends all operations: the socket is closed. */
   close(): void {
     for (let wait = this.first; wait !== undefined; wait = this.first) {

@@ -10,6 +10,7 @@ import {
   unsubscribe,
 } from "../runtime/scheduler.ts";
 import { immediate, rejected } from "../runtime/wait.ts";
+import { SocketStreams } from "../streams/socket_streams.ts";
 import { handshake } from "../tls/handshake.ts";
 import { TlsInfo } from "../tls/info.ts";
 import { endTlsNotices, takeTlsNotices } from "../tls/notices.ts";
@@ -24,6 +25,7 @@ import { readBlocking, writeBlocking } from "./blocking_transfers.ts";
 import { emptyBuffer, viewOf, type WriteData } from "./buffers.ts";
 import { checkedKeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
 import { begin, Lane, type Transfer, unfinished } from "./lane.ts";
+import { Pull } from "./pull.ts";
 import { checkedFileRequest, type SendFileOptions, sendFile } from "./sendfile.ts";
 import { sendOf } from "./sending.ts";
 import { checkSocket, socketFailure } from "./socket_failures.ts";
@@ -35,12 +37,13 @@ export interface SocketKeeper {
   socketClosed(socket: Socket): void;
 }
 
-/** What has been looked up of the peer. It is kept when the socket is closed. */
-class Peer {
-  /** An IP literal or a path, with a port unless it is a path. */
+/** What many sockets never need. It is made when something asks for it, and kept when the socket is closed. */
+class Extras {
+  /** The peer's IP literal or path, with a port unless it is a path. */
   address: string | undefined = undefined;
   port: number | undefined = undefined;
   tls: TlsInfo | undefined = undefined;
+  streams: SocketStreams<WriteData> | undefined = undefined;
 }
 
 /** What a socket has been through, as bits: a field for each would cost an idle connection 32 bytes. */
@@ -72,7 +75,7 @@ export class Socket
   #bytesRead = 0;
   #bytesWritten = 0;
   #passed = 0;
-  #peer: Peer | undefined = undefined;
+  #extras: Extras | undefined = undefined;
 
   /** @internal Sockets come from `connect`, a listener, or `Socket.fromFd`. */
   constructor(handle: number, origin?: SocketKeeper | string) {
@@ -118,10 +121,10 @@ export class Socket
    * before the socket was closed.
    */
   get tls(): TlsInfo | undefined {
-    if (this.#peer?.tls === undefined && this.secure && !this.closed) {
-      this.#knownPeer.tls = new TlsInfo(this.#handle);
+    if (this.#extras?.tls === undefined && this.secure && !this.closed) {
+      this.#kept.tls = new TlsInfo(this.#handle);
     }
-    return this.#peer?.tls;
+    return this.#extras?.tls;
   }
 
   /** Bytes received so far. */
@@ -155,24 +158,24 @@ export class Socket
    * Undefined if it was not read before the socket was closed.
    */
   get remoteAddress(): string | undefined {
-    if (this.#peer?.address === undefined && !this.closed) {
+    if (this.#extras?.address === undefined && !this.closed) {
       const address = addressText(this.#handle, Endpoint.remote);
       if (address !== undefined) {
-        this.#knownPeer.address = address;
-        this.#knownPeer.port = addressPort();
+        this.#kept.address = address;
+        this.#kept.port = addressPort();
       }
     }
-    return this.#peer?.address;
+    return this.#extras?.address;
   }
 
   /** The port of the peer; undefined for a Unix socket. */
   get remotePort(): number | undefined {
-    return this.remoteAddress === undefined ? undefined : this.#peer?.port;
+    return this.remoteAddress === undefined ? undefined : this.#extras?.port;
   }
 
-  get #knownPeer(): Peer {
-    this.#peer ??= new Peer();
-    return this.#peer;
+  get #kept(): Extras {
+    this.#extras ??= new Extras();
+    return this.#extras;
   }
 
   /** @internal */
@@ -210,12 +213,17 @@ export class Socket
 
   /** @internal Whether a listener has accepted it. */
   get isAccepted(): boolean {
-    return this.#keeper !== undefined;
+    return typeof this.#origin === "object";
+  }
+
+  /** @internal The host that `connect` was given. */
+  get host(): string | undefined {
+    return typeof this.#origin === "string" ? this.#origin : undefined;
   }
 
   /** @internal Whether an operation waits, in either direction. */
   get isBusy(): boolean {
-    return this.#isReading || this.#isWriting;
+    return this.#isReading || this.isWriting;
   }
 
   /** Whether a read waits. */
@@ -223,8 +231,8 @@ export class Socket
     return this.#reads?.first !== undefined;
   }
 
-  /** Whether a write, or the end of the stream, waits. */
-  get #isWriting(): boolean {
+  /** @internal Whether a write, or the end of the stream, waits. */
+  get isWriting(): boolean {
     return this.#writes?.first !== undefined;
   }
 
@@ -286,6 +294,11 @@ export class Socket
     }
     const lane = this.#reading;
     return this.#behindNotices(lane.run(lane, until));
+  }
+
+  /** @internal Takes out an operation that waits to receive. */
+  withdraw(transfer: Transfer<unknown>): void {
+    this.#reads?.withdraw(transfer);
   }
 
   /** @internal Receives by another operation than those of `read` and `next`. */
@@ -363,7 +376,7 @@ export class Socket
 
   /** `write` that blocks the thread: for use before any fiber runs, like `readSync`. */
   writeSync(data: WriteData, deadline?: number): number {
-    return writeBlocking(this, data, deadline, this.#isWriting);
+    return writeBlocking(this, data, deadline, this.isWriting);
   }
 
   /**
@@ -380,6 +393,49 @@ export class Socket
       return rejected(error, "shutdown");
     }
     return this.#send(new Shutdown(this), until);
+  }
+
+  /**
+   * The data that comes, as a byte stream of the Streams standard, for `new Response`, `pipeTo` and the like.
+   * It is always the same stream. It receives only when it is read from, and holds no data by itself: a
+   * BYOB reader's view is received into directly, any other reader gets chunks as `next` returns them. Its
+   * reads queue with those of `read` and `next`.
+   *
+   * - The end of the peer's stream closes it. An error of a read is its error.
+   * - `cancel` ends the reading. A read that waits takes no byte: what has not come yet can be received by
+   *   `read`. The socket stays open.
+   * - `close` and `reset` of the socket make it fail with `ERR_SOCKET_CLOSED`.
+   *
+   * When `writable` is in use too and both streams have ended, the socket is closed; it is reset if
+   * `writable` has failed. With one of them alone it stays open.
+   *
+   * A fiber's cancellation does not end a stream, which others may read: use `waitFor`, or the `signal`
+   * of `pipeTo`.
+   */
+  get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return this.#streams.readable;
+  }
+
+  /**
+   * The data that is sent, as a stream of the Streams standard. It is always the same stream. A chunk is
+   * anything that `write` takes, and must not change until it is written. The promise of a write is that
+   * of `write`: so a peer that does not read holds back a `pipeTo`. Its writes queue with those of `write`.
+   *
+   * - `close` is `shutdown` after the writes before it. Reading goes on.
+   * - `abort` resets the connection at once, also while a write waits: so the peer does not take a part of
+   *   the data for all of it. The readable stream and other calls fail with `ERR_SOCKET_CLOSED`.
+   * - An error of a write is the stream's error. A chunk that `write` does not take is such an error too.
+   * - `close` and `reset` of the socket make it fail with `ERR_SOCKET_CLOSED`.
+   *
+   * `readable` says when the two of them close the socket.
+   */
+  get writable(): WritableStream<WriteData> {
+    return this.#streams.writable;
+  }
+
+  get #streams(): SocketStreams<WriteData> {
+    this.#kept.streams ??= new SocketStreams(this, new Pull(this));
+    return this.#kept.streams;
   }
 
   /** As `Lane.run`, but there is no lane before an operation has to wait. */
@@ -405,9 +461,7 @@ export class Socket
    */
   async startTls(options: StartTlsOptions | TlsContext = {}, deadline?: number): Promise<void> {
     const until = checkedDeadline(deadline);
-    const origin = this.#origin;
-    const host = typeof origin === "string" ? origin : undefined;
-    const setup = startSetup(options, typeof origin === "object", host);
+    const setup = startSetup(options, this.isAccepted, this.host);
     checkSocket(this, "handshake", until);
     if (this.secure) throw socketFailure(this, Status.EISCONN, "handshake");
     if (this.isBusy) throw socketFailure(this, Status.EBUSY, "handshake");
@@ -486,6 +540,7 @@ export class Socket
     unsubscribe(handle);
     call(handle);
     if (typeof this.#origin === "object") this.#origin.socketClosed(this);
+    this.#extras?.streams?.socketClosed();
     // A socket that lingers has a deadline.
     attendDeadline();
   }

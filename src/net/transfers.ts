@@ -41,7 +41,7 @@ export function receive(
 }
 
 /** Receives the next chunk, in memory of its own; null at the end of the stream. */
-function receiveChunk(
+export function receiveChunk(
   socket: Stream,
   isLast: boolean,
 ): Uint8Array<ArrayBuffer> | null | typeof blocked {

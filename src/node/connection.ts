@@ -13,6 +13,7 @@ import { type Fiber, spawn } from "../runtime/fiber.ts";
 import { hold, unhold } from "../runtime/scheduler.ts";
 import { running } from "../runtime/wait.ts";
 import { type HandshakeSetup, handshake } from "../tls/handshake.ts";
+import { never } from "../values/deadlines.ts";
 import { type DialEvents, dial, type Target } from "./dial.ts";
 import { nodeError, socketClosed, throwUncaught, transferError } from "./errors.ts";
 import { IdleTimer } from "./idle_timer.ts";
@@ -240,12 +241,12 @@ export abstract class Connection extends Duplex {
       await undefined;
       try {
         if (!isCurrent()) return;
-        const plait = new PlaitSocket(await dial(target, this.#dialEvents));
+        const handle = await dial(target, this.#dialEvents);
+        const plait = new PlaitSocket(handle, target.host === "" ? undefined : target.host);
         if (!isCurrent()) return plait.close();
-        if (target.host !== "") plait.host = target.host;
         running.exit(() => this.#connected(plait));
         if (setup === undefined || !isCurrent()) return;
-        await handshake(plait, setup, 0);
+        await handshake(plait, setup, never);
         if (isCurrent()) running.exit(() => this.#encrypted());
       } catch (error) {
         if (isCurrent()) running.exit(() => this.destroy(error as Error));
@@ -373,7 +374,7 @@ export abstract class Connection extends Duplex {
   #receive(): void {
     const receiver = this.#receiver!;
     receiver.isActive = true;
-    const done = this.#plait!.receive(receiver, 0);
+    const done = this.#plait!.receive(receiver, never);
     if (!receiver.isActive) return;
     // It waits for data.
     this.#begin();

@@ -4,6 +4,7 @@ import net, { isIP, type LookupFunction } from "node:net";
 import { core } from "../core/native.ts";
 import { ConnectRace, type RaceTarget } from "../net/connect_race.ts";
 import { addressesOf, interleaved } from "../net/names.ts";
+import { never } from "../values/deadlines.ts";
 import { byteLengthOf } from "../values/views.ts";
 import { checkedPath, checkedPort } from "./arguments.ts";
 import {
@@ -174,7 +175,7 @@ export async function dial(target: Target, events: DialEvents): Promise<number> 
 function dialPath(path: string): Promise<number> {
   const bytes = encoder.encode(checkedPath(path, "connect"));
   const begin = (): number => core.connectPath(bytes, byteLengthOf(bytes));
-  return new ConnectRace({ host: path, port: undefined, addresses: [path], begin }, 0).start();
+  return new ConnectRace({ host: path, port: undefined, addresses: [path], begin }, never).start();
 }
 
 async function dialHost(target: Target, events: DialEvents): Promise<number> {
@@ -202,7 +203,7 @@ async function dialHost(target: Target, events: DialEvents): Promise<number> {
       events.attemptFailed(address, port, isIP(address), connectError(error, target));
     },
   };
-  return await new ConnectRace(race, 0).start();
+  return await new ConnectRace(race, never).start();
 }
 
 /** The address to connect from; empty if the system chooses it, and the port too. */
@@ -220,7 +221,7 @@ async function lookUp(target: Target, events: DialEvents): Promise<readonly stri
   if (target.lookup !== undefined) return await lookUpBy(target.lookup, target, family, events);
   let addresses: readonly string[];
   try {
-    addresses = await addressesOf(host, family, 0);
+    addresses = await addressesOf(host, family, never);
   } catch (error) {
     const failure = connectError(error);
     events.lookedUp(failure, undefined, undefined, host);

@@ -3,6 +3,7 @@
 import { ListenFlags } from "../core/abi.ts";
 import { core } from "../core/native.ts";
 import { addressesOf, literalVersion } from "../net/names.ts";
+import { never } from "../values/deadlines.ts";
 import { codeOf } from "../values/errors.ts";
 import { byteLengthOf } from "../values/views.ts";
 import { checkedPath } from "./arguments.ts";
@@ -29,7 +30,7 @@ const encoder = new TextEncoder();
 /** The address of a host name to listen at. */
 export async function lookUpHost(host: string): Promise<string> {
   try {
-    const addresses = await addressesOf(host, 0, 0);
+    const addresses = await addressesOf(host, 0, never);
     // For a host with addresses of both families, IPv4 is expected to answer.
     return addresses.find((address) => literalVersion(address) === 4) ?? addresses[0]!;
   } catch (error) {

@@ -9,7 +9,7 @@ import type { X509Certificate } from "../tls/certificates.ts";
 import { handshake } from "../tls/handshake.ts";
 import type { TlsContext } from "../tls/options.ts";
 import { clientSetup, type StartTlsOptions, startSetup } from "../tls/start.ts";
-import { checkedDeadline } from "../values/checks.ts";
+import { checkedDeadline } from "../values/deadlines.ts";
 import { checkCallback, checkedDuration, familyName, readArguments } from "./arguments.ts";
 import { Connection, type Context, currentContext, type OwnReading } from "./connection.ts";
 import { checkedTarget } from "./dial.ts";

@@ -114,6 +114,35 @@ export class MessageTooLongError extends SocketError {
   }
 }
 
+/** The way of a `pipe` from its first socket to its second one, or the other way. */
+export type PipeWay = "forth" | "back";
+
+/** One way of a `pipe` has failed. `code`, `address` and `port` are those of its `cause`. */
+export class PipeError extends SocketError {
+  override readonly name = "PipeError";
+  readonly way: PipeWay;
+  /** Bytes from the first socket that the kernel has taken for the second one. */
+  readonly forth: number;
+  /** The same for the other way. */
+  readonly back: number;
+  /** The error of the read, the write or the shutdown. */
+  declare readonly cause: SocketError;
+
+  constructor(way: PipeWay, forth: number, back: number, cause: SocketError) {
+    const { code, address, port, message } = cause;
+    super(code, {
+      syscall: "pipe",
+      address,
+      port,
+      reason: `${way}, after ${forth} bytes forth and ${back} back: ${message}`,
+      cause,
+    });
+    this.way = way;
+    this.forth = forth;
+    this.back = back;
+  }
+}
+
 function describe(code: string, details: ErrorDetails): string {
   const address = detail(details, "address");
   const bytesWritten = detail(details, "bytesWritten");
