@@ -7,6 +7,7 @@ import { printMachine } from "./harness/machine.ts";
 import { type BenchOptions, parseOptions, USAGE } from "./harness/options.ts";
 import { runMemory } from "./memory/suite.ts";
 import { runReaders } from "./readers/suite.ts";
+import { runRedis } from "./redis/suite.ts";
 import { runTls } from "./tls/suite.ts";
 
 const SUITES = new Map<string, (options: BenchOptions) => Promise<void>>([
@@ -14,6 +15,7 @@ const SUITES = new Map<string, (options: BenchOptions) => Promise<void>>([
   ["memory", runMemory],
   ["fibers", runFibers],
   ["readers", runReaders],
+  ["redis", runRedis],
   ["tls", runTls],
 ]);
 

@@ -5,17 +5,21 @@
  */
 
 import {
+  BufferedReader,
   CancelledError,
   Channel,
   deadline,
   listen,
+  MessageTooLongError,
   type Socket,
   scope,
   shield,
+  UnexpectedEndError,
   yieldNow,
 } from "../index.ts";
 
 const [port = 7000, linesBehind = 100] = process.argv.slice(2).map(Number);
+/** Bytes. */
 const longestLine = 1000;
 
 interface Member {
@@ -41,14 +45,22 @@ function leave(member: Member): void {
 
 /** The lines of a client, cut where they are too long. */
 async function* linesOf(socket: Socket): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let unread = "";
-  for await (const chunk of socket) {
-    unread += decoder.decode(chunk, { stream: true });
-    const lines = unread.split("\n");
-    unread = lines.pop()?.slice(0, longestLine) ?? "";
+  const reader = new BufferedReader(socket, { maxLength: longestLine });
+  for (let line: string | null; (line = await nextLine(reader)) !== null; ) {
     // Control characters would reach the others' terminals.
-    for (const line of lines) yield line.slice(0, longestLine).replace(/\p{Cc}/gu, "");
+    yield line.replace(/\p{Cc}/gu, "");
+  }
+}
+
+async function nextLine(reader: BufferedReader): Promise<string | null> {
+  try {
+    return await reader.readLine();
+  } catch (error) {
+    if (error instanceof UnexpectedEndError) return null;
+    if (!(error instanceof MessageTooLongError)) throw error;
+    const start = await reader.readText(longestLine);
+    await reader.discardUntil("\n");
+    return start;
   }
 }
 

@@ -4,6 +4,7 @@
  */
 
 import {
+  BufferedReader,
   type ConnectOptions,
   connect,
   deadline,
@@ -118,10 +119,10 @@ if (import.meta.main) {
         const until = deadline(5000);
         using lease = await pool.take(until);
         await lease.socket.write(`hello from ${client}\n`, until);
-        const answer = await lease.socket.next(until);
+        const answer = await new BufferedReader(lease.socket).readLine(until);
         if (answer === null) throw new Error("the server has closed the connection");
         lease.complete();
-        process.stdout.write(answer);
+        console.log(answer);
       });
     }
   });

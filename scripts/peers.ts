@@ -12,6 +12,7 @@ const packages: Record<string, string> = {
   "gnutls-cli": "gnutls-bin",
   ip: "iproute2",
   testssl: "testssl.sh",
+  "redis-server": "redis-server",
 };
 
 export function installPeers(): void {

@@ -18,6 +18,8 @@ export class DecodedLines {
   #next = 0;
   /** The position in the stream where the next line begins. */
   #position = -1;
+  /** The position behind the last lines that were looked at. */
+  #lineEnd = -1;
   /** The position behind lines that are not ASCII. */
   #nextTry = 0;
 
@@ -38,19 +40,23 @@ export class DecodedLines {
 
   /**
    * Decodes the lines at the start if there are many and all are ASCII, where a character is a byte.
-   * `length` is that of the first one with its newline. Returns whether that one can be taken.
+   * `length` is that of the first one with its newline. Returns whether that one can be taken. Where
+   * something else stands between two lines, as in Redis's protocol, a batch would be in vain.
    */
   decode(unread: Unread, length: number, newline: string): boolean {
     const { position } = unread;
+    const followsLine = position === this.#lineEnd;
+    this.#lineEnd = position + length;
     const bytes = Math.min(linesInBatch * length, mostBatchBytes);
     const isWorthIt = bytes >= leastLinesInBatch * length && bytes <= unread.length;
-    if (!isWorthIt || position < this.#nextTry) return false;
+    if (!followsLine || !isWorthIt || position < this.#nextTry) return false;
     const end = unread.lastIndexOf(newline, bytes - newline.length);
     const text = unread.text(end, false);
     if (text.length !== end) {
       this.#nextTry = position + end;
       return false;
     }
+    this.#lineEnd = position + end + newline.length;
     this.#lines = text.split(newline);
     this.#next = 0;
     this.#position = position;

@@ -56,11 +56,14 @@ test("every client gets the lines of the others, and who comes and goes", async 
   await bob.hears("ann: hello[2J, bob");
   await bob.says(`${"x".repeat(3000)}`);
   await ann.hears(`bob: ${"x".repeat(1000)}`);
+  await bob.says(`${"y".repeat(500_000)}\nshort`);
+  await ann.hears(`bob: ${"y".repeat(1000)}`, "bob: short");
+  await bob.hears(`bob: ${"x".repeat(1000)}`, `bob: ${"y".repeat(1000)}`, "bob: short");
   // Lines from before the end are still delivered, also to the client that has ended.
-  await bob.says("bye");
+  await bob.socket.write("bye\nhalf a line");
   await bob.socket.shutdown();
   await ann.hears("bob: bye", "* bob has left");
-  await bob.hears(`bob: ${"x".repeat(1000)}`, "bob: bye");
+  await bob.hears("bob: bye");
   expect(await bob.next()).toBeUndefined();
   ann.socket.reset();
 }, 20_000);

@@ -35,6 +35,32 @@ test("the HTTP responder answers requests that follow each other on one connecti
   expect(answers).toEndWith("you asked for /c\n");
 }, 10_000);
 
+test.each([
+  ["a head that is too long", `GET / HTTP/1.1\r\nx: ${"y".repeat(20_000)}\r\n\r\n`, "431"],
+  ["a head without an end", "x".repeat(20_000), "431"],
+  ["another protocol", "EHLO there\r\n\r\n", "400"],
+  ["an empty head", "\r\n\r\n", "400"],
+])(
+  "the HTTP responder answers %s, and closes the connection",
+  async (_, request, status) => {
+    await using example = await startExample("http.ts");
+    const answers = await readAll(example.port, `${request}GET /next HTTP/1.1\r\n\r\n`);
+    expect(answers).toStartWith(`HTTP/1.1 ${status} `);
+    expect(answers).not.toContain("you asked for /next");
+  },
+  10_000,
+);
+
+test("the HTTP responder does not take a body for a request, nor half a head for a whole one", async () => {
+  await using example = await startExample("http.ts");
+  const body = "GET /inner HTTP/1.1\r\n\r\n";
+  const outer = `GET /outer HTTP/1.1\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+  const answers = await readAll(example.port, outer);
+  expect(answers).toContain("you asked for /outer\n");
+  expect(answers).not.toContain("you asked for /inner\n");
+  expect(await readAll(example.port, "GET /half HTTP/1.1\r\n")).toBe("");
+}, 10_000);
+
 test("SIGINT ends the HTTP responder, and its idle connections at once", async () => {
   await using example = await startExample("http.ts");
   const until = deadline(8000);
