@@ -187,6 +187,12 @@ export abstract class Connection extends Duplex {
     return #plait in this ? this.#plait : undefined;
   }
 
+  /**
+   * What comes before `connect` is emitted, such as a handshake. It runs in the fiber that connects. The
+   * socket is closed when it fails, and the stream is destroyed with the same error.
+   */
+  protected prepare?(plait: PlaitSocket): Promise<void>;
+
   /** Begins with a socket that is connected. */
   protected attach(plait: PlaitSocket): void {
     this.#plait = plait;
@@ -236,6 +242,10 @@ export abstract class Connection extends Duplex {
         const plait = new PlaitSocket(await dial(target, this.#dialEvents));
         if (!isCurrent()) return plait.close();
         if (target.host !== "") plait.host = target.host;
+        if (this.prepare !== undefined) {
+          await preparedOrClosed(plait, () => this.prepare!(plait));
+          if (!isCurrent()) return plait.close();
+        }
         running.exit(() => this.#connected(plait));
         if (setup === undefined || !isCurrent()) return;
         await handshake(plait, setup, 0);
@@ -652,6 +662,15 @@ export abstract class Connection extends Duplex {
       return;
     }
     this.#call(() => this.emit("timeout"));
+  }
+}
+
+async function preparedOrClosed(plait: PlaitSocket, prepare: () => Promise<void>): Promise<void> {
+  try {
+    await prepare();
+  } catch (error) {
+    plait.close();
+    throw error;
   }
 }
 
