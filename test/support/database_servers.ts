@@ -17,8 +17,14 @@ class Server extends ServerProcess {
   readonly path: string;
   readonly #folder: TemporaryFolder;
 
-  constructor(command: string[], port: number, path: string, folder: TemporaryFolder) {
-    super(command, port, folder.file("log"));
+  constructor(
+    command: string[],
+    port: number,
+    path: string,
+    folder: TemporaryFolder,
+    isReady?: string[],
+  ) {
+    super(command, port, folder.file("log"), isReady);
     this.port = port;
     this.path = path;
     this.#folder = folder;
@@ -64,7 +70,8 @@ export async function startPostgres(certificates: DriverCertificates): Promise<S
   const options = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   const command = [installedProgram("postgres"), "-D", data, ...options];
   const path = folder.file(`.s.PGSQL.${port}`);
-  const server = new Server(asUser("postgres", command), port, path, folder);
+  const isReady = [installedProgram("pg_isready"), "-q", "-h", "127.0.0.1", "-p", `${port}`];
+  const server = new Server(asUser("postgres", command), port, path, folder, isReady);
   await server.start();
   return server;
 }

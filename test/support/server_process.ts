@@ -15,13 +15,23 @@ export class ServerProcess implements AsyncDisposable {
   readonly #command: readonly string[];
   readonly #log: string;
   readonly #port: number;
+  readonly #isReady: readonly string[] | undefined;
   #child: Bun.Subprocess | undefined = undefined;
 
-  /** `command` listens at this port of 127.0.0.1 when it is ready. It writes to the file `log`. */
-  constructor(command: readonly string[], port: number, log: string) {
+  /**
+   * `command` listens at this port of 127.0.0.1 when it is ready, and then the command `isReady`, if there is
+   * one, succeeds. It writes to the file `log`.
+   */
+  constructor(
+    command: readonly string[],
+    port: number,
+    log: string,
+    isReady?: readonly string[] | undefined,
+  ) {
     this.#command = command;
     this.#port = port;
     this.#log = log;
+    this.#isReady = isReady;
   }
 
   async start(): Promise<void> {
@@ -39,7 +49,7 @@ export class ServerProcess implements AsyncDisposable {
             port: this.#port,
             deadline: until,
           });
-          return true;
+          return this.#isReady === undefined || Bun.spawnSync([...this.#isReady]).exitCode === 0;
         } catch {
           return false;
         }
