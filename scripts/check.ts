@@ -18,7 +18,7 @@ const strictest = [
   "--ignoreConfig --noEmit --strict --exactOptionalPropertyTypes --noUncheckedIndexedAccess",
   "--noImplicitOverride --noImplicitReturns --noUnusedLocals --noUnusedParameters",
   "--erasableSyntaxOnly --verbatimModuleSyntax --allowImportingTsExtensions",
-  "--target esnext --module preserve --types bun index.ts src/node/net.ts",
+  "--target esnext --module preserve --types bun index.ts src/node/net.ts src/drivers/drivers.ts",
 ].flatMap((line) => line.split(" "));
 
 export const checks: readonly Check[] = [

@@ -12,7 +12,10 @@ const packages: Record<string, string> = {
   "gnutls-cli": "gnutls-bin",
   ip: "iproute2",
   testssl: "testssl.sh",
+  mariadbd: "mariadb-server",
   "redis-server": "redis-server",
+  "nats-server": "nats-server",
+  postgres: "postgresql",
 };
 
 export function installPeers(): void {
@@ -37,7 +40,9 @@ export function installPeers(): void {
   }
 }
 
-/** nginx is in a folder that is only in root's PATH. */
+/** Servers are in folders that are only in root's PATH. PostgreSQL has a folder for each version. */
 function findProgram(program: string): string | null {
-  return Bun.which(program, { PATH: `${process.env.PATH}:/usr/sbin:/sbin` });
+  const postgres = [...new Bun.Glob("/usr/lib/postgresql/*/bin").scanSync({ onlyFiles: false })];
+  const folders = [process.env.PATH, "/usr/sbin", "/sbin", ...postgres];
+  return Bun.which(program, { PATH: folders.join(":") });
 }

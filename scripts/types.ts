@@ -16,7 +16,7 @@ const options = [
 
 rmSync(folder, { recursive: true, force: true });
 const compiler = join(root, "node_modules", ".bin", "tsc");
-const entries = ["index.ts", "src/node/net.ts"];
+const entries = ["index.ts", "src/node/net.ts", "src/drivers/drivers.ts"];
 const command = [process.execPath, compiler, ...options, "--outDir", folder, ...entries];
 const { exitCode } = Bun.spawnSync(command, { cwd: root, stdout: "inherit", stderr: "inherit" });
 if (exitCode !== 0) process.exit(exitCode);

@@ -195,6 +195,12 @@ export abstract class Connection extends Duplex {
     return #plait in this ? this.#plait : undefined;
   }
 
+  /**
+   * What comes before `connect` is emitted, such as a handshake. It runs in the fiber that connects. The
+   * socket is closed when it fails, and the stream is destroyed with the same error.
+   */
+  protected prepare?(plait: PlaitSocket): Promise<void>;
+
   /** Begins with a socket that is connected. */
   protected attach(plait: PlaitSocket): void {
     this.#plait = plait;
@@ -244,6 +250,10 @@ export abstract class Connection extends Duplex {
         const handle = await dial(target, this.#dialEvents);
         const plait = new PlaitSocket(handle, target.host === "" ? undefined : target.host);
         if (!isCurrent()) return plait.close();
+        if (this.prepare !== undefined) {
+          await preparedOrClosed(plait, () => this.prepare!(plait));
+          if (!isCurrent()) return plait.close();
+        }
         running.exit(() => this.#connected(plait));
         if (setup === undefined || !isCurrent()) return;
         await handshake(plait, setup, never);
@@ -654,6 +664,15 @@ export abstract class Connection extends Duplex {
       return;
     }
     this.#call(() => this.emit("timeout"));
+  }
+}
+
+async function preparedOrClosed(plait: PlaitSocket, prepare: () => Promise<void>): Promise<void> {
+  try {
+    await prepare();
+  } catch (error) {
+    plait.close();
+    throw error;
   }
 }
 

@@ -16,6 +16,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   net: ["core", "values", "runtime", "tls", "streams"],
   buffered: ["core", "values", "runtime", "tls", "net"],
   node: ["core", "values", "runtime", "tls", "net", "buffered"],
+  drivers: ["core", "values", "runtime", "tls", "net", "buffered", "node"],
   process: ["core", "values", "runtime", "tls", "net"],
   cluster: ["core", "values", "runtime", "tls", "net", "process"],
 };
@@ -25,7 +26,7 @@ function textOf(...path: string[]): string {
 }
 
 /** The entries of the package beside index.ts. */
-const entries: readonly string[] = ["node/net.ts"];
+const entries: readonly string[] = ["node/net.ts", "drivers/drivers.ts"];
 
 /** The imports of each file of src. */
 const importsOf = new Map<string, string[]>();

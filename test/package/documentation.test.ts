@@ -22,7 +22,7 @@ const samples = /(?:<!-- given:\n([\s\S]*?)-->\n\s*)?^```ts\n([\s\S]*?)^```$/gm;
 /** A sample as a module. It has the API's names without an import of its own. */
 function moduleOf(given: string, sample: string, api: readonly string[]): string {
   const text = `${given}\n${sample}`;
-  if (/^import .* from "plait(\/net)?";$/m.test(sample)) return text;
+  if (/^import .* from "plait(\/net|\/drivers)?";$/m.test(sample)) return text;
   const used = api.filter((name) => new RegExp(`\\b${name}\\b`).test(text));
   return `import { ${used.join(", ")} } from "plait";\n${text}\nexport {};\n`;
 }
@@ -30,7 +30,11 @@ function moduleOf(given: string, sample: string, api: readonly string[]): string
 const settings = {
   extends: "../../tsconfig.json",
   compilerOptions: {
-    paths: { plait: ["../../index.ts"], "plait/net": ["../../src/node/net.ts"] },
+    paths: {
+      plait: ["../../index.ts"],
+      "plait/net": ["../../src/node/net.ts"],
+      "plait/drivers": ["../../src/drivers/drivers.ts"],
+    },
     verbatimModuleSyntax: false,
   },
   include: ["*.ts"],

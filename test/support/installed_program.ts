@@ -12,5 +12,7 @@ export function installedProgram(program: string): string {
   return path;
 }
 
-// Servers such as nginx are not on every user's path.
-const searchPath = `${process.env.PATH ?? ""}:/usr/sbin:/usr/local/sbin`;
+// Servers such as nginx are not on every user's path. PostgreSQL has a folder for each version.
+const postgres = [...new Bun.Glob("/usr/lib/postgresql/*/bin").scanSync({ onlyFiles: false })];
+const folders = [process.env.PATH ?? "", "/usr/sbin", "/usr/local/sbin", ...postgres];
+const searchPath = folders.join(":");

@@ -1,0 +1,258 @@
+/** NATS on plait: `@nats-io/nats-core` against nats-server. */
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import {
+  type ConnectionOptions,
+  type NatsConnection,
+  NatsConnectionImpl,
+  setTransportFactory,
+} from "@nats-io/nats-core/internal";
+import { listen, type Socket, scope, connect as socketTo, spawn } from "../../index.ts";
+import { type NatsOptions, nats } from "../../src/drivers/drivers.ts";
+import { type Server, startNats } from "../support/database_servers.ts";
+import { distinctBytes, hashOf } from "../support/distinct_bytes.ts";
+import { DriverCertificates } from "../support/driver_certificates.ts";
+import { failureOf, thrownBy } from "../support/failure.ts";
+import { isInstalled } from "../support/installed_program.ts";
+import { openDescriptors } from "../support/open_descriptors.ts";
+import { pollUntil } from "../support/poll.ts";
+
+function connect(options: ConnectionOptions, own: NatsOptions = {}): Promise<NatsConnection> {
+  setTransportFactory(nats(own));
+  return NatsConnectionImpl.connect(options);
+}
+
+describe.skipIf(!isInstalled("nats-server") || !isInstalled("openssl"))("NATS", () => {
+  let certificates: DriverCertificates;
+  let plain: Server;
+  let encrypted: Server;
+  const at = ({ port }: { port: number }): { servers: string } => ({
+    servers: `127.0.0.1:${port}`,
+  });
+
+  beforeAll(async () => {
+    certificates = new DriverCertificates();
+    [plain, encrypted] = await Promise.all([startNats(), startNats(certificates)]);
+  }, 60_000);
+
+  afterAll(async () => {
+    await Promise.all([plain, encrypted].map((server) => server?.[Symbol.asyncDispose]()));
+    certificates?.[Symbol.dispose]();
+  });
+
+  test("publishes, subscribes, and answers requests, a hundred at a time", async () => {
+    const connection = await connect(at(plain));
+    connection.subscribe("double", {
+      callback: (_error, message) => void message.respond(`${message.string()}${message.string()}`),
+    });
+    const requests = Array.from({ length: 100 }, (_, index) =>
+      connection.request("double", `${index}`),
+    );
+    const answers = await Promise.all(requests);
+    expect(answers.map((answer) => answer.string())).toEqual(
+      requests.map((_, index) => `${index}${index}`),
+    );
+    await connection.close();
+    expect(await connection.closed()).toBeUndefined();
+  });
+
+  test("a message of 50 MB is the same byte for byte", async () => {
+    const sent = distinctBytes(50_000_000);
+    const connection = await connect(at(plain));
+    const messages = connection.subscribe("large", { max: 1 });
+    connection.publish("large", sent);
+    for await (const message of messages) {
+      expect(message.data.length).toBe(sent.length);
+      expect(hashOf(message.data)).toBe(hashOf(sent));
+    }
+    await connection.close();
+  }, 20_000);
+
+  test("requests that are given up do not disturb others", async () => {
+    const connection = await connect(at(plain));
+    connection.subscribe("silent", { callback: () => undefined });
+    const error = await failureOf(connection.request("silent", "", { timeout: 20 }));
+    expect(error.name).toBe("TimeoutError");
+    await connection.flush();
+    await connection.close();
+  });
+
+  describe("over TLS", () => {
+    test("a server that offers it is trusted by its certificate", async () => {
+      const connection = await connect(at(encrypted), { tls: { ca: certificates.ca } });
+      const messages = connection.subscribe("a");
+      connection.publish("a", "b");
+      for await (const message of messages) {
+        expect(message.string()).toBe("b");
+        break;
+      }
+      await connection.close();
+    });
+
+    test("a name is looked up, and the certificate is checked for it", async () => {
+      const servers = `localhost:${encrypted.port}`;
+      const connection = await connect({ servers }, { tls: { ca: certificates.ca } });
+      await connection.flush();
+      await connection.close();
+      const tls = { ca: certificates.ca, serverName: "other.example" };
+      const error = await failureOf(connect({ servers, resolve: false }, { tls }));
+      expect(error).toMatchObject({ name: "TlsError", code: "ERR_TLS_CERT_ALTNAME_INVALID" });
+    });
+
+    test("the certificates of NATS's own options are used", async () => {
+      const options = { ...at(encrypted), tls: { caFile: certificates.ca } };
+      const connection = await connect(options);
+      await connection.flush();
+      await connection.close();
+    });
+
+    test("a certificate of another authority is refused with plait's error", async () => {
+      const tls = { ca: certificates.otherCa };
+      const error = await failureOf(connect(at(encrypted), { tls }));
+      expect(error).toMatchObject({
+        name: "TlsError",
+        code: "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+        port: encrypted.port,
+      });
+    });
+
+    test("without options, the system must trust it", async () => {
+      const error = await failureOf(connect(at(encrypted)));
+      expect(error.name).toBe("TlsError");
+    });
+
+    test("a server without TLS is refused", async () => {
+      const error = await failureOf(connect(at(plain), { tls: true }));
+      expect(error).toMatchObject({ code: "ERR_TLS_NOT_OFFERED" });
+    });
+
+    test("with null, a server that requires it is refused", async () => {
+      const error = await failureOf(connect({ ...at(encrypted), tls: null }));
+      expect(error).toMatchObject({ code: "EACCES" });
+    });
+
+    test("it begins at once with handshakeFirst", async () => {
+      const { cert, key } = certificates.issued;
+      const copy = async (from: Socket, to: Socket): Promise<void> => {
+        for await (const chunk of from) await to.write(chunk);
+        await to.shutdown();
+      };
+      await using front = await listen(
+        { host: "127.0.0.1", port: 0, tls: { cert, key } },
+        async (client) => {
+          using server = await socketTo({ host: "127.0.0.1", port: plain.port });
+          await scope(async (s) => {
+            s.spawn(() => copy(client, server));
+            s.spawn(() => copy(server, client));
+          });
+        },
+      );
+      const options = { ...at(front), tls: { handshakeFirst: true } };
+      const connection = await connect(options, { tls: { ca: certificates.ca } });
+      await connection.flush();
+      await connection.close();
+    });
+
+    test("data that came before the handshake is refused", async () => {
+      await using server = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
+        await socket.write('INFO {"proto":1,"tls_required":true}\r\n+OK\r\n');
+        for await (const _chunk of socket);
+      });
+      const error = await failureOf(connect(at(server), { tls: { ca: certificates.ca } }));
+      expect(error).toMatchObject({ code: "EBUSY" });
+    });
+
+    test("options that plait does not know are refused", async () => {
+      expect(thrownBy(() => nats({ tls: { rejectUnauthorized: false } as object }))).toBeInstanceOf(
+        TypeError,
+      );
+      const tls = { rejectUnauthorized: false } as object;
+      const error = await failureOf(connect({ ...at(encrypted), tls }));
+      expect(error).toBeInstanceOf(TypeError);
+      expect(error.message).toContain("rejectUnauthorized");
+    });
+  });
+
+  test("a server that is not there, and one that says something else, are refused", async () => {
+    let port = 0;
+    {
+      await using listener = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
+        await socket.write("HTTP/1.1 400 Bad Request\r\n\r\n");
+      });
+      ({ port } = listener);
+      const error = await failureOf(connect(at(listener)));
+      expect(error).toMatchObject({ code: "EPROTO" });
+    }
+    const error = await failureOf(connect(at({ port })));
+    expect(error).toMatchObject({ code: "ECONNREFUSED" });
+  });
+
+  test("a silent server is given up after the timeout of NATS, without a descriptor left", async () => {
+    const gone = Promise.withResolvers<void>();
+    await using silent = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
+      while ((await socket.next()) !== null);
+      gone.resolve();
+    });
+    const error = await failureOf(connect({ ...at(silent), timeout: 50 }));
+    expect(error.name).toBe("TimeoutError");
+    await gone.promise;
+  });
+
+  test("it outlives the fiber that has made it", async () => {
+    const connected = Promise.withResolvers<NatsConnection>();
+    const fiber = spawn(async () => {
+      const connection = await connect(at(plain));
+      connection.publish("a", "b");
+      connected.resolve(connection);
+      await new Promise(() => undefined);
+    });
+    const connection = await connected.promise;
+    fiber.cancel();
+    await connection.flush();
+    await connection.close();
+  });
+
+  test("it reconnects after the server was killed, and subscriptions go on", async () => {
+    const options = { ...at(plain), reconnectTimeWait: 20, maxReconnectAttempts: -1 };
+    const connection = await connect(options);
+    const messages = connection.subscribe("again");
+    await connection.flush();
+    const states: string[] = [];
+    const watching = (async () => {
+      for await (const { type } of connection.status()) states.push(type);
+    })();
+    connection.subscribe("again.silent");
+    const lost = failureOf(connection.request("again.silent", "", { timeout: 500 }));
+    await plain.stop("SIGKILL");
+    expect((await lost).name).toMatch(/Error$/);
+    await plain.start();
+    await pollUntil("it has reconnected", () => states.includes("reconnect"), 10_000);
+    expect(states).toContain("disconnect");
+    connection.publish("again", "c");
+    for await (const message of messages) {
+      expect(message.string()).toBe("c");
+      break;
+    }
+    await connection.close();
+    await watching;
+  }, 30_000);
+
+  test("without reconnection, the loss of the server ends it", async () => {
+    const connection = await connect({ ...at(plain), reconnect: false });
+    const messages = connection.subscribe("a");
+    await plain.stop("SIGKILL");
+    for await (const _message of messages) throw new Error("there is no message");
+    await connection.closed();
+    expect(connection.isClosed()).toBe(true);
+    await plain.start();
+  }, 30_000);
+
+  test("5,000 connections leave no descriptor", async () => {
+    const before = openDescriptors();
+    for (let round = 0; round < 100; round++) {
+      const connections = Array.from({ length: 50 }, () => connect(at(plain)));
+      for (const connection of await Promise.all(connections)) await connection.close();
+    }
+    await pollUntil("the descriptors are closed", () => openDescriptors() <= before + 3, 10_000);
+  }, 120_000);
+});

@@ -1,0 +1,292 @@
+/** PostgreSQL on plait: `pg` against the server. */
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { Client, Pool } from "pg";
+import { listen, type Socket } from "../../index.ts";
+import { type PostgresOptions, postgres } from "../../src/drivers/drivers.ts";
+import { password, type Server, startPostgres, user } from "../support/database_servers.ts";
+import { distinctBytes, hashOf } from "../support/distinct_bytes.ts";
+import { DriverCertificates } from "../support/driver_certificates.ts";
+import { failureOf, thrownBy } from "../support/failure.ts";
+import { isInstalled } from "../support/installed_program.ts";
+import { openDescriptors } from "../support/open_descriptors.ts";
+import { pollUntil } from "../support/poll.ts";
+
+const identity = { user, password, database: "postgres" };
+const isEncrypted = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+
+/** A server that answers the request for TLS with these bytes. */
+function answering(answer: string) {
+  return listen({ host: "127.0.0.1", port: 0 }, async (socket: Socket) => {
+    await socket.next();
+    await socket.write(answer);
+    while ((await socket.next()) !== null);
+  });
+}
+
+describe.skipIf(!isInstalled("initdb") || !isInstalled("openssl"))("PostgreSQL", () => {
+  let certificates: DriverCertificates;
+  let server: Server;
+  let at: { host: string; port: number };
+  let tls: { ca: string };
+
+  beforeAll(async () => {
+    certificates = new DriverCertificates();
+    server = await startPostgres(certificates);
+    at = { host: "127.0.0.1", port: server.port };
+    tls = { ca: certificates.ca };
+  }, 120_000);
+
+  afterAll(async () => {
+    await server?.[Symbol.asyncDispose]();
+    certificates?.[Symbol.dispose]();
+  });
+
+  const made = (options: PostgresOptions): Client =>
+    new Client({ ...identity, ...postgres(options) });
+  const connected = async (options: PostgresOptions): Promise<Client> => {
+    const client = made(options);
+    await client.connect();
+    return client;
+  };
+
+  test("connects by an address, by a name, and by a Unix socket", async () => {
+    for (const place of [at, { ...at, host: "localhost" }, { path: server.path }]) {
+      const client = await connected(place);
+      expect((await client.query(isEncrypted)).rows).toEqual([{ ssl: false }]);
+      await client.end();
+    }
+  });
+
+  test("the host and the port may be pg's own options", async () => {
+    const client = new Client({ ...postgres({ tls }), ...identity, ...at });
+    await client.connect();
+    expect((await client.query(isEncrypted)).rows).toEqual([{ ssl: true }]);
+    await client.end();
+    const connectionString = `postgres://${user}:${password}@localhost:${server.port}/postgres`;
+    const other = new Client({ ...postgres({ tls }), connectionString });
+    await other.connect();
+    expect((await other.query(isEncrypted)).rows).toEqual([{ ssl: true }]);
+    await other.end();
+  });
+
+  describe("over TLS", () => {
+    test("connects, with the password bound to the certificate", async () => {
+      for (const host of ["127.0.0.1", "localhost"]) {
+        const config = { ...identity, ...postgres({ ...at, host, tls }) };
+        const client = new Client({ ...config, enableChannelBinding: true });
+        await client.connect();
+        expect((await client.query(isEncrypted)).rows).toEqual([{ ssl: true }]);
+        await client.end();
+      }
+    });
+
+    test("a certificate of another authority, or for another name, is refused with plait's error", async () => {
+      const other = made({ ...at, tls: { ca: certificates.otherCa } });
+      expect(await failureOf(other.connect())).toMatchObject({
+        name: "TlsError",
+        code: "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+        address: "127.0.0.1",
+      });
+      const named = made({ ...at, tls: { ...tls, serverName: "other.example" } });
+      expect(await failureOf(named.connect())).toMatchObject({
+        name: "TlsError",
+        code: "ERR_TLS_CERT_ALTNAME_INVALID",
+      });
+    });
+
+    test.each([
+      ["N", "ERR_TLS_NOT_OFFERED"],
+      ["E", "ERR_TLS_NOT_OFFERED"],
+      ["Sdata in front", "ERR_SSL_WRONG_VERSION_NUMBER"],
+    ])("a server that answers %p is refused", async (answer, code) => {
+      await using fake = await answering(answer);
+      const client = made({ host: "127.0.0.1", port: fake.port, tls });
+      expect(await failureOf(client.connect())).toMatchObject({ code });
+    });
+
+    test("a server that ends the connection is refused", async () => {
+      await using fake = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
+        await socket.next();
+      });
+      const client = made({ host: "127.0.0.1", port: fake.port, tls });
+      expect(await failureOf(client.connect())).toMatchObject({ code: "ECONNRESET" });
+    });
+
+    test("a Unix socket has none", async () => {
+      expect(thrownBy(() => postgres({ path: server.path, tls }))).toBeInstanceOf(TypeError);
+      const client = new Client({ ...postgres({ tls }), ...identity, host: "/tmp" });
+      expect(await failureOf(client.connect())).toBeInstanceOf(Error);
+    });
+  });
+
+  test("a silent server is given up after connectTimeout", async () => {
+    const gone = Promise.withResolvers<void>();
+    await using silent = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
+      while ((await socket.next()) !== null);
+      gone.resolve();
+    });
+    const client = made({ host: "127.0.0.1", port: silent.port, tls, connectTimeout: 30 });
+    expect(await failureOf(client.connect())).toMatchObject({
+      name: "TimeoutError",
+      code: "ETIMEDOUT",
+      syscall: "connect",
+    });
+    await gone.promise;
+  });
+
+  test("pg's own timeout, and an end before the connection, leave nothing behind", async () => {
+    const before = openDescriptors();
+    await using silent = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
+      while ((await socket.next()) !== null);
+    });
+    const place = { host: "127.0.0.1", port: silent.port };
+    const config = { ...identity, ...postgres({ ...place, tls }) };
+    const client = new Client({ ...config, connectionTimeoutMillis: 30 });
+    expect((await failureOf(client.connect())).message).toBe("timeout expired");
+    const ended = new Client(config);
+    const failure = failureOf(ended.connect());
+    ended.end().catch(() => undefined);
+    silent.close();
+    expect(await failure).toBeInstanceOf(Error);
+    await pollUntil("the descriptors are closed", () => openDescriptors() <= before + 2);
+  });
+
+  test("a port without a server is refused with Node's error", async () => {
+    const { port } = await answering("").then(async (listener) => {
+      await listener[Symbol.asyncDispose]();
+      return listener;
+    });
+    const client = made({ host: "127.0.0.1", port });
+    expect(await failureOf(client.connect())).toMatchObject({ code: "ECONNREFUSED", port });
+  });
+
+  test("wrong options are refused before anything happens", () => {
+    expect(thrownBy(() => postgres({ port: 70_000 }))).toBeInstanceOf(RangeError);
+    expect(thrownBy(() => postgres({ hots: "a" } as object))).toBeInstanceOf(TypeError);
+    expect(thrownBy(() => postgres({ tls: { ca: "/nowhere" } })).name).toBe("TlsError");
+    expect(
+      thrownBy(() => postgres({ tls: { rejectUnauthorized: false } as object })),
+    ).toBeInstanceOf(TypeError);
+    expect(thrownBy(() => postgres({ path: "/tmp/socket" }))).toBeInstanceOf(RangeError);
+    expect(thrownBy(() => postgres({ connectTimeout: 0 }))).toBeInstanceOf(RangeError);
+    const both = { ...identity, ...postgres({ tls }), ssl: true };
+    expect(thrownBy(() => new Client(both))).toBeInstanceOf(TypeError);
+  });
+
+  test.each(["plain", "TLS"])("a pool answers a hundred queries at a time: %s", async (kind) => {
+    const options = postgres(kind === "TLS" ? { ...at, tls } : at);
+    const pool = new Pool({ ...identity, ...options, max: 10 });
+    const query = "SELECT $1::int AS number, pg_sleep(0.001)";
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, (_, index) => pool.query(query, [index])),
+    );
+    expect(answers.map(({ rows }) => rows[0].number)).toEqual(answers.map((_, index) => index));
+    expect(pool.totalCount).toBe(10);
+    await pool.end();
+  });
+
+  test.each(["plain", "TLS"])(
+    "50 MB come byte for byte: %s",
+    async (kind) => {
+      const client = await connected(kind === "TLS" ? { ...at, tls } : at);
+      await client.query("CREATE TEMPORARY TABLE large (place int, part bytea)");
+      await client.query("ALTER TABLE large ALTER part SET STORAGE EXTERNAL");
+      const bytes = distinctBytes(50_000_000);
+      const size = 5_000_000;
+      for (let place = 0; place < bytes.length; place += size) {
+        const part = Buffer.from(bytes.buffer, place, size);
+        await client.query("INSERT INTO large VALUES ($1, $2)", [place, part]);
+      }
+      const { rows } = await client.query("SELECT part FROM large ORDER BY place");
+      expect(hashOf(Buffer.concat(rows.map(({ part }) => part)))).toBe(hashOf(bytes));
+      await client.end();
+    },
+    30_000,
+  );
+
+  test("LISTEN hears NOTIFY", async () => {
+    const listener = await connected({ ...at, tls });
+    const speaker = await connected(at);
+    const heard = new Promise((resolve) => listener.on("notification", resolve));
+    await listener.query("LISTEN news");
+    await speaker.query("NOTIFY news, 'something'");
+    expect(await heard).toMatchObject({ channel: "news", payload: "something" });
+    await Promise.all([listener.end(), speaker.end()]);
+  });
+
+  test.each(["plain", "TLS"])("a query is cancelled by pg's request: %s", async (kind) => {
+    const options = kind === "TLS" ? { ...at, tls } : at;
+    const client = await connected(options);
+    const failure = failureOf(client.query("SELECT pg_sleep(60)"));
+    const { processID, secretKey } = client as unknown as { processID: number; secretKey: number };
+    const watching = await connected(at);
+    const waits = "SELECT 1 FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'PgSleep'";
+    await pollUntil("the query runs", async () => {
+      const { rowCount } = await watching.query(waits, [processID]);
+      return rowCount === 1;
+    });
+    // What `pg` does in its `Client.cancel`: another connection asks for it.
+    const { connection } = made(options) as unknown as {
+      connection: NodeJS.EventEmitter & {
+        connect(port: number, host: string): void;
+        cancel(processId: number, secretKey: number): void;
+      };
+    };
+    connection.connect(server.port, "127.0.0.1");
+    connection.once("connect", () => connection.cancel(processID, secretKey));
+    const ended = new Promise((resolve) => connection.once("end", resolve));
+    expect(await failure).toMatchObject({ code: "57014" });
+    await ended;
+    expect((await client.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
+    await Promise.all([client.end(), watching.end()]);
+  });
+
+  test("the loss of the server is pg's error, and a pool connects again", async () => {
+    const lone = await connected({ ...at, tls });
+    const lost = new Promise<Error>((resolve) => lone.on("error", resolve));
+    const pool = new Pool({ ...identity, ...postgres({ ...at, tls }), max: 4 });
+    pool.on("error", () => undefined);
+    await pool.query("SELECT 1");
+    const busy = Array.from({ length: 4 }, () => failureOf(pool.query("SELECT pg_sleep(60)")));
+    await pollUntil("the queries run", async () => {
+      const running =
+        "SELECT count(*)::int AS count FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+      const { rows } = await lone.query(running);
+      return rows[0].count === 4;
+    });
+    await server.stop("SIGQUIT");
+    expect(await lost).toBeInstanceOf(Error);
+    for (const error of await Promise.all(busy)) {
+      // The server's last words, if it still sends them, or that its stream ended without a proper end.
+      expect(error.message).toMatch(/terminat|TRUNCATED|ECONNRESET/);
+    }
+    const refused = await failureOf(pool.query("SELECT 1"));
+    expect(refused).toMatchObject({ code: "ECONNREFUSED" });
+    await server.start();
+    await pollUntil("the server is ready", async () => {
+      const answer = await pool.query("SELECT 1 AS one").catch(() => undefined);
+      return answer?.rows[0].one === 1;
+    });
+    await pool.end();
+  }, 60_000);
+
+  // PostgreSQL makes a process for each connection, which takes long: most of them go to a server of this test.
+  test("5,000 connections leave no descriptor", async () => {
+    const ready = new Uint8Array([0x52, 0, 0, 0, 8, 0, 0, 0, 0, 0x5a, 0, 0, 0, 5, 0x49]);
+    await using quick = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
+      await socket.next();
+      await socket.write(ready);
+      while ((await socket.next()) !== null);
+    });
+    const places = [{ path: server.path }, at, { ...at, tls }];
+    const before = openDescriptors();
+    for (let round = 0; round < 100; round++) {
+      const options = places[round] ?? { host: "127.0.0.1", port: quick.port };
+      const clients = Array.from({ length: 50 }, () => made(options));
+      await Promise.all(clients.map((client) => client.connect()));
+      await Promise.all(clients.map((client) => client.end()));
+    }
+    await pollUntil("the descriptors are closed", () => openDescriptors() <= before + 3, 10_000);
+  }, 120_000);
+});
