@@ -1,8 +1,8 @@
 /** The options that the drivers have in common, checked before a driver connects. */
 
 import { checkPath } from "../net/connect.ts";
-import { contextOf } from "../tls/context.ts";
-import { optionNames, TlsContext, type TlsOptions } from "../tls/options.ts";
+import { contextOf, ownTlsOptions } from "../tls/context.ts";
+import { optionNames, type TlsContext, type TlsOptions } from "../tls/options.ts";
 import { clientSetup } from "../tls/start.ts";
 import { checkedPort, ownOptions, refuseOptions, typeMistake } from "../values/checks.ts";
 
@@ -62,9 +62,10 @@ export function parsedTls(tls: DriverOptions["tls"], what: string): ParsedTls | 
   if (tls !== true && (typeof tls !== "object" || tls === null)) {
     throw typeMistake("tls is true, options, or what tlsContext returned");
   }
-  const context = contextOf(tls, "client", what);
-  if (tls === true || tls instanceof TlsContext) return { context };
-  const { serverName, session, onSession } = ownOptions(tls, optionNames.client, what);
+  const given = tls === true ? {} : tls;
+  const own = ownTlsOptions(given, optionNames.client, what);
+  const context = contextOf(own);
+  const { serverName, session, onSession } = own;
   const parsed = { context, serverName, session, onSession };
   clientSetup(parsed, "localhost", what);
   return parsed;
