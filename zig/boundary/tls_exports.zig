@@ -222,7 +222,7 @@ pub fn tlsUpdateKeys(handle: SocketHandle, ask_peer: i32) callconv(.c) i32 {
 
 /// Derives keying material (RFC 5705) of so many bytes. A context is used if `has_context` is not 0.
 pub fn tlsExportKeys(
-    handle: i32,
+    handle: SocketHandle,
     label: [*]const u8,
     label_length: u32,
     context: [*]const u8,
@@ -233,7 +233,7 @@ pub fn tlsExportKeys(
 ) callconv(.c) i32 {
     const connection = handshakes.find(engine(), handle) orelse return Status.stale_handle.code();
     const given: ?[]const u8 = if (has_context == 0) null else context[0..context_length];
-    return result(exporter.exportKeys(connection, label[0..label_length], given, output[0..length]));
+    return answer(exporter.exportKeys(connection, label[0..label_length], given, output[0..length]));
 }
 
 /// Takes the next connection with notices. Returns its handle times 4 plus its `TlsNotices`, or -1 when there

@@ -2,28 +2,27 @@
 //! authentication inside of the connection can be bound to the connection (RFC 9266).
 
 const std = @import("std");
-const abi = @import("../boundary/abi.zig");
 const openssl = @import("openssl.zig");
+const Error = @import("../os/errors.zig").Error;
 const TlsConnection = @import("connection.zig").TlsConnection;
-const Status = abi.Status;
 
 const sha2 = std.crypto.hash.sha2;
 const hmac = std.crypto.auth.hmac.sha2;
 
-/// Fills `output`, or returns why it did not. TLS 1.2 tells no context from an empty one, TLS 1.3 does not.
-pub fn exportKeys(connection: *const TlsConnection, label: []const u8, context: ?[]const u8, output: []u8) ?Status {
-    if (connection.state != .open) return .EINVAL;
+/// Fills `output`. TLS 1.2 tells no context from an empty one, TLS 1.3 does not.
+pub fn exportKeys(connection: *const TlsConnection, label: []const u8, context: ?[]const u8, output: []u8) Error!void {
+    if (connection.state != .open) return error.EINVAL;
     if (connection.takenOver()) |takeover| {
         const secret = takeover.exporter_secret[0..takeover.exporter_length];
         const filled = switch (secret.len) {
             sha2.Sha256.digest_length => derive(hmac.HmacSha256, sha2.Sha256, secret, label, context orelse "", output),
             sha2.Sha384.digest_length => derive(hmac.HmacSha384, sha2.Sha384, secret, label, context orelse "", output),
-            else => return .EOPNOTSUPP,
+            else => return error.EOPNOTSUPP,
         };
-        return if (filled) null else .EINVAL;
+        return if (filled) {} else error.EINVAL;
     }
     openssl.ERR_clear_error();
-    const ssl = connection.ssl orelse return .EINVAL;
+    const ssl = connection.ssl orelse return error.EINVAL;
     const bytes = context orelse "";
     const outcome = openssl.SSL_export_keying_material(
         ssl,
@@ -36,7 +35,7 @@ pub fn exportKeys(connection: *const TlsConnection, label: []const u8, context: 
         @intFromBool(context != null),
     );
     openssl.ERR_clear_error();
-    return if (outcome == 1) null else .EINVAL;
+    if (outcome != 1) return error.EINVAL;
 }
 
 /// RFC 8446, 7.5. False if the label or the output is too long.
