@@ -299,7 +299,10 @@ pub fn socketPair() ?[2]Descriptor {
 pub fn ring(bell: Descriptor) bool {
     const number = c._errno().*;
     defer c._errno().* = number;
-    return c.send(bell, "!", 1, no_signal) >= 0 or interrupted() or c._errno().* == @intFromEnum(c.E.AGAIN);
+    while (c.send(bell, "!", 1, no_signal) < 0) {
+        if (!interrupted()) return c._errno().* == @intFromEnum(c.E.AGAIN);
+    }
+    return true;
 }
 
 /// Ends both directions of a socket, which its other end notices.
