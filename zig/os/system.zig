@@ -43,7 +43,7 @@ fn errorOfErrno(number: i32) Error {
     return failure;
 }
 
-/// Why the C library call failed that was the last one of this thread.
+/// Why the last call of the C library by this thread has failed.
 pub fn lastError() Error {
     return errorOfErrno(c._errno().*);
 }
