@@ -65,10 +65,11 @@ export type ErrorReport =
       certificate: Uint8Array | undefined;
     };
 
-const hiddenNames = ["message", "stack", "cause", "error", "errors", "suppressed"] as const;
+const textNames = ["message", "stack"] as const;
+const otherNames = ["cause", "error", "errors", "suppressed"] as const;
 
 /** Bounds for the values that one error leads to, and for their depth: there may be no end. */
-const mostValues = 3000;
+const mostValues = 1000;
 const deepest = 50;
 
 export function reportOf(error: unknown): ErrorReport {
@@ -88,7 +89,11 @@ class Reporter {
     if (depth === deepest || this.#left < 0) return { isError: false, value: textOf(error) };
     this.#seen.add(error);
     const hidden: Record<string, ErrorReport | ErrorReport[]> = {};
-    for (const name of hiddenNames) {
+    for (const name of textNames) {
+      const value = propertyOf(error, name);
+      if (value !== undefined) hidden[name] = { isError: false, value: textOf(value) };
+    }
+    for (const name of otherNames) {
       const value = propertyOf(error, name);
       const list = listIn(value, this.#left);
       if (list !== undefined) hidden[name] = list.map((item) => this.report(item, depth + 1));

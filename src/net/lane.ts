@@ -35,7 +35,7 @@ export interface Transfer<T> extends Operation {
   release?(): void;
 }
 
-/** Attempts an operation that no other one is before. It ends at once, or has to be parked in its lane. */
+/** Attempts an operation that is the first in its lane. It ends at once, or has to be parked there. */
 export function begin<T>(transfer: Transfer<T>): Promise<T> | typeof blocked | typeof unfinished {
   if (!mayProceed()) return unfinished;
   try {

@@ -148,7 +148,7 @@ abstract class ReceivingLane extends Lane implements Transfer<Uint8Array<ArrayBu
   }
 }
 
-/** A class without getters: the engine adds room to an object for those of its own class. */
+/** A class of its own, without getters: the engine would make each object larger for the getters of its class. */
 export class ReadLane extends ReceivingLane {
   protected override readonly socket: Stream;
 

@@ -47,7 +47,7 @@ export function yieldNow(): Promise<void> {
   return refused("yield") ?? nextTurn(undefined, "yield");
 }
 
-/** A deadline that has passed refuses neither: they wait for the next turn then. */
+/** Only a cancellation is a reason: with a deadline that has passed both wait for the next turn. */
 function refused(syscall: string): Promise<never> | undefined {
   const error = refusal(syscall, never);
   return error && Promise.reject(error);

@@ -59,8 +59,12 @@ function parse(own: TlsOptions): TlsContext {
 }
 
 let defaults = joinedOptions<TlsDefaults>();
-/** The context of no options, as for `tls: true`, made on first use. */
 let plain: TlsContext | undefined;
+
+/** The context of `tls: true`, made on first use. It keeps what the files of the defaults had then. */
+export function plainContext(): TlsContext {
+  return (plain ??= parse(joinedOptions()));
+}
 
 /**
  * Sets options for all contexts that are made from now on, also for `tls: true`. They hold where a
@@ -103,9 +107,7 @@ export function ownTlsOptions<Options extends TlsOptions>(
 /** The context that the options stand for, which have no prototype. */
 export function contextOf(own: TlsOptions): TlsContext {
   const { context } = own;
-  if (context === undefined) {
-    return Object.keys(own).length === 0 ? (plain ??= parse(own)) : parse(own);
-  }
+  if (context === undefined) return parse(own);
   if (!(context instanceof TlsContext)) throw typeMistake("context is what tlsContext returned");
   refuseOptions(own, parsedNames, "context");
   checkUnparsed(own);

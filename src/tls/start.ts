@@ -5,7 +5,7 @@
 
 import { rangeMistake, refuseOptions, typeMistake } from "../values/checks.ts";
 import { checkedServerName } from "./checks.ts";
-import { contextOf, contextWithCertificate, ownTlsOptions } from "./context.ts";
+import { contextOf, contextWithCertificate, ownTlsOptions, plainContext } from "./context.ts";
 import type { HandshakeSetup } from "./handshake.ts";
 import { optionNames, type TlsContext, type TlsOptions } from "./options.ts";
 
@@ -24,7 +24,7 @@ export function clientSetup(
   host: string | undefined,
   what: string,
 ): HandshakeSetup {
-  const given = options === true ? {} : options;
+  const given = options === true ? plainContext() : options;
   return clientSetupOf(ownTlsOptions(given, optionNames.client, what), host);
 }
 

@@ -41,3 +41,9 @@ test("a value that is not an error arrives as a clone, or else as text", () => {
   expect(arrived(undefined)).toBeUndefined();
   expect(arrived(Symbol("why"))).toBe("Symbol(why)");
 });
+
+test("the message and the stack of an error arrive as text, also when they are something else", () => {
+  const error = Object.assign(new Error(), { message: { a: 1 }, stack: [new Error("inner")] });
+  const { message, stack } = arrived(error) as Error;
+  expect([message, stack]).toEqual(["[object Object]", "Error: inner"]);
+});

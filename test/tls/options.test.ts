@@ -309,6 +309,35 @@ describe.skipIf(!isInstalled("openssl"))("options", () => {
     expect(await failureOf(untrusted)).toMatchObject({ name: "TlsError" });
   });
 
+  test("the files of defaults are read anew for each context but that of tls: true", async () => {
+    using folder = new TemporaryFolder();
+    const ca = folder.file("ca.pem");
+    writeFileSync(ca, readFileSync(made.otherRoot));
+    await using listener = await serveTls(echo);
+    const dial = async (tls: true | TlsOptions | TlsContext): Promise<string> => {
+      try {
+        await using _ = await connect({ host: "127.0.0.1", port: listener.port, tls });
+        return "trusted";
+      } catch (error) {
+        return (error as Error).name;
+      }
+    };
+    try {
+      setTlsDefaults({ ca });
+      expect([await dial(true), await dial({}), await dial(tlsContext())]).toEqual(
+        Array(3).fill("TlsError"),
+      );
+      writeFileSync(ca, readFileSync(made.root));
+      expect([await dial(true), await dial({}), await dial(tlsContext())]).toEqual([
+        "TlsError",
+        "trusted",
+        "trusted",
+      ]);
+    } finally {
+      setTlsDefaults({});
+    }
+  });
+
   test.each<[string, TlsDefaults]>([
     ["that cannot be parsed", { ca: "-----BEGIN nothing" }],
     ["that mean nothing", { ciphers: "NONESUCH" }],

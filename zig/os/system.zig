@@ -43,7 +43,7 @@ fn errorOfErrno(number: i32) Error {
     return failure;
 }
 
-/// Why the C library call failed that was the last one of this thread.
+/// Why the last call of the C library by this thread has failed.
 pub fn lastError() Error {
     return errorOfErrno(c._errno().*);
 }
@@ -299,7 +299,10 @@ pub fn socketPair() ?[2]Descriptor {
 pub fn ring(bell: Descriptor) bool {
     const number = c._errno().*;
     defer c._errno().* = number;
-    return c.send(bell, "!", 1, no_signal) >= 0 or interrupted() or c._errno().* == @intFromEnum(c.E.AGAIN);
+    while (c.send(bell, "!", 1, no_signal) < 0) {
+        if (!interrupted()) return c._errno().* == @intFromEnum(c.E.AGAIN);
+    }
+    return true;
 }
 
 /// Ends both directions of a socket, which its other end notices.
