@@ -20,7 +20,7 @@ export interface Target extends Stream {
 }
 
 /** Data is here from a receive to the send that follows at once. */
-const scratchBytes = 65_536;
+const scratchBytes = 262_144;
 const scratch = new Uint8Array(scratchBytes);
 
 /** The end of the stream, or the write of data that the target did not take at once. */
