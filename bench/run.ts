@@ -6,6 +6,7 @@ import { buildNativePrograms } from "./harness/build.ts";
 import { printMachine } from "./harness/machine.ts";
 import { type BenchOptions, parseOptions, USAGE } from "./harness/options.ts";
 import { runMemory } from "./memory/suite.ts";
+import { runProxy } from "./proxy/suite.ts";
 import { runReaders } from "./readers/suite.ts";
 import { runRedis } from "./redis/suite.ts";
 import { runTls } from "./tls/suite.ts";
@@ -16,6 +17,7 @@ const SUITES = new Map<string, (options: BenchOptions) => Promise<void>>([
   ["fibers", runFibers],
   ["readers", runReaders],
   ["redis", runRedis],
+  ["proxy", runProxy],
   ["tls", runTls],
 ]);
 

@@ -26,6 +26,7 @@ const RECIPES: Record<NativeProgram, Recipe> = {
   "epoll-server": { sources: ["echo/epoll-server.c", "harness/server.h"] },
   load: { sources: ["echo/load.c", ...LOAD_CLIENT] },
   "tls-server": { sources: ["tls/server.c", "harness/server.h"], usesTls: true },
+  "splice-proxy": { sources: ["proxy/splice-proxy.c"] },
   "tls-load": { sources: ["tls/load.c", ...LOAD_CLIENT], usesTls: true },
 };
 

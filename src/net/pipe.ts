@@ -1,6 +1,5 @@
 /** Joining two sockets, as a proxy does: what each of them receives is sent to the other one. */
 
-import { core } from "../core/native.ts";
 import { runScope, Scope } from "../runtime/scope.ts";
 import { ownOptions, typeMistake } from "../values/checks.ts";
 import { never } from "../values/deadlines.ts";
@@ -54,14 +53,8 @@ class Way {
 
   /** Moves the data up to the end of the stream, and then ends the other stream. */
   async run(): Promise<void> {
-    try {
-      await this.#move();
-      await this.#to.shutdown();
-    } catch (error) {
-      // What was received and not sent is lost. Over TLS, no end is announced that would hide it.
-      core.breakOff(this.#to.handle);
-      throw error;
-    }
+    await this.#move();
+    await this.#to.shutdown();
   }
 
   async #move(): Promise<void> {
@@ -97,8 +90,7 @@ class Way {
  * for data. Either socket may be plain or TLS. Reads and writes of other fibers queue with those of the pipe.
  *
  * The sockets stay open, for the caller to close. After an error, reset both: with `close` a peer could take
- * a part of the data for all of it, and what was received and not sent is lost. Where TLS is in use, `close`
- * does not announce the end then.
+ * a part of the data for all of it, and what was received and not sent is lost.
  *
  * @returns the bytes that each way has carried
  * @throws {PipeError} when a socket fails, or is closed: the other way is cancelled. It says which way has

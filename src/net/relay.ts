@@ -16,11 +16,11 @@ import { SocketTransfer } from "./transfers.ts";
 export interface Target extends Stream {
   /** Whether a write, or the end of the stream, waits. */
   readonly isWriting: boolean;
-  write(data: Uint8Array): Promise<number>;
+  writeRest(rest: Uint8Array, isBegun: boolean): Promise<number>;
 }
 
 /** Data is here from a receive to the send that follows at once. */
-const scratchBytes = 65_536;
+const scratchBytes = 262_144;
 const scratch = new Uint8Array(scratchBytes);
 
 /** The end of the stream, or the write of data that the target did not take at once. */
@@ -53,7 +53,7 @@ export class Relay extends SocketTransfer<Relayed> implements Transfer<Relayed> 
       moved += count;
       const sent = this.#send(count);
       this.sent += sent;
-      if (sent < count) return this.#write(scratch.slice(sent, count));
+      if (sent < count) return this.#write(scratch.slice(sent, count), sent > 0);
     }
     return unfinished;
   }
@@ -72,9 +72,9 @@ export class Relay extends SocketTransfer<Relayed> implements Transfer<Relayed> 
   }
 
   /** Begins at once: over TLS nothing else may be sent before the rest. */
-  #write(rest: Uint8Array): Promise<number> {
+  #write(rest: Uint8Array, isBegun: boolean): Promise<number> {
     const owner = this.#owner;
-    if (owner === undefined) return this.#target.write(rest);
-    return running.run(owner, () => this.#target.write(rest));
+    if (owner === undefined) return this.#target.writeRest(rest, isBegun);
+    return running.run(owner, () => this.#target.writeRest(rest, isBegun));
   }
 }

@@ -47,6 +47,12 @@ export abstract class Send extends SocketTransfer<number> {
     return unfinished;
   }
 
+  /** A part of the data was sent before this one was made. */
+  followsPart(): this {
+    this.#isBegun = true;
+    return this;
+  }
+
   failed(): void {
     if (this.#isBegun) core.breakOff(this.socket.handle);
   }

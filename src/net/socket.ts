@@ -360,6 +360,12 @@ export class Socket
     }
   }
 
+  /** @internal Sends the rest of data of which a part may have been sent, in the name of the running fiber. */
+  writeRest(rest: Uint8Array, isBegun: boolean): Promise<number> {
+    const transfer = sendOf(this, rest)!;
+    return this.#send(isBegun ? transfer.followsPart() : transfer, never);
+  }
+
   /**
    * Sends a file, or a part of one, without copying it through JavaScript (sendfile(2)); over TLS, and
    * where sendfile(2) refuses the file, as it does for those of /proc, it is read in portions. Reading a
