@@ -175,36 +175,43 @@ export class BufferedReader {
 
   /** Fills `into`. It must not change until then, nor after a failure be taken for unread data. */
   readFull(into: ArrayBufferView, deadline?: number): Promise<void> {
-    return this.#exclusively(deadline, async (until) => {
-      const bytes = bytesOfView(viewOf(into, "read"));
-      const { length } = bytes;
-      while (this.#unread.length < length && length - this.#unread.length <= shortBytes) {
-        if ((await this.#receive(until)) === 0) throw this.#unexpectedEnd();
-      }
-      let filled = this.#unread.moveTo(bytes);
-      try {
-        while (filled < length) {
-          const count = await this.#socket.read(bytes.subarray(filled), until);
-          if (count === 0) throw new UnexpectedEndError(syscall, bytes.slice(0, filled));
-          filled += count;
+    return this.#exclusively(
+      deadline,
+      () => bytesIn(into),
+      async (until) => {
+        const bytes = bytesIn(into);
+        const { length } = bytes;
+        while (this.#unread.length < length && length - this.#unread.length <= shortBytes) {
+          if ((await this.#receive(until)) === 0) throw this.#unexpectedEnd();
         }
-      } catch (error) {
-        this.#unread.prepend(bytes.subarray(0, filled));
-        throw error;
-      }
-    });
+        let filled = this.#unread.moveTo(bytes);
+        try {
+          while (filled < length) {
+            const count = await this.#socket.read(bytes.subarray(filled), until);
+            if (count === 0) throw new UnexpectedEndError(syscall, bytes.slice(0, filled));
+            filled += count;
+          }
+        } catch (error) {
+          this.#unread.prepend(bytes.subarray(0, filled));
+          throw error;
+        }
+      },
+    );
   }
 
   /** The available bytes into `into`, at least one. Returns their number; 0 is the end. */
   read(into: ArrayBufferView, deadline?: number): Promise<number> {
-    return this.#exclusively(deadline, async (until) => {
-      const bytes = bytesOfView(viewOf(into, "read"));
-      if (bytes.length === 0) throw rangeMistake("read: the buffer has no room");
-      if (this.#unread.length > 0) return this.#unread.moveTo(bytes);
-      if (bytes.length > shortBytes) return await this.#socket.read(bytes, until);
-      await this.#receive(until);
-      return this.#unread.moveTo(bytes);
-    });
+    return this.#exclusively(
+      deadline,
+      () => roomIn(into),
+      async (until) => {
+        const bytes = roomIn(into);
+        if (this.#unread.length > 0) return this.#unread.moveTo(bytes);
+        if (bytes.length > shortBytes) return await this.#socket.read(bytes, until);
+        await this.#receive(until);
+        return this.#unread.moveTo(bytes);
+      },
+    );
   }
 
   /** All available bytes, at most 64 KiB of them unless more are buffered; null at the end. */
@@ -223,16 +230,20 @@ export class BufferedReader {
 
   /** Leaves `count` bytes out. A failure does not bring back those that are out already. */
   discard(count: number, deadline?: number): Promise<void> {
-    return this.#exclusively(deadline, async (until) => {
-      let left = checkedCount(count);
-      for (;;) {
-        const present = Math.min(left, this.#unread.length);
-        this.#unread.skip(present);
-        left -= present;
-        if (left === 0) return;
-        if ((await this.#receive(until)) === 0) throw this.#unexpectedEnd();
-      }
-    });
+    return this.#exclusively(
+      deadline,
+      () => checkedCount(count),
+      async (until, wanted) => {
+        let left = wanted;
+        for (;;) {
+          const present = Math.min(left, this.#unread.length);
+          this.#unread.skip(present);
+          left -= present;
+          if (left === 0) return;
+          if ((await this.#receive(until)) === 0) throw this.#unexpectedEnd();
+        }
+      },
+    );
   }
 
   /**
@@ -242,21 +253,24 @@ export class BufferedReader {
    * @returns the number of bytes, those of the delimiter included; 0 at the end
    */
   discardUntil(delimiter: string | Uint8Array, deadline?: number): Promise<number> {
-    return this.#exclusively(deadline, async (until) => {
-      const sought = this.#delimiterOf(delimiter);
-      const size = sizeOf(sought);
-      for (let discarded = 0; ; ) {
-        const index = this.#unread.indexOf(sought);
-        // What may be the first bytes of the delimiter stays.
-        const count = index >= 0 ? index + size : Math.max(this.#unread.length - size + 1, 0);
-        this.#unread.skip(count);
-        discarded += count;
-        if (index >= 0) return discarded;
-        if ((await this.#receive(until)) > 0) continue;
-        if (discarded + this.#unread.length === 0) return 0;
-        throw this.#unexpectedEnd();
-      }
-    });
+    return this.#exclusively(
+      deadline,
+      () => this.#delimiterOf(delimiter),
+      async (until, sought) => {
+        const size = sizeOf(sought);
+        for (let discarded = 0; ; ) {
+          const index = this.#unread.indexOf(sought);
+          // What may be the first bytes of the delimiter stays.
+          const count = index >= 0 ? index + size : Math.max(this.#unread.length - size + 1, 0);
+          this.#unread.skip(count);
+          discarded += count;
+          if (index >= 0) return discarded;
+          if ((await this.#receive(until)) > 0) continue;
+          if (discarded + this.#unread.length === 0) return 0;
+          throw this.#unexpectedEnd();
+        }
+      },
+    );
   }
 
   readUint8(deadline?: number): Promise<number> {
@@ -418,13 +432,16 @@ export class BufferedReader {
     });
   }
 
-  async #exclusively<T>(
+  /** Runs a call in its turn. `check` reports a mistake at once, and copies what may change until then. */
+  async #exclusively<Input, T>(
     deadline: number | undefined,
-    action: (until: Deadline) => Promise<T>,
+    check: () => Input,
+    action: (until: Deadline, input: Input) => Promise<T>,
   ): Promise<T> {
+    const input = check();
     const until = admission(syscall, deadline);
     if (typeof until !== "number") throw until;
-    return await this.#inTurn(until, () => action(until));
+    return await this.#inTurn(until, () => action(until, input));
   }
 
   /** Runs a call when those before it have ended. */
@@ -566,9 +583,11 @@ export class BufferedReader {
   }
 
   #delimiterOf(delimiter: string | Uint8Array): Delimiter {
-    const bytes = typeof delimiter === "string" ? encoder.encode(delimiter) : delimiter;
-    if (!(bytes instanceof Uint8Array))
+    if (typeof delimiter !== "string" && !(delimiter instanceof Uint8Array)) {
       throw typeMistake("a delimiter is a string or a Uint8Array");
+    }
+    const bytes =
+      typeof delimiter === "string" ? encoder.encode(delimiter) : bytesOfView(delimiter);
     if (bytes.length === 0) throw rangeMistake("a delimiter has at least one byte");
     if (bytes.length === 1) return bytes[0]!;
     // The search goes on where it stopped for the same object.
@@ -614,6 +633,18 @@ function sizeOf(delimiter: Delimiter): number {
 
 function isEqual(left: Uint8Array, right: Uint8Array): boolean {
   return left.length === right.length && left.every((byte, index) => byte === right[index]);
+}
+
+/** The bytes of a buffer to read into. They are looked up in a call's turn again: it may be detached by then. */
+function bytesIn(into: ArrayBufferView): Uint8Array {
+  return bytesOfView(viewOf(into, "read"));
+}
+
+/** @throws {RangeError} for a buffer without room */
+function roomIn(into: ArrayBufferView): Uint8Array {
+  const bytes = bytesIn(into);
+  if (bytes.length === 0) throw rangeMistake("read: the buffer has no room");
+  return bytes;
 }
 
 function checkedCount(count: number): number {

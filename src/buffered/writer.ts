@@ -2,8 +2,10 @@
 
 import { bytesOf, isList, type WriteData } from "../net/buffers.ts";
 import type { Socket } from "../net/socket.ts";
+import { checkAdmission } from "../runtime/wait.ts";
 import { waitFor } from "../runtime/wait_for.ts";
 import { checkedInteger, ownOptions, rangeMistake, typeMistake } from "../values/checks.ts";
+import { checkedDeadline } from "../values/deadlines.ts";
 import { byteLengthOf } from "../values/views.ts";
 import { encodeVarint, type Kind, kinds, mostVarintBytes } from "./numbers.ts";
 
@@ -37,7 +39,8 @@ const mostSpares = 16;
  * Awaiting both is right.
  *
  * An error stays: after a failed send, of which the peer may have got a part, every later call throws the
- * same error. A caller's mistake throws at once and changes nothing. A writer with nothing buffered holds no
+ * same error. A caller's mistake throws at once and changes nothing. So does a call that has to send while its
+ * deadline has passed or its fiber is cancelled. A writer with nothing buffered holds no
  * buffer.
  */
 export class BufferedWriter {
@@ -70,7 +73,10 @@ export class BufferedWriter {
   write(data: WriteData, deadline?: number): Promise<void> | undefined {
     this.#check();
     if (typeof data === "string") return this.#writeText(data, deadline);
-    if (isList(data)) return this.#writeList(data, deadline);
+    if (isList(data)) {
+      checkParts(data);
+      return this.#whole(deadline, () => this.#writeList(data, deadline));
+    }
     const bytes = bytesOf(data);
     const length = byteLengthOf(bytes);
     if (length >= this.#size) return this.#send(bytes, deadline);
@@ -184,10 +190,12 @@ export class BufferedWriter {
     if (length >= 256 ** lengthBytes) {
       throw rangeMistake(`${length} bytes are more than a prefix of ${lengthBytes} bytes can say`);
     }
-    const sent = this.#makeRoom(lengthBytes, deadline);
-    encodeLength(this.#buffer, this.#length, length, lengthBytes, littleEndian === true);
-    this.#length += lengthBytes;
-    return this.write(bytes, deadline) ?? sent;
+    return this.#whole(deadline, () => {
+      const sent = this.#makeRoom(lengthBytes, deadline);
+      encodeLength(this.#buffer, this.#length, length, lengthBytes, littleEndian === true);
+      this.#length += lengthBytes;
+      return this.write(bytes, deadline) ?? sent;
+    });
   }
 
   /**
@@ -205,8 +213,21 @@ export class BufferedWriter {
     if (this.#failure !== undefined) throw this.#failure.error;
   }
 
+  /** Writes something of several parts. A failure between them stays, since a part is buffered or sent. */
+  #whole(
+    deadline: number | undefined,
+    write: () => Promise<void> | undefined,
+  ): Promise<void> | undefined {
+    checkAdmitted(deadline);
+    try {
+      return write();
+    } catch (error) {
+      this.#failure ??= { error };
+      throw error;
+    }
+  }
+
   #writeList(data: readonly WriteData[], deadline: number | undefined): Promise<void> | undefined {
-    checkParts(data);
     let sent: Promise<void> | undefined;
     // The promise of a later send is fulfilled after those of earlier ones.
     for (const part of data) sent = this.write(part, deadline) ?? sent;
@@ -243,8 +264,12 @@ export class BufferedWriter {
     return sent;
   }
 
-  /** Sends what is buffered, and then `data` from where it is. Undefined when the kernel has all of it. */
+  /**
+   * Sends what is buffered, and then `data` from where it is. Undefined when the kernel has all of it. Throws,
+   * and changes nothing, when it may not begin.
+   */
   #send(data: Uint8Array | undefined, deadline: number | undefined): Promise<void> | undefined {
+    checkAdmitted(deadline);
     const buffer = this.#buffer;
     const collected = buffer.subarray(0, this.#length);
     this.#buffer = noBytes;
@@ -280,6 +305,10 @@ export class BufferedWriter {
 }
 
 const prefixedOptions: ReadonlySet<string> = new Set(["littleEndian"]);
+
+function checkAdmitted(deadline: number | undefined): void {
+  checkAdmission("write", checkedDeadline(deadline));
+}
 
 function giveBack(buffer: Uint8Array<ArrayBuffer>): void {
   if (buffer.length === defaultSize && spares.length < mostSpares) spares.push(buffer);

@@ -511,3 +511,49 @@ describe("the socket below", () => {
     await writing.join();
   });
 });
+
+describe("a delimiter of the caller", () => {
+  test("may change after the call, also while that waits in line", async () => {
+    await using it = await subject();
+    const delimiter = new Uint8Array([45, 45]);
+    const first = it.reader.readExactly(1);
+    const second = it.reader.discardUntil(delimiter);
+    const third = it.reader.readUntil(delimiter);
+    delimiter.fill(0);
+    await it.peer.write("xab--cd--");
+    await first;
+    expect(await second).toBe(4);
+    expect(await third).toEqual(new TextEncoder().encode("cd"));
+  });
+
+  test("counts as its bytes, against what a subclass says", async () => {
+    class Liar extends Uint8Array<ArrayBuffer> {
+      override get length(): number {
+        return 5;
+      }
+      override slice(): Uint8Array<ArrayBuffer> {
+        return new Uint8Array(3);
+      }
+    }
+    await using it = await subject("ab--cd--e");
+    expect(await it.reader.readUntil(new Liar(new Uint8Array([45, 45]).buffer))).toEqual(
+      new TextEncoder().encode("ab"),
+    );
+    expect(await it.reader.discardUntil(new Liar(new Uint8Array([45, 45]).buffer))).toBe(4);
+    expect(await it.reader.readText(1)).toBe("e");
+  });
+});
+
+test("a mistake is reported at once, also behind a call that waits", async () => {
+  await using it = await subject();
+  const waiting = it.reader.readLine();
+  const empty = new Uint8Array(0);
+  expect((await failureOf(it.reader.discard(-1))).name).toBe("RangeError");
+  expect((await failureOf(it.reader.discardUntil(""))).name).toBe("RangeError");
+  expect((await failureOf(it.reader.read(empty))).name).toBe("RangeError");
+  const notBytes = "text" as unknown as Uint8Array;
+  expect((await failureOf(it.reader.read(notBytes))).name).toBe("TypeError");
+  expect((await failureOf(it.reader.readFull(notBytes))).name).toBe("TypeError");
+  await it.peer.write("a line\n");
+  expect(await waiting).toBe("a line");
+});

@@ -6,7 +6,9 @@ import {
   BufferedWriter,
   type BufferedWriterOptions,
   deadline,
+  now,
   type Socket,
+  sleep,
   spawn,
   TimeoutError,
   type WriteData,
@@ -257,5 +259,46 @@ describe("errors", () => {
       TypeError,
     );
     expect(it.writer.buffered).toBe(0);
+  });
+});
+
+describe("a send that is refused before it begins", () => {
+  const refusals: readonly [string, number, string][] = [
+    ["a deadline that has passed", now() - 1, "TimeoutError"],
+    ["a deadline that is none", Number.NaN, "RangeError"],
+  ];
+  test.each(refusals)("%s changes nothing", async (_, until, name) => {
+    await using it = await subject({ size: 16 });
+    it.writer.write("0123456789");
+    expect((await failureOf(it.writer.flush(until))).name).toBe(name);
+    expect(thrownBy(() => it.writer.write("abcdefgh", until)).name).toBe(name);
+    expect(thrownBy(() => it.writer.write(new Uint8Array(100), until)).name).toBe(name);
+    expect(thrownBy(() => it.writer.writeBigUint64BE(1n, until)).name).toBe(name);
+    expect(thrownBy(() => it.writer.write(["ab", "cdefgh"], until)).name).toBe(name);
+    expect(thrownBy(() => it.writer.writePrefixed(1, "x".repeat(100), {}, until)).name).toBe(name);
+    expect(it.writer.buffered).toBe(10);
+    await it.writer.write("!");
+    await it.writer.flush();
+    expect(await it.reader.readText(11)).toBe("0123456789!");
+  });
+
+  test("so does the cancellation of its fiber", async () => {
+    await using it = await subject({ size: 16 });
+    it.writer.write("0123456789");
+    const fiber = spawn(async () => {
+      await sleep(0);
+      await it.writer.flush();
+    });
+    fiber.cancel();
+    await failureOf(fiber.join());
+    const late = spawn(async () => {
+      await failureOf(sleep(60_000));
+      await it.writer.flush();
+    });
+    late.cancel();
+    expect(await failureOf(late.join())).toMatchObject({ code: "ECANCELED" });
+    expect(it.writer.buffered).toBe(10);
+    await it.writer.flush();
+    expect(await it.reader.readText(10)).toBe("0123456789");
   });
 });
