@@ -110,9 +110,13 @@ export const waitKinds: readonly WaitKind[] = [
   }),
   kind("BufferedWriter.flush", "write", async () => {
     const pair = await socketPair();
-    const writer = new BufferedWriter(pair.client, { size: 2 * bulk.length });
-    writer.write(bulk);
-    return situation((deadline) => writer.flush(deadline), pair);
+    const wait = (deadline?: number): Promise<void> => {
+      // A writer's error stays, so each flush has a writer of its own.
+      const writer = new BufferedWriter(pair.client, { size: 2 * bulk.length });
+      writer.write(bulk);
+      return writer.flush(deadline);
+    };
+    return situation(wait, pair);
   }),
   kind("write", "write", async () => {
     const pair = await socketPair();
