@@ -153,7 +153,7 @@ test("it is the same stream each time, and locked as streams are", async () => {
   pair.server.readable.getReader().releaseLock();
 });
 
-test("nothing is read that nobody asked for", async () => {
+test("nothing is received before a read asks for it", async () => {
   await using pair = await socketPair();
   const { client, server } = pair;
   const reader = server.readable.getReader();

@@ -108,15 +108,16 @@ export const waitKinds: readonly WaitKind[] = [
     const first = spawn(() => reader.readLine());
     return situation((deadline) => reader.readLine(deadline), pair, first);
   }),
-  kind("BufferedWriter.flush", "write", async () => {
+  kind("BufferedWriter.flush behind a write", "write", async () => {
     const pair = await socketPair();
+    const first = spawn(() => pair.client.write(bulk));
     const wait = (deadline?: number): Promise<void> => {
       // A writer's error stays, so each flush has a writer of its own.
-      const writer = new BufferedWriter(pair.client, { size: 2 * bulk.length });
-      writer.write(bulk);
+      const writer = new BufferedWriter(pair.client);
+      writer.write("text");
       return writer.flush(deadline);
     };
-    return situation(wait, pair);
+    return situation(wait, pair, first);
   }),
   kind("write", "write", async () => {
     const pair = await socketPair();
