@@ -1,7 +1,7 @@
 // Generated from zig/boundary/abi.zig and the exports by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
-export const abiNumber = 98352551;
+export const abiNumber = 386088465;
 
 export const Status = {
   ok: 0,
@@ -188,7 +188,7 @@ export const symbols = {
   plait_shutdown: { args: ["i32"], returns: "i32" },
   plait_close: { args: ["i32"], returns: "i32" },
   plait_reset: { args: ["i32"], returns: "i32" },
-  plait_connect: { args: ["ptr", "u32", "u32", "ptr", "u32"], returns: "i32" },
+  plait_connect: { args: ["ptr", "u32", "u32", "ptr", "u32", "u32"], returns: "i32" },
   plait_connectPath: { args: ["ptr", "u32"], returns: "i32" },
   plait_finishConnect: { args: ["i32"], returns: "i32" },
   plait_listen: { args: ["ptr", "u32", "u32", "u32", "u32"], returns: "i32" },
@@ -234,6 +234,7 @@ export const symbols = {
   plait_tlsVerifyName: { args: ["i32", "ptr", "u32"], returns: "i32" },
   plait_tlsIsResumed: { args: ["i32"], returns: "i32" },
   plait_tlsUpdateKeys: { args: ["i32", "i32"], returns: "i32" },
+  plait_tlsExportKeys: { args: ["i32", "ptr", "u32", "ptr", "u32", "i32", "ptr", "u32"], returns: "i32" },
   plait_tlsTakeNotice: { args: [], returns: "f64" },
   plait_tlsOpensslVersion: { args: ["ptr", "u32"], returns: "i32" },
 } as const;

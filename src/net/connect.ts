@@ -191,7 +191,7 @@ async function hostTarget(target: HostTarget, deadline: number): Promise<RaceTar
   const localLength = localAddress === undefined ? 0 : byteLengthOf(local);
   const begin = (address: string): number => {
     const bytes = encoder.encode(address);
-    return core.connect(bytes, byteLengthOf(bytes), port, local, localLength);
+    return core.connect(bytes, byteLengthOf(bytes), port, local, localLength, 0);
   };
   return { host, port, addresses, begin };
 }

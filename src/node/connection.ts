@@ -14,7 +14,7 @@ import { hold, unhold } from "../runtime/scheduler.ts";
 import { running } from "../runtime/wait.ts";
 import { type HandshakeSetup, handshake } from "../tls/handshake.ts";
 import { type DialEvents, dial, type Target } from "./dial.ts";
-import { nodeError, socketClosed, systemError, throwUncaught, transferError } from "./errors.ts";
+import { nodeError, socketClosed, throwUncaught, transferError } from "./errors.ts";
 import { IdleTimer } from "./idle_timer.ts";
 import { type OwnBuffer, Receiver } from "./receiver.ts";
 
@@ -112,6 +112,13 @@ export abstract class Connection extends Duplex {
   #dialing: Fiber<void> | undefined = undefined;
   /** Whether a handshake is under way, or follows when the connection is made. */
   #isEncrypting = false;
+  /** Whether nothing may be received: what comes next belongs to a handshake. */
+  #isHeld = false;
+  /** Calls of `encrypt` that wait for the writes before them. */
+  readonly #starts: {
+    readonly start: (plait: PlaitSocket) => Promise<void>;
+    readonly settle: Callback;
+  }[] = [];
   /** The stream wants data, and cannot have it yet. */
   #isReadWanted = false;
   /** A write, or the end, that waits until the connection can be used. */
@@ -320,57 +327,50 @@ export abstract class Connection extends Duplex {
     this.startReading();
   }
 
-  /** Encrypts behind the writes before it. */
+  /**
+   * Encrypts behind the writes before it. Nothing is received meanwhile: what comes now must not be taken
+   * for what comes encrypted.
+   */
   protected encrypt(start: (plait: PlaitSocket) => Promise<void>): Promise<void> {
-    return new Promise((resolve, reject) => {
+    this.#isHeld = true;
+    this.#isReadWanted ||= this.isReceiving;
+    this.#stopReceiving();
+    const started = new Promise<void>((resolve, reject) => {
       const settle = (error?: Error | null): void => (error ? reject(error) : resolve());
       this.#starts.push({ start, settle });
       this.write(startOfTls, (error) => error && settle(error));
     });
+    // When it fails, the socket is destroyed with the same error.
+    started.catch(ignore);
+    return started;
   }
-
-  readonly #starts: {
-    readonly start: (plait: PlaitSocket) => Promise<void>;
-    readonly settle: Callback;
-  }[] = [];
 
   #startTls(callback: Callback): void {
     const plait = this.#plait!;
     const { start, settle } = this.#starts.shift()!;
-    const wasReceiving = this.isReceiving;
-    this.#stopReceiving();
-    if (this.readableLength > 0) {
-      // What came before the handshake must not be taken for what came in it.
-      if (wasReceiving) this.#receive();
-      settle(systemError("EBUSY", "handshake", {}, "data that came before is still unread"));
-      callback();
-      return;
-    }
-    this.#isEncrypting = true;
-    this.#isReadWanted ||= wasReceiving;
-    this.#begin();
-    outsideOfFibers(() => start(plait)).then(
-      () => {
-        this.#finish();
-        if (this.#plait !== plait) return settle(socketClosed());
+    const end = (error?: unknown): void => {
+      this.#finish();
+      this.#isEncrypting = false;
+      this.#isHeld = false;
+      if (error === undefined && this.#plait === plait) {
         this.#encrypted();
         settle();
         callback();
-      },
-      (error: unknown) => {
-        this.#finish();
-        this.#isEncrypting = false;
-        const failure = transferError(error, "handshake");
-        settle(failure);
-        callback(failure);
-      },
-    );
+        return;
+      }
+      const failure = error === undefined ? socketClosed() : transferError(error, "handshake");
+      settle(failure);
+      callback(failure);
+    };
+    this.#isEncrypting = true;
+    this.#begin();
+    outsideOfFibers(() => start(plait)).then(() => end(), end);
   }
 
   // -- Receiving
 
   override _read(_size?: number): void {
-    if (!this.#isReady) {
+    if (!this.#isReady || this.#isHeld) {
       this.#isReadWanted = true;
       return;
     }
@@ -615,6 +615,7 @@ export abstract class Connection extends Duplex {
     this.#receiver = undefined;
     this.#isResetting = false;
     this.#isReadWanted = false;
+    this.#isHeld = false;
   }
 
   // -- The process and the timer

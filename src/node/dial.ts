@@ -30,6 +30,8 @@ export interface Target {
   readonly port: number;
   readonly family: 0 | 4 | 6;
   readonly localAddress: string | undefined;
+  /** 0 is any. */
+  readonly localPort: number;
   readonly lookup: LookupFunction | undefined;
   readonly hints: number;
   /** Whether all addresses of the host are tried, and not the first alone. */
@@ -117,6 +119,7 @@ export function checkedTarget(options: Record<string, unknown>): Target {
     triesAll: triesAllByDefault,
     attemptDelay: defaultAttemptDelay,
     localAddress: undefined,
+    localPort: 0,
     blockList: checkedFilter(options.blockList),
   };
   if (hasPath) {
@@ -130,11 +133,8 @@ export function checkedTarget(options: Record<string, unknown>): Target {
   if (localAddress && (typeof localAddress !== "string" || isIP(localAddress) === 0)) {
     throw nodeError("ERR_INVALID_IP_ADDRESS", `Invalid IP address: ${localAddress}`, TypeError);
   }
-  if (localPort) {
-    if (typeof localPort !== "number") {
-      throw wrongType("options.localPort", "of type number", localPort);
-    }
-    throw unsupported("the option localPort");
+  if (localPort && typeof localPort !== "number") {
+    throw wrongType("options.localPort", "of type number", localPort);
   }
   const checked = checkedPort(port, "options.port");
   const { autoSelectFamily, autoSelectFamilyAttemptTimeout: delay } = options;
@@ -147,6 +147,7 @@ export function checkedTarget(options: Record<string, unknown>): Target {
     host: host || "localhost",
     port: checked,
     localAddress: (localAddress as string) || undefined,
+    localPort: localPort ? checkedPort(localPort, "options.localPort") : 0,
     triesAll:
       autoSelectFamily === undefined || autoSelectFamily === null
         ? triesAllByDefault
@@ -166,7 +167,7 @@ export async function dial(target: Target, events: DialEvents): Promise<number> 
     if (target.path === undefined) return await dialHost(target, events);
     return await dialPath(target.path);
   } catch (error) {
-    throw connectError(error);
+    throw connectError(error, target);
   }
 }
 
@@ -177,14 +178,12 @@ function dialPath(path: string): Promise<number> {
 }
 
 async function dialHost(target: Target, events: DialEvents): Promise<number> {
-  const { host, port, localAddress = "" } = target;
+  const { host, port, localPort } = target;
   const found = isIP(host) === 0 ? await lookUp(target, events) : [host];
   const addresses = found.filter((address) => !isBlocked(target.blockList, address));
   if (addresses.length === 0) {
     throw nodeError("ERR_IP_BLOCKED", `IP(${found[0]}) is blocked by net.BlockList`);
   }
-  const local = encoder.encode(localAddress || "\0");
-  const localLength = localAddress === "" ? 0 : byteLengthOf(local);
   const race: RaceTarget = {
     host,
     port,
@@ -193,13 +192,24 @@ async function dialHost(target: Target, events: DialEvents): Promise<number> {
     begin(address) {
       events.attempted(address, port, isIP(address), addresses.length > 1);
       const bytes = encoder.encode(address);
-      return core.connect(bytes, byteLengthOf(bytes), port, local, localLength);
+      const local = encoder.encode(localAddressFor(address, target));
+      const localLength = byteLengthOf(local);
+      // A buffer without a byte has no address.
+      const source = localLength === 0 ? bytes : local;
+      return core.connect(bytes, byteLengthOf(bytes), port, source, localLength, localPort);
     },
     failed(address, error) {
-      events.attemptFailed(address, port, isIP(address), connectError(error));
+      events.attemptFailed(address, port, isIP(address), connectError(error, target));
     },
   };
   return await new ConnectRace(race, 0).start();
+}
+
+/** The address to connect from; empty if the system chooses it, and the port too. */
+function localAddressFor(address: string, { localAddress, localPort }: Target): string {
+  if (localAddress !== undefined) return localAddress;
+  if (localPort === 0) return "";
+  return isIP(address) === 6 ? "::" : "0.0.0.0";
 }
 
 /** The addresses of a host in the order in which they are tried, at least one. */

@@ -75,18 +75,28 @@ export function transferError(error: unknown, syscall: string): Error {
   return error as Error;
 }
 
+/** The end of this machine, if `connect` was given both. */
+export interface LocalEnd {
+  readonly localAddress: string | undefined;
+  readonly localPort: number;
+}
+
 /** An error of plait's as a connect of Node reports it. */
-export function connectError(error: unknown): Error {
+export function connectError(error: unknown, local?: LocalEnd): Error {
   if (error instanceof TlsError || error instanceof CancelledError) return error;
   if (!(error instanceof SocketError) && !(error instanceof TimeoutError)) return error as Error;
   const { code, syscall, address, port, cause } = error;
   if (syscall === "getaddrinfo") return systemError(code, syscall, { hostname: address });
   if (syscall !== "connect") return transferError(error, syscall ?? "connect");
   if (cause instanceof AggregateError) {
-    const errors = cause.errors.map(connectError);
+    const errors = cause.errors.map((each) => connectError(each, local));
     return Object.assign(new AggregateError(errors, ""), { code });
   }
-  return systemError(code, syscall, { address, port });
+  const failure = systemError(code, syscall, { address, port });
+  if (!local?.localAddress || local.localPort === 0) return failure;
+  const { localAddress, localPort } = local;
+  failure.message += ` - Local (${localAddress}:${localPort})`;
+  return Object.assign(failure, { localAddress, localPort });
 }
 
 export function socketClosed(): NodeJS.ErrnoException {

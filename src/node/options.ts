@@ -46,6 +46,8 @@ export interface ConnectOptions extends SocketOptions {
   path?: string | undefined;
   /** The address of this machine to connect from. */
   localAddress?: string | undefined;
+  /** The port of this machine to connect from; the system chooses one if not given. */
+  localPort?: number | undefined;
   /** 4 or 6: only addresses of that family. 0 is both. */
   family?: number | undefined;
   hints?: number | undefined;

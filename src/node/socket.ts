@@ -21,6 +21,7 @@ import {
   wrongType,
   wrongValue,
 } from "./errors.ts";
+import { exportKeys } from "./exporter.ts";
 import type { AcceptingServer, ConnectOptions, SocketOptions } from "./options.ts";
 import { cipherOf, peerCertificate } from "./peer_certificate.ts";
 
@@ -90,6 +91,8 @@ export class Socket extends Connection {
   #keepAlive: false | KeepAliveOptions | undefined;
   /** Whether it was made of a connected socket, for which `connect` only announces that. */
   #isGiven = false;
+  /** Whether the server counts it. */
+  #isCounted = false;
   /** The host of `connect`. */
   #host: string | undefined = undefined;
 
@@ -102,6 +105,7 @@ export class Socket extends Connection {
       const { plait, server, stream, context } = options;
       super(stream, undefined, context);
       this.server = server;
+      this.#isCounted = true;
       this.attach(plait);
       return;
     }
@@ -163,7 +167,9 @@ export class Socket extends Connection {
   }
 
   protected override connectionClosed(): void {
-    this.server?.connectionClosed();
+    // One that was closed, and has connected to another peer, is no connection of the server.
+    if (this.#isCounted) this.server?.connectionClosed();
+    this.#isCounted = false;
   }
 
   /** Whether there is no connection: `connect` was not called, or has not ended yet, or it is closed. */
@@ -326,21 +332,26 @@ export class Socket extends Connection {
    * end, any other the client's, unless `side` says otherwise. A client checks the certificate against the
    * host of `connect`, unless `serverName` is given. The deadline is a point on the clock of `now()`.
    *
-   * It rejects with `EBUSY` when data that came before the handshake is still unread, and leaves the plain
-   * connection as it was. When the handshake fails, the socket is destroyed with the same error.
+   * Nothing is received between the call and the end of the handshake. The call rejects with `EBUSY` when data
+   * that came before it is still unread, and leaves the plain connection as it was. When the handshake fails,
+   * the socket is destroyed with the same error.
    *
    * @throws {TypeError} {RangeError} for wrong options
    */
-  async startTls(options: StartTlsOptions | TlsContext = {}, deadline?: number): Promise<void> {
-    if (this.plaitSocket === undefined && !this.connecting) throw socketClosed();
-    if (this.encrypted) throw systemError("EISCONN", "handshake");
-    if (this.readableLength > 0) {
-      throw systemError("EBUSY", "handshake", {}, "data that came before is still unread");
+  startTls(options: StartTlsOptions | TlsContext = {}, deadline?: number): Promise<void> {
+    try {
+      if (this.plaitSocket === undefined && !this.connecting) throw socketClosed();
+      if (this.encrypted) throw systemError("EISCONN", "handshake");
+      if (this.readableLength > 0) {
+        throw systemError("EBUSY", "handshake", {}, "data that came before is still unread");
+      }
+      const isAccepted = this.server !== null || this.plaitSocket?.isAccepted === true;
+      const setup = startSetup(options, isAccepted, this.plaitSocket?.host ?? this.#host);
+      const until = checkedDeadline(deadline);
+      return this.encrypt((plait) => handshake(plait, setup, until));
+    } catch (error) {
+      return Promise.reject(error);
     }
-    const isAccepted = this.server !== null || this.plaitSocket?.isAccepted === true;
-    const setup = startSetup(options, isAccepted, this.plaitSocket?.host ?? this.#host);
-    const until = checkedDeadline(deadline);
-    await this.encrypt((plait) => handshake(plait, setup, until));
   }
 
   /** Whether the connection is encrypted: its handshake has succeeded. */
@@ -395,6 +406,25 @@ export class Socket extends Connection {
     return this.plaitSocket?.tls?.protocol ?? null;
   }
 
+  /**
+   * Derives so many bytes from the secrets of the connection, under a label, and a context if one is given.
+   * Both ends derive the same (RFC 5705; RFC 8446, section 7.5).
+   *
+   * @throws {Error} `ERR_TLS_INVALID_STATE` without an encrypted connection
+   * @throws {TypeError} {RangeError} for wrong arguments
+   */
+  exportKeyingMaterial(length: number, label: string, context?: Uint8Array): Buffer {
+    const plait = this.plaitSocket;
+    if (!plait?.secure) {
+      throw nodeError(
+        "ERR_TLS_INVALID_STATE",
+        "TLS socket connection must be securely established",
+      );
+    }
+    return exportKeys(plait, length, label, context);
+  }
+
+  /** Whether an earlier session was resumed. */
   isSessionReused(): boolean {
     return this.plaitSocket?.tls?.resumed === true;
   }

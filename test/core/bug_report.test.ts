@@ -13,7 +13,7 @@ const mistake = `
   const listener = core.listen(host, host.length, 0, 16, 0);
   core.address(listener, 0, text);
   const port = sharedUint32[Shared.addressPortUint32];
-  const client = core.connect(host, host.length, port, new Uint8Array(1), 0);
+  const client = core.connect(host, host.length, port, new Uint8Array(1), 0, 0);
   core.receive(client, text, 0);
 `;
 

@@ -213,6 +213,26 @@ test("a blocked address is neither connected to nor accepted from", async () => 
   await server[Symbol.asyncDispose]();
 });
 
+test("a connection comes from the port and the address of localPort and localAddress", async () => {
+  const { server, port } = await listening();
+  const spare = await listening();
+  await spare.server[Symbol.asyncDispose]();
+  for (const localAddress of ["127.0.0.2", undefined]) {
+    const client = net.connect({ port, host, localPort: spare.port, localAddress });
+    const [accepted] = (await once(server, "connection")) as [InstanceType<typeof net.Socket>];
+    expect(accepted.remotePort).toBe(spare.port);
+    expect(accepted.remoteAddress).toBe(localAddress ?? host);
+    client.resetAndDestroy();
+    await once(accepted, "error");
+  }
+  const taken = net.connect({ port, host, localPort: port, localAddress: host });
+  const [error] = await once(taken, "error");
+  const place = { code: "EADDRINUSE", syscall: "connect", localPort: port, localAddress: host };
+  expect(error).toMatchObject(place);
+  expect(() => net.connect({ port, localPort: 70_000 })).toThrow(RangeError);
+  await server[Symbol.asyncDispose]();
+});
+
 test("what is not supported says so", () => {
   const error = { code: "ERR_NOT_SUPPORTED" };
   const attempts = [

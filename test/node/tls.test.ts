@@ -7,7 +7,7 @@ import net, { type ConnectOptions } from "../../src/node/net.ts";
 import { certificates } from "../support/certificates.ts";
 import { distinctBytes, hashOf } from "../support/distinct_bytes.ts";
 import { failureOf } from "../support/failure.ts";
-import { isInstalled } from "../support/installed_program.ts";
+import { installedProgram, isInstalled } from "../support/installed_program.ts";
 import {
   closed,
   listening,
@@ -195,6 +195,32 @@ describe.skipIf(!hasOpenssl)("TLS", () => {
     expect([client.encrypted, client.destroyed]).toEqual([false, false]);
   });
 
+  test("nothing that comes after the start is taken for data", async () => {
+    await using pair = await NetPair.make();
+    const { client, accepted } = pair;
+    const data: string[] = [];
+    client.on("data", (chunk) => data.push(String(chunk)));
+    const started = client.startTls({ ...ofClient(), serverName: "localhost" });
+    client.on("error", () => {});
+    accepted.write("injected\n");
+    expect(await failureOf(started)).toMatchObject({ code: expect.stringMatching(/^ERR_/) });
+    expect(data).toEqual([]);
+    expect(client.destroyed).toBe(true);
+  });
+
+  test("a handshake that fails and that nothing awaits is no unhandled rejection", async () => {
+    await using pair = await NetPair.make();
+    const { client, accepted } = pair;
+    void client.startTls({ ...ofClient(), serverName: "localhost" });
+    const written: unknown[] = [];
+    client.write("behind it", (error) => written.push(error));
+    accepted.destroy();
+    const [error] = await once(client, "error");
+    await closed(client);
+    expect(error).toBeInstanceOf(Error);
+    expect(written).toEqual([expect.any(Error)]);
+  });
+
   test("writes before the start of TLS leave in the clear, those behind it encrypted", async () => {
     await using pair = await NetPair.make();
     const { client, accepted } = pair;
@@ -226,6 +252,73 @@ describe.skipIf(!hasOpenssl)("TLS", () => {
     client.on("error", () => {});
     accepted.destroy();
     expect(await failureOf(started)).toBeInstanceOf(Error);
+  });
+
+  test.each([
+    ["TLSv1.3", {}],
+    // A client that wants sessions stays with OpenSSL.
+    ["TLSv1.3", { onSession: () => {} }],
+    ["TLSv1.2", {}],
+    ["TLSv1.3", { cipherSuites: "TLS_AES_128_GCM_SHA256" }],
+  ] as const)("both ends export the same keying material: %s %p", async (version, more) => {
+    const { server, port, accepted } = await startTlsServer();
+    const tls: TlsOptions = { ...ofClient(), minVersion: version, maxVersion: version, ...more };
+    const { client, start } = await startTlsClient(port, tls);
+    expect(() => client.exportKeyingMaterial(32, "EXPERIMENTAL test")).toThrow(
+      expect.objectContaining({ code: "ERR_TLS_INVALID_STATE" }),
+    );
+    await start;
+    client.write("x");
+    await nextData(client);
+    const seen = new Set<string>();
+    for (const [length, label, context] of [
+      [32, "EXPERIMENTAL test", undefined],
+      [33, "EXPERIMENTAL test", Buffer.from("context")],
+      [200, "EXPERIMENTAL other", Buffer.alloc(0)],
+      [1, "EXPERIMENTAL other", Buffer.alloc(1000)],
+    ] as const) {
+      const own = client.exportKeyingMaterial(length, label, context);
+      expect(own.length).toBe(length);
+      expect(accepted[0]!.exportKeyingMaterial(length, label, context)).toEqual(own);
+      seen.add(own.toString("hex"));
+    }
+    expect(seen.size).toBe(4);
+    for (const wrong of [0, -1, 1.5, 1e9]) {
+      expect(() => client.exportKeyingMaterial(wrong, "label")).toThrow();
+    }
+    expect(() => client.exportKeyingMaterial(32, "x".repeat(250))).toThrow(RangeError);
+    client.destroy();
+    await server[Symbol.asyncDispose]();
+  });
+
+  test.skipIf(!isInstalled("node")).each([
+    ["TLSv1.3", {}],
+    ["TLSv1.3", { onSession: () => {} }],
+    ["TLSv1.2", {}],
+  ] as const)("keying material is that of Node: %s %p", async (version, more) => {
+    await using server = await netServer(
+      installedProgram("node"),
+      `
+        const context = tls.createSecureContext({
+          cert: readFileSync(${text(made?.p256.chain)}), key: readFileSync(${text(made?.p256.key)}),
+        });
+        const secure = new tls.TLSSocket(socket, { isServer: true, secureContext: context });
+        secure.on("error", () => {});
+        secure.on("secure", () => {
+          const keys = (...args) => secure.exportKeyingMaterial(...args).toString("hex");
+          secure.write(keys(48, "EXPORTER-Channel-Binding", Buffer.from("some")) + keys(40, "label"));
+        });
+      `,
+    );
+    const tls: TlsOptions = { ...ofClient(), minVersion: version, maxVersion: version, ...more };
+    const client = net.connect({ port: server.port, host: "localhost", tls });
+    const theirs = (await nextData(client)).toString();
+    const own = [
+      client.exportKeyingMaterial(48, "EXPORTER-Channel-Binding", Buffer.from("some")),
+      client.exportKeyingMaterial(40, "label"),
+    ];
+    expect(Buffer.concat(own).toString("hex")).toBe(theirs);
+    client.destroy();
   });
 
   test("a mistake in the options leaves the connection alone", async () => {

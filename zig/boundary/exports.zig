@@ -223,18 +223,19 @@ pub fn reset(handle: i32) callconv(.c) i32 {
     return result(connections.reset(thread(), handle));
 }
 
-/// Starts to connect to a literal address, from a local one if that has a length. Returns a handle
-/// to wait for, writable, and then to give to `finishConnect`.
+/// Starts to connect to a literal address, from a local one if that has a length, and there from a port if that
+/// is not 0. Returns a handle to wait for, writable, and then to give to `finishConnect`.
 pub fn connect(
     host: [*]const u8,
     host_length: u32,
     port: u32,
     local: [*]const u8,
     local_length: u32,
+    local_port: u32,
 ) callconv(.c) i32 {
     const remote = parse(host, host_length, port) orelse return Status.bad_address.code();
     if (local_length == 0) return answer(endpoints.connect(scheduler(), &remote, null));
-    const source = parse(local, local_length, 0) orelse return Status.bad_address.code();
+    const source = parse(local, local_length, local_port) orelse return Status.bad_address.code();
     return answer(endpoints.connect(scheduler(), &remote, &source));
 }
 

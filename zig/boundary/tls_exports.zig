@@ -7,6 +7,7 @@ const contexts = @import("../tls/contexts.zig");
 const credentials = @import("../tls/credentials.zig");
 const errors = @import("../os/errors.zig");
 const current = @import("../thread/current.zig");
+const exporter = @import("../tls/exporter.zig");
 const handshakes = @import("../tls/handshakes.zig");
 const openssl = @import("../tls/openssl.zig");
 const reasons = @import("../tls/reasons.zig");
@@ -239,6 +240,22 @@ pub fn tlsIsResumed(handle: i32) callconv(.c) i32 {
 pub fn tlsUpdateKeys(handle: i32, ask_peer: i32) callconv(.c) i32 {
     const connection = handshakes.find(engine(), handle) orelse return Status.stale_handle.code();
     return result(reports.updateKeys(engine(), connection, ask_peer != 0));
+}
+
+/// Derives keying material (RFC 5705) of so many bytes. A context is used if `has_context` is not 0.
+pub fn tlsExportKeys(
+    handle: i32,
+    label: [*]const u8,
+    label_length: u32,
+    context: [*]const u8,
+    context_length: u32,
+    has_context: i32,
+    output: [*]u8,
+    length: u32,
+) callconv(.c) i32 {
+    const connection = handshakes.find(engine(), handle) orelse return Status.stale_handle.code();
+    const given: ?[]const u8 = if (has_context == 0) null else context[0..context_length];
+    return result(exporter.exportKeys(connection, label[0..label_length], given, output[0..length]));
 }
 
 /// Takes the next connection with notices. Returns its handle times 4 plus its `TlsNotices`, or -1 when there

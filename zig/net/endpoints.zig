@@ -35,7 +35,11 @@ pub fn connect(scheduler: *Scheduler, remote: *const Address, local: ?*const Add
     // Sockets may be of IPv6 alone by default (bindv6only of Linux, net.inet6.ip6.v6only of FreeBSD).
     if (addresses.mappedIpv4(remote) != null) options.setIpv6Only(fd, false) catch {};
     if (local) |address| {
-        // `connect` chooses the port, not `bind`: it knows the peer, so a port may serve several peers.
+        // A port that was given may still be held by earlier connections (TIME_WAIT of tcp(7)).
+        if (addresses.Peer.of(address).port != 0) {
+            try system.setOption(fd, c.SOL.SOCKET, c.SO.REUSEADDR, @as(c_int, 1));
+        }
+        // `connect` chooses a port of 0, not `bind`: it knows the peer, so a port may serve several peers.
         if (system.is_linux and isInternet(address)) {
             const ip_bind_address_no_port = 24;
             system.setOption(fd, c.IPPROTO.IP, ip_bind_address_no_port, @as(c_int, 1)) catch {};

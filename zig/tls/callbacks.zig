@@ -190,5 +190,6 @@ pub fn keepKeyLog(ssl: *const openssl.SSL, line: [*:0]const u8) callconv(.c) voi
     const text = std.mem.span(line);
     // Without its secrets the connection stays with OpenSSL.
     if (Takeover.secretIn(text)) |secret| if (connection.takeoverOf(engine.allocator)) |takeover| takeover.keepSecret(secret) else |_| {};
+    if (Takeover.exporterSecretIn(text)) |digits| if (connection.takeoverOf(engine.allocator)) |takeover| takeover.keepExporterSecret(digits) else |_| {};
     if (context.notices & abi.TlsNotices.key_log != 0) engine.keepLine(connection, &.{text});
 }

@@ -321,6 +321,7 @@ pub extern "c" fn SSL_get_session(connection: *const SSL) ?*SSL_SESSION;
 pub extern "c" fn SSL_SESSION_get_max_fragment_length(session: *const SSL_SESSION) u8;
 pub extern "c" fn SSL_CIPHER_get_name(cipher: ?*const SSL_CIPHER) [*:0]const u8;
 pub extern "c" fn SSL_group_to_name(connection: *SSL, id: c_int) ?[*:0]const u8;
+pub extern "c" fn SSL_export_keying_material(connection: *SSL, output: [*]u8, length: usize, label: [*]const u8, label_length: usize, context: [*]const u8, context_length: usize, use_context: c_int) c_int;
 pub extern "c" fn SSL_get0_alpn_selected(connection: *const SSL, protocol: *?[*]const u8, length: *c_uint) void;
 pub extern "c" fn SSL_get_servername(connection: *const SSL, kind: c_int) ?[*:0]const u8;
 pub extern "c" fn SSL_get0_peer_certificate(connection: *const SSL) ?*X509;

@@ -25,6 +25,9 @@ pub const Takeover = struct {
     protocol_length: u8 = 0,
     certificate: ?*openssl.X509 = null,
     chain: ?*openssl.OPENSSL_STACK = null,
+    /// The secret of exporters, which `exporter.zig` derives from.
+    exporter_secret: [48]u8 = undefined,
+    exporter_length: u8 = 0,
     /// Content of a record that was read in part; the rest begins at `position`.
     content: []u8 = &.{},
     position: u32 = 0,
@@ -36,6 +39,7 @@ pub const Takeover = struct {
     }
 
     pub fn destroy(takeover: *Takeover, allocator: std.mem.Allocator, primitives: *Primitives) void {
+        std.crypto.secureZero(u8, &takeover.exporter_secret);
         takeover.layer.deinit(primitives);
         allocator.free(takeover.names);
         allocator.free(takeover.content);
@@ -99,6 +103,20 @@ pub const Takeover = struct {
         if (secret.digits.len / 2 > keys.secret.len) return;
         const bytes = std.fmt.hexToBytes(&keys.secret, secret.digits) catch return;
         keys.secret_length = @intCast(bytes.len);
+    }
+
+    /// The secret of exporters in a line for the key log, in hexadecimal.
+    pub fn exporterSecretIn(line: []const u8) ?[]const u8 {
+        var words = std.mem.splitScalar(u8, line, ' ');
+        if (!std.mem.eql(u8, words.first(), "EXPORTER_SECRET")) return null;
+        _ = words.next() orelse return null;
+        return words.next();
+    }
+
+    pub fn keepExporterSecret(takeover: *Takeover, digits: []const u8) void {
+        if (digits.len / 2 > takeover.exporter_secret.len) return;
+        const bytes = std.fmt.hexToBytes(&takeover.exporter_secret, digits) catch return;
+        takeover.exporter_length = @intCast(bytes.len);
     }
 
     /// Takes over from a connection whose handshake has just succeeded. `sealed` is what OpenSSL's last
