@@ -27,7 +27,8 @@ export function installPeers(): void {
   }
   const wanted = missing.map((program) => packages[program] as string);
   console.error(`plait: installing ${wanted.join(", ")} for the tests`);
-  const environment = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  // In this runlevel invoke-rc.d(8) starts no services: the tests start the servers themselves.
+  const environment = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
   for (const argv of [
     ["update", "-qq"],
     ["install", "-y", "-qq", "--no-install-recommends", ...wanted],

@@ -66,7 +66,7 @@ describe.skipIf(!isInstalled("nats-server") || !isInstalled("openssl"))("NATS", 
       expect(hashOf(message.data)).toBe(hashOf(sent));
     }
     await connection.close();
-  }, 20_000);
+  }, 60_000);
 
   test("requests that are given up do not disturb others", async () => {
     const connection = await connect(at(plain));

@@ -1,0 +1,207 @@
+/** Redis on plait: `ioredis` against redis-server. */
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { Redis, type RedisOptions } from "ioredis";
+import { listen } from "../../index.ts";
+import { type DriverOptions, ioredis } from "../../src/drivers/drivers.ts";
+import { type Server, startRedis } from "../support/database_servers.ts";
+import { distinctBytes, hashOf } from "../support/distinct_bytes.ts";
+import { DriverCertificates } from "../support/driver_certificates.ts";
+import { failureOf, thrownBy } from "../support/failure.ts";
+import { freePort } from "../support/free_port.ts";
+import { isInstalled } from "../support/installed_program.ts";
+import { openDescriptors } from "../support/open_descriptors.ts";
+import { pollUntil } from "../support/poll.ts";
+
+/** Fails at once in place of trying again. */
+const once: RedisOptions = { retryStrategy: () => null, maxRetriesPerRequest: 0 };
+
+describe.skipIf(!isInstalled("redis-server") || !isInstalled("openssl"))("Redis", () => {
+  let certificates: DriverCertificates;
+  let server: Server & { readonly tlsPort: number };
+  let plain: DriverOptions;
+  let encrypted: DriverOptions;
+  let tls: { ca: string };
+
+  beforeAll(async () => {
+    certificates = new DriverCertificates();
+    server = await startRedis(certificates);
+    plain = { host: "127.0.0.1", port: server.port };
+    tls = { ca: certificates.ca };
+    encrypted = { host: "127.0.0.1", port: server.tlsPort, tls };
+  }, 60_000);
+
+  afterAll(async () => {
+    await server?.[Symbol.asyncDispose]();
+    certificates?.[Symbol.dispose]();
+  });
+
+  const clientOf = (options: DriverOptions, own: RedisOptions = {}): Redis =>
+    new Redis({ ...ioredis(options), ...own });
+
+  /** The error of a client that cannot connect. */
+  const refusalOf = async (options: DriverOptions, own: RedisOptions = {}): Promise<Error> => {
+    const redis = clientOf(options, { ...once, lazyConnect: true, ...own });
+    const reported = new Promise<Error>((resolve) => redis.on("error", resolve));
+    await failureOf(redis.connect());
+    redis.disconnect();
+    return await reported;
+  };
+
+  test("connects by an address, by a name, by a Unix socket, and over TLS", async () => {
+    const byName = { ...encrypted, host: "localhost" };
+    for (const options of [
+      plain,
+      { ...plain, host: "localhost" },
+      { path: server.path },
+      encrypted,
+      byName,
+    ]) {
+      const redis = clientOf(options);
+      await redis.set("key", "value");
+      expect(await redis.get("key")).toBe("value");
+      expect(await redis.quit()).toBe("OK");
+    }
+  });
+
+  test("the host and the port may be ioredis's own options, and a duplicate has them too", async () => {
+    const { port } = encrypted;
+    const redis = new Redis({ host: "127.0.0.1", port, ...ioredis({ tls }) });
+    const other = redis.duplicate();
+    expect(await Promise.all([redis.ping(), other.ping()])).toEqual(["PONG", "PONG"]);
+    await Promise.all([redis.quit(), other.quit()]);
+  });
+
+  test("a certificate of another authority, or for another name, is refused with plait's error", async () => {
+    expect(await refusalOf({ ...encrypted, tls: { ca: certificates.otherCa } })).toMatchObject({
+      name: "TlsError",
+      code: "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+    });
+    const named = { ...tls, serverName: "other.example" };
+    expect(await refusalOf({ ...encrypted, tls: named })).toMatchObject({
+      name: "TlsError",
+      code: "ERR_TLS_CERT_ALTNAME_INVALID",
+    });
+  });
+
+  test("a port without a server, and a silent one, are refused", async () => {
+    const port = await freePort();
+    expect(await refusalOf({ host: "127.0.0.1", port })).toMatchObject({ code: "ECONNREFUSED" });
+    const gone = Promise.withResolvers<void>();
+    await using silent = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
+      while ((await socket.next()) !== null);
+      gone.resolve();
+    });
+    const place = { ...encrypted, port: silent.port };
+    expect(await refusalOf(place, { connectTimeout: 30 })).toMatchObject({ code: "ETIMEDOUT" });
+    await gone.promise;
+  });
+
+  test("wrong options are refused before anything happens", () => {
+    expect(thrownBy(() => ioredis({ port: 70_000 }))).toBeInstanceOf(RangeError);
+    expect(thrownBy(() => ioredis({ hots: "a" } as object))).toBeInstanceOf(TypeError);
+    expect(thrownBy(() => ioredis({ tls: { ca: "/nowhere" } })).name).toBe("TlsError");
+    expect(thrownBy(() => ioredis({ path: server.path, tls: true }))).toBeInstanceOf(TypeError);
+    expect(thrownBy(() => clientOf(encrypted, { tls: {} }))).toBeInstanceOf(TypeError);
+  });
+
+  test("a client that is disconnected while it connects leaves nothing behind", async () => {
+    const before = openDescriptors();
+    const redis = clientOf(plain, once);
+    redis.on("error", () => undefined);
+    const ended = new Promise((resolve) => redis.once("end", resolve));
+    redis.disconnect();
+    await ended;
+    await pollUntil("the descriptor is closed", () => openDescriptors() <= before);
+  });
+
+  test.each(["plain", "TLS"])("a hundred commands, and a pipeline: %s", async (kind) => {
+    const redis = clientOf(kind === "TLS" ? encrypted : plain);
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, (_, index) => redis.echo(`${index}`)),
+    );
+    expect(answers).toEqual(answers.map((_, index) => `${index}`));
+    const pipeline = redis.pipeline();
+    for (let index = 0; index < 1000; index++) pipeline.echo(`${index}`);
+    const results = await pipeline.exec();
+    expect(results).toEqual(Array.from({ length: 1000 }, (_, index) => [null, `${index}`]));
+    await redis.quit();
+  });
+
+  test.each(["plain", "TLS"])(
+    "50 MB come byte for byte: %s",
+    async (kind) => {
+      const redis = clientOf(kind === "TLS" ? encrypted : plain);
+      const bytes = distinctBytes(50_000_000);
+      await redis.set("large", Buffer.from(bytes.buffer, 0, bytes.length));
+      const answer = await redis.getBuffer("large");
+      expect(hashOf(answer!)).toBe(hashOf(bytes));
+      await redis.del("large");
+      await redis.quit();
+    },
+    60_000,
+  );
+
+  test("a subscriber hears what is published", async () => {
+    const [subscriber, publisher] = [clientOf(encrypted), clientOf(plain)];
+    const heard: string[] = [];
+    subscriber.on("message", (channel, message) => heard.push(`${channel}: ${message}`));
+    await subscriber.subscribe("news");
+    for (let index = 0; index < 100; index++) await publisher.publish("news", `${index}`);
+    await pollUntil("everything was heard", () => heard.length === 100);
+    expect(heard).toEqual(heard.map((_, index) => `news: ${index}`));
+    await Promise.all([subscriber.quit(), publisher.quit()]);
+  });
+
+  test("a command that waits is ended by another client", async () => {
+    const [waiting, other] = [clientOf(encrypted), clientOf(plain)];
+    const id = await waiting.client("ID");
+    const failure = failureOf(waiting.blpop("nothing", 60));
+    await pollUntil("it waits", async () => {
+      return /cmd=blpop/.test(String(await other.client("LIST")));
+    });
+    await other.client("UNBLOCK", id, "ERROR");
+    expect((await failure).message).toStartWith("UNBLOCKED");
+    expect(await waiting.ping()).toBe("PONG");
+    await Promise.all([waiting.quit(), other.quit()]);
+  });
+
+  test("the loss of the server is ioredis's error, and the client connects again", async () => {
+    const redis = clientOf(encrypted, { retryStrategy: () => 20, maxRetriesPerRequest: null });
+    const errors: Error[] = [];
+    redis.on("error", (error) => errors.push(error));
+    const strict = clientOf(plain, once);
+    strict.on("error", (error) => errors.push(error));
+    await Promise.all([redis.ping(), strict.ping()]);
+    const lost = failureOf(strict.blpop("nothing", 60));
+    const waiting = redis.brpop("something", 60);
+    await pollUntil("they wait", async () => {
+      const probe = clientOf(plain);
+      const list = String(await probe.client("LIST"));
+      await probe.quit();
+      return /cmd=blpop/.test(list) && /cmd=brpop/.test(list);
+    });
+    await server.stop("SIGKILL");
+    expect((await lost).message).toMatch(/Connection is closed|max retries/i);
+    await server.start();
+    // The command that was under way is sent again.
+    const pusher = clientOf(plain);
+    await pusher.lpush("something", "value");
+    expect(await waiting).toEqual(["something", "value"]);
+    expect(await redis.ping()).toBe("PONG");
+    await Promise.all([redis.quit(), pusher.quit()]);
+    strict.disconnect();
+  }, 30_000);
+
+  test("5,000 connections leave no descriptor", async () => {
+    const before = openDescriptors();
+    const own: RedisOptions = { enableReadyCheck: false, disableClientInfo: true };
+    for (let round = 0; round < 100; round++) {
+      const options = [plain, { path: server.path }, encrypted][round % 3]!;
+      const clients = Array.from({ length: 50 }, () => clientOf(options, own));
+      await Promise.all(clients.map((redis) => redis.ping()));
+      await Promise.all(clients.map((redis) => redis.quit()));
+    }
+    await pollUntil("the descriptors are closed", () => openDescriptors() <= before + 3, 10_000);
+  }, 120_000);
+});
