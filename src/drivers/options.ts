@@ -1,8 +1,7 @@
 /** The options that the drivers have in common, checked before a driver connects. */
 
 import { checkPath } from "../net/connect.ts";
-import { contextOf, ownTlsOptions } from "../tls/context.ts";
-import { optionNames, type TlsContext, type TlsOptions } from "../tls/options.ts";
+import { TlsContext, type TlsOptions } from "../tls/options.ts";
 import { clientSetup } from "../tls/start.ts";
 import { checkedPort, ownOptions, refuseOptions, typeMistake } from "../values/checks.ts";
 
@@ -62,11 +61,8 @@ export function parsedTls(tls: DriverOptions["tls"], what: string): ParsedTls | 
   if (tls !== true && (typeof tls !== "object" || tls === null)) {
     throw typeMistake("tls is true, options, or what tlsContext returned");
   }
-  const given = tls === true ? {} : tls;
-  const own = ownTlsOptions(given, optionNames.client, what);
-  const context = contextOf(own);
-  const { serverName, session, onSession } = own;
-  const parsed = { context, serverName, session, onSession };
-  clientSetup(parsed, "localhost", what);
-  return parsed;
+  // The host is not known yet: any name does to check the options.
+  const { context, session, onSession } = clientSetup(tls, "localhost", what);
+  if (tls === true || tls instanceof TlsContext) return { context };
+  return { context, serverName: tls.serverName, session, onSession };
 }
