@@ -74,11 +74,29 @@ describe("lines", () => {
 
   test("CR and LF that come apart", async () => {
     await using it = await subject("one\r");
+    await it.reader.peek(4);
     const line = it.reader.readLine();
     await parked();
     await it.peer.write("\ntwo\n");
     expect(await line).toBe("one");
     expect(await it.reader.readLine()).toBe("two");
+  });
+
+  test("what a buffer held before is not found again", async () => {
+    await using it = await subject("", { maxLength: 100_000, newline: "lf" });
+    const receive = async (bytes: Uint8Array): Promise<void> => {
+      const writing = it.peer.write(bytes);
+      await it.reader.peek(bytes.length);
+      await writing;
+    };
+    // The buffer is that of 64 KiB, and its last bytes are of the newlines.
+    await receive(new Uint8Array(65_536).fill(10));
+    await it.reader.discard(65_536);
+    await receive(new Uint8Array(63_000).fill(120));
+    const line = it.reader.readLine();
+    await parked();
+    await it.peer.write("\n");
+    expect((await line)?.length).toBe(63_000);
   });
 
   test("a line of exactly the limit, with either newline", async () => {
@@ -140,6 +158,31 @@ describe("lines", () => {
       await using it = await subject("\ufeffone\n", { fatal });
       expect(await it.reader.readLine()).toBe("\ufeffone");
     }
+  });
+});
+
+describe("a delimiter that comes in parts", () => {
+  const delimiters = ["\r\n", "--end--", "aab"];
+
+  test.each(delimiters)("%j is found wherever it is cut", async (delimiter) => {
+    for (let cut = 1; cut < delimiter.length; cut++) {
+      await using it = await subject(`aa${delimiter.slice(0, cut)}`);
+      await it.reader.peek(2 + cut);
+      const unit = it.reader.readUntil(delimiter);
+      await parked();
+      await it.peer.write(`${delimiter.slice(cut)}rest`);
+      expect(text(await unit)).toBe("aa");
+      expect(text(await it.reader.readExactly(4))).toBe("rest");
+    }
+  });
+
+  test("is found by readLine", async () => {
+    await using it = await subject("one\r", { newline: "crlf" });
+    await it.reader.peek(4);
+    const line = it.reader.readLine();
+    await parked();
+    await it.peer.write("\n");
+    expect(await line).toBe("one");
   });
 });
 
