@@ -1,6 +1,6 @@
 /** A reader with a buffer: lines, frames and numbers from a stream of bytes. */
 
-import { viewOf } from "../net/buffers.ts";
+import { emptyBuffer, viewOf } from "../net/buffers.ts";
 import type { Socket } from "../net/socket.ts";
 import { admission, type Operation, rejected, runningCancellation, Wait } from "../runtime/wait.ts";
 import { WaitQueue } from "../runtime/wait_queue.ts";
@@ -643,7 +643,7 @@ function bytesIn(into: ArrayBufferView): Uint8Array {
 /** @throws {RangeError} for a buffer without room */
 function roomIn(into: ArrayBufferView): Uint8Array {
   const bytes = bytesIn(into);
-  if (bytes.length === 0) throw rangeMistake("read: the buffer has no room");
+  if (bytes.length === 0) throw emptyBuffer(bytes);
   return bytes;
 }
 

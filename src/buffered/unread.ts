@@ -1,7 +1,7 @@
 /**
  * The bytes that a reader has received and not returned yet.
  *
- * Data is received into a portion of 64 KiB, of which a thread keeps one for all its readers. A reader
+ * Data is received into a portion of 64 KiB. A thread keeps one portion for all its readers. A reader
  * keeps the portion only while much of it is unread. Otherwise the bytes move to a buffer of their own
  * size, so that a reader that waits for the rest of a line holds little more than that line, and one that
  * waits with nothing unread holds no buffer.
@@ -145,7 +145,7 @@ export class Unread {
     return lastIndexOfText.call(this.#buffer, delimiter, this.#start + index) - this.#start;
   }
 
-  /** How many bytes at the end may be the first of a delimiter of which the rest has not come. */
+  /** How many bytes at the end may be the start of a delimiter. Its rest has not come then. */
   partOf(delimiter: Delimiter): number {
     if (typeof delimiter === "number") return 0;
     const tail = this.#buffer.subarray(

@@ -38,8 +38,8 @@ const mostSpares = 16;
  * the kernel has taken everything before: `await` it, so that a peer that does not read suspends the writer.
  * Awaiting both is right.
  *
- * An error stays: after a failed send, of which the peer may have got a part, every later call throws the
- * same error. A caller's mistake throws at once and changes nothing. So does a call that has to send while its
+ * An error stays: after a failed send, every later call throws the same error. The peer may have got a part
+ * of that send. A caller's mistake throws at once and changes nothing. So does a call that has to send while its
  * deadline has passed or its fiber is cancelled. A writer with nothing buffered holds no
  * buffer.
  */

@@ -32,7 +32,7 @@ export interface Place {
   path?: string;
 }
 
-/** Checks the options, of which `known` are the names. */
+/** Checks the options. `known` has their names. */
 export function checkedOptions<Options extends DriverOptions>(
   options: Options,
   known: readonly string[],

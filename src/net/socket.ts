@@ -360,7 +360,7 @@ export class Socket
     }
   }
 
-  /** @internal Sends the rest of data of which a part may have been sent, in the name of the running fiber. */
+  /** @internal Sends the rest of data for the running fiber. A part of the data may have been sent before. */
   writeRest(rest: Uint8Array, isBegun: boolean): Promise<number> {
     const transfer = sendOf(this, rest)!;
     return this.#send(isBegun ? transfer.followsPart() : transfer, never);

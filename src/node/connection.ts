@@ -62,7 +62,7 @@ const startOfTls = Buffer.alloc(0);
 
 function end(stream: Duplex): void {
   stream.push(null);
-  // Notices the end of a stream of which nothing is read.
+  // Notices the end of a stream that has no reader.
   stream.read(0);
 }
 
@@ -451,7 +451,7 @@ export abstract class Connection extends Duplex {
     );
   }
 
-  /** Writes chunks of which one is the start of TLS. */
+  /** Writes chunks. One of them is the start of TLS. */
   #writeAround(
     chunks: { chunk: Chunk; encoding: BufferEncoding }[],
     start: number,

@@ -7,7 +7,7 @@ declare const brand: unique symbol;
 
 /**
  * A point on the monotonic clock in milliseconds, as the core takes it. The public functions take a plain
- * number, of which `checkedDeadline` makes one.
+ * number, and `checkedDeadline` makes a deadline of it.
  */
 export type Deadline = number & { readonly [brand]: true };
 

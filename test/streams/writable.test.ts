@@ -222,7 +222,7 @@ describe("when both streams have ended", () => {
     expect(await failureOf(drain(server))).toMatchObject({ code: "ECONNRESET" });
   });
 
-  test("a socket of which one stream alone was used stays open", async () => {
+  test("a socket stays open when only one of its streams was used", async () => {
     await using pair = await socketPair();
     const { client, server } = pair;
     await client.writable.close();
