@@ -12,7 +12,9 @@ import { MessageTooLongError, SocketError, UnexpectedEndError } from "../values/
 import { bytesOfView } from "../values/views.ts";
 import { DecodedLines, mostBatchBytes } from "./decoded_lines.ts";
 import { Fill } from "./fill.ts";
-import * as numbers from "./numbers.ts";
+import { Lines } from "./lines.ts";
+import { NumberReader } from "./number_reader.ts";
+import { type Decode, mostVarintBytes } from "./numbers.ts";
 import { type Delimiter, Unread } from "./unread.ts";
 
 /** What ends a line: `lf` is LF, `crlf` is CR LF, and `any` is either of them. */
@@ -67,7 +69,7 @@ const shortBytes = 4096;
  * A reader with nothing unread holds no buffer. Deadlines are points on the clock of `now()`. Where a
  * `Promise` is returned, errors reject it: those of `Socket.read`, and the two above.
  */
-export class BufferedReader {
+export class BufferedReader extends NumberReader {
   readonly #socket: Socket;
   readonly #maxLength: number;
   readonly #newline: Newline;
@@ -90,6 +92,7 @@ export class BufferedReader {
     if (newline !== undefined && !newlines.has(newline)) {
       throw typeMistake(`newline is "lf", "crlf" or "any"`);
     }
+    super();
     this.#socket = source;
     this.#maxLength = maxLength === undefined ? defaultMaxLength : checkedLimit(maxLength);
     this.#newline = newline ?? "any";
@@ -271,78 +274,6 @@ export class BufferedReader {
         }
       },
     );
-  }
-
-  readUint8(deadline?: number): Promise<number> {
-    return this.#number(1, numbers.uint8, deadline);
-  }
-
-  readInt8(deadline?: number): Promise<number> {
-    return this.#number(1, numbers.int8, deadline);
-  }
-
-  readUint16BE(deadline?: number): Promise<number> {
-    return this.#number(2, numbers.uint16BE, deadline);
-  }
-
-  readUint16LE(deadline?: number): Promise<number> {
-    return this.#number(2, numbers.uint16LE, deadline);
-  }
-
-  readInt16BE(deadline?: number): Promise<number> {
-    return this.#number(2, numbers.int16BE, deadline);
-  }
-
-  readInt16LE(deadline?: number): Promise<number> {
-    return this.#number(2, numbers.int16LE, deadline);
-  }
-
-  readUint32BE(deadline?: number): Promise<number> {
-    return this.#number(4, numbers.uint32BE, deadline);
-  }
-
-  readUint32LE(deadline?: number): Promise<number> {
-    return this.#number(4, numbers.uint32LE, deadline);
-  }
-
-  readInt32BE(deadline?: number): Promise<number> {
-    return this.#number(4, numbers.int32BE, deadline);
-  }
-
-  readInt32LE(deadline?: number): Promise<number> {
-    return this.#number(4, numbers.int32LE, deadline);
-  }
-
-  readBigUint64BE(deadline?: number): Promise<bigint> {
-    return this.#number(8, numbers.bigUint64BE, deadline);
-  }
-
-  readBigUint64LE(deadline?: number): Promise<bigint> {
-    return this.#number(8, numbers.bigUint64LE, deadline);
-  }
-
-  readBigInt64BE(deadline?: number): Promise<bigint> {
-    return this.#number(8, numbers.bigInt64BE, deadline);
-  }
-
-  readBigInt64LE(deadline?: number): Promise<bigint> {
-    return this.#number(8, numbers.bigInt64LE, deadline);
-  }
-
-  readFloat32BE(deadline?: number): Promise<number> {
-    return this.#number(4, numbers.float32BE, deadline);
-  }
-
-  readFloat32LE(deadline?: number): Promise<number> {
-    return this.#number(4, numbers.float32LE, deadline);
-  }
-
-  readFloat64BE(deadline?: number): Promise<number> {
-    return this.#number(8, numbers.float64BE, deadline);
-  }
-
-  readFloat64LE(deadline?: number): Promise<number> {
-    return this.#number(8, numbers.float64LE, deadline);
   }
 
   /**
@@ -532,7 +463,7 @@ export class BufferedReader {
 
   #takeVarint(): number | undefined {
     let value = 0;
-    for (let index = 0, factor = 1; index < numbers.mostVarintBytes; index++, factor *= 128) {
+    for (let index = 0, factor = 1; index < mostVarintBytes; index++, factor *= 128) {
       if (!this.#hasOrEnds(index + 1)) return undefined;
       const byte = this.#unread.at(index);
       value += (byte & 127) * factor;
@@ -544,7 +475,12 @@ export class BufferedReader {
     throw new SocketError("EOVERFLOW", { syscall, reason: "a varint above 2^53 - 1" });
   }
 
-  #number<T>(size: number, decode: numbers.Decode<T>, deadline: number | undefined): Promise<T> {
+  /** @internal */
+  protected override readNumber<T>(
+    size: number,
+    decode: Decode<T>,
+    deadline: number | undefined,
+  ): Promise<T> {
     try {
       const value = this.#mayTake(deadline) ? this.#takeNumber(size, decode) : undefined;
       if (value !== undefined) return Promise.resolve(value);
@@ -554,7 +490,7 @@ export class BufferedReader {
     return this.#read(() => this.#takeNumber(size, decode), deadline);
   }
 
-  #takeNumber<T>(size: number, decode: numbers.Decode<T>): T | undefined {
+  #takeNumber<T>(size: number, decode: Decode<T>): T | undefined {
     if (!this.#hasOrEnds(size)) return undefined;
     const value = this.#unread.number(decode);
     this.#unread.skip(size);
@@ -602,27 +538,6 @@ interface Prefix {
   readonly isLittleEndian: boolean;
   /** The most bytes of the message. */
   readonly most: number;
-}
-
-/** The lines of a reader. */
-class Lines implements AsyncIterableIterator<string, undefined> {
-  readonly #reader: BufferedReader;
-
-  constructor(reader: BufferedReader) {
-    this.#reader = reader;
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  next(): Promise<IteratorResult<string, undefined>> {
-    return this.#reader.readLine().then(resultOf);
-  }
-}
-
-function resultOf(line: string | null): IteratorResult<string, undefined> {
-  return line === null ? { done: true, value: undefined } : { done: false, value: line };
 }
 
 const queueing: Operation = { syscall };
