@@ -35,6 +35,16 @@ const lines: Way = async (port, request) => {
   return count;
 };
 
+const readLines: Way = async (port, request) => {
+  await using socket = await ask(port, request);
+  const reader = new BufferedReader(socket);
+  let count = 0;
+  for (let batch = await reader.readLines(); batch !== null; batch = await reader.readLines()) {
+    for (const line of batch) if (line.length > 0) count++;
+  }
+  return count;
+};
+
 const linesByHand: Way = async (port, request) => {
   await using socket = await ask(port, request);
   const decoder = new TextDecoder();
@@ -60,6 +70,17 @@ const readPrefixed: Way = async (port, request) => {
   let count = 0;
   while ((await reader.readPrefixed(PREFIX_BYTES)) !== null) count++;
   return count;
+};
+
+const tryReadPrefixed: Way = async (port, request) => {
+  await using socket = await ask(port, request);
+  const reader = new BufferedReader(socket);
+  let count = 0;
+  for (;;) {
+    const frame = reader.tryReadPrefixed(PREFIX_BYTES) ?? (await reader.readPrefixed(PREFIX_BYTES));
+    if (frame === null) return count;
+    count++;
+  }
 };
 
 const framesByHand: Way = async (port, request) => {
@@ -109,8 +130,10 @@ await measure({
   readLine,
   tryReadLine,
   lines,
+  readLines,
   linesByHand,
   readPrefixed,
+  tryReadPrefixed,
   framesByHand,
   readFull,
   blocksByHand,

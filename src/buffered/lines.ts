@@ -1,26 +1,27 @@
 /** The loop over the lines of a reader. */
 
-export interface LineReader {
-  readLine(): Promise<string | null>;
-}
+import type { Calls, Take } from "./calls.ts";
 
-/** The lines of a reader. */
+type Step = IteratorResult<string, undefined>;
+
+const step: Take<void, Step> = (units) => {
+  const line = units.line();
+  if (line === undefined) return undefined;
+  return line === null ? { done: true, value: undefined } : { done: false, value: line };
+};
+
 export class Lines implements AsyncIterableIterator<string, undefined> {
-  readonly #reader: LineReader;
+  readonly #calls: Calls;
 
-  constructor(reader: LineReader) {
-    this.#reader = reader;
+  constructor(calls: Calls) {
+    this.#calls = calls;
   }
 
   [Symbol.asyncIterator](): this {
     return this;
   }
 
-  next(): Promise<IteratorResult<string, undefined>> {
-    return this.#reader.readLine().then(resultOf);
+  next(): Promise<Step> {
+    return this.#calls.read(step, undefined, undefined);
   }
-}
-
-function resultOf(line: string | null): IteratorResult<string, undefined> {
-  return line === null ? { done: true, value: undefined } : { done: false, value: line };
 }

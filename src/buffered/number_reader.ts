@@ -1,84 +1,83 @@
-/** The numbers of a reader: each is read by its size and its decoder. */
+/** The numbers of a reader: each is read by its kind. */
 
-import * as numbers from "./numbers.ts";
+import { type Kind, kinds } from "./numbers.ts";
 
 export abstract class NumberReader {
-  /** @internal Reads a number of so many bytes. */
-  protected abstract readNumber<T>(
-    size: number,
-    decode: numbers.Decode<T>,
+  /** @internal */
+  protected abstract readNumber<T extends number | bigint>(
+    kind: Kind<T>,
     deadline: number | undefined,
   ): Promise<T>;
 
   readUint8(deadline?: number): Promise<number> {
-    return this.readNumber(1, numbers.uint8, deadline);
+    return this.readNumber(kinds.Uint8, deadline);
   }
 
   readInt8(deadline?: number): Promise<number> {
-    return this.readNumber(1, numbers.int8, deadline);
+    return this.readNumber(kinds.Int8, deadline);
   }
 
   readUint16BE(deadline?: number): Promise<number> {
-    return this.readNumber(2, numbers.uint16BE, deadline);
+    return this.readNumber(kinds.Uint16BE, deadline);
   }
 
   readUint16LE(deadline?: number): Promise<number> {
-    return this.readNumber(2, numbers.uint16LE, deadline);
+    return this.readNumber(kinds.Uint16LE, deadline);
   }
 
   readInt16BE(deadline?: number): Promise<number> {
-    return this.readNumber(2, numbers.int16BE, deadline);
+    return this.readNumber(kinds.Int16BE, deadline);
   }
 
   readInt16LE(deadline?: number): Promise<number> {
-    return this.readNumber(2, numbers.int16LE, deadline);
+    return this.readNumber(kinds.Int16LE, deadline);
   }
 
   readUint32BE(deadline?: number): Promise<number> {
-    return this.readNumber(4, numbers.uint32BE, deadline);
+    return this.readNumber(kinds.Uint32BE, deadline);
   }
 
   readUint32LE(deadline?: number): Promise<number> {
-    return this.readNumber(4, numbers.uint32LE, deadline);
+    return this.readNumber(kinds.Uint32LE, deadline);
   }
 
   readInt32BE(deadline?: number): Promise<number> {
-    return this.readNumber(4, numbers.int32BE, deadline);
+    return this.readNumber(kinds.Int32BE, deadline);
   }
 
   readInt32LE(deadline?: number): Promise<number> {
-    return this.readNumber(4, numbers.int32LE, deadline);
+    return this.readNumber(kinds.Int32LE, deadline);
   }
 
   readBigUint64BE(deadline?: number): Promise<bigint> {
-    return this.readNumber(8, numbers.bigUint64BE, deadline);
+    return this.readNumber(kinds.BigUint64BE, deadline);
   }
 
   readBigUint64LE(deadline?: number): Promise<bigint> {
-    return this.readNumber(8, numbers.bigUint64LE, deadline);
+    return this.readNumber(kinds.BigUint64LE, deadline);
   }
 
   readBigInt64BE(deadline?: number): Promise<bigint> {
-    return this.readNumber(8, numbers.bigInt64BE, deadline);
+    return this.readNumber(kinds.BigInt64BE, deadline);
   }
 
   readBigInt64LE(deadline?: number): Promise<bigint> {
-    return this.readNumber(8, numbers.bigInt64LE, deadline);
+    return this.readNumber(kinds.BigInt64LE, deadline);
   }
 
   readFloat32BE(deadline?: number): Promise<number> {
-    return this.readNumber(4, numbers.float32BE, deadline);
+    return this.readNumber(kinds.Float32BE, deadline);
   }
 
   readFloat32LE(deadline?: number): Promise<number> {
-    return this.readNumber(4, numbers.float32LE, deadline);
+    return this.readNumber(kinds.Float32LE, deadline);
   }
 
   readFloat64BE(deadline?: number): Promise<number> {
-    return this.readNumber(8, numbers.float64BE, deadline);
+    return this.readNumber(kinds.Float64BE, deadline);
   }
 
   readFloat64LE(deadline?: number): Promise<number> {
-    return this.readNumber(8, numbers.float64LE, deadline);
+    return this.readNumber(kinds.Float64LE, deadline);
   }
 }

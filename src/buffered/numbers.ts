@@ -11,45 +11,46 @@ function inScratch(bytes: Uint8Array, offset: number, size: number): DataView {
   return scratch;
 }
 
-export const uint8: Decode<number> = (bytes, at) => bytes[at]!;
-export const int8: Decode<number> = (bytes, at) => (bytes[at]! << 24) >> 24;
-export const uint16BE: Decode<number> = (bytes, at) => (bytes[at]! << 8) | bytes[at + 1]!;
-export const uint16LE: Decode<number> = (bytes, at) => bytes[at]! | (bytes[at + 1]! << 8);
-export const int16BE: Decode<number> = (bytes, at) => (uint16BE(bytes, at) << 16) >> 16;
-export const int16LE: Decode<number> = (bytes, at) => (uint16LE(bytes, at) << 16) >> 16;
-export const int32BE: Decode<number> = (bytes, at) =>
+const uint8: Decode<number> = (bytes, at) => bytes[at]!;
+const int8: Decode<number> = (bytes, at) => (bytes[at]! << 24) >> 24;
+const uint16BE: Decode<number> = (bytes, at) => (bytes[at]! << 8) | bytes[at + 1]!;
+const uint16LE: Decode<number> = (bytes, at) => bytes[at]! | (bytes[at + 1]! << 8);
+const int16BE: Decode<number> = (bytes, at) => (uint16BE(bytes, at) << 16) >> 16;
+const int16LE: Decode<number> = (bytes, at) => (uint16LE(bytes, at) << 16) >> 16;
+const int32BE: Decode<number> = (bytes, at) =>
   (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
-export const int32LE: Decode<number> = (bytes, at) =>
+const int32LE: Decode<number> = (bytes, at) =>
   bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
-export const uint32BE: Decode<number> = (bytes, at) => int32BE(bytes, at) >>> 0;
-export const uint32LE: Decode<number> = (bytes, at) => int32LE(bytes, at) >>> 0;
-export const bigInt64BE: Decode<bigint> = (bytes, at) => inScratch(bytes, at, 8).getBigInt64(0);
-export const bigInt64LE: Decode<bigint> = (bytes, at) =>
-  inScratch(bytes, at, 8).getBigInt64(0, true);
-export const bigUint64BE: Decode<bigint> = (bytes, at) => inScratch(bytes, at, 8).getBigUint64(0);
-export const bigUint64LE: Decode<bigint> = (bytes, at) =>
-  inScratch(bytes, at, 8).getBigUint64(0, true);
-export const float32BE: Decode<number> = (bytes, at) => inScratch(bytes, at, 4).getFloat32(0);
-export const float32LE: Decode<number> = (bytes, at) => inScratch(bytes, at, 4).getFloat32(0, true);
-export const float64BE: Decode<number> = (bytes, at) => inScratch(bytes, at, 8).getFloat64(0);
-export const float64LE: Decode<number> = (bytes, at) => inScratch(bytes, at, 8).getFloat64(0, true);
+const uint32BE: Decode<number> = (bytes, at) => int32BE(bytes, at) >>> 0;
+const uint32LE: Decode<number> = (bytes, at) => int32LE(bytes, at) >>> 0;
+const bigInt64BE: Decode<bigint> = (bytes, at) => inScratch(bytes, at, 8).getBigInt64(0);
+const bigInt64LE: Decode<bigint> = (bytes, at) => inScratch(bytes, at, 8).getBigInt64(0, true);
+const bigUint64BE: Decode<bigint> = (bytes, at) => inScratch(bytes, at, 8).getBigUint64(0);
+const bigUint64LE: Decode<bigint> = (bytes, at) => inScratch(bytes, at, 8).getBigUint64(0, true);
+const float32BE: Decode<number> = (bytes, at) => inScratch(bytes, at, 4).getFloat32(0);
+const float32LE: Decode<number> = (bytes, at) => inScratch(bytes, at, 4).getFloat32(0, true);
+const float64BE: Decode<number> = (bytes, at) => inScratch(bytes, at, 8).getFloat64(0);
+const float64LE: Decode<number> = (bytes, at) => inScratch(bytes, at, 8).getFloat64(0, true);
 
-/** A kind of number as a writer takes it. */
+/** A kind of number. */
 export interface Kind<T extends number | bigint> {
   /** Bytes. */
   readonly size: number;
   /** The least and the greatest value; undefined for a float. */
   readonly range: readonly [T, T] | undefined;
   readonly encode: (bytes: Uint8Array, offset: number, value: T) => void;
+  readonly decode: Decode<T>;
 }
 
-function unsigned(size: 1 | 2 | 4, isLittleEndian: boolean): Kind<number> {
-  return { size, range: [0, 2 ** (8 * size) - 1], encode: wholeNumber(size, isLittleEndian) };
+function unsigned(size: 1 | 2 | 4, isLittleEndian: boolean, decode: Decode<number>): Kind<number> {
+  const encode = wholeNumber(size, isLittleEndian);
+  return { size, range: [0, 2 ** (8 * size) - 1], encode, decode };
 }
 
-function signed(size: 1 | 2 | 4, isLittleEndian: boolean): Kind<number> {
+function signed(size: 1 | 2 | 4, isLittleEndian: boolean, decode: Decode<number>): Kind<number> {
   const limit = 2 ** (8 * size - 1);
-  return { size, range: [-limit, limit - 1], encode: wholeNumber(size, isLittleEndian) };
+  const encode = wholeNumber(size, isLittleEndian);
+  return { size, range: [-limit, limit - 1], encode, decode };
 }
 
 function wholeNumber(size: number, isLittleEndian: boolean): Kind<number>["encode"] {
@@ -64,10 +65,12 @@ function withScratch<T extends number | bigint>(
   size: 4 | 8,
   range: readonly [T, T] | undefined,
   set: (value: T) => void,
+  decode: Decode<T>,
 ): Kind<T> {
   return {
     size,
     range,
+    decode,
     encode: (bytes, offset, value) => {
       set(value);
       for (let index = 0; index < size; index++) bytes[offset + index] = scratchBytes[index]!;
@@ -80,24 +83,39 @@ const signed64: readonly [bigint, bigint] = [-(2n ** 63n), 2n ** 63n - 1n];
 
 /** The kinds by the names of the methods that read and write them. */
 export const kinds = {
-  Uint8: unsigned(1, false),
-  Int8: signed(1, false),
-  Uint16BE: unsigned(2, false),
-  Uint16LE: unsigned(2, true),
-  Int16BE: signed(2, false),
-  Int16LE: signed(2, true),
-  Uint32BE: unsigned(4, false),
-  Uint32LE: unsigned(4, true),
-  Int32BE: signed(4, false),
-  Int32LE: signed(4, true),
-  BigUint64BE: withScratch(8, unsigned64, (value) => scratch.setBigUint64(0, value)),
-  BigUint64LE: withScratch(8, unsigned64, (value) => scratch.setBigUint64(0, value, true)),
-  BigInt64BE: withScratch(8, signed64, (value) => scratch.setBigInt64(0, value)),
-  BigInt64LE: withScratch(8, signed64, (value) => scratch.setBigInt64(0, value, true)),
-  Float32BE: withScratch(4, undefined, (value: number) => scratch.setFloat32(0, value)),
-  Float32LE: withScratch(4, undefined, (value: number) => scratch.setFloat32(0, value, true)),
-  Float64BE: withScratch(8, undefined, (value: number) => scratch.setFloat64(0, value)),
-  Float64LE: withScratch(8, undefined, (value: number) => scratch.setFloat64(0, value, true)),
+  Uint8: unsigned(1, false, uint8),
+  Int8: signed(1, false, int8),
+  Uint16BE: unsigned(2, false, uint16BE),
+  Uint16LE: unsigned(2, true, uint16LE),
+  Int16BE: signed(2, false, int16BE),
+  Int16LE: signed(2, true, int16LE),
+  Uint32BE: unsigned(4, false, uint32BE),
+  Uint32LE: unsigned(4, true, uint32LE),
+  Int32BE: signed(4, false, int32BE),
+  Int32LE: signed(4, true, int32LE),
+  BigUint64BE: withScratch(8, unsigned64, (value) => scratch.setBigUint64(0, value), bigUint64BE),
+  BigUint64LE: withScratch(
+    8,
+    unsigned64,
+    (value) => scratch.setBigUint64(0, value, true),
+    bigUint64LE,
+  ),
+  BigInt64BE: withScratch(8, signed64, (value) => scratch.setBigInt64(0, value), bigInt64BE),
+  BigInt64LE: withScratch(8, signed64, (value) => scratch.setBigInt64(0, value, true), bigInt64LE),
+  Float32BE: withScratch(4, undefined, (value: number) => scratch.setFloat32(0, value), float32BE),
+  Float32LE: withScratch(
+    4,
+    undefined,
+    (value: number) => scratch.setFloat32(0, value, true),
+    float32LE,
+  ),
+  Float64BE: withScratch(8, undefined, (value: number) => scratch.setFloat64(0, value), float64BE),
+  Float64LE: withScratch(
+    8,
+    undefined,
+    (value: number) => scratch.setFloat64(0, value, true),
+    float64LE,
+  ),
 } as const;
 
 /** The most bytes of a varint that a 64-bit number needs. */
@@ -111,4 +129,43 @@ export function encodeVarint(bytes: Uint8Array, offset: number, value: number): 
   for (; rest >= 128; rest = Math.floor(rest / 128)) bytes[end++] = (rest % 128) | 128;
   bytes[end++] = rest;
   return end - offset;
+}
+
+/** The most bytes of the length that stands before a message. */
+export const mostLengthBytes = 6;
+
+const lengthDecoders = { bigEndian: lengthDecodersOf(false), littleEndian: lengthDecodersOf(true) };
+
+export function lengthDecoder(size: number, isLittleEndian: boolean): Decode<number> {
+  return (isLittleEndian ? lengthDecoders.littleEndian : lengthDecoders.bigEndian)[size - 1]!;
+}
+
+function lengthDecodersOf(isLittleEndian: boolean): Decode<number>[] {
+  return Array.from({ length: mostLengthBytes }, (_, index) =>
+    lengthDecoderOf(index + 1, isLittleEndian),
+  );
+}
+
+function lengthDecoderOf(size: number, isLittleEndian: boolean): Decode<number> {
+  return (bytes, offset) => {
+    let value = 0;
+    for (let index = 0; index < size; index++) {
+      value = value * 256 + bytes[offset + (isLittleEndian ? size - 1 - index : index)]!;
+    }
+    return value;
+  };
+}
+
+export function encodeLength(
+  bytes: Uint8Array,
+  offset: number,
+  size: number,
+  isLittleEndian: boolean,
+  length: number,
+): void {
+  let rest = length;
+  for (let index = 0; index < size; index++) {
+    bytes[offset + (isLittleEndian ? index : size - 1 - index)] = rest % 256;
+    rest = Math.floor(rest / 256);
+  }
 }

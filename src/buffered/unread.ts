@@ -7,14 +7,13 @@
  * waits with nothing unread holds no buffer.
  */
 
+import type { Delimiter } from "./delimiters.ts";
+
 /** The source of a portion: one attempt to receive. */
 export interface Receiver {
   /** Returns the number of bytes, 0 at the end of the stream, or a negated status. */
   receiveInto(buffer: Uint8Array, offset: number, length: number): number;
 }
-
-/** A delimiter: one byte, or several. */
-export type Delimiter = number | Uint8Array;
 
 const portionBytes = 65_536;
 /** With less room than this a call would bring too little. */
@@ -143,30 +142,6 @@ export class Unread {
   /** The index of the last delimiter that begins at `index` or before it. */
   lastIndexOf(delimiter: string, index: number): number {
     return lastIndexOfText.call(this.#buffer, delimiter, this.#start + index) - this.#start;
-  }
-
-  /** How many bytes at the end may be the start of a delimiter. Its rest has not come then. */
-  partOf(delimiter: Delimiter): number {
-    if (typeof delimiter === "number") return 0;
-    const tail = this.#buffer.subarray(
-      Math.max(this.#end - delimiter.length + 1, this.#start),
-      this.#end,
-    );
-    for (let index = 0; index < tail.length; index++) {
-      if (tail.subarray(index).every((byte, offset) => byte === delimiter[offset])) {
-        return tail.length - index;
-      }
-    }
-    return 0;
-  }
-
-  /** An unsigned number of so many bytes at the start. */
-  unsigned(size: number, isLittleEndian: boolean): number {
-    let value = 0;
-    for (let index = 0; index < size; index++) {
-      value = value * 256 + this.at(isLittleEndian ? size - 1 - index : index);
-    }
-    return value;
   }
 
   /** Removes the first bytes. */

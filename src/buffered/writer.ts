@@ -7,7 +7,8 @@ import { waitFor } from "../runtime/wait_for.ts";
 import { checkedInteger, ownOptions, rangeMistake, typeMistake } from "../values/checks.ts";
 import { checkedDeadline } from "../values/deadlines.ts";
 import { byteLengthOf } from "../values/views.ts";
-import { encodeVarint, type Kind, kinds, mostVarintBytes } from "./numbers.ts";
+import { encodeLength, encodeVarint, type Kind, kinds, mostVarintBytes } from "./numbers.ts";
+import { checkLengthBytes } from "./prefixes.ts";
 
 export interface BufferedWriterOptions {
   /** Bytes that are collected before they are sent without a `flush`; 16,384 if not given. */
@@ -183,7 +184,7 @@ export class BufferedWriter {
     deadline?: number,
   ): Promise<void> | undefined {
     this.#check();
-    checkedInteger(lengthBytes, "lengthBytes", 1, 6);
+    checkLengthBytes(lengthBytes);
     const { littleEndian } = ownOptions(options, prefixedOptions, "writePrefixed");
     const bytes = typeof data === "string" ? encoder.encode(data) : bytesOf(data);
     const length = byteLengthOf(bytes);
@@ -192,7 +193,7 @@ export class BufferedWriter {
     }
     return this.#whole(deadline, () => {
       const sent = this.#makeRoom(lengthBytes, deadline);
-      encodeLength(this.#buffer, this.#length, length, lengthBytes, littleEndian === true);
+      encodeLength(this.#buffer, this.#length, lengthBytes, littleEndian === true, length);
       this.#length += lengthBytes;
       return this.write(bytes, deadline) ?? sent;
     });
@@ -319,20 +320,6 @@ function checkParts(data: readonly WriteData[]): void {
   for (const part of data) {
     if (isList(part)) checkParts(part);
     else if (typeof part !== "string") bytesOf(part);
-  }
-}
-
-function encodeLength(
-  bytes: Uint8Array,
-  offset: number,
-  length: number,
-  size: number,
-  isLittleEndian: boolean,
-): void {
-  let rest = length;
-  for (let index = 0; index < size; index++) {
-    bytes[offset + (isLittleEndian ? index : size - 1 - index)] = rest % 256;
-    rest = Math.floor(rest / 256);
   }
 }
 

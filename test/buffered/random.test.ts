@@ -7,6 +7,7 @@ import { expect, test } from "bun:test";
 import {
   BufferedReader,
   MessageTooLongError,
+  type Newline,
   now,
   type Socket,
   scope,
@@ -102,7 +103,7 @@ function counted(
 
 const lf = new Uint8Array([10]);
 
-function callFor(random: Random, newline: "lf" | "crlf" | "any", isFine: boolean): Call {
+function callFor(random: Random, newline: Newline, isFine: boolean): Call {
   const counts = isFine ? [0, 1, 2, 5] : [0, 1, 2, 5, 50, 3000, 6000, 70_000, 200_000];
   const count = random.pick(counts);
   const delimiter = random.pick<string | Uint8Array>([
@@ -118,13 +119,7 @@ function callFor(random: Random, newline: "lf" | "crlf" | "any", isFine: boolean
     {
       name: `readLine ${newline}`,
       run: (reader, until) => reader.readLine(until),
-      expected: (rest) =>
-        delimited(
-          rest,
-          newline === "crlf" ? new Uint8Array([13, 10]) : lf,
-          (unit) => decoder.decode(unit),
-          newline === "any",
-        ),
+      expected: (rest) => lineAt(rest, newline),
     },
     {
       name: `readUntil ${delimiter}`,
@@ -183,13 +178,49 @@ async function attempt(run: () => Promise<unknown>): Promise<{ value?: unknown; 
   }
 }
 
-/** One call without a fixed result: `read`, `next` and `discardUntil`. Returns the new position. */
-async function moveOn(
+function lineAt(rest: Uint8Array, newline: Newline): Expected {
+  const end = newline === "crlf" ? new Uint8Array([13, 10]) : lf;
+  return delimited(rest, end, (unit) => decoder.decode(unit), newline === "any");
+}
+
+/** Reads the lines that have come, and returns the position behind them. */
+async function moveBehindLines(
   reader: BufferedReader,
   bytes: Uint8Array,
   position: number,
+  newline: Newline,
+): Promise<number> {
+  const { value, error } = await attempt(() => reader.readLines());
+  if (error !== undefined || value === null) {
+    // As a call for one line.
+    const expected = lineAt(bytes.subarray(position), newline);
+    if ("value" in expected) expect([error, value]).toEqual([undefined, expected.value]);
+    return position;
+  }
+  let end = position;
+  const lines = value as string[];
+  expect(lines.length).toBeGreaterThan(0);
+  for (const line of lines) {
+    const expected = lineAt(bytes.subarray(end), newline);
+    expect(expected).toMatchObject({ value: line });
+    if ("consumed" in expected) end += expected.consumed;
+  }
+  return end;
+}
+
+/** One call without a fixed result, such as `next`. Returns the new position. */
+async function moveOn(
+  reader: BufferedReader,
+  bytes: Uint8Array,
+  before: number,
+  newline: Newline,
   random: Random,
 ): Promise<number> {
+  let position = before;
+  if (random.below(3) === 0) {
+    position = await moveBehindLines(reader, bytes, before, newline);
+    if (position > before) return position;
+  }
   if (random.below(3) === 0) {
     const chunk = await reader.next();
     if (chunk === null) {
@@ -233,7 +264,7 @@ async function play(seed: number): Promise<void> {
     for (let call = 0; call < callsPerGame; call++) {
       const isGivenUp = random.below(3) === 0;
       if (random.below(isFine ? 100 : 12) === 0) {
-        position = await moveOn(reader, bytes, position, random);
+        position = await moveOn(reader, bytes, position, newline, random);
         continue;
       }
       // The same call many times in a row finds what is kept from one to the next.
@@ -258,7 +289,7 @@ async function play(seed: number): Promise<void> {
           expect([what, error.partial]).toEqual([what, bytes.slice(position)]);
         }
         // Leaves the obstacle out.
-        position = await moveOn(reader, bytes, position, random);
+        position = await moveOn(reader, bytes, position, newline, random);
         continue;
       }
       if (error !== undefined) throw new Error(`${what}: ${String(error)}`, { cause: error });

@@ -3,170 +3,31 @@
 import { describe, expect, test } from "bun:test";
 import {
   BufferedReader,
-  type BufferedReaderOptions,
   CancelledError,
   deadline,
   MessageTooLongError,
   now,
-  type Socket,
   spawn,
-  stats,
   TimeoutError,
   UnexpectedEndError,
 } from "../../index.ts";
 import { certificates } from "../support/certificates.ts";
 import { failureOf, thrownBy } from "../support/failure.ts";
 import { isInstalled } from "../support/installed_program.ts";
-import { Random } from "../support/random.ts";
-import { type SocketPair, socketPair } from "../support/socket_pair.ts";
+import { endingSubject, parked, readerSubject, text } from "../support/reader_subject.ts";
+import { socketPair } from "../support/socket_pair.ts";
 import { tlsPair } from "../support/tls_pair.ts";
 
 const hasOpenssl = isInstalled("openssl");
 // The first call makes them, which takes longer than a test may.
 if (hasOpenssl) certificates();
 
-interface Subject extends SocketPair {
-  readonly reader: BufferedReader;
-  /** The peer, which writes. */
-  readonly peer: Socket;
-}
-
-async function subject(
-  sent: string | Uint8Array = "",
-  options?: BufferedReaderOptions,
-): Promise<Subject> {
-  const pair = await socketPair();
-  if (sent.length > 0) await pair.server.write(sent);
-  return Object.assign(pair, {
-    reader: new BufferedReader(pair.client, options),
-    peer: pair.server,
-  });
-}
-
-/** A subject whose stream ends after the text. */
-async function ending(
-  sent: string | Uint8Array,
-  options?: BufferedReaderOptions,
-): Promise<Subject> {
-  const whole = await subject(sent, options);
-  await whole.peer.shutdown();
-  return whole;
-}
-
-const text = (bytes: Uint8Array | null): string | null => bytes && new TextDecoder().decode(bytes);
-
-/** Waits until the call of the reader is parked in the socket. */
-async function parked(): Promise<void> {
-  while (stats().waiters === 0) await null;
-}
-
-describe("lines", () => {
-  test.each([
-    ["lf", ["one\r", "two", "", "three\rfour"]],
-    ["crlf", ["one", "two\n\nthree\rfour\n"]],
-    ["any", ["one", "two", "", "three\rfour"]],
-  ] as const)("with the newline %s", async (newline, expected) => {
-    const end = newline === "crlf" ? "\r\n" : "";
-    await using it = await ending(`one\r\ntwo\n\nthree\rfour\n${end}`, { newline });
-    expect(await Array.fromAsync(it.reader.lines())).toEqual([...expected]);
-    expect(await it.reader.readLine()).toBeNull();
-  });
-
-  test("CR and LF that come apart", async () => {
-    await using it = await subject("one\r");
-    await it.reader.peek(4);
-    const line = it.reader.readLine();
-    await parked();
-    await it.peer.write("\ntwo\n");
-    expect(await line).toBe("one");
-    expect(await it.reader.readLine()).toBe("two");
-  });
-
-  test("what a buffer held before is not found again", async () => {
-    await using it = await subject("", { maxLength: 100_000, newline: "lf" });
-    const receive = async (bytes: Uint8Array): Promise<void> => {
-      const writing = it.peer.write(bytes);
-      await it.reader.peek(bytes.length);
-      await writing;
-    };
-    // The buffer is that of 64 KiB, and its last bytes are of the newlines.
-    await receive(new Uint8Array(65_536).fill(10));
-    await it.reader.discard(65_536);
-    await receive(new Uint8Array(63_000).fill(120));
-    const line = it.reader.readLine();
-    await parked();
-    await it.peer.write("\n");
-    expect((await line)?.length).toBe(63_000);
-  });
-
-  test("a line of exactly the limit, with either newline", async () => {
-    await using it = await subject("12345\r\n12345\n12345\r", { maxLength: 5 });
-    expect(await it.reader.readLine()).toBe("12345");
-    expect(await it.reader.readLine()).toBe("12345");
-    const third = it.reader.readLine();
-    await parked();
-    await it.peer.write("\n");
-    expect(await third).toBe("12345");
-  });
-
-  test("tryReadLine returns what is buffered, and receives nothing", async () => {
-    await using it = await subject("one\ntwo\nthr");
-    expect(it.reader.tryReadLine()).toBeUndefined();
-    expect(await it.reader.readLine()).toBe("one");
-    expect(it.reader.tryReadLine()).toBe("two");
-    expect(it.reader.tryReadLine()).toBeUndefined();
-    await it.peer.write("ee\n");
-    await it.peer.shutdown();
-    expect(await it.reader.readLine()).toBe("three");
-    expect(await it.reader.readLine()).toBeNull();
-    expect(it.reader.tryReadLine()).toBeNull();
-  });
-
-  test("invalid UTF-8 becomes what TextDecoder makes of it", async () => {
-    const random = new Random();
-    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-    const interesting = [0x41, 0x80, 0xbf, 0xc0, 0xc2, 0xe0, 0xe2, 0xed, 0xef, 0xf0, 0xf4, 0xf5];
-    for (let round = 0; round < 40; round++) {
-      const lines = Array.from({ length: 50 }, () =>
-        Uint8Array.from({ length: random.below(40) }, () => {
-          const byte = random.below(2) === 0 ? random.pick(interesting) : random.below(256);
-          return byte === 10 ? 32 : byte;
-        }),
-      );
-      const sent = Buffer.concat(lines.flatMap((line) => [line, new Uint8Array([10])]));
-      await using it = await ending(sent, { newline: "lf" });
-      const expected = lines.map((line) => decoder.decode(line));
-      expect([random.seed, await Array.fromAsync(it.reader.lines())]).toEqual([
-        random.seed,
-        expected,
-      ]);
-    }
-  });
-
-  test("fatal refuses invalid UTF-8, and consumes nothing", async () => {
-    await using it = await subject(new Uint8Array([0x41, 0xff, 10]), { fatal: true });
-    for (let time = 0; time < 2; time++) {
-      const failure = await failureOf(it.reader.readLine());
-      expect(failure).toBeInstanceOf(TypeError);
-      expect(failure.code).toBe("ERR_ENCODING_INVALID_ENCODED_DATA");
-    }
-    expect(await it.reader.readExactly(3)).toEqual(new Uint8Array([0x41, 0xff, 10]));
-  });
-
-  test("a byte order mark is part of the line", async () => {
-    for (const fatal of [true, false]) {
-      await using it = await subject("\ufeffone\n", { fatal });
-      expect(await it.reader.readLine()).toBe("\ufeffone");
-    }
-  });
-});
-
 describe("a delimiter that comes in parts", () => {
   const delimiters = ["\r\n", "--end--", "aab"];
 
   test.each(delimiters)("%j is found wherever it is cut", async (delimiter) => {
     for (let cut = 1; cut < delimiter.length; cut++) {
-      await using it = await subject(`aa${delimiter.slice(0, cut)}`);
+      await using it = await readerSubject(`aa${delimiter.slice(0, cut)}`);
       await it.reader.peek(2 + cut);
       const unit = it.reader.readUntil(delimiter);
       await parked();
@@ -174,15 +35,6 @@ describe("a delimiter that comes in parts", () => {
       expect(text(await unit)).toBe("aa");
       expect(text(await it.reader.readExactly(4))).toBe("rest");
     }
-  });
-
-  test("is found by readLine", async () => {
-    await using it = await subject("one\r", { newline: "crlf" });
-    await it.reader.peek(4);
-    const line = it.reader.readLine();
-    await parked();
-    await it.peer.write("\n");
-    expect(await line).toBe("one");
   });
 });
 
@@ -194,7 +46,7 @@ describe("a unit over the limit", () => {
   };
 
   test.each(Object.entries(calls))("fails in %s, and consumes nothing", async (_, call) => {
-    await using it = await subject(`${"x".repeat(100)}\nrest\nlast\n`, { maxLength: 99 });
+    await using it = await readerSubject(`${"x".repeat(100)}\nrest\nlast\n`, { maxLength: 99 });
     for (let time = 0; time < 3; time++) {
       const failure = await failureOf(call(it.reader));
       expect(failure).toBeInstanceOf(MessageTooLongError);
@@ -205,13 +57,13 @@ describe("a unit over the limit", () => {
   });
 
   test("fails before its end has come", async () => {
-    await using it = await subject("x".repeat(100), { maxLength: 99 });
+    await using it = await readerSubject("x".repeat(100), { maxLength: 99 });
     expect(await failureOf(it.reader.readLine())).toBeInstanceOf(MessageTooLongError);
     expect(it.reader.buffered).toBe(100);
   });
 
   test("is left out without memory for it", async () => {
-    await using it = await subject("", { maxLength: 1000 });
+    await using it = await readerSubject("", { maxLength: 1000 });
     const block = new Uint8Array(1 << 20).fill(120);
     const writing = spawn(async () => {
       for (let count = 0; count < 64; count++) await it.peer.write(block);
@@ -233,7 +85,7 @@ describe("a unit over the limit", () => {
   });
 
   test("of a prefix fails at the prefix, and a higher limit reads it", async () => {
-    await using it = await subject("\0\x05hello", { maxLength: 4 });
+    await using it = await readerSubject("\0\x05hello", { maxLength: 4 });
     for (let time = 0; time < 2; time++) {
       expect(await failureOf(it.reader.readPrefixed(2))).toBeInstanceOf(MessageTooLongError);
     }
@@ -243,7 +95,7 @@ describe("a unit over the limit", () => {
 
 describe("the end of the stream", () => {
   test("is null between units", async () => {
-    await using it = await ending("a\n");
+    await using it = await endingSubject("a\n");
     expect(await it.reader.readLine()).toBe("a");
     expect(await it.reader.readLine()).toBeNull();
     expect(await it.reader.readUntil(";")).toBeNull();
@@ -271,7 +123,7 @@ describe("the end of the stream", () => {
   };
 
   test.each(Object.entries(calls))("in a unit fails with what has come: %s", async (_, call) => {
-    await using it = await ending("abc");
+    await using it = await endingSubject("abc");
     for (let time = 0; time < 2; time++) {
       const failure = await failureOf(call(it.reader));
       expect(failure).toBeInstanceOf(UnexpectedEndError);
@@ -283,7 +135,7 @@ describe("the end of the stream", () => {
   });
 
   test("fails numbers at once", async () => {
-    await using it = await ending("");
+    await using it = await endingSubject("");
     expect(await failureOf(it.reader.readUint8())).toBeInstanceOf(UnexpectedEndError);
     expect(thrownBy(() => it.reader.tryReadExactly(1))).toBeInstanceOf(UnexpectedEndError);
   });
@@ -303,14 +155,14 @@ describe("a call that is given up", () => {
   };
 
   test.each(Object.entries(calls))("by its deadline leaves every byte: %s", async (_, call) => {
-    await using it = await subject("abcde");
+    await using it = await readerSubject("abcde");
     expect(await failureOf(call(it.reader, deadline(5)))).toBeInstanceOf(TimeoutError);
     await it.peer.write("f");
     expect(text(await it.reader.readExactly(6))).toBe("abcdef");
   });
 
   test.each(Object.entries(calls))("by its cancellation leaves every byte: %s", async (_, call) => {
-    await using it = await subject("abcde");
+    await using it = await readerSubject("abcde");
     const fiber = spawn(() => call(it.reader));
     await parked();
     fiber.cancel();
@@ -320,7 +172,7 @@ describe("a call that is given up", () => {
   });
 
   test("a deadline that has passed fails even when everything is buffered", async () => {
-    await using it = await subject("one\ntwo\n");
+    await using it = await readerSubject("one\ntwo\n");
     await it.reader.readLine();
     expect(await failureOf(it.reader.readLine(now() - 1))).toBeInstanceOf(TimeoutError);
     expect(await it.reader.readLine()).toBe("two");
@@ -329,7 +181,7 @@ describe("a call that is given up", () => {
 
 describe("several fibers", () => {
   test("are served in their order, also when the first needs several receptions", async () => {
-    await using it = await subject("ab");
+    await using it = await readerSubject("ab");
     const first = it.reader.readExactly(4);
     const second = it.reader.readLine();
     const third = it.reader.readLine();
@@ -342,7 +194,7 @@ describe("several fibers", () => {
   });
 
   test("one that gives up lets the next one go on", async () => {
-    await using it = await subject("ab");
+    await using it = await readerSubject("ab");
     const first = it.reader.readExactly(4, deadline(5));
     const second = it.reader.readExactly(2);
     expect(await failureOf(first)).toBeInstanceOf(TimeoutError);
@@ -350,7 +202,7 @@ describe("several fibers", () => {
   });
 
   test("one that waits for its turn can give up", async () => {
-    await using it = await subject("ab");
+    await using it = await readerSubject("ab");
     const first = it.reader.readExactly(4);
     expect(await failureOf(it.reader.readLine(deadline(5)))).toBeInstanceOf(TimeoutError);
     await it.peer.write("cd");
@@ -360,7 +212,7 @@ describe("several fibers", () => {
 
 describe("what is returned", () => {
   test("is the caller's own", async () => {
-    await using it = await subject("abcdefgh;ijkl");
+    await using it = await readerSubject("abcdefgh;ijkl");
     const first = await it.reader.readExactly(4);
     const second = await it.reader.readUntil(";");
     const third = await it.reader.next();
@@ -373,7 +225,7 @@ describe("what is returned", () => {
 
   test("a large unit has a buffer of its own size", async () => {
     const block = new Uint8Array(300_000).map((_, index) => index);
-    await using it = await subject("x");
+    await using it = await readerSubject("x");
     const writing = it.peer.write(block);
     await it.reader.readUint8();
     const whole = await it.reader.readExactly(block.length);
@@ -383,7 +235,7 @@ describe("what is returned", () => {
   });
 
   test("peek leaves the bytes", async () => {
-    await using it = await subject("GET / HTTP/1.1\r\n");
+    await using it = await readerSubject("GET / HTTP/1.1\r\n");
     expect(text(await it.reader.peek(3))).toBe("GET");
     expect(await it.reader.readLine()).toBe("GET / HTTP/1.1");
   });
@@ -391,7 +243,7 @@ describe("what is returned", () => {
   test("a line that comes in small pieces is found in linear time", async () => {
     const pieces = 40_000;
     const piece = new Uint8Array(100).fill(120);
-    await using it = await subject("", { maxLength: 5_000_000 });
+    await using it = await readerSubject("", { maxLength: 5_000_000 });
     const writing = spawn(async () => {
       for (let count = 0; count < pieces; count++) {
         await it.peer.write(piece);
@@ -403,74 +255,6 @@ describe("what is returned", () => {
     expect((await it.reader.readLine())?.length).toBe(pieces * piece.length);
     await writing.join();
   }, 20_000);
-});
-
-describe("numbers", () => {
-  const bytes = new Uint8Array([0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10]);
-  const view = new DataView(bytes.buffer);
-  const names = [
-    "Uint16",
-    "Int16",
-    "Uint32",
-    "Int32",
-    "BigUint64",
-    "BigInt64",
-    "Float32",
-    "Float64",
-  ] as const;
-  const methods: [method: string, expected: unknown][] = [
-    ["readUint8", view.getUint8(0)],
-    ["readInt8", view.getInt8(0)],
-    ...names.flatMap((name): [string, unknown][] => [
-      [`read${name}BE`, view[`get${name}`](0)],
-      [`read${name}LE`, view[`get${name}`](0, true)],
-    ]),
-  ];
-
-  test.each(methods)("%s", async (method, expected) => {
-    await using it = await subject(bytes);
-    const read = it.reader[method as "readUint8"].bind(it.reader);
-    expect<unknown>(await read()).toBe(expected);
-    const size = 8 - it.reader.buffered;
-    expect(method).toContain(String(size * 8));
-  });
-
-  test.each([
-    [[0x00], 0],
-    [[0x7f], 127],
-    [[0x80, 0x01], 128],
-    [[0xac, 0x02], 300],
-    [[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f], Number.MAX_SAFE_INTEGER],
-    [[0x85, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00], 5],
-  ])("the varint %p", async (encoded, expected) => {
-    await using it = await subject(new Uint8Array([...encoded, 9]));
-    expect(await it.reader.readVarint()).toBe(expected);
-    expect(await it.reader.readUint8()).toBe(9);
-  });
-
-  test.each([
-    [[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10]],
-    [[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00]],
-  ])("the varint %p is too large, and stays unread", async (encoded) => {
-    await using it = await subject(new Uint8Array(encoded));
-    for (let time = 0; time < 2; time++) {
-      expect((await failureOf(it.reader.readVarint())).code).toBe("EOVERFLOW");
-    }
-    expect(it.reader.buffered).toBe(encoded.length);
-  });
-
-  test("a prefix of each size and order", async () => {
-    for (let size = 1; size <= 6; size++) {
-      const big = new Uint8Array(size);
-      big[size - 1] = 3;
-      const little = big.toReversed();
-      await using it = await subject(
-        Buffer.concat([big, Buffer.from("abc"), little, Buffer.from("def")]),
-      );
-      expect(text(await it.reader.readPrefixed(size))).toBe("abc");
-      expect(text(await it.reader.readPrefixed(size, { littleEndian: true }))).toBe("def");
-    }
-  });
 });
 
 describe("mistakes", () => {
@@ -487,7 +271,7 @@ describe("mistakes", () => {
   });
 
   test("an empty delimiter, a wrong count, an unknown option", async () => {
-    await using it = await subject("abc");
+    await using it = await readerSubject("abc");
     expect(await failureOf(it.reader.readUntil(""))).toBeInstanceOf(RangeError);
     expect(await failureOf(it.reader.readUntil(new Uint8Array(0)))).toBeInstanceOf(RangeError);
     expect(await failureOf(it.reader.discardUntil(""))).toBeInstanceOf(RangeError);
@@ -511,7 +295,7 @@ describe("mistakes", () => {
 
 describe("the socket below", () => {
   test("what was buffered can be read after the socket was closed", async () => {
-    await using it = await subject("one\ntwo\npart");
+    await using it = await readerSubject("one\ntwo\npart");
     expect(await it.reader.readLine()).toBe("one");
     it.client.close();
     expect(await it.reader.readLine()).toBe("two");
@@ -519,7 +303,7 @@ describe("the socket below", () => {
   });
 
   test("a reset fails the call that needs more", async () => {
-    await using it = await subject("one\npart");
+    await using it = await readerSubject("one\npart");
     expect(await it.reader.readLine()).toBe("one");
     it.peer.reset();
     expect((await failureOf(it.reader.readLine())).code).toBe("ECONNRESET");
@@ -527,7 +311,7 @@ describe("the socket below", () => {
   });
 
   test("startTls is refused while bytes are buffered or a call waits", async () => {
-    await using it = await subject("one\ntwo\n");
+    await using it = await readerSubject("one\ntwo\n");
     await it.reader.readLine();
     expect(await failureOf(it.reader.startTls())).toMatchObject({
       code: "EBUSY",
@@ -557,7 +341,7 @@ describe("the socket below", () => {
 
 describe("a delimiter of the caller", () => {
   test("may change after the call, also while that waits in line", async () => {
-    await using it = await subject();
+    await using it = await readerSubject();
     const delimiter = new Uint8Array([45, 45]);
     const first = it.reader.readExactly(1);
     const second = it.reader.discardUntil(delimiter);
@@ -578,7 +362,7 @@ describe("a delimiter of the caller", () => {
         return new Uint8Array(3);
       }
     }
-    await using it = await subject("ab--cd--e");
+    await using it = await readerSubject("ab--cd--e");
     expect(await it.reader.readUntil(new Liar(new Uint8Array([45, 45]).buffer))).toEqual(
       new TextEncoder().encode("ab"),
     );
@@ -588,7 +372,7 @@ describe("a delimiter of the caller", () => {
 });
 
 test("a mistake is reported at once, also behind a call that waits", async () => {
-  await using it = await subject();
+  await using it = await readerSubject();
   const waiting = it.reader.readLine();
   const empty = new Uint8Array(0);
   expect((await failureOf(it.reader.discard(-1))).name).toBe("RangeError");
