@@ -85,7 +85,7 @@ const tryReadPrefixed: Way = async (port, request) => {
 
 const framesByHand: Way = async (port, request) => {
   await using socket = await ask(port, request);
-  const buffer = new Uint8Array(2 * BUFFER_BYTES);
+  const buffer = new Uint8Array(BUFFER_BYTES);
   const view = new DataView(buffer.buffer);
   let count = 0;
   let end = 0;

@@ -19,8 +19,9 @@ import { CancelledError, endpoint, SocketError, TimeoutError } from "../values/e
 import { callProgram, isInstance } from "../values/foreign_values.ts";
 import { Acceptor } from "./acceptor.ts";
 import { addressPort, addressText } from "./addresses.ts";
+import type { SocketKeeper } from "./connection.ts";
 import { type ListenPlace, listeningHandle } from "./listen_place.ts";
-import { Socket, type SocketKeeper } from "./socket.ts";
+import { Socket } from "./socket.ts";
 import { SocketFile } from "./socket_file.ts";
 
 /**

@@ -1,18 +1,11 @@
 /** Connected stream sockets. */
 
-import { Endpoint, Ready, Status } from "../core/abi.ts";
+import { Ready, Status } from "../core/abi.ts";
 import { core } from "../core/native.ts";
-import {
-  attendDeadline,
-  type Subscriber,
-  spendBytes,
-  subscribe,
-  unsubscribe,
-} from "../runtime/scheduler.ts";
+import { attendDeadline, type Subscriber, subscribe, unsubscribe } from "../runtime/scheduler.ts";
 import { immediate, rejected } from "../runtime/wait.ts";
 import { SocketStreams } from "../streams/socket_streams.ts";
 import { handshake } from "../tls/handshake.ts";
-import { TlsInfo } from "../tls/info.ts";
 import { endTlsNotices, takeTlsNotices } from "../tls/notices.ts";
 import type { TlsContext } from "../tls/options.ts";
 import { type StartTlsOptions, startSetup } from "../tls/start.ts";
@@ -20,39 +13,16 @@ import { checkedInteger } from "../values/checks.ts";
 import { checkedDeadline, type Deadline, never } from "../values/deadlines.ts";
 import { codeOf, SocketError } from "../values/errors.ts";
 import { byteLengthOf } from "../values/views.ts";
-import { addressPort, addressText } from "./addresses.ts";
 import { readBlocking, writeBlocking } from "./blocking_transfers.ts";
 import { emptyBuffer, viewOf, type WriteData } from "./buffers.ts";
-import { checkedKeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
+import { Connection, type SocketKeeper } from "./connection.ts";
 import { begin, Lane, type Transfer, unfinished } from "./lane.ts";
 import { Pull } from "./pull.ts";
 import { checkedFileRequest, type SendFileOptions, sendFile } from "./sendfile.ts";
 import { sendOf } from "./sending.ts";
 import { checkSocket, socketFailure } from "./socket_failures.ts";
-import { closedHandle, type Stream } from "./stream.ts";
+import { closedHandle } from "./stream.ts";
 import { Read, ReadLane, Shutdown } from "./transfers.ts";
-
-/** Called when a socket is closed, by any code. */
-export interface SocketKeeper {
-  socketClosed(socket: Socket): void;
-}
-
-/** What many sockets never need. It is made when something asks for it, and kept when the socket is closed. */
-class Extras {
-  /** The peer's IP literal or path, with a port unless it is a path. */
-  address: string | undefined = undefined;
-  port: number | undefined = undefined;
-  tls: TlsInfo | undefined = undefined;
-  streams: SocketStreams<WriteData> | undefined = undefined;
-}
-
-/** What a socket has been through, as bits: a field for each would cost an idle connection 32 bytes. */
-const Passed = {
-  /** The end of the peer's stream has been read. */
-  end: 1,
-  /** The handshake has succeeded. */
-  handshake: 2,
-} as const;
 
 /**
  * A connected stream socket: TCP or Unix.
@@ -62,25 +32,17 @@ const Passed = {
  * synchronously: a caller's mistake rejects the promise, before anything happens.
  */
 export class Socket
-  implements Disposable, AsyncDisposable, AsyncIterable<Uint8Array<ArrayBuffer>>, Stream, Subscriber
+  extends Connection
+  implements Disposable, AsyncDisposable, AsyncIterable<Uint8Array<ArrayBuffer>>, Subscriber
 {
-  // These are eight fields: with a ninth an idle connection would take 32 bytes more.
-  #handle: number;
-  /** The listener that accepted it, or the host that `connect` was given. */
-  readonly #origin: SocketKeeper | string | undefined;
   /** Operations that wait to receive; made by the first read. */
   #reads: ReadLane | undefined = undefined;
   /** Operations that wait to send; made when one has to wait. */
   #writes: Lane | undefined = undefined;
-  #bytesRead = 0;
-  #bytesWritten = 0;
-  #passed = 0;
-  #extras: Extras | undefined = undefined;
 
   /** @internal Sockets come from `connect`, a listener, or `Socket.fromFd`. */
   constructor(handle: number, origin?: SocketKeeper | string) {
-    this.#handle = handle;
-    this.#origin = origin;
+    super(handle, origin);
     subscribe(this);
   }
 
@@ -96,93 +58,6 @@ export class Socket
     return new Socket(handle);
   }
 
-  /** Whether `close` or `reset` was called, here or by the listener. */
-  get closed(): boolean {
-    return this.#handle === closedHandle;
-  }
-
-  /** Whether the socket is open. It says nothing about the peer: only a read or a write finds out. */
-  get connected(): boolean {
-    return this.#handle !== closedHandle;
-  }
-
-  /** Whether the end of the peer's stream has been read. */
-  get eof(): boolean {
-    return (this.#passed & Passed.end) !== 0;
-  }
-
-  /** Whether the connection is encrypted: its handshake has succeeded. */
-  get secure(): boolean {
-    return (this.#passed & Passed.handshake) !== 0;
-  }
-
-  /**
-   * The encryption and the peer's certificate. Undefined for a plain connection, and if it was not read
-   * before the socket was closed.
-   */
-  get tls(): TlsInfo | undefined {
-    if (this.#extras?.tls === undefined && this.secure && !this.closed) {
-      this.#kept.tls = new TlsInfo(this.#handle);
-    }
-    return this.#extras?.tls;
-  }
-
-  /** Bytes received so far. */
-  get bytesRead(): number {
-    return this.#bytesRead;
-  }
-
-  /** Bytes that the kernel has taken so far. */
-  get bytesWritten(): number {
-    return this.#bytesWritten;
-  }
-
-  /** The descriptor, which still belongs to plait; -1 when closed. */
-  get fd(): number {
-    const fd = this.closed ? -1 : core.descriptor(this.#handle);
-    return fd < 0 ? -1 : fd;
-  }
-
-  /** The local address: an IP literal, or a path; undefined when closed. */
-  get localAddress(): string | undefined {
-    return this.closed ? undefined : addressText(this.#handle, Endpoint.local);
-  }
-
-  /** The local port; undefined for a Unix socket, and when closed. */
-  get localPort(): number | undefined {
-    return this.localAddress === undefined ? undefined : addressPort();
-  }
-
-  /**
-   * The address of the peer: an IP literal, or a path, which is empty for a peer without a name.
-   * Undefined if it was not read before the socket was closed.
-   */
-  get remoteAddress(): string | undefined {
-    if (this.#extras?.address === undefined && !this.closed) {
-      const address = addressText(this.#handle, Endpoint.remote);
-      if (address !== undefined) {
-        this.#kept.address = address;
-        this.#kept.port = addressPort();
-      }
-    }
-    return this.#extras?.address;
-  }
-
-  /** The port of the peer; undefined for a Unix socket. */
-  get remotePort(): number | undefined {
-    return this.remoteAddress === undefined ? undefined : this.#extras?.port;
-  }
-
-  get #kept(): Extras {
-    this.#extras ??= new Extras();
-    return this.#extras;
-  }
-
-  /** @internal */
-  get handle(): number {
-    return this.#handle;
-  }
-
   /**
    * @internal The core reports what can go on. A socket stays writable until a call finds it full, so nearly
    * every event reports it as writable too.
@@ -190,35 +65,6 @@ export class Socket
   ready(ready: number): void {
     if (ready & Ready.readable) this.#reads?.ready();
     if (ready & Ready.writable) this.#writes?.ready();
-  }
-
-  /** @internal */
-  received(count: number): number {
-    if (count === 0) this.#passed |= Passed.end;
-    else this.#bytesRead += count;
-    spendBytes(count);
-    return count;
-  }
-
-  /** @internal */
-  sent(count: number): void {
-    this.#bytesWritten += count;
-    spendBytes(count);
-  }
-
-  /** @internal Called when the handshake has succeeded. */
-  becomeSecure(): void {
-    this.#passed |= Passed.handshake;
-  }
-
-  /** @internal Whether a listener has accepted it. */
-  get isAccepted(): boolean {
-    return typeof this.#origin === "object";
-  }
-
-  /** @internal The host that `connect` was given. */
-  get host(): string | undefined {
-    return typeof this.#origin === "string" ? this.#origin : undefined;
   }
 
   /** @internal Whether an operation waits, in either direction. */
@@ -272,7 +118,7 @@ export class Socket
     const bytes = viewOf(buffer, "tryRead");
     const length = byteLengthOf(bytes);
     if (length === 0) throw emptyBuffer(bytes);
-    const handle = this.#openHandle("read");
+    const handle = this.openHandle("read");
     if (this.#isReading) return undefined;
     const count = core.tryReceive(handle, bytes, length);
     if (count >= 0) return this.#behindNotices(this.received(count));
@@ -440,8 +286,8 @@ export class Socket
   }
 
   get #streams(): SocketStreams<WriteData> {
-    this.#kept.streams ??= new SocketStreams(this, new Pull(this));
-    return this.#kept.streams;
+    this.kept.streams ??= new SocketStreams(this, new Pull(this));
+    return this.kept.streams;
   }
 
   /** As `Lane.run`, but there is no lane before an operation has to wait. */
@@ -475,46 +321,6 @@ export class Socket
   }
 
   /**
-   * Changes the keys of a TLS 1.3 connection (RFC 8446, section 4.6.3): those of the sending direction,
-   * and with `askPeer` those of the other direction too.
-   *
-   * @throws {SocketError} `EOPNOTSUPP` for anything but TLS 1.3
-   */
-  updateKeys(askPeer = true): void {
-    const handle = this.#openHandle("updateKeys");
-    if (!this.secure) throw socketFailure(this, Status.EOPNOTSUPP, "updateKeys");
-    this.#set("updateKeys", core.tlsUpdateKeys(handle, askPeer ? 1 : 0));
-  }
-
-  /** Whether small writes are sent at once (TCP_NODELAY); they are from the start. */
-  setNoDelay(on = true): this {
-    return this.#set("setNoDelay", core.setNoDelay(this.#openHandle("setNoDelay"), on ? 1 : 0));
-  }
-
-  /** Whether the kernel probes a silent peer (tcp(7), TCP_KEEPIDLE and so on), in seconds. */
-  setKeepAlive(on: boolean | KeepAliveOptions = true): this {
-    const { idle, interval, count } = checkedKeepAlive(on);
-    const handle = this.#openHandle("setKeepAlive");
-    return this.#set("setKeepAlive", core.setKeepAlive(handle, on ? 1 : 0, idle, interval, count));
-  }
-
-  /** Seconds that `close` may take to deliver the rest; 0 is the default of 5. */
-  setLinger(seconds: number): this {
-    checkedInteger(seconds, "seconds", 0, 65_535);
-    return this.#set("setLinger", core.setLinger(this.#openHandle("setLinger"), seconds));
-  }
-
-  #openHandle(syscall: string): number {
-    if (this.closed) throw new SocketError("ERR_SOCKET_CLOSED", { syscall });
-    return this.#handle;
-  }
-
-  #set(syscall: string, outcome: number): this {
-    if (outcome < 0) throw socketFailure(this, -outcome, syscall);
-    return this;
-  }
-
-  /**
    * Closes the socket. Calls that wait on it fail with `ERR_SOCKET_CLOSED`. Bytes that `write` has
    * reported as written still reach the peer: if they were not acknowledged yet, the core keeps the
    * connection half closed until the peer has closed too, for at most 5 seconds or the time of
@@ -533,7 +339,7 @@ export class Socket
   }
 
   #end(call: (handle: number) => number): void {
-    const handle = this.#handle;
+    const { handle } = this;
     if (handle === closedHandle) return;
     endTlsNotices(handle);
     // Code of the program that runs as they end, or in a notice, may begin others or close the socket.
@@ -542,11 +348,8 @@ export class Socket
       this.#writes?.close();
     }
     if (this.closed) return;
-    this.#handle = closedHandle;
     unsubscribe(handle);
-    call(handle);
-    if (typeof this.#origin === "object") this.#origin.socketClosed(this);
-    this.#extras?.streams?.socketClosed();
+    this.release(call);
     // A socket that lingers has a deadline.
     attendDeadline();
   }
