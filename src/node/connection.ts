@@ -6,29 +6,27 @@
  * run in the asynchronous context of the call of `connect`, or of `listen` for accepted sockets.
  */
 
-import { AsyncLocalStorage } from "node:async_hooks";
 import { Duplex, type DuplexOptions } from "node:stream";
-import { Socket as PlaitSocket } from "../net/socket.ts";
-import { type Fiber, spawn } from "../runtime/fiber.ts";
-import { hold, unhold } from "../runtime/scheduler.ts";
+import type { Socket as PlaitSocket } from "../net/socket.ts";
 import { running } from "../runtime/wait.ts";
-import { type HandshakeSetup, handshake } from "../tls/handshake.ts";
+import type { HandshakeSetup } from "../tls/handshake.ts";
 import { never } from "../values/deadlines.ts";
-import { type DialEvents, dial, type Target } from "./dial.ts";
-import { nodeError, socketClosed, throwUncaught, transferError } from "./errors.ts";
-import { IdleTimer } from "./idle_timer.ts";
+import { Activity } from "./activity.ts";
+import { type Context, currentContext, outsideOfFibers } from "./context.ts";
+import type { Target } from "./dial.ts";
+import { type DialedStream, Dialing } from "./dialing.ts";
+import { emitClose, emitClosed, end, peerHasEnded } from "./ends.ts";
+import { socketClosed, throwUncaught, transferError } from "./errors.ts";
 import { type OwnBuffer, Receiver } from "./receiver.ts";
-
-type Callback = (error?: Error | null) => void;
-
-/** What `_write` takes: strings are encoded by plait. */
-type Chunk = Uint8Array | string;
-
-/** Runs a function in an asynchronous context. */
-export type Context = <Parameters extends unknown[], Result>(
-  call: (...args: Parameters) => Result,
-  ...args: Parameters
-) => Result;
+import {
+  type BufferedChunk,
+  type Callback,
+  type Chunk,
+  encoded,
+  lengthOf,
+  lengthOfAll,
+  Sender,
+} from "./sender.ts";
 
 /** Receives into a buffer of the program. */
 export interface OwnReading {
@@ -36,19 +34,7 @@ export interface OwnReading {
   readonly callback: (this: unknown, count: number, buffer: Uint8Array) => unknown;
 }
 
-/** The asynchronous context of the caller, without its fiber. */
-export function currentContext(): Context {
-  return outsideOfFibers(AsyncLocalStorage.snapshot) as Context;
-}
-
-function outsideOfFibers<Result>(call: () => Result): Result {
-  return running.getStore() === undefined ? call() : running.exit(call);
-}
-
 function ignore(): void {}
-
-/** Codes of `shutdown` when there is no connection any more. */
-const resets: ReadonlySet<string | undefined> = new Set(["ENOTCONN", "EPIPE", "ECONNRESET"]);
 
 /** A write, or the end, that waits until the connection can be used. */
 interface Deferred {
@@ -60,57 +46,20 @@ interface Deferred {
 /** A write that stands for the start of TLS: writes before it are plain, those behind it are encrypted. */
 const startOfTls = Buffer.alloc(0);
 
-function end(stream: Duplex): void {
-  stream.push(null);
-  // Notices the end of a stream that has no reader.
-  stream.read(0);
-}
-
-function emitClose(stream: Duplex): void {
-  stream.emit("close");
-}
-
-/** The end of a connection, or of an attempt. */
-function emitClosed(stream: Duplex, hadError: boolean, deferred: Deferred | undefined): void {
-  try {
-    stream.emit("close", hadError);
-  } finally {
-    deferred?.callback(closedBeforeConnection());
-  }
-}
-
-/** As `write`, after the peer has ended a connection that is not to be half open. */
-function writeAfterEnd(
-  this: Duplex,
-  chunk: unknown,
-  encoding?: BufferEncoding | Callback,
-  callback?: Callback,
-): boolean {
-  // Until this side has ended too, which happens in the next tick, data still leaves.
-  if (!this.writableEnded)
-    return Reflect.apply(Duplex.prototype.write, this, [chunk, encoding, callback]);
-  const told = typeof encoding === "function" ? encoding : callback;
-  const error = nodeError("EPIPE", "This socket has been ended by the other party");
-  if (typeof told === "function") process.nextTick(told, error);
-  this.destroy(error);
-  return false;
-}
-
-function peerHasEnded(this: Connection): void {
-  if (!this.allowHalfOpen) Object.assign(this, { write: writeAfterEnd });
-}
-
 export abstract class Connection extends Duplex {
   /** Whether `connect` was called and the connection is not made yet. */
   connecting = false;
   /** The addresses that the last `connect` has tried, when it had several; each with its port. */
   declare autoSelectFamilyAttemptedAddresses: string[];
   #plait: PlaitSocket | undefined = undefined;
+  /** The two halves of the connection; made with it. */
   #receiver: Receiver | undefined = undefined;
+  #sender: Sender | undefined = undefined;
+  readonly #activity = new Activity();
   readonly #ownReading: OwnReading | undefined;
   #context: Context;
-  /** The fiber that connects, and does the handshake if there is one. */
-  #dialing: Fiber<void> | undefined = undefined;
+  /** What connects, from the call of `connect` on. */
+  #dialing: Dialing | undefined = undefined;
   /** Whether a handshake is under way, or follows when the connection is made. */
   #isEncrypting = false;
   /** Whether nothing may be received: what comes next belongs to a handshake. */
@@ -124,13 +73,6 @@ export abstract class Connection extends Duplex {
   #isReadWanted = false;
   /** A write, or the end, that waits until the connection can be used. */
   #deferred: Deferred | undefined = undefined;
-  /** The data of a write that is under way, and the number of bytes sent before it. */
-  #sending: Chunk | readonly Chunk[] | undefined = undefined;
-  #sentBefore = 0;
-  #timer: IdleTimer | undefined = undefined;
-  /** Calls of plait that are under way. They keep the process alive, unless `unref` was called. */
-  #operations = 0;
-  #isReferenced = true;
   #isResetting = false;
   #bytesRead = 0;
   #bytesWritten = 0;
@@ -145,7 +87,7 @@ export abstract class Connection extends Duplex {
 
     protected override received(chunk: Buffer): boolean {
       const stream = this.#stream;
-      stream.#timer?.active();
+      stream.#activity.note();
       try {
         return stream.#context(pushChunk, stream, chunk);
       } catch (error) {
@@ -156,7 +98,7 @@ export abstract class Connection extends Duplex {
 
     protected override filled(count: number, buffer: Uint8Array): boolean {
       const stream = this.#stream;
-      stream.#timer?.active();
+      stream.#activity.note();
       try {
         const take = (): unknown => stream.#ownReading!.callback.call(stream, count, buffer);
         return stream.#context(take) !== false;
@@ -204,6 +146,7 @@ export abstract class Connection extends Duplex {
   /** Begins with a socket that is connected. */
   protected attach(plait: PlaitSocket): void {
     this.#plait = plait;
+    this.#sender = new Sender(plait, this.#activity);
     this.#receiver = new Connection.#Receiver(plait, this, this.#ownReading?.buffer);
   }
 
@@ -227,55 +170,25 @@ export abstract class Connection extends Duplex {
 
   // -- Connecting
 
-  /** Connects in the next tick, so that the caller can add its listeners. */
+  /** Connects. */
   protected dial(target: Target, setup: HandshakeSetup | undefined): void {
     this.#context = currentContext();
     this.connecting = true;
     this.#isEncrypting = setup !== undefined;
-    this.#timer?.active();
-    process.nextTick(() => {
-      if (!this.connecting || this.#dialing !== undefined) return;
-      outsideOfFibers(() => this.#dial(target, setup));
-    });
-  }
-
-  #dial(target: Target, setup: HandshakeSetup | undefined): void {
-    this.#begin();
-    const fiber: Fiber<void> = spawn(async () => {
-      const isCurrent = (): boolean => this.#dialing === fiber && !this.destroyed;
-      // Its first step runs before `spawn` has returned the fiber.
-      await undefined;
-      try {
-        if (!isCurrent()) return;
-        const handle = await dial(target, this.#dialEvents);
-        const plait = new PlaitSocket(handle, target.host === "" ? undefined : target.host);
-        if (!isCurrent()) return plait.close();
-        if (this.prepare !== undefined) {
-          await preparedOrClosed(plait, () => this.prepare!(plait));
-          if (!isCurrent()) return plait.close();
-        }
-        running.exit(() => this.#connected(plait));
-        if (setup === undefined || !isCurrent()) return;
-        await handshake(plait, setup, never);
-        if (isCurrent()) running.exit(() => this.#encrypted());
-      } catch (error) {
-        if (isCurrent()) running.exit(() => this.destroy(error as Error));
-      } finally {
-        this.#finish();
-        if (this.#dialing === fiber) this.#dialing = undefined;
-      }
-    });
-    this.#dialing = fiber;
-  }
-
-  get #dialEvents(): DialEvents {
+    this.#activity.note();
     Reflect.deleteProperty(this, "autoSelectFamilyAttemptedAddresses");
+    const dialing = new Dialing(target, setup, this.#dialed);
+    this.#dialing = dialing;
+    // In the next tick, so that the caller can add its listeners.
+    process.nextTick(() => outsideOfFibers(() => dialing.start()));
+  }
+
+  get #dialed(): DialedStream {
     const emit = (name: string, ...args: unknown[]): void => {
-      running.exit(() => {
-        if (this.connecting) this.#call(() => this.emit(name, ...args));
-      });
+      this.#call(() => this.emit(name, ...args));
     };
     return {
+      begun: () => this.#activity.begin(),
       lookedUp: (...found) => emit("lookup", ...found),
       attempted: (address, port, family, isOneOfSeveral) => {
         if (isOneOfSeveral) {
@@ -285,12 +198,20 @@ export abstract class Connection extends Duplex {
         emit("connectionAttempt", address, port, family);
       },
       attemptFailed: (...failure) => emit("connectionAttemptFailed", ...failure),
+      prepare: (plait) => this.prepare?.(plait),
+      connected: (plait) => this.#connected(plait),
+      encrypted: () => this.#encrypted(),
+      failed: (error) => this.destroy(error),
+      ended: (dialing) => {
+        this.#activity.finish();
+        if (this.#dialing === dialing) this.#dialing = undefined;
+      },
     };
   }
 
   #connected(plait: PlaitSocket): void {
     this.attach(plait);
-    this.#timer?.active();
+    this.#activity.note();
     this.connecting = false;
     this.connectionMade(plait);
     this.#call(() => this.emit("connect"));
@@ -322,7 +243,7 @@ export abstract class Connection extends Duplex {
   /** The handshake has succeeded. */
   #encrypted(): void {
     this.#isEncrypting = false;
-    this.#timer?.active();
+    this.#activity.note();
     this.#call(() => this.emit("secureConnect"));
     if (this.#isReady) this.#runDeferred();
     this.startReading();
@@ -350,7 +271,7 @@ export abstract class Connection extends Duplex {
     const plait = this.#plait!;
     const { start, settle } = this.#starts.shift()!;
     const end = (error?: unknown): void => {
-      this.#finish();
+      this.#activity.finish();
       this.#isEncrypting = false;
       this.#isHeld = false;
       if (error === undefined && this.#plait === plait) {
@@ -364,7 +285,7 @@ export abstract class Connection extends Duplex {
       callback(failure);
     };
     this.#isEncrypting = true;
-    this.#begin();
+    this.#activity.begin();
     outsideOfFibers(() => start(plait)).then(() => end(), end);
   }
 
@@ -387,11 +308,11 @@ export abstract class Connection extends Duplex {
     const done = this.#plait!.receive(receiver, never);
     if (!receiver.isActive) return;
     // It waits for data.
-    this.#begin();
+    this.#activity.begin();
     done.then(
-      () => this.#finish(),
+      () => this.#activity.finish(),
       (error: unknown) => {
-        this.#finish();
+        this.#activity.finish();
         if (!receiver.isActive) return;
         // The socket of plait was closed below the stream.
         receiver.isActive = false;
@@ -431,10 +352,10 @@ export abstract class Connection extends Duplex {
     if (!this.#isReady) {
       this.#defer({ data, run: () => this._write(data, "utf8", callback), callback });
     } else if (chunk === startOfTls) this.#startTls(callback);
-    else this.#send(data, callback);
+    else this.#sender!.write(data, callback);
   }
 
-  override _writev(chunks: { chunk: Chunk; encoding: BufferEncoding }[], callback: Callback): void {
+  override _writev(chunks: BufferedChunk[], callback: Callback): void {
     if (!this.#isReady) {
       const data = chunks.map(({ chunk, encoding }) => encoded(chunk, encoding));
       this.#defer({ data, run: () => this._writev(chunks, callback), callback });
@@ -445,18 +366,14 @@ export abstract class Connection extends Duplex {
       this.#writeAround(chunks, start, callback);
       return;
     }
-    this.#send(
+    this.#sender!.write(
       chunks.map(({ chunk, encoding }) => encoded(chunk, encoding)),
       callback,
     );
   }
 
   /** Writes chunks. One of them is the start of TLS. */
-  #writeAround(
-    chunks: { chunk: Chunk; encoding: BufferEncoding }[],
-    start: number,
-    callback: Callback,
-  ): void {
+  #writeAround(chunks: BufferedChunk[], start: number, callback: Callback): void {
     const behind = chunks.slice(start + 1);
     const encrypt = (): void =>
       this.#startTls((error) => {
@@ -467,48 +384,13 @@ export abstract class Connection extends Duplex {
     else this._writev(chunks.slice(0, start), (error) => (error ? callback(error) : encrypt()));
   }
 
-  #send(data: Chunk | Chunk[], callback: Callback): void {
-    const plait = this.#plait!;
-    this.#timer?.active();
-    const before = plait.bytesWritten;
-    const isOutside = running.getStore() === undefined;
-    const sent = isOutside ? plait.write(data) : running.exit(() => plait.write(data));
-    if (Bun.peek.status(sent) === "fulfilled") {
-      callback();
-      return;
-    }
-    this.#sending = data;
-    this.#sentBefore = before;
-    this.#begin();
-    const end = (error?: unknown): void => {
-      this.#finish();
-      this.#sending = undefined;
-      this.#timer?.active();
-      if (error === undefined) callback();
-      else if (this.#plait === plait) callback(transferError(error, "write"));
-      else callback(streamDestroyed("write"));
-    };
-    sent.then(() => end(), end);
-  }
-
   override _final(callback: Callback): void {
     if (this.connecting || (this.#plait !== undefined && this.#isEncrypting)) {
       this.#defer({ data: "", run: () => this._final(callback), callback: ignore });
       return;
     }
-    const plait = this.#plait;
-    if (plait === undefined) {
-      callback();
-      return;
-    }
-    this.#begin();
-    const end = (error?: unknown): void => {
-      this.#finish();
-      // A connection that the peer has reset is over. Who reads learns of it.
-      const isOver = this.#plait !== plait || resets.has((error as { code?: string })?.code);
-      callback(error === undefined || isOver ? null : transferError(error, "shutdown"));
-    };
-    outsideOfFibers(() => plait.shutdown()).then(() => end(), end);
+    if (this.#plait === undefined) callback();
+    else this.#sender!.end(callback);
   }
 
   /** Keeps a write, or the end, until the connection can be used. The stream has one at a time. */
@@ -533,27 +415,14 @@ export abstract class Connection extends Duplex {
   get bytesWritten(): number {
     // As Node's, although the types do not say so.
     if (!(#plait in this)) return undefined as unknown as number;
-    return (
-      (this.#plait === undefined ? this.#bytesWritten : this.#bytesAccepted) + this.#bytesBuffered
-    );
-  }
-
-  /** Bytes that plait has sent, and the rest of the write that is under way. */
-  get #bytesAccepted(): number {
-    const taken = this.#plait!.bytesWritten;
-    if (this.#sending === undefined) return taken;
-    return Math.max(taken, this.#sentBefore + lengthOf(this.#sending));
+    const sent = this.#plait === undefined ? this.#bytesWritten : this.#sender!.bytesAccepted;
+    return sent + this.#bytesBuffered;
   }
 
   get #bytesBuffered(): number {
-    const state = this as unknown as {
-      writableBuffer?: { chunk: Chunk; encoding: BufferEncoding }[];
-    };
-    let count = 0;
-    for (const { chunk, encoding } of state.writableBuffer ?? []) {
-      count += typeof chunk === "string" ? Buffer.byteLength(chunk, encoding) : chunk.byteLength;
-    }
-    return count + (this.#deferred === undefined ? 0 : lengthOf(this.#deferred.data));
+    const state = this as unknown as { writableBuffer?: BufferedChunk[] };
+    const waiting = this.#deferred === undefined ? 0 : lengthOf(this.#deferred.data);
+    return waiting + lengthOfAll(state.writableBuffer ?? []);
   }
 
   // -- Ending
@@ -561,15 +430,12 @@ export abstract class Connection extends Duplex {
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     const wasConnecting = this.connecting;
     this.connecting = false;
-    this.#timer?.stop();
+    this.#activity.stopTimer();
     const dialing = this.#dialing;
     this.#dialing = undefined;
     const plait = this.#plait;
     if (plait !== undefined) {
-      this.#bytesWritten = this.#bytesAccepted;
-      this.#stopReceiving();
-      this.#plait = undefined;
-      this.#bytesRead = plait.bytesRead;
+      this.#letGo(plait);
       if (this.#isResetting) plait.reset();
       else plait.close();
     }
@@ -577,7 +443,7 @@ export abstract class Connection extends Duplex {
     const deferred = this.#deferred;
     this.#deferred = undefined;
     if (plait === undefined && !wasConnecting) process.nextTick(emitClose, this);
-    else setImmediate(emitClosed, this, error !== null, deferred);
+    else setImmediate(emitClosed, this, error !== null, deferred?.callback);
     dialing?.cancel();
     for (const { settle } of this.#starts.splice(0)) settle(error ?? socketClosed());
     this.connectionClosed();
@@ -596,12 +462,18 @@ export abstract class Connection extends Duplex {
   /** Gives the socket of plait up, and destroys the stream. */
   protected release(): PlaitSocket {
     const plait = this.#plait!;
-    this.#stopReceiving();
-    this.#bytesWritten = plait.bytesWritten;
-    this.#bytesRead = plait.bytesRead;
-    this.#plait = undefined;
+    this.#letGo(plait);
     this.destroy();
     return plait;
+  }
+
+  /** From now on there is no connection. */
+  #letGo(plait: PlaitSocket): void {
+    this.#stopReceiving();
+    this.#bytesRead = plait.bytesRead;
+    this.#bytesWritten = this.#sender!.bytesAccepted;
+    this.#sender!.isOver = true;
+    this.#plait = undefined;
   }
 
   protected reset(): void {
@@ -614,6 +486,7 @@ export abstract class Connection extends Duplex {
     (this as unknown as { _undestroy(): void })._undestroy();
     Reflect.deleteProperty(this, "write");
     this.#receiver = undefined;
+    this.#sender = undefined;
     this.#isResetting = false;
     this.#isReadWanted = false;
     this.#isHeld = false;
@@ -621,82 +494,28 @@ export abstract class Connection extends Duplex {
 
   // -- The process and the timer
 
-  #begin(): void {
-    this.#operations++;
-    if (!this.#isReferenced) unhold();
-  }
-
-  #finish(): void {
-    this.#operations--;
-    if (!this.#isReferenced) hold();
-  }
-
   /** Keeps the process alive while it connects, receives or sends, as it does from the start. */
   ref(): this {
-    if (!this.#isReferenced) for (let count = this.#operations; count > 0; count--) hold();
-    this.#isReferenced = true;
+    this.#activity.ref();
     return this;
   }
 
   /** Lets the process exit although the socket is open. */
   unref(): this {
-    if (this.#isReferenced) for (let count = this.#operations; count > 0; count--) unhold();
-    this.#isReferenced = false;
+    this.#activity.unref();
     return this;
   }
 
   protected setIdleTime(milliseconds: number): void {
-    if (this.#timer === undefined) {
-      if (milliseconds === 0) return;
-      this.#timer = new IdleTimer(() => this.#expired());
-    }
-    this.#timer.set(milliseconds);
+    this.#activity.setIdleTime(milliseconds, () => this.#expired());
   }
-
-  #sentAtExpiry = -1;
 
   #expired(): void {
-    // A write that has gone on since the last time is activity.
-    const sent = this.#plait?.bytesWritten ?? 0;
-    if (this.#sending !== undefined && sent !== this.#sentAtExpiry && sent !== this.#sentBefore) {
-      this.#sentAtExpiry = sent;
-      this.#timer?.active();
-      return;
-    }
-    this.#call(() => this.emit("timeout"));
-  }
-}
-
-async function preparedOrClosed(plait: PlaitSocket, prepare: () => Promise<void>): Promise<void> {
-  try {
-    await prepare();
-  } catch (error) {
-    plait.close();
-    throw error;
+    if (this.#sender?.hasGoneOn()) this.#activity.note();
+    else this.#call(() => this.emit("timeout"));
   }
 }
 
 function pushChunk(stream: Duplex, chunk: Buffer): boolean {
   return stream.push(chunk);
-}
-
-/** A chunk as plait takes it. It sends strings as UTF-8. */
-function encoded(chunk: Chunk, encoding: BufferEncoding): Chunk {
-  if (typeof chunk !== "string" || encoding === "utf8" || encoding === "utf-8") return chunk;
-  return Buffer.from(chunk, encoding);
-}
-
-function lengthOf(data: Chunk | readonly Chunk[]): number {
-  if (typeof data === "string") return Buffer.byteLength(data);
-  if (data instanceof Uint8Array) return data.byteLength;
-  return data.reduce((sum, part) => sum + lengthOf(part), 0);
-}
-
-function streamDestroyed(call: string): Error {
-  return nodeError("ERR_STREAM_DESTROYED", `Cannot call ${call} after a stream was destroyed`);
-}
-
-function closedBeforeConnection(): Error {
-  const text = "Socket closed before the connection was established";
-  return nodeError("ERR_SOCKET_CLOSED_BEFORE_CONNECTION", text);
 }

@@ -13,7 +13,7 @@ import { hold, unhold } from "../runtime/scheduler.ts";
 import { running } from "../runtime/wait.ts";
 import { isAborted, isAbortSignal } from "../values/abort_signals.ts";
 import { backlogOf, checkedPort, familyName, isPath, readArguments } from "./arguments.ts";
-import { type Context, currentContext } from "./connection.ts";
+import { type Context, currentContext } from "./context.ts";
 import { checkedFilter, isBlocked } from "./dial.ts";
 import { nodeError, throwUncaught, unsupported, wrongType, wrongValue } from "./errors.ts";
 import { type ListenTarget, listeningHandle, lookUpHost } from "./listening.ts";

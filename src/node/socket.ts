@@ -11,7 +11,8 @@ import type { TlsContext } from "../tls/options.ts";
 import { clientSetup, type StartTlsOptions, startSetup } from "../tls/start.ts";
 import { checkedDeadline } from "../values/deadlines.ts";
 import { checkCallback, checkedDuration, familyName, readArguments } from "./arguments.ts";
-import { Connection, type Context, currentContext, type OwnReading } from "./connection.ts";
+import { Connection, type OwnReading } from "./connection.ts";
+import { type Context, currentContext } from "./context.ts";
 import { checkedTarget } from "./dial.ts";
 import {
   nodeError,
