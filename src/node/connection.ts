@@ -74,6 +74,7 @@ export abstract class Connection extends Duplex {
   /** A write, or the end, that waits until the connection can be used. */
   #deferred: Deferred | undefined = undefined;
   #isResetting = false;
+  #isTruncated = false;
   #bytesRead = 0;
   #bytesWritten = 0;
 
@@ -113,6 +114,11 @@ export abstract class Connection extends Duplex {
     }
 
     protected override broken(error: unknown): void {
+      if ((error as { code?: unknown }).code === "ERR_TLS_TRUNCATED") {
+        this.#stream.#isTruncated = true;
+        this.ended();
+        return;
+      }
       this.#stream.#call(() => this.#stream.destroy(transferError(error, "read")));
     }
   };
@@ -427,6 +433,15 @@ export abstract class Connection extends Duplex {
 
   // -- Ending
 
+  /**
+   * Whether the peer has ended an encrypted stream without close_notify: then its end may be missing, for
+   * example because a third party has ended the connection (RFC 8446, section 6.1). As with Node, such an
+   * end is an `end` event like any other.
+   */
+  get truncated(): boolean {
+    return #plait in this && this.#isTruncated;
+  }
+
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     const wasConnecting = this.connecting;
     this.connecting = false;
@@ -488,6 +503,7 @@ export abstract class Connection extends Duplex {
     this.#receiver = undefined;
     this.#sender = undefined;
     this.#isResetting = false;
+    this.#isTruncated = false;
     this.#isReadWanted = false;
     this.#isHeld = false;
   }

@@ -321,6 +321,47 @@ describe.skipIf(!hasOpenssl)("TLS", () => {
     client.destroy();
   });
 
+  describe.each([true, false])("half open: %p", (allowHalfOpen) => {
+    test.each(["TLSv1.2", "TLSv1.3"] as const)(
+      "an end without close_notify is an end, and can be told from a whole one, %s",
+      async (maxVersion) => {
+        const { server, port } = await listening({ allowHalfOpen }, async (socket) => {
+          await socket.startTls({ ...ofServer(), maxVersion });
+          socket.pipe(socket);
+        });
+        // A man in the middle, who ends the way to the client.
+        const { server: middle, port: place } = await listening({ allowHalfOpen: true }, (front) => {
+          const back = net.connect({ port, host, allowHalfOpen: true });
+          front.pipe(back);
+          back.on("data", (data) => front.write(data));
+          back.on("end", () => front.end());
+          middle.once("cut", () => front.end());
+        });
+        for (const isCut of [true, false]) {
+          const events: string[] = [];
+          const tls = { ...ofClient(), serverName: "localhost" };
+          const client = net.connect({ port: place, host, tls, allowHalfOpen });
+          for (const event of ["end", "finish", "error", "close"]) {
+            client.on(event, (...rest) => events.push([event, ...rest].join(" ")));
+          }
+          client.write("text");
+          expect((await nextData(client)).toString()).toBe("text");
+          client.resume();
+          expect(client.truncated).toBe(false);
+          if (isCut) middle.emit("cut");
+          else client.end();
+          await once(client, "end");
+          expect(client.truncated).toBe(isCut);
+          if (isCut && allowHalfOpen) client.end("the rest");
+          await closed(client);
+          expect(events.toSorted()).toEqual(["close false", "end", "finish"]);
+          expect(client.truncated).toBe(isCut);
+        }
+        await Promise.all([middle[Symbol.asyncDispose](), server[Symbol.asyncDispose]()]);
+      },
+    );
+  });
+
   test("a mistake in the options leaves the connection alone", async () => {
     await using pair = await NetPair.make();
     const { client, accepted } = pair;
