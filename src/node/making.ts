@@ -22,7 +22,7 @@ export function connect(...given: unknown[]): Socket {
   return Reflect.apply(socket.connect, socket, given) as Socket;
 }
 
-/** Makes a server, with a listener of `connection`. */
+/** Makes a server, with a listener of `connection`; with the option `tls` it is one of `secureConnection`. */
 export function createServer(listener?: (socket: Socket) => void): Server;
 export function createServer(
   options?: ServerOptions | null,

@@ -79,6 +79,12 @@ export interface ServerOptions {
   highWaterMark?: number | undefined;
   /** Refuses the connections of these addresses. */
   blockList?: AddressFilter | undefined;
+  /**
+   * Encrypts every connection, with plait's options of TLS. `secureConnection` is emitted after the handshake, and
+   * the listener of `createServer` is one of it. A handshake that fails, or takes longer than
+   * `handshakeTimeout`, destroys its socket, and is reported by `tlsClientError`.
+   */
+  tls?: TlsOptions | TlsContext | undefined;
 }
 
 /** The options of `listen`: one of `port`, `path` and `fd` must be there. */

@@ -11,7 +11,10 @@ import { Socket as PlaitSocket } from "../net/socket.ts";
 import { SocketFile } from "../net/socket_file.ts";
 import { hold, unhold } from "../runtime/scheduler.ts";
 import { running } from "../runtime/wait.ts";
+import { serverContext } from "../tls/context.ts";
+import type { TlsContext } from "../tls/options.ts";
 import { isAborted, isAbortSignal } from "../values/abort_signals.ts";
+import { after, never } from "../values/deadlines.ts";
 import { backlogOf, checkedPort, familyName, isPath, readArguments } from "./arguments.ts";
 import { type Context, currentContext } from "./context.ts";
 import { checkedFilter, isBlocked } from "./dial.ts";
@@ -49,6 +52,7 @@ export class Server extends EventEmitter implements AcceptingServer {
   readonly keepAlive: boolean;
   readonly keepAliveInitialDelay: number;
   readonly #blockList: AddressFilter | undefined;
+  readonly #tls: TlsContext | undefined;
   /** Those of the streams of its connections. */
   readonly #streamOptions: DuplexOptions;
   #listening: Listening | undefined = undefined;
@@ -58,7 +62,10 @@ export class Server extends EventEmitter implements AcceptingServer {
   #isReferenced = true;
   #context: Context = currentContext();
 
-  /** @throws {TypeError} for options that are not an object */
+  /**
+   * @throws {TypeError} for options that are not an object
+   * @throws {TypeError} {RangeError} {TlsError} for options of `tls` that cannot be used
+   */
   constructor(listener?: ConnectionListener);
   constructor(options?: ServerOptions | null, listener?: ConnectionListener);
   constructor(first?: ServerOptions | ConnectionListener | null, second?: ConnectionListener) {
@@ -66,8 +73,11 @@ export class Server extends EventEmitter implements AcceptingServer {
     const options = typeof first === "function" ? {} : (first ?? {});
     if (typeof options !== "object") throw wrongType("options", "of type object", first);
     const listener = typeof first === "function" ? first : second;
-    if (listener !== undefined) this.on("connection", listener);
-    const { keepAliveInitialDelay = 0, highWaterMark, blockList } = options;
+    const { keepAliveInitialDelay = 0, highWaterMark, blockList, tls } = options;
+    this.#tls = tls === undefined ? undefined : serverContext(tls, "tls");
+    if (listener !== undefined) {
+      this.on(this.#tls === undefined ? "connection" : "secureConnection", listener);
+    }
     if (typeof keepAliveInitialDelay !== "number") {
       throw wrongType("options.keepAliveInitialDelay", "of type number", keepAliveInitialDelay);
     }
@@ -205,11 +215,24 @@ export class Server extends EventEmitter implements AcceptingServer {
     if (this.noDelay) socket.setNoDelay(true);
     if (this.keepAlive) socket.setKeepAlive(true, this.keepAliveInitialDelay);
     if (this.pauseOnConnect) socket.pause();
+    if (this.#tls !== undefined) this.#secure(socket, this.#tls);
     try {
       this.emit("connection", socket);
     } finally {
       if (!this.pauseOnConnect) socket.startReading();
     }
+  }
+
+  /** Begins the handshake. Until it has ended, an error of the socket is the server's `tlsClientError`. */
+  #secure(socket: Socket, context: TlsContext): void {
+    const failed = (error: Error): void => void this.emit("tlsClientError", error, socket);
+    socket.on("error", failed);
+    socket.once("secureConnect", () => {
+      socket.off("error", failed);
+      this.emit("secureConnection", socket);
+    });
+    const { handshakeTimeout } = context.settings;
+    void socket.startTls(context, handshakeTimeout === 0 ? never : after(handshakeTimeout));
   }
 
   /** @internal A socket of this server is destroyed. */

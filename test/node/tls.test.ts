@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { once } from "node:events";
-import { connect, type TlsOptions } from "../../index.ts";
+import { connect, type TlsOptions, tlsContext } from "../../index.ts";
 import net, { type ConnectOptions } from "../../src/node/net.ts";
 import { certificates } from "../support/certificates.ts";
 import { distinctBytes, hashOf } from "../support/distinct_bytes.ts";
@@ -17,6 +17,7 @@ import {
   received,
 } from "../support/net_pair.ts";
 import { netClient, netServer, runtimes } from "../support/net_peer.ts";
+import { runCommand } from "../support/run_command.ts";
 
 const hasOpenssl = isInstalled("openssl");
 const made = hasOpenssl ? certificates() : (undefined as never);
@@ -321,6 +322,86 @@ describe.skipIf(!hasOpenssl)("TLS", () => {
     client.destroy();
   });
 
+  describe("a server with tls", () => {
+    const openssl = (port: number, ...more: string[]) =>
+      runCommand([
+        ...["openssl", "s_client", "-connect", `${host}:${port}`, "-quiet", "-verify_return_error"],
+        ...["-CAfile", made.root, "-servername", "localhost", ...more],
+      ]);
+
+    test("its listener gets encrypted sockets: openssl is the client", async () => {
+      const events: string[] = [];
+      const { server, port } = await listening({ tls: ofServer() }, (socket) => {
+        events.push(`secureConnection ${socket.encrypted} ${socket.servername}`);
+        socket.end("encrypted\n");
+      });
+      server.on("connection", (socket) => events.push(`connection ${socket.encrypted}`));
+      const { text: got } = await openssl(port, "-alpn", "one");
+      expect(got).toBe("encrypted\n");
+      expect(events).toEqual(["connection false", "secureConnection true localhost"]);
+      await server[Symbol.asyncDispose]();
+    });
+
+    test("plait/net is the client, and what is written at once arrives", async () => {
+      const { server, port } = await listening({ tls: tlsContext(ofServer()) }, (socket) => {
+        socket.pipe(socket);
+      });
+      const client = net.connect({ port, host: "localhost", tls: ofClient() });
+      const data = distinctBytes(3_000_000);
+      client.end(data);
+      expect(hashOf(await received(client))).toBe(hashOf(data));
+      await server[Symbol.asyncDispose]();
+    });
+
+    test("a handshake that fails is a tlsClientError, and ends no server", async () => {
+      const served: NetSocket[] = [];
+      const tls = { ...ofServer(), handshakeTimeout: 200 };
+      const { server, port } = await listening({ tls }, (socket) => {
+        served.push(socket);
+        socket.on("error", () => {}).end("well");
+      });
+      const failures: unknown[] = [];
+      const failed = async (connectWrongly: () => NetSocket): Promise<void> => {
+        const client = connectWrongly().on("error", () => {});
+        const [error, socket] = await once(server, "tlsClientError");
+        failures.push(error.code);
+        expect(socket.destroyed).toBe(true);
+        client.destroy();
+      };
+      await failed(() => net.connect(port, host).resume().end());
+      await failed(() => net.connect(port, host).resume().end("GET / HTTP/1.1\r\n\r\n"));
+      await failed(() => net.connect(port, host).resume());
+      await failed(() => net.connect({ port, host: "localhost", tls: true }));
+      const client = net.connect({ port, host: "localhost", tls: ofClient() });
+      expect((await received(client)).toString()).toBe("well");
+      expect(served.length).toBe(1);
+      expect(failures).toEqual([
+        ...["ERR_TLS_TRUNCATED", "ERR_SSL_HTTP_REQUEST", "ETIMEDOUT"],
+        "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA",
+      ]);
+      await server[Symbol.asyncDispose]();
+    });
+
+    test("a connection that is destroyed before its handshake is none", async () => {
+      const { server, port } = await listening({ tls: ofServer() });
+      const events: string[] = [];
+      for (const event of ["secureConnection", "tlsClientError"]) {
+        server.on(event, () => events.push(event));
+      }
+      server.on("connection", (socket) => socket.destroy());
+      const client = net.connect({ port, host: "localhost", tls: ofClient() });
+      client.on("error", () => {});
+      await closed(client);
+      await server[Symbol.asyncDispose]();
+      expect(events).toEqual([]);
+    });
+
+    test("wrong options are the error of the call", () => {
+      expect(() => net.createServer({ tls: {} })).toThrow(TypeError);
+      expect(() => net.createServer({ tls: { nonsense: 1 } as TlsOptions })).toThrow(TypeError);
+    });
+  });
+
   describe.each([true, false])("half open: %p", (allowHalfOpen) => {
     test.each(["TLSv1.2", "TLSv1.3"] as const)(
       "an end without close_notify is an end, and can be told from a whole one, %s",
@@ -330,13 +411,16 @@ describe.skipIf(!hasOpenssl)("TLS", () => {
           socket.pipe(socket);
         });
         // A man in the middle, who ends the way to the client.
-        const { server: middle, port: place } = await listening({ allowHalfOpen: true }, (front) => {
-          const back = net.connect({ port, host, allowHalfOpen: true });
-          front.pipe(back);
-          back.on("data", (data) => front.write(data));
-          back.on("end", () => front.end());
-          middle.once("cut", () => front.end());
-        });
+        const { server: middle, port: place } = await listening(
+          { allowHalfOpen: true },
+          (front) => {
+            const back = net.connect({ port, host, allowHalfOpen: true });
+            front.pipe(back);
+            back.on("data", (data) => front.write(data));
+            back.on("end", () => front.end());
+            middle.once("cut", () => front.end());
+          },
+        );
         for (const isCut of [true, false]) {
           const events: string[] = [];
           const tls = { ...ofClient(), serverName: "localhost" };
@@ -408,6 +492,24 @@ describe.skipIf(!hasOpenssl)("TLS", () => {
       expect((await nextData(client)).toString()).toBe("over TLS");
       client.end();
       await closed(client);
+    });
+
+    test.skipIf(isMissing)("as the client of a server with tls", async () => {
+      const { server, port } = await listening({ tls: ofServer() }, (socket) => {
+        socket.pipe(socket);
+      });
+      await using client = await netClient(
+        program(),
+        port,
+        `
+          const secure = tls.connect({
+            socket, ca: readFileSync(${text(made?.root)}), servername: "localhost",
+          }, () => secure.write("over TLS"));
+          secure.on("data", (data) => { console.log("data " + data); secure.end(); });
+        `,
+      );
+      await client.printed(/data over TLS/);
+      await server[Symbol.asyncDispose]();
     });
 
     test.skipIf(isMissing)("as the client", async () => {
