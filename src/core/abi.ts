@@ -1,7 +1,7 @@
 // Generated from zig/boundary/abi.zig and the exports by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
-export const abiNumber = 386088465;
+export const abiNumber = 1309003010;
 
 export const Status = {
   ok: 0,
@@ -130,6 +130,8 @@ export const Limits = {
   vectorLength: 1024,
   addressTextBytes: 128,
   transferBytes: 1048576,
+  kernelPipes: 32,
+  kernelPipeBytes: 262144,
 } as const;
 
 /** Indices into the shared block, seen as an array of the type that each name ends in. */
@@ -183,6 +185,10 @@ export const symbols = {
   plait_send: { args: ["i32", "ptr", "f64", "f64"], returns: "i32" },
   plait_sendVector: { args: ["i32", "ptr", "u32", "f64"], returns: "i32" },
   plait_sendFile: { args: ["i32", "i32", "f64", "f64"], returns: "i32" },
+  plait_openKernelPipe: { args: [], returns: "i32" },
+  plait_closeKernelPipe: { args: ["u32"], returns: "void" },
+  plait_receivePiped: { args: ["i32", "i32", "u32"], returns: "i32" },
+  plait_sendPiped: { args: ["i32", "u32"], returns: "i32" },
   plait_breakOff: { args: ["i32"], returns: "void" },
   plait_copy: { args: ["ptr", "ptr", "u32"], returns: "void" },
   plait_shutdown: { args: ["i32"], returns: "i32" },

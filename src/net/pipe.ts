@@ -5,6 +5,7 @@ import { ownOptions, typeMistake } from "../values/checks.ts";
 import { never } from "../values/deadlines.ts";
 import { CancelledError, PipeError, type PipeWay, SocketError } from "../values/errors.ts";
 import { isInstance } from "../values/foreign_values.ts";
+import { countRelays } from "./kernel_pipes.ts";
 import { Relay } from "./relay.ts";
 import { Socket } from "./socket.ts";
 import { checkSocket } from "./socket_failures.ts";
@@ -58,6 +59,15 @@ class Way {
   }
 
   async #move(): Promise<void> {
+    countRelays(1);
+    try {
+      await this.#relayUntilEnd();
+    } finally {
+      countRelays(-1);
+    }
+  }
+
+  async #relayUntilEnd(): Promise<void> {
     this.#relay = new Relay(this.#from, this.#to);
     while (!this.#isStopped) {
       try {

@@ -19,7 +19,7 @@ import { Connection, type SocketKeeper } from "./connection.ts";
 import { begin, Lane, type Transfer, unfinished } from "./lane.ts";
 import { Pull } from "./pull.ts";
 import { checkedFileRequest, type SendFileOptions, sendFile } from "./sendfile.ts";
-import { sendOf } from "./sending.ts";
+import { type Send, sendOf } from "./sending.ts";
 import { checkSocket, socketFailure } from "./socket_failures.ts";
 import { closedHandle } from "./stream.ts";
 import { Read, ReadLane, Shutdown } from "./transfers.ts";
@@ -206,10 +206,9 @@ export class Socket
     }
   }
 
-  /** @internal Sends the rest of data for the running fiber. A part of the data may have been sent before. */
-  writeRest(rest: Uint8Array, isBegun: boolean): Promise<number> {
-    const transfer = sendOf(this, rest)!;
-    return this.#send(isBegun ? transfer.followsPart() : transfer, never);
+  /** @internal Sends what a relay has received, for the running fiber. */
+  sendRest(transfer: Send): Promise<number> {
+    return this.#send(transfer, never);
   }
 
   /**

@@ -1,30 +1,12 @@
 import { expect, test } from "bun:test";
-import { deadline, now, type Socket, spawn } from "../../index.ts";
+import { deadline, now, spawn } from "../../index.ts";
 import { distinctBytes, hashOf } from "../support/distinct_bytes.ts";
 import { failureOf } from "../support/failure.ts";
-import { pollUntil } from "../support/poll.ts";
+import { untilFull } from "../support/full_socket.ts";
 import { drain, readExactly } from "../support/receiving.ts";
 import { socketPair } from "../support/socket_pair.ts";
 
 const mebibyte = 1024 * 1024;
-
-/** Waits until the kernel takes no more, while the peer does not read. */
-async function untilFull(socket: Socket): Promise<number> {
-  let before = -1;
-  await pollUntil(
-    "the kernel takes no more",
-    async () => {
-      const { bytesWritten } = socket;
-      const isFull = bytesWritten > 0 && bytesWritten === before;
-      before = bytesWritten;
-      // The buffers grow for a while after they are full for the first time.
-      await Bun.sleep(20);
-      return isFull;
-    },
-    10_000,
-  );
-  return socket.bytesWritten;
-}
 
 /** The forms of data in which a write can go out. */
 const ways: [name: string, data: (source: Uint8Array) => Uint8Array | Uint8Array[]][] = [

@@ -3,8 +3,10 @@ import { deadline, type PipeError, pipe, type Socket, spawn } from "../../index.
 import { certificates } from "../support/certificates.ts";
 import { distinctBytes, hashOf } from "../support/distinct_bytes.ts";
 import { failureOf } from "../support/failure.ts";
+import { untilFull } from "../support/full_socket.ts";
 import { openDescriptors } from "../support/open_descriptors.ts";
 import { pollUntil } from "../support/poll.ts";
+import { type Proxied, proxied } from "../support/proxied.ts";
 import { Random } from "../support/random.ts";
 import { drain, readText } from "../support/receiving.ts";
 import { type SocketPair, socketPair, unixSocketPair } from "../support/socket_pair.ts";
@@ -12,32 +14,6 @@ import { TemporaryFolder } from "../support/temporary_folder.ts";
 import { tlsPair } from "../support/tls_pair.ts";
 
 const mebibyte = 1024 * 1024;
-
-/** A client and a server with a place for a proxy between them. */
-interface Between extends AsyncDisposable {
-  readonly client: Socket;
-  readonly first: Socket;
-  readonly second: Socket;
-  readonly server: Socket;
-}
-
-type PairMaker = () => Promise<SocketPair>;
-
-async function between(front: PairMaker = socketPair, behind: PairMaker = socketPair) {
-  const one = await front();
-  const other = await behind();
-  const joined: Between = {
-    client: one.client,
-    first: one.server,
-    second: other.client,
-    server: other.server,
-    async [Symbol.asyncDispose]() {
-      await one[Symbol.asyncDispose]();
-      await other[Symbol.asyncDispose]();
-    },
-  };
-  return joined;
-}
 
 async function unixPair(): Promise<SocketPair> {
   using folder = new TemporaryFolder();
@@ -54,22 +30,6 @@ async function sendInParts(socket: Socket, data: Uint8Array, random: Random): Pr
   await socket.shutdown();
 }
 
-/** Writes until the kernels on the way take no more. */
-async function untilFull(socket: Socket): Promise<void> {
-  let before = -1;
-  await pollUntil(
-    "the kernel takes no more",
-    async () => {
-      const { bytesWritten } = socket;
-      const isFull = bytesWritten > 0 && bytesWritten === before;
-      before = bytesWritten;
-      await Bun.sleep(30);
-      return isFull;
-    },
-    10_000,
-  );
-}
-
 // OpenSSL's command takes seconds to make them.
 beforeAll(() => void certificates(), 60_000);
 
@@ -83,7 +43,7 @@ test.each([
 ] as const)(
   "both ways at once, byte for byte: %s",
   async (_, front, behind) => {
-    await using sockets = await between(front, behind);
+    await using sockets = await proxied(front, behind);
     const { client, first, second, server } = sockets;
     const random = new Random();
     const request = distinctBytes(12_345_678);
@@ -115,7 +75,7 @@ test.each([
   ["the first", true],
   ["the second", false],
 ])("%s ends its stream, and the other way goes on", async (_, isFirst) => {
-  await using sockets = await between();
+  await using sockets = await proxied();
   const { first, second } = sockets;
   const [near, far] = isFirst ? [sockets.client, sockets.server] : [sockets.server, sockets.client];
   const piping = pipe(first, second);
@@ -130,7 +90,7 @@ test.each([
 
 describe("without half close", () => {
   test("both ways end when one stream ends", async () => {
-    await using sockets = await between();
+    await using sockets = await proxied();
     const { client, first, second, server } = sockets;
     const piping = pipe(first, second, { halfClose: false });
     await server.write("bye");
@@ -144,7 +104,7 @@ describe("without half close", () => {
   });
 
   test("what was received is still sent", async () => {
-    await using sockets = await between();
+    await using sockets = await proxied();
     const { client, first, second, server } = sockets;
     const piping = pipe(first, second, { halfClose: false });
     const data = distinctBytes(64 * mebibyte);
@@ -167,7 +127,7 @@ describe("an error", () => {
     ["the client", "forth"],
     ["the server", "back"],
   ] as const)("%s resets: the error says which way has failed", async (_, way) => {
-    await using sockets = await between();
+    await using sockets = await proxied();
     const { client, first, second, server } = sockets;
     const piping = failureOf(pipe(first, second));
     await client.write("12345");
@@ -192,7 +152,7 @@ describe("an error", () => {
   });
 
   test("a write that fails counts what the kernel had taken", async () => {
-    await using sockets = await between();
+    await using sockets = await proxied();
     const { client, first, second, server } = sockets;
     const piping = failureOf(pipe(first, second));
     const writer = failureOf(client.write(distinctBytes(64 * mebibyte)));
@@ -211,7 +171,7 @@ describe("an error", () => {
     ["second", "close"],
     ["first", "reset"],
   ] as const)("the %s socket's %s ends the pipe", async (name, call) => {
-    await using sockets = await between();
+    await using sockets = await proxied();
     const { first, second } = sockets;
     const piping = failureOf(pipe(first, second));
     sockets[name][call]();
@@ -220,7 +180,7 @@ describe("an error", () => {
 });
 
 test("over TLS, a portion that was sent in part is not taken for the whole", async () => {
-  await using sockets = await between(socketPair, tlsPair);
+  await using sockets = await proxied(socketPair, tlsPair);
   const { client, first, second, server } = sockets;
   const fiber = spawn(() => pipe(first, second));
   const writer = failureOf(client.write(distinctBytes(64 * mebibyte)));
@@ -259,7 +219,7 @@ describe("ended from outside", () => {
   ] as const)(
     "%s ends a pipe in the middle of a write",
     async (_, run, expected) => {
-      await using sockets = await between();
+      await using sockets = await proxied();
       const { client, first, second, server } = sockets;
       const piping = failureOf(run(first, second));
       const data = distinctBytes(64 * mebibyte);
@@ -277,7 +237,7 @@ describe("ended from outside", () => {
   );
 
   test("a cancelled pipe that waits takes no byte", async () => {
-    await using sockets = await between();
+    await using sockets = await proxied();
     const { client, first, second } = sockets;
     const fiber = spawn(() => pipe(first, second));
     await client.write("x");
@@ -290,7 +250,7 @@ describe("ended from outside", () => {
 });
 
 test("a slow receiver holds the sender back", async () => {
-  await using sockets = await between();
+  await using sockets = await proxied();
   const { client, first, second, server } = sockets;
   const piping = pipe(first, second);
   const data = distinctBytes(64 * mebibyte);
@@ -307,7 +267,7 @@ test("a slow receiver holds the sender back", async () => {
 }, 30_000);
 
 test("a write of another fiber is not torn", async () => {
-  await using sockets = await between(socketPair, tlsPair);
+  await using sockets = await proxied(socketPair, tlsPair);
   const { client, first, second, server } = sockets;
   const piping = pipe(first, second);
   const data = new Uint8Array(8 * mebibyte).fill(1);
@@ -328,8 +288,8 @@ test("a write of another fiber is not torn", async () => {
 }, 15_000);
 
 test("500 idle pipes hold no descriptors beside their sockets, and little memory", async () => {
-  const all: Between[] = [];
-  for (let count = 0; count < 500; count++) all.push(await between());
+  const all: Proxied[] = [];
+  for (let count = 0; count < 500; count++) all.push(await proxied());
   const descriptors = openDescriptors();
   Bun.gc(true);
   const before = process.memoryUsage.rss();
@@ -350,7 +310,7 @@ test("500 idle pipes hold no descriptors beside their sockets, and little memory
 }, 30_000);
 
 test("a wrong argument fails before anything happens", async () => {
-  await using sockets = await between();
+  await using sockets = await proxied();
   const { first, second } = sockets;
   const wrong = [
     pipe(first, first),

@@ -3,6 +3,7 @@ import { deadline, type Socket, spawn, yieldNow } from "../../index.ts";
 import { certificates } from "../support/certificates.ts";
 import { distinctBytes, distinctLines, hashOf } from "../support/distinct_bytes.ts";
 import { failureOf } from "../support/failure.ts";
+import { untilFull } from "../support/full_socket.ts";
 import { pollUntil } from "../support/poll.ts";
 import { socketPair } from "../support/socket_pair.ts";
 import { tlsPair } from "../support/tls_pair.ts";
@@ -159,13 +160,7 @@ test("nothing is received before a read asks for it", async () => {
   const reader = server.readable.getReader();
   const source = distinctBytes(64 * mebibyte);
   const writer = spawn(() => client.write(source));
-  let before = -1;
-  await pollUntil("the kernel's buffers are full", async () => {
-    const isFull = client.bytesWritten > 0 && client.bytesWritten === before;
-    before = client.bytesWritten;
-    await Bun.sleep(20);
-    return isFull;
-  });
+  await untilFull(client);
   expect(server.bytesRead).toBe(0);
   const { value } = await reader.read();
   expect(value!.length).toBeGreaterThan(0);

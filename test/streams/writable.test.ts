@@ -3,6 +3,7 @@ import { deadline, type Socket } from "../../index.ts";
 import { certificates } from "../support/certificates.ts";
 import { distinctBytes, hashOf } from "../support/distinct_bytes.ts";
 import { failureOf } from "../support/failure.ts";
+import { untilFull } from "../support/full_socket.ts";
 import { pollUntil } from "../support/poll.ts";
 import { drain, readText } from "../support/receiving.ts";
 import { socketPair } from "../support/socket_pair.ts";
@@ -18,13 +19,7 @@ async function fill(
   writer.closed.catch(() => {});
   writer.ready.catch(() => {});
   const write = failureOf(writer.write(distinctBytes(64 * mebibyte)));
-  let before = -1;
-  await pollUntil("the kernel's buffers are full", async () => {
-    const isFull = socket.bytesWritten > 0 && socket.bytesWritten === before;
-    before = socket.bytesWritten;
-    await Bun.sleep(20);
-    return isFull;
-  });
+  await untilFull(socket);
   return { writer, write };
 }
 
@@ -70,13 +65,7 @@ describe.each([
       { highWaterMark: 0 },
     );
     const piping = source.pipeTo(client.writable);
-    let before = -1;
-    await pollUntil("the kernel's buffers are full", async () => {
-      const isFull = client.bytesWritten > 0 && client.bytesWritten === before;
-      before = client.bytesWritten;
-      await Bun.sleep(20);
-      return isFull;
-    });
+    await untilFull(client);
     // What the kernel has taken, and the chunk that waits.
     expect(made).toBeLessThanOrEqual(Math.ceil(client.bytesWritten / part.length) + 1);
     expect(made).toBeLessThan(parts);

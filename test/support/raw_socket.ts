@@ -10,6 +10,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
   bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
   listen: { args: ["i32", "i32"], returns: "i32" },
   connect: { args: ["i32", "ptr", "u32"], returns: "i32" },
+  accept: { args: ["i32", "ptr", "ptr"], returns: "i32" },
   getsockname: { args: ["i32", "ptr", "ptr"], returns: "i32" },
   getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
   setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
@@ -26,6 +27,7 @@ const SO_KEEPALIVE = 9;
 const SO_LINGER = 13;
 const IPPROTO_TCP = 6;
 const tcpOptions = { noDelay: 1, keepAliveIdle: 4, keepAliveInterval: 5, keepAliveCount: 6 };
+const MSG_OOB = 1;
 const MSG_NOSIGNAL = 0x4000;
 
 /** A blocking stream socket of the C library. */
@@ -67,9 +69,15 @@ export class RawSocket implements Disposable {
     checked("connect", libc.connect(this.fd, ptr(address.buffer), 16));
   }
 
-  send(text: string): void {
+  /** Accepts a connection, which blocks the thread until there is one. The caller owns the descriptor. */
+  accept(): number {
+    return checked("accept", libc.accept(this.fd, null, null));
+  }
+
+  send(text: string, { isUrgent = false } = {}): void {
     const bytes = new TextEncoder().encode(text);
-    checked("send", Number(libc.send(this.fd, ptr(bytes), bytes.byteLength, MSG_NOSIGNAL)));
+    const flags = isUrgent ? MSG_OOB | MSG_NOSIGNAL : MSG_NOSIGNAL;
+    checked("send", Number(libc.send(this.fd, ptr(bytes), bytes.byteLength, flags)));
   }
 
   /** Receives what is there, and blocks the thread until there is something. */

@@ -175,6 +175,11 @@ pub const Limits = struct {
     /// there is, and other connections would wait for that long. With a quarter of this limit a large transfer
     /// costs a tenth more CPU; a higher limit does not make it cheaper.
     pub const transfer_bytes: u32 = 1 << 20;
+    /// Kernel pipes of one thread, each with two descriptors. A user without privileges may have 256 of this
+    /// size in all (pipe(7), pipe-user-pages-soft).
+    pub const kernel_pipes: u32 = 32;
+    /// Bytes that a kernel pipe holds at most.
+    pub const kernel_pipe_bytes: u32 = 1 << 18;
 };
 
 /// Memory of a scheduler that TypeScript reads and writes in place.

@@ -199,6 +199,27 @@ pub fn sendFile(handle: SocketHandle, fd: i32, offset: f64, length: f64) callcon
     return answer(connections.send(thread(), handle, source));
 }
 
+/// Opens a pipe within the kernel, and returns its number. It is the caller's to close.
+pub fn openKernelPipe() callconv(.c) i32 {
+    return answer(thread().kernel_pipes.open());
+}
+
+/// Closes a kernel pipe. What it still holds is lost.
+pub fn closeKernelPipe(number: u32) callconv(.c) void {
+    if (number < abi.Limits.kernel_pipes) thread().kernel_pipes.close(number);
+}
+
+/// Receives into an empty kernel pipe what is to be sent to `target` (splice(2)). 0 says that nothing was moved,
+/// and that `receive` finds out what there is.
+pub fn receivePiped(handle: SocketHandle, target: SocketHandle, number: u32) callconv(.c) i32 {
+    return answer(connections.receivePiped(thread(), handle, target, number));
+}
+
+/// Sends what a kernel pipe holds. The caller goes on with the rest, or closes the pipe.
+pub fn sendPiped(handle: SocketHandle, number: u32) callconv(.c) i32 {
+    return answer(connections.sendPiped(thread(), handle, number));
+}
+
 /// Ends a transfer that was sent in part. Over TLS, the end of the stream is not announced then.
 pub fn breakOff(handle: SocketHandle) callconv(.c) void {
     connections.breakOff(thread(), handle);

@@ -8,6 +8,7 @@ const system = @import("../os/kernel.zig").system;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
 const Socket = @import("../core/sockets.zig").Socket;
 const Error = @import("../os/errors.zig").Error;
+const KernelPipe = @import("kernel_pipes.zig").KernelPipe;
 
 /// Remembers an error that ends the connection: the kernel reports it to one call only. Errors of a
 /// call's own, such as a buffer that is not mapped, leave the connection as it is.
@@ -47,12 +48,30 @@ pub fn receive(scheduler: *Scheduler, socket: *Socket, buffer: [*]u8, length: us
     return count;
 }
 
+/// Receives into an empty kernel pipe. 0 says that only `receive` finds out what comes next: the end of the
+/// stream, urgent data, a socket that splice(2) refuses.
+pub fn receiveInto(scheduler: *Scheduler, socket: *Socket, pipe: *KernelPipe) Error!usize {
+    // splice(2) does not get over an urgent mark.
+    if (socket.flags.end_of_stream or socket.flags.special or socket.failure != null) return 0;
+    if (!socket.flags.readable) return error.WouldBlock;
+    return pipe.fill(socket.fd) catch |failure| {
+        switch (failure) {
+            error.WouldBlock => socket.flags.readable = false,
+            error.EINVAL, error.ENOSYS, error.EOPNOTSUPP, error.EPERM => return 0,
+            else => latch(scheduler, socket, failure),
+        }
+        return failure;
+    };
+}
+
 /// What is to be sent: bytes, several buffers at once, or a part of a file.
 pub const Source = union(enum) {
     bytes: []const u8,
     /// `total` counts what the caller has to send, with what did not fit into these parts.
     vector: struct { parts: []const std.posix.iovec_const, total: usize },
     file: struct { fd: system.Descriptor, offset: i64, length: usize },
+    /// All that a kernel pipe holds.
+    kernel_pipe: *KernelPipe,
 
     /// Bytes of the whole transfer.
     pub fn wanted(source: Source) usize {
@@ -60,6 +79,7 @@ pub const Source = union(enum) {
             .bytes => |bytes| bytes.len,
             .file => |file| file.length,
             .vector => |vector| vector.total,
+            .kernel_pipe => |pipe| pipe.held,
         };
     }
 
@@ -73,6 +93,7 @@ pub const Source = union(enum) {
                 for (vector.parts) |part| sum += part.len;
                 return sum;
             },
+            .kernel_pipe => |pipe| pipe.held,
         };
     }
 };
@@ -83,10 +104,17 @@ pub fn send(socket: *Socket, source: Source) Error!usize {
         .bytes => |bytes| system.send(socket.fd, bytes.ptr, source.offered()),
         .vector => |vector| system.sendVector(socket.fd, vector.parts),
         .file => |file| system.sendFile(socket.fd, file.fd, file.offset, source.offered()),
+        .kernel_pipe => |pipe| pipe.drain(socket.fd),
     };
     socket.flags.sent = true;
-    // A file may be shorter than was offered; a buffer is sent short only by a full socket.
-    if (source != .file and count < source.offered()) socket.flags.writable = false;
+    switch (source) {
+        // Only a full socket sends them short.
+        .bytes, .vector => {
+            if (count < source.offered()) socket.flags.writable = false;
+        },
+        // A file may be shorter than was offered, and splice(2) may end early.
+        .file, .kernel_pipe => {},
+    }
     return count;
 }
 

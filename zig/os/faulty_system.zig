@@ -75,6 +75,9 @@ pub fn shutdown(fd: Descriptor) Error!void {
 
 pub const sendVector = native.sendVector;
 pub const sendFile = native.sendFile;
+pub const KernelPipe = native.KernelPipe;
+pub const kernelPipe = native.kernelPipe;
+pub const splice = native.splice;
 pub const discard = native.discard;
 pub const peek = native.peek;
 pub const unacknowledged = native.unacknowledged;

@@ -119,6 +119,37 @@ pub fn sendFile(fd: Descriptor, file: Descriptor, offset: i64, length: usize) Er
     }
 }
 
+/// A pipe within the kernel (pipe(7)), of which the caller owns both ends.
+pub const KernelPipe = struct { input: Descriptor, output: Descriptor };
+
+/// A pipe of at least `capacity` bytes that neither blocks nor survives an exec. Only Linux moves data from
+/// a socket to a pipe and from there to a socket.
+pub fn kernelPipe(capacity: u32) Error!KernelPipe {
+    if (!is_linux) return error.ENOSYS;
+    var ends: [2]Descriptor = undefined;
+    if (c.pipe2(&ends, .{ .NONBLOCK = true, .CLOEXEC = true }) != 0) return lastError();
+    errdefer for (ends) |fd| close(fd);
+    // An unprivileged user with many pipes gets none of this size (pipe(7), pipe-user-pages-soft).
+    if (c.fcntl(ends[1], linux.F.SETPIPE_SZ, capacity) < 0) return lastError();
+    return .{ .input = ends[1], .output = ends[0] };
+}
+
+/// Moves up to `length` bytes between a socket and a pipe, without copying them through the process. 0 is the
+/// end of the stream, or a place in it that only a read gets over. It may raise SIGPIPE.
+pub fn splice(from: Descriptor, to: Descriptor, length: usize) Error!usize {
+    if (!is_linux) return error.ENOSYS;
+    const move_without_blocking = 1 | 2; // SPLICE_F_MOVE, SPLICE_F_NONBLOCK
+    while (true) return settleBare(linux.syscall6(
+        .splice,
+        @intCast(from),
+        0,
+        @intCast(to),
+        0,
+        length,
+        move_without_blocking,
+    )) orelse continue;
+}
+
 /// Throws away what has arrived on a TCP socket, up to `length` bytes.
 pub fn discard(fd: Descriptor, length: usize) Error!usize {
     // On Linux MSG_TRUNC drops a TCP socket's bytes without touching the buffer (tcp(7)); any other
@@ -394,7 +425,7 @@ pub fn setSignalAction(signal: c.SIG, action: ?*const SignalAction) Error!Signal
     return before;
 }
 
-/// `sendfile` raises SIGPIPE and has no flag against it. If the process has the signal's default action, which
+/// `sendfile` and `splice` raise SIGPIPE and have no flag against it. If the process has the signal's default action, which
 /// would end it, the signal is ignored from here on, as Bun and Node do themselves.
 pub fn ignoreBrokenPipeSignal() void {
     const before = setSignalAction(.PIPE, null) catch return;

@@ -25,6 +25,24 @@ pub fn receive(thread: *Thread, handle: SocketHandle, buffer: [*]u8, length: usi
     return count;
 }
 
+/// Receives what is there into an empty kernel pipe, for `sendPiped` to another socket. 0 says that `receive` is
+/// to be called in its place. So it is with TLS on either side: the data must pass through the cipher.
+pub fn receivePiped(thread: *Thread, handle: SocketHandle, target: SocketHandle, number: usize) Error!usize {
+    const scheduler = &thread.scheduler;
+    const socket = try scheduler.sockets.get(handle, .stream);
+    const receiver = try scheduler.sockets.get(target, .stream);
+    const pipe = try thread.kernel_pipes.find(number);
+    if (socket.tls != .none or receiver.tls != .none) return 0;
+    const count = try streams.receiveInto(scheduler, socket, pipe);
+    scheduler.shared.bytes_received += @floatFromInt(count);
+    return count;
+}
+
+/// Sends what a kernel pipe holds, as `send`. The caller asks again until it is empty.
+pub fn sendPiped(thread: *Thread, handle: SocketHandle, number: usize) Error!usize {
+    return send(thread, handle, .{ .kernel_pipe = try thread.kernel_pipes.find(number) });
+}
+
 /// Receives what is there by now, although no poll has reported it yet.
 pub fn tryReceive(thread: *Thread, handle: SocketHandle, buffer: [*]u8, length: usize) Error!usize {
     setReady(try thread.scheduler.sockets.get(handle, .stream), .readable);

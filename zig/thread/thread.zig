@@ -9,6 +9,7 @@ const indices = @import("../core/indices.zig");
 const handshakes = @import("../tls/handshakes.zig");
 const transfers = @import("../tls/transfers.zig");
 const Engine = @import("../tls/engine.zig").Engine;
+const KernelPipes = @import("../net/kernel_pipes.zig").KernelPipes;
 const Lingering = @import("lingering.zig").Lingering;
 const Resolver = @import("../net/resolver.zig").Resolver;
 const Scheduler = @import("../core/scheduler.zig").Scheduler;
@@ -29,6 +30,7 @@ pub const Thread = struct {
     resolver: *Resolver,
     watching: Watching,
     lingering: Lingering,
+    kernel_pipes: KernelPipes = .{},
 
     pub fn create(allocator: std.mem.Allocator) !*Thread {
         const thread = try allocator.create(Thread);
@@ -53,6 +55,7 @@ pub const Thread = struct {
         thread.resolver.abandon();
         thread.tls.deinit();
         thread.watching.deinit();
+        thread.kernel_pipes.deinit();
         thread.scheduler.deinit();
         allocator.destroy(thread);
     }

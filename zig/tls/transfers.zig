@@ -145,7 +145,7 @@ fn keepRest(engine: *Engine, connection: *TlsConnection) !void {
 /// between.
 pub fn send(engine: *Engine, socket: *Socket, source: streams.Source) Error!usize {
     const connection = connectionOf(engine, socket);
-    if (source == .file) return error.EOPNOTSUPP;
+    if (source == .file or source == .kernel_pipe) return error.EOPNOTSUPP;
     if (connection.state == .failed) return connection.failure.?;
     if (connection.state != .open) return error.WouldBlock;
     if (!isHeld(engine, connection)) sendOutput(engine, socket, connection);
@@ -261,7 +261,7 @@ const Reader = struct {
                 return bytes[reader.skip..][0..count];
             },
             .vector => |vector| return reader.nextOfParts(vector.parts, gathered),
-            .file => unreachable, // refused by `send`
+            .file, .kernel_pipe => unreachable, // refused by `send`
         }
     }
 
