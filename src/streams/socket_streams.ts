@@ -49,6 +49,7 @@ export class SocketStreams<Data> {
   /** Whether an operation is under way. When the socket is closed, its error is that of the stream. */
   #isPulling = false;
   #isSending = false;
+  #isClosed = false;
 
   constructor(connection: Connection<Data>, reads: Reads) {
     this.#connection = connection;
@@ -97,13 +98,23 @@ export class SocketStreams<Data> {
     }
     // It was cancelled when the read had ended already.
     if (this.#reading !== "open") return;
-    if (received === null || received === 0) {
-      controller.close();
-      // A reader may have given its view since the read began. The standard has it answered too.
-      controller.byobRequest?.respond(0);
-      this.#endReading("done");
-    } else if (typeof received === "number") request!.respond(received);
+    if (received === null || received === 0) this.#close(controller);
+    else if (typeof received === "number") request!.respond(received);
     else controller.enqueue(received);
+    if (this.#isClosed) this.#failIdleStreams();
+  }
+
+  #close(controller: ReadableByteStreamController): void {
+    try {
+      controller.close();
+    } catch (error) {
+      // The end is within a number that a view is to have. The stream has failed with this error.
+      this.#endReading("failed");
+      throw error;
+    }
+    // A reader may have given its view since the read began. The standard has it answered too.
+    controller.byobRequest?.respond(0);
+    this.#endReading("done");
   }
 
   #makeWritable(): WritableStream<Data> {
@@ -120,10 +131,11 @@ export class SocketStreams<Data> {
         });
       },
       write: (data) => this.#send(() => this.#connection.write(data)),
-      close: async () => {
-        await this.#send(() => this.#connection.shutdown());
-        this.#endWriting("done");
-      },
+      close: () =>
+        this.#send(async () => {
+          await this.#connection.shutdown();
+          this.#endWriting("done");
+        }),
     });
   }
 
@@ -137,6 +149,7 @@ export class SocketStreams<Data> {
     } finally {
       this.#isSending = false;
     }
+    if (this.#isClosed) this.#failIdleStreams();
   }
 
   #endReading(state: State): void {
@@ -161,6 +174,12 @@ export class SocketStreams<Data> {
 
   /** The socket is closed: no read or write can follow. */
   socketClosed(): void {
+    this.#isClosed = true;
+    this.#failIdleStreams();
+  }
+
+  /** An operation that is under way may have succeeded already. Its stream fails after it. */
+  #failIdleStreams(): void {
     if (this.#reading === "open" && !this.#isPulling) {
       this.#reading = "failed";
       this.#source?.error(this.#reads.closedError("read"));

@@ -280,6 +280,39 @@ test.each([
   expect(await failureOf(resting.read())).toBe(closed);
 });
 
+test("a socket that is closed when a read has just ended fails the stream", async () => {
+  const outcomes = new Set<string>();
+  // How many microtasks the read takes is the platform's business.
+  for (let ticks = 0; ticks < 8; ticks++) {
+    await using pair = await socketPair();
+    const { client, server } = pair;
+    await client.write("ab");
+    const reader = server.readable.getReader({ mode: "byob" });
+    await reader.read(new Uint8Array(1));
+    const reading = reader.read(new Uint8Array(1)).then(
+      ({ value }) => decoder.decode(value),
+      ({ code }) => code,
+    );
+    for (let tick = 0; tick < ticks; tick++) await null;
+    server.close();
+    outcomes.add(await reading);
+    expect(await failureOf(reader.closed)).toMatchObject({ code: "ERR_SOCKET_CLOSED" });
+  }
+  expect([...outcomes]).toContain("b");
+}, 5000);
+
+test("an end within a number fails the stream, which counts as ended", async () => {
+  await using pair = await socketPair();
+  const { client, server } = pair;
+  const reader = server.readable.getReader({ mode: "byob" });
+  const reading = failureOf(reader.read(new Uint32Array(2)));
+  await sendAll(client, "abc");
+  // By the standard (ReadableByteStreamControllerClose).
+  expect(await reading).toBeInstanceOf(TypeError);
+  await server.writable.close();
+  await pollUntil("the socket is closed", () => server.closed);
+});
+
 test("the stream of a closed socket fails when it is read", async () => {
   await using pair = await socketPair();
   const { client } = pair;

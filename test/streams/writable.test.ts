@@ -175,6 +175,41 @@ test("close of the socket fails a stream that rests", async () => {
   expect(await closed).toMatchObject({ code: "ERR_SOCKET_CLOSED", syscall: "write" });
 });
 
+test("a socket that is closed when a write has just ended fails the stream", async () => {
+  const outcomes = new Set<string>();
+  // How many microtasks the write takes is the platform's business.
+  for (let ticks = 0; ticks < 8; ticks++) {
+    await using pair = await socketPair();
+    const { client } = pair;
+    const writer = client.writable.getWriter();
+    const writing = writer.write("x").then(
+      () => "written",
+      ({ code }) => code,
+    );
+    for (let tick = 0; tick < ticks; tick++) await null;
+    client.close();
+    outcomes.add(await writing);
+    expect(await failureOf(writer.closed)).toMatchObject({ code: "ERR_SOCKET_CLOSED" });
+  }
+  expect([...outcomes]).toContain("written");
+}, 5000);
+
+test("an aborted pipe to a peer that does not read ends when the socket is reset", async () => {
+  await using pair = await socketPair();
+  const { client } = pair;
+  const stop = new AbortController();
+  const source = new ReadableStream<Uint8Array>(
+    { pull: (controller) => controller.enqueue(distinctBytes(mebibyte)) },
+    { highWaterMark: 0 },
+  );
+  const piping = failureOf(source.pipeTo(client.writable, { signal: stop.signal }));
+  await untilFull(client);
+  stop.abort(new Error("stopped"));
+  // By the standard ("shutdown with an action") the pipe waits for the chunk that is being written.
+  client.reset();
+  expect((await piping).message).toBe("stopped");
+}, 15_000);
+
 describe("when both streams have ended", () => {
   test("the socket is closed", async () => {
     await using pair = await socketPair();
