@@ -1,6 +1,5 @@
 /** Connections of the driver `ioredis` to Redis. */
 
-import type { Socket as PlaitSocket } from "../net/socket.ts";
 import { Socket } from "../node/socket.ts";
 import { typeMistake } from "../values/checks.ts";
 import { checkedOptions, type DriverOptions, driverOptions, type ParsedTls } from "./options.ts";
@@ -25,23 +24,29 @@ interface RedisOptions {
   readonly port?: number | null;
   readonly path?: string | null;
   readonly family?: number | null;
-  readonly tls?: unknown;
+  tls?: unknown;
+  readonly sentinels?: unknown;
   /** Milliseconds in which the server must end a connection that this end has ended. */
   readonly disconnectTimeout?: number;
 }
 
-class RedisSocket extends Socket {
-  readonly #tls: ParsedTls | undefined;
-
-  constructor(tls: ParsedTls | undefined) {
-    super();
-    this.#tls = tls;
-  }
-
-  protected override async prepare(plait: PlaitSocket): Promise<void> {
-    if (this.#tls !== undefined) await plait.startTls(this.#tls);
-  }
+function refuseCluster(): never {
+  throw typeMistake(
+    "the Cluster of ioredis subscribes on a connection that plait cannot encrypt: " +
+      "subscribe on cluster.nodes()[0].duplicate(), or use shardedSubscribers and ssubscribe",
+  );
 }
+
+/**
+ * The option `tls` of clients that plait encrypts. With it `ioredis` waits for `secureConnect`.
+ *
+ * The `Cluster` of `ioredis` makes the connection for SUBSCRIBE without the connector, but with this option.
+ * Without it that connection would send the password in plain text. With it `tls.connect` throws when it looks
+ * at the class of the socket.
+ */
+const encryptedByPlait = {
+  socket: new Proxy({}, { getPrototypeOf: refuseCluster }),
+};
 
 /** What `ioredis` asks of a connector. */
 class Connector {
@@ -54,7 +59,11 @@ class Connector {
   firstError: Error | undefined = undefined;
 
   constructor(options: RedisOptions, tls: ParsedTls | undefined) {
-    if (options.tls) throw typeMistake("ioredis has tls too: give tls to ioredis() alone");
+    if (options.tls && options.tls !== encryptedByPlait) {
+      throw typeMistake("ioredis has tls too: give tls to ioredis() alone");
+    }
+    if (options.sentinels) throw typeMistake("sentinels are not supported with ioredis()");
+    if (tls !== undefined) options.tls = encryptedByPlait;
     this.#options = options;
     this.#tls = tls;
   }
@@ -64,7 +73,7 @@ class Connector {
     return true;
   }
 
-  /** Begins to connect. The stream emits `connect` behind the TLS handshake. */
+  /** Begins to connect. With TLS the client waits for `secureConnect`. */
   async connect(): Promise<Socket> {
     this.#isWanted = true;
     // The client may be disconnected in the same tick.
@@ -72,12 +81,12 @@ class Connector {
     if (!this.#isWanted) throw new Error("Connection is closed.");
     const { host, port, path, family } = this.#options;
     const place = path ? { path } : { host: host ?? undefined, port: port ?? 6379 };
-    const stream = new RedisSocket(this.#tls);
+    const stream = new Socket();
     this.firstError = undefined;
     stream.once("error", (error) => {
       this.firstError = error;
     });
-    this.#stream = stream.connect({ ...place, family: family ?? undefined });
+    this.#stream = stream.connect({ ...place, family: family ?? undefined, tls: this.#tls });
     return stream;
   }
 

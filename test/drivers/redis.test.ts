@@ -103,6 +103,8 @@ describe.skipIf(!isInstalled("redis-server") || !isInstalled("openssl"))("Redis"
     expect(thrownBy(() => ioredis({ tls: { ca: "/nowhere" } })).name).toBe("TlsError");
     expect(thrownBy(() => ioredis({ path: server.path, tls: true }))).toBeInstanceOf(TypeError);
     expect(thrownBy(() => clientOf(encrypted, { tls: {} }))).toBeInstanceOf(TypeError);
+    const sentinels = [{ host: "127.0.0.1", port: 26_379 }];
+    expect(thrownBy(() => clientOf(plain, { sentinels, name: "a" }))).toBeInstanceOf(TypeError);
   });
 
   test("a client that is disconnected while it connects leaves nothing behind", async () => {

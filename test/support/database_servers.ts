@@ -120,10 +120,13 @@ export async function startMariadb(certificates: DriverCertificates): Promise<Se
   return server;
 }
 
-/** A Redis, whose `tlsPort` takes TLS. */
+export type RedisServer = Server & { readonly tlsPort: number };
+
+/** A Redis, whose `tlsPort` takes TLS, with further settings of its own. */
 export async function startRedis(
   certificates: DriverCertificates,
-): Promise<Server & { readonly tlsPort: number }> {
+  further: Readonly<Record<string, string>> = {},
+): Promise<RedisServer> {
   const folder = serverFolder();
   const [port, tlsPort] = await Promise.all([freePort(), freePort()]);
   const path = folder.file("socket");
@@ -139,6 +142,7 @@ export async function startRedis(
     unixsocket: path,
     save: "",
     dir: folder.path,
+    ...further,
   };
   const options = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, `${value}`]);
   const command = [installedProgram("redis-server"), ...options];
