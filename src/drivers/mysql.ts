@@ -2,6 +2,7 @@
 
 import { Socket } from "../node/socket.ts";
 import { typeMistake } from "../values/checks.ts";
+import { SocketError } from "../values/errors.ts";
 import { MysqlHandshake } from "./mysql_handshake.ts";
 import { checkedOptions, type DriverOptions, driverOptions, type ParsedTls } from "./options.ts";
 
@@ -37,7 +38,10 @@ function ignore(): void {}
 class MysqlSocket extends Socket {
   readonly #tls: ParsedTls;
   /** Undefined when the start of the connection is over. */
-  #handshake: MysqlHandshake | undefined = new MysqlHandshake();
+  #handshake: MysqlHandshake | undefined = new MysqlHandshake((code, reason) => {
+    const { remoteAddress: address, remotePort: port } = this;
+    return new SocketError(code, { syscall: "handshake", address, port, reason });
+  });
 
   constructor(tls: ParsedTls) {
     super();

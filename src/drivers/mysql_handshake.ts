@@ -7,7 +7,7 @@
  * response. So the numbers behind it are shifted by one, until the server accepts or refuses the client.
  */
 
-import { SocketError } from "../values/errors.ts";
+import type { SocketError } from "../values/errors.ts";
 
 /** The flag of TLS in the second byte of the capabilities: CLIENT_SSL is 0x0800. */
 const tlsFlag = 0x08;
@@ -20,12 +20,20 @@ const mostBytes = 1 << 16;
 const okPacket = 0x00;
 const errorPacket = 0xff;
 
+/** Makes an error of the connection. */
+export type Failure = (code: string, reason: string) => SocketError;
+
 type State = "greeting" | "response" | "authentication" | "over";
 
 export class MysqlHandshake {
+  readonly #failure: Failure;
   #state: State = "greeting";
   /** What has come of a packet that is not complete. */
   #partial: Buffer | undefined = undefined;
+
+  constructor(failure: Failure) {
+    this.#failure = failure;
+  }
 
   /** Whether the shift has ended: what comes now passes as it is. */
   get isOver(): boolean {
@@ -40,11 +48,12 @@ export class MysqlHandshake {
   fromServer(chunk: Buffer): Buffer {
     const data = this.#partial === undefined ? chunk : Buffer.concat([this.#partial, chunk]);
     this.#partial = undefined;
-    if (this.#state === "response") throw premature();
+    if (this.#state === "response") throw this.#premature();
     let place = 0;
     while (this.#state !== "over" && data.length - place >= headerBytes) {
       const end = place + headerBytes + data.readUIntLE(place, 3);
-      if (end - place > mostBytes) throw protocolError("a packet of the start is too long");
+      if (end - place > mostBytes)
+        throw this.#failure("EPROTO", "a packet of the start is too long");
       if (end > data.length) break;
       this.#takePacket(data.subarray(place, end), data.length - end);
       place = end;
@@ -67,12 +76,15 @@ export class MysqlHandshake {
       return;
     }
     if (!offersTls(packet)) {
-      const reason = "the server does not support TLS";
-      throw new SocketError("ERR_TLS_NOT_OFFERED", { syscall: "handshake", reason });
+      throw this.#failure("ERR_TLS_NOT_OFFERED", "the server does not support TLS");
     }
     // What came before the handshake must not be taken for what came in it.
-    if (bytesBehind > 0) throw premature();
+    if (bytesBehind > 0) throw this.#premature();
     this.#state = "response";
+  }
+
+  #premature(): SocketError {
+    return this.#failure("EBUSY", "data came before the TLS handshake");
   }
 
   /** Whether the next packet of the driver is its response, before which TLS begins. */
@@ -82,7 +94,8 @@ export class MysqlHandshake {
 
   /** The request for TLS, and the response that goes through TLS. */
   begin(response: Buffer): { request: Buffer; response: Buffer } {
-    if (response.length < headerBytes + requestBytes) throw protocolError("the response is short");
+    if (response.length < headerBytes + requestBytes)
+      throw this.#failure("EPROTO", "the response is short");
     this.#state = "authentication";
     const shifted = this.fromDriver(response);
     shifted[headerBytes + 1]! |= tlsFlag;
@@ -105,13 +118,4 @@ function offersTls(packet: Buffer): boolean {
   const endOfVersion = packet.indexOf(0, headerBytes + 1);
   const flags = packet[endOfVersion + 1 + 4 + 8 + 1 + 1];
   return endOfVersion >= 0 && flags !== undefined && (flags & tlsFlag) !== 0;
-}
-
-function premature(): SocketError {
-  const reason = "data came before the TLS handshake";
-  return new SocketError("EBUSY", { syscall: "handshake", reason });
-}
-
-function protocolError(reason: string): SocketError {
-  return new SocketError("EPROTO", { syscall: "handshake", reason });
 }

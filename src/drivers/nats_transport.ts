@@ -100,7 +100,7 @@ export class NatsTransport implements AsyncIterable<Uint8Array> {
     const { signal } = this.#abort;
     const socket = await connect({ host: host.replace(/^\[(.*)\]$/, "$1"), port, signal });
     this.#socket = socket;
-    if (this.#isDone) throw closed();
+    if (this.#isDone) throw refusal(socket, "ERR_SOCKET_CLOSED", "the transport was closed");
     const reader = new BufferedReader(socket, { maxLength: longestInfo });
     this.#reader = reader;
     const startTls = (): Promise<void> =>
@@ -108,19 +108,19 @@ export class NatsTransport implements AsyncIterable<Uint8Array> {
     if (handshakeFirst) await startTls();
     const line = await reader.readLine();
     this.#info = encoder.encode(`${line}\r\n`);
-    const info = infoOf(line);
+    const info = infoOf(line, socket);
     if (options.noEcho && !((info.proto ?? 0) >= 1)) {
-      throw refusal("EOPNOTSUPP", "the server does not support noEcho");
+      throw refusal(socket, "EOPNOTSUPP", "the server does not support noEcho");
     }
     const isOffered = info.tls_required === true || info.tls_available === true;
     if (!handshakeFirst) {
       if (isWanted && !isOffered) {
-        throw refusal("ERR_TLS_NOT_OFFERED", "the server does not support TLS");
+        throw refusal(socket, "ERR_TLS_NOT_OFFERED", "the server does not support TLS");
       }
       if (isOffered && options.tls !== null) await startTls();
-      else if (info.tls_required) throw refusal("EACCES", "the server requires TLS");
+      else if (info.tls_required) throw refusal(socket, "EACCES", "the server requires TLS");
     }
-    if (this.#isDone) throw closed();
+    if (this.#isDone) throw refusal(socket, "ERR_SOCKET_CLOSED", "the transport was closed");
     this.#isConnected = true;
   }
 
@@ -239,17 +239,21 @@ function wantedTls(
   return { isWanted: true, handshakeFirst: own.handshakeFirst === true, tls };
 }
 
-function infoOf(line: string | null): Info {
-  if (line === null) throw refusal("ECONNRESET", "the server ended the connection");
+function infoOf(line: string | null, socket: Socket): Info {
+  if (line === null) throw refusal(socket, "ECONNRESET", "the server ended the connection");
   const text = /^INFO\s+(\{.*\})\s*$/i.exec(line)?.[1];
-  if (text === undefined) throw refusal("EPROTO", "the server did not begin with INFO");
-  return JSON.parse(text);
+  try {
+    if (text !== undefined) return JSON.parse(text);
+  } catch {
+    // It is no JSON.
+  }
+  throw refusal(socket, "EPROTO", "the server did not begin with INFO");
 }
 
-function refusal(code: string, reason: string): SocketError {
-  return new SocketError(code, { syscall: "connect", reason });
-}
-
-function closed(): SocketError {
-  return refusal("ERR_SOCKET_CLOSED", "the transport was closed");
+function refusal(
+  { remoteAddress: address, remotePort: port }: Socket,
+  code: string,
+  reason: string,
+): SocketError {
+  return new SocketError(code, { syscall: "connect", address, port, reason });
 }

@@ -200,7 +200,12 @@ describe.skipIf(!isInstalled("mariadbd") || !isInstalled("openssl"))("MariaDB", 
           while ((await socket.next()) !== null);
         });
         const place = { host: "127.0.0.1", port: fake.port };
-        expect(await failureOf(connected({ ...place, tls }))).toMatchObject({ code });
+        const { host: address, port } = place;
+        expect(await failureOf(connected({ ...place, tls }))).toMatchObject({
+          code,
+          address,
+          port,
+        });
       }
     });
 

@@ -13,6 +13,7 @@ import { type Server, startNats } from "../support/database_servers.ts";
 import { distinctBytes, hashOf } from "../support/distinct_bytes.ts";
 import { DriverCertificates } from "../support/driver_certificates.ts";
 import { failureOf, thrownBy } from "../support/failure.ts";
+import { freePort } from "../support/free_port.ts";
 import { isInstalled } from "../support/installed_program.ts";
 import { openDescriptors } from "../support/open_descriptors.ts";
 import { pollUntil } from "../support/poll.ts";
@@ -173,17 +174,22 @@ describe.skipIf(!isInstalled("nats-server") || !isInstalled("openssl"))("NATS", 
     });
   });
 
-  test("a server that is not there, and one that says something else, are refused", async () => {
-    let port = 0;
-    {
-      await using listener = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
-        await socket.write("HTTP/1.1 400 Bad Request\r\n\r\n");
-      });
-      ({ port } = listener);
-      const error = await failureOf(connect(at(listener)));
-      expect(error).toMatchObject({ code: "EPROTO" });
-    }
-    const error = await failureOf(connect(at({ port })));
+  test.each([
+    ["HTTP/1.1 400 Bad Request\r\n\r\n", "EPROTO"],
+    ["INFO {,}\r\n", "EPROTO"],
+    ["INFO [1]\r\n", "EPROTO"],
+    ["", "ECONNRESET"],
+  ])("a server that begins with %j is refused", async (beginning, code) => {
+    await using server = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
+      await socket.write(beginning);
+    });
+    const { port } = server;
+    const error = await failureOf(connect(at(server)));
+    expect(error).toMatchObject({ code, address: "127.0.0.1", port });
+  });
+
+  test("a port without a server is refused", async () => {
+    const error = await failureOf(connect(at({ port: await freePort() })));
     expect(error).toMatchObject({ code: "ECONNREFUSED" });
   });
 
