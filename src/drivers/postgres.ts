@@ -75,6 +75,20 @@ class PostgresSocket extends Socket {
     await plait.startTls(this.#tls);
   }
 
+  /** `pg` writes before the connection is made only to end it. There is no session yet that could end. */
+  override _write(
+    chunk: Uint8Array | string,
+    encoding: BufferEncoding,
+    callback: () => void,
+  ): void {
+    if (!this.connecting) {
+      super._write(chunk, encoding, callback);
+      return;
+    }
+    this.destroy();
+    callback();
+  }
+
   protected override connectionMade(plait: PlaitSocket): void {
     clearTimeout(this.#timer);
     super.connectionMade(plait);
