@@ -12,14 +12,16 @@ export class DriverCertificates implements Disposable {
   readonly otherCa: string;
   /** A certificate for `localhost` and 127.0.0.1. */
   readonly issued: Issued;
+  /** Another certificate of the same root for the same names. */
+  readonly another: Issued;
 
   constructor() {
     const authority = CertificateAuthority.root(this.#folder.path, "root");
     this.ca = authority.cert;
     this.otherCa = CertificateAuthority.root(this.#folder.path, "other").cert;
-    this.issued = authority.issue("server", {
-      extensions: ["subjectAltName=DNS:localhost,IP:127.0.0.1"],
-    });
+    const extensions = ["subjectAltName=DNS:localhost,IP:127.0.0.1"];
+    this.issued = authority.issue("server", { extensions });
+    this.another = authority.issue("another", { extensions });
   }
 
   /** Copies the certificate and its key into a folder of a server. */
