@@ -43,6 +43,9 @@ class MysqlSocket extends Socket {
     return new SocketError(code, { syscall: "handshake", address, port, reason });
   });
 
+  /** `mysql2` has ended the stream during the start. */
+  #isAbandoned = false;
+
   constructor(tls: ParsedTls) {
     super();
     this.#tls = tls;
@@ -72,12 +75,30 @@ class MysqlSocket extends Socket {
     if (handshake === undefined || !Buffer.isBuffer(chunk) || chunk.length === 0) {
       return write(chunk, rest);
     }
-    if (!handshake.awaitsResponse) return write(handshake.fromDriver(chunk), rest);
+    const callbacks = rest.map((value) => this.#unlessAbandoned(value));
+    if (!handshake.awaitsResponse) return write(handshake.fromDriver(chunk), callbacks);
     const { request, response } = handshake.begin(chunk);
     write(request, []);
     // When it fails, the stream is destroyed with its error. The response waits for its end.
     this.startTls(this.#tls).catch(ignore);
-    return write(response, rest);
+    return write(response, callbacks);
+  }
+
+  /** The callback of a write. `mysql2` would report its error although it has given the stream up. */
+  #unlessAbandoned(value: unknown): unknown {
+    if (typeof value !== "function") return value;
+    return (...given: unknown[]): void => {
+      if (!this.#isAbandoned) Reflect.apply(value, undefined, given);
+    };
+  }
+
+  /** `mysql2` ends a stream to be rid of it. During the start no session has begun that could end. */
+  override end(...rest: unknown[]): this {
+    if (this.#handshake !== undefined) {
+      this.#isAbandoned = true;
+      return this.destroy();
+    }
+    return Reflect.apply(super.end, this, rest);
   }
 }
 
