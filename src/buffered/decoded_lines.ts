@@ -28,14 +28,21 @@ export class DecodedLines {
    * it.
    */
   take(unread: Unread, newline: string): string | undefined {
-    if (this.#position !== unread.position) return undefined;
+    if (this.#position < 0) return undefined;
+    if (this.#position !== unread.position) {
+      // Another call has consumed what these lines were decoded from.
+      this.#drop();
+      return undefined;
+    }
     const line = this.#lines[this.#next++]!;
     this.#position += line.length + newline.length;
-    if (this.#next === this.#lines.length) {
-      this.#lines = noLines;
-      this.#position = -1;
-    }
+    if (this.#next === this.#lines.length) this.#drop();
     return line;
+  }
+
+  #drop(): void {
+    this.#lines = noLines;
+    this.#position = -1;
   }
 
   /**
@@ -52,7 +59,8 @@ export class DecodedLines {
     if (!followsLine || !isWorthIt || position < this.#nextTry) return false;
     const end = unread.lastIndexOf(newline, bytes - newline.length);
     const text = unread.text(end, false);
-    if (text.length !== end) {
+    // A byte that is invalid by itself becomes one character too.
+    if (text.length !== end || text.includes("\ufffd")) {
       this.#nextTry = position + end;
       return false;
     }

@@ -180,6 +180,7 @@ export class BufferedReader extends NumberReader {
         while (this.#unread.length < length && length - this.#unread.length <= shortBytes) {
           if ((await this.#calls.receive(until)) === 0) throw this.#units.unexpectedEnd();
         }
+        if (bytes.length < length) throw goneMeanwhile();
         let filled = this.#unread.moveTo(bytes);
         try {
           while (filled < length) {
@@ -188,7 +189,8 @@ export class BufferedReader extends NumberReader {
             filled += count;
           }
         } catch (error) {
-          this.#unread.prepend(bytes.subarray(0, filled));
+          // The bytes in a buffer that was detached are the program's.
+          if (bytes.length === length) this.#unread.prepend(bytes.subarray(0, filled));
           throw error;
         }
       },
@@ -205,6 +207,7 @@ export class BufferedReader extends NumberReader {
         if (this.#unread.length > 0) return this.#unread.moveTo(bytes);
         if (bytes.length > shortBytes) return await this.#socket.read(bytes, until);
         await this.#calls.receive(until);
+        if (bytes.length === 0) throw goneMeanwhile();
         return this.#unread.moveTo(bytes);
       },
     );
@@ -343,6 +346,11 @@ export class BufferedReader extends NumberReader {
 /** The bytes of a buffer to read into. They are looked up in a call's turn again: it may be detached by then. */
 function bytesIn(into: ArrayBufferView): Uint8Array {
   return bytesOfView(viewOf(into, "read"));
+}
+
+/** The error for a buffer that was detached, or made shorter, while the call waited. */
+function goneMeanwhile(): TypeError {
+  return typeMistake("read: the buffer was detached or resized while the call waited");
 }
 
 /** @throws {RangeError} for a buffer without room */

@@ -82,12 +82,21 @@ export class Units {
     if (first < 0 || first > most) return one(this.line());
     const last = this.unread.lastIndexOf(end, most);
     const text = this.#validText(last);
-    // One of the lines is invalid, maybe not the first.
-    if (text === undefined) return one(this.line());
+    if (text === undefined) return this.#linesBeforeInvalid();
     this.unread.skip(last + end.length);
     const lines = text.split(end);
     if (newline !== "any" || !text.includes("\r")) return lines;
     return lines.map(withoutCr);
+  }
+
+  /** One of the next lines is invalid. The error is that line's own, if it is the first. */
+  #linesBeforeInvalid(): string[] {
+    const lines = [this.line()!];
+    try {
+      for (;;) lines.push(this.line()!);
+    } catch {
+      return lines;
+    }
   }
 
   #validText(length: number): string | undefined {
@@ -111,8 +120,11 @@ export class Units {
   /** The delimiter of a unit has not come. Its first bytes may have. */
   #incomplete(delimiter: Delimiter): null | undefined {
     const { length } = this.unread;
-    const part = partAtEnd(this.unread.view(length), delimiter);
-    if (length - part > this.maxLength) throw tooLong(this.maxLength);
+    const { maxLength } = this.#rules;
+    if (length > maxLength) {
+      const part = partAtEnd(this.unread.view(length), delimiter);
+      if (length - part > maxLength) throw tooLong(maxLength);
+    }
     if (!this.#source.eof) return undefined;
     if (length === 0) return null;
     throw this.unexpectedEnd();

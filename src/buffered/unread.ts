@@ -51,7 +51,7 @@ export class Unread {
   /** The last delimiter sought, and how many bytes are known not to begin it. */
   #sought: Delimiter = -1;
   #searched = 0;
-  /** The number of bytes before the unread ones. */
+  /** How many bytes were removed. What is put back does not count, so that no place is the same as another. */
   #position = 0;
   /** The length of the unit at the start, if it is known and not complete. */
   #expected = 0;
@@ -60,7 +60,7 @@ export class Unread {
     return this.#end - this.#start;
   }
 
-  /** The place of the first byte in the stream: the number of bytes before it. */
+  /** The place of the first byte. It grows with every byte that is removed, and never falls. */
   get position(): number {
     return this.#position;
   }
@@ -186,7 +186,6 @@ export class Unread {
     buffer.set(bytes);
     buffer.set(this.view(this.length), bytes.length);
     this.#searched = 0;
-    this.#position -= bytes.length;
     this.#reset(buffer, buffer.length);
   }
 

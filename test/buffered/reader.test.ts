@@ -210,6 +210,55 @@ describe("several fibers", () => {
   });
 });
 
+describe("a buffer that is detached or made shorter while a call waits", () => {
+  const buffers: Record<string, (size: number) => [into: Uint8Array, take: () => void]> = {
+    detached: (size) => {
+      const into = new Uint8Array(size);
+      return [into, () => into.buffer.transfer()];
+    },
+    shorter: (size) => {
+      const buffer = new ArrayBuffer(size, { maxByteLength: size });
+      return [new Uint8Array(buffer), () => buffer.resize(1)];
+    },
+  };
+
+  test.each(Object.entries(buffers))(
+    "%s: read and readFull fail, and keep the bytes",
+    async (_, make) => {
+      const calls = [
+        (reader: BufferedReader, into: Uint8Array) => reader.read(into),
+        (reader: BufferedReader, into: Uint8Array) => reader.readFull(into),
+      ];
+      for (const call of calls) {
+        for (const size of [3, 10_000]) {
+          await using it = await readerSubject();
+          const [into, take] = make(size);
+          const failing = failureOf(call(it.reader, into));
+          await parked();
+          take();
+          await it.peer.write("abc");
+          const failure = await failing;
+          expect(failure).toBeInstanceOf(TypeError);
+          expect(failure.message).toContain("detached");
+          expect(await it.reader.readText(3)).toBe("abc");
+        }
+      }
+    },
+  );
+
+  test("in the queue of calls", async () => {
+    await using it = await readerSubject();
+    const first = it.reader.readExactly(1);
+    const [into, take] = buffers["detached"]!(10);
+    const failing = failureOf(it.reader.readFull(into));
+    take();
+    await it.peer.write("abc");
+    expect(text(await first)).toBe("a");
+    expect(await failing).toBeInstanceOf(TypeError);
+    expect(await it.reader.readText(2)).toBe("bc");
+  });
+});
+
 describe("what is returned", () => {
   test("is the caller's own", async () => {
     await using it = await readerSubject("abcdefgh;ijkl");
