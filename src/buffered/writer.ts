@@ -2,11 +2,12 @@
 
 import { bytesOf, isList, type WriteData } from "../net/buffers.ts";
 import type { Socket } from "../net/socket.ts";
-import { checkAdmission } from "../runtime/wait.ts";
-import { waitFor } from "../runtime/wait_for.ts";
+import { callDetails } from "../net/socket_failures.ts";
+import { checkAdmission, Wait } from "../runtime/wait.ts";
 import { checkedInteger, ownOptions, rangeMistake, typeMistake } from "../values/checks.ts";
 import { checkedDeadline } from "../values/deadlines.ts";
-import { byteLengthOf } from "../values/views.ts";
+import type { ErrorDetails } from "../values/errors.ts";
+import { byteLengthOf, isDetached } from "../values/views.ts";
 import { encodeLength, encodeVarint, type Kind, kinds, mostVarintBytes } from "./numbers.ts";
 import { checkLengthBytes } from "./prefixes.ts";
 
@@ -20,6 +21,7 @@ const defaultSize = 16_384;
 /** No number is longer. */
 const leastSize = 16;
 const mostSize = 2 ** 30;
+const syscall = "write";
 const noBytes = new Uint8Array(0);
 
 type Utf8Write = (this: Uint8Array, text: string, offset: number, length: number) => number;
@@ -78,7 +80,7 @@ export class BufferedWriter {
       checkParts(data);
       return this.#whole(deadline, () => this.#writeList(data, deadline));
     }
-    const bytes = bytesOf(data);
+    const bytes = checkedBytes(data);
     const length = byteLengthOf(bytes);
     if (length >= this.#size) return this.#send(bytes, deadline);
     const sent = this.#makeRoom(length, deadline);
@@ -186,7 +188,7 @@ export class BufferedWriter {
     this.#check();
     checkLengthBytes(lengthBytes);
     const { littleEndian } = ownOptions(options, prefixedOptions, "writePrefixed");
-    const bytes = typeof data === "string" ? encoder.encode(data) : bytesOf(data);
+    const bytes = typeof data === "string" ? encoder.encode(data) : checkedBytes(data);
     const length = byteLengthOf(bytes);
     if (length >= 256 ** lengthBytes) {
       throw rangeMistake(`${length} bytes are more than a prefix of ${lengthBytes} bytes can say`);
@@ -207,7 +209,7 @@ export class BufferedWriter {
   async flush(deadline?: number): Promise<void> {
     this.#check();
     if (this.#length > 0) await this.#send(undefined, deadline);
-    else if (this.#sending !== undefined) await waitFor(this.#sending, deadline);
+    else if (this.#underWay !== undefined) await this.#sent(this.#underWay, deadline);
   }
 
   #check(): void {
@@ -261,7 +263,7 @@ export class BufferedWriter {
   #makeRoom(count: number, deadline: number | undefined): Promise<void> | undefined {
     const isFull = this.#length + count > this.#size;
     const sent = isFull ? this.#send(undefined, deadline) : undefined;
-    if (this.#length === 0) this.#buffer = this.#takeBuffer();
+    if (this.#length === 0 && count > 0) this.#buffer = this.#takeBuffer();
     return sent;
   }
 
@@ -277,7 +279,11 @@ export class BufferedWriter {
     this.#length = 0;
     let bytes: WriteData = collected;
     if (data !== undefined) bytes = collected.length === 0 ? data : [collected, data];
-    const sending = this.#socket.write(bytes, deadline);
+    const before = this.#underWay;
+    const sending =
+      before === undefined
+        ? this.#socket.write(bytes, deadline)
+        : this.#sendBehind(before, bytes, deadline);
     if (Bun.peek.status(sending) === "fulfilled") {
       giveBack(buffer);
       return undefined;
@@ -286,6 +292,35 @@ export class BufferedWriter {
     this.#sending = sent;
     // The caller may leave the failure to the next call.
     sent.catch(() => {});
+    return sent;
+  }
+
+  /** The send that others must wait for. */
+  get #underWay(): Promise<void> | undefined {
+    const sending = this.#sending;
+    const isPending = sending !== undefined && Bun.peek.status(sending) === "pending";
+    return isPending ? sending : undefined;
+  }
+
+  /** A send begins when the one before has succeeded: behind a part of that one the peer would take it for the rest. */
+  async #sendBehind(
+    before: Promise<void>,
+    bytes: WriteData,
+    deadline: number | undefined,
+  ): Promise<number> {
+    await this.#sent(before, deadline);
+    return await this.#socket.write(bytes, deadline);
+  }
+
+  #sent(sending: Promise<void>, deadline: number | undefined): Promise<void> {
+    checkAdmitted(deadline);
+    const details = (): ErrorDetails => callDetails(this.#socket, syscall);
+    const wait = new Wait<void>({ syscall, details });
+    const sent = wait.begin(checkedDeadline(deadline));
+    sending.then(
+      () => wait.finish(),
+      (error) => wait.finishWithError(error),
+    );
     return sent;
   }
 
@@ -308,7 +343,7 @@ export class BufferedWriter {
 const prefixedOptions: ReadonlySet<string> = new Set(["littleEndian"]);
 
 function checkAdmitted(deadline: number | undefined): void {
-  checkAdmission("write", checkedDeadline(deadline));
+  checkAdmission(syscall, checkedDeadline(deadline));
 }
 
 function giveBack(buffer: Uint8Array<ArrayBuffer>): void {
@@ -319,8 +354,17 @@ function giveBack(buffer: Uint8Array<ArrayBuffer>): void {
 function checkParts(data: readonly WriteData[]): void {
   for (const part of data) {
     if (isList(part)) checkParts(part);
-    else if (typeof part !== "string") bytesOf(part);
+    else if (typeof part !== "string") checkedBytes(part);
   }
+}
+
+/** @throws {TypeError} for data of another kind, and for a buffer that is detached */
+function checkedBytes(data: ArrayBufferView | ArrayBufferLike): Uint8Array {
+  const bytes = bytesOf(data);
+  if (byteLengthOf(bytes) === 0 && isDetached(bytes)) {
+    throw typeMistake("write: a buffer is detached");
+  }
+  return bytes;
 }
 
 /** @throws {TypeError} {RangeError} for a value that the kind does not have */

@@ -5,6 +5,7 @@ import {
   BufferedReader,
   BufferedWriter,
   type BufferedWriterOptions,
+  CancelledError,
   deadline,
   now,
   type Socket,
@@ -12,6 +13,7 @@ import {
   spawn,
   TimeoutError,
   type WriteData,
+  yieldNow,
 } from "../../index.ts";
 import { failureOf, thrownBy } from "../support/failure.ts";
 import { Random } from "../support/random.ts";
@@ -230,6 +232,41 @@ describe("errors", () => {
     expect(await failureOf(it.writer.flush())).toBe(first);
   });
 
+  test("what follows a send that fails is not sent, and flush fails too", async () => {
+    await using it = await subject();
+    const first = failureOf(it.writer.write(new Uint8Array(64 << 20).fill(1), deadline(20))!);
+    const second = failureOf(it.writer.write(new Uint8Array(1 << 20).fill(2))!);
+    it.writer.write("tail");
+    const flushed = failureOf(it.writer.flush());
+    const failure = await first;
+    expect(failure).toBeInstanceOf(TimeoutError);
+    expect(await second).toBe(failure);
+    expect(await flushed).toBe(failure);
+    const sent = it.client.bytesWritten;
+    it.client.close();
+    const received = await allOf(it.server);
+    expect(received.length).toBe(sent);
+    expect(received.every((byte) => byte === 1)).toBe(true);
+  });
+
+  test("a send that waits for another one obeys its own deadline and cancellation", async () => {
+    for (const isCancelled of [false, true]) {
+      await using it = await subject();
+      const first = it.writer.write(new Uint8Array(32 << 20))!;
+      const until = isCancelled ? undefined : deadline(5);
+      const fiber = spawn(async () => await it.writer.write(new Uint8Array(1 << 20), until));
+      await yieldNow();
+      if (isCancelled) fiber.cancel();
+      const failure = await failureOf(fiber.join());
+      expect(failure).toBeInstanceOf(isCancelled ? CancelledError : TimeoutError);
+      expect(failure).toMatchObject({ syscall: "write", address: "127.0.0.1" });
+      expect(thrownBy(() => it.writer.write("x"))).toBe(failure);
+      // The one that is under way goes on.
+      await it.reader.discard(32 << 20);
+      await first;
+    }
+  });
+
   test("flush waits for a send that is under way, until its own deadline", async () => {
     await using it = await subject();
     const block = new Uint8Array(32 << 20);
@@ -259,6 +296,19 @@ describe("errors", () => {
       TypeError,
     );
     expect(it.writer.buffered).toBe(0);
+  });
+
+  test("a buffer that is detached", async () => {
+    await using it = await subject();
+    const data = new Uint8Array(5);
+    data.buffer.transfer();
+    expect(thrownBy(() => it.writer.write(data))).toBeInstanceOf(TypeError);
+    expect(thrownBy(() => it.writer.write(["one", [data]]))).toBeInstanceOf(TypeError);
+    expect(thrownBy(() => it.writer.writePrefixed(1, data))).toBeInstanceOf(TypeError);
+    expect(it.writer.buffered).toBe(0);
+    it.writer.write("on");
+    await it.writer.flush();
+    expect(await it.reader.readText(2)).toBe("on");
   });
 });
 
