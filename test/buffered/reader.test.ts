@@ -211,18 +211,17 @@ describe("several fibers", () => {
 });
 
 describe("a buffer that is detached or made shorter while a call waits", () => {
-  const buffers: Record<string, (size: number) => [into: Uint8Array, take: () => void]> = {
-    detached: (size) => {
-      const into = new Uint8Array(size);
-      return [into, () => into.buffer.transfer()];
-    },
-    shorter: (size) => {
-      const buffer = new ArrayBuffer(size, { maxByteLength: size });
-      return [new Uint8Array(buffer), () => buffer.resize(1)];
-    },
+  type Make = (size: number) => [into: Uint8Array, take: () => void];
+  const detached: Make = (size) => {
+    const into = new Uint8Array(size);
+    return [into, () => into.buffer.transfer()];
+  };
+  const shorter: Make = (size) => {
+    const buffer = new ArrayBuffer(size, { maxByteLength: size });
+    return [new Uint8Array(buffer), () => buffer.resize(1)];
   };
 
-  test.each(Object.entries(buffers))(
+  test.each(Object.entries({ detached, shorter }))(
     "%s: read and readFull fail, and keep the bytes",
     async (_, make) => {
       const calls = [
@@ -249,7 +248,7 @@ describe("a buffer that is detached or made shorter while a call waits", () => {
   test("in the queue of calls", async () => {
     await using it = await readerSubject();
     const first = it.reader.readExactly(1);
-    const [into, take] = buffers["detached"]!(10);
+    const [into, take] = detached(10);
     const failing = failureOf(it.reader.readFull(into));
     take();
     await it.peer.write("abc");
