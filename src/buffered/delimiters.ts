@@ -42,10 +42,10 @@ export function sizeOf(delimiter: Delimiter): number {
 export function partAtEnd(bytes: Uint8Array, delimiter: Delimiter): number {
   if (typeof delimiter === "number") return 0;
   const tail = bytes.subarray(Math.max(bytes.length - delimiter.length + 1, 0));
-  for (let index = 0; index < tail.length; index++) {
-    if (tail.subarray(index).every((byte, offset) => byte === delimiter[offset])) {
-      return tail.length - index;
-    }
+  const first = delimiter[0]!;
+  for (let index = tail.indexOf(first); index >= 0; index = tail.indexOf(first, index + 1)) {
+    const part = tail.subarray(index);
+    if (Buffer.compare(part, delimiter.subarray(0, part.length)) === 0) return part.length;
   }
   return 0;
 }
