@@ -206,7 +206,7 @@ export class Socket
     }
   }
 
-  /** @internal Sends what a relay has received, for the running fiber. */
+  /** @internal Sends by another operation than those of `write`, such as the rest of what was sent in part. */
   sendRest(transfer: Send): Promise<number> {
     return this.#send(transfer, never);
   }

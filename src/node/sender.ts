@@ -2,6 +2,7 @@
 
 import { Status } from "../core/abi.ts";
 import { core } from "../core/native.ts";
+import { SendBytes } from "../net/sending.ts";
 import type { Socket as PlaitSocket } from "../net/socket.ts";
 import { socketFailure } from "../net/socket_failures.ts";
 import { mayProceed, spend } from "../runtime/scheduler.ts";
@@ -57,7 +58,8 @@ export class Sender {
     else if (count === 0) this.#follow(data, () => this.#plait.write(data), callback);
     else {
       const rest = bytesOfView(data).subarray(count);
-      this.#follow(rest, () => this.#plait.writeRest(rest, true), callback);
+      const transfer = SendBytes.of(this.#plait, rest, rest.length).followsPart();
+      this.#follow(rest, () => this.#plait.sendRest(transfer), callback);
     }
   }
 
