@@ -84,17 +84,46 @@ describe.skipIf(!isInstalled("redis-server") || !isInstalled("openssl"))("Redis"
     });
   });
 
-  test("a port without a server, and a silent one, are refused", async () => {
+  test("a port without a server is refused with Node's error", async () => {
     const port = await freePort();
-    expect(await refusalOf({ host: "127.0.0.1", port })).toMatchObject({ code: "ECONNREFUSED" });
-    const gone = Promise.withResolvers<void>();
-    await using silent = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
-      while ((await socket.next()) !== null);
-      gone.resolve();
+    expect(await refusalOf({ host: "127.0.0.1", port })).toMatchObject({
+      code: "ECONNREFUSED",
+      port,
     });
-    const place = { ...encrypted, port: silent.port };
-    expect(await refusalOf(place, { connectTimeout: 30 })).toMatchObject({ code: "ETIMEDOUT" });
-    await gone.promise;
+  });
+
+  describe("a server that stalls in the handshake", () => {
+    const stalling = async () => {
+      const reached = Promise.withResolvers<void>();
+      const gone = Promise.withResolvers<void>();
+      const listener = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
+        await socket.next();
+        reached.resolve();
+        while ((await socket.next()) !== null);
+        gone.resolve();
+      });
+      const place = { ...encrypted, port: listener.port };
+      return { listener, place, reached: reached.promise, gone: gone.promise };
+    };
+
+    test("is given up after connectTimeout", async () => {
+      const { listener, place, gone } = await stalling();
+      await using _listener = listener;
+      expect(await refusalOf(place, { connectTimeout: 100 })).toMatchObject({ code: "ETIMEDOUT" });
+      await gone;
+    });
+
+    test("is left by a client that is disconnected", async () => {
+      const { listener, place, reached, gone } = await stalling();
+      await using _listener = listener;
+      const redis = clientOf(place, { ...once, disconnectTimeout: 20 });
+      redis.on("error", () => undefined);
+      const ended = new Promise((resolve) => redis.once("end", resolve));
+      await reached;
+      redis.disconnect();
+      await ended;
+      await gone;
+    });
   });
 
   test("wrong options are refused before anything happens", () => {
@@ -144,8 +173,9 @@ describe.skipIf(!isInstalled("redis-server") || !isInstalled("openssl"))("Redis"
     60_000,
   );
 
-  test("a subscriber hears what is published", async () => {
-    const [subscriber, publisher] = [clientOf(encrypted), clientOf(plain)];
+  test.each(["plain", "TLS"])("a subscriber hears what is published: %s", async (kind) => {
+    const subscriber = clientOf(kind === "TLS" ? encrypted : plain);
+    const publisher = clientOf(plain);
     const heard: string[] = [];
     subscriber.on("message", (channel, message) => heard.push(`${channel}: ${message}`));
     await subscriber.subscribe("news");
@@ -167,6 +197,26 @@ describe.skipIf(!isInstalled("redis-server") || !isInstalled("openssl"))("Redis"
     expect(await waiting.ping()).toBe("PONG");
     await Promise.all([waiting.quit(), other.quit()]);
   });
+
+  test.each(["plain", "TLS"])(
+    "a server that is killed in the middle of a result is ioredis's error: %s",
+    async (kind) => {
+      const redis = clientOf(kind === "TLS" ? encrypted : plain, once);
+      redis.on("error", () => undefined);
+      await redis.set("large", Buffer.alloc(50_000_000));
+      const ended = new Promise((resolve) => redis.once("end", resolve));
+      const failure = failureOf(redis.getBuffer("large"));
+      const { stream } = redis as unknown as { stream: NodeJS.EventEmitter };
+      const stopped = new Promise<void>((resolve) => {
+        stream.once("data", () => resolve(server.stop("SIGKILL")));
+      });
+      expect((await failure).message).toMatch(/Connection is closed|max retries/i);
+      await Promise.all([ended, stopped]);
+      expect((await failureOf(redis.ping())).message).toBe("Connection is closed.");
+      await server.start();
+    },
+    30_000,
+  );
 
   test("the loss of the server is ioredis's error, and the client connects again", async () => {
     const redis = clientOf(encrypted, { retryStrategy: () => 20, maxRetriesPerRequest: null });
