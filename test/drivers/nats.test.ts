@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import {
   type ConnectionOptions,
+  headers,
   type NatsConnection,
   NatsConnectionImpl,
   setTransportFactory,
@@ -41,33 +42,78 @@ describe.skipIf(!isInstalled("nats-server") || !isInstalled("openssl"))("NATS", 
     certificates?.[Symbol.dispose]();
   });
 
-  test("publishes, subscribes, and answers requests, a hundred at a time", async () => {
-    const connection = await connect(at(plain));
-    connection.subscribe("double", {
-      callback: (_error, message) => void message.respond(`${message.string()}${message.string()}`),
+  const kinds = ["plain", "TLS"] as const;
+  const serverOf = (kind: (typeof kinds)[number]): Server => (kind === "TLS" ? encrypted : plain);
+  /** Connects to the server that takes TLS, or to the one that does not. */
+  const connectTo = async (
+    kind: (typeof kinds)[number],
+    options: ConnectionOptions = {},
+  ): Promise<NatsConnection> => {
+    const own: NatsOptions = kind === "TLS" ? { tls: { ca: certificates.ca } } : {};
+    return await connect({ ...at(serverOf(kind)), ...options }, own);
+  };
+
+  test.each(kinds)(
+    "publishes, subscribes, and answers a hundred requests at a time: %s",
+    async (kind) => {
+      const connection = await connectTo(kind);
+      connection.subscribe("double", {
+        callback: (_error, message) =>
+          void message.respond(`${message.string()}${message.string()}`),
+      });
+      const requests = Array.from({ length: 100 }, (_, index) =>
+        connection.request("double", `${index}`),
+      );
+      const answers = await Promise.all(requests);
+      expect(answers.map((answer) => answer.string())).toEqual(
+        requests.map((_, index) => `${index}${index}`),
+      );
+      await connection.close();
+      expect(await connection.closed()).toBeUndefined();
+    },
+  );
+
+  test("queue groups and headers", async () => {
+    const connection = await connectTo("TLS");
+    const heard: string[][] = [[], []];
+    for (const own of heard) {
+      connection.subscribe("work", {
+        queue: "workers",
+        callback: (_error, message) => {
+          own.push(message.headers?.get("number") ?? "");
+          message.respond();
+        },
+      });
+    }
+    const numbers = Array.from({ length: 100 }, (_, index) => `${index}`);
+    const requests = numbers.map((number) => {
+      const own = headers();
+      own.set("number", number);
+      return connection.request("work", "", { headers: own, timeout: 4000 });
     });
-    const requests = Array.from({ length: 100 }, (_, index) =>
-      connection.request("double", `${index}`),
-    );
-    const answers = await Promise.all(requests);
-    expect(answers.map((answer) => answer.string())).toEqual(
-      requests.map((_, index) => `${index}${index}`),
-    );
-    await connection.close();
-    expect(await connection.closed()).toBeUndefined();
+    await Promise.all(requests);
+    const byNumber = (a: string, b: string): number => Number(a) - Number(b);
+    expect(heard.flat().sort(byNumber)).toEqual(numbers);
+    for (const own of heard) expect(own.length).toBeGreaterThan(0);
+    await connection.drain();
+    expect(connection.isClosed()).toBe(true);
   });
 
-  test("a message of 50 MB is the same byte for byte", async () => {
-    const sent = distinctBytes(50_000_000);
-    const connection = await connect(at(plain));
-    const messages = connection.subscribe("large", { max: 1 });
-    connection.publish("large", sent);
-    for await (const message of messages) {
-      expect(message.data.length).toBe(sent.length);
-      expect(hashOf(message.data)).toBe(hashOf(sent));
-    }
-    await connection.close();
-  }, 60_000);
+  test.each(kinds)(
+    "a message of 50 MB is the same byte for byte: %s",
+    async (kind) => {
+      const sent = distinctBytes(50_000_000);
+      const connection = await connectTo(kind);
+      const messages = connection.subscribe("large", { max: 1 });
+      connection.publish("large", sent);
+      for await (const message of messages) {
+        expect(message.data.length).toBe(sent.length);
+        expect(hashOf(message.data)).toBe(hashOf(sent));
+      }
+      await connection.close();
+    },
+    60_000,
+  );
 
   test("requests that are given up do not disturb others", async () => {
     const connection = await connect(at(plain));
@@ -218,45 +264,68 @@ describe.skipIf(!isInstalled("nats-server") || !isInstalled("openssl"))("NATS", 
     await connection.close();
   });
 
-  test("it reconnects after the server was killed, and subscriptions go on", async () => {
-    const options = { ...at(plain), reconnectTimeWait: 20, maxReconnectAttempts: -1 };
-    const connection = await connect(options);
-    const messages = connection.subscribe("again");
-    await connection.flush();
-    const states: string[] = [];
-    const watching = (async () => {
-      for await (const { type } of connection.status()) states.push(type);
-    })();
-    connection.subscribe("again.silent");
-    const lost = failureOf(connection.request("again.silent", "", { timeout: 500 }));
-    await plain.stop("SIGKILL");
-    expect((await lost).name).toMatch(/Error$/);
-    await plain.start();
-    await pollUntil("it has reconnected", () => states.includes("reconnect"), 10_000);
-    expect(states).toContain("disconnect");
-    connection.publish("again", "c");
-    for await (const message of messages) {
-      expect(message.string()).toBe("c");
-      break;
-    }
-    await connection.close();
-    await watching;
-  }, 30_000);
+  test.each(kinds)(
+    "it reconnects after the server was killed, and subscriptions go on: %s",
+    async (kind) => {
+      const server = serverOf(kind);
+      const connection = await connectTo(kind, { reconnectTimeWait: 20, maxReconnectAttempts: -1 });
+      const messages = connection.subscribe("again");
+      await connection.flush();
+      const states: string[] = [];
+      const watching = (async () => {
+        for await (const { type } of connection.status()) states.push(type);
+      })();
+      connection.subscribe("again.silent");
+      const lost = failureOf(connection.request("again.silent", "", { timeout: 500 }));
+      await server.stop("SIGKILL");
+      expect((await lost).name).toMatch(/Error$/);
+      await server.start();
+      await pollUntil("it has reconnected", () => states.includes("reconnect"), 10_000);
+      expect(states).toContain("disconnect");
+      connection.publish("again", "c");
+      for await (const message of messages) {
+        expect(message.string()).toBe("c");
+        break;
+      }
+      await connection.close();
+      await watching;
+    },
+    30_000,
+  );
 
-  test("without reconnection, the loss of the server ends it", async () => {
-    const connection = await connect({ ...at(plain), reconnect: false });
-    const messages = connection.subscribe("a");
-    await plain.stop("SIGKILL");
-    for await (const _message of messages) throw new Error("there is no message");
-    await connection.closed();
-    expect(connection.isClosed()).toBe(true);
-    await plain.start();
-  }, 30_000);
+  test.each(kinds)(
+    "without reconnection, a server that is killed in the middle ends it: %s",
+    async (kind) => {
+      const server = serverOf(kind);
+      const connection = await connectTo(kind, { reconnect: false });
+      const publisher = await connectTo(kind, { reconnect: false });
+      const messages = connection.subscribe("large");
+      await connection.flush();
+      for (let count = 0; count < 50; count++) publisher.publish("large", new Uint8Array(1 << 20));
+      let count = 0;
+      let stopped: Promise<void> | undefined;
+      for await (const _message of messages) {
+        count++;
+        stopped ??= server.stop("SIGKILL");
+      }
+      expect(count).toBeLessThan(50);
+      const error = await connection.closed();
+      if (error) expect(error.message).toMatch(/ECONNRESET|ERR_TLS_TRUNCATED/);
+      expect(connection.isClosed()).toBe(true);
+      const lost = await failureOf(connection.request("large", "", { timeout: 500 }));
+      expect(lost.name).toBe("ClosedConnectionError");
+      await publisher.closed();
+      await stopped;
+      await server.start();
+    },
+    30_000,
+  );
 
   test("5,000 connections leave no descriptor", async () => {
     const before = openDescriptors();
     for (let round = 0; round < 100; round++) {
-      const connections = Array.from({ length: 50 }, () => connect(at(plain)));
+      const kind = round % 5 === 0 ? "TLS" : "plain";
+      const connections = Array.from({ length: 50 }, () => connectTo(kind));
       for (const connection of await Promise.all(connections)) await connection.close();
     }
     await pollUntil("the descriptors are closed", () => openDescriptors() <= before + 3, 10_000);
