@@ -1,8 +1,11 @@
 /** PostgreSQL on plait: `pg` against the server. */
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { Client, Pool, Query } from "pg";
 import { listen, pipe, connect as socketTo } from "../../index.ts";
+import { root } from "../../scripts/build.ts";
 import { type PostgresOptions, postgres } from "../../src/drivers/drivers.ts";
 import { password, type Server, startPostgres, user } from "../support/database_servers.ts";
 import { distinctBytes, hashOf } from "../support/distinct_bytes.ts";
@@ -11,6 +14,8 @@ import { failureOf, thrownBy } from "../support/failure.ts";
 import { isInstalled } from "../support/installed_program.ts";
 import { openDescriptors } from "../support/open_descriptors.ts";
 import { pollUntil } from "../support/poll.ts";
+import { runCommand } from "../support/run_command.ts";
+import { TemporaryFolder } from "../support/temporary_folder.ts";
 
 const identity = { user, password, database: "postgres" };
 const isEncrypted = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
@@ -267,6 +272,66 @@ describe.skipIf(!isInstalled("initdb") || !isInstalled("openssl"))("PostgreSQL",
     });
     await pool.end();
   }, 60_000);
+
+  describe("a program of its own", () => {
+    /** Writes a program, which has its options in `options`, into a folder. */
+    const programIn = (folder: TemporaryFolder, source: string): string => {
+      const options = { host: "127.0.0.1", port: server.port, tls };
+      const path = folder.file("program.ts");
+      const drivers = JSON.stringify(join(root, "src", "drivers", "drivers.ts"));
+      writeFileSync(
+        path,
+        `
+          import { Client, Pool } from ${JSON.stringify(Bun.resolveSync("pg", root))};
+          import { postgres } from ${drivers};
+          const options = {
+            ...${JSON.stringify(identity)},
+            ...postgres(${JSON.stringify(options)}),
+          };
+          ${source}
+        `,
+      );
+      return path;
+    };
+
+    test("ends although its pool has idle connections", async () => {
+      using folder = new TemporaryFolder();
+      const program = programIn(
+        folder,
+        `
+          const pool = new Pool({ ...options, allowExitOnIdle: true, idleTimeoutMillis: 0 });
+          await Promise.all([1, 2, 3].map(() => pool.query("SELECT 1")));
+          console.log(pool.idleCount);
+        `,
+      );
+      const { text, stderr, exitCode } = await runCommand([process.execPath, program]);
+      expect({ text, stderr, exitCode }).toEqual({ text: "3\n", stderr: "", exitCode: 0 });
+    }, 20_000);
+
+    test("compiled by bun build --compile, connects over TLS", async () => {
+      using folder = new TemporaryFolder();
+      const program = programIn(
+        folder,
+        `
+          const client = new Client(options);
+          await client.connect();
+          const { rows } = await client.query(${JSON.stringify(isEncrypted)});
+          console.log(JSON.stringify(rows));
+          await client.end();
+        `,
+      );
+      const executable = folder.file("program");
+      const build = ["build", "--compile", program, "--outfile", executable];
+      const built = await runCommand([process.execPath, ...build], undefined, 40_000);
+      expect(built.exitCode).toBe(0);
+      const { text, stderr, exitCode } = await runCommand([executable]);
+      expect({ text, stderr, exitCode }).toEqual({
+        text: '[{"ssl":true}]\n',
+        stderr: "",
+        exitCode: 0,
+      });
+    }, 60_000);
+  });
 
   // PostgreSQL forks a process for each connection, which takes from 3 ms to 40 ms. After these seconds the
   // rest of the connections go to a server of this test.
