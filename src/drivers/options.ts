@@ -1,9 +1,10 @@
 /** The options that the drivers have in common, checked before a driver connects. */
 
 import { checkPath } from "../net/connect.ts";
+import { checkHost } from "../net/names.ts";
 import { TlsContext, type TlsOptions } from "../tls/options.ts";
 import { clientSetup } from "../tls/start.ts";
-import { checkedPort, ownOptions, refuseOptions, typeMistake } from "../values/checks.ts";
+import { checkedInteger, ownOptions, refuseOptions, typeMistake } from "../values/checks.ts";
 
 /** Where a server is, and how it is reached. */
 export interface DriverOptions {
@@ -44,10 +45,9 @@ export function checkedOptions<Options extends DriverOptions>(
     refuseOptions<DriverOptions>(own, ["host", "port", "tls"], "path");
     checkPath(path);
   }
-  if (host !== undefined && (typeof host !== "string" || host === "")) {
-    throw typeMistake("host is a string");
-  }
-  if (port !== undefined) checkedPort(port);
+  if (host !== undefined) checkHost(host, 0);
+  // Drivers take 0 for a port that is not given.
+  if (port !== undefined) checkedInteger(port, "a port", 1, 65_535);
   const place: Place = {};
   if (host !== undefined) place.host = host;
   if (port !== undefined) place.port = port;

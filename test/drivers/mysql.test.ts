@@ -115,6 +115,8 @@ describe.skipIf(!isInstalled("mariadbd") || !isInstalled("openssl"))("MariaDB", 
 
   test("wrong options are refused before anything happens", () => {
     expect(thrownBy(() => mysql({ port: 70_000 }))).toBeInstanceOf(RangeError);
+    expect(thrownBy(() => mysql({ port: 0 }))).toBeInstanceOf(RangeError);
+    expect(thrownBy(() => mysql({ host: "http://a" }))).toBeInstanceOf(TypeError);
     expect(thrownBy(() => mysql({ hots: "a" } as object))).toBeInstanceOf(TypeError);
     expect(thrownBy(() => mysql({ tls: { ca: "/nowhere" } })).name).toBe("TlsError");
     expect(thrownBy(() => mysql({ path: server.path, tls }))).toBeInstanceOf(TypeError);

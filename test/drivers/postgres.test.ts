@@ -123,6 +123,8 @@ describe.skipIf(!isInstalled("initdb") || !isInstalled("openssl"))("PostgreSQL",
 
   test("wrong options are refused before anything happens", () => {
     expect(thrownBy(() => postgres({ port: 70_000 }))).toBeInstanceOf(RangeError);
+    expect(thrownBy(() => postgres({ port: 0 }))).toBeInstanceOf(RangeError);
+    expect(thrownBy(() => postgres({ host: "http://a" }))).toBeInstanceOf(TypeError);
     expect(thrownBy(() => postgres({ hots: "a" } as object))).toBeInstanceOf(TypeError);
     expect(thrownBy(() => postgres({ tls: { ca: "/nowhere" } })).name).toBe("TlsError");
     expect(

@@ -128,6 +128,8 @@ describe.skipIf(!isInstalled("redis-server") || !isInstalled("openssl"))("Redis"
 
   test("wrong options are refused before anything happens", () => {
     expect(thrownBy(() => ioredis({ port: 70_000 }))).toBeInstanceOf(RangeError);
+    expect(thrownBy(() => ioredis({ port: 0 }))).toBeInstanceOf(RangeError);
+    expect(thrownBy(() => ioredis({ host: "http://a" }))).toBeInstanceOf(TypeError);
     expect(thrownBy(() => ioredis({ hots: "a" } as object))).toBeInstanceOf(TypeError);
     expect(thrownBy(() => ioredis({ tls: { ca: "/nowhere" } })).name).toBe("TlsError");
     expect(thrownBy(() => ioredis({ path: server.path, tls: true }))).toBeInstanceOf(TypeError);
