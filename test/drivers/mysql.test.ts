@@ -4,13 +4,14 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type callbacks from "mysql2";
 import mysql2 from "mysql2/promise";
 import { type DriverOptions, mysql } from "../../src/drivers/drivers.ts";
-import { password, type Server, startMariadb, user } from "../support/database_servers.ts";
+import { password, startMariadb, user } from "../support/database_servers.ts";
 import { distinctBytes, hashOf } from "../support/distinct_bytes.ts";
 import { DriverCertificates } from "../support/driver_certificates.ts";
 import { failureOf, thrownBy } from "../support/failure.ts";
 import { isInstalled } from "../support/installed_program.ts";
 import { openDescriptors } from "../support/open_descriptors.ts";
 import { pollUntil } from "../support/poll.ts";
+import type { ServerProcess } from "../support/server_process.ts";
 
 const identity = { user, password, database: "test" };
 type Rows = Record<string, unknown>[];
@@ -29,7 +30,7 @@ async function cipherOf(connection: { query(text: string): Promise<unknown> }): 
 
 describe.skipIf(!isInstalled("mariadbd") || !isInstalled("openssl"))("MariaDB", () => {
   let certificates: DriverCertificates;
-  let server: Server;
+  let server: ServerProcess;
   let at: { host: string; port: number };
   let tls: { ca: string };
 

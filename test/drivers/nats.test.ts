@@ -10,7 +10,7 @@ import {
 } from "@nats-io/nats-core/internal";
 import { listen, type Socket, scope, connect as socketTo, spawn } from "../../index.ts";
 import { type NatsOptions, nats } from "../../src/drivers/drivers.ts";
-import { type Server, startNats } from "../support/database_servers.ts";
+import { startNats } from "../support/database_servers.ts";
 import { distinctBytes, hashOf } from "../support/distinct_bytes.ts";
 import { DriverCertificates } from "../support/driver_certificates.ts";
 import { failureOf, thrownBy } from "../support/failure.ts";
@@ -18,6 +18,7 @@ import { freePort } from "../support/free_port.ts";
 import { isInstalled } from "../support/installed_program.ts";
 import { openDescriptors } from "../support/open_descriptors.ts";
 import { pollUntil } from "../support/poll.ts";
+import type { ServerProcess } from "../support/server_process.ts";
 
 function connect(options: ConnectionOptions, own: NatsOptions = {}): Promise<NatsConnection> {
   setTransportFactory(nats(own));
@@ -26,8 +27,8 @@ function connect(options: ConnectionOptions, own: NatsOptions = {}): Promise<Nat
 
 describe.skipIf(!isInstalled("nats-server") || !isInstalled("openssl"))("NATS", () => {
   let certificates: DriverCertificates;
-  let plain: Server;
-  let encrypted: Server;
+  let plain: ServerProcess;
+  let encrypted: ServerProcess;
   const at = ({ port }: { port: number }): { servers: string } => ({
     servers: `127.0.0.1:${port}`,
   });
@@ -43,7 +44,8 @@ describe.skipIf(!isInstalled("nats-server") || !isInstalled("openssl"))("NATS", 
   });
 
   const kinds = ["plain", "TLS"] as const;
-  const serverOf = (kind: (typeof kinds)[number]): Server => (kind === "TLS" ? encrypted : plain);
+  const serverOf = (kind: (typeof kinds)[number]): ServerProcess =>
+    kind === "TLS" ? encrypted : plain;
   /** Connects to the server that takes TLS, or to the one that does not. */
   const connectTo = async (
     kind: (typeof kinds)[number],

@@ -7,7 +7,7 @@ import { Client, Pool, Query } from "pg";
 import { listen, pipe, connect as socketTo } from "../../index.ts";
 import { root } from "../../scripts/build.ts";
 import { type PostgresOptions, postgres } from "../../src/drivers/drivers.ts";
-import { password, type Server, startPostgres, user } from "../support/database_servers.ts";
+import { password, startPostgres, user } from "../support/database_servers.ts";
 import { distinctBytes, hashOf } from "../support/distinct_bytes.ts";
 import { DriverCertificates } from "../support/driver_certificates.ts";
 import { failureOf, thrownBy } from "../support/failure.ts";
@@ -15,6 +15,7 @@ import { isInstalled } from "../support/installed_program.ts";
 import { openDescriptors } from "../support/open_descriptors.ts";
 import { pollUntil } from "../support/poll.ts";
 import { runCommand } from "../support/run_command.ts";
+import type { ServerProcess } from "../support/server_process.ts";
 import { TemporaryFolder } from "../support/temporary_folder.ts";
 
 const identity = { user, password, database: "postgres" };
@@ -22,7 +23,7 @@ const isEncrypted = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
 
 describe.skipIf(!isInstalled("initdb") || !isInstalled("openssl"))("PostgreSQL", () => {
   let certificates: DriverCertificates;
-  let server: Server;
+  let server: ServerProcess;
   let at: { host: string; port: number };
   let tls: { ca: string };
 

@@ -4,7 +4,6 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Redis, type RedisOptions } from "ioredis";
 import { listen } from "../../index.ts";
 import { type DriverOptions, ioredis } from "../../src/drivers/drivers.ts";
-import { type Server, startRedis } from "../support/database_servers.ts";
 import { distinctBytes, hashOf } from "../support/distinct_bytes.ts";
 import { DriverCertificates } from "../support/driver_certificates.ts";
 import { failureOf, thrownBy } from "../support/failure.ts";
@@ -12,20 +11,21 @@ import { freePort } from "../support/free_port.ts";
 import { isInstalled } from "../support/installed_program.ts";
 import { openDescriptors } from "../support/open_descriptors.ts";
 import { pollUntil } from "../support/poll.ts";
+import { type EncryptedRedis, startEncryptedRedis } from "../support/redis_server.ts";
 
 /** Fails at once in place of trying again. */
 const once: RedisOptions = { retryStrategy: () => null, maxRetriesPerRequest: 0 };
 
 describe.skipIf(!isInstalled("redis-server") || !isInstalled("openssl"))("Redis", () => {
   let certificates: DriverCertificates;
-  let server: Server & { readonly tlsPort: number };
+  let server: EncryptedRedis;
   let plain: DriverOptions;
   let encrypted: DriverOptions;
   let tls: { ca: string };
 
   beforeAll(async () => {
     certificates = new DriverCertificates();
-    server = await startRedis(certificates);
+    server = await startEncryptedRedis(certificates);
     plain = { host: "127.0.0.1", port: server.port };
     tls = { ca: certificates.ca };
     encrypted = { host: "127.0.0.1", port: server.tlsPort, tls };

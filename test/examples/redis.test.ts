@@ -23,7 +23,7 @@ import { runCommand } from "../support/run_command.ts";
 describe.skipIf(!isInstalled("redis-server"))("with redis-server", () => {
   let server: RedisServer;
   beforeAll(async () => {
-    server = await startRedis("--enable-debug-command", "yes");
+    server = await startRedis({ "enable-debug-command": "yes" });
   });
   afterAll(() => server[Symbol.asyncDispose]());
 
@@ -173,7 +173,7 @@ describe.skipIf(!isInstalled("redis-server"))("with redis-server", () => {
       );
       const receiving = calls.spawn(() => redis.pushes.receive(deadline(5000)));
       await sleep(20);
-      await victim.kill();
+      await victim.stop("SIGKILL");
       for (const fiber of fibers) {
         const failure: unknown = await fiber.join(deadline(5000));
         expect(failure).toBe(redis.failure);
@@ -192,7 +192,7 @@ describe.skipIf(!isInstalled("redis-server"))("with redis-server", () => {
       failureOf,
     );
     await sleep(5);
-    await victim.kill();
+    await victim.stop("SIGKILL");
     const [first, second] = await Promise.all(calls);
     expect(first === second).toBe(true);
   }, 20_000);

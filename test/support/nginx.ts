@@ -1,25 +1,18 @@
-import { chmodSync, writeFileSync } from "node:fs";
-import { connect } from "../../index.ts";
+/** nginx for tests, on the loopback interface. */
+
+import { writeFileSync } from "node:fs";
 import { freePort } from "./free_port.ts";
 import { installedProgram } from "./installed_program.ts";
-import { pollUntil } from "./poll.ts";
-import { TemporaryFolder } from "./temporary_folder.ts";
+import { ServerProcess, serverFolder, started } from "./server_process.ts";
 
-export interface Nginx extends AsyncDisposable {
-  readonly port: number;
-}
+export type Nginx = ServerProcess;
 
-/**
- * Runs an nginx on the loopback interface, which serves these files; over TLS with lines for
- * `ssl_certificate` and so on.
- */
+/** An nginx which serves these files; over TLS with lines for `ssl_certificate` and so on. */
 export async function startNginx(
-  files: Record<string, string | Uint8Array>,
+  files: Readonly<Record<string, string | Uint8Array>>,
   ssl?: string,
 ): Promise<Nginx> {
-  const folder = new TemporaryFolder();
-  // Its workers may run as another user.
-  chmodSync(folder.path, 0o755);
+  const folder = serverFolder();
   for (const [name, contents] of Object.entries(files)) {
     writeFileSync(folder.file(name), contents);
   }
@@ -27,27 +20,7 @@ export async function startNginx(
   const configuration = folder.file("nginx.conf");
   writeFileSync(configuration, configurationFor(folder.path, port, ssl));
   const command = [installedProgram("nginx"), "-p", folder.path, "-c", configuration];
-  const child = Bun.spawn(command, { stdout: "ignore", stderr: "pipe" });
-  const stop = async () => {
-    child.kill();
-    await child.exited;
-    folder[Symbol.dispose]();
-  };
-  try {
-    await pollUntil("nginx listens", async () => {
-      if (child.exitCode !== null) throw new Error(await new Response(child.stderr).text());
-      try {
-        await using _probe = await connect({ host: "127.0.0.1", port });
-        return true;
-      } catch {
-        return false;
-      }
-    });
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-  return { port, [Symbol.asyncDispose]: stop };
+  return await started(new ServerProcess({ command, port, folder }));
 }
 
 function configurationFor(folder: string, port: number, ssl: string | undefined): string {

@@ -1,10 +1,10 @@
 /** A cluster of three Redis servers, each with a third of the slots. */
 
-import { type RedisServer, startRedis } from "./database_servers.ts";
 import type { DriverCertificates } from "./driver_certificates.ts";
 import { freePort } from "./free_port.ts";
 import { installedProgram } from "./installed_program.ts";
 import { pollUntil } from "./poll.ts";
+import { type EncryptedRedis, startEncryptedRedis } from "./redis_server.ts";
 
 const shares = [
   [0, 5460],
@@ -13,9 +13,9 @@ const shares = [
 ] as const;
 
 export class RedisCluster implements AsyncDisposable {
-  readonly servers: readonly RedisServer[];
+  readonly servers: readonly EncryptedRedis[];
 
-  private constructor(servers: readonly RedisServer[]) {
+  private constructor(servers: readonly EncryptedRedis[]) {
     this.servers = servers;
   }
 
@@ -31,7 +31,7 @@ export class RedisCluster implements AsyncDisposable {
     const started = shares.map(async (share) => {
       // The port on which the servers speak to each other. Redis's own choice may be above 65,535.
       const bus = await freePort();
-      const server = await startRedis(certificates, {
+      const server = await startEncryptedRedis(certificates, {
         "cluster-enabled": "yes",
         "cluster-port": `${bus}`,
         "tls-cluster": encryption,
@@ -60,13 +60,13 @@ export class RedisCluster implements AsyncDisposable {
   }
 }
 
-function isComplete(server: RedisServer): boolean {
+function isComplete(server: EncryptedRedis): boolean {
   const state = cluster(server, "INFO");
   return state.includes("cluster_state:ok") && state.includes("cluster_known_nodes:3");
 }
 
 /** Gives a server a command of `CLUSTER`, and returns its answer. */
-function cluster({ port }: RedisServer, ...command: (string | number)[]): string {
+function cluster({ port }: EncryptedRedis, ...command: (string | number)[]): string {
   const argv = [installedProgram("redis-cli"), "-p", `${port}`, "CLUSTER", ...command.map(String)];
   const { exitCode, stdout, stderr } = Bun.spawnSync(argv);
   const answer = stdout.toString();

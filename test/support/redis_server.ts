@@ -1,40 +1,47 @@
-import { connect } from "../../index.ts";
+/** Redis for tests, on the loopback interface. It keeps everything in memory. */
+
+import type { DriverCertificates } from "./driver_certificates.ts";
 import { freePort } from "./free_port.ts";
 import { installedProgram } from "./installed_program.ts";
-import { pollUntil } from "./poll.ts";
-import { TemporaryFolder } from "./temporary_folder.ts";
+import { ServerProcess, serverFolder, started } from "./server_process.ts";
 
-export interface RedisServer extends AsyncDisposable {
-  readonly port: number;
-  /** Ends the server at once, in the middle of everything. */
-  kill(): Promise<void>;
+export type RedisServer = ServerProcess;
+
+/** A Redis with further settings of its own. */
+export async function startRedis(
+  further: Readonly<Record<string, string>> = {},
+): Promise<RedisServer> {
+  const folder = serverFolder();
+  const port = await freePort();
+  const path = folder.file("socket");
+  const settings = {
+    port,
+    bind: "127.0.0.1",
+    unixsocket: path,
+    save: "",
+    dir: folder.path,
+    ...further,
+  };
+  const options = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, `${value}`]);
+  const command = [installedProgram("redis-server"), ...options];
+  return await started(new ServerProcess({ command, port, path, folder }));
 }
 
-/** Runs a redis-server on the loopback interface, which keeps everything in memory. */
-export async function startRedis(...options: readonly string[]): Promise<RedisServer> {
-  const folder = new TemporaryFolder();
-  const port = await freePort();
-  const place = ["--port", `${port}`, "--bind", "127.0.0.1", "--dir", folder.path];
-  const command = [installedProgram("redis-server"), ...place, "--save", "", "--appendonly", "no"];
-  const child = Bun.spawn([...command, ...options], { stdout: "pipe", stderr: "ignore" });
-  const kill = async () => {
-    child.kill("SIGKILL");
-    await child.exited;
-    folder[Symbol.dispose]();
-  };
-  try {
-    await pollUntil("redis-server listens", async () => {
-      if (child.exitCode !== null) throw new Error(await new Response(child.stdout).text());
-      try {
-        await using _probe = await connect({ host: "127.0.0.1", port });
-        return true;
-      } catch {
-        return false;
-      }
-    });
-  } catch (error) {
-    await kill();
-    throw error;
-  }
-  return { port, kill, [Symbol.asyncDispose]: kill };
+export type EncryptedRedis = RedisServer & { readonly tlsPort: number };
+
+/** A Redis whose `tlsPort` takes TLS. */
+export async function startEncryptedRedis(
+  { issued }: DriverCertificates,
+  further: Readonly<Record<string, string>> = {},
+): Promise<EncryptedRedis> {
+  const tlsPort = await freePort();
+  const server = await startRedis({
+    "tls-port": `${tlsPort}`,
+    "tls-cert-file": issued.cert,
+    "tls-key-file": issued.key,
+    "tls-ca-cert-file": issued.cert,
+    "tls-auth-clients": "no",
+    ...further,
+  });
+  return Object.assign(server, { tlsPort });
 }
