@@ -241,16 +241,20 @@ describe.skipIf(!isInstalled("nats-server") || !isInstalled("openssl"))("NATS", 
     expect(error).toMatchObject({ code: "ECONNREFUSED" });
   });
 
-  test("a silent server is given up after the timeout of NATS, without a descriptor left", async () => {
-    const gone = Promise.withResolvers<void>();
-    await using silent = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
-      while ((await socket.next()) !== null);
-      gone.resolve();
-    });
-    const error = await failureOf(connect({ ...at(silent), timeout: 50 }));
-    expect(error.name).toBe("TimeoutError");
-    await gone.promise;
-  });
+  test.each(["", 'INFO {"proto":1,"tls_required":true}\r\n'])(
+    "a server that stalls after %j is given up after the timeout of NATS",
+    async (beginning) => {
+      const gone = Promise.withResolvers<void>();
+      await using stalling = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
+        await socket.write(beginning);
+        while ((await socket.next()) !== null);
+        gone.resolve();
+      });
+      const error = await failureOf(connect({ ...at(stalling), timeout: 100 }));
+      expect(error.name).toBe("TimeoutError");
+      await gone.promise;
+    },
+  );
 
   test("it outlives the fiber that has made it", async () => {
     const connected = Promise.withResolvers<NatsConnection>();
