@@ -7,6 +7,7 @@ import { Limits } from "../../src/core/abi.ts";
 import { distinctBytes, hashOf } from "../support/distinct_bytes.ts";
 import { failureOf } from "../support/failure.ts";
 import { untilFull } from "../support/full_socket.ts";
+import { pollUntil } from "../support/poll.ts";
 import { runProgram } from "../support/programs.ts";
 import { type Proxied, proxied } from "../support/proxied.ts";
 import { RawSocket } from "../support/raw_socket.ts";
@@ -36,6 +37,8 @@ async function blocked(sockets: Proxied, data: Uint8Array) {
   const writing = sockets.client.write(data).then(() => sockets.client.shutdown());
   const writer = writing.catch(() => {});
   await untilFull(sockets.client);
+  const { first, second } = sockets;
+  await pollUntil("the receiver is blocked", () => first.bytesRead > second.bytesWritten);
   return { fiber, writer };
 }
 
@@ -120,15 +123,35 @@ describe.skipIf(!hasSplice)("a kernel pipe", () => {
     await fiber.join();
   }, 30_000);
 
+  test("does not hide that the receiver's socket was closed", async () => {
+    await using sockets = await proxied();
+    const { client, first, second, server } = sockets;
+    const piping = failureOf(pipe(first, second));
+    // The other way waits to send, so it does not notice.
+    const answer = server.write(distinctBytes(64 * mebibyte)).catch(() => {});
+    await untilFull(server);
+    const long = distinctBytes(200_000);
+    void client.write(long);
+    await readExactly(server, long.length);
+    second.close();
+    await client.write(long);
+    const error = await piping;
+    expect(error).toMatchObject({ name: "PipeError", code: "ERR_SOCKET_CLOSED", way: "forth" });
+    expect(error.cause).toMatchObject({ syscall: "write" });
+    server.reset();
+    await answer;
+  }, 15_000);
+
   test("more ways than there may be kernel pipes are copied through memory", async () => {
     const before = pipeEnds();
     const count = Limits.kernelPipes + 4;
-    const data = distinctBytes(8 * mebibyte);
+    const data = distinctBytes(16 * mebibyte);
     const all: Proxied[] = [];
     for (let index = 0; index < count; index++) all.push(await proxied());
     const fibers = all.map(({ first, second }) => spawn(() => pipe(first, second)));
     const writers = all.map(({ client }) => client.write(data).then(() => client.shutdown()));
-    await Promise.all(all.map(({ client }) => untilFull(client)));
+    const isBlocked = ({ first, second }: Proxied) => first.bytesRead > second.bytesWritten;
+    await pollUntil("all of them are blocked", () => all.every(isBlocked), 20_000);
     expect(pipeEnds()).toBe(before + 2 * Limits.kernelPipes);
     for (const { server } of all) {
       expect(await drain(server)).toEqual({ bytes: data.length, hash: hashOf(data) });
@@ -168,9 +191,10 @@ describe.skipIf(!hasSplice)("a kernel pipe", () => {
 
 describe.skipIf(!hasSplice)("in a program of its own", () => {
   const transfer = `
-    const listener = await listen({ host: "127.0.0.1", port: 0 });
+    const place = { path: process.cwd() + "/socket" };
+    const listener = await listen(place);
     const pairOf = async () => {
-      const client = await connect({ host: "127.0.0.1", port: listener.port });
+      const client = await connect(place);
       return { client, server: await listener.accept() };
     };
     const one = await pairOf();
@@ -200,27 +224,18 @@ describe.skipIf(!hasSplice)("in a program of its own", () => {
     expect([stdout, stderr]).toEqual(["true", ""]);
   }, 20_000);
 
-  test.each([
-    ["", ""],
-    [
-      "after a listener for SIGPIPE has come and gone",
-      `process.once("SIGPIPE", () => {}).removeAllListeners("SIGPIPE");`,
-    ],
-  ])(
-    "a receiver that is gone does not end the process by SIGPIPE %s",
-    async (_, before) => {
-      const { stdout, stderr, exitCode } = await runProgram(
-        `${before}
-       ${transfer}
+  test("a receiver that is gone does not end the process by SIGPIPE", async () => {
+    const { stdout, stderr, exitCode } = await runProgram(
+      `${transfer}
        for (let bytes = 0; bytes < 1 << 20; ) bytes += (await other.server.next()).length;
+       // A Unix socket raises the signal. Bun sets the signal's default action when its last listener goes.
+       process.once("SIGPIPE", () => {}).removeAllListeners("SIGPIPE");
        other.server.reset();
        const error = await piping;
        console.log(error.name, error.forth > 0);
        process.exit(0);`,
-        { bound: 10_000 },
-      );
-      expect([stdout, stderr, exitCode]).toEqual(["PipeError true", "", 0]);
-    },
-    15_000,
-  );
+      { bound: 15_000 },
+    );
+    expect([stdout, stderr, exitCode]).toEqual(["PipeError true", "", 0]);
+  }, 20_000);
 });

@@ -7,6 +7,7 @@ import { failureOf } from "../support/failure.ts";
 import { DescriptorPair } from "../support/foreign_descriptors.ts";
 import { timesOpen } from "../support/open_descriptors.ts";
 import { pollUntil } from "../support/poll.ts";
+import { runProgram } from "../support/programs.ts";
 import { drain, readAll, readText } from "../support/receiving.ts";
 import { socketPair } from "../support/socket_pair.ts";
 import { TemporaryFolder } from "../support/temporary_folder.ts";
@@ -278,6 +279,22 @@ test("a reset ends it", async () => {
   const error = await sending;
   expect(["ECONNRESET", "EPIPE"]).toContain(error.code!);
   expect(error).toMatchObject({ name: "SocketError", bytesWritten: client.bytesWritten });
+});
+
+test("a peer that is gone does not end the process by SIGPIPE", async () => {
+  const { stdout, stderr, exitCode } = await runProgram(`
+    const place = { path: process.cwd() + "/socket" };
+    const listener = await listen(place);
+    const client = await connect(place);
+    const server = await listener.accept();
+    // Bun sets the signal's default action when its last listener goes.
+    process.once("SIGPIPE", () => {}).removeAllListeners("SIGPIPE");
+    server.reset();
+    const error = await client.sendFile(import.meta.path).catch((error) => error);
+    console.log(error.code);
+    process.exit(0);
+  `);
+  expect([stdout, stderr, exitCode]).toEqual(["EPIPE", "", 0]);
 });
 
 test("a file goes over a Unix socket as well", async () => {

@@ -24,6 +24,7 @@ pub const KernelPipe = struct {
     /// Moves what the pipe holds to a socket.
     pub fn drain(pipe: *KernelPipe, socket: system.Descriptor) Error!usize {
         assert(pipe.held > 0, "an empty kernel pipe is sent");
+        system.ignoreBrokenPipeSignal();
         const count = try system.splice(pipe.ends.?.output, socket, pipe.held);
         pipe.held -= count;
         return count;
@@ -43,8 +44,6 @@ pub const KernelPipes = struct {
     pub fn open(pipes: *KernelPipes) Error!usize {
         for (&pipes.slots, 0..) |*slot, number| {
             if (slot.ends != null) continue;
-            // The process may have set the signal back since the thread began.
-            system.ignoreBrokenPipeSignal();
             slot.* = .{ .ends = try system.kernelPipe(abi.Limits.kernel_pipe_bytes) };
             return number;
         }

@@ -6,6 +6,7 @@ const harness_module = @import("../thread/harness_test.zig");
 const system = @import("../os/kernel.zig").system;
 const Error = @import("../os/errors.zig").Error;
 const Harness = harness_module.Harness;
+const Socket = @import("../core/sockets.zig").Socket;
 const SocketHandle = @import("../core/indices.zig").SocketHandle;
 const expect = std.testing.expect;
 const expectEqual = std.testing.expectEqual;
@@ -75,16 +76,23 @@ test "data moves through a kernel pipe" {
     try harness_module.expectAtPeer(way.target_peer, "more");
 }
 
-test "the end of the stream and a reset are left to receive" {
+test "the end of the stream and a target that is closed are left to receive" {
     var way = try Way.init();
     defer way.deinit();
+    try harness_module.sendFromPeer(way.source_peer, "the rest");
     try expectEqual(0, c.shutdown(way.source_peer, c.SHUT.WR));
-    try way.untilReadable();
+    try way.harness.pollUntil(way.harness.socketOf(way.source), hasSpecialEvent);
+    try expectEqual(8, try way.receive());
+    try expectEqual(8, try way.send());
     try expectEqual(0, try way.receive());
     try way.harness.expectReceived(way.source, "");
     try expectEqual(0, try way.receive());
     try connections.reset(way.harness.thread, way.target);
-    try expectError(error.StaleHandle, way.receive());
+    try expectEqual(0, connections.receivePiped(way.harness.thread, way.source, way.target, way.number));
+}
+
+fn hasSpecialEvent(socket: *Socket) bool {
+    return socket.flags.special;
 }
 
 test "a reset that splice(2) has met is repeated to reads" {
@@ -112,7 +120,7 @@ test "urgent data is left to receive, which gets over its mark" {
     try expectEqual(6, try way.send());
     // No poll has reported the urgent data yet.
     try expectError(error.WouldBlock, way.receive());
-    try way.untilReadable();
+    try way.harness.pollUntil(way.harness.socketOf(way.source), hasSpecialEvent);
     try expectEqual(0, try way.receive());
     try way.harness.expectReceived(way.source, "after");
 }
@@ -153,22 +161,16 @@ test "what a full socket does not take stays in the pipe" {
 test "a target that is gone is an error and not a signal" {
     var way = try Way.init();
     defer way.deinit();
-    const server, const client = try way.harness.tcpPair();
-    way.target = server;
-    try connections.reset(way.harness.thread, client);
-    var default: system.SignalAction = .{ .handler = .{ .handler = c.SIG.DFL }, .mask = std.mem.zeroes(c.sigset_t), .flags = 0 };
+    const target, const peer = try way.harness.unixPair();
+    way.target = target;
+    const default: system.SignalAction = .{ .handler = .{ .handler = c.SIG.DFL }, .mask = std.mem.zeroes(c.sigset_t), .flags = 0 };
     const before = try system.setSignalAction(.PIPE, &default);
     defer _ = system.setSignalAction(.PIPE, &before) catch {};
-    way.harness.thread.kernel_pipes.close(way.number);
-    way.number = try way.harness.thread.kernel_pipes.open();
-    for ([_]Error{ error.ECONNRESET, error.EPIPE }) |failure| {
-        try harness_module.sendFromPeer(way.source_peer, "x");
-        try way.untilReadable();
-        try expectEqual(1, try way.receive());
-        try expectError(failure, way.send());
-        way.harness.thread.kernel_pipes.close(way.number);
-        way.number = try way.harness.thread.kernel_pipes.open();
-    }
+    try harness_module.sendFromPeer(way.source_peer, "lost");
+    try way.untilReadable();
+    try expectEqual(4, try way.receive());
+    system.close(peer);
+    for (0..2) |_| try expectError(error.EPIPE, way.send());
 }
 
 test "kernel pipes have a limit, and a number that was closed names none" {

@@ -51,12 +51,15 @@ pub fn receive(scheduler: *Scheduler, socket: *Socket, buffer: [*]u8, length: us
 /// Receives into an empty kernel pipe. 0 says that only `receive` finds out what comes next: the end of the
 /// stream, urgent data, a socket that splice(2) refuses.
 pub fn receiveInto(scheduler: *Scheduler, socket: *Socket, pipe: *KernelPipe) Error!usize {
-    // splice(2) does not get over an urgent mark.
-    if (socket.flags.end_of_stream or socket.flags.special or socket.failure != null) return 0;
+    if (socket.flags.end_of_stream or socket.failure != null) return 0;
     if (!socket.flags.readable) return error.WouldBlock;
     return pipe.fill(socket.fd) catch |failure| {
         switch (failure) {
-            error.WouldBlock => socket.flags.readable = false,
+            error.WouldBlock => {
+                // splice(2) stops at an urgent mark as if nothing was left.
+                if (socket.flags.special) return 0;
+                socket.flags.readable = false;
+            },
             error.EINVAL, error.ENOSYS, error.EOPNOTSUPP, error.EPERM => return 0,
             else => latch(scheduler, socket, failure),
         }

@@ -101,6 +101,7 @@ pub const no_signal: u32 = if (is_darwin) 0 else c.MSG.NOSIGNAL;
 
 /// Sends `length` bytes of `file` from `offset` on. A value of 0 is the file's end.
 pub fn sendFile(fd: Descriptor, file: Descriptor, offset: i64, length: usize) Error!usize {
+    ignoreBrokenPipeSignal();
     while (true) {
         if (is_linux) {
             var position: c.off_t = offset;
@@ -135,7 +136,8 @@ pub fn kernelPipe(capacity: u32) Error!KernelPipe {
 }
 
 /// Moves up to `length` bytes between a socket and a pipe, without copying them through the process. 0 is the
-/// end of the stream, or a place in it that only a read gets over. It may raise SIGPIPE.
+/// end of the stream, or a place in it that only a read gets over. It raises SIGPIPE for a
+/// socket that is not connected any more.
 pub fn splice(from: Descriptor, to: Descriptor, length: usize) Error!usize {
     if (!is_linux) return error.ENOSYS;
     const move_without_blocking = 1 | 2; // SPLICE_F_MOVE, SPLICE_F_NONBLOCK
@@ -425,8 +427,9 @@ pub fn setSignalAction(signal: c.SIG, action: ?*const SignalAction) Error!Signal
     return before;
 }
 
-/// `sendfile` and `splice` raise SIGPIPE and have no flag against it. If the process has the signal's default action, which
-/// would end it, the signal is ignored from here on, as Bun and Node do themselves.
+/// `sendfile` and `splice` raise SIGPIPE and have no flag against it. If the process has the signal's default action,
+/// which would end it, the signal is ignored from here on, as Bun and Node do themselves. Bun sets the default
+/// action when a program takes its last listener for the signal away: so this is called before each of them.
 pub fn ignoreBrokenPipeSignal() void {
     const before = setSignalAction(.PIPE, null) catch return;
     if (before.handler.handler != c.SIG.DFL) return;

@@ -26,11 +26,12 @@ pub fn receive(thread: *Thread, handle: SocketHandle, buffer: [*]u8, length: usi
 }
 
 /// Receives what is there into an empty kernel pipe, for `sendPiped` to another socket. 0 says that `receive` is
-/// to be called in its place. So it is with TLS on either side: the data must pass through the cipher.
+/// to be called in its place. So it is when the other socket is closed, and with TLS on either side: the data must
+/// pass through the cipher.
 pub fn receivePiped(thread: *Thread, handle: SocketHandle, target: SocketHandle, number: usize) Error!usize {
     const scheduler = &thread.scheduler;
     const socket = try scheduler.sockets.get(handle, .stream);
-    const receiver = try scheduler.sockets.get(target, .stream);
+    const receiver = scheduler.sockets.get(target, .stream) catch return 0;
     const pipe = try thread.kernel_pipes.find(number);
     if (socket.tls != .none or receiver.tls != .none) return 0;
     const count = try streams.receiveInto(scheduler, socket, pipe);
