@@ -391,15 +391,12 @@ export abstract class Connection extends Duplex {
   }
 
   override _final(callback: Callback): void {
-    if (this.connecting || (this.#plait !== undefined && this.#isEncrypting)) {
-      this.#defer({ data: "", run: () => this._final(callback), callback: ignore });
-      return;
-    }
-    if (this.#plait === undefined) callback();
-    else this.#sender!.end(callback);
+    if (this.#isReady) this.#sender!.end(callback);
+    // Also before `connect` is called, as with Node.
+    else this.#deferred = { data: "", run: () => this._final(callback), callback: ignore };
   }
 
-  /** Keeps a write, or the end, until the connection can be used. The stream has one at a time. */
+  /** Keeps a write until the connection can be used. The stream has one at a time, and its end behind them. */
   #defer(deferred: Deferred): void {
     if (this.#plait === undefined && !this.connecting) deferred.callback(socketClosed());
     else this.#deferred = deferred;
@@ -455,10 +452,11 @@ export abstract class Connection extends Duplex {
       else plait.close();
     }
     callback(error);
-    const deferred = this.#deferred;
+    const unsent = this.#deferred?.callback;
     this.#deferred = undefined;
     if (plait === undefined && !wasConnecting) process.nextTick(emitClose, this);
-    else setImmediate(emitClosed, this, error !== null, deferred?.callback);
+    else setImmediate(emitClosed, this, error !== null, wasConnecting ? unsent : undefined);
+    if (!wasConnecting && unsent !== undefined) process.nextTick(unsent, socketClosed());
     dialing?.cancel();
     for (const { settle } of this.#starts.splice(0)) settle(error ?? socketClosed());
     this.connectionClosed();

@@ -1,6 +1,6 @@
 /** Listening handles, made as `net.Server` asks for them. */
 
-import { ListenFlags } from "../core/abi.ts";
+import { ListenFlags, Status } from "../core/abi.ts";
 import { core } from "../core/native.ts";
 import { addressesOf, literalVersion } from "../net/names.ts";
 import { never } from "../values/deadlines.ts";
@@ -19,7 +19,7 @@ export interface ListenTarget {
   readonly backlog: number | undefined;
   readonly ipv6Only: boolean;
   readonly reusePort: boolean;
-  /** The permissions of the path, if not those that the process gives to new files. */
+  /** Permissions of the path beside those that the process gives to new files. */
   readonly mode: number | undefined;
 }
 
@@ -44,7 +44,9 @@ export function listeningHandle(target: ListenTarget): number {
   if (fd !== undefined) return checked(core.adoptListener(fd, target.backlog ?? 0), undefined, -1);
   if (path !== undefined) {
     const bytes = encoder.encode(checkedPath(path, "listen"));
-    return checked(core.listenPath(bytes, byteLengthOf(bytes), backlog), path, -1);
+    const handle = core.listenPath(bytes, byteLengthOf(bytes), backlog);
+    // As libuv reports it: a folder is missing.
+    return checked(-handle === Status.ENOENT ? -Status.EACCES : handle, path, -1);
   }
   let flags = target.reusePort ? ListenFlags.reusePort : 0;
   if (host === undefined) {

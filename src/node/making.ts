@@ -18,6 +18,8 @@ export function connect(path: string, listener?: () => void): Socket;
 export function connect(...given: unknown[]): Socket {
   const options = readArguments(given).options as ConnectOptions;
   const socket = new Socket(options);
+  // Its signal was aborted before.
+  if (socket.destroyed) return socket;
   if (options.timeout) socket.setTimeout(options.timeout);
   return Reflect.apply(socket.connect, socket, given) as Socket;
 }

@@ -9,7 +9,7 @@ import { mayProceed, spend } from "../runtime/scheduler.ts";
 import { running } from "../runtime/wait.ts";
 import { byteLengthOf, bytesOfView } from "../values/views.ts";
 import type { Activity } from "./activity.ts";
-import { nodeError, transferError } from "./errors.ts";
+import { transferError } from "./errors.ts";
 
 export type Callback = (error?: Error | null) => void;
 
@@ -93,7 +93,8 @@ export class Sender {
       this.#waiting = undefined;
       this.#activity.note();
       if (error === undefined) callback();
-      else if (this.isOver) callback(destroyed("write"));
+      // As with Node: an error would become that of a stream which was destroyed without one.
+      else if (this.isOver) callback();
       else callback(transferError(error, "write"));
     };
     sent.then(() => end(), end);
@@ -150,8 +151,4 @@ export function lengthOfAll(chunks: readonly BufferedChunk[]): number {
     count += typeof chunk === "string" ? Buffer.byteLength(chunk, encoding) : chunk.byteLength;
   }
   return count;
-}
-
-function destroyed(call: string): Error {
-  return nodeError("ERR_STREAM_DESTROYED", `Cannot call ${call} after a stream was destroyed`);
 }

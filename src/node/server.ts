@@ -1,7 +1,7 @@
 /** `net.Server` on plait. */
 
 import { EventEmitter } from "node:events";
-import { chmodSync } from "node:fs";
+import { chmodSync, statSync } from "node:fs";
 import { type AddressInfo, isIP } from "node:net";
 import type { DuplexOptions } from "node:stream";
 import { Endpoint } from "../core/abi.ts";
@@ -75,7 +75,7 @@ export class Server extends EventEmitter implements AcceptingServer {
     const listener = typeof first === "function" ? first : second;
     const { keepAliveInitialDelay = 0, highWaterMark, blockList, tls } = options;
     this.#tls = tls === undefined ? undefined : serverContext(tls, "tls");
-    if (listener !== undefined) {
+    if (typeof listener === "function") {
       this.on(this.#tls === undefined ? "connection" : "secureConnection", listener);
     }
     if (typeof keepAliveInitialDelay !== "number") {
@@ -160,7 +160,8 @@ export class Server extends EventEmitter implements AcceptingServer {
       const { path } = target;
       // The path is bound by now.
       if (path !== undefined && !path.startsWith("\0")) file = new SocketFile(path);
-      if (path !== undefined && target.mode !== undefined) chmodSync(path, target.mode);
+      if (path !== undefined && target.mode !== undefined)
+        chmodSync(path, statSync(path).mode | target.mode);
     } catch (error) {
       this.#emitLater("error", error);
       return;
@@ -202,11 +203,15 @@ export class Server extends EventEmitter implements AcceptingServer {
 
   #serve(plait: PlaitSocket): void {
     const { maxConnections } = this;
-    const isFull = typeof maxConnections === "number" && this.#connections >= maxConnections;
+    const isFull =
+      maxConnections !== undefined &&
+      maxConnections !== null &&
+      this.#connections >= maxConnections;
     if (isFull || isBlocked(this.#blockList, plait.remoteAddress ?? "")) {
       const dropped = dropArgument(plait);
       plait.close();
-      this.emit("drop", dropped);
+      if (dropped === undefined) this.emit("drop");
+      else this.emit("drop", dropped);
       return;
     }
     this.#connections++;
@@ -342,7 +347,7 @@ function listenTarget(
   }
   if (isPath(path) && path !== "") {
     const mode = (readableAll ? 0o444 : 0) | (writableAll ? 0o222 : 0);
-    return { ...common, path, mode: mode === 0 ? undefined : 0o700 | mode };
+    return { ...common, path, mode: mode === 0 ? undefined : mode };
   }
   const reason = 'must have the property "port" or "path"';
   if (!("port" in options) && !("path" in options)) throw wrongValue("options", options, reason);
@@ -356,9 +361,10 @@ function addressOf(handle: number, path: string | undefined): AddressInfo | stri
   return port === undefined ? address : { address, family: familyName(address)!, port };
 }
 
-function dropArgument(plait: PlaitSocket): DropArgument {
+/** Undefined for a Unix socket. */
+function dropArgument(plait: PlaitSocket): DropArgument | undefined {
   const { localPort, remotePort } = plait;
-  if (localPort === undefined) return {};
+  if (localPort === undefined) return undefined;
   const { localAddress, remoteAddress } = plait;
   return {
     localAddress,

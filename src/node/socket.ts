@@ -125,7 +125,7 @@ export class Socket extends Connection {
       this.connectionMade(plait);
       this.startReading();
     }
-    if (signal !== undefined) addAbortSignal(signal, this);
+    if (signal) addAbortSignal(signal, this);
   }
 
   // -- Connecting

@@ -128,6 +128,21 @@ test.each(Object.keys(states))("destroy: %s", async (name) => {
   await pollUntil("the descriptors are closed", () => openDescriptors() <= before);
 });
 
+test("a signal that was aborted before: nothing connects", async () => {
+  const { server, port } = await listening({}, (socket) => socket.destroy());
+  const events: string[] = [];
+  server.on("connection", () => events.push("connection"));
+  const client = net.connect({ port, host, signal: AbortSignal.abort() });
+  for (const event of ["connect", "end", "close"]) client.on(event, () => events.push(event));
+  client.on("error", (error) => events.push(error.name));
+  await closed(client);
+  expect(client.destroyed).toBe(true);
+  const other = net.connect(port, host).resume();
+  await closed(other);
+  await server[Symbol.asyncDispose]();
+  expect(events).toEqual(["AbortError", "close", "connection"]);
+});
+
 /** Runs a program with `net` and a listening `server`, and returns how it ended. */
 async function outcomeOf(source: string) {
   const program = `
