@@ -16,7 +16,7 @@ import { type Context, currentContext, outsideOfFibers } from "./context.ts";
 import type { Target } from "./dial.ts";
 import { type DialedStream, Dialing } from "./dialing.ts";
 import { emitClose, emitClosed, end, peerHasEnded } from "./ends.ts";
-import { socketClosed, throwUncaught, transferError } from "./errors.ts";
+import { callBack, socketClosed, throwUncaught, transferError } from "./errors.ts";
 import { type OwnBuffer, Receiver } from "./receiver.ts";
 import {
   type BufferedChunk,
@@ -283,12 +283,12 @@ export abstract class Connection extends Duplex {
       if (error === undefined && this.#plait === plait) {
         this.#encrypted();
         settle();
-        callback();
+        callBack(callback);
         return;
       }
       const failure = error === undefined ? socketClosed() : transferError(error, "handshake");
       settle(failure);
-      callback(failure);
+      callBack(callback, failure);
     };
     this.#isEncrypting = true;
     this.#activity.begin();
@@ -405,7 +405,7 @@ export abstract class Connection extends Duplex {
   #runDeferred(): void {
     const deferred = this.#deferred;
     this.#deferred = undefined;
-    deferred?.run();
+    if (deferred !== undefined) callBack(deferred.run);
   }
 
   /** Bytes that were received. */

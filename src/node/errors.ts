@@ -110,6 +110,15 @@ export function throwUncaught(error: unknown): void {
   });
 }
 
+/** Calls a callback of a stream. What the program's code throws in it is uncaught. */
+export function callBack(callback: (error?: Error | null) => void, error?: Error | null): void {
+  try {
+    callback(error);
+  } catch (thrown) {
+    throwUncaught(thrown);
+  }
+}
+
 /** A value as Node's messages show what was received. */
 function received(value: unknown): string {
   if (value === null || value === undefined) return ` Received ${value}`;

@@ -9,7 +9,7 @@ import { mayProceed, spend } from "../runtime/scheduler.ts";
 import { running } from "../runtime/wait.ts";
 import { byteLengthOf, bytesOfView } from "../values/views.ts";
 import type { Activity } from "./activity.ts";
-import { transferError } from "./errors.ts";
+import { callBack, transferError } from "./errors.ts";
 
 export type Callback = (error?: Error | null) => void;
 
@@ -92,10 +92,9 @@ export class Sender {
       this.#activity.finish();
       this.#waiting = undefined;
       this.#activity.note();
-      if (error === undefined) callback();
       // As with Node: an error would become that of a stream which was destroyed without one.
-      else if (this.isOver) callback();
-      else callback(transferError(error, "write"));
+      const hasFailed = error !== undefined && !this.isOver;
+      callBack(callback, hasFailed ? transferError(error, "write") : undefined);
     };
     sent.then(() => end(), end);
   }
@@ -108,7 +107,8 @@ export class Sender {
       this.#activity.finish();
       // A connection that the peer has reset is over. Who reads learns of it.
       const isOver = this.isOver || resets.has((error as { code?: string })?.code);
-      callback(error === undefined || isOver ? null : transferError(error, "shutdown"));
+      const hasFailed = error !== undefined && !isOver;
+      callBack(callback, hasFailed ? transferError(error, "shutdown") : null);
     };
     const ended = running.getStore() === undefined ? shutdown() : running.exit(shutdown);
     ended.then(() => end(), end);

@@ -200,6 +200,48 @@ test("an uncaught exception of a listener leaves the other sockets alone", async
   ]);
 });
 
+test.each([
+  ["a write before the connection", `client.write("x", fail);`],
+  ["the second write before the connection", `client.write("w"); client.write("x", fail);`],
+  [
+    "a write that waits",
+    `client.on("connect", () => client.write(Buffer.alloc(20_000_000), fail));`,
+  ],
+  [
+    "corked writes that wait",
+    `client.on("connect", () => {
+    client.cork();
+    client.write(Buffer.alloc(20_000_000));
+    client.write("x", fail);
+    client.uncork();
+  });`,
+  ],
+  ["the end", `client.end("x", fail);`],
+  ["a listener of finish", `client.on("finish", fail); client.end("x");`],
+])("an exception of the callback is uncaught, and the socket lives on: %s", async (_name, code) => {
+  const { text } = await outcomeOf(`
+    process.on("uncaughtException", (error) => {
+      console.log("uncaught " + error.message);
+      setTimeout(() => {
+        console.log("destroyed " + client.destroyed);
+        process.exit();
+      }, 20);
+    });
+    process.on("unhandledRejection", () => console.log("unhandled"));
+    server.on("connection", (socket) => {
+      socket.allowHalfOpen = true;
+      socket.resume();
+    });
+    const client = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+    client.on("error", (error) => console.log("error " + error.message));
+    const fail = () => { throw new Error("of the callback"); };
+    ${code}
+  `);
+  expect(text.trim().split("\n")).toEqual([
+    ...["uncaught of the callback", "destroyed false", "exit 0"],
+  ]);
+});
+
 test("an unreferenced server and socket let the process exit", async () => {
   const { text, exitCode } = await outcomeOf(`
     server.unref();
