@@ -58,7 +58,7 @@ class PostgresSocket extends Socket {
   }
 
   /** Asks for TLS, and does the handshake when the server is willing. */
-  protected override async prepare(plait: PlaitSocket): Promise<void> {
+  protected override async _prepare(plait: PlaitSocket): Promise<void> {
     if (this.#tls === undefined) return;
     const { remoteAddress: address, remotePort: port } = plait;
     const refusal = (reason: string, code = "ERR_TLS_NOT_OFFERED"): SocketError =>
@@ -89,14 +89,14 @@ class PostgresSocket extends Socket {
     callback();
   }
 
-  protected override connectionMade(plait: PlaitSocket): void {
+  protected override _connectionMade(plait: PlaitSocket): void {
     clearTimeout(this.#timer);
-    super.connectionMade(plait);
+    super._connectionMade(plait);
   }
 
-  protected override connectionClosed(): void {
+  protected override _connectionClosed(): void {
     clearTimeout(this.#timer);
-    super.connectionClosed();
+    super._connectionClosed();
   }
 }
 

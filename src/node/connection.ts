@@ -2,6 +2,8 @@
  * A duplex stream over a socket of plait: connecting, receiving, sending, ending, destroying. `Socket` adds
  * the rest of the surface of `node:net`.
  *
+ * A subclass may add any member whose name has no underscore in front, as with `node:stream`.
+ *
  * What it does in plait belongs to no fiber: a stream may outlive the fiber that has made it. Its listeners
  * run in the asynchronous context of the call of `connect`, or of `listen` for accepted sockets.
  */
@@ -147,16 +149,16 @@ export abstract class Connection extends Duplex {
    * What comes before `connect` is emitted, such as a handshake. It runs in the fiber that connects. The
    * socket is closed when it fails, and the stream is destroyed with the same error.
    */
-  protected prepare?(plait: PlaitSocket): Promise<void>;
+  protected _prepare?(plait: PlaitSocket): Promise<void>;
 
   /** Begins with a socket that is connected. */
-  protected attach(plait: PlaitSocket): void {
+  protected _attach(plait: PlaitSocket): void {
     this.#plait = plait;
     this.#sender = new Sender(plait, this.#activity);
     this.#receiver = new Connection.#Receiver(plait, this, this.#ownReading?.buffer);
   }
 
-  protected get isReceiving(): boolean {
+  get #isReceiving(): boolean {
     return this.#receiver?.isActive === true;
   }
 
@@ -177,7 +179,7 @@ export abstract class Connection extends Duplex {
   // -- Connecting
 
   /** Connects. */
-  protected dial(target: Target, setup: HandshakeSetup | undefined): void {
+  protected _dial(target: Target, setup: HandshakeSetup | undefined): void {
     this.#context = currentContext();
     this.connecting = true;
     this.#isEncrypting = setup !== undefined;
@@ -204,7 +206,7 @@ export abstract class Connection extends Duplex {
         emit("connectionAttempt", address, port, family);
       },
       attemptFailed: (...failure) => emit("connectionAttemptFailed", ...failure),
-      prepare: (plait) => this.prepare?.(plait),
+      prepare: (plait) => this._prepare?.(plait),
       connected: (plait) => this.#connected(plait),
       encrypted: () => this.#encrypted(),
       failed: (error) => this.destroy(error),
@@ -216,18 +218,18 @@ export abstract class Connection extends Duplex {
   }
 
   #connected(plait: PlaitSocket): void {
-    this.attach(plait);
+    this._attach(plait);
     this.#activity.note();
     this.connecting = false;
-    this.connectionMade(plait);
+    this._connectionMade(plait);
     this.#call(() => this.emit("connect"));
     if (this.#isReady) this.#runDeferred();
     this.#call(() => this.emit("ready"));
-    if (this.#isReady) this.startReading();
+    if (this.#isReady) this._startReading();
   }
 
   /** Announces a connection that was there from the start. */
-  protected announce(): void {
+  protected _announce(): void {
     process.nextTick(() => {
       if (this.#plait === undefined) return;
       this.#call(() => this.emit("connect"));
@@ -236,10 +238,10 @@ export abstract class Connection extends Duplex {
   }
 
   /** The connection is made: the settings that were chosen before apply to it. */
-  protected abstract connectionMade(plait: PlaitSocket): void;
+  protected abstract _connectionMade(plait: PlaitSocket): void;
 
   /** @internal Reads until the stream's buffer is full, as `node:net` does it: so the end is noticed. */
-  startReading(): void {
+  _startReading(): void {
     if (this.#plait !== undefined && this.readable && !this.isPaused()) this.read(0);
     if (this.#isReadWanted && this.#isReady) this._read();
   }
@@ -252,16 +254,16 @@ export abstract class Connection extends Duplex {
     this.#activity.note();
     this.#call(() => this.emit("secureConnect"));
     if (this.#isReady) this.#runDeferred();
-    this.startReading();
+    this._startReading();
   }
 
   /**
    * Encrypts behind the writes before it. Nothing is received meanwhile: what comes now must not be taken
    * for what comes encrypted.
    */
-  protected encrypt(start: (plait: PlaitSocket) => Promise<void>): Promise<void> {
+  protected _encrypt(start: (plait: PlaitSocket) => Promise<void>): Promise<void> {
     this.#isHeld = true;
-    this.#isReadWanted ||= this.isReceiving;
+    this.#isReadWanted ||= this.#isReceiving;
     this.#stopReceiving();
     const started = new Promise<void>((resolve, reject) => {
       const settle = (error?: Error | null): void => (error ? reject(error) : resolve());
@@ -329,7 +331,7 @@ export abstract class Connection extends Duplex {
 
   /** Ends the operation that waits for data, with nothing consumed. */
   #stopReceiving(): void {
-    if (!this.isReceiving) return;
+    if (!this.#isReceiving) return;
     this.#receiver!.isActive = false;
     this.#plait!.withdraw(this.#receiver!);
   }
@@ -459,11 +461,11 @@ export abstract class Connection extends Duplex {
     if (!wasConnecting && unsent !== undefined) process.nextTick(unsent, socketClosed());
     dialing?.cancel();
     for (const { settle } of this.#starts.splice(0)) settle(error ?? socketClosed());
-    this.connectionClosed();
+    this._connectionClosed();
   }
 
   /** The socket is destroyed. */
-  protected abstract connectionClosed(): void;
+  protected abstract _connectionClosed(): void;
 
   /** Ends the stream, and destroys it when everything was sent. */
   destroySoon(): void {
@@ -473,7 +475,7 @@ export abstract class Connection extends Duplex {
   }
 
   /** Gives the socket of plait up, and destroys the stream. */
-  protected release(): PlaitSocket {
+  protected _release(): PlaitSocket {
     const plait = this.#plait!;
     this.#letGo(plait);
     this.destroy();
@@ -489,13 +491,13 @@ export abstract class Connection extends Duplex {
     this.#plait = undefined;
   }
 
-  protected reset(): void {
+  protected _reset(): void {
     this.#isResetting = true;
     this.destroy();
   }
 
   /** Makes a destroyed stream new, so that it can be connected again. */
-  protected renew(): void {
+  protected _renew(): void {
     (this as unknown as { _undestroy(): void })._undestroy();
     Reflect.deleteProperty(this, "write");
     this.#receiver = undefined;
@@ -520,7 +522,7 @@ export abstract class Connection extends Duplex {
     return this;
   }
 
-  protected setIdleTime(milliseconds: number): void {
+  protected _setIdleTime(milliseconds: number): void {
     this.#activity.setIdleTime(milliseconds, () => this.#expired());
   }
 

@@ -224,7 +224,7 @@ export class Server extends EventEmitter implements AcceptingServer {
     try {
       this.emit("connection", socket);
     } finally {
-      if (!this.pauseOnConnect) socket.startReading();
+      if (!this.pauseOnConnect) socket._startReading();
     }
   }
 

@@ -107,7 +107,7 @@ export class Socket extends Connection {
       super(stream, undefined, context);
       this.server = server;
       this.#isCounted = true;
-      this.attach(plait);
+      this._attach(plait);
       return;
     }
     const given = typeof options === "number" ? { fd: options } : (options ?? {});
@@ -121,9 +121,9 @@ export class Socket extends Connection {
     if (keepAlive) this.#keepAlive = probes({ enable: true, initialDelay: keepAliveInitialDelay });
     if (plait !== undefined) {
       this.#isGiven = true;
-      this.attach(plait);
-      this.connectionMade(plait);
-      this.startReading();
+      this._attach(plait);
+      this._connectionMade(plait);
+      this._startReading();
     }
     if (signal) addAbortSignal(signal, this);
   }
@@ -152,22 +152,22 @@ export class Socket extends Connection {
     if (callback !== undefined) this.once("connect", callback);
     if (this.connecting) return this;
     if (this.plaitSocket !== undefined) {
-      if (this.#isGiven) this.announce();
+      if (this.#isGiven) this._announce();
       else this.destroy(systemError("EISCONN", "connect", { address: host, port: target?.port }));
       return this;
     }
-    if (this.destroyed) this.renew();
+    if (this.destroyed) this._renew();
     this.#host = host;
-    this.dial(target!, setup);
+    this._dial(target!, setup);
     return this;
   }
 
-  protected override connectionMade(plait: PlaitSocket): void {
+  protected override _connectionMade(plait: PlaitSocket): void {
     if (this.#noDelay === false) this.#applyNoDelay(plait, false);
     if (this.#keepAlive !== undefined) this.#applyKeepAlive(plait, this.#keepAlive);
   }
 
-  protected override connectionClosed(): void {
+  protected override _connectionClosed(): void {
     // One that was closed, and has connected to another peer, is no connection of the server.
     if (this.#isCounted) this.server?.connectionClosed();
     this.#isCounted = false;
@@ -194,13 +194,13 @@ export class Socket extends Connection {
     if (this.readableLength > 0 || this.writableLength > 0) {
       throw systemError("EBUSY", "detach", {}, "data is buffered in the stream");
     }
-    return this.release();
+    return this._release();
   }
 
   /** Ends with a reset (RST): what was not sent yet is lost. */
   resetAndDestroy(): this {
-    if (this.plaitSocket !== undefined) this.reset();
-    else if (this.connecting) this.once("connect", () => this.reset());
+    if (this.plaitSocket !== undefined) this._reset();
+    else if (this.connecting) this.once("connect", () => this._reset());
     else this.destroy(socketClosed());
     return this;
   }
@@ -222,7 +222,7 @@ export class Socket extends Connection {
     const milliseconds = checkedDuration(timeout, "msecs");
     if (callback !== undefined) checkCallback(callback, "callback");
     this.timeout = timeout;
-    this.setIdleTime(milliseconds);
+    this._setIdleTime(milliseconds);
     if (callback !== undefined) {
       if (milliseconds === 0) this.removeListener("timeout", callback);
       else this.once("timeout", callback);
@@ -349,7 +349,7 @@ export class Socket extends Connection {
       const isAccepted = this.server !== null || this.plaitSocket?.isAccepted === true;
       const setup = startSetup(options, isAccepted, this.plaitSocket?.host ?? this.#host);
       const until = checkedDeadline(deadline);
-      return this.encrypt((plait) => handshake(plait, setup, until));
+      return this._encrypt((plait) => handshake(plait, setup, until));
     } catch (error) {
       return Promise.reject(error);
     }

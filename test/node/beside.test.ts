@@ -196,6 +196,32 @@ test("a socket passes for one of node:net, and can be made without new", () => {
   expect(new Own().mine).toBe(true);
 });
 
+test("the members of a subclass are not taken for those of the socket", async () => {
+  const { port, close } = await echo();
+  const fail = (): never => {
+    throw new Error("a method of the subclass was called");
+  };
+  const names = ["announce", "attach", "connected", "connectionClosed", "connectionMade", "dial"];
+  names.push("encrypt", "isReceiving", "prepare", "receive", "release", "renew", "reset", "send");
+  names.push("setIdleTime", "startReading");
+  class Own extends net.Socket {}
+  for (const name of names) Object.defineProperty(Own.prototype, name, { value: fail });
+  const socket = new Own();
+  for (const how of ["destroy", "resetAndDestroy"] as const) {
+    socket.connect(port, host);
+    socket.setTimeout(10_000);
+    socket.write("text");
+    expect((await nextData(socket)).toString()).toBe("text");
+    socket[how]();
+    await closed(socket);
+  }
+  socket.connect(port, host);
+  await once(socket, "ready");
+  socket.pause();
+  socket.detach().close();
+  await close();
+});
+
 test("a blocked address is neither connected to nor accepted from", async () => {
   const blockList = new net.BlockList();
   blockList.addAddress(host);
