@@ -54,8 +54,8 @@ export class Sender {
       callback(transferError(error, "write"));
       return;
     }
-    if (count === byteLengthOf(data)) callback();
-    else if (count === 0) this.#follow(data, () => this.#plait.write(data), callback);
+    if (count === 0) this.#follow(data, () => this.#plait.write(data), callback);
+    else if (count === byteLengthOf(data)) callback();
     else {
       const rest = bytesOfView(data).subarray(count);
       const transfer = SendBytes.of(this.#plait, rest, rest.length).followsPart();

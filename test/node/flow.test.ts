@@ -89,6 +89,17 @@ test("corked writes leave in one system call", async () => {
   expect(sends[0]).toContain("sendVector");
 });
 
+test("data that was transferred before it is sent is an error, and not left out", async () => {
+  const { server, port } = await listening();
+  const client = net.connect(port, "127.0.0.1");
+  const bytes = new Uint8Array(100);
+  client.write(bytes);
+  structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+  const [error] = await once(client, "error");
+  expect(error).toBeInstanceOf(TypeError);
+  await server[Symbol.asyncDispose]();
+});
+
 test("a pipeline ends and destroys both ends", async () => {
   const { server, port } = await listening({}, (socket) => {
     const upper = new Transform({
