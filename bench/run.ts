@@ -10,6 +10,7 @@ import { runProxy } from "./proxy/suite.ts";
 import { runReaders } from "./readers/suite.ts";
 import { runRedis } from "./redis/suite.ts";
 import { runTls } from "./tls/suite.ts";
+import { runWrites } from "./writes/suite.ts";
 
 const SUITES = new Map<string, (options: BenchOptions) => Promise<void>>([
   ["echo", runEcho],
@@ -18,6 +19,7 @@ const SUITES = new Map<string, (options: BenchOptions) => Promise<void>>([
   ["readers", runReaders],
   ["redis", runRedis],
   ["proxy", runProxy],
+  ["writes", runWrites],
   ["tls", runTls],
 ]);
 
