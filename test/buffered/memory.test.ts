@@ -53,4 +53,4 @@ test(`${readers} readers that wait hold what is unread, and no buffer without it
     for (const { server } of pairs) await server.shutdown();
   });
   for (const pair of pairs) await pair[Symbol.asyncDispose]();
-});
+}, 60_000);
