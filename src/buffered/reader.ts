@@ -51,6 +51,7 @@ const view: Take<number, Uint8Array<ArrayBuffer>> = (units, count) => units.view
 const chunk: Take<void, Uint8Array<ArrayBuffer> | null> = (units) => units.chunk();
 const number = <T extends number | bigint>(units: Units, kind: Kind<T>): T | undefined =>
   units.number(kind);
+const atEnd: Take<void, boolean> = (units) => units.atEnd();
 const varint: Take<void, number> = (units) => units.varint();
 const prefixed: Take<Prefix, Uint8Array<ArrayBuffer> | null> = (units, prefix) =>
   units.prefixed(prefix);
@@ -216,6 +217,14 @@ export class BufferedReader extends NumberReader {
   /** All available bytes, at most 64 KiB of them unless more are buffered; null at the end. */
   next(deadline?: number): Promise<Uint8Array<ArrayBuffer> | null> {
     return this.#calls.read(chunk, undefined, deadline);
+  }
+
+  /**
+   * Whether the stream has ended and everything is read. It waits until a byte is unread or the end has come, and
+   * consumes nothing. For messages that begin with a number: a number at the end is an error.
+   */
+  atEnd(deadline?: number): Promise<boolean> {
+    return this.#calls.read(atEnd, undefined, deadline);
   }
 
   /** The next `count` bytes, which stay unread. The view is valid until the next call of the reader. */

@@ -156,6 +156,11 @@ export class Units {
     return this.#source.eof ? null : undefined;
   }
 
+  atEnd(): boolean | undefined {
+    if (this.unread.length > 0) return false;
+    return this.#source.eof ? true : undefined;
+  }
+
   /** A message behind its length. */
   prefixed(prefix: Prefix): Uint8Array<ArrayBuffer> | null | undefined {
     const { lengthBytes, decode, maxLength } = prefix;

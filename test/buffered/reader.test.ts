@@ -107,6 +107,20 @@ describe("the end of the stream", () => {
     expect(await it.reader.readExactly(0)).toEqual(new Uint8Array(0));
   });
 
+  test("atEnd waits for a byte or the end, and consumes nothing", async () => {
+    await using it = await readerSubject("ab");
+    expect(await it.reader.atEnd()).toBe(false);
+    expect(text(await it.reader.readExactly(2))).toBe("ab");
+    expect(await failureOf(it.reader.atEnd(deadline(5)))).toBeInstanceOf(TimeoutError);
+    const waiting = it.reader.atEnd();
+    await parked();
+    await it.peer.write("c");
+    expect(await waiting).toBe(false);
+    await it.peer.shutdown();
+    expect(await it.reader.readUint8()).toBe(99);
+    for (let time = 0; time < 2; time++) expect(await it.reader.atEnd()).toBe(true);
+  });
+
   const calls: Record<string, (reader: BufferedReader) => Promise<unknown>> = {
     readLine: (reader) => reader.readLine(),
     readUntil: (reader) => reader.readUntil(";"),
@@ -191,6 +205,33 @@ describe("several fibers", () => {
     await parked();
     await it.peer.write("dline\nlast\n");
     expect([text(await first), await second, await third]).toEqual(["abcd", "line", "last"]);
+  });
+
+  test("a call does not overtake one that waits, though its bytes are there", async () => {
+    await using it = await readerSubject("ab");
+    await it.reader.peek(2);
+    const first = it.reader.readExactly(4);
+    const others = [it.reader.readExactly(1), it.reader.peek(1), it.reader.next()];
+    await it.peer.write("cdef");
+    expect(text(await first)).toBe("abcd");
+    expect((await Promise.all(others)).map(text)).toEqual(["e", "f", "f"]);
+  });
+
+  test("nothing gets in between two calls of a long queue", async () => {
+    await using it = await readerSubject();
+    const count = 3000;
+    const order: number[] = [];
+    const calls = Array.from({ length: count }, async () => {
+      order.push(await it.reader.readUint16BE());
+      // Of a call that comes later.
+      if (order.length < count) expect(it.reader.tryReadExactly(2)).toBeUndefined();
+    });
+    await parked();
+    const numbers = Array.from({ length: count + 1 }, (_, index) => [index >> 8, index & 255]);
+    await it.peer.write(Uint8Array.from(numbers.flat()));
+    await Promise.all(calls);
+    expect(order).toEqual(Array.from({ length: count }, (_, index) => index));
+    expect(await it.reader.readUint16BE()).toBe(count);
   });
 
   test("one that gives up lets the next one go on", async () => {
