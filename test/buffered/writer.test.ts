@@ -103,7 +103,7 @@ describe("collecting", () => {
       await it.client.shutdown();
       expect(Buffer.compare(await received.join(), Buffer.concat(expected))).toBe(0);
     }
-  });
+  }, 60_000);
 });
 
 describe("numbers", () => {
@@ -253,8 +253,9 @@ describe("errors", () => {
     for (const isCancelled of [false, true]) {
       await using it = await subject();
       const first = it.writer.write(new Uint8Array(32 << 20))!;
-      const until = isCancelled ? undefined : deadline(5);
-      const fiber = spawn(async () => await it.writer.write(new Uint8Array(1 << 20), until));
+      const fiber = spawn(async () => {
+        await it.writer.write(new Uint8Array(1 << 20), isCancelled ? undefined : deadline(5));
+      });
       await yieldNow();
       if (isCancelled) fiber.cancel();
       const failure = await failureOf(fiber.join());
