@@ -44,6 +44,30 @@ test("what a buffer held before is not found again", async () => {
   expect((await line)?.length).toBe(63_000);
 });
 
+test("newlines behind many lines, from before, are not found again", async () => {
+  // The last of the batches that are decoded together ends where the unread bytes end.
+  const count = 1 + 32 * 15;
+  for (const end of ["\n", "\r\n"]) {
+    for (const isMany of [false, true]) {
+      await using it = await readerSubject("", { newline: end === "\n" ? "lf" : "crlf" });
+      const writing = it.peer.write(end.repeat(32_768));
+      await it.reader.discard(32_768 * end.length);
+      await writing;
+      await it.peer.write(`${"x".repeat(20)}${end}`.repeat(count));
+      const lines: string[] = [];
+      while (lines.length < count) {
+        if (isMany) lines.push(...(await it.reader.readLines())!);
+        else lines.push((await it.reader.readLine())!);
+      }
+      expect(lines).toEqual(Array<string>(count).fill("x".repeat(20)));
+      expect(it.reader.tryReadLine()).toBeUndefined();
+      expect(it.reader.buffered).toBe(0);
+      await it.peer.write(`last${end}`);
+      expect(await it.reader.readLine()).toBe("last");
+    }
+  }
+});
+
 test("a line of exactly the limit, with either newline", async () => {
   await using it = await readerSubject("12345\r\n12345\n12345\r", { maxLength: 5 });
   expect(await it.reader.readLine()).toBe("12345");
