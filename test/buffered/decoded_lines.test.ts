@@ -223,6 +223,21 @@ test.each([4094, 4095, 4096, 4097, 16_382, 16_383, 16_384, 16_385, 65_535, 65_53
   },
 );
 
+test("a low limit holds for a line among many short ones", async () => {
+  const sent = `${numbered(20)}${"x".repeat(21)}\n${numbered(60)}`;
+  await using it = await readerSubject(sent, { maxLength: 20 });
+  for (let count = 0; count < 20; count++) await it.reader.readLine();
+  for (let time = 0; time < 2; time++) {
+    expect(await failureOf(it.reader.readLine())).toMatchObject({
+      code: "EMSGSIZE",
+      maxLength: 20,
+    });
+    expect(await failureOf(it.reader.readLines())).toMatchObject({ code: "EMSGSIZE" });
+  }
+  expect(await it.reader.discardUntil("\n")).toBe(22);
+  expect(await it.reader.readLine()).toBe("line 0   ");
+});
+
 test("the end within a line, behind many", async () => {
   await using it = await endingSubject(`${numbered(100)}part`);
   for (let count = 0; count < 100; count++) await it.reader.readLine();

@@ -129,6 +129,13 @@ test("a byte order mark is part of the line", async () => {
   }
 });
 
+test("a CR that was consumed does not belong to the line", async () => {
+  await using it = await readerSubject("ab\r\ncd\n");
+  expect(text(await it.reader.readExactly(3))).toBe("ab\r");
+  expect(await it.reader.readLine()).toBe("");
+  expect(await it.reader.readLine()).toBe("cd");
+});
+
 test("CR LF that comes in two parts", async () => {
   await using it = await readerSubject("one\r", { newline: "crlf" });
   await it.reader.peek(4);
@@ -174,6 +181,21 @@ describe("readLines", () => {
     }
     expect(await it.reader.discardUntil("\n")).toBe(7);
     expect(await it.reader.readLines()).toEqual(["1"]);
+  });
+
+  test("returns 16 KiB at most, or one line", async () => {
+    const sent = `${"x".repeat(99)}\n`.repeat(600) + `${"y".repeat(30_000)}\n`.repeat(2);
+    await using it = await endingSubject(sent);
+    const sizes: number[] = [];
+    let received = "";
+    for (let lines = await it.reader.readLines(); lines; lines = await it.reader.readLines()) {
+      const text = `${lines.join("\n")}\n`;
+      received += text;
+      if (lines.length > 1) sizes.push(text.length);
+    }
+    expect(received).toBe(sent);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(16_384);
+    expect(Math.max(...sizes)).toBeGreaterThan(16_000);
   });
 
   test("fatal returns the lines before an invalid one", async () => {

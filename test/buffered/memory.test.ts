@@ -50,6 +50,12 @@ test(`${readers} readers that wait hold what is unread, and no buffer without it
     await send("\n");
     await until(() => lines === 2 * readers);
     expect(bufferBytes() - before).toBeLessThanOrEqual(shared);
+
+    // Most of it comes into a portion. The part behind it does not hold that.
+    await send(`${"z".repeat(20_000)}\na part`);
+    await until(() => lines === 3 * readers);
+    expect(bufferBytes() - before).toBeLessThan(shared + readers * 200);
+    await send("\n");
     for (const { server } of pairs) await server.shutdown();
   });
   for (const pair of pairs) await pair[Symbol.asyncDispose]();

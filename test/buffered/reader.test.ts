@@ -56,6 +56,32 @@ describe("a unit over the limit", () => {
     expect(await it.reader.readLine()).toBe("rest");
   });
 
+  test("is one of exactly the limit and a byte, in readUntil", async () => {
+    await using it = await readerSubject("12345;123456;", { maxLength: 5 });
+    expect(text(await it.reader.readUntil(";"))).toBe("12345");
+    expect(await failureOf(it.reader.readUntil(";"))).toBeInstanceOf(MessageTooLongError);
+  });
+
+  test("is none while only the delimiter is missing", async () => {
+    await using it = await readerSubject("12345--", { maxLength: 5 });
+    await it.reader.peek(7);
+    const unit = it.reader.readUntil("--;");
+    await parked();
+    await it.peer.write(";");
+    expect(text(await unit)).toBe("12345");
+  });
+
+  test.each([
+    [4, false, [255, 255, 255, 255]],
+    [4, true, [0, 0, 0, 128]],
+    [6, false, [255, 255, 255, 255, 255, 255]],
+    [5, true, [5, 0, 0, 0, 1]],
+  ])("is a prefix of %p bytes whose highest bits are set", async (size, littleEndian, prefix) => {
+    await using it = await readerSubject(Uint8Array.from([...prefix, 1, 2, 3, 4, 5]));
+    const failure = await failureOf(it.reader.readPrefixed(size, { littleEndian }));
+    expect(failure).toBeInstanceOf(MessageTooLongError);
+  });
+
   test("fails before its end has come", async () => {
     await using it = await readerSubject("x".repeat(100), { maxLength: 99 });
     expect(await failureOf(it.reader.readLine())).toBeInstanceOf(MessageTooLongError);
@@ -208,12 +234,15 @@ describe("several fibers", () => {
   });
 
   test("a call does not overtake one that waits, though its bytes are there", async () => {
-    await using it = await readerSubject("ab");
+    await using it = await readerSubject("\x01b");
     await it.reader.peek(2);
     const first = it.reader.readExactly(4);
     const others = [it.reader.readExactly(1), it.reader.peek(1), it.reader.next()];
+    expect(it.reader.tryReadExactly(1)).toBeUndefined();
+    expect(it.reader.tryReadText(1)).toBeUndefined();
+    expect(it.reader.tryReadPrefixed(1, { maxLength: 1000 })).toBeUndefined();
     await it.peer.write("cdef");
-    expect(text(await first)).toBe("abcd");
+    expect(text(await first)).toBe("\x01bcd");
     expect((await Promise.all(others)).map(text)).toEqual(["e", "f", "f"]);
   });
 
@@ -368,8 +397,11 @@ describe("mistakes", () => {
     for (const count of [-1, Number.NaN, 1.5]) {
       expect(await failureOf(it.reader.readExactly(count))).toBeInstanceOf(Error);
       expect(await failureOf(it.reader.discard(count))).toBeInstanceOf(Error);
+      expect(thrownBy(() => it.reader.tryReadExactly(count))).toBeInstanceOf(Error);
+      expect(thrownBy(() => it.reader.tryReadText(count))).toBeInstanceOf(Error);
     }
     expect(await failureOf(it.reader.readPrefixed(7))).toBeInstanceOf(RangeError);
+    expect(thrownBy(() => it.reader.tryReadPrefixed(0))).toBeInstanceOf(RangeError);
     expect(await failureOf(it.reader.read(new Uint8Array(0)))).toBeInstanceOf(RangeError);
     expect(await failureOf(it.reader.read("x" as never))).toBeInstanceOf(TypeError);
     expect(
