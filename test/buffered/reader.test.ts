@@ -169,6 +169,8 @@ describe("the end of the stream", () => {
       expect(failure).toBeInstanceOf(UnexpectedEndError);
       expect((failure as UnexpectedEndError).code).toBe("ERR_UNEXPECTED_END");
       expect(text((failure as UnexpectedEndError).partial)).toBe("abc");
+      // It is a copy.
+      (failure as UnexpectedEndError).partial.fill(0);
     }
     expect(text(await it.reader.next())).toBe("abc");
     expect(await it.reader.next()).toBeNull();
@@ -339,6 +341,24 @@ describe("what is returned", () => {
     await it.peer.write("mnop");
     await it.reader.readExactly(4);
     expect(text(third)).toBe("ijkl");
+  });
+
+  test("shares no memory with the reader, nor with another unit", async () => {
+    await using it = await readerSubject();
+    const sent = new Uint8Array(1_000_000).map((_, index) => index % 251);
+    const writing = spawn(() => it.peer.write(sent));
+    const sizes = [0, 1, 4096, 4097, 16_384, 65_535, 65_536, 65_537, 200_000];
+    const units: Uint8Array[] = [];
+    for (let left = sent.length, call = 0; left > 0; call++) {
+      const size = Math.min(sizes[call % sizes.length]!, left);
+      units.push(await it.reader.readExactly(size));
+      if (size < left) units.push((await it.reader.next())!);
+      units.push(await it.reader.readExactly(it.reader.buffered));
+      left = sent.length - Buffer.concat(units).length;
+    }
+    await writing.join();
+    expect(Buffer.compare(Buffer.concat(units), sent)).toBe(0);
+    expect(new Set(units.map((unit) => unit.buffer)).size).toBe(units.length);
   });
 
   test("a large unit has a buffer of its own size", async () => {
