@@ -57,13 +57,13 @@ const prefixed: Take<Prefix, Uint8Array<ArrayBuffer> | null> = (units, prefix) =
   units.prefixed(prefix);
 
 /**
- * Reads units from a socket: lines, delimited and prefixed messages, numbers, blocks. Use the reader
- * alone from then on: what it has received, `socket.read` does not see.
+ * Reads units from a socket: lines, delimited and prefixed messages, numbers, blocks. Do not read from the
+ * socket itself as well: `socket.read` does not see what the reader has received.
  *
  * - A call returns null only when the stream ended between two units. A stream that ends within a unit
  *   fails with an `UnexpectedEndError`, whose `partial` has the bytes. They stay unread.
  * - A unit over its limit fails with a `MessageTooLongError`. Nothing is consumed: the call can be repeated
- *   with a higher limit, and `discardUntil` leaves the unit out without buffering it.
+ *   with a higher limit, and `discardUntil` skips the unit without buffering it.
  * - A deadline or a cancellation consumes nothing, except in `discard` and `discardUntil`.
  * - What is returned is the caller's own, except from `peek`.
  * - Calls of several fibers are served in their order.
@@ -170,7 +170,10 @@ export class BufferedReader extends NumberReader {
     return this.#calls.isBusy ? undefined : this.#units.text(byteLength);
   }
 
-  /** Fills `into`. It must not change until then, nor after a failure be taken for unread data. */
+  /**
+   * Fills `into`, which nothing else may use until then. After a failure the bytes that have come are unread, and
+   * what is in `into` does not count.
+   */
   readFull(into: ArrayBufferView, deadline?: number): Promise<void> {
     return this.#calls.run(
       deadline,
@@ -232,7 +235,7 @@ export class BufferedReader extends NumberReader {
     return this.#counted(view, count, deadline);
   }
 
-  /** Leaves `count` bytes out. A failure does not bring back those that are out already. */
+  /** Skips `count` bytes. After a failure, those that were skipped before it do not come back. */
   discard(count: number, deadline?: number): Promise<void> {
     return this.#calls.run(
       deadline,
@@ -251,8 +254,8 @@ export class BufferedReader extends NumberReader {
   }
 
   /**
-   * Leaves everything out up to the next `delimiter`, and the delimiter, however much that is. A failure
-   * does not bring back what is out already.
+   * Skips everything up to the next `delimiter`, and the delimiter, however much that is. After a failure, what
+   * was skipped before it does not come back.
    *
    * @returns the number of bytes, those of the delimiter included; 0 at the end
    */

@@ -77,9 +77,9 @@ export class Units {
     const { newline, maxLength } = this.#rules;
     const end = newline === "crlf" ? "\r\n" : "\n";
     const first = this.unread.indexOf(newline === "crlf" ? crlf : lf);
-    // A line within `maxLength` is not over the limit.
+    // Lines that together have no more than `maxLength` bytes are within the limit.
     const most = Math.min(this.unread.length - end.length, maxLength, mostBytesOfLines);
-    if (first < 0 || first > most) return one(this.line());
+    if (first < 0 || first > most) return listOf(this.line());
     const last = this.unread.lastIndexOf(end, most);
     const text = this.#validText(last);
     if (text === undefined) return this.#linesBeforeInvalid();
@@ -212,6 +212,6 @@ function withoutCr(line: string): string {
   return line.endsWith("\r") ? line.slice(0, -1) : line;
 }
 
-function one(line: string | null | undefined): string[] | null | undefined {
+function listOf(line: string | null | undefined): string[] | null | undefined {
   return typeof line === "string" ? [line] : line;
 }

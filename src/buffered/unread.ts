@@ -124,7 +124,7 @@ export class Unread {
     const from = this.#start + this.#searched;
     const overlap = typeof delimiter === "number" ? 0 : delimiter.length - 1;
     const found = this.#find(delimiter, from);
-    // Behind the unread bytes are some of before.
+    // The bytes behind the unread ones are old. One of them does not count.
     const isFound = found >= 0 && found + overlap < this.#end;
     this.#searched = isFound ? found - this.#start : Math.max(this.length - overlap, 0);
     return isFound ? this.#searched : -1;

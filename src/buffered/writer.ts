@@ -17,6 +17,7 @@ export interface BufferedWriterOptions {
 }
 
 const writerOptions: ReadonlySet<string> = new Set(["size"]);
+const prefixedOptions: ReadonlySet<string> = new Set(["littleEndian"]);
 const defaultSize = 16_384;
 /** No number is longer. */
 const leastSize = 16;
@@ -41,8 +42,8 @@ const mostSpares = 16;
  * the kernel has taken everything before: `await` it, so that a peer that does not read suspends the writer.
  * Awaiting both is right.
  *
- * An error stays: after a failed send, every later call throws the same error. The peer may have got a part
- * of that send. A caller's mistake throws at once and changes nothing. So does a call that has to send while its
+ * Sends follow each other, also when none is awaited. An error stays: after a failed send, everything that waits
+ * behind it and every later call fail with the same error, since the peer may have got a part. A caller's mistake throws at once and changes nothing. So does a call that has to send while its
  * deadline has passed or its fiber is cancelled. A writer with nothing buffered holds no
  * buffer.
  */
@@ -302,7 +303,7 @@ export class BufferedWriter {
     return isPending ? sending : undefined;
   }
 
-  /** A send begins when the one before has succeeded: behind a part of that one the peer would take it for the rest. */
+  /** Sends when the one before has succeeded. The peer would take this data for the rest of one that failed. */
   async #sendBehind(
     before: Promise<void>,
     bytes: WriteData,
@@ -312,6 +313,7 @@ export class BufferedWriter {
     return await this.#socket.write(bytes, deadline);
   }
 
+  /** Waits for a send, until a deadline of the waiting call. */
   #sent(sending: Promise<void>, deadline: number | undefined): Promise<void> {
     checkAdmitted(deadline);
     const details = (): ErrorDetails => callDetails(this.#socket, syscall);
@@ -339,8 +341,6 @@ export class BufferedWriter {
     return spare ?? new Uint8Array(this.#size);
   }
 }
-
-const prefixedOptions: ReadonlySet<string> = new Set(["littleEndian"]);
 
 function checkAdmitted(deadline: number | undefined): void {
   checkAdmission(syscall, checkedDeadline(deadline));
