@@ -44,6 +44,22 @@ test("what a buffer held before is not found again", async () => {
   expect((await line)?.length).toBe(63_000);
 });
 
+test("the LF of before does not end a line behind a new CR", async () => {
+  await using it = await readerSubject("", { maxLength: 100_000, newline: "crlf" });
+  const receive = async (data: string): Promise<void> => {
+    const writing = it.peer.write(data);
+    await it.reader.peek(data.length);
+    await writing;
+  };
+  await receive("\r\n".repeat(32_768));
+  await it.reader.discard(65_536);
+  await receive(`${"x".repeat(63_000)}\r`);
+  const line = it.reader.readLine();
+  await parked();
+  await it.peer.write("y\r\n");
+  expect(await line).toBe(`${"x".repeat(63_000)}\ry`);
+});
+
 test("newlines behind many lines, from before, are not found again", async () => {
   // The last of the batches that are decoded together ends where the unread bytes end.
   const count = 1 + 32 * 15;
