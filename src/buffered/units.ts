@@ -146,6 +146,8 @@ export class Units {
 
   /** Bytes that stay unread, in memory that serves until the next change. */
   view(count: number): Uint8Array<ArrayBuffer> | undefined {
+    // The memory of an empty buffer serves all readers.
+    if (count === 0) return new Uint8Array(0);
     return this.has(count) ? this.unread.view(count) : undefined;
   }
 

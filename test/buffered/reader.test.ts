@@ -374,6 +374,9 @@ describe("what is returned", () => {
 
   test("peek leaves the bytes", async () => {
     await using it = await readerSubject("GET / HTTP/1.1\r\n");
+    const none = await it.reader.peek(0);
+    expect(none.length).toBe(0);
+    none.buffer.transfer();
     expect(text(await it.reader.peek(3))).toBe("GET");
     expect(await it.reader.readLine()).toBe("GET / HTTP/1.1");
   });
