@@ -10,7 +10,7 @@
 import { Limits, Status } from "../core/abi.ts";
 import { core } from "../core/native.ts";
 import { running, type WaitOwner } from "../runtime/wait.ts";
-import { giveBackKernelPipe, takeKernelPipe } from "./kernel_pipes.ts";
+import { closeKernelPipe, giveBackKernelPipe, takeKernelPipe } from "./kernel_pipes.ts";
 import { blocked, type Transfer, unfinished } from "./lane.ts";
 import { Send, SendBytes } from "./sending.ts";
 import { socketFailure } from "./socket_failures.ts";
@@ -95,7 +95,7 @@ export class Relay extends SocketTransfer<Relayed> implements Transfer<Relayed> 
     try {
       sent = this.#countSent(target.isWriting ? 0 : core.sendPiped(target.handle, kernelPipe));
     } catch (error) {
-      core.closeKernelPipe(kernelPipe);
+      closeKernelPipe(kernelPipe);
       throw error;
     }
     if (sent < count) return this.#sendRest(new SendPiped(target, kernelPipe, count - sent));
@@ -163,6 +163,6 @@ class SendPiped extends Send {
 
   override failed(): void {
     super.failed();
-    core.closeKernelPipe(this.#kernelPipe);
+    closeKernelPipe(this.#kernelPipe);
   }
 }

@@ -97,6 +97,51 @@ describe("evaluated again in the same thread", () => {
     }
   });
 
+  test("by bun --hot, the end of an earlier pipe takes nothing from a later one", async () => {
+    await using program = new Program(
+      `
+        globalThis.evaluations = (globalThis.evaluations ?? 0) + 1;
+        console.log("begun");
+        const listener = await listen({ host: "127.0.0.1", port: 0 });
+        const connected = () =>
+          Promise.all([connect({ host: "127.0.0.1", port: listener.port }), listener.accept()]);
+        const [client, first] = await connected();
+        const [second, server] = await connected();
+        const abort = new AbortController();
+        const data = new Uint8Array(32 << 20).fill(globalThis.evaluations);
+        const outcome = pipe(first, second, { signal: abort.signal })
+          .then(({ forth }) => forth === data.length, String)
+          .finally(() => second.close());
+        client.write(data).then(() => client.shutdown()).catch(() => {});
+        // What a relay has received and not sent is in a pipe of the kernel.
+        for (let moved = -1; moved !== second.bytesWritten || first.bytesRead === moved; await sleep(50)) {
+          moved = second.bytesWritten;
+        }
+        globalThis.endStale?.();
+        globalThis.endStale = () => abort.abort("stale");
+        await yieldNow();
+        if (globalThis.evaluations === 1) console.log(1, "blocked");
+        else {
+          const drained = (async () => {
+            for await (const chunk of server) {
+              if (!chunk.every((byte) => byte === globalThis.evaluations)) return "other bytes";
+            }
+            await server.shutdown();
+          })();
+          console.log(globalThis.evaluations, await outcome, await drained ?? "drained");
+        }
+      `,
+      { arguments: ["--hot", "--no-clear-screen"], bound: 20_000 },
+    );
+    await begun(program);
+    expect(await program.line()).toBe("1 blocked");
+    for (let evaluation = 2; evaluation <= 3; evaluation++) {
+      change(program);
+      await begun(program);
+      expect(await program.line()).toBe(`${evaluation} true drained`);
+    }
+  }, 30_000);
+
   test("by bun --hot, a signal that is no longer caught does what it did before", async () => {
     await using program = new Program(
       `
