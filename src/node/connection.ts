@@ -167,6 +167,11 @@ export abstract class Connection extends Duplex {
     return this.#plait !== undefined && !this.#isEncrypting;
   }
 
+  /** Whether a handshake is under way, or waits for the writes before it. */
+  protected get _isHandshaking(): boolean {
+    return this.#isEncrypting || this.#isHeld;
+  }
+
   /** Calls code of the program. What it throws is uncaught, as an exception of a listener is. */
   #call(call: () => void): void {
     try {

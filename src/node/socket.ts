@@ -187,10 +187,14 @@ export class Socket extends Connection {
   /**
    * Returns the socket of plait, and destroys the stream without closing it.
    *
-   * @throws {Error} `ERR_SOCKET_CLOSED` without a connection, `EBUSY` while data is buffered in the stream
+   * @throws {Error} `ERR_SOCKET_CLOSED` without a connection; `EBUSY` while data is buffered in the stream, and
+   *   before the end of a handshake
    */
   detach(): PlaitSocket {
     if (this.plaitSocket === undefined) throw socketClosed();
+    if (this._isHandshaking) {
+      throw systemError("EBUSY", "detach", {}, "a handshake is under way");
+    }
     if (this.readableLength > 0 || this.writableLength > 0) {
       throw systemError("EBUSY", "detach", {}, "data is buffered in the stream");
     }

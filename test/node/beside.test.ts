@@ -1,13 +1,20 @@
 /** Sockets of plait/net beside the rest of plait: fibers, asynchronous contexts, sockets of plait. */
 
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { once } from "node:events";
 import type { Server as NodesServer, Socket as NodesSocket } from "node:net";
 import { connect, current, listen, sleep, spawn } from "../../index.ts";
 import net, * as names from "../../src/node/net.ts";
 import { failureOf } from "../support/failure.ts";
-import { closed, listening, NetPair, nextData, received } from "../support/net_pair.ts";
+import {
+  closed,
+  listening,
+  NetPair,
+  type NetSocket,
+  nextData,
+  received,
+} from "../support/net_pair.ts";
 
 const host = "127.0.0.1";
 
@@ -136,6 +143,36 @@ test("a socket with unread data is not given back", async () => {
   await once(client, "readable");
   expect(() => client.detach()).toThrow(expect.objectContaining({ code: "EBUSY" }));
   expect(String(client.read())).toBe("data");
+});
+
+describe("a socket is not given back while a handshake is under way", () => {
+  // Not by toThrow, which also reports promises that are rejected and have no handler yet.
+  const outcome = (socket: NetSocket): unknown => {
+    try {
+      return socket.detach();
+    } catch (error) {
+      return (error as { code?: unknown }).code;
+    }
+  };
+
+  test("that of connect", async () => {
+    await using pair = await NetPair.make({}, { tls: true });
+    pair.client.on("error", () => {});
+    expect(outcome(pair.client)).toBe("EBUSY");
+    expect(pair.client.destroyed).toBe(false);
+  });
+
+  test("that of startTls, from its call on", async () => {
+    await using pair = await NetPair.make();
+    const { client, accepted } = pair;
+    client.on("error", () => {});
+    const starting = failureOf(client.startTls());
+    expect(outcome(client)).toBe("EBUSY");
+    await nextData(accepted);
+    expect(outcome(client)).toBe("EBUSY");
+    client.destroy();
+    expect(await starting).toBeInstanceOf(Error);
+  });
 });
 
 test("a socket of plait that is closed, or is waited on, is refused", async () => {
