@@ -104,7 +104,8 @@ class Way {
  *
  * @returns the bytes that each way has carried
  * @throws {PipeError} when a socket fails, or is closed: the other way is cancelled. It says which way has
- *   failed and what each one had carried. Its `cause` is the error of the read or the write.
+ *   failed and what each one had carried. Its `cause` is the error of the read or the write. A way that waits to
+ *   send notices only after that what has become of the socket that it reads from.
  * @throws {TimeoutError} {CancelledError} when the deadline has passed, the signal was aborted, or the caller's
  *   fiber was cancelled
  * @throws {TypeError} {RangeError} for a wrong argument, before anything happens
