@@ -1,6 +1,6 @@
 /** How the length of a message stands before it. */
 
-import { checkedInteger, ownOptions } from "../values/checks.ts";
+import { checkedInteger, checkedSwitch, ownOptions } from "../values/checks.ts";
 import { checkedLimit } from "./limits.ts";
 import { type Decode, lengthDecoder, mostLengthBytes } from "./numbers.ts";
 
@@ -33,7 +33,7 @@ export function prefixOf(
   const own = ownOptions(options, prefixedOptions, "readPrefixed");
   return {
     lengthBytes,
-    decode: lengthDecoder(lengthBytes, own.littleEndian === true),
+    decode: lengthDecoder(lengthBytes, checkedSwitch(own.littleEndian, "littleEndian", false)),
     maxLength: own.maxLength === undefined ? maxLength : checkedLimit(own.maxLength),
   };
 }

@@ -1,12 +1,13 @@
 /** A reader with a buffer: lines, frames and numbers from a stream of bytes. */
 
 import { emptyBuffer, viewOf } from "../net/buffers.ts";
-import type { Socket } from "../net/socket.ts";
+import { Socket } from "../net/socket.ts";
 import { rejected } from "../runtime/wait.ts";
 import type { TlsContext } from "../tls/options.ts";
 import type { StartTlsOptions } from "../tls/start.ts";
-import { ownOptions, typeMistake } from "../values/checks.ts";
+import { checkedSwitch, ownOptions, typeMistake } from "../values/checks.ts";
 import { SocketError, UnexpectedEndError } from "../values/errors.ts";
+import { isInstance } from "../values/foreign_values.ts";
 import { bytesOfView } from "../values/views.ts";
 import { Calls, type Take } from "./calls.ts";
 import { type Delimiter, Delimiters, sizeOf } from "./delimiters.ts";
@@ -78,20 +79,21 @@ export class BufferedReader extends NumberReader {
   readonly #delimiters = new Delimiters();
 
   /**
-   * @throws {RangeError} for a `maxLength` below 1, {TypeError} for one that is no whole number, and for
-   *   options that are unknown
+   * @throws {RangeError} for a `maxLength` below 1 or NaN, {TypeError} for anything but a socket, and for other
+   *   wrong options
    */
   constructor(source: Socket, options: BufferedReaderOptions = {}) {
     const { maxLength, newline, fatal } = ownOptions(options, readerOptions, "BufferedReader");
     if (newline !== undefined && !newlines.has(newline)) {
       throw typeMistake(`newline is "lf", "crlf" or "any"`);
     }
+    if (!isInstance(source, Socket)) throw typeMistake("BufferedReader takes a socket");
     super();
     this.#socket = source;
     this.#units = new Units(source, {
       maxLength: maxLength === undefined ? defaultMaxLength : checkedLimit(maxLength),
       newline: newline ?? "any",
-      isStrict: fatal === true,
+      isStrict: checkedSwitch(fatal, "fatal", false),
     });
     this.#calls = new Calls(source, this.#units);
   }

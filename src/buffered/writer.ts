@@ -1,12 +1,19 @@
 /** A writer with a buffer: many small writes, one call of the kernel. */
 
 import { bytesOf, isList, type WriteData } from "../net/buffers.ts";
-import type { Socket } from "../net/socket.ts";
+import { Socket } from "../net/socket.ts";
 import { callDetails } from "../net/socket_failures.ts";
 import { checkAdmission, Wait } from "../runtime/wait.ts";
-import { checkedInteger, ownOptions, rangeMistake, typeMistake } from "../values/checks.ts";
+import {
+  checkedInteger,
+  checkedSwitch,
+  ownOptions,
+  rangeMistake,
+  typeMistake,
+} from "../values/checks.ts";
 import { checkedDeadline } from "../values/deadlines.ts";
 import type { ErrorDetails } from "../values/errors.ts";
+import { isInstance } from "../values/foreign_values.ts";
 import { byteLengthOf, isDetached } from "../values/views.ts";
 import { encodeLength, encodeVarint, type Kind, kinds, mostVarintBytes } from "./numbers.ts";
 import { checkLengthBytes } from "./prefixes.ts";
@@ -43,9 +50,9 @@ const mostSpares = 16;
  * Awaiting both is right.
  *
  * Sends follow each other, also when none is awaited. An error stays: after a failed send, everything that waits
- * behind it and every later call fail with the same error, since the peer may have got a part. A caller's mistake throws at once and changes nothing. So does a call that has to send while its
- * deadline has passed or its fiber is cancelled. A writer with nothing buffered holds no
- * buffer.
+ * behind it and every later call fail with the same error, since the peer may have got a part. A caller's
+ * mistake throws at once and changes nothing. So does a call that has to send while its deadline has passed or
+ * its fiber is cancelled. A writer with nothing buffered holds no buffer.
  */
 export class BufferedWriter {
   readonly #socket: Socket;
@@ -56,9 +63,10 @@ export class BufferedWriter {
   #sending: Promise<void> | undefined = undefined;
   #failure: { readonly error: unknown } | undefined = undefined;
 
-  /** @throws {RangeError} for a size below 16, {TypeError} for options that are unknown */
+  /** @throws {RangeError} for a size below 16, {TypeError} for anything but a socket, and for other wrong options */
   constructor(target: Socket, options: BufferedWriterOptions = {}) {
     const { size = defaultSize } = ownOptions(options, writerOptions, "BufferedWriter");
+    if (!isInstance(target, Socket)) throw typeMistake("BufferedWriter takes a socket");
     this.#socket = target;
     this.#size = checkedInteger(size, "size", leastSize, mostSize);
   }
@@ -188,7 +196,8 @@ export class BufferedWriter {
   ): Promise<void> | undefined {
     this.#check();
     checkLengthBytes(lengthBytes);
-    const { littleEndian } = ownOptions(options, prefixedOptions, "writePrefixed");
+    const own = ownOptions(options, prefixedOptions, "writePrefixed");
+    const isLittleEndian = checkedSwitch(own.littleEndian, "littleEndian", false);
     const bytes = typeof data === "string" ? encoder.encode(data) : checkedBytes(data);
     const length = byteLengthOf(bytes);
     if (length >= 256 ** lengthBytes) {
@@ -196,7 +205,7 @@ export class BufferedWriter {
     }
     return this.#whole(deadline, () => {
       const sent = this.#makeRoom(lengthBytes, deadline);
-      encodeLength(this.#buffer, this.#length, lengthBytes, littleEndian === true, length);
+      encodeLength(this.#buffer, this.#length, lengthBytes, isLittleEndian, length);
       this.#length += lengthBytes;
       return this.write(bytes, deadline) ?? sent;
     });

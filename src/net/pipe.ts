@@ -1,7 +1,7 @@
 /** Joining two sockets, as a proxy does: what each of them receives is sent to the other one. */
 
 import { runScope, Scope } from "../runtime/scope.ts";
-import { ownOptions, typeMistake } from "../values/checks.ts";
+import { checkedSwitch, ownOptions, typeMistake } from "../values/checks.ts";
 import { never } from "../values/deadlines.ts";
 import { CancelledError, PipeError, type PipeWay, SocketError } from "../values/errors.ts";
 import { isInstance } from "../values/foreign_values.ts";
@@ -115,11 +115,11 @@ export async function pipe(
   second: Socket,
   options: PipeOptions = {},
 ): Promise<PipedBytes> {
-  const { halfClose = true, deadline, signal } = ownOptions(options, pipeOptions, "pipe");
+  const { halfClose: given, deadline, signal } = ownOptions(options, pipeOptions, "pipe");
   if (!isInstance(first, Socket) || !isInstance(second, Socket) || first === second) {
     throw typeMistake("pipe takes two sockets");
   }
-  if (typeof halfClose !== "boolean") throw typeMistake("halfClose is a boolean");
+  const halfClose = checkedSwitch(given, "halfClose", true);
   const forth = new Way("forth", first, second);
   const back = new Way("back", second, first);
   let failed: Way | undefined;

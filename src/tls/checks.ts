@@ -37,13 +37,6 @@ export function clientAuthNumber(clientAuth: unknown): number {
   return numberOf(clientAuthNumbers, clientAuth, "clientAuth");
 }
 
-/** True if not given. */
-export function checkedSwitch(value: unknown, option: string): boolean {
-  if (value === undefined) return true;
-  if (typeof value !== "boolean") throw typeMistake(`${option} is true or false`);
-  return value;
-}
-
 /** Text for the core, which takes none that is empty. */
 export function checkedText(value: unknown, option: string): Uint8Array {
   if (typeof value !== "string" || value === "") throw typeMistake(`${option} is a string`);

@@ -3,6 +3,7 @@
 import { core } from "../core/native.ts";
 import {
   checkedInteger,
+  checkedSwitch,
   joinedOptions,
   ownOptions,
   refuseOptions,
@@ -11,7 +12,6 @@ import {
 import {
   checkedNames,
   checkedPassphrase,
-  checkedSwitch,
   checkedText,
   checkUnparsed,
   clientAuthNumber,
@@ -189,8 +189,8 @@ function planSettings(plan: ContextPlan, options: TlsOptions): void {
 
 /** Plans the checks of the peer. Returns whether its certificate is checked. */
 function planVerification(plan: ContextPlan, options: TlsOptions): boolean {
-  const verifiesPeer = checkedSwitch(options.verifyPeer, "verifyPeer");
-  const verifiesIssuer = checkedSwitch(options.verifyIssuer, "verifyIssuer");
+  const verifiesPeer = checkedSwitch(options.verifyPeer, "verifyPeer", true);
+  const verifiesIssuer = checkedSwitch(options.verifyIssuer, "verifyIssuer", true);
   const clientAuth = clientAuthNumber(options.clientAuth);
   if (clientAuth !== 0 && verifiesPeer && verifiesIssuer && options.ca === undefined) {
     throw typeMistake("clientAuth needs ca: whose certificates clients may have");

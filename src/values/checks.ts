@@ -43,6 +43,13 @@ export function checkLimit(value: unknown, what: string): void {
   if (value !== undefined) checkedInteger(value, what, 1, Number.MAX_SAFE_INTEGER);
 }
 
+/** An option that is true or false; `otherwise` if it is not given. */
+export function checkedSwitch(value: unknown, what: string, otherwise: boolean): boolean {
+  if (value === undefined) return otherwise;
+  if (typeof value !== "boolean") throw typeMistake(`${what} is true or false`);
+  return value;
+}
+
 export function checkedAbortSignal(signal: unknown): AbortSignal | undefined {
   if (signal === undefined || isAbortSignal(signal)) return signal;
   throw typeMistake("signal is an AbortSignal");

@@ -433,6 +433,15 @@ describe("mistakes", () => {
     expect(thrownBy(() => new BufferedReader(it.client, { length: 3 } as never))).toBeInstanceOf(
       TypeError,
     );
+    expect(thrownBy(() => new BufferedReader(it.client, { fatal: 1 } as never))).toBeInstanceOf(
+      TypeError,
+    );
+    const wrong = { littleEndian: "no" } as never;
+    expect(await failureOf(it.reader.readPrefixed(1, wrong))).toBeInstanceOf(TypeError);
+    expect(thrownBy(() => it.reader.tryReadPrefixed(1, wrong))).toBeInstanceOf(TypeError);
+    for (const source of [undefined, null, {}, it.client.readable]) {
+      expect(thrownBy(() => new BufferedReader(source as never))).toBeInstanceOf(TypeError);
+    }
     expect(text(await it.reader.next())).toBe("abc");
   });
 });

@@ -362,6 +362,11 @@ describe("errors", () => {
     expect(thrownBy(() => new BufferedWriter(it.client, { highWater: 3 } as never))).toBeInstanceOf(
       TypeError,
     );
+    const wrong = { littleEndian: 1 } as never;
+    expect(thrownBy(() => it.writer.writePrefixed(2, "text", wrong))).toBeInstanceOf(TypeError);
+    for (const target of [undefined, null, {}, it.client.writable]) {
+      expect(thrownBy(() => new BufferedWriter(target as never))).toBeInstanceOf(TypeError);
+    }
     expect(it.writer.buffered).toBe(0);
   });
 
