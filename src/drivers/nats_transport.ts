@@ -50,7 +50,7 @@ function outsideOfFibers<Result>(call: () => Result): Result {
 }
 
 export class NatsTransport implements AsyncIterable<Uint8Array> {
-  /** The language and the version that the server is told. */
+  /** The language and the version, as the server gets them. */
   readonly lang = "plait";
   readonly version: string = manifest.version;
   /** The error that has ended the connection. */

@@ -96,7 +96,7 @@ export class UnexpectedEndError extends SocketError {
   constructor(syscall: string, partial: Uint8Array<ArrayBuffer>) {
     super("ERR_UNEXPECTED_END", {
       syscall,
-      reason: `the stream ended within a unit, of which ${partial.length} bytes have come`,
+      reason: `the stream ended within a unit, after ${partial.length} bytes of it`,
     });
     this.partial = partial;
   }

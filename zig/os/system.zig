@@ -120,7 +120,7 @@ pub fn sendFile(fd: Descriptor, file: Descriptor, offset: i64, length: usize) Er
     }
 }
 
-/// A pipe within the kernel (pipe(7)), of which the caller owns both ends.
+/// A pipe within the kernel (pipe(7)). The caller owns both ends.
 pub const KernelPipe = struct { input: Descriptor, output: Descriptor };
 
 /// A pipe of at least `capacity` bytes that neither blocks nor survives an exec. Only Linux moves data from
