@@ -4,7 +4,7 @@ import manifest from "../../package.json" with { type: "json" };
 import { BufferedReader } from "../buffered/reader.ts";
 import { connect } from "../net/connect.ts";
 import type { Socket } from "../net/socket.ts";
-import { running } from "../runtime/wait.ts";
+import { outsideOfFibers } from "../runtime/wait.ts";
 import { tlsContext } from "../tls/context.ts";
 import type { TlsMaterial } from "../tls/material.ts";
 import type { TlsOptions } from "../tls/options.ts";
@@ -44,11 +44,7 @@ const decoder = new TextDecoder();
 
 function ignore(): void {}
 
-/** A transport lives longer than the fiber that has made it, whose cancellation does not end it. */
-function outsideOfFibers<Result>(call: () => Result): Result {
-  return running.getStore() === undefined ? call() : running.exit(call);
-}
-
+/** A transport outlives the fiber that has made it. */
 export class NatsTransport implements AsyncIterable<Uint8Array> {
   /** The language and the version, as the server gets them. */
   readonly lang = "plait";

@@ -10,11 +10,11 @@
 
 import { Duplex, type DuplexOptions } from "node:stream";
 import type { Socket as PlaitSocket } from "../net/socket.ts";
-import { running } from "../runtime/wait.ts";
+import { outsideOfFibers, running } from "../runtime/wait.ts";
 import type { HandshakeSetup } from "../tls/handshake.ts";
 import { never } from "../values/deadlines.ts";
 import { Activity } from "./activity.ts";
-import { type Context, currentContext, outsideOfFibers } from "./context.ts";
+import { type Context, currentContext } from "./context.ts";
 import type { Target } from "./dial.ts";
 import { type DialedStream, Dialing } from "./dialing.ts";
 import { emitClose, emitClosed, end, peerHasEnded } from "./ends.ts";

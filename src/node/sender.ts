@@ -6,7 +6,7 @@ import { SendBytes } from "../net/sending.ts";
 import type { Socket as PlaitSocket } from "../net/socket.ts";
 import { socketFailure } from "../net/socket_failures.ts";
 import { mayProceed, spend } from "../runtime/scheduler.ts";
-import { running } from "../runtime/wait.ts";
+import { outsideOfFibers } from "../runtime/wait.ts";
 import { byteLengthOf, bytesOfView } from "../values/views.ts";
 import type { Activity } from "./activity.ts";
 import { callBack, transferError } from "./errors.ts";
@@ -80,7 +80,7 @@ export class Sender {
 
   #follow(data: Chunk | Chunk[], send: () => Promise<number>, callback: Callback): void {
     const before = this.#plait.bytesWritten;
-    const sent = running.getStore() === undefined ? send() : running.exit(send);
+    const sent = outsideOfFibers(send);
     if (Bun.peek.status(sent) === "fulfilled") {
       callback();
       return;
@@ -102,7 +102,6 @@ export class Sender {
   /** Ends this side of the connection. */
   end(callback: Callback): void {
     this.#activity.begin();
-    const shutdown = (): Promise<void> => this.#plait.shutdown();
     const end = (error?: unknown): void => {
       this.#activity.finish();
       // A connection that the peer has reset is over. Who reads learns of it.
@@ -110,8 +109,7 @@ export class Sender {
       const hasFailed = error !== undefined && !isOver;
       callBack(callback, hasFailed ? transferError(error, "shutdown") : null);
     };
-    const ended = running.getStore() === undefined ? shutdown() : running.exit(shutdown);
-    ended.then(() => end(), end);
+    outsideOfFibers(() => this.#plait.shutdown()).then(() => end(), end);
   }
 
   /** Bytes that plait has sent, and the rest of the write that waits. */

@@ -58,6 +58,14 @@ export interface WaitOwner {
 /** The fiber whose code is running, if any. */
 export const running = new AsyncLocalStorage<WaitOwner>();
 
+/**
+ * Calls a function outside of the fiber that runs, if there is one: for what outlives that fiber, so that its
+ * cancellation does not end the waits of the call.
+ */
+export function outsideOfFibers<Result>(call: () => Result): Result {
+  return running.getStore() === undefined ? call() : running.exit(call);
+}
+
 /** The owner of the waits of code outside of fibers, such as a program's top level. */
 export const outside: WaitOwner = {
   waits: undefined,

@@ -3,7 +3,7 @@
  * socket only by the two interfaces below, so that the layer of sockets can import it.
  */
 
-import { running } from "../runtime/wait.ts";
+import { outsideOfFibers } from "../runtime/wait.ts";
 
 /** The socket. */
 export interface Connection<Data> {
@@ -30,13 +30,9 @@ export interface Reads {
 type State = "unused" | "open" | "done" | "failed";
 
 /**
- * Calls outside of the caller's fiber. A stream may be read and written by several fibers, and by code after
- * them: the cancellation of one of them must not end the stream.
+ * A stream may be read and written by several fibers, and by code after them: the cancellation of one of them
+ * must not end the stream.
  */
-function outsideOfFibers<T>(call: () => T): T {
-  return running.getStore() === undefined ? call() : running.exit(call);
-}
-
 export class SocketStreams<Data> {
   readonly #connection: Connection<Data>;
   readonly #reads: Reads;
