@@ -104,6 +104,40 @@ describe.skipIf(!hasSplice)("a kernel pipe", () => {
     15_000,
   );
 
+  test("is sent whole although its source is closed, which fails the pipe after that", async () => {
+    await using sockets = await proxied();
+    const { client, first, second, server } = sockets;
+    const before = pipeEnds();
+    const data = distinctBytes(64 * mebibyte);
+    const { fiber, writer } = await blocked(sockets, data);
+    const joined = failureOf(fiber.join());
+    const { bytesRead } = first;
+    first.close();
+    expect(await readExactly(server, bytesRead)).toEqual(data.slice(0, bytesRead));
+    const error = (await joined) as PipeError;
+    expect(error).toMatchObject({ name: "PipeError", code: "ERR_SOCKET_CLOSED", way: "forth" });
+    expect(error.forth).toBe(bytesRead);
+    expect([pipeEnds(), second.closed]).toEqual([before, false]);
+    client.reset();
+    await writer;
+  }, 15_000);
+
+  test("is closed with what it holds when both sockets are closed", async () => {
+    await using sockets = await proxied();
+    const { client, first, second } = sockets;
+    const before = pipeEnds();
+    const { fiber, writer } = await blocked(sockets, distinctBytes(64 * mebibyte));
+    const joined = failureOf(fiber.join());
+    first.close();
+    second.close();
+    const error = (await joined) as PipeError;
+    expect(error).toMatchObject({ name: "PipeError", code: "ERR_SOCKET_CLOSED" });
+    expect(error.forth).toBe(second.bytesWritten);
+    expect(pipeEnds()).toBe(before);
+    client.reset();
+    await writer;
+  }, 15_000);
+
   test("is sent whole before a write of another fiber", async () => {
     await using sockets = await proxied();
     const { second, server } = sockets;
