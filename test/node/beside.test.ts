@@ -7,6 +7,7 @@ import type { Server as NodesServer, Socket as NodesSocket } from "node:net";
 import { connect, current, listen, sleep, spawn } from "../../index.ts";
 import net, * as names from "../../src/node/net.ts";
 import { failureOf } from "../support/failure.ts";
+import { hasIpv6 } from "../support/ipv6.ts";
 import {
   closed,
   listening,
@@ -295,6 +296,35 @@ test("a connection comes from the port and the address of localPort and localAdd
   expect(() => net.connect({ port, localPort: 70_000 })).toThrow(RangeError);
   await server[Symbol.asyncDispose]();
 });
+
+test("servers share a port with reusePort, and no port without it", async () => {
+  const first = net.createServer().listen({ port: 0, host, reusePort: true });
+  await once(first, "listening");
+  const { port } = first.address() as { port: number };
+  const second = net.createServer().listen({ port, host, reusePort: true });
+  await once(second, "listening");
+  const third = net.createServer().listen({ port, host });
+  expect((await once(third, "error"))[0]).toMatchObject({ code: "EADDRINUSE", syscall: "listen" });
+  for (const server of [first, second]) await server[Symbol.asyncDispose]();
+});
+
+test.skipIf(!hasIpv6)(
+  "a server of every address takes IPv4 too, unless ipv6Only is set",
+  async () => {
+    for (const ipv6Only of [false, true]) {
+      const server = net.createServer((socket) => socket.end("text"));
+      server.listen({ port: 0, host: "::", ipv6Only });
+      await once(server, "listening");
+      const { port } = server.address() as { port: number };
+      expect((await received(net.connect(port, "::1"))).toString()).toBe("text");
+      const client = net.connect(port, host);
+      if (ipv6Only)
+        expect((await once(client, "error"))[0]).toMatchObject({ code: "ECONNREFUSED" });
+      else expect((await received(client)).toString()).toBe("text");
+      await server[Symbol.asyncDispose]();
+    }
+  },
+);
 
 test("what is not supported says so", () => {
   const error = { code: "ERR_NOT_SUPPORTED" };

@@ -126,6 +126,29 @@ describe.skipIf(!hasOpenssl)("TLS", () => {
     await server[Symbol.asyncDispose]();
   });
 
+  test("a session is resumed, and both ends say so", async () => {
+    const { server, port } = await listening({ tls: ofServer() });
+    const resumed: boolean[] = [];
+    server.on("secureConnection", (socket: NetSocket) => {
+      resumed.push(socket.isSessionReused());
+      socket.end("text");
+    });
+    let session: Uint8Array | undefined;
+    const onSession = (offered: Uint8Array): void => {
+      session = offered;
+    };
+    for (const expected of [false, true]) {
+      const tls: TlsOptions = session === undefined ? {} : { session };
+      const client = net.connect({ port, host, tls: { ...ofClient(), ...tls, onSession } });
+      expect(client.isSessionReused()).toBe(false);
+      await once(client, "secureConnect");
+      expect(client.isSessionReused()).toBe(expected);
+      expect((await received(client)).toString()).toBe("text");
+    }
+    expect(resumed).toEqual([false, true]);
+    await server[Symbol.asyncDispose]();
+  });
+
   test("megabytes both ways over TLS", async () => {
     const { server, port } = await startTlsServer();
     const { client, start } = await startTlsClient(port, ofClient());
