@@ -1,18 +1,31 @@
 /** Lines of text from a socket. */
 
 import { describe, expect, test } from "bun:test";
-import { deadline, MessageTooLongError, TimeoutError, UnexpectedEndError } from "../../index.ts";
+import {
+  deadline,
+  MessageTooLongError,
+  type Newline,
+  TimeoutError,
+  UnexpectedEndError,
+} from "../../index.ts";
 import { failureOf } from "../support/failure.ts";
 import { Random } from "../support/random.ts";
 import { endingSubject, parked, readerSubject, text } from "../support/reader_subject.ts";
 
-test.each([
+/** The lines of one text, by what ends a line. */
+const linesByNewline = [
   ["lf", ["one\r", "two", "", "three\rfour"]],
   ["crlf", ["one", "two\n\nthree\rfour\n"]],
   ["any", ["one", "two", "", "three\rfour"]],
-] as const)("with the newline %s", async (newline, expected) => {
+] as const;
+
+function endingWith(newline: Newline): ReturnType<typeof endingSubject> {
   const end = newline === "crlf" ? "\r\n" : "";
-  await using it = await endingSubject(`one\r\ntwo\n\nthree\rfour\n${end}`, { newline });
+  return endingSubject(`one\r\ntwo\n\nthree\rfour\n${end}`, { newline });
+}
+
+test.each(linesByNewline)("with the newline %s", async (newline, expected) => {
+  await using it = await endingWith(newline);
   expect(await Array.fromAsync(it.reader.lines())).toEqual([...expected]);
   expect(await it.reader.readLine()).toBeNull();
 });
@@ -162,13 +175,8 @@ test("CR LF that comes in two parts", async () => {
 });
 
 describe("readLines", () => {
-  test.each([
-    ["lf", ["one\r", "two", "", "three\rfour"]],
-    ["crlf", ["one", "two\n\nthree\rfour\n"]],
-    ["any", ["one", "two", "", "three\rfour"]],
-  ] as const)("with the newline %s", async (newline, expected) => {
-    const end = newline === "crlf" ? "\r\n" : "";
-    await using it = await endingSubject(`one\r\ntwo\n\nthree\rfour\n${end}`, { newline });
+  test.each(linesByNewline)("with the newline %s", async (newline, expected) => {
+    await using it = await endingWith(newline);
     expect(await it.reader.readLines()).toEqual([...expected]);
     expect(await it.reader.readLines()).toBeNull();
   });
