@@ -8,6 +8,7 @@ import { type DriverOptions, mysql } from "../../src/drivers/drivers.ts";
 import { DriverCertificates } from "../support/driver_certificates.ts";
 import { failureOf } from "../support/failure.ts";
 import { isInstalled } from "../support/installed_program.ts";
+import { drain, readExactly } from "../support/receiving.ts";
 
 const password = "secret";
 const identity = { user: "tester", password, database: "test" };
@@ -40,22 +41,8 @@ function greeting(offersTls: boolean): Buffer {
   );
 }
 
-const requestBytes = 36;
-
 /** What a client sends to ask for TLS: no byte more, for what follows belongs to the handshake. */
-async function tlsRequest(socket: PlaitSocket): Promise<Uint8Array> {
-  const request = new Uint8Array(requestBytes);
-  for (let filled = 0; filled < requestBytes; ) {
-    const count = await socket.read(request.subarray(filled));
-    if (count === 0) throw new Error("the client has ended the connection");
-    filled += count;
-  }
-  return request;
-}
-
-async function untilEnd(socket: PlaitSocket): Promise<void> {
-  while ((await socket.next()) !== null);
-}
+const requestBytes = 36;
 
 describe.skipIf(!isInstalled("openssl"))("the start of a connection of mysql2", () => {
   let certificates: DriverCertificates;
@@ -87,7 +74,7 @@ describe.skipIf(!isInstalled("openssl"))("the start of a connection of mysql2", 
     const heard: Uint8Array[] = [];
     await using fake = await serve(async (socket) => {
       await socket.write(greeting(true));
-      heard.push(await tlsRequest(socket));
+      heard.push(await readExactly(socket, requestBytes));
       await socket.startTls({ cert, key });
       for await (const chunk of socket) heard.push(chunk);
     });
@@ -105,7 +92,7 @@ describe.skipIf(!isInstalled("openssl"))("the start of a connection of mysql2", 
       Buffer.from((await socket.next())!);
     await using fake = await serve(async (socket) => {
       for (const byte of greeting(true)) await socket.write(new Uint8Array([byte]));
-      const request = await tlsRequest(socket);
+      const request = await readExactly(socket, requestBytes);
       await socket.startTls({ cert, key });
       const response = await next(socket);
       expect(response[3]).toBe(2);
@@ -118,7 +105,7 @@ describe.skipIf(!isInstalled("openssl"))("the start of a connection of mysql2", 
       const query = await next(socket);
       expect(query[3]).toBe(0);
       await socket.write(packet(1, [0, 0, 0, 2, 0, 0, 0]));
-      await untilEnd(socket);
+      await drain(socket);
     });
     const connection = await connected(fake);
     expect(await heard.promise).toBe(`${password}\0`);
@@ -137,7 +124,7 @@ describe.skipIf(!isInstalled("openssl"))("the start of a connection of mysql2", 
   ])("a server that begins with %s is refused", async (_what, bytes, code) => {
     await using fake = await serve(async (socket) => {
       await socket.write(bytes);
-      await untilEnd(socket);
+      await drain(socket);
     });
     const { port } = fake;
     const error = await failureOf(connected(fake));
@@ -147,9 +134,9 @@ describe.skipIf(!isInstalled("openssl"))("the start of a connection of mysql2", 
   test("a packet in plain text in place of the handshake is refused", async () => {
     await using fake = await serve(async (socket) => {
       await socket.write(greeting(true));
-      await tlsRequest(socket);
+      await readExactly(socket, requestBytes);
       await socket.write(packet(2, [0, 0, 0, 2, 0, 0, 0]));
-      await untilEnd(socket);
+      await drain(socket);
     });
     const error = await failureOf(connected(fake));
     expect(error).toMatchObject({ name: "TlsError", code: "ERR_SSL_WRONG_VERSION_NUMBER" });
@@ -159,11 +146,11 @@ describe.skipIf(!isInstalled("openssl"))("the start of a connection of mysql2", 
     const { cert, key } = certificates.issued;
     await using fake = await serve(async (socket) => {
       await socket.write(greeting(true));
-      await tlsRequest(socket);
+      await readExactly(socket, requestBytes);
       await socket.startTls({ cert, key });
       await socket.next();
       await socket.write(Buffer.from([0xff, 0xff, 0xff, 3]));
-      await untilEnd(socket);
+      await drain(socket);
     });
     const { port } = fake;
     const error = await failureOf(connected(fake));
@@ -173,7 +160,7 @@ describe.skipIf(!isInstalled("openssl"))("the start of a connection of mysql2", 
   test("an error in place of the greeting is the server's", async () => {
     await using fake = await serve(async (socket) => {
       await socket.write(packet(0, [0xff, 0x10, 0x04], "#08004Too many connections"));
-      await untilEnd(socket);
+      await drain(socket);
     });
     expect(await failureOf(connected(fake))).toMatchObject({ code: "ER_CON_COUNT_ERROR" });
   });
@@ -186,11 +173,11 @@ describe.skipIf(!isInstalled("openssl"))("the start of a connection of mysql2", 
       const listener = await serve(async (socket) => {
         if (count > 0) {
           await socket.write(greeting(true));
-          await tlsRequest(socket);
+          await readExactly(socket, requestBytes);
         }
         if (count > 1) await socket.startTls({ cert, key });
         reached.resolve();
-        await untilEnd(socket).catch(() => undefined);
+        await drain(socket).catch(() => undefined);
         gone.resolve();
       });
       return { listener, reached: reached.promise, gone: gone.promise };
