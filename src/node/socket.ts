@@ -338,8 +338,9 @@ export class Socket extends Connection {
    * host of `connect`, unless `serverName` is given. The deadline is a point on the clock of `now()`.
    *
    * Nothing is received between the call and the end of the handshake. The call rejects with `EBUSY` when data
-   * that came before it is still unread, and leaves the plain connection as it was. When the handshake fails,
-   * the socket is destroyed with the same error.
+   * that came before it is still unread, with `EALREADY` when a handshake is under way, and with `EISCONN`
+   * behind one. It leaves the connection as it was then. When the handshake fails, the socket is destroyed with
+   * the same error.
    *
    * @throws {TypeError} {RangeError} for wrong options
    */
@@ -347,6 +348,9 @@ export class Socket extends Connection {
     try {
       if (this.plaitSocket === undefined && !this.connecting) throw socketClosed();
       if (this.encrypted) throw systemError("EISCONN", "handshake");
+      if (this._isHandshaking) {
+        throw systemError("EALREADY", "handshake", {}, "another handshake is under way");
+      }
       if (this.readableLength > 0) {
         throw systemError("EBUSY", "handshake", {}, "data that came before is still unread");
       }

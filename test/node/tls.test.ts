@@ -476,6 +476,34 @@ describe.skipIf(!hasOpenssl)("TLS", () => {
     );
   });
 
+  test("a second handshake is refused, and leaves the first one alone", async () => {
+    const { server, port } = await listening({}, (socket) => {
+      socket.on("error", () => {});
+      void socket.startTls(ofServer()).catch(() => {});
+      socket.pipe(socket);
+    });
+    const begun = async (tls: TlsOptions | undefined): Promise<void> => {
+      const client = net.connect({ port, host, tls });
+      const errors: unknown[] = [];
+      client.on("error", (error) => errors.push(error));
+      const ready = once(client, "secureConnect");
+      if (tls === undefined) {
+        await once(client, "connect");
+        await Promise.all([
+          client.startTls(ofClient()),
+          failureOf(client.startTls(ofClient())).then((error) => errors.push(error.code)),
+        ]);
+      } else errors.push((await failureOf(client.startTls(ofClient()))).code);
+      await ready;
+      client.end("text");
+      expect((await received(client)).toString()).toBe("text");
+      expect(errors).toEqual(["EALREADY"]);
+    };
+    await begun(undefined);
+    await begun(ofClient());
+    await server[Symbol.asyncDispose]();
+  });
+
   test("a mistake in the options leaves the connection alone", async () => {
     await using pair = await NetPair.make();
     const { client, accepted } = pair;
