@@ -16,6 +16,7 @@ import { openDescriptors } from "../support/open_descriptors.ts";
 import { pollUntil } from "../support/poll.ts";
 import { runCommand } from "../support/run_command.ts";
 import type { ServerProcess } from "../support/server_process.ts";
+import { isSoak } from "../support/soak.ts";
 import { TemporaryFolder } from "../support/temporary_folder.ts";
 
 const identity = { user, password, database: "postgres" };
@@ -338,7 +339,7 @@ describe.skipIf(!isInstalled("initdb") || !isInstalled("openssl"))("PostgreSQL",
 
   // PostgreSQL forks a process for each connection, which takes from 3 ms to 40 ms. After these seconds the
   // rest of the connections go to a server of this test.
-  const seconds = process.env.PLAIT_SOAK === "1" ? 600 : 40;
+  const seconds = isSoak ? 600 : 10;
 
   test(
     "5,000 connections leave no descriptor",
@@ -366,7 +367,7 @@ describe.skipIf(!isInstalled("initdb") || !isInstalled("openssl"))("PostgreSQL",
       console.log(
         real === 5000
           ? "PostgreSQL has taken all 5,000 connections"
-          : `PostgreSQL has taken ${real} of 5,000 connections in ${seconds} s (all: PLAIT_SOAK=1)`,
+          : `PostgreSQL has taken ${real} of 5,000 connections in ${seconds} s (all: bun run soak)`,
       );
       await pollUntil("the descriptors are closed", () => openDescriptors() <= before + 3, 10_000);
     },
