@@ -1,5 +1,6 @@
 /**
- * Builds the core with Zig when its sources have changed since the last build.
+ * Builds the core with Zig when its sources have changed since the last build. In a checkout the package of this
+ * platform is in `build`, and linked into `node_modules`: programs find it as users' programs do.
  *
  * It needs only Bun, since it runs before any dependency is installed.
  */
@@ -9,13 +10,16 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
-  statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join, relative } from "node:path";
+import { writeNativePackage } from "./native_package.ts";
 import { ensureOpenssl, type OpensslLibrary } from "./openssl.ts";
+import { libraryFile, packageOf, type Target, thisMachine } from "./targets.ts";
 
 export const root = join(import.meta.dir, "..");
 const zigFolder = join(root, "zig");
@@ -24,13 +28,10 @@ const buildFolder = join(root, "build");
 /** Both have the same code and safety checks. Programs load `stripped`; `symbols` is for a debugger. */
 export type Variant = "stripped" | "symbols";
 
-const variants = {
-  stripped: { options: [], library: join(buildFolder, "libplait.so") },
-  symbols: { options: ["-Dsymbols"], library: join(buildFolder, "libplait-symbols.so") },
-} as const;
-
-/** The library that programs load. */
-export const libraryPath = variants.stripped.library;
+/** The package of this platform, and the library in it that programs load. */
+const nativeFolder = join(buildFolder, packageOf(thisMachine()));
+export const libraryPath = join(nativeFolder, libraryFile(thisMachine()));
+const symbolsPath = join(buildFolder, "libplait-symbols.so");
 
 /** The compiler that `bun install` fetched for this machine. */
 export function zigExecutable(): string {
@@ -56,32 +57,61 @@ export function ensureDependencies(): void {
 
 /** Builds one variant if its sources are not those of the last build. */
 export function ensureBuilt(variant: Variant): void {
-  const { options, library } = variants[variant];
-  const stamp = `${library}.stamp`;
+  const stamp = join(buildFolder, `${variant}.stamp`);
+  const made = variant === "stripped" ? libraryPath : symbolsPath;
   const openssl = ensureOpenssl(zigExecutable());
-  const wanted = sourcesHash(openssl);
-  if (existsSync(library) && existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
-  console.error(`plait: building the core`);
-  mkdirSync(buildFolder, { recursive: true });
-  // Two processes may build at the same time, each in a folder of its own.
-  const prefix = join(buildFolder, `${variant}-${process.pid}`);
-  try {
-    runZig([
-      "build",
-      "-Doptimize=ReleaseSafe",
-      ...options,
-      ...opensslOptions(openssl),
-      "--prefix",
-      prefix,
-    ]);
-    const suffix = process.platform === "darwin" ? "dylib" : "so";
-    // A rename: a running program keeps the file that it has mapped.
-    renameSync(join(prefix, "lib", `libplait.${suffix}`), library);
-  } finally {
-    rmSync(prefix, { recursive: true, force: true });
+  const wanted = sourcesHash(openssl, thisMachine());
+  if (!existsSync(made) || !existsSync(stamp) || readFileSync(stamp, "utf8") !== wanted) {
+    console.error("plait: building the core");
+    const prefix = join(buildFolder, `${variant}-${process.pid}`);
+    try {
+      const library = buildLibrary(thisMachine(), openssl, variant, prefix);
+      // A rename: a running program keeps the file that it has mapped.
+      if (variant === "symbols") renameSync(library, made);
+      else writeNativePackage(thisMachine(), library, nativeFolder);
+    } finally {
+      rmSync(prefix, { recursive: true, force: true });
+    }
+    // If sources were edited meanwhile, the next call builds again.
+    if (sourcesHash(openssl, thisMachine()) === wanted) writeFileSync(stamp, wanted);
   }
-  // If sources were edited meanwhile, the next call builds again.
-  if (sourcesHash(openssl) === wanted) writeFileSync(stamp, wanted);
+  if (variant === "stripped") linkNativePackage();
+}
+
+/** Builds the library of a platform in the folder `prefix`, and returns its path. */
+export function buildLibrary(
+  target: Target,
+  openssl: OpensslLibrary,
+  variant: Variant,
+  prefix: string,
+): string {
+  mkdirSync(prefix, { recursive: true });
+  // A library that is linked with the system's OpenSSL needs the system's glibc.
+  const triple = openssl.origin === "built" ? [`-Dtarget=${target.triple}`] : [];
+  runZig([
+    "build",
+    "-Doptimize=ReleaseSafe",
+    ...triple,
+    ...(variant === "symbols" ? ["-Dsymbols"] : []),
+    // The same in both variants: so a debugger finds the symbols of a stripped library.
+    `-Dbuild-id=${sourcesHash(openssl, target).slice(0, 40)}`,
+    ...opensslOptions(openssl),
+    "--prefix",
+    prefix,
+  ]);
+  return join(prefix, "lib", libraryFile(target));
+}
+
+/** Makes `import "plait-linux-x64"` find the package in `build`. */
+function linkNativePackage(): void {
+  const link = join(root, "node_modules", packageOf(thisMachine()));
+  try {
+    if (realpathSync(link) === realpathSync(nativeFolder)) return;
+  } catch {
+    // There is no link yet.
+  }
+  rmSync(link, { recursive: true, force: true });
+  symlinkSync(relative(dirname(link), nativeFolder), link);
 }
 
 export function runZig(argv: string[]): void {
@@ -96,13 +126,13 @@ export function opensslOptions({ include, ssl, crypto, needs }: OpensslLibrary):
 }
 
 /** A hash of the core's sources, the compiler, OpenSSL and the kind of machine. */
-function sourcesHash({ ssl, version, origin }: OpensslLibrary): string {
+function sourcesHash(openssl: OpensslLibrary, target: Target): string {
+  const { version, origin, identity } = openssl;
   const hash = new Bun.CryptoHasher("sha256");
-  hash.update(`${process.platform} ${process.arch}\n`);
-  hash.update(`${ssl} ${version} ${origin} ${statSync(ssl).mtimeMs}\n`);
+  hash.update(`${target.triple} ${version} ${origin} ${identity}\n`);
   hash.update(readFileSync(join(root, "package.json")));
   for (const path of zigSources(zigFolder)) {
-    hash.update(`${path}\n`);
+    hash.update(`${relative(root, path)}\n`);
     hash.update(readFileSync(path));
   }
   return hash.digest("hex");

@@ -26,6 +26,7 @@ import {
 } from "./openssl_build.ts";
 import { ensureTarball, type Release } from "./openssl_source.ts";
 import { systemOpenssl } from "./openssl_system.ts";
+import { type Target, thisMachine } from "./targets.ts";
 
 export interface OpensslLibrary {
   /** The folder that holds `openssl/ssl.h`. */
@@ -34,6 +35,8 @@ export interface OpensslLibrary {
   crypto: string;
   version: string;
   origin: "built" | "system";
+  /** A text that is another one for another build of this version. */
+  identity: string;
   /** Names of further libraries that these two need, such as `z`; none if plait built them. */
   needs: string[];
 }
@@ -50,14 +53,7 @@ const releases: readonly Release[] = [
 export function ensureOpenssl(zig: string): OpensslLibrary {
   const reasons: string[] = [];
   try {
-    const target = buildTarget(zig);
-    for (const release of releases) {
-      try {
-        return builtOpenssl(release, target);
-      } catch (error) {
-        reasons.push(`OpenSSL ${release.version}: ${reasonOf(error)}`);
-      }
-    }
+    return opensslFor(zig, thisMachine());
   } catch (error) {
     reasons.push(reasonOf(error));
   }
@@ -69,19 +65,34 @@ export function ensureOpenssl(zig: string): OpensslLibrary {
   return system;
 }
 
-function builtOpenssl(release: Release, target: BuildTarget): OpensslLibrary {
+/** OpenSSL from its source, for a platform. Throws if no release of it can be built. */
+export function opensslFor(zig: string, target: Target): OpensslLibrary {
+  const build = buildTarget(zig, target);
+  const reasons: string[] = [];
+  for (const release of releases) {
+    try {
+      return builtOpenssl(release, build);
+    } catch (error) {
+      reasons.push(`OpenSSL ${release.version}: ${reasonOf(error)}`);
+    }
+  }
+  throw new Error(reasons.join("; "));
+}
+
+function builtOpenssl(release: Release, build: BuildTarget): OpensslLibrary {
   const cache = cacheFolder();
-  const key = new Bun.CryptoHasher("sha256").update(recipe(target)).digest("hex").slice(0, 12);
-  const name = `openssl-${release.version}-${target.triple}-zig-${target.zigVersion}-${key}`;
+  const key = new Bun.CryptoHasher("sha256").update(recipe(build)).digest("hex").slice(0, 12);
+  const { target, zigVersion } = build;
+  const name = `openssl-${release.version}-${target.triple}-zig-${zigVersion}-${key}`;
   const folder = join(cache, name);
   if (!existsSync(folder)) {
     requireTools();
     withTemporaryFolder(cache, (temporary) => {
       const tarball = ensureTarball(release, cache, temporary);
       console.error(
-        `plait: building OpenSSL ${release.version} (once per machine, about 80 s on two cores)`,
+        `plait: building OpenSSL ${release.version} for ${target.triple} (once per machine, about 80 s on two cores)`,
       );
-      publish(buildOpenssl(tarball, target, temporary), folder);
+      publish(buildOpenssl(tarball, build, temporary), folder);
     });
   }
   return {
@@ -90,6 +101,7 @@ function builtOpenssl(release: Release, target: BuildTarget): OpensslLibrary {
     crypto: join(folder, "libcrypto.a"),
     version: release.version,
     origin: "built",
+    identity: key,
     needs: [],
   };
 }

@@ -4,20 +4,13 @@ import { chmodSync, cpSync, mkdirSync, renameSync, writeFileSync } from "node:fs
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { type Outcome, runQuietly } from "./openssl_command.ts";
+import type { Target } from "./targets.ts";
 
 export interface BuildTarget {
   zig: string;
   zigVersion: string;
-  /** Zig's name for the target, the oldest supported C library included. */
-  triple: string;
-  /** OpenSSL's name for it. */
-  platform: string;
+  target: Target;
 }
-
-const platforms: Readonly<Record<string, string>> = {
-  x86_64: "linux-x86_64",
-  aarch64: "linux-aarch64",
-};
 
 /**
  * Keeps what TLS over a stream needs: every protocol from TLS 1.0, PSK and resumption, ML-KEM and
@@ -82,36 +75,29 @@ const perlModules = [
   ...["IPC::Cmd", "Pod::Usage", "Storable", "Time::Piece"],
 ];
 
-/** Throws, with a reason for the user, on a system for which OpenSSL is not built here. */
-export function buildTarget(zig: string): BuildTarget {
-  const { succeeded, output, complaint } = runQuietly([zig, "env"], { timeoutSeconds: 60 });
+/** Throws, with a reason for the user, if the compiler does not run. */
+export function buildTarget(zig: string, target: Target): BuildTarget {
+  const { succeeded, output, complaint } = runQuietly([zig, "version"], { timeoutSeconds: 60 });
   if (!succeeded) throw new Error(`zig does not run: ${lastLineOf(complaint)}`);
-  const zigVersion = /\.version = "([^"]+)"/.exec(output)?.[1] ?? "unknown";
-  const native = /\.target = "([^"]+)"/.exec(output)?.[1] ?? "unknown";
-  const [, machine = "", library = ""] = /^([^-]+)-linux\b.*-(gnu|musl)/.exec(native) ?? [];
-  const platform = platforms[machine];
-  if (platform === undefined) throw new Error(`OpenSSL is not built for ${native}`);
-  // The library runs with any glibc since 2012, regardless of this machine's.
-  const triple = `${machine}-linux-${library === "gnu" ? "gnu.2.17" : library}`;
-  return { zig, zigVersion, triple, platform };
+  return { zig, zigVersion: output.trim(), target };
 }
 
 /** A text that changes with everything that changes the library. */
-export function recipe({ zigVersion, triple, platform }: BuildTarget): string {
-  return [zigVersion, triple, platform, ...configureOptions, ...compilerFlags].join("\n");
+export function recipe({ zigVersion, target: { triple, openssl } }: BuildTarget): string {
+  return [zigVersion, triple, openssl, ...configureOptions, ...compilerFlags].join("\n");
 }
 
 /** Returns a folder within `temporary` that has the finished headers and libraries. */
-export function buildOpenssl(tarball: string, target: BuildTarget, temporary: string): string {
+export function buildOpenssl(tarball: string, build: BuildTarget, temporary: string): string {
   const source = join(temporary, "source");
-  const environment = buildEnvironment(target, temporary);
+  const environment = buildEnvironment(build, temporary);
   mkdirSync(source);
   // Two thirds of the tarball are tests.
   const unwanted = ["test", "demos"].map((name) => `--exclude=openssl-*.*.*/${name}`);
   const unpack = ["tar", "-xzf", tarball, "-C", source, "--strip-components=1", ...unwanted];
   expectSuccess("tar", runQuietly(unpack, { environment }));
   const configure = [
-    ...["perl", "Configure", target.platform, ...configureOptions, ...compilerFlags],
+    ...["perl", "Configure", build.target.openssl, ...configureOptions, ...compilerFlags],
     ...["CC=plait-cc", "AR=plait-ar", "RANLIB=plait-ranlib"],
   ];
   expectSuccess("Configure", runQuietly(configure, { cwd: source, environment }));
@@ -132,12 +118,12 @@ export function buildOpenssl(tarball: string, target: BuildTarget, temporary: st
 }
 
 /** Links to the commands under short names: no path gets into the library, or is split at a space. */
-function buildEnvironment({ zig, triple }: BuildTarget, temporary: string) {
+function buildEnvironment({ zig, target }: BuildTarget, temporary: string) {
   const commands = join(temporary, "commands");
   mkdirSync(commands);
   const program = `'${zig.replaceAll("'", "'\\''")}'`;
   const wrappers = {
-    "plait-cc": `cc -target ${triple}`,
+    "plait-cc": `cc -target ${target.triple}`,
     "plait-ar": "ar",
     "plait-ranlib": "ranlib",
   };

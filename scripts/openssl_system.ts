@@ -1,6 +1,6 @@
 /** Finds the static OpenSSL 3 that the system's development package has installed. */
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { OpensslLibrary } from "./openssl.ts";
 import { runQuietly } from "./openssl_command.ts";
@@ -28,7 +28,9 @@ export function systemOpenssl(): OpensslLibrary | undefined {
     const crypto = join(folder, "libcrypto.a");
     const version = versionOf(join(include, "openssl", "opensslv.h"));
     if (version?.startsWith("3.") && existsSync(ssl) && existsSync(crypto)) {
-      return { include, ssl, crypto, version, origin: "system", needs: furtherLibraries() };
+      const identity = `${ssl} ${statSync(ssl).mtimeMs}`;
+      const needs = furtherLibraries();
+      return { include, ssl, crypto, version, origin: "system", identity, needs };
     }
   }
   return undefined;

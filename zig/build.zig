@@ -23,6 +23,9 @@ pub fn build(b: *std.Build) void {
         .root_module = module(b, "library.zig", target, optimize, .native),
     });
     library.root_module.strip = !(b.option(bool, "symbols", "Keep the library's symbols and debug information") orelse false);
+    if (b.option([]const u8, "build-id", "The id by which debuggers find the symbols, in hexadecimal digits")) |digits| {
+        library.build_id = std.zig.BuildId.parse(b.fmt("0x{s}", .{digits})) catch @panic("the build id is not hexadecimal");
+    }
     openssl.link(library.root_module);
     // Zig's runtime has a memset and a memcpy, which would take the place of the C library's faster ones.
     library.bundle_compiler_rt = false;

@@ -62,8 +62,10 @@ export interface MemberHost {
  * the script.
  */
 function workerScript(): URL | undefined {
-  const path = join(import.meta.dir, "worker.ts");
-  return import.meta.file === "member.ts" && existsSync(path) ? Bun.pathToFileURL(path) : undefined;
+  const extension = /^member(\.[jt]s)$/.exec(import.meta.file)?.[1];
+  if (extension === undefined) return undefined;
+  const path = join(import.meta.dir, `worker${extension}`);
+  return existsSync(path) ? Bun.pathToFileURL(path) : undefined;
 }
 
 /** The number of the question that is answered when the worker listens for the first time. */

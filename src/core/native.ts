@@ -1,4 +1,3 @@
-/// <reference path="./library.d.ts" />
 /**
  * The core's functions and the memory that it shares. The only file that knows `bun:ffi`.
  *
@@ -8,10 +7,9 @@
 
 import { type ConvertFns, dlopen, ptr, toArrayBuffer } from "bun:ffi";
 import { drainMicrotasks as drain } from "bun:jsc";
-import { resolve } from "node:path";
-import embeddedLibrary from "../../build/libplait.so" with { type: "file" };
 import { abiNumber, Shared, Status, symbols } from "./abi.ts";
 import { environmentVariable } from "./environment.ts";
+import { findLibrary } from "./library.ts";
 
 type Exports = ConvertFns<typeof symbols>;
 type Prefix = "plait_";
@@ -21,14 +19,8 @@ type Core = {
     : never]: Exports[Name];
 };
 
-/**
- * `PLAIT_LIBRARY` names another build of the same core, such as the one with symbols. In a
- * program that was bundled to a folder the embedded path is relative to that folder.
- */
-const libraryPath =
-  environmentVariable("PLAIT_LIBRARY") ?? resolve(import.meta.dir, embeddedLibrary);
-
 function load(): Core {
+  const libraryPath = findLibrary();
   const library = dlopen(libraryPath, symbols);
   const found = library.symbols.plait_abi();
   if (found !== abiNumber) {

@@ -14,8 +14,9 @@ export const keepsSites = environmentVariable("PLAIT_STACKS") !== undefined;
 const sites = new WeakMap<object, string[]>();
 
 /** In a bundle plait's frames look like the program's. */
-const ownFolder =
-  import.meta.file === "wait_sites.ts" ? join(import.meta.dir, "..", "/") : undefined;
+const ownFolder = /^wait_sites\.[jt]s$/.test(import.meta.file)
+  ? join(import.meta.dir, "..", "/")
+  : undefined;
 
 /** Records where a wait has begun. */
 export function keepSite(wait: object): void {

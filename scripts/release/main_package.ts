@@ -1,0 +1,82 @@
+/** The main package: JavaScript with source maps, declarations, and the manifest that names the native ones. */
+
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { root } from "../build.ts";
+import { emit } from "../emit.ts";
+import { packageOf, type Target } from "../targets.ts";
+
+/** The entries, by their names in `exports`. */
+const entries = {
+  ".": "index",
+  "./net": "src/node/net",
+  "./drivers": "src/drivers/drivers",
+} as const;
+
+const documents = ["README.md", "CHANGELOG.md", "LICENSE", "LICENSE.openssl"];
+
+/** Writes the package into `folder`. It depends on the packages of the platforms that were built. */
+export async function writeMainPackage(folder: string, built: readonly Target[]): Promise<void> {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  // A thread of a cluster runs the last one: no other file imports it.
+  emit(
+    [...Object.values(entries), "src/cluster/worker"].map((entry) => `${entry}.ts`),
+    folder,
+  );
+  for (const name of documents) copyFileSync(join(root, name), join(folder, name));
+  writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifest(built), null, 2)}\n`);
+  for (const entry of Object.values(entries)) await writeRefusal(folder, entry);
+}
+
+function manifest(built: readonly Target[]): object {
+  const own = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const { name, version, description, license, type, engines, keywords } = own;
+  return {
+    ...{ name, version, description, keywords, license, type },
+    exports: {
+      ...Object.fromEntries(
+        Object.entries(entries).map(([path, entry]) => [
+          path,
+          {
+            types: `./${entry}.d.ts`,
+            bun: `./${entry}.js`,
+            default: `./${refusalOf(entry)}`,
+          },
+        ]),
+      ),
+      "./package.json": "./package.json",
+    },
+    // They all come at every release together: the library and the JavaScript share an ABI number.
+    optionalDependencies: Object.fromEntries(built.map((target) => [packageOf(target), version])),
+    engines,
+  };
+}
+
+function refusalOf(entry: string): string {
+  return `${entry}.not_bun.js`;
+}
+
+/** What another runtime imports. It has all names, so that the import does not fail before the sentence. */
+async function writeRefusal(folder: string, entry: string): Promise<void> {
+  const names = Object.keys(await import(join(root, `${entry}.ts`)));
+  const exported = names.map((name) =>
+    name === "default" ? "nothing as default" : `nothing as ${name}`,
+  );
+  const text = [
+    "// plait is imported by another runtime than Bun.",
+    "const nothing = undefined;",
+    'throw new Error("plait runs on Bun (https://bun.com), and this is another runtime: start the program with `bun`");',
+    `export { ${exported.join(", ")} };`,
+    "",
+  ];
+  writeFileSync(join(folder, refusalOf(entry)), text.join("\n"));
+}
+
+/** The files of a package, with their paths from its folder. */
+export function filesOf(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
+    .sort();
+}
