@@ -96,6 +96,7 @@ describe.each(runtimes)("$name", ({ isMissing, program }) => {
       );
       const client = net.connect(server.port, host);
       client.resume();
+      const end = closed(client);
       let drains = 0;
       client.on("drain", () => drains++);
       const chunk = new Uint8Array(1_000_000);
@@ -105,7 +106,7 @@ describe.each(runtimes)("$name", ({ isMissing, program }) => {
       client.end();
       await server.program.printed(/count 20000000/);
       expect(drains).toBeGreaterThan(0);
-      await closed(client);
+      await end;
     });
   });
 });

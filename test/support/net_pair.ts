@@ -57,7 +57,7 @@ export async function nextData(socket: NetSocket): Promise<Buffer> {
   return chunk as Buffer;
 }
 
-/** Waits for `close`. An error before it does not count. */
+/** Waits for `close`, which must not have come yet. An error before it does not count. */
 export function closed(emitter: EventEmitter): Promise<unknown> {
   return new Promise((resolve) => emitter.once("close", resolve));
 }
