@@ -14,6 +14,7 @@ import { buildNatives } from "./release/natives.ts";
 import { packageOf, targets } from "./targets.ts";
 
 const folder = join(root, "dist");
+const tarballs = join(folder, "tarballs");
 const names = process.argv.slice(2);
 const unknown = names.filter((name) => !targets.some((target) => target.name === name));
 if (unknown.length > 0) {
@@ -22,25 +23,18 @@ if (unknown.length > 0) {
 const wanted = targets.filter(({ name }) => names.length === 0 || names.includes(name));
 
 rmSync(folder, { recursive: true, force: true });
-mkdirSync(join(folder, "tarballs"), { recursive: true });
+mkdirSync(tarballs, { recursive: true });
 const { built, leftOut } = buildNatives(wanted, folder);
 await writeMainPackage(
   join(folder, "plait"),
   built.map(({ target }) => target),
 );
 for (const packageFolder of [join(folder, "plait"), ...built.map((native) => native.folder)]) {
-  const pack = [
-    process.execPath,
-    "pm",
-    "pack",
-    "--quiet",
-    "--destination",
-    join(folder, "tarballs"),
-  ];
+  const pack = [process.execPath, "pm", "pack", "--quiet", "--destination", tarballs];
   const { succeeded, complaint } = runQuietly(pack, { cwd: packageFolder });
   if (!succeeded) throw new Error(`plait: ${packageFolder} cannot be packed: ${complaint}`);
 }
-writeFileSync(join(folder, "tarballs", "SHA256SUMS"), checksums(join(folder, "tarballs")));
+writeFileSync(join(tarballs, "SHA256SUMS"), checksums(tarballs));
 
 for (const { target, library, openssl } of built) {
   const megabytes = (statSync(library).size / 1e6).toFixed(2);

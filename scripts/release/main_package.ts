@@ -60,9 +60,7 @@ function refusalOf(entry: string): string {
 /** What another runtime imports. It has all names, so that the import does not fail before the sentence. */
 async function writeRefusal(folder: string, entry: string): Promise<void> {
   const names = Object.keys(await import(join(root, `${entry}.ts`)));
-  const exported = names.map((name) =>
-    name === "default" ? "nothing as default" : `nothing as ${name}`,
-  );
+  const exported = names.map((name) => `nothing as ${name}`);
   const text = [
     "// plait is imported by another runtime than Bun.",
     "const nothing = undefined;",

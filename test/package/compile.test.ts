@@ -4,24 +4,13 @@ import { describe, expect, test } from "bun:test";
 import { cpSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { libraryPath, root } from "../../scripts/build.ts";
-import { withImports } from "../support/programs.ts";
+import { echoProgram, withImports } from "../support/programs.ts";
 import { bound, runAsUser } from "../support/run_as_user.ts";
 import { TemporaryFolder } from "../support/temporary_folder.ts";
 
-const echo = `
-  const listener = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
-    for await (const chunk of socket) await socket.write(chunk);
-  });
-  const socket = await connect({ host: "127.0.0.1", port: listener.port! });
-  await socket.write("echo");
-  console.log(new TextDecoder().decode((await socket.next())!));
-  socket.close();
-  await listener.close();
-`;
-
 /** Prints the files that it has mapped, which show the library that it runs with. */
 const echoAndMaps = `
-  ${echo}
+  ${echoProgram}
   console.error(await Bun.file("/proc/self/maps").text().catch(() => ""));
 `;
 

@@ -106,3 +106,15 @@ export function withImports(source: string): string {
   const index = JSON.stringify(join(root, "index.ts"));
   return `import { ${used.join(", ")} } from ${index};\n${source}\n`;
 }
+
+/** A program that prints what an echo server returns. It needs `connect` and `listen`. */
+export const echoProgram = `
+  const listener = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
+    for await (const chunk of socket) await socket.write(chunk);
+  });
+  const socket = await connect({ host: "127.0.0.1", port: listener.port! });
+  await socket.write("echo");
+  console.log(new TextDecoder().decode((await socket.next())!));
+  socket.close();
+  await listener.close();
+`;
