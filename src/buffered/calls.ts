@@ -1,9 +1,11 @@
 /** The calls of a reader. They are served in their order, and receive until their units have come. */
 
 import type { Socket } from "../net/socket.ts";
+import { callDetails } from "../net/socket_failures.ts";
 import { admission, type Operation, rejected, runningCancellation, Wait } from "../runtime/wait.ts";
 import { WaitQueue } from "../runtime/wait_queue.ts";
 import { type Deadline, never } from "../values/deadlines.ts";
+import type { ErrorDetails } from "../values/errors.ts";
 import { Fill } from "./fill.ts";
 import type { Units } from "./units.ts";
 
@@ -11,9 +13,8 @@ import type { Units } from "./units.ts";
 export type Take<Argument, Unit> = (units: Units, argument: Argument) => Unit | undefined;
 
 const syscall = "read";
-const queueing: Operation = { syscall };
 
-export class Calls {
+export class Calls implements Operation {
   readonly #socket: Socket;
   readonly #units: Units;
   readonly #fill: Fill;
@@ -25,6 +26,14 @@ export class Calls {
     this.#socket = socket;
     this.#units = units;
     this.#fill = new Fill(socket, units.unread);
+  }
+
+  get syscall(): string {
+    return syscall;
+  }
+
+  details(): ErrorDetails {
+    return callDetails(this.#socket, syscall);
   }
 
   /** Whether a call waits. */
@@ -41,7 +50,7 @@ export class Calls {
     const until =
       deadline === undefined && runningCancellation() === undefined
         ? never
-        : admission(syscall, deadline);
+        : admission(this, deadline);
     if (typeof until !== "number") return rejected(until, syscall);
     if (this.#isBusy) return this.#complete(take, argument, until);
     try {
@@ -73,7 +82,7 @@ export class Calls {
     action: (until: Deadline, input: Input) => Promise<Result>,
   ): Promise<Result> {
     const input = check();
-    const until = admission(syscall, deadline);
+    const until = admission(this, deadline);
     if (typeof until !== "number") throw until;
     return await this.#inTurn(until, () => action(until, input));
   }
@@ -82,7 +91,7 @@ export class Calls {
   async #inTurn<T>(until: Deadline, action: () => Promise<T>): Promise<T> {
     if (this.#isBusy) {
       this.#queue ??= new WaitQueue();
-      await new Wait(queueing).begin(until, this.#queue);
+      await new Wait(this).begin(until, this.#queue);
     }
     this.#isBusy = true;
     try {

@@ -1,9 +1,10 @@
 /** A writer with a buffer: many small writes, one call of the kernel. */
 
+import { Status } from "../core/abi.ts";
 import { bytesOf, isList, type WriteData } from "../net/buffers.ts";
 import { Socket } from "../net/socket.ts";
 import { callDetails } from "../net/socket_failures.ts";
-import { checkAdmission, Wait } from "../runtime/wait.ts";
+import { refusalStatus, statusError, Wait } from "../runtime/wait.ts";
 import {
   checkedInteger,
   checkedSwitch,
@@ -231,7 +232,7 @@ export class BufferedWriter {
     deadline: number | undefined,
     write: () => Promise<void> | undefined,
   ): Promise<void> | undefined {
-    checkAdmitted(deadline);
+    checkAdmitted(this.#socket, deadline);
     try {
       return write();
     } catch (error) {
@@ -282,7 +283,7 @@ export class BufferedWriter {
    * and changes nothing, when it may not begin.
    */
   #send(data: Uint8Array | undefined, deadline: number | undefined): Promise<void> | undefined {
-    checkAdmitted(deadline);
+    checkAdmitted(this.#socket, deadline);
     const buffer = this.#buffer;
     const collected = buffer.subarray(0, this.#length);
     this.#buffer = noBytes;
@@ -324,7 +325,7 @@ export class BufferedWriter {
 
   /** Waits for a send, until a deadline of the waiting call. */
   #sent(sending: Promise<void>, deadline: number | undefined): Promise<void> {
-    checkAdmitted(deadline);
+    checkAdmitted(this.#socket, deadline);
     const details = (): ErrorDetails => callDetails(this.#socket, syscall);
     const wait = new Wait<void>({ syscall, details });
     const sent = wait.begin(checkedDeadline(deadline));
@@ -351,8 +352,9 @@ export class BufferedWriter {
   }
 }
 
-function checkAdmitted(deadline: number | undefined): void {
-  checkAdmission(syscall, checkedDeadline(deadline));
+function checkAdmitted(socket: Socket, deadline: number | undefined): void {
+  const status = refusalStatus(checkedDeadline(deadline));
+  if (status !== Status.ok) throw statusError(status, callDetails(socket, syscall));
 }
 
 function giveBack(buffer: Uint8Array<ArrayBuffer>): void {

@@ -143,7 +143,7 @@ export class Cluster implements AsyncDisposable, MemberHost {
   async close(options: CloseOptions = {}): Promise<void> {
     const { deadline, cancel } = ownOptions(options, closeOptions, "close");
     const until = checkedDeadline(deadline);
-    const cancelled = refusal("cluster close", never);
+    const cancelled = refusal({ syscall: "cluster close" }, never);
     if (cancelled === undefined) return await this.#drain(until, cancel);
     await this.#kill();
     throw cancelled;
@@ -179,7 +179,7 @@ export class Cluster implements AsyncDisposable, MemberHost {
 
   /** Throws when the cluster is closed, the caller is cancelled, or the deadline has passed. */
   #checkOpen(syscall: string, deadline: Deadline): void {
-    checkAdmission(syscall, deadline, this.#isClosed);
+    checkAdmission({ syscall }, deadline, this.#isClosed);
   }
 
   async #ask<T>(question: Question, deadline: Deadline): Promise<[worker: number, answer: T][]> {
@@ -282,7 +282,7 @@ export async function cluster(options: ClusterOptions): Promise<Cluster> {
   const checked = checkedCluster(options);
   if (isClusterWorker)
     throw new Error("cluster() inside a worker of a cluster, which it would start again");
-  const cancelled = refusal("cluster", never);
+  const cancelled = refusal({ syscall: "cluster" }, never);
   if (cancelled) throw cancelled;
   const { host, port, backlog } = checked;
   const reserved = await reserve({ host, port, backlog });

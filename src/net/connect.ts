@@ -2,7 +2,7 @@
 
 import { core } from "../core/native.ts";
 import { withSignal } from "../runtime/scope.ts";
-import { checkAdmission, refusal } from "../runtime/wait.ts";
+import { type Call, checkAdmission, refusal } from "../runtime/wait.ts";
 import { handshake } from "../tls/handshake.ts";
 import type { TlsContext, TlsOptions } from "../tls/options.ts";
 import { clientSetup } from "../tls/start.ts";
@@ -66,6 +66,7 @@ const connectOptions: ReadonlySet<string> = new Set([
   "tls",
 ]);
 
+const syscall = "connect";
 const encoder = new TextEncoder();
 const nothing = new Uint8Array(1);
 
@@ -96,15 +97,17 @@ export async function connect(options: ConnectOptions): Promise<Socket> {
   const setup = tls === false ? undefined : clientSetup(tls, host, "tls");
   const { deadline, signal } = own;
   const until = checkedDeadline(deadline);
+  const call = connectingTo(target);
   let socket: Socket | undefined;
   try {
-    return await withSignal("connect", checkedAbortSignal(signal), async () => {
+    return await withSignal(call, checkedAbortSignal(signal), async () => {
+      checkAdmission(call, until);
       socket = new Socket(await handleOf(target, until), host);
       if (noDelay) socket.setNoDelay(true);
       if (keepAlive) socket.setKeepAlive(keepAlive);
       if (linger !== undefined) socket.setLinger(linger);
       if (setup !== undefined) {
-        checkAdmission("connect", until);
+        checkAdmission(call, until);
         await handshake(socket, setup, until);
       }
       return socket;
@@ -113,7 +116,7 @@ export async function connect(options: ConnectOptions): Promise<Socket> {
     // Also when the signal was aborted just after the connection was made.
     socket?.close();
     // If the fiber's cancellation has ended a look-up or a handshake, the call fails with its own name.
-    throw (error instanceof CancelledError && refusal("connect", never)) || error;
+    throw (error instanceof CancelledError && refusal(call, never)) || error;
   }
 }
 
@@ -167,13 +170,21 @@ export function checkPath(path: string): string {
   return path;
 }
 
+/** The call, for errors outside of the race, whose own errors may name one of the host's addresses. */
+function connectingTo(target: HostTarget | string): Call {
+  const details =
+    typeof target === "string"
+      ? { syscall, address: target }
+      : { syscall, address: target.host, port: target.port };
+  return { syscall, details: () => details };
+}
+
 /** The handle of a connection. */
 async function handleOf(target: HostTarget | string, deadline: Deadline): Promise<number> {
-  checkAdmission("connect", deadline);
   if (typeof target === "string")
     return await new ConnectRace(pathTarget(target), deadline).start();
   const race = await hostTarget(target, deadline);
-  checkAdmission("connect", deadline);
+  checkAdmission(connectingTo(target), deadline);
   return await new ConnectRace(race, deadline).start();
 }
 

@@ -1,8 +1,8 @@
 /** Waiting for descriptors that other libraries own. */
 
-import { Direction, Status } from "../core/abi.ts";
+import { Direction } from "../core/abi.ts";
 import { core } from "../core/native.ts";
-import { endWith, type Operation, refusalStatus, statusError, Wait } from "../runtime/wait.ts";
+import { checkAdmission, endWith, type Operation, Wait } from "../runtime/wait.ts";
 import { checkedInteger } from "../values/checks.ts";
 import { checkedDeadline } from "../values/deadlines.ts";
 import type { ErrorDetails } from "../values/errors.ts";
@@ -50,7 +50,6 @@ async function watch(fd: number, direction: number, deadline: number | undefined
   checkedInteger(fd, "a descriptor", 0, 0x7fff_ffff);
   const until = checkedDeadline(deadline);
   const operation = new Watch(fd, direction);
-  const status = refusalStatus(until);
-  if (status !== Status.ok) throw statusError(status, operation.details());
+  checkAdmission(operation, until);
   await new Wait<void>(operation).beginUnder(core.watch(fd, direction, until));
 }

@@ -6,7 +6,7 @@ import { core } from "../core/native.ts";
 import { current, Fiber, fibers, type Named, startFiber } from "../runtime/fiber.ts";
 import { attend, hold, unhold } from "../runtime/scheduler.ts";
 import { scopeOwner, shield } from "../runtime/scope.ts";
-import { immediate, refusal, rejected } from "../runtime/wait.ts";
+import { type Call, immediate, refusal, rejected } from "../runtime/wait.ts";
 import { serverContext } from "../tls/context.ts";
 import { TlsError } from "../tls/errors.ts";
 import { handshake } from "../tls/handshake.ts";
@@ -57,6 +57,8 @@ export interface ListenOptions extends ListenPlace {
    */
   tls?: TlsOptions | TlsContext | undefined;
 }
+
+const accepting: Call = { syscall: "accept" };
 
 const listenOptions: ReadonlySet<string> = new Set([
   "host",
@@ -215,7 +217,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     const until = checkedDeadline(deadline);
     if (this.#handler !== undefined)
       throw new Error("this listener's connections go to its handler");
-    const refused = refusal("accept", until, this.closed);
+    const refused = refusal(accepting, until, this.closed);
     if (refused !== undefined) return rejected(refused, "accept");
     const socket = this.#unclaimed.shift();
     if (socket !== undefined) return immediate(socket, "accept");

@@ -136,7 +136,7 @@ export function addressesOf(
   const known = knownAddresses(host, family);
   if (known !== undefined) return known;
   const lookUp = new LookUp(host);
-  const refused = refusal(lookUp.syscall, never);
+  const refused = refusal(lookUp, never);
   if (refused !== undefined) return rejected(refused, "getaddrinfo");
   const wait = new Wait<string[]>(lookUp);
   const name = encoder.encode(host);
@@ -174,8 +174,8 @@ export async function resolve(host: string, options: ResolveOptions = {}): Promi
   checkHost(host, family);
   const { deadline, signal } = own;
   const until = checkedDeadline(deadline);
-  return await withSignal("getaddrinfo", checkedAbortSignal(signal), async () => {
-    checkAdmission("getaddrinfo", until);
+  return await withSignal(new LookUp(host), checkedAbortSignal(signal), async () => {
+    checkAdmission(new LookUp(host), until);
     const addresses = addressesOf(host, family, until);
     return await (Array.isArray(addresses) ? immediate(addresses, "getaddrinfo") : addresses);
   });

@@ -49,7 +49,7 @@ export class Signals implements AsyncIterable<SignalName>, Disposable {
    */
   async next(deadline?: number): Promise<SignalName | null> {
     const until = checkedDeadline(deadline);
-    checkAdmission(syscall, until);
+    checkAdmission(this.#next, until);
     for (const name of this.#unheard) {
       this.#unheard.delete(name);
       return await immediate(name, syscall);

@@ -158,7 +158,7 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
       return Promise.reject(error);
     }
     // A deadline that has passed does not matter when the outcome is there.
-    const refused = refusal("join", this.hasEnded ? never : until);
+    const refused = refusal(joining, this.hasEnded ? never : until);
     if (refused !== undefined) return Promise.reject(refused);
     if (this.hasEnded) return immediate(this.#result as T | Promise<T>, "join");
     return this.#joinBy(hearsFailure ? joining : joiningUnheard, until);

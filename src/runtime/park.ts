@@ -29,7 +29,7 @@ export function park<T = void>(deadline?: number): Promise<T> {
   const fiber = current();
   if (fiber === undefined) return Promise.reject(new Error("park() works only inside a fiber"));
   if (parkOf(fiber) !== undefined) return Promise.reject(new Error("this fiber is parked already"));
-  const until = admission("park", deadline);
+  const until = admission(parking, deadline);
   if (typeof until !== "number") return Promise.reject(until);
   return new Wait<T>(parking).begin(until);
 }

@@ -14,8 +14,10 @@ import { isInstance } from "../values/foreign_values.ts";
 import { CancelTriggers, type Triggered } from "./cancel_triggers.ts";
 import { checkedSpawn, Fiber, type Named, nameOf, type SpawnOptions, startFiber } from "./fiber.ts";
 import {
+  type Call,
   type Cancellation,
   cancelAll,
+  detailsOf,
   type Operation,
   refusalStatus,
   statusError,
@@ -64,6 +66,11 @@ export class Scope implements Triggered {
   /** @internal Its name in errors and in `dump`. */
   get title(): string {
     return `${this.#kind} ${this.name}`.trimEnd();
+  }
+
+  /** @internal */
+  details(): ErrorDetails {
+    return { syscall: this.title };
   }
 
   /** Whether the body and all fibers have ended. Then no fiber can be spawned in it any more. */
@@ -218,7 +225,7 @@ export class Scope implements Triggered {
     }
     const error = this.#hasFailed
       ? withSuppressed(this.#error, this.#suppressed, this.title)
-      : new CancelledError(this.#cancellation?.reason, details(this));
+      : new CancelledError(this.#cancellation?.reason, this.details());
     this.wait!.finishWithError(error);
   }
 }
@@ -331,26 +338,36 @@ export function runScope<S extends Scope>(
   const isGivenUp = signal !== undefined && isAborted(signal);
   // The signal comes after a cancellation and before the deadline.
   const status = refusalStatus(isGivenUp ? never : deadline);
-  if (status !== Status.ok) throw statusError(status, details(scope));
-  if (isGivenUp) throw new CancelledError(abortReason(signal), details(scope));
+  if (status !== Status.ok) throw statusError(status, scope.details());
+  if (isGivenUp) throw new CancelledError(abortReason(signal), scope.details());
   return scope.run(body as (scope: Scope) => unknown, signal, deadline);
 }
 
+/** The scope of a call that takes a signal. Its errors are those of the call. */
+class CallScope extends Scope {
+  readonly #call: Call;
+
+  constructor(call: Call) {
+    super(call.syscall, "");
+    this.#call = call;
+  }
+
+  override details(): ErrorDetails {
+    return detailsOf(this.#call);
+  }
+}
+
 /**
- * @internal Runs the body of a call, and cancels it when the call's signal is aborted. Its errors have
- *   the name of the call. Without a signal the body needs no fiber of its own.
+ * @internal Runs the body of a call, and cancels it when the call's signal is aborted. Without a signal the
+ *   body needs no fiber of its own.
  */
 export function withSignal<T>(
-  syscall: string,
+  call: Call,
   signal: AbortSignal | undefined,
   body: () => Promise<T>,
 ): Promise<T> {
   if (signal === undefined) return body();
-  return runScope(new Scope(syscall, ""), body, { signal }) as Promise<T>;
-}
-
-function details(scope: Scope): ErrorDetails {
-  return { syscall: scope.title };
+  return runScope(new CallScope(call), body, { signal }) as Promise<T>;
 }
 
 const scopeOptions: ReadonlySet<string> = new Set(["name", "signal", "deadline"]);
@@ -401,6 +418,6 @@ export async function shield<T>(body: () => T | PromiseLike<T>, deadline: number
   if (deadline === undefined) throw typeMistake("shield takes a deadline, or 0 for none");
   const until = checkedDeadline(deadline);
   const scope = new Scope("shield", body);
-  if (hasPassed(until)) throw new TimeoutError(details(scope));
+  if (hasPassed(until)) throw new TimeoutError(scope.details());
   return scope.run(() => body(), undefined, until, true) as Promise<T>;
 }

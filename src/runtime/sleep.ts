@@ -3,7 +3,7 @@
 import { Status } from "../core/abi.ts";
 import { rangeMistake, typeMistake } from "../values/checks.ts";
 import { after, checkedDeadline, type Deadline, never } from "../values/deadlines.ts";
-import { nextTurn, type Operation, refusal, Wait } from "./wait.ts";
+import { type Call, nextTurn, type Operation, refusal, Wait } from "./wait.ts";
 
 const sleeping: Operation = {
   syscall: "sleep",
@@ -13,6 +13,8 @@ const sleeping: Operation = {
     else wait.interrupt(status);
   },
 };
+
+const yielding: Call = { syscall: "yield" };
 
 /**
  * Suspends the fiber for so many milliseconds.
@@ -39,16 +41,16 @@ export function sleepUntil(deadline: number): Promise<void> {
 }
 
 function pause(deadline: Deadline): Promise<void> {
-  return refused(sleeping.syscall) ?? new Wait<void>(sleeping).begin(deadline);
+  return refused(sleeping) ?? new Wait<void>(sleeping).begin(deadline);
 }
 
 /** Lets all other work that is ready run first: other fibers, and Bun's own events. */
 export function yieldNow(): Promise<void> {
-  return refused("yield") ?? nextTurn(undefined, "yield");
+  return refused(yielding) ?? nextTurn(undefined, yielding.syscall);
 }
 
 /** Only a cancellation is a reason: with a deadline that has passed both wait for the next turn. */
-function refused(syscall: string): Promise<never> | undefined {
-  const error = refusal(syscall, never);
+function refused(call: Call): Promise<never> | undefined {
+  const error = refusal(call, never);
   return error && Promise.reject(error);
 }

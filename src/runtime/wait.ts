@@ -111,15 +111,18 @@ export function statusError(
   return new SocketError(codeOf(status), details);
 }
 
-/** The error of a call that fails before it does anything, in the order of `refusalStatus`. */
-export function refusal(syscall: string, deadline: Deadline, isClosed = false): Error | undefined {
+/**
+ * The error of a call that fails before it does anything, in the order of `refusalStatus`. It says as much
+ * of the peer as the error of the call's wait.
+ */
+export function refusal(call: Call, deadline: Deadline, isClosed = false): Error | undefined {
   const status = refusalStatus(deadline, isClosed);
-  return status === Status.ok ? undefined : statusError(status, { syscall });
+  return status === Status.ok ? undefined : statusError(status, detailsOf(call));
 }
 
 /** Throws that error, if there is one. */
-export function checkAdmission(syscall: string, deadline: Deadline, isClosed = false): void {
-  const refused = refusal(syscall, deadline, isClosed);
+export function checkAdmission(call: Call, deadline: Deadline, isClosed = false): void {
+  const refused = refusal(call, deadline, isClosed);
   if (refused !== undefined) throw refused;
 }
 
@@ -127,23 +130,30 @@ export function checkAdmission(syscall: string, deadline: Deadline, isClosed = f
  * The deadline of a call as the core takes it, or the error that the call fails with before it does
  * anything. For functions that return a promise and are too hot to be async.
  */
-export function admission(syscall: string, deadline: number | undefined): Deadline | Error {
+export function admission(call: Call, deadline: number | undefined): Deadline | Error {
   try {
     const until = checkedDeadline(deadline);
-    return refusal(syscall, until) ?? until;
+    return refusal(call, until) ?? until;
   } catch (error) {
     return error as Error;
   }
 }
 
-/** The thing that is waited for: its name in errors and `dump`, and how it ends early. */
-export interface Operation {
-  /** The name of the call that waits. */
+/** A call: its name in errors and `dump`. */
+export interface Call {
   readonly syscall: string;
+  /** What is known of the peer, with the name. */
+  details?(): ErrorDetails;
+}
+
+export function detailsOf(call: Call): ErrorDetails {
+  return call.details?.() ?? { syscall: call.syscall };
+}
+
+/** The thing that a call waits for, and how the wait ends early. */
+export interface Operation extends Call {
   /** Whether something outside of the thread ends the wait. Then it keeps the process alive. */
   readonly isExternal?: boolean;
-  /** What is known of the peer, for errors and `dump`. */
-  details?(): ErrorDetails;
   /** The peer, as `dump` shows it, if `details` does not have it. */
   place?(): string;
   /** The error of a status, if it is not the usual one. */
@@ -205,7 +215,7 @@ export class Wait<T> implements Sleeper {
 
   /** What is known of the peer, for errors and `dump`. */
   details(): ErrorDetails {
-    return this.operation.details?.() ?? { syscall: this.operation.syscall };
+    return detailsOf(this.operation);
   }
 
   /** The peer, as `dump` shows it. */

@@ -24,7 +24,7 @@ export async function waitFor<T>(promise: PromiseLike<T>, deadline?: number): Pr
     throw typeMistake("waitFor takes a promise");
   }
   const until = checkedDeadline(deadline);
-  const refused = refusal(syscall, until);
+  const refused = refusal(following, until);
   if (refused !== undefined) {
     // A thenable that begins its work in `then` is not started. The error of a promise that goes on is
     // ignored.

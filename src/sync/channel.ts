@@ -1,12 +1,13 @@
 /** Handing items from fiber to fiber. */
 
-import { admission, immediate, type Operation, Wait } from "../runtime/wait.ts";
+import { admission, type Call, immediate, type Operation, Wait } from "../runtime/wait.ts";
 import { WaitQueue } from "../runtime/wait_queue.ts";
 import { checkedInteger, typeMistake } from "../values/checks.ts";
 import { ChannelClosedError } from "../values/errors.ts";
 import { Ring } from "./ring.ts";
 
 const sending = "channel send";
+const send: Call = { syscall: sending };
 const receiving = "channel receive";
 
 type Received<T> = T | null | IteratorResult<T, undefined>;
@@ -62,7 +63,7 @@ export class Channel<T extends NonNullable<unknown>> implements AsyncIterable<T>
     } catch (error) {
       return Promise.reject(error);
     }
-    const until = admission(sending, deadline);
+    const until = admission(send, deadline);
     if (typeof until !== "number") return Promise.reject(until);
     if (this.#isClosed) return Promise.reject(new ChannelClosedError(sending));
     if (this.#give(item)) return immediate(undefined, sending);
@@ -124,7 +125,7 @@ export class Channel<T extends NonNullable<unknown>> implements AsyncIterable<T>
   }
 
   #receive(deadline: number | undefined, operation: Operation): Promise<Received<T>> {
-    const until = admission(receiving, deadline);
+    const until = admission(operation, deadline);
     if (typeof until !== "number") return Promise.reject(until);
     const item = this.tryReceive();
     if (item !== undefined) return immediate(received(operation, item), receiving);

@@ -38,7 +38,7 @@ export class Event {
    * @throws {CancelledError} when the fiber is cancelled
    */
   wait(deadline?: number): Promise<void> {
-    const until = admission(syscall, deadline);
+    const until = admission(waiting, deadline);
     if (typeof until !== "number") return Promise.reject(until);
     if (this.#isSet) return immediate(undefined, syscall);
     return new Wait<void>(waiting).begin(until, this.#waiting);

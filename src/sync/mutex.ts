@@ -60,7 +60,10 @@ export class Mutex {
   readonly #waiting = new WaitQueue<MutexLock>();
   readonly #locking: Operation = {
     syscall,
-    details: (): ErrorDetails => ({ syscall, reason: `the deadline has passed, ${this.holder}` }),
+    details: (): ErrorDetails => {
+      const { holder } = this;
+      return { syscall, reason: holder && `the deadline has passed, ${holder}` };
+    },
     place: () => this.holder ?? "",
   };
   #lock: MutexLock | undefined = undefined;
@@ -76,7 +79,7 @@ export class Mutex {
    * @throws {CancelledError} when the fiber is cancelled
    */
   lock(deadline?: number): Promise<MutexLock> {
-    const until = admission(syscall, deadline);
+    const until = admission(this.#locking, deadline);
     if (typeof until !== "number") return Promise.reject(until);
     if (this.#lock === undefined) return immediate(this.#take(), syscall);
     return new Wait<MutexLock>(this.#locking).begin(until, this.#waiting);

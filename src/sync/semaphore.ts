@@ -1,10 +1,11 @@
 /** Limiting how many fibers do something at a time. */
 
-import { admission, immediate, type Operation, Wait } from "../runtime/wait.ts";
+import { admission, type Call, immediate, type Operation, Wait } from "../runtime/wait.ts";
 import { WaitQueue } from "../runtime/wait_queue.ts";
 import { checkedInteger } from "../values/checks.ts";
 
 const syscall = "semaphore";
+const acquiring: Call = { syscall };
 
 /**
  * Permits that are held, as `acquire` and `tryAcquire` return them. They belong to no fiber: every
@@ -79,7 +80,7 @@ export class Semaphore {
     } catch (error) {
       return Promise.reject(error);
     }
-    const until = admission(syscall, deadline);
+    const until = admission(acquiring, deadline);
     if (typeof until !== "number") return Promise.reject(until);
     if (this.#canTake(count)) return immediate(this.#take(count), syscall);
     return new Wait<SemaphorePermit>(new Acquire(this, count)).begin(until, this.#waiting);

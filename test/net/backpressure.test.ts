@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { deadline, now, spawn } from "../../index.ts";
+import { deadline, spawn } from "../../index.ts";
 import { distinctBytes, hashOf } from "../support/distinct_bytes.ts";
 import { failureOf } from "../support/failure.ts";
 import { untilFull } from "../support/full_socket.ts";
@@ -63,23 +63,6 @@ test.each(ways)(
     });
   },
 );
-
-test("a deadline ends a write in time", async () => {
-  await using pair = await socketPair();
-  const { client } = pair;
-  const source = new Uint8Array(64 * mebibyte);
-  await failureOf(client.write(source, deadline(100)));
-  let least = Number.POSITIVE_INFINITY;
-  for (let attempt = 0; attempt < 8; attempt++) {
-    const end = deadline(15);
-    const error = await failureOf(client.write(source, end));
-    const late = now() - end;
-    expect(error).toMatchObject({ name: "TimeoutError" });
-    expect(late).toBeGreaterThanOrEqual(0);
-    least = Math.min(least, late);
-  }
-  expect(least).toBeLessThan(2);
-});
 
 test("after a deadline the next write goes on where the stream is", async () => {
   await using pair = await socketPair();

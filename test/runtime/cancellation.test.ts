@@ -92,6 +92,21 @@ describe.each(waitKinds)("cancelled in $name", ({ syscall, prepare }) => {
     expect(error).toBeInstanceOf(CancelledError);
     expect(error.syscall).toBe(syscall);
   });
+
+  test("before it begins to wait, its error names the same peer", async () => {
+    await using situation = await prepare();
+    const early = spawn(async () => {
+      await Bun.sleep(0);
+      await situation.wait();
+    });
+    early.cancel();
+    const before = await failureOf(early.join());
+    const late = spawn(() => situation.wait());
+    await pollUntil("it waits", () => late.state === "waiting");
+    late.cancel();
+    const during = await failureOf(late.join());
+    expect([before.address, before.port]).toEqual([during.address, during.port]);
+  });
 });
 
 describe("a cancelled fiber", () => {
