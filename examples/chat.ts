@@ -1,7 +1,6 @@
 /**
- * A chat server with one room: `bun examples/chat.ts [port] [lines behind]`, then `nc 127.0.0.1 7000`.
- * A client that does not read delays no other. Its lines wait in a channel of its own, and when the channel
- * is full, the client is dropped. SIGINT stops the server with a goodbye to all.
+ * A chat server with one room. A client that does not read delays no other: its lines wait in a channel of
+ * its own, and when the channel is full, the client is dropped.
  */
 
 import {
@@ -16,8 +15,18 @@ import {
   shield,
   UnexpectedEndError,
   yieldNow,
-} from "../index.ts";
+} from "plait";
 
+const usage = `Usage: bun chat.ts [port] [lines]
+
+A chat at 127.0.0.1, port 7000 if none is given. Try it with: nc 127.0.0.1 7000
+A client that is more than 100 lines behind, or as many as given, is dropped.
+SIGINT stops the server with a goodbye to all.`;
+
+if (process.argv.includes("--help")) {
+  console.log(usage);
+  process.exit();
+}
 const [port = 7000, linesBehind = 100] = process.argv.slice(2).map(Number);
 /** Bytes. */
 const longestLine = 1000;

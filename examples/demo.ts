@@ -1,12 +1,18 @@
-/**
- * An echo server and 64 client fibers in one process: `bun run demo`. Each client sends messages of
- * random sizes and compares every byte that comes back. `PLAIT_DEMO_SECONDS` sets how long.
- */
+/** An echo server and 64 client fibers in one process. */
 
-import { connect, deadline, type Fiber, listen, now, type Socket, sleep, spawn } from "../index.ts";
+import { connect, deadline, type Fiber, listen, now, type Socket, sleep, spawn } from "plait";
 
+const usage = `Usage: bun demo.ts [seconds]
+
+An echo server and 64 clients exchange messages of random sizes for 3 seconds, or as long as given.
+Each client compares every byte that comes back.`;
+
+if (process.argv.includes("--help")) {
+  console.log(usage);
+  process.exit();
+}
+const seconds = Number(process.argv[2] ?? 3);
 const clients = 64;
-const seconds = Number(process.env.PLAIT_DEMO_SECONDS ?? 3);
 const largestMessage = 4096;
 
 /** Random bytes. Each client's messages begin at a place of its own. */

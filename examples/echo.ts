@@ -1,7 +1,15 @@
-/** An echo server: `bun examples/echo.ts [port]`, then `nc 127.0.0.1 7000`. */
+/** An echo server. */
 
-import { deadline, listen, TimeoutError } from "../index.ts";
+import { deadline, listen, TimeoutError } from "plait";
 
+const usage = `Usage: bun echo.ts [port]
+
+Echoes what its clients send, at 127.0.0.1, port 7000 if none is given. Try it with: nc 127.0.0.1 7000`;
+
+if (process.argv.includes("--help")) {
+  console.log(usage);
+  process.exit();
+}
 const port = Number(process.argv[2] ?? 7000);
 
 const listener = await listen({ host: "127.0.0.1", port }, async (socket) => {

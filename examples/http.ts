@@ -1,16 +1,16 @@
-/**
- * A small HTTP/1.1 server in straight-line style: `bun examples/http.ts [port]`, then curl it. SIGINT
- * stops it: idle connections end at once, the others when their request is answered.
- */
+/** A small HTTP/1.1 server in straight-line style. */
 
-import {
-  BufferedReader,
-  deadline,
-  listen,
-  MessageTooLongError,
-  type Socket,
-  shield,
-} from "../index.ts";
+import { BufferedReader, deadline, listen, MessageTooLongError, type Socket, shield } from "plait";
+
+const usage = `Usage: bun http.ts [port]
+
+Answers HTTP requests at 127.0.0.1, port 8080 if none is given. Try it with: curl 127.0.0.1:8080/path
+SIGINT stops it: idle connections end at once, the others when their request is answered.`;
+
+if (process.argv.includes("--help")) {
+  console.log(usage);
+  process.exit();
+}
 
 const longestHead = 16_384;
 const decoder = new TextDecoder("latin1");
@@ -59,7 +59,8 @@ async function serve(socket: Socket): Promise<void> {
   }
 }
 
-const listener = await listen({ host: "127.0.0.1", port: Number(process.argv[2] ?? 8080) }, serve);
+const port = Number(process.argv[2] ?? 8080);
+const listener = await listen({ host: "127.0.0.1", port }, serve);
 console.log(`http://${listener.address}:${listener.port}/`);
 process.once("SIGINT", () => {
   void listener.close({ cancel: "the server stops", deadline: deadline(5000) });

@@ -1,7 +1,4 @@
-/**
- * A pool of connections: `bun examples/pool.ts [connections] [clients]` uses it with an echo server. Clients
- * that find all connections in use wait in line.
- */
+/** A pool of connections. Clients that find all of them in use wait in line. */
 
 import {
   BufferedReader,
@@ -13,7 +10,7 @@ import {
   type SemaphorePermit,
   type Socket,
   scope,
-} from "../index.ts";
+} from "plait";
 
 const scratch = new Uint8Array(1);
 
@@ -105,8 +102,11 @@ function isSilent(socket: Socket): boolean {
   }
 }
 
-if (import.meta.main) {
-  const [connections = 4, clients = 20] = process.argv.slice(2).map(Number);
+const usage = `Usage: bun pool.ts [connections] [clients]
+
+Shows a pool of 4 connections to an echo server, or as many as given, which 20 clients share.`;
+
+async function demonstrate(connections: number, clients: number): Promise<void> {
   let accepted = 0;
   await using listener = await listen({ host: "127.0.0.1", port: 0 }, async (socket) => {
     accepted++;
@@ -127,4 +127,13 @@ if (import.meta.main) {
     }
   });
   console.log(`${clients} exchanges over ${accepted} connections`);
+}
+
+if (import.meta.main) {
+  if (process.argv.includes("--help")) {
+    console.log(usage);
+    process.exit();
+  }
+  const [connections = 4, clients = 20] = process.argv.slice(2).map(Number);
+  await demonstrate(connections, clients);
 }

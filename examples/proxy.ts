@@ -1,10 +1,15 @@
-/**
- * A TCP proxy with half close: `bun examples/proxy.ts [port] [host] [port there]`. Each side may end its
- * stream and still read the other one.
- */
+/** A TCP proxy with half close: each side may end its stream and still read the other one. */
 
-import { connect, deadline, listen, pipe, type Socket } from "../index.ts";
+import { connect, deadline, listen, pipe, type Socket } from "plait";
 
+const usage = `Usage: bun proxy.ts [port] [host] [port there]
+
+Passes connections to 127.0.0.1, port 7001, on to a host and its port: 127.0.0.1 and 7000 if not given.`;
+
+if (process.argv.includes("--help")) {
+  console.log(usage);
+  process.exit();
+}
 const [port = "7001", host = "127.0.0.1", portThere = "7000"] = process.argv.slice(2);
 
 async function serve(client: Socket): Promise<void> {

@@ -1,9 +1,6 @@
-/**
- * A Redis client that speaks RESP3. Many fibers share a connection: their commands leave together, and the
- * answers come in the same order. `bun examples/redis.ts [port]` shows it with a server at 127.0.0.1.
- */
+/** A Redis client that speaks RESP3. Fibers share a connection, and their commands leave together. */
 
-import * as plait from "../index.ts";
+import * as plait from "plait";
 
 export type Argument = string | number | Uint8Array;
 type Single = Argument | bigint | boolean | null | RedisError;
@@ -141,7 +138,9 @@ function encode(command: Argument[]): plait.WriteData {
   return parts.every((part) => typeof part === "string") ? parts.join("") : parts;
 }
 
-if (import.meta.main) {
+if (import.meta.main && process.argv.includes("--help")) {
+  console.log("Usage: bun redis.ts [port]\n\nSends a few commands to a server at localhost.");
+} else if (import.meta.main) {
   await using redis = await Redis.connect({ port: Number(process.argv[2] ?? 6379) });
   const commands = ["ECHO hello", "SUBSCRIBE news", "PUBLISH news hello"];
   console.log(await Promise.all(commands.map((command) => redis.call(command.split(" ")))));

@@ -1,18 +1,15 @@
-/**
- * A port scanner: `bun examples/scan.ts [first-last] [host] [attempts at a time]`. Without a host it scans
- * this machine. Ask before you scan another one.
- */
+/** A port scanner. */
 
-import {
-  connect,
-  deadline,
-  resolve,
-  Semaphore,
-  SocketError,
-  scope,
-  TimeoutError,
-} from "../index.ts";
+import { connect, deadline, resolve, Semaphore, SocketError, scope, TimeoutError } from "plait";
 
+const usage = `Usage: bun scan.ts [first-last] [host] [attempts at a time]
+
+Connects to ports 1-1024 of this machine, or as given, 100 at a time. Ask before you scan another machine.`;
+
+if (process.argv.includes("--help")) {
+  console.log(usage);
+  process.exit();
+}
 const [range = "1-1024", host = "127.0.0.1", atATime = "100"] = process.argv.slice(2);
 const [, start, end = start] = /^(\d+)(?:-(\d+))?$/.exec(range) ?? [];
 const [first, last] = [Number(start), Number(end)];

@@ -74,8 +74,7 @@ test("SIGINT ends the HTTP responder, and its idle connections at once", async (
 }, 10_000);
 
 test("the demo shows its progress and a table in which every byte came back", async () => {
-  const child = Bun.spawn(exampleCommand("demo.ts"), {
-    env: { ...process.env, PLAIT_DEMO_SECONDS: "1.2" },
+  const child = Bun.spawn(exampleCommand("demo.ts", 1.2), {
     stdout: "pipe",
     stderr: "pipe",
   });
