@@ -12,7 +12,7 @@ import { core } from "../core/native.ts";
 import { running, type WaitOwner } from "../runtime/wait.ts";
 import { closeKernelPipe, giveBackKernelPipe, takeKernelPipe } from "./kernel_pipes.ts";
 import { blocked, type Transfer, unfinished } from "./lane.ts";
-import { Send, SendBytes } from "./sending.ts";
+import { countTaken, Send, SendBytes } from "./sending.ts";
 import { socketFailure } from "./socket_failures.ts";
 import type { Stream } from "./stream.ts";
 import { SocketTransfer } from "./transfers.ts";
@@ -115,14 +115,9 @@ export class Relay extends SocketTransfer<Relayed> implements Transfer<Relayed> 
 
   /** Counts what the target has taken, from the outcome of a send. */
   #countSent(outcome: number): number {
-    const target = this.#target;
-    if (outcome < 0) {
-      if (-outcome === Status.wouldBlock) return 0;
-      throw socketFailure(target, -outcome, "write", 0);
-    }
-    if (outcome > 0) target.sent(outcome);
-    this.sent += outcome;
-    return outcome;
+    const count = countTaken(this.#target, outcome);
+    this.sent += count;
+    return count;
   }
 
   /** Begins at once: over TLS nothing else may be sent before the rest. */

@@ -166,6 +166,16 @@ export class SendVector extends Send {
   }
 }
 
+/** Counts what the kernel took of a send without a wait; 0 when it takes nothing now. */
+export function countTaken(socket: Stream, outcome: number): number {
+  if (outcome < 0) {
+    if (-outcome === Status.wouldBlock) return 0;
+    throw socketFailure(socket, -outcome, "write", 0);
+  }
+  if (outcome > 0) socket.sent(outcome);
+  return outcome;
+}
+
 /** Addresses and lengths for one `sendVector`; filled anew for each. */
 const vector = new Float64Array(2 * Limits.vectorLength);
 

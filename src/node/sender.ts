@@ -1,10 +1,8 @@
 /** The sending half of a stream that is connected: one write at a time, and then the end. */
 
-import { Status } from "../core/abi.ts";
 import { core } from "../core/native.ts";
-import { SendBytes } from "../net/sending.ts";
+import { countTaken, SendBytes } from "../net/sending.ts";
 import type { Socket as PlaitSocket } from "../net/socket.ts";
-import { socketFailure } from "../net/socket_failures.ts";
 import { mayProceed, spend } from "../runtime/scheduler.ts";
 import { outsideOfFibers } from "../runtime/wait.ts";
 import { byteLengthOf, bytesOfView } from "../values/views.ts";
@@ -68,14 +66,9 @@ export class Sender {
     const plait = this.#plait;
     const length = byteLengthOf(bytes);
     if (length === 0 || plait.closed || plait.isWriting || !mayProceed()) return 0;
-    const count = core.send(plait.handle, bytes, 0, length);
-    if (count >= 0) {
-      plait.sent(count);
-      spend();
-      return count;
-    }
-    if (-count === Status.wouldBlock) return 0;
-    throw socketFailure(plait, -count, "write", 0);
+    const count = countTaken(plait, core.send(plait.handle, bytes, 0, length));
+    if (count > 0) spend();
+    return count;
   }
 
   #follow(data: Chunk | Chunk[], send: () => Promise<number>, callback: Callback): void {
