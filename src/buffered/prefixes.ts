@@ -4,6 +4,7 @@ import { checkedInteger, checkedSwitch, ownOptions } from "../values/checks.ts";
 import { checkedLimit } from "./limits.ts";
 import { type Decode, lengthDecoder, mostLengthBytes } from "./numbers.ts";
 
+/** Options of `readPrefixed`. */
 export interface PrefixedOptions {
   /** Whether the least significant byte of the prefix comes first. */
   littleEndian?: boolean | undefined;

@@ -21,6 +21,7 @@ import type { Unread } from "./unread.ts";
 
 export type { Newline, PrefixedOptions };
 
+/** Options of a `BufferedReader`. */
 export interface BufferedReaderOptions {
   /**
    * The most bytes of a unit whose length the peer decides: a line, what precedes a delimiter, a

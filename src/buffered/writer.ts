@@ -19,6 +19,7 @@ import { byteLengthOf, isDetached } from "../values/views.ts";
 import { encodeLength, encodeVarint, type Kind, kinds, mostVarintBytes } from "./numbers.ts";
 import { checkLengthBytes } from "./prefixes.ts";
 
+/** Options of a `BufferedWriter`. */
 export interface BufferedWriterOptions {
   /** Bytes that are collected before they are sent without a `flush`; 16,384 if not given. */
   size?: number | undefined;
@@ -99,74 +100,92 @@ export class BufferedWriter {
     return sent;
   }
 
+  /** An unsigned integer of one byte. */
   writeUint8(value: number, deadline?: number): Promise<void> | undefined {
     return this.#number(kinds.Uint8, value, deadline);
   }
 
+  /** A signed integer of one byte. */
   writeInt8(value: number, deadline?: number): Promise<void> | undefined {
     return this.#number(kinds.Int8, value, deadline);
   }
 
+  /** An unsigned integer of two bytes, the highest first. */
   writeUint16BE(value: number, deadline?: number): Promise<void> | undefined {
     return this.#number(kinds.Uint16BE, value, deadline);
   }
 
+  /** An unsigned integer of two bytes, the lowest first. */
   writeUint16LE(value: number, deadline?: number): Promise<void> | undefined {
     return this.#number(kinds.Uint16LE, value, deadline);
   }
 
+  /** A signed integer of two bytes, the highest first. */
   writeInt16BE(value: number, deadline?: number): Promise<void> | undefined {
     return this.#number(kinds.Int16BE, value, deadline);
   }
 
+  /** A signed integer of two bytes, the lowest first. */
   writeInt16LE(value: number, deadline?: number): Promise<void> | undefined {
     return this.#number(kinds.Int16LE, value, deadline);
   }
 
+  /** An unsigned integer of four bytes, the highest first. */
   writeUint32BE(value: number, deadline?: number): Promise<void> | undefined {
     return this.#number(kinds.Uint32BE, value, deadline);
   }
 
+  /** An unsigned integer of four bytes, the lowest first. */
   writeUint32LE(value: number, deadline?: number): Promise<void> | undefined {
     return this.#number(kinds.Uint32LE, value, deadline);
   }
 
+  /** A signed integer of four bytes, the highest first. */
   writeInt32BE(value: number, deadline?: number): Promise<void> | undefined {
     return this.#number(kinds.Int32BE, value, deadline);
   }
 
+  /** A signed integer of four bytes, the lowest first. */
   writeInt32LE(value: number, deadline?: number): Promise<void> | undefined {
     return this.#number(kinds.Int32LE, value, deadline);
   }
 
+  /** An unsigned integer of eight bytes, the highest first. */
   writeBigUint64BE(value: bigint, deadline?: number): Promise<void> | undefined {
     return this.#number(kinds.BigUint64BE, value, deadline);
   }
 
+  /** An unsigned integer of eight bytes, the lowest first. */
   writeBigUint64LE(value: bigint, deadline?: number): Promise<void> | undefined {
     return this.#number(kinds.BigUint64LE, value, deadline);
   }
 
+  /** A signed integer of eight bytes, the highest first. */
   writeBigInt64BE(value: bigint, deadline?: number): Promise<void> | undefined {
     return this.#number(kinds.BigInt64BE, value, deadline);
   }
 
+  /** A signed integer of eight bytes, the lowest first. */
   writeBigInt64LE(value: bigint, deadline?: number): Promise<void> | undefined {
     return this.#number(kinds.BigInt64LE, value, deadline);
   }
 
+  /** A floating-point number (IEEE 754) of four bytes, the highest first. */
   writeFloat32BE(value: number, deadline?: number): Promise<void> | undefined {
     return this.#number(kinds.Float32BE, value, deadline);
   }
 
+  /** A floating-point number (IEEE 754) of four bytes, the lowest first. */
   writeFloat32LE(value: number, deadline?: number): Promise<void> | undefined {
     return this.#number(kinds.Float32LE, value, deadline);
   }
 
+  /** A floating-point number (IEEE 754) of eight bytes, the highest first. */
   writeFloat64BE(value: number, deadline?: number): Promise<void> | undefined {
     return this.#number(kinds.Float64BE, value, deadline);
   }
 
+  /** A floating-point number (IEEE 754) of eight bytes, the lowest first. */
   writeFloat64LE(value: number, deadline?: number): Promise<void> | undefined {
     return this.#number(kinds.Float64LE, value, deadline);
   }

@@ -30,6 +30,7 @@ onDumpSignal((signal) => {
 export class Cluster implements AsyncDisposable, MemberHost {
   /** The address that the workers listen at: an IP literal. */
   readonly address: string;
+  /** The port that they listen at. */
   readonly port: number;
   /** How many workers the cluster keeps running. */
   readonly workers: number;

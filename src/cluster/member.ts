@@ -26,6 +26,7 @@ export class WorkerError extends Error {
   override readonly name = "WorkerError";
   /** The number of the worker, from 1 on. */
   readonly worker: number;
+  /** The exit code of the worker. */
   readonly exitCode: number;
 
   /** @internal */

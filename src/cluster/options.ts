@@ -15,6 +15,7 @@ import {
   typeMistake,
 } from "../values/checks.ts";
 
+/** Options of `cluster`. */
 export interface ClusterOptions {
   /**
    * The module that every worker loads: a `file:` URL or an absolute path. Its default export is the

@@ -27,6 +27,7 @@ import {
 export interface WorkerContext {
   /** The number of the worker, from 1 on. A restarted worker keeps its number. */
   readonly worker: number;
+  /** How many workers the cluster has. */
   readonly workers: number;
   /** The option `data` of the cluster. */
   readonly data: unknown;
@@ -34,7 +35,9 @@ export interface WorkerContext {
 
 /** The exports of a cluster's module. */
 export interface ClusterModule {
+  /** Serves a connection, as the handler of `listen` does. */
   default: Handler;
+  /** Called in each worker before it listens. It may return a function that cleans up. */
   setup?: (context: WorkerContext) => unknown;
 }
 

@@ -7,6 +7,7 @@ import { checkedInteger, rangeMistake, typeMistake } from "../values/checks.ts";
 import { SocketError, TimeoutError } from "../values/errors.ts";
 import { checkedOptions, type DriverOptions, driverOptions, type ParsedTls } from "./options.ts";
 
+/** Options of `postgres`. */
 export interface PostgresOptions extends DriverOptions {
   /** The socket of the server, such as `/run/postgresql/.s.PGSQL.5432`. */
   path?: string | undefined;

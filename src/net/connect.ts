@@ -23,9 +23,11 @@ import { checkedKeepAlive, type KeepAliveOptions } from "./keep_alive.ts";
 import { addressesOf, checkedFamily, checkHost, type Family, literalVersion } from "./names.ts";
 import { Socket } from "./socket.ts";
 
+/** Where `connect` connects to, and how. It needs a `port` or a `path`. */
 export interface ConnectOptions {
   /** An IPv4 or IPv6 literal or a host name; `localhost` if not given. */
   host?: string | undefined;
+  /** The TCP port, 1 to 65,535. */
   port?: number | undefined;
   /**
    * A Unix socket instead: a path of up to 107 bytes, or up to 107 bytes in Linux's abstract namespace
@@ -42,6 +44,7 @@ export interface ConnectOptions {
   family?: 4 | 6 | undefined;
   /** Whether small writes are sent at once (TCP_NODELAY); true if not given. */
   noDelay?: boolean | undefined;
+  /** Whether the kernel probes an idle connection, and how, as `Socket.setKeepAlive`; not if not given. */
   keepAlive?: boolean | KeepAliveOptions | undefined;
   /** As `Socket.setLinger`. */
   linger?: number | undefined;

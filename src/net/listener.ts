@@ -30,6 +30,7 @@ import { SocketFile } from "./socket_file.ts";
  */
 export type Handler = (socket: Socket) => unknown;
 
+/** Where `listen` listens, and how it serves. */
 export interface ListenOptions extends ListenPlace {
   /** Connections at a time; the next ones wait in the backlog. */
   maxConnections?: number | undefined;
@@ -186,6 +187,7 @@ export class Listener implements AsyncDisposable, AsyncIterable<Socket>, SocketK
     this.#acceptor.resume();
   }
 
+  /** Whether it accepts no more connections. */
   get closed(): boolean {
     return this.#acceptor.closed;
   }

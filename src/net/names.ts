@@ -144,6 +144,7 @@ export function addressesOf(
   return wait.beginUnder(waiter);
 }
 
+/** Options of `resolve`. */
 export interface ResolveOptions {
   /** Only IPv4 or only IPv6 addresses. */
   family?: 4 | 6 | undefined;

@@ -18,6 +18,7 @@ export interface PipedBytes {
   readonly back: number;
 }
 
+/** Options of `pipe`. */
 export interface PipeOptions {
   /**
    * Whether a way goes on when the other one has ended. True if not given: the end of one stream is passed on

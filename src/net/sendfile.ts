@@ -14,11 +14,13 @@ import { SocketError } from "../values/errors.ts";
 import { Send } from "./sending.ts";
 import type { Stream } from "./stream.ts";
 
+/** Options of `Socket.sendFile`. */
 export interface SendFileOptions {
   /** Where in the file to begin, in bytes; 0 if not given. */
   offset?: number | undefined;
   /** How many bytes to send; up to the file's end if not given. */
   length?: number | undefined;
+  /** When to give up. */
   deadline?: number | undefined;
 }
 

@@ -13,6 +13,7 @@ import { droppedHandshakes } from "../tls/handshake_places.ts";
 export interface Stats {
   /** Fibers that have not ended. */
   fibers: number;
+  /** Fibers that have started, those that have ended included. */
   fibersStarted: number;
   /** Waits that something outside of the thread can end, such as a socket or a deadline. */
   waiters: number;
@@ -28,14 +29,19 @@ export interface Stats {
   wakeups: number;
   /** Waits that have ended by their deadline, sleeps included. */
   timeouts: number;
+  /** Connections that listeners have accepted. */
   accepted: number;
+  /** Connections that `connect` has made. */
   connected: number;
+  /** Bytes of all connections; with TLS, those within the records. */
   bytesReceived: number;
+  /** As `bytesReceived`. */
   bytesSent: number;
   /** TLS handshakes that listeners gave up for newer ones (`maxHandshakes`). */
   handshakesDropped: number;
 }
 
+/** The counters of this thread, as they are now. Those of events and bytes count from its start. */
 export function stats(): Stats {
   const { live, started } = fiberCounts();
   const { waiting, ended } = waitCounts();

@@ -9,6 +9,7 @@ const syscall = "signal";
 
 /** Signals that a program catches, as `signals` returns them. */
 export class Signals implements AsyncIterable<SignalName>, Disposable {
+  /** The signals that are caught. */
   readonly names: readonly SignalName[];
   /** Signals that have come while no fiber waited, in the order in which each came first. */
   readonly #unheard = new Set<SignalName>();
@@ -36,6 +37,7 @@ export class Signals implements AsyncIterable<SignalName>, Disposable {
     }
   }
 
+  /** Whether `close` was called. */
   get closed(): boolean {
     return this.#isClosed;
   }

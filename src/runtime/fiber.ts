@@ -19,6 +19,7 @@ import {
 } from "./wait.ts";
 import { WaitQueue } from "./wait_queue.ts";
 
+/** Options of `spawn`. */
 export interface SpawnOptions {
   /** Shown by `dump()`; the body function's name if not given. */
   name?: string | undefined;
@@ -94,10 +95,12 @@ export class Fiber<T = unknown> implements WaitOwner, Triggered {
     liveFibers++;
   }
 
+  /** The name that `spawn` was given, or that of the body. */
   get name(): string {
     return nameOf(this.#named);
   }
 
+  /** What it does now, or how it has ended. */
   get state(): FiberState {
     if (this.#outcome !== undefined) return this.#outcome;
     return this.waits === undefined ? "running" : "waiting";

@@ -4,6 +4,7 @@ import { checkFunction, ownOptions, rangeMistake, typeMistake } from "../values/
 import type { Fiber } from "./fiber.ts";
 import { type MemberFiber, runScope, Scope, type ScopeOptions } from "./scope.ts";
 
+/** Options of `all`, `any` and `race`. */
 export interface GatherOptions<T> extends ScopeOptions {
   /** Shown by `dump()` and by errors. */
   name?: string | undefined;

@@ -25,6 +25,7 @@ import {
   type WaitOwner,
 } from "./wait.ts";
 
+/** Options of `scope`. */
 export interface ScopeOptions {
   /** Shown by `dump()` and by errors; the body function's name if not given. */
   name?: string | undefined;
@@ -59,6 +60,7 @@ export class Scope implements Triggered {
     this.#named = named;
   }
 
+  /** The name that `scope` was given, or that of the body. */
   get name(): string {
     return nameOf(this.#named);
   }

@@ -45,6 +45,7 @@ export class Channel<T extends NonNullable<unknown>> implements AsyncIterable<T>
     return this.#items.length;
   }
 
+  /** Whether `close` was called. Items that it holds can still be received. */
   get isClosed(): boolean {
     return this.#isClosed;
   }

@@ -14,6 +14,7 @@ export class Event {
   readonly #waiting = new WaitQueue<void>();
   #isSet = false;
 
+  /** Whether `wait` returns at once. */
   get isSet(): boolean {
     return this.#isSet;
   }

@@ -68,6 +68,7 @@ export class Mutex {
   };
   #lock: MutexLock | undefined = undefined;
 
+  /** Whether there is a lock on it. */
   get isLocked(): boolean {
     return this.#lock !== undefined;
   }

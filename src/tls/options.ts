@@ -3,6 +3,7 @@
 import type { TlsMaterial } from "./material.ts";
 import type { ParsedContext } from "./parsed.ts";
 
+/** A version of TLS (RFC 5246, RFC 8446). */
 export type TlsVersion = "TLSv1.2" | "TLSv1.3";
 
 /**
@@ -93,6 +94,7 @@ export interface TlsOptions {
   groups?: string | undefined;
   /** `"TLSv1.2"` if not given. */
   minVersion?: TlsVersion | undefined;
+  /** `"TLSv1.3"` if not given. */
   maxVersion?: TlsVersion | undefined;
   /**
    * Application protocols, the preferred one first (RFC 7301). A listener takes the first of its

@@ -9,6 +9,7 @@ import { contextOf, contextWithCertificate, ownTlsOptions, plainContext } from "
 import type { HandshakeSetup } from "./handshake.ts";
 import { optionNames, type TlsContext, type TlsOptions } from "./options.ts";
 
+/** Options of `Socket.startTls`. */
 export interface StartTlsOptions extends TlsOptions {
   /**
    * Which end this is; if not given, the server for a socket that a listener accepted, else the client.

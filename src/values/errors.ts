@@ -79,6 +79,7 @@ function cancelledBecause(reason: unknown): string | undefined {
 export class ChannelClosedError extends Error {
   override readonly name = "ChannelClosedError";
   readonly code = "ERR_CHANNEL_CLOSED";
+  /** The call that failed. */
   readonly syscall: string;
 
   constructor(syscall: string) {
@@ -120,6 +121,7 @@ export type PipeWay = "forth" | "back";
 /** One way of a `pipe` has failed. `code`, `address` and `port` are those of its `cause`. */
 export class PipeError extends SocketError {
   override readonly name = "PipeError";
+  /** The way that has failed. */
   readonly way: PipeWay;
   /** Bytes from the first socket that the kernel has taken for the second one. */
   readonly forth: number;
