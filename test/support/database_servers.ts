@@ -1,7 +1,7 @@
 /** PostgreSQL, MariaDB and NATS for the tests of drivers, on the loopback interface and in temporary folders. */
 
 import { mkdirSync, writeFileSync } from "node:fs";
-import type { DriverCertificates } from "./driver_certificates.ts";
+import type { ServerCertificate } from "./driver_certificates.ts";
 import { freePort } from "./free_port.ts";
 import { installedProgram } from "./installed_program.ts";
 import {
@@ -18,9 +18,12 @@ export const user = "tester";
 export const password = "secret";
 
 /** A PostgreSQL, which takes TLS and plain connections. */
-export async function startPostgres(certificates: DriverCertificates): Promise<ServerProcess> {
+export async function startPostgres(
+  certificates: ServerCertificate,
+  at?: number,
+): Promise<ServerProcess> {
   const folder = serverFolder();
-  const port = await freePort();
+  const port = at ?? (await freePort());
   const data = folder.file("data");
   writeFileSync(folder.file("password"), password);
   const { cert, key } = certificates.copyTo(folder.path);
@@ -50,9 +53,12 @@ export async function startPostgres(certificates: DriverCertificates): Promise<S
 }
 
 /** A MariaDB, which takes TLS and plain connections. */
-export async function startMariadb(certificates: DriverCertificates): Promise<ServerProcess> {
+export async function startMariadb(
+  certificates: ServerCertificate,
+  at?: number,
+): Promise<ServerProcess> {
   const folder = serverFolder();
-  const port = await freePort();
+  const port = at ?? (await freePort());
   const data = folder.file("data");
   const path = folder.file("socket");
   mkdirSync(data);
@@ -94,9 +100,12 @@ export async function startMariadb(certificates: DriverCertificates): Promise<Se
 }
 
 /** A NATS; with certificates it takes TLS alone. */
-export async function startNats(certificates?: DriverCertificates): Promise<ServerProcess> {
+export async function startNats(
+  certificates?: ServerCertificate,
+  at?: number,
+): Promise<ServerProcess> {
   const folder = serverFolder();
-  const port = await freePort();
+  const port = at ?? (await freePort());
   const configuration = folder.file("nats.conf");
   const issued = certificates?.copyTo(folder.path);
   const tls =

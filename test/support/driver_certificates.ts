@@ -4,6 +4,9 @@ import { chmodSync, copyFileSync } from "node:fs";
 import { CertificateAuthority, type Issued } from "./certificate_authority.ts";
 import { TemporaryFolder } from "./temporary_folder.ts";
 
+/** What a server needs of these. */
+export type ServerCertificate = Pick<DriverCertificates, "copyTo">;
+
 export class DriverCertificates implements Disposable {
   readonly #folder = new TemporaryFolder();
   /** The root that has issued the certificate, in PEM. */

@@ -10,9 +10,10 @@ export type RedisServer = ServerProcess;
 /** A Redis with further settings of its own. */
 export async function startRedis(
   further: Readonly<Record<string, string>> = {},
+  at?: number,
 ): Promise<RedisServer> {
   const folder = serverFolder();
-  const port = await freePort();
+  const port = at ?? (await freePort());
   const path = folder.file("socket");
   const settings = {
     port,
