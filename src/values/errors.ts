@@ -55,7 +55,8 @@ export class TimeoutError extends CallError {
   declare readonly code: "ETIMEDOUT";
 
   constructor(details: ErrorDetails = {}) {
-    super("ETIMEDOUT", details);
+    const reason = detail(details, "reason") ?? "the deadline has passed";
+    super("ETIMEDOUT", { ...details, reason });
   }
 }
 
@@ -168,7 +169,7 @@ const meanings: ReadonlyMap<string, string> = new Map([
   ["EPIPE", "the connection is closed for writing"],
   ["ERR_CHANNEL_CLOSED", "the channel is closed"],
   ["ERR_SOCKET_CLOSED", "the socket is closed"],
-  ["ETIMEDOUT", "the deadline has passed"],
+  ["ETIMEDOUT", "the peer does not answer"],
 ]);
 
 /** `host:port` as it is usually written: an IPv6 address in brackets, a path alone. */
