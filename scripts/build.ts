@@ -130,7 +130,9 @@ function sourcesHash(openssl: OpensslLibrary, target: Target): string {
   const { version, origin, identity } = openssl;
   const hash = new Bun.CryptoHasher("sha256");
   hash.update(`${target.triple} ${version} ${origin} ${identity}\n`);
-  hash.update(readFileSync(join(root, "package.json")));
+  for (const name of ["package.json", "scripts/native_package.ts"]) {
+    hash.update(readFileSync(join(root, name)));
+  }
   for (const path of zigSources(zigFolder)) {
     hash.update(`${relative(root, path)}\n`);
     hash.update(readFileSync(path));

@@ -1,6 +1,14 @@
 /** The package of a platform: the core's library, and a module that exports its path. */
 
-import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { libraryFile, packageOf, type Target } from "./targets.ts";
 
@@ -11,7 +19,7 @@ export function writeNativePackage(target: Target, library: string, folder: stri
   const unfinished = `${folder}.${process.pid}`;
   rmSync(unfinished, { recursive: true, force: true });
   mkdirSync(unfinished, { recursive: true });
-  for (const [name, text] of Object.entries(textsOf(target))) {
+  for (const [name, text] of Object.entries(textsOf(target, statSync(library).size))) {
     writeFileSync(join(unfinished, name), text);
   }
   for (const name of ["LICENSE", "LICENSE.openssl"]) {
@@ -24,7 +32,7 @@ export function writeNativePackage(target: Target, library: string, folder: stri
   renameSync(unfinished, folder);
 }
 
-function textsOf(target: Target): Record<string, string> {
+function textsOf(target: Target, bytes: number): Record<string, string> {
   const { version, license } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   const name = packageOf(target);
   const file = libraryFile(target);
@@ -48,6 +56,9 @@ function textsOf(target: Target): Record<string, string> {
       `import file from "./${file}" with { type: "file" };`,
       "// In a program that was bundled to a folder the path is relative to that folder.",
       "export default resolve(import.meta.dir, file);",
+      `export const version = ${JSON.stringify(version)};`,
+      "// The size of the file.",
+      `export const bytes = ${bytes};`,
       "",
     ].join("\n"),
     "README.md": [

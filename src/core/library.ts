@@ -1,39 +1,72 @@
 /**
- * Finds the library of the core. Each platform has a package of its own with it, and package managers install
- * the one that fits.
+ * Finds the library of the core, and says in one sentence what to do when it cannot be used. Each platform has a
+ * package of its own with it, and package managers install the one that fits.
  *
  * Every import is a literal, behind a condition that `bun build --compile` evaluates for its target: so a
  * compiled program holds one library. On Linux `--define process.env.PLAIT_LIBC='"glibc"'` (or `musl`)
  * decides there too; otherwise a program gets the libraries that are installed.
  */
 
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import manifest from "../../package.json" with { type: "json" };
+import { abiNumber } from "./abi.ts";
 import { environmentVariable } from "./environment.ts";
 
-/** A native package exports the path of its library. */
+/** What a native package exports: the path of its library, and what that file should be. */
 interface NativePackage {
   readonly default: string;
+  readonly version: string;
+  readonly bytes: number;
+}
+
+export interface Library {
+  readonly path: string;
+  /** What it is called in errors. */
+  readonly title: string;
+  /** What brings another file in its place. */
+  readonly remedy: string;
 }
 
 /**
- * The path of the library. `PLAIT_LIBRARY` names another build of the same core, such as the one with symbols.
+ * The library for this process. `PLAIT_LIBRARY` names another build of the same core, such as the one with symbols.
  *
- * @throws {Error} with what to do, when the platform is unknown or its package is not installed
+ * @throws {Error} with what to do, when the platform is unknown, its package is not installed or incomplete, or
+ * `PLAIT_LIBC` is not the C library of the process
  */
-export function findLibrary(): string {
+export function findLibrary(): Library {
   const chosen = environmentVariable("PLAIT_LIBRARY");
-  if (chosen !== undefined) return chosen;
-  const found = nativePackage();
-  if (found !== undefined) return found.default;
+  if (chosen !== undefined) {
+    const remedy =
+      "build it again (`bun run setup --symbols` in a checkout), or unset PLAIT_LIBRARY";
+    return { path: chosen, title: `the library ${chosen}, which PLAIT_LIBRARY names,`, remedy };
+  }
   const name = nativePackageName();
   if (name === undefined) {
     const known = "Linux, macOS (x64 and arm64) and FreeBSD (x64)";
     throw new Error(`plait runs on ${known}, not on ${process.platform} ${process.arch}`);
   }
-  const command = isCompiled()
-    ? "build the program again after `bun install --os='*' --cpu='*'`"
-    : "run `bun install`, without `--omit=optional`";
-  throw new Error(`plait: its package ${name} is not installed: ${command}`);
+  if (process.platform === "linux") checkLibc();
+  const found = nativePackage();
+  if (found === undefined) {
+    const command = isCompiled()
+      ? "build the program again after `bun install --os='*' --cpu='*'`"
+      : "run `bun install --force`, without `--omit=optional`";
+    throw new Error(`plait: its package ${name} is not installed, or not whole: ${command}`);
+  }
+  const library = {
+    path: found.default,
+    title: `its package ${name} (version ${found.version})`,
+    remedy: isCheckout
+      ? "run `bun run abi`"
+      : `take ${name} out of the overrides in package.json if it is there, and ${isCompiled() ? "build the program again after" : "run"} \`bun install --force\``,
+  };
+  // A process that loads a file that was cut off is killed by SIGBUS.
+  const bytes = isCompiled() ? found.bytes : sizeOf(found.default);
+  if (bytes !== found.bytes) {
+    throw loadFailure(library, `the library has ${bytes} bytes in place of ${found.bytes}`);
+  }
+  return library;
 }
 
 /** The native package of the process. Undefined if it is not installed. */
@@ -69,8 +102,7 @@ function nativePackage(): NativePackage | undefined {
 export function nativePackageName(): string | undefined {
   const platform = `${process.platform}-${process.arch}`;
   if (!platforms.has(platform)) return undefined;
-  const suffix = process.platform === "linux" && isMusl() ? "-musl" : "";
-  return `plait-${platform}${suffix}`;
+  return `plait-${platform}${process.platform === "linux" && isMusl() ? "-musl" : ""}`;
 }
 
 const platforms: ReadonlySet<string> = new Set([
@@ -78,22 +110,85 @@ const platforms: ReadonlySet<string> = new Set([
   "freebsd-x64",
 ]);
 
-/**
- * Whether the C library of the process is musl. A glibc system may have musl's loader installed too: only what is
- * mapped tells.
- */
-function isMusl(): boolean {
-  const chosen = environmentVariable("PLAIT_LIBC");
-  if (chosen !== undefined) return chosen === "musl";
-  try {
-    return readFileSync("/proc/self/maps", "latin1").includes("/ld-musl-");
-  } catch {
-    // Without /proc most systems have glibc.
-    return false;
-  }
+/** Throws if `PLAIT_LIBC` is not the C library of the process, with which the other library may hang. */
+function checkLibc(): void {
+  const chosen = process.env.PLAIT_LIBC;
+  if (!chosen) return;
+  const actual = isMusl() ? "musl" : "glibc";
+  if (chosen === actual) return;
+  const remedy =
+    chosen === environmentVariable("PLAIT_LIBC")
+      ? "unset it"
+      : `build the program again with --define process.env.PLAIT_LIBC='"${actual}"'`;
+  throw new Error(
+    `plait: PLAIT_LIBC is ${chosen}, and this process runs with ${actual}: ${remedy}`,
+  );
 }
+
+let musl: boolean | undefined;
+
+/** Whether the C library of the process is musl. Both may be installed: only what is mapped tells. */
+function isMusl(): boolean {
+  if (musl === undefined) {
+    try {
+      musl = mapsMusl(readFileSync("/proc/self/maps", "latin1"));
+    } catch {
+      // Without /proc: `PLAIT_LIBC`, or the system for which this Bun was built.
+      const built = String(process.release.sourceUrl).includes("-musl");
+      musl = process.env.PLAIT_LIBC ? process.env.PLAIT_LIBC === "musl" : built;
+    }
+  }
+  return musl;
+}
+
+/** Whether musl is mapped. It is one file, which has one of two names; the other name is a link to it. */
+export function mapsMusl(maps: string): boolean {
+  return /\/(ld-musl-[^/\n]*\.so\.1|libc\.so)( \(deleted\))?$/m.test(maps);
+}
+
+/** The error for a library that dlopen(3) refuses. `said` is its message. */
+export function loadFailure({ path, title, remedy }: Library, said: string): Error {
+  const place = /^Failed to open library "([^"]*)"/.exec(said)?.[1] ?? path;
+  const reason = said.replace(/^Failed to open library "[^"]*": /, "");
+  // In the words of glibc and of musl.
+  const isForbidden = /failed to map segment|Operation not permitted/.test(reason);
+  if (isCompiled() && (isForbidden || place.startsWith(embedded))) {
+    const problem = isForbidden
+      ? `nothing in ${dirname(place)} can be executed`
+      : "the temporary folder cannot be written to";
+    const needed = "set BUN_TMPDIR to a folder that is writable and not mounted noexec";
+    return new Error(
+      `plait: Bun cannot unpack the library of this program, as ${problem}: ${needed}`,
+    );
+  }
+  if (isForbidden) {
+    const needed = "install it on a file system that is not mounted noexec";
+    return new Error(
+      `plait: ${title} cannot be loaded, as nothing in ${dirname(path)} can be executed: ${needed}`,
+    );
+  }
+  return new Error(`plait: ${title} cannot be loaded (${reason}): ${remedy}`);
+}
+
+/** The error for a library with another ABI. `found` is its number, if it has one. */
+export function abiFailure({ title, remedy }: Library, found: number | undefined): Error {
+  const other = found === undefined ? "none" : found;
+  return new Error(
+    `plait ${manifest.version} has ABI number ${abiNumber}, and ${title} has ${other}: ${remedy}`,
+  );
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+/** Where a compiled program has the files in it. */
+const embedded = "/$bunfs/";
 
 /** Whether the program was made by `bun build --compile`. */
 function isCompiled(): boolean {
-  return import.meta.path.startsWith("/$bunfs/");
+  return import.meta.path.startsWith(embedded);
 }
+
+/** Whether these are the sources, and not the package that is made of them. */
+const isCheckout = import.meta.path.endsWith(".ts");

@@ -9,7 +9,7 @@ import { type ConvertFns, dlopen, ptr, toArrayBuffer } from "bun:ffi";
 import { drainMicrotasks as drain } from "bun:jsc";
 import { abiNumber, Shared, Status, symbols } from "./abi.ts";
 import { environmentVariable } from "./environment.ts";
-import { findLibrary } from "./library.ts";
+import { abiFailure, findLibrary, type Library, loadFailure } from "./library.ts";
 
 type Exports = ConvertFns<typeof symbols>;
 type Prefix = "plait_";
@@ -20,14 +20,10 @@ type Core = {
 };
 
 function load(): Core {
-  const libraryPath = findLibrary();
-  const library = dlopen(libraryPath, symbols);
-  const found = library.symbols.plait_abi();
-  if (found !== abiNumber) {
-    throw new Error(
-      `plait: ${libraryPath} has ABI number ${found}, and src/core/abi.ts has ${abiNumber}: run \`bun run abi\``,
-    );
-  }
+  const found = findLibrary();
+  const library = open(found);
+  const number = library.symbols.plait_abi();
+  if (number !== abiNumber) throw abiFailure(found, number);
   const prefix: Prefix = "plait_";
   const isTraced = environmentVariable("PLAIT_TRACE") !== undefined;
   const entries = Object.entries(library.symbols).map(([name, call]) => {
@@ -35,6 +31,27 @@ function load(): Core {
     return [short, isTraced ? traced(short, call, symbols[name as keyof Exports]) : call];
   });
   return Object.fromEntries(entries) as Core;
+}
+
+/** Loads the library. Only `plait_abi` may be called before the number is compared: it never changes. */
+function open(found: Library): ReturnType<typeof dlopen<typeof symbols>> {
+  try {
+    return dlopen(found.path, symbols);
+  } catch (error) {
+    const { code, message } = error as Error & { readonly code?: string };
+    if (code === "ERR_DLOPEN_FAILED") throw loadFailure(found, message);
+    // A function is missing.
+    throw abiFailure(found, numberOf(found.path));
+  }
+}
+
+/** The ABI number of a library. Undefined for one without. */
+function numberOf(path: string): number | undefined {
+  try {
+    return dlopen(path, { plait_abi: symbols.plait_abi }).symbols.plait_abi();
+  } catch {
+    return undefined;
+  }
 }
 
 /** `PLAIT_TRACE=1`: writes every call of the core with its arguments and its result to stderr. */

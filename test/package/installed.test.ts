@@ -113,12 +113,12 @@ describe("the package", () => {
       const { stderr, exitCode } = await outcomeAsUser([bun, "program.ts"], path);
       expect(exitCode).not.toBe(0);
       expect(stderr).toContain(
-        `plait: its package ${native} is not installed: run \`bun install\`, without \`--omit=optional\``,
+        `plait: its package ${native} is not installed, or not whole: run \`bun install --force\`, without \`--omit=optional\``,
       );
       const build = [bun, "build", "--compile", "program.ts", "--outfile", "made"];
       await runAsUser(build, path);
       expect((await outcomeAsUser(["./made"], path)).stderr).toContain(
-        `plait: its package ${native} is not installed: build the program again`,
+        `plait: its package ${native} is not installed, or not whole: build the program again`,
       );
     },
     bound,
