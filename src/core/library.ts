@@ -50,7 +50,7 @@ export function findLibrary(): Library {
   const found = nativePackage();
   if (found === undefined) {
     const command = isCompiled()
-      ? "build the program again after `bun install --os='*' --cpu='*'`"
+      ? "build the program again after `bun install --os='*' --cpu='*' --libc='*'`"
       : "run `bun install --force`, without `--omit=optional`";
     throw new Error(`plait: its package ${name} is not installed, or not whole: ${command}`);
   }

@@ -118,7 +118,7 @@ describe("the package", () => {
       const build = [bun, "build", "--compile", "program.ts", "--outfile", "made"];
       await runAsUser(build, path);
       expect((await outcomeAsUser(["./made"], path)).stderr).toContain(
-        `plait: its package ${native} is not installed, or not whole: build the program again`,
+        `plait: its package ${native} is not installed, or not whole: build the program again after \`bun install --os='*' --cpu='*' --libc='*'\``,
       );
     },
     bound,
