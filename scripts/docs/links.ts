@@ -28,12 +28,27 @@ export function anchorOf(heading: string): string {
     .replaceAll(" ", "-");
 }
 
-function headingsOf(path: string): string[] {
+/** The anchors of a page's headings. Of headings with the same text the later ones have a number. */
+export function headingsOf(path: string): string[] {
+  const used = new Map<string, number>();
   const headings = withoutCode(textOf(path)).matchAll(/^#+ (.*)$/gm);
-  return [...headings].map(([, heading]) => anchorOf(heading!));
+  return [...headings].map(([, heading]) => {
+    const anchor = anchorOf(heading!);
+    const count = used.get(anchor) ?? 0;
+    used.set(anchor, count + 1);
+    return count === 0 ? anchor : `${anchor}-${count}`;
+  });
+}
+
+/** A page as it is read: without the comments, which have directives for the tests. */
+export function withoutComments(markdown: string): string {
+  const blocks = markdown.split(/^((?: *)(?:```+|~~~+)[\s\S]*?^ *(?:```+|~~~+)$)/m);
+  return blocks
+    .map((part, index) => (index % 2 === 0 ? part.replace(/^<!--[\s\S]*?-->\n\n?/gm, "") : part))
+    .join("");
 }
 
 /** Lines of code may begin with `#`, and may look like links. */
 function withoutCode(markdown: string): string {
-  return markdown.replace(/^( *)(```+|~~~+)[\s\S]*?^\1\2$/gm, "");
+  return withoutComments(markdown).replace(/^( *)(```+|~~~+)[\s\S]*?^\1\2$/gm, "");
 }
