@@ -4,7 +4,7 @@ import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { dirname, extname, join } from "node:path";
 import { root } from "../build.ts";
 import { type Framed, framed } from "./layout.ts";
-import { llmsFullText, llmsText } from "./llms.ts";
+import { llmsFullText, llmsText, markdownOf, markdownPath } from "./llms.ts";
 import { referencePages } from "./reference.ts";
 import { highlighted, rendered } from "./render.ts";
 import { searchIndex } from "./search_index.ts";
@@ -36,6 +36,7 @@ for (const page of framedPages) write(page.path, framed(site, page));
 for (const name of ["style.css", "search.js", "icon.svg"]) {
   copyFileSync(join(import.meta.dir, "assets", name), join(folder, name));
 }
+for (const page of site.pages) write(markdownPath(page), markdownOf(site, page));
 write("search-index.js", searchIndex(framedPages));
 write("llms.txt", llmsText(site));
 write("llms-full.txt", llmsFullText(site));

@@ -42,10 +42,13 @@ export function headingsOf(path: string): string[] {
 
 /** A page as it is read: without the comments, which have directives for the tests. */
 export function withoutComments(markdown: string): string {
-  const blocks = markdown.split(/^((?: *)(?:```+|~~~+)[\s\S]*?^ *(?:```+|~~~+)$)/m);
-  return blocks
-    .map((part, index) => (index % 2 === 0 ? part.replace(/^<!--[\s\S]*?-->\n\n?/gm, "") : part))
-    .join("");
+  return outsideCode(markdown, (text) => text.replace(/^<!--[\s\S]*?-->\n\n?/gm, ""));
+}
+
+/** Changes a page without its blocks of code. */
+export function outsideCode(markdown: string, change: (text: string) => string): string {
+  const blocks = markdown.split(/^( *(?:```+|~~~+)[\s\S]*?^ *(?:```+|~~~+)$)/m);
+  return blocks.map((text, index) => (index % 2 === 0 ? change(text) : text)).join("");
 }
 
 /** Lines of code may begin with `#`, and may look like links. */

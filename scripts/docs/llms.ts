@@ -1,6 +1,6 @@
 /** llms.txt and llms-full.txt (llmstxt.org): the documentation for programs that read text. */
 
-import { withoutComments } from "./links.ts";
+import { outsideCode, withoutComments } from "./links.ts";
 import { type Page, referenceSection, type Site } from "./site.ts";
 
 /** The title, a summary, and a line for each page. */
@@ -11,16 +11,16 @@ export function llmsText(site: Site): string {
   lines.push("All pages are in one file too: [llms-full.txt](llms-full.txt).", "");
   for (const [section, pages] of Map.groupBy(prose, ({ section }) => section)) {
     lines.push(`## ${section === "Project" ? "Optional" : section}`, "");
-    for (const page of pages) lines.push(`- [${page.title}](${page.path}): ${summaryOf(page)}`);
+    for (const page of pages)
+      lines.push(`- [${page.title}](${markdownPath(page)}): ${summaryOf(page)}`);
     lines.push("");
     if (section !== referenceSection) continue;
     for (const page of others.filter(({ reference }) => reference?.name !== undefined)) {
       const { entry, kind } = page.reference!;
       const summary = summaryOf(page);
       const what = `${entry}, ${kind.toLowerCase()}`;
-      lines.push(
-        `- [${page.title}](${page.path}) (${what})${summary === "" ? "" : `: ${summary}`}`,
-      );
+      const more = summary === "" ? "" : `: ${summary}`;
+      lines.push(`- [${page.title}](${markdownPath(page)}) (${what})${more}`);
     }
     lines.push("");
   }
@@ -28,6 +28,24 @@ export function llmsText(site: Site): string {
     .join("\n")
     .replaceAll(/\n{3,}/g, "\n\n")
     .trim()}\n`;
+}
+
+/** Where a page's Markdown is. */
+export function markdownPath({ path }: Page): string {
+  return path.replace(/html$/, "md");
+}
+
+/** A page's Markdown, with links that lead to that of other pages. */
+export function markdownOf(site: Site, page: Page): string {
+  const link = (whole: string, to: string): string => {
+    if (/^[a-z]+:|^#/.test(to)) return whole;
+    const target = site.target(page, to);
+    const isSource = /^(?:\.\.\/)*source\//.test(target);
+    return `](${isSource ? target : target.replace(/\.html(?=#|$)/, ".md")})`;
+  };
+  return outsideCode(withoutComments(page.markdown), (text) =>
+    text.replaceAll(/\]\(([^)\s]+)\)/g, link),
+  );
 }
 
 /** All pages, one after the other. */
@@ -44,12 +62,12 @@ function summaryOf({ markdown }: Page): string {
     .replaceAll(/^( *)```[\s\S]*?^\1```$/gm, "")
     .split(/\n{2,}/);
   // Headings, and the lists of links that many pages begin with, say nothing about the page.
-  const prose = blocks.find((block) => /^[A-Z`*]/.test(block.trim()) && !block.includes("](#"));
+  const prose = blocks.find((block) => /^[\p{L}`*]/u.test(block.trim()) && !block.includes("](#"));
   const text = (prose ?? "")
     .replaceAll(/\[([^\]]*)\]\([^)]*\)/g, "$1")
     .replaceAll(/\s+/g, " ")
     .trim();
-  return text.length <= 200
-    ? text
-    : `${/^.{0,200}[.:](?= )/.exec(text)?.[0] ?? `${text.slice(0, 200)} ...`}`;
+  if (text.length <= 260) return text;
+  const sentences = /^.{0,260}[.:](?= )/.exec(text)?.[0];
+  return sentences ?? `${text.slice(0, 260)} ...`;
 }

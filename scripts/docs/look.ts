@@ -164,9 +164,10 @@ async function walk(context: BrowserContext): Promise<void> {
   check(/Channel/.test(await title()), `the search for Channel leads to ${await title()}`);
   await page.screenshot({ path: join(pictures, "search-result.png") });
   await page.fill(".search input", "deadline");
+  await page.waitForSelector(".search li");
   await page.screenshot({ path: join(pictures, "search.png") });
   await page.goto(urlOf("sockets.html"));
-  await page.click("article a[href='#errors']");
+  await page.click("nav.contents a[href='#errors']");
   const top = await page
     .locator("#errors")
     .evaluate((element) => element.getBoundingClientRect().top);

@@ -15,9 +15,23 @@ import { root } from "../build.ts";
 
 /** The entries of the package, as they are imported, and the files of which TypeDoc makes them. */
 const entries = [
-  { name: "plait", file: "index.ts" },
-  { name: "plait/net", file: "scripts/docs/net_reference.ts" },
-  { name: "plait/drivers", file: "src/drivers/drivers.ts" },
+  {
+    name: "plait",
+    file: "index.ts",
+    about: "Sockets, listeners, fibers, readers and writers, TLS, clusters.",
+  },
+  {
+    name: "plait/net",
+    file: "scripts/docs/net_reference.ts",
+    about:
+      "The surface of `node:net` on plait's sockets. [plait/net](../../../docs/net.md) has the differences.",
+  },
+  {
+    name: "plait/drivers",
+    file: "src/drivers/drivers.ts",
+    about:
+      "What lets drivers of databases and brokers use plait's sockets: see [Drivers](../../../docs/drivers.md).",
+  },
 ] as const;
 
 export type EntryName = (typeof entries)[number]["name"];
@@ -48,7 +62,9 @@ export async function referencePages(folder: string): Promise<ReferencePage[]> {
     excludePrivate: true,
     excludeInternal: true,
     excludeExternals: true,
+    excludeProtected: true,
     disableSources: true,
+    preservedTypeAnnotationTags: ["@throws"],
     githubPages: false,
     logLevel: "Warn",
   };
@@ -56,13 +72,14 @@ export async function referencePages(folder: string): Promise<ReferencePage[]> {
     hidePageHeader: true,
     hideBreadcrumbs: true,
     useCodeBlocks: true,
+    indexFormat: "table",
     entryFileName: "index",
   };
   const application = await Application.bootstrapWithPlugins({ ...options, ...ofPlugin });
   const project = await application.convert();
   if (project === undefined) throw new Error("TypeDoc has failed");
-  for (const [index, module] of (project.children ?? []).entries()) {
-    const entry = entries[index];
+  for (const module of project.children ?? []) {
+    const entry = entries.find(({ file }) => file === `${module.name}.ts`);
     if (entry === undefined) throw new Error(`TypeDoc has found an entry more: ${module.name}`);
     module.name = entry.name;
     module.comment = undefined;
@@ -76,15 +93,17 @@ export async function referencePages(folder: string): Promise<ReferencePage[]> {
   await application.generateOutputs(project);
   if (application.logger.hasErrors()) throw new Error("TypeDoc has failed");
   const paths = readdirSync(folder, { recursive: true, encoding: "utf8" });
-  const pages = paths.filter((path) => path.endsWith(".md") && path !== "index.md").sort();
-  return pages.map((path) => pageOf(path, readFileSync(join(folder, path), "utf8")));
+  const sorted = paths.filter((path) => path.endsWith(".md") && path !== "index.md").sort();
+  const pages = sorted.map((path) => pageOf(path, readFileSync(join(folder, path), "utf8")));
+  return entries.flatMap(({ name }) => pages.filter(({ entry }) => entry === name));
 }
 
 function pageOf(path: string, text: string): ReferencePage {
-  const entry = [...entries].reverse().find(({ name }) => path.startsWith(`${name}/`))!.name;
+  const own = entries.findLast(({ name }) => path.startsWith(`${name}/`))!;
+  const entry = own.name;
   const isEntry = path === `${entry}/index.md`;
   const [, kind = ""] = /([\w-]+)\/[^/]+$/.exec(path)!;
-  const title = isEntry ? `# ${entry}` : undefined;
+  const title = isEntry ? `# ${entry}\n\n${own.about}` : undefined;
   return {
     entry,
     path,

@@ -63,10 +63,17 @@ export function rendered(site: Site, page: Page): Rendered {
   const parser = new MarkdownIt({ html: false, linkify: false });
   const tokens = parser.parse(withoutComments(page.markdown), {});
   const parts = markHeadings(tokens);
-  for (const token of tokens) if (token.children !== null) linkInline(site, page, token.children);
+  for (const [index, { children }] of tokens.entries()) {
+    if (children === null) continue;
+    linkInline(site, page, children);
+    // The links within a page, at its top, also stand beside the text where there is room.
+    if (leadWithinPage(children)) tokens[index - 1]!.attrSet("class", "jumps");
+  }
   const rules = parser.renderer.rules;
-  rules.fence = (all, index) => codeBlock(all[index]!.content, all[index]!.info.trim());
-  rules.code_block = (all, index) => codeBlock(all[index]!.content, "");
+  // Examples in doc comments are indented, and do not say that they are TypeScript.
+  const language = page.reference === undefined ? "" : "ts";
+  rules.fence = (all, index) => codeBlock(all[index]!.content, all[index]!.info.trim() || language);
+  rules.code_block = (all, index) => codeBlock(all[index]!.content, language);
   rules.table_open = () => '<div class="table"><table>\n';
   rules.table_close = () => "</table></div>\n";
   rules.heading_close = (all, index) => {
@@ -76,6 +83,11 @@ export function rendered(site: Site, page: Page): Rendered {
     return `<a class="anchor" href="#${anchor}" aria-label="Link to this section">#</a></${tag}>\n`;
   };
   return { html: parser.renderer.render(tokens, parser.options, {}), parts };
+}
+
+function leadWithinPage(children: Token[]): boolean {
+  const links = children.filter(({ type }) => type === "link_open");
+  return links.length > 2 && links.every((link) => String(link.attrGet("href")).startsWith("#"));
 }
 
 function codeBlock(code: string, language: string): string {
