@@ -7,6 +7,7 @@
 
 import { type ConvertFns, dlopen, ptr, toArrayBuffer } from "bun:ffi";
 import { drainMicrotasks as drain } from "bun:jsc";
+import { realpathSync } from "node:fs";
 import { abiNumber, Shared, Status, symbols } from "./abi.ts";
 import { environmentVariable } from "./environment.ts";
 import { abiFailure, findLibrary, type Library, loadFailure } from "./library.ts";
@@ -19,8 +20,7 @@ type Core = {
     : never]: Exports[Name];
 };
 
-function load(): Core {
-  const found = findLibrary();
+function load(found: Library): Core {
   const library = open(found);
   const number = library.symbols.plait_abi();
   if (number !== abiNumber) throw abiFailure(found, number);
@@ -75,17 +75,44 @@ function traced(
   };
 }
 
-export const core: Core = load();
+const library = findLibrary();
+export const core: Core = load(library);
 
-// Each thread has a scheduler of its own, because each Worker evaluates this module anew. `bun
-// --hot` evaluates it again in the same thread: then the new scheduler replaces the old one.
-const replaceable: { [key: symbol]: (() => void) | undefined } = globalThis;
-const retireKey = Symbol.for("plait.retire");
-replaceable[retireKey]?.();
+/** An evaluation of this module. */
+interface Instance {
+  readonly module: string;
+  retire?: () => void;
+}
+
+// A library has a scheduler for each thread, and each Worker evaluates this module anew. `bun --hot` evaluates it
+// again in the same thread: then the new scheduler replaces the old one. Another installed copy of plait has a
+// library of its own, and so a scheduler beside this one.
+const shared: { [key: symbol]: Map<string, Instance> | undefined } = globalThis;
+const instances = (shared[Symbol.for("plait.instances")] ??= new Map());
+const instance: Instance = { module: import.meta.path };
+const libraryFile = realPath(library.path);
+const before = instances.get(libraryFile);
+if (before !== undefined && before.module !== instance.module) {
+  const copies = `${before.module} and ${instance.module}`;
+  throw new Error(
+    `plait is loaded twice in this thread, from ${copies}, with one library: let all import one copy (\`bun pm ls --all\` lists them)`,
+  );
+}
+before?.retire?.();
+instances.set(libraryFile, instance);
+
+/** A path without links; the path itself if it is inside of a compiled program. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}
 
 /** Sets a function that is called when a newer instance of this module replaces this one. */
 export function onReplaced(retire: () => void): void {
-  replaceable[retireKey] = retire;
+  instance.retire = retire;
 }
 
 if (core.open() < 0) {
