@@ -10,8 +10,9 @@ export {
   type PrefixedOptions,
 } from "./src/buffered/reader.ts";
 export { BufferedWriter, type BufferedWriterOptions } from "./src/buffered/writer.ts";
-export { type Cluster, cluster } from "./src/cluster/cluster.ts";
-export { WorkerError } from "./src/cluster/member.ts";
+export type { Cluster } from "./src/cluster/cluster.ts";
+export { cluster } from "./src/cluster/entry.ts";
+export { WorkerError } from "./src/cluster/errors.ts";
 export type { ClusterOptions } from "./src/cluster/options.ts";
 export type { ClusterModule, WorkerContext } from "./src/cluster/worker.ts";
 export type { WriteData } from "./src/net/buffers.ts";

@@ -12,10 +12,10 @@ import type { TlsOptions } from "../tls/options.ts";
 import { ownOptions } from "../values/checks.ts";
 import { after, checkedDeadline, type Deadline, never } from "../values/deadlines.ts";
 import { callProgram } from "../values/foreign_values.ts";
+import { assignment } from "./assignment.ts";
 import { Member, type MemberHost } from "./member.ts";
 import { type Assignment, type Question, type Request, reportOf } from "./messages.ts";
 import { type CheckedOptions, type ClusterOptions, checkedCluster, checkedTls } from "./options.ts";
-import { isClusterWorker } from "./worker.ts";
 
 type Reservation = Awaited<ReturnType<typeof reserve>>;
 
@@ -262,26 +262,10 @@ export class Cluster implements AsyncDisposable, MemberHost {
   }
 }
 
-/**
- * Serves a port with several Workers, each with a scheduler of its own. The kernel distributes the
- * connections among them (SO_REUSEPORT). Resolves when all workers listen.
- *
- * A worker that dies, by an exception, an unhandled rejection or `process.exit`, loses its own
- * connections and leaves the other workers alone. It is restarted after 100 ms. Each further death
- * doubles this pause, up to 10 s; after a worker has listened for 30 s it is 100 ms again.
- *
- * The main thread and the workers exchange messages through Bun's event loop: a cluster does not
- * work under `block`.
- *
- * @throws {TypeError} {RangeError} for options that are unknown or wrong, or cannot be cloned
- * @throws {TlsError} for certificates and keys that cannot be used
- * @throws {SocketError} `EADDRINUSE`, `EACCES` and the like
- * @throws what the module throws when it is loaded, or its `setup`, with that error's stack
- * @throws {WorkerError} when a worker ends before it listens
- */
-export async function cluster(options: ClusterOptions): Promise<Cluster> {
+/** As `cluster` of entry.ts, which documents it. */
+export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const checked = checkedCluster(options);
-  if (isClusterWorker)
+  if (assignment !== undefined)
     throw new Error("cluster() inside a worker of a cluster, which it would start again");
   const cancelled = refusal({ syscall: "cluster" }, never);
   if (cancelled) throw cancelled;

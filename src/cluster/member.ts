@@ -10,39 +10,17 @@ import type { TlsOptions } from "../tls/options.ts";
 import { after, type Deadline, never } from "../values/deadlines.ts";
 import { TimeoutError } from "../values/errors.ts";
 import { textOf } from "../values/foreign_values.ts";
+import { assignmentKey } from "./assignment.ts";
 import { BackOff } from "./back_off.ts";
+import { WorkerError } from "./errors.ts";
 import {
   type Assignment,
-  assignmentKey,
   type ErrorReport,
   errorOf,
   type Question,
   type Report,
   type Request,
 } from "./messages.ts";
-
-/** A worker has died. `cause` is the exception that ended it, if there was one. */
-export class WorkerError extends Error {
-  override readonly name = "WorkerError";
-  /** The number of the worker, from 1 on. */
-  readonly worker: number;
-  /** The exit code of the worker. */
-  readonly exitCode: number;
-
-  /** @internal */
-  constructor(
-    worker: number,
-    exitCode: number,
-    failure: { error: unknown } | undefined,
-    place = "",
-  ) {
-    const how = failure === undefined ? `ended with exit code ${exitCode}` : "died";
-    const why = failure === undefined ? "" : `: ${textOf(failure.error)}`;
-    super(`worker ${worker} has ${how} ${place}`.trimEnd() + why, { cause: failure?.error });
-    this.worker = worker;
-    this.exitCode = exitCode;
-  }
-}
 
 /**
  * Milliseconds after the deadline of `close` in which a worker may still finish. Its handlers have

@@ -12,9 +12,6 @@ import type { Deadline } from "../values/deadlines.ts";
 import { CancelledError, SocketError, TimeoutError } from "../values/errors.ts";
 import { isInstance, propertyOf, textOf } from "../values/foreign_values.ts";
 
-/** The name in `workerData` under which a worker finds its assignment. */
-export const assignmentKey = "plaitCluster";
-
 export interface Assignment {
   port: MessagePort;
   /** The handler's module; undefined when that is the script of the worker itself. */

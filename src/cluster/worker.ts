@@ -13,9 +13,9 @@ import { dump, stats } from "../process/observe.ts";
 import { sleep } from "../runtime/sleep.ts";
 import { checkFunction, typeMistake } from "../values/checks.ts";
 import { hasPassed } from "../values/deadlines.ts";
+import { assignment } from "./assignment.ts";
 import {
   type Assignment,
-  assignmentKey,
   errorOf,
   type Question,
   type Report,
@@ -39,19 +39,6 @@ export interface ClusterModule {
   default: Handler;
   /** Called in each worker before it listens. It may return a function that cleans up. */
   setup?: (context: WorkerContext) => unknown;
-}
-
-const assignment = foundAssignment();
-
-/** Whether this thread is a cluster's worker. */
-export const isClusterWorker = assignment !== undefined;
-
-function foundAssignment(): Assignment | undefined {
-  if (Bun.isMainThread) return undefined;
-  const { workerData } = workerThreads();
-  if (typeof workerData !== "object" || workerData === null) return undefined;
-  if (!Object.hasOwn(workerData, assignmentKey)) return undefined;
-  return (workerData as { [assignmentKey]: Assignment })[assignmentKey];
 }
 
 /** Serves as the thread's assignment says. The first instance of plait in the thread does it. */
