@@ -7,8 +7,10 @@ import { ensureBuilt, ensureDependencies } from "./build.ts";
 ensureDependencies();
 ensureBuilt("stripped");
 
-// `bun test` ends without an exit event. test/support/certificates.ts names what it has made.
+// `bun test` ends without an exit event. test/support/certificates.ts and packed.ts name what they have made.
 afterAll(() => {
-  const folder = process.env.PLAIT_TEST_CERTIFICATES;
-  if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+  for (const key of ["PLAIT_TEST_CERTIFICATES", "PLAIT_TEST_PACKAGES"]) {
+    const folder = process.env[key];
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+  }
 });

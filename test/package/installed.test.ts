@@ -1,19 +1,17 @@
 /** The package as a user installs it: from its tarballs, into an empty project. */
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, readdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { libraryPath, root } from "../../scripts/build.ts";
-import { filesOf, writeMainPackage } from "../../scripts/release/main_package.ts";
-import { packageOf, thisMachine } from "../../scripts/targets.ts";
+import { readdirSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { root } from "../../scripts/build.ts";
+import { filesOf } from "../../scripts/release/main_package.ts";
 import { failureOf } from "../support/failure.ts";
 import { installedProgram, isInstalled } from "../support/installed_program.ts";
+import { nativeName, Packed } from "../support/packed.ts";
 import { echoProgram } from "../support/programs.ts";
 import { bound, outcomeAsUser, runAsUser } from "../support/run_as_user.ts";
-import { TemporaryFolder } from "../support/temporary_folder.ts";
 
 const bun = process.execPath;
-const native = packageOf(thisMachine());
 
 const program = `
   import { connect, type Fiber, listen, spawn } from "plait";
@@ -25,45 +23,26 @@ const program = `
 const expected = "1 done\necho";
 
 describe("the package", () => {
-  const folder = new TemporaryFolder();
-  const main = folder.file("plait");
-  let tarballs: { readonly main: string; readonly native: string };
-  let projects = 0;
-  afterAll(() => folder[Symbol.dispose]());
-
-  async function packed(from: string, to: string): Promise<string> {
-    mkdirSync(to);
-    await runAsUser([bun, "pm", "pack", "--destination", to, "--quiet"], from);
-    return join(to, readdirSync(to)[0]!);
-  }
+  let packed: Packed;
+  /** With the hoisted linker. Tests add files to it, and change none. */
+  let shared: string;
 
   beforeAll(async () => {
-    await writeMainPackage(main, [thisMachine()]);
-    tarballs = {
-      main: await packed(main, folder.file("main-tarball")),
-      native: await packed(dirname(libraryPath), folder.file("native-tarball")),
-    };
+    packed = await Packed.make();
+    shared = await packed.project(program, "--linker=hoisted");
   }, bound);
 
-  /** A project with `program.ts` and plait. */
-  async function project(...options: string[]): Promise<string> {
-    const path = folder.file(`project-${projects++}`);
-    mkdirSync(path);
-    const manifest = {
-      name: "project",
-      type: "module",
-      dependencies: { plait: `file:${tarballs.main}` },
-      // Otherwise a registry would be asked for it.
-      overrides: { [native]: `file:${tarballs.native}` },
-    };
-    writeFileSync(join(path, "package.json"), JSON.stringify(manifest));
-    writeFileSync(join(path, "program.ts"), program);
-    await runAsUser([bun, "install", ...options], path);
+  afterAll(() => packed[Symbol.dispose]());
+
+  /** Adds a file to the shared project. */
+  function write(name: string, text: string): string {
+    const path = join(shared, name);
+    writeFileSync(path, text);
     return path;
   }
 
   test("has JavaScript, source maps, declarations and licences, and nothing else", () => {
-    const others = filesOf(main).filter(
+    const others = filesOf(packed.main).filter(
       (path) => !/^(index|src\/.*)\.(not_bun\.js|js|js\.map|d\.ts)$/.test(path),
     );
     expect(others).toEqual([
@@ -71,11 +50,13 @@ describe("the package", () => {
     ]);
   });
 
-  test.each(["hoisted", "isolated"])(
-    "is installed by the %s linker, and runs",
-    async (linker) => {
-      const path = await project(`--linker=${linker}`);
-      expect((await runAsUser([bun, "program.ts"], path)).stdout).toBe(expected);
+  test(
+    "is installed by the hoisted linker and the isolated one, and runs",
+    async () => {
+      const isolated = await packed.project(program, "--linker=isolated");
+      for (const path of [shared, isolated]) {
+        expect((await runAsUser([bun, "program.ts"], path)).stdout).toBe(expected);
+      }
     },
     bound,
   );
@@ -89,19 +70,18 @@ describe("the package", () => {
     "is in a program made by bun build %s",
     async (line) => {
       const options = line.split(" ");
-      const path = await project();
-      const empty = folder.file(`empty-${projects}`);
-      mkdirSync(empty);
+      const empty = packed.emptyFolder();
       // A program of CommonJS cannot wait at its top level.
       const isCommonJs = options.includes("--bytecode");
       const wrapped = isCommonJs
         ? program.replace(/(import .*;)/, "$1\n(async () => {").concat("})();")
         : program;
-      writeFileSync(join(path, "program.ts"), wrapped);
-      await runAsUser([bun, "build", ...options, "program.ts", "--outfile", "made"], path);
-      renameSync(join(path, "made"), join(empty, "made"));
+      write("compiled.ts", wrapped);
+      await runAsUser([bun, "build", ...options, "compiled.ts", "--outfile", "made"], shared);
+      renameSync(join(shared, "made"), join(empty, "made"));
       expect((await runAsUser([join(empty, "made")], empty)).stdout).toBe(expected);
       expect(readdirSync(empty)).toEqual(["made"]);
+      unlinkSync(join(empty, "made"));
     },
     bound,
   );
@@ -109,16 +89,16 @@ describe("the package", () => {
   test(
     "says what to do when its native package is missing",
     async () => {
-      const path = await project("--omit=optional");
+      const path = await packed.project(program, "--omit=optional");
       const { stderr, exitCode } = await outcomeAsUser([bun, "program.ts"], path);
       expect(exitCode).not.toBe(0);
       expect(stderr).toContain(
-        `plait: its package ${native} is not installed, or not whole: run \`bun install --force\`, without \`--omit=optional\``,
+        `plait: its package ${nativeName} is not installed, or not whole: run \`bun install --force\`, without \`--omit=optional\``,
       );
       const build = [bun, "build", "--compile", "program.ts", "--outfile", "made"];
       await runAsUser(build, path);
       expect((await outcomeAsUser(["./made"], path)).stderr).toContain(
-        `plait: its package ${native} is not installed, or not whole: build the program again after \`bun install --os='*' --cpu='*' --libc='*'\``,
+        `plait: its package ${nativeName} is not installed, or not whole: build the program again after \`bun install --os='*' --cpu='*' --libc='*'\``,
       );
     },
     bound,
@@ -127,10 +107,9 @@ describe("the package", () => {
   test.skipIf(!isInstalled("node"))(
     "says to Node that it runs on Bun",
     async () => {
-      const path = await project();
-      writeFileSync(join(path, "program.mjs"), `import { listen } from "plait";\nlisten();`);
-      const node = [installedProgram("node"), "program.mjs"];
-      expect((await outcomeAsUser(node, path)).stderr).toContain("plait runs on Bun");
+      const path = write("program.mjs", `import { listen } from "plait";\nlisten();`);
+      const node = [installedProgram("node"), path];
+      expect((await outcomeAsUser(node, shared)).stderr).toContain("plait runs on Bun");
     },
     bound,
   );
@@ -138,7 +117,7 @@ describe("the package", () => {
   test(
     "is type-checked with the settings of bun init, and with stricter ones",
     async () => {
-      const path = await project();
+      const path = packed.copy(shared);
       // As `bun init` writes it.
       const usual = {
         lib: ["ESNext"],

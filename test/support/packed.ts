@@ -1,6 +1,6 @@
 /** The packages of plait as tarballs, and projects that have installed them. */
 
-import { cpSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { libraryPath } from "../../scripts/build.ts";
 import { writeMainPackage } from "../../scripts/release/main_package.ts";
@@ -12,37 +12,41 @@ const bun = process.execPath;
 
 export const nativeName = packageOf(thisMachine());
 
-/** Packs the package in a folder into a tarball, and returns its path. */
-export async function pack(from: string, to: string): Promise<string> {
-  mkdirSync(to);
-  await runAsUser([bun, "pm", "pack", "--destination", to, "--quiet"], from);
-  return join(to, readdirSync(to)[0]!);
+/** Packs the package in a folder into a tarball. */
+export async function pack(from: string, tarball: string): Promise<void> {
+  await runAsUser([bun, "pm", "pack", "--filename", tarball, "--quiet"], from);
 }
+
+// Each test file has its own modules, but all share the process.
+const key = "PLAIT_TEST_PACKAGES";
 
 /** The main package and that of this machine, packed, with a folder for what is made of them. */
 export class Packed implements Disposable {
-  readonly #folder: TemporaryFolder;
-  readonly #tarballs: { readonly main: string; readonly native: string };
+  readonly #folder = new TemporaryFolder();
+  readonly #made: string;
   #count = 0;
 
-  private constructor(folder: TemporaryFolder, tarballs: { main: string; native: string }) {
-    this.#folder = folder;
-    this.#tarballs = tarballs;
+  private constructor(made: string) {
+    this.#made = made;
   }
 
+  /** The packages are made on first use, and shared by all files of tests. */
   static async make(): Promise<Packed> {
-    const folder = new TemporaryFolder();
-    await writeMainPackage(folder.file("plait"), [thisMachine()]);
-    mkdirSync(folder.file("home"));
-    return new Packed(folder, {
-      main: await pack(folder.file("plait"), folder.file("main-tarball")),
-      native: await pack(dirname(libraryPath), folder.file("native-tarball")),
-    });
+    let folder = process.env[key];
+    if (folder === undefined || !existsSync(folder)) {
+      folder = new TemporaryFolder().path;
+      process.env[key] = folder;
+      await writeMainPackage(join(folder, "plait"), [thisMachine()]);
+      await pack(join(folder, "plait"), join(folder, "main.tgz"));
+      await pack(dirname(libraryPath), join(folder, "native.tgz"));
+      mkdirSync(join(folder, "home"));
+    }
+    return new Packed(folder);
   }
 
   /** The folder of the main package, before it was packed. */
   get main(): string {
-    return this.#folder.file("plait");
+    return join(this.#made, "plait");
   }
 
   /** A new path in the folder. */
@@ -62,9 +66,9 @@ export class Packed implements Disposable {
     return {
       name: "project",
       type: "module",
-      dependencies: { plait: `file:${this.#tarballs.main}` },
+      dependencies: { plait: `file:${join(this.#made, "main.tgz")}` },
       // Otherwise a registry would be asked for it.
-      overrides: { [nativeName]: `file:${this.#tarballs.native}` },
+      overrides: { [nativeName]: `file:${join(this.#made, "native.tgz")}` },
     };
   }
 
@@ -79,7 +83,7 @@ export class Packed implements Disposable {
 
   /** `bun install`, with a home that has no settings and no cache. */
   async install(path: string, ...options: string[]): Promise<void> {
-    await runAsUser([bun, "install", ...options], path, { HOME: this.#folder.file("home") });
+    await runAsUser([bun, "install", ...options], path, { HOME: join(this.#made, "home") });
   }
 
   /** A copy of a project. */
