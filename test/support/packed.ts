@@ -62,7 +62,7 @@ export class Packed implements Disposable {
   }
 
   /** What `package.json` of a project has that installs plait from the tarballs. */
-  get manifest(): object {
+  get manifest() {
     return {
       name: "project",
       type: "module",
