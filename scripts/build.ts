@@ -19,6 +19,8 @@ import {
 import { dirname, join, relative } from "node:path";
 import { writeNativePackage } from "./native_package.ts";
 import { ensureOpenssl, type OpensslLibrary } from "./openssl.ts";
+import { runQuietly } from "./openssl_command.ts";
+import { finishMachO } from "./release/mach_o_finish.ts";
 import { libraryFile, packageOf, type Target, thisMachine } from "./targets.ts";
 
 export const root = join(import.meta.dir, "..");
@@ -38,6 +40,13 @@ export function zigExecutable(): string {
   const name = process.platform === "win32" ? "zig.exe" : "zig";
   const platform = `${process.platform}-${process.arch}`;
   return join(root, "node_modules", "@zigc", platform, "bin", name);
+}
+
+/** The version of the compiler. */
+export function zigVersion(): string {
+  const { succeeded, output, complaint } = runQuietly([zigExecutable(), "version"]);
+  if (!succeeded) throw new Error(`zig version: ${complaint}`);
+  return output.trim();
 }
 
 /** Installs the dependencies that package.json pins, unless they are there already. */
@@ -68,7 +77,10 @@ export function ensureBuilt(variant: Variant): void {
       const library = buildLibrary(thisMachine(), openssl, variant, prefix);
       // A rename: a running program keeps the file that it has mapped.
       if (variant === "symbols") renameSync(library, made);
-      else writeNativePackage(thisMachine(), library, nativeFolder);
+      else {
+        const contents = { library, openssl, zigVersion: zigVersion() };
+        writeNativePackage(thisMachine(), contents, nativeFolder);
+      }
     } finally {
       rmSync(prefix, { recursive: true, force: true });
     }
@@ -86,20 +98,27 @@ export function buildLibrary(
   prefix: string,
 ): string {
   mkdirSync(prefix, { recursive: true });
+  const id = sourcesHash(openssl, target);
+  const isMachO = target.os === "darwin";
   // A library that is linked with the system's OpenSSL needs the system's glibc.
   const triple = openssl.origin === "built" ? [`-Dtarget=${target.triple}`] : [];
   runZig([
     "build",
     "-Doptimize=ReleaseSafe",
     ...triple,
-    ...(variant === "symbols" ? ["-Dsymbols"] : []),
+    ...(variant === "symbols" || isMachO ? ["-Dsymbols"] : []),
     // The same in both variants: so a debugger finds the symbols of a stripped library.
-    `-Dbuild-id=${sourcesHash(openssl, target).slice(0, 40)}`,
+    `-Dbuild-id=${id.slice(0, 40)}`,
     ...opensslOptions(openssl),
     "--prefix",
     prefix,
   ]);
-  return join(prefix, "lib", libraryFile(target));
+  const library = join(prefix, "lib", libraryFile(target));
+  if (isMachO) {
+    const linked = readFileSync(library);
+    writeFileSync(library, finishMachO(linked, id.slice(0, 32), variant === "stripped"));
+  }
+  return library;
 }
 
 /** Makes `import "plait-linux-x64"` find the package in `build`. */

@@ -24,7 +24,7 @@ import {
   recipe,
   requireTools,
 } from "./openssl_build.ts";
-import { ensureTarball, type Release } from "./openssl_source.ts";
+import { ensureTarball, type Release, releaseUrl } from "./openssl_source.ts";
 import { systemOpenssl } from "./openssl_system.ts";
 import { type Target, thisMachine } from "./targets.ts";
 
@@ -39,6 +39,8 @@ export interface OpensslLibrary {
   identity: string;
   /** Names of further libraries that these two need, such as `z`; none if plait built them. */
   needs: string[];
+  /** What it was built from, if plait built it. */
+  source?: { url: string; sha256: string };
 }
 
 /** Accepted releases, the preferred one first. A newer patch release is one more line here. */
@@ -103,6 +105,7 @@ function builtOpenssl(release: Release, build: BuildTarget): OpensslLibrary {
     origin: "built",
     identity: key,
     needs: [],
+    source: { url: releaseUrl(release), sha256: release.sha256 },
   };
 }
 
@@ -115,7 +118,8 @@ function publish(finished: string, folder: string): void {
   }
 }
 
-function cacheFolder(): string {
+/** The folder of finished builds, which all checkouts share. */
+export function cacheFolder(): string {
   const chosen = process.env.XDG_CACHE_HOME ?? "";
   const base = isAbsolute(chosen) ? chosen : join(homedir(), ".cache");
   return join(base, "plait");

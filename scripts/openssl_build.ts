@@ -13,9 +13,8 @@ export interface BuildTarget {
 }
 
 /**
- * Keeps what TLS over a stream needs: every protocol from TLS 1.0, PSK and resumption, ML-KEM and
- * ML-DSA, CRLs, OCSP, PKCS#12. Code that is left out cannot be attacked. Most vulnerabilities that were
- * found in 3.5.7 are in QUIC, DTLS, CMS and CMP.
+ * Keeps what TLS over a stream needs: TLS 1.2 and 1.3, resumption, ML-KEM and ML-DSA, CRLs, PKCS#12. Code that is
+ * left out cannot be attacked. Most vulnerabilities that were found in 3.5.7 are in QUIC, DTLS, CMS and CMP.
  */
 const configureOptions = [
   // Only the two static libraries are built. They are compiled once, so dependency files are not needed.
@@ -34,25 +33,22 @@ const configureOptions = [
   ["no-async", "no-thread-pool"],
   // Not needed: transports other than a stream.
   ["no-dtls", "no-srtp", "no-quic"],
-  // Parts of TLS that are broken or withdrawn: SSL 3, compression, SRP, NPN, and the suites that do not
-  // encrypt.
-  [
-    "no-ssl3",
-    "no-ssl3-method",
-    "no-comp",
-    "no-srp",
-    "no-nextprotoneg",
-    "no-integrity-only-ciphers",
-  ],
-  // Not needed: signed mail, certificate enrolment, time stamps, and address blocks in certificates.
-  ["no-cms", "no-cmp", "no-ts", "no-rfc3779"],
+  // Versions of TLS that plait does not speak.
+  ["no-ssl3", "no-ssl3-method", "no-tls1", "no-tls1-method", "no-tls1_1", "no-tls1_1-method"],
+  // Parts of TLS that are broken or withdrawn: compression, SRP, NPN, and the suites that do not encrypt.
+  ["no-comp", "no-srp", "no-nextprotoneg", "no-integrity-only-ciphers"],
+  // Parts of TLS for which plait has no option: keys that were agreed on before, stapled answers of OCSP, proofs of
+  // certificate transparency.
+  ["no-psk", "no-ocsp", "no-ct"],
+  // Not needed: signed mail, certificate enrolment, time stamps, address blocks in certificates, downloads.
+  ["no-cms", "no-cmp", "no-ts", "no-rfc3779", "no-http"],
   // Ciphers that no default suite uses.
   ["no-aria", "no-camellia", "no-seed", "no-idea", "no-bf", "no-cast", "no-rc2", "no-rc4"],
   ["no-ocb", "no-siv", "no-sm4", "no-gost"],
   // Hashes that neither TLS nor certificates of the public web use.
   ["no-md4", "no-mdc2", "no-rmd160", "no-whirlpool", "no-blake2", "no-siphash", "no-sm3"],
-  // Keys that TLS 1.3 dropped and certificate authorities do not sign.
-  ["no-dsa", "no-ec2m", "no-sm2"],
+  // Keys that TLS 1.3 dropped or never had, and that certificate authorities do not sign.
+  ["no-dsa", "no-ec2m", "no-sm2", "no-slh-dsa"],
   // P-384 and P-521 in 64-bit arithmetic: signing takes a quarter of the time or less.
   ["enable-ec_nistp_64_gcc_128"],
   // OpenSSL's default folders. The core sets the trust store itself.
@@ -65,9 +61,16 @@ const compilerFlags = [
   // The linker then takes only the functions that are used.
   "-ffunction-sections",
   "-fdata-sections",
-  // A program sees only the core's interface. Assembly ignores this flag.
+  // Nothing unwinds through OpenSSL, and a debugger follows the frame pointers. The tables are 7 % of the library.
+  "-fno-asynchronous-unwind-tables",
+  "-fno-unwind-tables",
+  // A program sees only the core's interface. In ELF the linker's version script hides the assembly too.
   "-fvisibility=hidden",
 ];
+
+/** Hides what assembly defines, which knows no flag for it. Zig's linker for macOS has no list of exports. */
+const hideAssembly =
+  "for word; do case $word in *.[sS]) perl -pi -e 's/^\\s*\\.globl\\s+(\\S+).*/$&\\n.private_extern $1/' \"$word\";; esac; done";
 
 /** Perl modules that OpenSSL's scripts load and that are not in Debian's perl-base. */
 const perlModules = [
@@ -83,8 +86,9 @@ export function buildTarget(zig: string, target: Target): BuildTarget {
 }
 
 /** A text that changes with everything that changes the library. */
-export function recipe({ zigVersion, target: { triple, openssl } }: BuildTarget): string {
-  return [zigVersion, triple, openssl, ...configureOptions, ...compilerFlags].join("\n");
+export function recipe({ zigVersion, target: { triple, openssl, os } }: BuildTarget): string {
+  const own = os === "darwin" ? [hideAssembly] : [];
+  return [zigVersion, triple, openssl, ...configureOptions, ...compilerFlags, ...own].join("\n");
 }
 
 /** Returns a folder within `temporary` that has the finished headers and libraries. */
@@ -128,7 +132,8 @@ function buildEnvironment({ zig, target }: BuildTarget, temporary: string) {
     "plait-ranlib": "ranlib",
   };
   for (const [name, words] of Object.entries(wrappers)) {
-    writeFileSync(join(commands, name), `#!/bin/sh\nexec ${program} ${words} "$@"\n`);
+    const before = target.os === "darwin" && name === "plait-cc" ? `${hideAssembly}\n` : "";
+    writeFileSync(join(commands, name), `#!/bin/sh\n${before}exec ${program} ${words} "$@"\n`);
     chmodSync(join(commands, name), 0o755);
   }
   // The user's CFLAGS, MAKEFLAGS and the like are meant for other programs.

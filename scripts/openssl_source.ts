@@ -33,10 +33,15 @@ export function ensureTarball(release: Release, cache: string, temporary: string
   throw new Error("its source cannot be fetched, neither upstream nor from Debian");
 }
 
-/** Runs the download in another Bun process, because this one runs synchronously. */
-function tarballFromUpstream({ version }: Release, temporary: string): string | undefined {
+/** Where upstream has the tarball. */
+export function releaseUrl({ version }: Release): string {
   const tag = `openssl-${version}`;
-  const url = `https://github.com/openssl/openssl/releases/download/${tag}/${tag}.tar.gz`;
+  return `https://github.com/openssl/openssl/releases/download/${tag}/${tag}.tar.gz`;
+}
+
+/** Runs the download in another Bun process, because this one runs synchronously. */
+function tarballFromUpstream(release: Release, temporary: string): string | undefined {
+  const url = releaseUrl(release);
   const path = join(temporary, "upstream.tar.gz");
   const program = `
     const [url, path] = process.argv.slice(-2);

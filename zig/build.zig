@@ -32,6 +32,8 @@ pub fn build(b: *std.Build) void {
     library.root_module.stack_check = false; // its function is a part of that runtime
     // OpenSSL's thousands of symbols must not meet those of Bun's own copy.
     if (target.result.ofmt == .elf) library.setVersionScript(b.path("library.map"));
+    // Otherwise the library would carry the path of the build.
+    if (target.result.ofmt == .macho) library.install_name = "@rpath/libplait.dylib";
     b.installArtifact(library);
 
     const generator = b.addExecutable(.{

@@ -17,7 +17,11 @@ comptime {
         }
     }
     @export(&abiNumber, .{ .name = abi_text.prefix ++ "abi" });
+    @export(&abi_number, .{ .name = abi_text.prefix ++ "abiNumber" });
 }
+
+/// The same number as data. A release is checked on another machine than its own, where the library is read, not run.
+const abi_number: u32 = abi_text.number;
 
 /// Compared with `abiNumber` of `src/core/abi.ts` before anything else is called.
 fn abiNumber() callconv(.c) i32 {

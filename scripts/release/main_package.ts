@@ -7,21 +7,23 @@ import { emit } from "../emit.ts";
 import { packageOf, type Target } from "../targets.ts";
 
 /** The entries, by their names in `exports`. */
-const entries = {
+export const entries = {
   ".": "index",
   "./net": "src/node/net",
   "./drivers": "src/drivers/drivers",
 } as const;
 
-const documents = ["README.md", "CHANGELOG.md", "LICENSE", "LICENSE.openssl"];
+/** A thread of a cluster runs it. No other file imports it. */
+export const worker = "src/cluster/worker";
+
+export const documents = ["README.md", "CHANGELOG.md", "LICENSE", "LICENSE.openssl"];
 
 /** Writes the package into `folder`. It depends on the packages of the platforms that were built. */
 export async function writeMainPackage(folder: string, built: readonly Target[]): Promise<void> {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  // A thread of a cluster runs the last one: no other file imports it.
   emit(
-    [...Object.values(entries), "src/cluster/worker"].map((entry) => `${entry}.ts`),
+    [...Object.values(entries), worker].map((entry) => `${entry}.ts`),
     folder,
   );
   for (const name of documents) copyFileSync(join(root, name), join(folder, name));
@@ -53,7 +55,8 @@ function manifest(built: readonly Target[]): object {
   };
 }
 
-function refusalOf(entry: string): string {
+/** The file that another runtime than Bun gets for an entry. */
+export function refusalOf(entry: string): string {
   return `${entry}.not_bun.js`;
 }
 

@@ -1,13 +1,14 @@
-/** The native packages: the core's library for every platform, built on this machine. */
+/** The native packages: the core's library for every platform, built and checked on this machine. */
 
 import { copyFileSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { symbols as abi } from "../../src/core/abi.ts";
-import { buildLibrary, zigExecutable } from "../build.ts";
+import { buildLibrary, zigExecutable, zigVersion } from "../build.ts";
 import { writeNativePackage } from "../native_package.ts";
 import { type OpensslLibrary, opensslFor } from "../openssl.ts";
 import { libraryFile, packageOf, type Target } from "../targets.ts";
-import { checkElf } from "./elf.ts";
+import { checkLibrary } from "./library.ts";
+import { nativePackageFaults } from "./packages.ts";
+import { tryLibrary } from "./trial.ts";
 
 export interface Native {
   readonly target: Target;
@@ -15,14 +16,16 @@ export interface Native {
   /** The folder of the package. */
   readonly folder: string;
   readonly library: string;
-  /** The same library with its symbols, for debuggers. */
-  readonly symbols: string;
+  /** How it was tried. */
+  readonly tried: string;
 }
 
-/** A platform whose library cannot be built here. */
+/** A platform without a package in this release. */
 export interface LeftOut {
   readonly target: Target;
   readonly reason: string;
+  /** Whether its library was built, and is not as it must be. */
+  readonly isWrong: boolean;
 }
 
 /** Builds the packages into folders of `folder`. */
@@ -34,31 +37,38 @@ export function buildNatives(
   const leftOut: LeftOut[] = [];
   for (const target of wanted) {
     console.log(`building ${packageOf(target)} (${target.triple})`);
+    const packageFolder = join(folder, packageOf(target));
+    let isWrong = false;
     try {
-      built.push(buildNative(target, folder));
+      const openssl = buildNative(target, folder, packageFolder);
+      isWrong = true;
+      const library = join(packageFolder, libraryFile(target));
+      checkLibrary(target, library);
+      const faults = nativePackageFaults(target, packageFolder);
+      if (faults.length > 0) throw new Error(faults.join("; "));
+      const tried = tryLibrary(target, library);
+      built.push({ target, openssl, folder: packageFolder, library, tried });
     } catch (error) {
-      leftOut.push({ target, reason: (error as Error).message });
+      rmSync(packageFolder, { recursive: true, force: true });
+      leftOut.push({ target, isWrong, reason: (error as Error).message });
     }
   }
   return { built, leftOut };
 }
 
-function buildNative(target: Target, folder: string): Native {
+function buildNative(target: Target, folder: string, packageFolder: string): OpensslLibrary {
   const openssl = opensslFor(zigExecutable(), target);
-  const packageFolder = join(folder, packageOf(target));
+  // The same library with its symbols is for debuggers.
   const symbols = join(folder, "symbols", `${packageOf(target)}-${libraryFile(target)}.debug`);
   mkdirSync(join(folder, "symbols"), { recursive: true });
   const prefix = join(folder, `building-${target.name}`);
   try {
     copyFileSync(buildLibrary(target, openssl, "symbols", prefix), symbols);
-    writeNativePackage(target, buildLibrary(target, openssl, "stripped", prefix), packageFolder);
+    const library = buildLibrary(target, openssl, "stripped", prefix);
+    const contents = { library, openssl, zigVersion: zigVersion() };
+    writeNativePackage(target, contents, packageFolder);
   } finally {
     rmSync(prefix, { recursive: true, force: true });
   }
-  const library = join(packageFolder, libraryFile(target));
-  // The dylibs of macOS are not checked yet.
-  if (target.os !== "darwin") {
-    checkElf(library, target.libc ?? "freebsd", Object.keys(abi));
-  }
-  return { target, openssl, folder: packageFolder, library, symbols };
+  return openssl;
 }
