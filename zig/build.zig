@@ -32,8 +32,11 @@ pub fn build(b: *std.Build) void {
     library.root_module.stack_check = false; // its function is a part of that runtime
     // OpenSSL's thousands of symbols must not meet those of Bun's own copy.
     if (target.result.ofmt == .elf) library.setVersionScript(b.path("library.map"));
-    // Otherwise the library would carry the path of the build.
-    if (target.result.ofmt == .macho) library.install_name = "@rpath/libplait.dylib";
+    if (target.result.ofmt == .macho) {
+        // Otherwise the library would carry the path of the build.
+        library.install_name = "@rpath/libplait.dylib";
+        library.headerpad_size = 64; // for the command of its signature
+    }
     b.installArtifact(library);
 
     const generator = b.addExecutable(.{

@@ -8,20 +8,23 @@ import type { Place } from "./mach_o_file.ts";
 const signatureMagic = 0xfade0cc0;
 const directoryMagic = 0xfade0c02;
 const adHoc = 0x2;
+/** It may be replaced by another signature. */
+const signedByLinker = 0x20000;
 const sha256 = { kind: 2, bytes: 32 } as const;
 
-/** The offsets of the fields of the directory of hashes. */
+/** The offsets of the fields of the directory of hashes. Those that are left out are 0. */
 const field = {
-  length: 4,
-  flags: 12,
-  hashes: 16,
-  pages: 28,
-  limit: 32,
-  kind: 37,
-  page: 39,
+  ...{ length: 4, version: 8, flags: 12, hashes: 16, name: 20, pages: 28, limit: 32 },
+  ...{ hashBytes: 36, kind: 37, page: 39, codeBytes: 72 },
 } as const;
-/** A signature with one part has this before it: its magic, length, count, and the part's kind and offset. */
+const directoryHeadBytes = 88;
+/** The magic of the signature, its length, the count of its parts, and the kind and offset of the only part. */
 const headBytes = 20;
+/** As codesign(1) of Apple hashes for all processors. */
+const hashedBytes = 4096;
+/** What the signature calls the library. */
+const name = "libplait.dylib\0";
+const hashesOffset = headBytes + directoryHeadBytes + name.length;
 
 /** What is wrong with the signature. */
 export function signatureFaults(bytes: Buffer, { offset, size }: Place): string[] {
@@ -49,32 +52,38 @@ export function signatureFaults(bytes: Buffer, { offset, size }: Place): string[
   return faults;
 }
 
-/** Signs the bytes as `signature` has signed others, and returns the new signature. Throws if it has several parts. */
-export function signedLike(signature: Buffer, bytes: Buffer): Buffer {
-  const directory = signature.subarray(headBytes);
-  if (
-    signature.readUInt32BE(0) !== signatureMagic ||
-    signature.readUInt32BE(8) !== 1 ||
-    directory.readUInt32BE(0) !== directoryMagic ||
-    directory.readUInt8(field.kind) !== sha256.kind
-  ) {
-    throw new Error("the linker signs in a way that is not known");
-  }
-  const hashes = hashesOf(bytes, 2 ** directory.readUInt8(field.page));
-  const before = headBytes + directory.readUInt32BE(field.hashes);
-  const made = Buffer.concat([signature.subarray(0, before), hashes]);
-  made.writeUInt32BE(made.length, field.length);
-  made.writeUInt32BE(made.length - headBytes, headBytes + field.length);
-  made.writeUInt32BE(hashes.length / sha256.bytes, headBytes + field.pages);
-  made.writeUInt32BE(bytes.length, headBytes + field.limit);
-  return made;
+/** The length of the signature of so many bytes. */
+export function signatureBytes(length: number): number {
+  return hashesOffset + Math.ceil(length / hashedBytes) * sha256.bytes;
 }
 
-/** The length of the signature that `signedLike` makes for so many bytes. */
-export function signatureBytes(signature: Buffer, length: number): number {
-  const directory = signature.subarray(headBytes);
-  const pages = Math.ceil(length / 2 ** directory.readUInt8(field.page));
-  return headBytes + directory.readUInt32BE(field.hashes) + pages * sha256.bytes;
+/** The signature of all that comes before it in a library. `codeBytes` are those of the segment with the code. */
+export function signatureOf(bytes: Buffer, codeBytes: number): Buffer {
+  const hashes = hashesOf(bytes, hashedBytes);
+  const head = Buffer.alloc(hashesOffset);
+  const size = head.length + hashes.length;
+  const directoryBytes = size - headBytes;
+  const kindOfDirectory = 0;
+  [signatureMagic, size, 1, kindOfDirectory, headBytes].forEach((value, index) => {
+    head.writeUInt32BE(value, index * 4);
+  });
+  const directory = head.subarray(headBytes);
+  const nameOffset = directoryHeadBytes;
+  const set = (at: number, value: number): void => void directory.writeUInt32BE(value, at);
+  set(0, directoryMagic);
+  set(field.length, directoryBytes);
+  set(field.version, 0x20400);
+  set(field.flags, adHoc | signedByLinker);
+  set(field.hashes, hashesOffset - headBytes);
+  set(field.name, nameOffset);
+  set(field.pages, hashes.length / sha256.bytes);
+  set(field.limit, bytes.length);
+  directory.writeUInt8(sha256.bytes, field.hashBytes);
+  directory.writeUInt8(sha256.kind, field.kind);
+  directory.writeUInt8(Math.log2(hashedBytes), field.page);
+  directory.writeBigUInt64BE(BigInt(codeBytes), field.codeBytes);
+  directory.write(name, nameOffset);
+  return Buffer.concat([head, hashes]);
 }
 
 function hashesOf(bytes: Buffer, pageBytes: number): Buffer {

@@ -1,10 +1,10 @@
 /**
  * Finishes a library for macOS that Zig has linked with its symbols. Zig removes no symbols of C, and makes a UUID of
- * a file that has this machine's paths for debuggers in it. So the UUID is set here, symbols are removed, and the
- * library is signed again. With the same UUID, a debugger finds the symbols of the stripped library in the other.
+ * a file that has this machine's paths for debuggers in it; it signs libraries for arm64 alone. So the UUID is set here,
+ * symbols are removed, and the library is signed. With the same UUID, a debugger finds the symbols of the stripped library in the other.
  */
 
-import { signatureBytes, signedLike } from "./code_signature.ts";
+import { signatureBytes, signatureOf } from "./code_signature.ts";
 import { readMachO } from "./mach_o_file.ts";
 
 const command = {
@@ -21,7 +21,7 @@ const pageBytes = 0x4000;
 
 /** `uuid` has 32 hexadecimal digits. */
 export function finishMachO(linked: Buffer, uuid: string, isStripped: boolean): Buffer {
-  const { exports, signature } = readMachO(linked);
+  const { exports, segments, signature } = readMachO(linked);
   const commands = placesOf(linked);
   const number = (at: number): number => linked.readUInt32LE(at);
   const { symbolTable, dynamicSymbolTable: dynamic } = commands;
@@ -29,10 +29,9 @@ export function finishMachO(linked: Buffer, uuid: string, isStripped: boolean): 
   const strings = { offset: number(symbolTable + 16), size: number(symbolTable + 20) };
   const indirect = { offset: number(dynamic + 56), count: number(dynamic + 60) };
   if (
-    signature === undefined ||
     symbols.offset > indirect.offset ||
     indirect.offset > strings.offset ||
-    strings.offset + strings.size > signature.offset
+    strings.offset + strings.size > (signature?.offset ?? linked.length)
   ) {
     throw new Error("the linker has another order of tables than is known");
   }
@@ -88,35 +87,59 @@ export function finishMachO(linked: Buffer, uuid: string, isStripped: boolean): 
   set(dynamic + 56, [newIndirectOffset]);
   Buffer.from(uuid, "hex").copy(made, commands.uuid + 8);
 
-  const old = linked.subarray(signature.offset, signature.offset + signature.size);
-  const newSignatureBytes = signatureBytes(old, signedBytes);
-  set(commands.signature + 8, [signedBytes, newSignatureBytes]);
-  const linkEditOffset = number(commands.segment + 40);
-  const linkEditBytes = signedBytes + newSignatureBytes - linkEditOffset;
-  made.writeBigUInt64LE(
-    BigInt(Math.ceil(linkEditBytes / pageBytes) * pageBytes),
-    commands.segment + 32,
-  );
+  const newSignatureBytes = signatureBytes(signedBytes);
+  if (signature === undefined) addSignatureCommand(made);
+  set(placesOf(made).signature! + 8, [signedBytes, newSignatureBytes]);
+  const linkEditBytes = signedBytes + newSignatureBytes - number(commands.segment + 40);
+  const linkEditPages = Math.ceil(linkEditBytes / pageBytes);
+  made.writeBigUInt64LE(BigInt(linkEditPages * pageBytes), commands.segment + 32);
   made.writeBigUInt64LE(BigInt(linkEditBytes), commands.segment + 48);
-  return Buffer.concat([made, signedLike(old, made)]);
+  return Buffer.concat([made, signatureOf(made, segments[0]!.fileSize)]);
 }
 
-/** Where each command begins; of the segments the last one, which has the tables. */
-function placesOf(bytes: Buffer): Record<keyof typeof command, number> {
+/** The room after the commands is empty: the linker leaves it for a change of the install name. */
+function addSignatureCommand(made: Buffer): void {
+  const commandBytes = 16;
+  const [countAt, sizeAt, headerBytes] = [16, 20, 32];
+  const size = made.readUInt32LE(sizeAt);
+  const end = headerBytes + size;
+  if (made.subarray(end, end + commandBytes).some((byte) => byte !== 0)) {
+    throw new Error("there is no room for a signature's command");
+  }
+  made.writeUInt32LE(made.readUInt32LE(countAt) + 1, countAt);
+  made.writeUInt32LE(size + commandBytes, sizeAt);
+  made.writeUInt32LE(command.signature, end);
+  made.writeUInt32LE(commandBytes, end + 4);
+}
+
+interface Commands {
+  readonly symbolTable: number;
+  readonly dynamicSymbolTable: number;
+  /** The last segment, which has the tables. */
+  readonly segment: number;
+  readonly uuid: number;
+  readonly signature: number | undefined;
+}
+
+/** Where each command begins. */
+function placesOf(bytes: Buffer): Commands {
   const found = new Map<number, number>();
   for (let at = 32, index = 0; index < bytes.readUInt32LE(16); index++) {
     found.set(bytes.readUInt32LE(at), at);
     at += bytes.readUInt32LE(at + 4);
   }
-  const names = Object.keys(command) as (keyof typeof command)[];
-  const places = names.map((name) => {
-    const place = found.get(command[name]);
-    if (place === undefined) throw new Error("the linker has written another kind of library");
-    return [name, place] as const;
-  });
-  const segment = Object.fromEntries(places).segment!;
+  const place = (kind: number): number => {
+    const at = found.get(kind);
+    if (at === undefined) throw new Error("the linker has written another kind of library");
+    return at;
+  };
+  const segment = place(command.segment);
   if (!bytes.toString("latin1", segment + 8, segment + 24).startsWith("__LINKEDIT\0")) {
     throw new Error("the linker's last segment does not have the tables");
   }
-  return Object.fromEntries(places) as Record<keyof typeof command, number>;
+  return {
+    symbolTable: place(command.symbolTable),
+    dynamicSymbolTable: place(command.dynamicSymbolTable),
+    ...{ segment, uuid: place(command.uuid), signature: found.get(command.signature) },
+  };
 }
