@@ -1,5 +1,5 @@
 /**
- * The programs that the tests talk to. On a Debian machine this installs missing ones if it runs as root,
+ * The programs that the tests talk to or run. On a Debian machine this installs missing ones if it runs as root,
  * as in CI. Elsewhere the tests that need them are skipped, and say so.
  */
 
@@ -11,6 +11,7 @@ const packages: Record<string, string> = {
   openssl: "openssl",
   "gnutls-cli": "gnutls-bin",
   ip: "iproute2",
+  readelf: "binutils",
   testssl: "testssl.sh",
   mariadbd: "mariadb-server",
   "redis-server": "redis-server",

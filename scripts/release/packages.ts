@@ -23,6 +23,11 @@ interface Manifest {
   readonly optionalDependencies?: Readonly<Record<string, string>>;
 }
 
+interface Bill {
+  readonly metadata: { readonly component: { readonly name: string; readonly version: string } };
+  readonly components: readonly { readonly name: string; readonly version: string }[];
+}
+
 /** The version that all packages of a release have. */
 function releaseVersion(): string {
   return readManifest(root).version!;
@@ -57,9 +62,21 @@ export function nativePackageFaults(target: Target, folder: string): string[] {
     if (text(name) !== readFileSync(join(root, name), "utf8"))
       faults.push(`its ${name} is another`);
   }
-  for (const name of [packageOf(target), "openssl", "zig"]) {
-    if (!text(billFile).includes(`"name": "${name}"`)) faults.push(`its ${billFile} lacks ${name}`);
-  }
+  return [...faults, ...billFaults(text(billFile), packageOf(target))];
+}
+
+/** It must say which OpenSSL is in the library and which compiler made it. */
+function billFaults(text: string, name: string): string[] {
+  if (text === "") return [];
+  const { metadata, components } = JSON.parse(text) as Bill;
+  const versions = new Map(
+    [metadata.component, ...components].map((each) => [each.name, each.version]),
+  );
+  const faults = ["openssl", "zig"]
+    .filter((part) => !versions.get(part))
+    .map((part) => `its ${billFile} lacks ${part}`);
+  if (versions.get(name) !== releaseVersion())
+    faults.push(`its ${billFile} is not of this release`);
   return faults;
 }
 
