@@ -1,8 +1,8 @@
 /** The native packages: the core's library for every platform, built and checked on this machine. */
 
-import { copyFileSync, mkdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
-import { buildLibrary, zigExecutable, zigVersion } from "../build.ts";
+import { copyFileSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { buildLibrary, root, zigExecutable, zigVersion } from "../build.ts";
 import { writeNativePackage } from "../native_package.ts";
 import { type OpensslLibrary, opensslFor } from "../openssl.ts";
 import { libraryFile, packageOf, type Target } from "../targets.ts";
@@ -45,6 +45,7 @@ export function buildNatives(
       const library = join(packageFolder, libraryFile(target));
       checkLibrary(target, library);
       const faults = nativePackageFaults(target, packageFolder);
+      if (!hasLicenseOf(openssl)) faults.push("LICENSE.openssl is not that of its OpenSSL");
       if (faults.length > 0) throw new Error(faults.join("; "));
       const tried = tryLibrary(target, library);
       built.push({ target, openssl, folder: packageFolder, library, tried });
@@ -54,6 +55,14 @@ export function buildNatives(
     }
   }
   return { built, leftOut };
+}
+
+/** Whether LICENSE.openssl is the licence that was in the tarball of OpenSSL. */
+function hasLicenseOf({ ssl }: OpensslLibrary): boolean {
+  const [own, theirs] = [join(root, "LICENSE.openssl"), join(dirname(ssl), "LICENSE.txt")].map(
+    (path) => readFileSync(path, "utf8"),
+  );
+  return own === theirs;
 }
 
 function buildNative(target: Target, folder: string, packageFolder: string): OpensslLibrary {
