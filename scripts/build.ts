@@ -17,10 +17,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join, relative } from "node:path";
+import { linkMachO } from "./mach_o_link.ts";
 import { writeNativePackage } from "./native_package.ts";
 import { ensureOpenssl, type OpensslLibrary } from "./openssl.ts";
 import { runQuietly } from "./openssl_command.ts";
-import { finishMachO } from "./release/mach_o_finish.ts";
 import { libraryFile, packageOf, type Target, thisMachine } from "./targets.ts";
 
 export const root = join(import.meta.dir, "..");
@@ -98,7 +98,6 @@ export function buildLibrary(
   prefix: string,
 ): string {
   mkdirSync(prefix, { recursive: true });
-  const id = sourcesHash(openssl, target);
   const isMachO = target.os === "darwin";
   // A library that is linked with the system's OpenSSL needs the system's glibc.
   const triple = openssl.origin === "built" ? [`-Dtarget=${target.triple}`] : [];
@@ -106,17 +105,22 @@ export function buildLibrary(
     "build",
     "-Doptimize=ReleaseSafe",
     ...triple,
-    ...(variant === "symbols" || isMachO ? ["-Dsymbols"] : []),
+    ...(variant === "symbols" && !isMachO ? ["-Dsymbols"] : []),
     // The same in both variants: so a debugger finds the symbols of a stripped library.
-    `-Dbuild-id=${id.slice(0, 40)}`,
+    `-Dbuild-id=${sourcesHash(openssl, target).slice(0, 40)}`,
     ...opensslOptions(openssl),
     "--prefix",
     prefix,
   ]);
   const library = join(prefix, "lib", libraryFile(target));
   if (isMachO) {
-    const linked = readFileSync(library);
-    writeFileSync(library, finishMachO(linked, id.slice(0, 32), variant === "stripped"));
+    linkMachO(library, {
+      object: join(prefix, "lib", "plait.o"),
+      archives: [openssl.ssl, openssl.crypto],
+      cpu: target.cpu,
+      oldest: target.triple.split("macos.")[1]!,
+      isStripped: variant === "stripped",
+    });
   }
   return library;
 }

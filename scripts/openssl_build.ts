@@ -64,13 +64,9 @@ const compilerFlags = [
   // Nothing unwinds through OpenSSL, and a debugger follows the frame pointers. The tables are 7 % of the library.
   "-fno-asynchronous-unwind-tables",
   "-fno-unwind-tables",
-  // A program sees only the core's interface. In ELF the linker's version script hides the assembly too.
+  // A program sees only the core's interface. The linker hides the assembly, which ignores this flag.
   "-fvisibility=hidden",
 ];
-
-/** Hides what assembly defines, which knows no flag for it. Zig's linker for macOS has no list of exports. */
-const hideAssembly =
-  "for word; do case $word in *.[sS]) perl -pi -e 's/^\\s*\\.globl\\s+(\\S+).*/$&\\n.private_extern $1/' \"$word\";; esac; done";
 
 /** Perl modules that OpenSSL's scripts load and that are not in Debian's perl-base. */
 const perlModules = [
@@ -86,9 +82,8 @@ export function buildTarget(zig: string, target: Target): BuildTarget {
 }
 
 /** A text that changes with everything that changes the library. */
-export function recipe({ zigVersion, target: { triple, openssl, os } }: BuildTarget): string {
-  const own = os === "darwin" ? [hideAssembly] : [];
-  return [zigVersion, triple, openssl, ...configureOptions, ...compilerFlags, ...own].join("\n");
+export function recipe({ zigVersion, target: { triple, openssl } }: BuildTarget): string {
+  return [zigVersion, triple, openssl, ...configureOptions, ...compilerFlags].join("\n");
 }
 
 /** Returns a folder within `temporary` that has the finished headers and libraries. */
@@ -132,8 +127,7 @@ function buildEnvironment({ zig, target }: BuildTarget, temporary: string) {
     "plait-ranlib": "ranlib",
   };
   for (const [name, words] of Object.entries(wrappers)) {
-    const before = target.os === "darwin" && name === "plait-cc" ? `${hideAssembly}\n` : "";
-    writeFileSync(join(commands, name), `#!/bin/sh\n${before}exec ${program} ${words} "$@"\n`);
+    writeFileSync(join(commands, name), `#!/bin/sh\nexec ${program} ${words} "$@"\n`);
     chmodSync(join(commands, name), 0o755);
   }
   // The user's CFLAGS, MAKEFLAGS and the like are meant for other programs.

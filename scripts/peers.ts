@@ -12,6 +12,8 @@ const packages: Record<string, string> = {
   "gnutls-cli": "gnutls-bin",
   ip: "iproute2",
   readelf: "binutils",
+  "ld64.lld-19": "lld-19",
+  "llvm-strip-19": "llvm-19",
   testssl: "testssl.sh",
   mariadbd: "mariadb-server",
   "redis-server": "redis-server",

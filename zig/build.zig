@@ -17,27 +17,27 @@ pub fn build(b: *std.Build) void {
     const optimize = b.standardOptimizeOption(.{});
     const openssl: Openssl = .options(b);
 
-    const library = b.addLibrary(.{
-        .name = "plait",
-        .linkage = .dynamic,
-        .root_module = module(b, "library.zig", target, optimize, .native),
-    });
-    library.root_module.strip = !(b.option(bool, "symbols", "Keep the library's symbols and debug information") orelse false);
-    if (b.option([]const u8, "build-id", "The id by which debuggers find the symbols, in hexadecimal digits")) |digits| {
-        library.build_id = std.zig.BuildId.parse(b.fmt("0x{s}", .{digits})) catch @panic("the build id is not hexadecimal");
-    }
-    openssl.link(library.root_module);
-    // Zig's runtime has a memset and a memcpy, which would take the place of the C library's faster ones.
-    library.bundle_compiler_rt = false;
-    library.root_module.stack_check = false; // its function is a part of that runtime
-    // OpenSSL's thousands of symbols must not meet those of Bun's own copy.
-    if (target.result.ofmt == .elf) library.setVersionScript(b.path("library.map"));
+    const core = module(b, "library.zig", target, optimize, .native);
+    core.strip = !(b.option(bool, "symbols", "Keep the library's symbols and debug information") orelse false);
+    core.stack_check = false; // its function is a part of Zig's runtime, which is not linked
+    const build_id = b.option([]const u8, "build-id", "The id by which debuggers find the symbols, in hexadecimal digits");
     if (target.result.ofmt == .macho) {
-        // Otherwise the library would carry the path of the build.
-        library.install_name = "@rpath/libplait.dylib";
-        library.headerpad_size = 64; // for the command of its signature
+        // Zig's linker for macOS has no list of exports. LLVM's links the object: see scripts/mach_o_link.ts.
+        const object = b.addObject(.{ .name = "plait", .root_module = core });
+        object.bundle_compiler_rt = false;
+        b.getInstallStep().dependOn(&b.addInstallFile(object.getEmittedBin(), "lib/plait.o").step);
+    } else {
+        openssl.link(core);
+        const library = b.addLibrary(.{ .name = "plait", .linkage = .dynamic, .root_module = core });
+        if (build_id) |digits| {
+            library.build_id = std.zig.BuildId.parse(b.fmt("0x{s}", .{digits})) catch @panic("the build id is not hexadecimal");
+        }
+        // Zig's runtime has a memset and a memcpy, which would take the place of the C library's faster ones.
+        library.bundle_compiler_rt = false;
+        // OpenSSL's thousands of symbols must not meet those of Bun's own copy.
+        library.setVersionScript(b.path("library.map"));
+        b.installArtifact(library);
     }
-    b.installArtifact(library);
 
     const generator = b.addExecutable(.{
         .name = "generate-abi",

@@ -13,9 +13,6 @@ const readOnlyWhenRelocated = 0x10;
 const [write, execute] = [2, 4];
 const symbolKind = { debugger: 0xe0, kind: 0x0e, external: 0x01, private: 0x10 } as const;
 
-/** Zig's linker exports these, the addresses of the library's own header, from every library. */
-const linkerSymbols = ["__mh_dylib_header", "___dso_handle"];
-
 /** Throws with everything that is wrong with a library. */
 export function checkMachO(
   library: string,
@@ -65,7 +62,6 @@ function faultsOf(file: MachO, cpu: keyof typeof cpus, oldestSystem: string, abi
   ] as const) {
     const expected = new Set(abi.exports.map((name) => `_${name}`));
     const others = new Set(names).symmetricDifference(expected);
-    for (const name of linkerSymbols) others.delete(name);
     if (others.size > 0) faults.push(`its ${list} are not the ABI's: ${[...others].join(", ")}`);
   }
   if (!/[1-9a-f]/.test(file.uuid ?? "")) faults.push("it has no UUID");

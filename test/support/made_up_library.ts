@@ -32,12 +32,30 @@ export async function linkLibrary(
   source: string,
   ...options: string[]
 ): Promise<string> {
-  const file = join(folder, `${name}.c`);
-  const library = join(folder, name);
+  return await compile(folder, name, source, ["-shared", "-g0", ...options]);
+}
+
+/** Compiles C into an object in `folder`. Returns its path. */
+export async function compileObject(
+  folder: string,
+  name: string,
+  source: string,
+  ...options: string[]
+): Promise<string> {
+  return await compile(folder, `${name}.o`, source, ["-c", "-g0", ...options]);
+}
+
+async function compile(
+  folder: string,
+  name: string,
+  source: string,
+  options: readonly string[],
+): Promise<string> {
+  const [file, made] = [join(folder, `${name}.c`), join(folder, name)];
   writeFileSync(file, source);
-  const usual = ["-shared", "-fPIC", "-O1", "-g0", "-fvisibility=hidden"];
-  const command = [zigExecutable(), "cc", ...usual, ...options, "-o", library, file];
+  const usual = ["-fPIC", "-O1", "-fvisibility=hidden"];
+  const command = [zigExecutable(), "cc", ...usual, ...options, "-o", made, file];
   const { exitCode, stderr } = await runCommand(command, undefined, 120_000);
   if (exitCode !== 0) throw new Error(`zig cc ${name}: ${stderr}`);
-  return library;
+  return made;
 }
