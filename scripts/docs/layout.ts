@@ -35,7 +35,7 @@ export function framed(site: Site, page: Framed): string {
 <div class="search"><input type="search" placeholder="Search" aria-label="Search" autocomplete="off"><ol hidden></ol></div>
 </header>
 <div class="frame">
-<nav class="pages" aria-label="Pages"><details><summary>${escaped(page.section || "Contents")}</summary>
+<nav class="pages" aria-label="Pages"><details><summary>Contents</summary>
 ${navigation(site, page, to)}</details></nav>
 <main id="content">
 <article${page.reference === undefined ? "" : ' class="reference"'}>

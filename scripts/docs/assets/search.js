@@ -57,9 +57,10 @@
     const anchor = document.createElement("a");
     anchor.href = root + link;
     anchor.textContent = heading === "" ? title : `${title}: ${heading}`;
-    const start = text.toLowerCase().indexOf(words[0]);
+    const place = text.toLowerCase().indexOf(words[0]);
+    const start = place < 40 ? 0 : text.lastIndexOf(" ", place - 30) + 1;
     const excerpt = document.createElement("small");
-    excerpt.textContent = text.slice(Math.max(0, start - 30), start + 120);
+    excerpt.textContent = (start === 0 ? "" : "… ") + text.slice(start, start + 160);
     anchor.append(excerpt);
     line.append(anchor);
     return line;
