@@ -21,6 +21,8 @@ const packages: Record<string, string> = {
   postgres: "postgresql",
 };
 
+export const peerPrograms: readonly string[] = Object.keys(packages);
+
 export function installPeers(): void {
   const missing = Object.keys(packages).filter((program) => findProgram(program) === null);
   if (missing.length === 0) return;

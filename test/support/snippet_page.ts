@@ -2,6 +2,8 @@
 
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { peerPrograms } from "../../scripts/peers.ts";
+import { isInstalled } from "./installed_program.ts";
 import { SnippetProcess } from "./snippet_process.ts";
 import { Rewiring } from "./snippet_rewiring.ts";
 import { skippedStatus } from "./snippet_servers.ts";
@@ -48,6 +50,8 @@ export class SnippetPage {
   readonly #notRun: string[] = [];
   readonly #failures: string[] = [];
   #ran = 0;
+  /** A program that is not installed, and without which the rest of the page cannot run. */
+  #lacking: string | undefined;
   #background: SnippetProcess[] = [];
 
   private constructor(options: PageOptions, rewiring: Rewiring) {
@@ -80,8 +84,13 @@ export class SnippetPage {
           if (step.kind === "file") this.#write(step);
           else if (step.kind === "stop") await this.#stop();
           else if (step.notRun !== undefined) this.#notRun.push(this.#at(step, step.notRun));
-          else if (step.kind === "program") await this.#runProgram(step);
-          else await this.#runCommand(step);
+          else {
+            if (step.kind === "command") this.#lacking ??= lackingFor(step);
+            if (this.#lacking !== undefined) {
+              this.#notRun.push(this.#at(step, `${this.#lacking} is not installed`));
+            } else if (step.kind === "program") await this.#runProgram(step);
+            else await this.#runCommand(step);
+          }
         } catch (error) {
           this.#failures.push(this.#at(step, this.#rewiring.original((error as Error).message)));
         }
@@ -174,6 +183,12 @@ export class SnippetPage {
 }
 
 const settingPath = join(import.meta.dir, "snippet_setting.ts");
+
+/** A server or another program of the tests that a command needs, and that is not installed. */
+function lackingFor({ text }: CommandStep): string | undefined {
+  const programs = [...text.matchAll(/^[\w.-]+/gm)].map(([program]) => program);
+  return programs.find((program) => peerPrograms.includes(program) && !isInstalled(program));
+}
 
 function textsOf(step: Snippets["steps"][number]): string[] {
   if (step.kind === "stop") return [];
