@@ -1,0 +1,83 @@
+/** Bun for another platform, and how a program of that platform is run on this machine. */
+
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { runQuietly } from "../openssl_command.ts";
+import { packageOf, type Target } from "../targets.ts";
+import { ensureMuslLibrary } from "./musl_library.ts";
+
+export interface ForeignBun {
+  /** The command before the arguments of Bun. */
+  readonly command: readonly string[];
+  /** The command before the arguments of a compiled program. */
+  readonly runner: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  /** Whether each instruction is emulated, which is slow. */
+  readonly isEmulated: boolean;
+}
+
+const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "plait");
+
+/** Bun's packages, by the platforms that can be run on Linux x64. */
+const packages: Readonly<Record<string, string>> = {
+  "linux-arm64": "@oven/bun-linux-aarch64",
+  "linux-x64-musl": "@oven/bun-linux-x64-musl",
+};
+
+/** Debian's packages libc6-arm64-cross and libstdc++6-arm64-cross put arm64's libraries there. */
+const arm64Root = "/usr/aarch64-linux-gnu";
+
+/**
+ * Bun of this version for a platform.
+ *
+ * @throws {Error} with the reason when programs of the platform cannot be run here
+ */
+export function foreignBun(target: Target): ForeignBun {
+  if (process.platform !== "linux" || process.arch !== "x64") {
+    throw new Error("programs of other platforms are run on Linux x64");
+  }
+  if (target.name === "linux-x64") {
+    const command = [process.execPath];
+    return { command, runner: [], environment: {}, isEmulated: false };
+  }
+  if (packages[target.name] === undefined) {
+    const loader =
+      target.libc === "musl" ? "Debian has no loader of musl for arm64" : "no emulator";
+    throw new Error(`${loader}: only the structure of the library was checked`);
+  }
+  const bun = fetchBun(packages[target.name]!);
+  if (target.libc === "musl") {
+    const folder = ensureMuslLibrary(bun, join(cache, `musl-libstdc++-bun-${Bun.version}`));
+    const environment = { LD_LIBRARY_PATH: folder };
+    return { command: [bun], runner: [], environment, isEmulated: false };
+  }
+  const emulator = Bun.which("qemu-aarch64-static") ?? Bun.which("qemu-aarch64");
+  if (emulator === null || !existsSync(arm64Root)) {
+    throw new Error(
+      "qemu-aarch64-static or its libraries are missing (Debian: qemu-user-static, libc6-arm64-cross)",
+    );
+  }
+  const runner = [emulator, "-L", arm64Root];
+  return { command: [...runner, bun], runner, environment: {}, isEmulated: true };
+}
+
+/** Installs one of Bun's packages, and returns the path of the executable. */
+function fetchBun(name: string): string {
+  const folder = join(cache, `${name.replace("@oven/", "")}-${Bun.version}`);
+  const path = join(folder, "node_modules", name, "bin", "bun");
+  if (existsSync(path)) return path;
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const manifest = { dependencies: { [name]: Bun.version } };
+  writeFileSync(join(folder, "package.json"), JSON.stringify(manifest));
+  const all = ["--os=*", "--cpu=*", "--libc=*"];
+  const { complaint } = runQuietly([process.execPath, "install", ...all], { cwd: folder });
+  if (!existsSync(path)) throw new Error(`${name} ${Bun.version} cannot be fetched: ${complaint}`);
+  return path;
+}
+
+/** The name of a platform for `bun build --compile --target`. */
+export function compileTarget(target: Target): string {
+  return packageOf(target).replace("plait-", "bun-");
+}
