@@ -3,11 +3,11 @@
 import { join } from "node:path";
 import { RunningProgram } from "./running_program.ts";
 
-const folder = join(import.meta.dir, "..", "..", "examples");
+export const examplesFolder = join(import.meta.dir, "..", "..", "examples");
 
 /** The command line that runs an example. */
 export function exampleCommand(name: string, ...options: unknown[]): string[] {
-  return [process.execPath, join(folder, name), ...options.map(String)];
+  return [process.execPath, join(examplesFolder, name), ...options.map(String)];
 }
 
 /** Starts an example at a free port, and waits for the line with which it says that it listens. */
