@@ -5,6 +5,7 @@ import { runFibers } from "./fibers/suite.ts";
 import { buildNativePrograms } from "./harness/build.ts";
 import { printMachine } from "./harness/machine.ts";
 import { type BenchOptions, parseOptions, USAGE } from "./harness/options.ts";
+import { runImport } from "./import/suite.ts";
 import { runMemory } from "./memory/suite.ts";
 import { runProxy } from "./proxy/suite.ts";
 import { runReaders } from "./readers/suite.ts";
@@ -15,6 +16,7 @@ import { runWrites } from "./writes/suite.ts";
 const SUITES = new Map<string, (options: BenchOptions) => Promise<void>>([
   ["echo", runEcho],
   ["memory", runMemory],
+  ["import", runImport],
   ["fibers", runFibers],
   ["readers", runReaders],
   ["redis", runRedis],

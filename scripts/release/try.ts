@@ -171,7 +171,15 @@ function tested(target: Target, bun: ForeignBun): string {
   );
   const library = join(dist, packageOf(target), libraryFile(target));
   const { succeeded, output, complaint } = runQuietly(
-    [...bun.command, `--config=${settings}`, "test", "--timeout=60000", ...pattern, ...paths],
+    [
+      ...bun.command,
+      `--config=${settings}`,
+      "test",
+      "--timeout=60000",
+      "--retry=2",
+      ...pattern,
+      ...paths,
+    ],
     {
       cwd: root,
       environment: { ...process.env, ...bun.environment, PLAIT_LIBRARY: library },
