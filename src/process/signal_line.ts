@@ -46,6 +46,7 @@ let isLineOpen = false;
 onRetired(() => {
   for (const signal of listeners.keys()) if (!kept.has(signal)) letGo(signal);
   listeners.clear();
+  common.cores.delete(core);
 });
 
 /** What waits for the next byte. It wakes no fiber, and `dump` does not show it. */
@@ -77,9 +78,23 @@ function openLine(): void {
   isLineOpen = true;
 }
 
-/** The same function for every instance of this module that `bun --hot` loads. */
-const shared: { [key: symbol]: (() => void) | undefined } = globalThis;
-const doNothing = (shared[Symbol.for("plait.signal")] ??= () => {});
+/** What is common to the copies of plait in this thread, and to the instances of one that `bun --hot` loads. */
+interface Common {
+  readonly doNothing: () => void;
+  /** The cores of the copies. The handler of one may stand above that of another. */
+  readonly cores: Set<typeof core>;
+  /** Those that listen to a signal. */
+  readonly listening: Map<SignalName, Set<typeof core>>;
+}
+
+const global: { [key: symbol]: Common | undefined } = globalThis;
+const common = (global[Symbol.for("plait.signals")] ??= {
+  doNothing() {},
+  cores: new Set(),
+  listening: new Map(),
+});
+const { doNothing } = common;
+common.cores.add(core);
 
 /**
  * Calls `listener` when the signal comes, until `ignoreSignal` or for ever. Handlers of
@@ -109,6 +124,9 @@ export function listenToSignal(
     throw new SocketError(codeOf(-status), { syscall: "signal" });
   }
   if (set === undefined) listeners.set(signal, new Set([listener]));
+  const listening = common.listening.get(signal);
+  if (listening === undefined) common.listening.set(signal, new Set([core]));
+  else listening.add(core);
   if (forEver) kept.add(signal);
 }
 
@@ -125,6 +143,13 @@ export function ignoreSignal(signal: SignalName, listener: SignalListener): void
 function letGo(signal: SignalName): void {
   core.ignoreSignal(numberOf(signal));
   if (!Bun.isMainThread) return;
+  const listening = common.listening.get(signal) ?? new Set();
+  listening.delete(core);
+  for (const other of common.cores) {
+    // A copy that let go earlier could not take its handler away while this one stood above it.
+    if (other !== core && !listening.has(other)) other.ignoreSignal(numberOf(signal));
+  }
+  if (listening.size > 0) return;
   process.off(signal, doNothing);
   // Bun removes its handler only if it is the installed one. It is not while other threads listen.
   if (process.listenerCount(signal) === 0) core.forgetPreviousHandler(numberOf(signal));

@@ -297,4 +297,29 @@ describe("two versions of plait", () => {
     },
     bound,
   );
+
+  test.each([
+    ["plait", "plait-old"],
+    ["plait-old", "plait"],
+  ])(
+    "leave a signal as it was, whichever lets go of it first: %s, then %s",
+    async (first, last) => {
+      writeFileSync(
+        join(folder, "signal.ts"),
+        `
+          import * as first from ${JSON.stringify(first)};
+          import * as last from ${JSON.stringify(last)};
+          for (const [one, other] of [[first, last], [last, first]] as const) {
+            const caught = [one.signals("SIGUSR2"), other.signals("SIGUSR2")];
+            for (const each of caught) each.close();
+          }
+          setInterval(() => {}, 1000);
+          process.kill(process.pid, "SIGUSR2");
+        `,
+      );
+      const { exitCode } = await outcomeAsUser([bun, "signal.ts"], folder);
+      expect(exitCode).toBe(128 + 12);
+    },
+    bound,
+  );
 });

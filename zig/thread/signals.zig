@@ -73,14 +73,16 @@ pub fn listen(number: u32, duration: Duration) Error!void {
     if (duration == .until_ignored) listener.listening[number - 1] += 1;
 }
 
-/// Takes one `listen` back. With the last one of all threads the signal does what it did before.
+/// Takes one `listen` back. With the last one of all threads the signal does what it did before. If another
+/// handler was installed above this one meanwhile, a later call does that, when the other one has gone.
 pub fn ignore(number: u32) void {
     const listener = own_line orelse return;
     mutex.lock();
     defer mutex.unlock();
-    if (number == 0 or number > last_number or listener.listening[number - 1] == 0) return;
-    listener.listening[number - 1] -= 1;
-    drop(number, 1);
+    if (number == 0 or number > last_number) return;
+    const own: u32 = if (listener.listening[number - 1] > 0) 1 else 0;
+    listener.listening[number - 1] -= own;
+    drop(number, own);
 }
 
 /// Drops the handler that the signal had before. When the last thread ignores the signal, it gets its default
