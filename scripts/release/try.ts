@@ -46,7 +46,7 @@ const excepted: readonly {
 }[] = [
   {
     names:
-      /keeps the process alive|unhandled rejections|waits for its end is reported|relative path/,
+      /keeps the process alive|unhandled rejections|waits for its end is reported|relative path|by SIGPIPE/,
     where: /arm64/,
     reason: "they start programs of arm64, which only the emulator can",
   },
@@ -134,7 +134,15 @@ function installed(target: Target, bun: ForeignBun, project: string): string {
   for (const other of made.filter((each) => each !== target)) {
     rmSync(join(own, "node_modules", packageOf(other)), { recursive: true, force: true });
   }
-  return checkOutput([...bun.command, "program.ts"], own, target, bun);
+  const outcome = checkOutput([...bun.command, "program.ts"], own, target, bun);
+  const other = target.libc === "glibc" ? "musl" : "glibc";
+  const { succeeded, complaint } = runQuietly([...bun.command, "program.ts"], {
+    cwd: own,
+    environment: { ...process.env, ...bun.environment, PLAIT_LIBC: other },
+  });
+  const sentence = `plait: PLAIT_LIBC is ${other}, and this process runs with ${target.libc}`;
+  if (!succeeded && complaint.includes(sentence)) return `${outcome}, and refuses ${other}`;
+  throw new Error(`with PLAIT_LIBC=${other}: ${complaint}`);
 }
 
 /** All packages are there, as for a program that is compiled for several platforms. */
@@ -190,7 +198,7 @@ function tested(target: Target, bun: ForeignBun): string {
   const count = (what: string): number =>
     Number(new RegExp(`^ *(\\d+) ${what}$`, "m").exec(text)?.[1] ?? 0);
   const passed = count("pass");
-  const failures = [...text.matchAll(/^\(fail\) (.*)$/gm)].map(([, name]) => name);
+  const failures = [...new Set([...text.matchAll(/^\(fail\) (.*)$/gm)].map(([, name]) => name))];
   if (!succeeded || passed === 0) {
     throw new Error(
       [`${passed} passed`, ...failures, failures.length === 0 ? text.slice(-1000) : ""].join(

@@ -147,6 +147,19 @@ describe("a file that is no library of this machine", () => {
   );
 });
 
+test(
+  "a platform without a library is named",
+  async () => {
+    const copy = packed.copy(project);
+    const text = `Object.defineProperty(process, "platform", { value: "sunos" });\nawait import("plait");`;
+    writeFileSync(join(copy, "program.ts"), text);
+    expect(await sentenceOf([bun, "program.ts"], copy)).toBe(
+      `plait runs on Linux, macOS (x64 and arm64) and FreeBSD (x64), not on sunos ${process.arch}`,
+    );
+  },
+  bound,
+);
+
 describe("the C library of the process", () => {
   const glibc = "7f00-7f01 r--p 00000000 00:14 1   ";
   test.each([
