@@ -5,7 +5,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { runQuietly } from "../openssl_command.ts";
 import { packageOf, type Target } from "../targets.ts";
-import { ensureMuslLibrary } from "./musl_library.ts";
+import { ensureMusl } from "./musl_library.ts";
 
 export interface ForeignBun {
   /** The command before the arguments of Bun. */
@@ -23,9 +23,10 @@ const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "pla
 const packages: Readonly<Record<string, string>> = {
   "linux-arm64": "@oven/bun-linux-aarch64",
   "linux-x64-musl": "@oven/bun-linux-x64-musl",
+  "linux-arm64-musl": "@oven/bun-linux-aarch64-musl",
 };
 
-/** Debian's packages libc6-arm64-cross and libstdc++6-arm64-cross put arm64's libraries there. */
+/** Debian's package libc6-arm64-cross puts glibc for arm64 there. */
 const arm64Root = "/usr/aarch64-linux-gnu";
 
 /**
@@ -41,25 +42,25 @@ export function foreignBun(target: Target): ForeignBun {
     const command = [process.execPath];
     return { command, runner: [], environment: {}, isEmulated: false };
   }
-  if (packages[target.name] === undefined) {
-    const loader =
-      target.libc === "musl" ? "Debian has no loader of musl for arm64" : "no emulator";
-    throw new Error(`${loader}: only the structure of the library was checked`);
-  }
-  const bun = fetchBun(packages[target.name]!);
-  if (target.libc === "musl") {
-    const folder = ensureMuslLibrary(bun, join(cache, `musl-libstdc++-bun-${Bun.version}`));
-    const environment = { LD_LIBRARY_PATH: folder };
-    return { command: [bun], runner: [], environment, isEmulated: false };
-  }
+  const name = packages[target.name];
+  if (name === undefined) throw new Error("nothing here runs its programs");
+  const isEmulated = target.cpu !== "x64";
   const emulator = Bun.which("qemu-aarch64-static") ?? Bun.which("qemu-aarch64");
-  if (emulator === null || !existsSync(arm64Root)) {
-    throw new Error(
-      "qemu-aarch64-static or its libraries are missing (Debian: qemu-user-static, libc6-arm64-cross)",
-    );
+  if (isEmulated && emulator === null) {
+    throw new Error("qemu-aarch64-static is missing (Debian: qemu-user-static)");
   }
-  const runner = [emulator, "-L", arm64Root];
-  return { command: [...runner, bun], runner, environment: {}, isEmulated: true };
+  const bun = fetchBun(name);
+  let root = arm64Root;
+  let environment = {};
+  if (target.libc === "musl") {
+    const musl = ensureMusl(target.cpu, bun, join(cache, `musl-${target.cpu}-bun-${Bun.version}`));
+    root = musl.root;
+    environment = { LD_LIBRARY_PATH: musl.libraries };
+  } else if (!existsSync(root)) {
+    throw new Error(`${root} is missing (Debian: libc6-arm64-cross)`);
+  }
+  const runner = isEmulated ? [emulator!, "-L", root] : [];
+  return { command: [...runner, bun], runner, environment, isEmulated };
 }
 
 /** Installs one of Bun's packages, and returns the path of the executable. */
