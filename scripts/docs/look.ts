@@ -160,6 +160,7 @@ async function walk(context: BrowserContext): Promise<void> {
   const found = (await page.textContent("article")) ?? "";
   check(found.includes("Happy Eyeballs"), `the search leads to ${page.url()}`);
   await page.fill(".search input", "Channel");
+  await page.waitForSelector(".search li");
   await page.press(".search input", "Enter");
   check(/Channel/.test(await title()), `the search for Channel leads to ${await title()}`);
   await page.screenshot({ path: join(pictures, "search-result.png") });
