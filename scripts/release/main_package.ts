@@ -1,10 +1,11 @@
 /** The main package: JavaScript with source maps, declarations, and the manifest that names the native ones. */
 
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../build.ts";
 import { emit } from "../emit.ts";
 import { packageOf, type Target } from "../targets.ts";
+import { writeDocuments } from "./documents.ts";
 
 /** The entries, by their names in `exports`. */
 export const entries = {
@@ -16,8 +17,6 @@ export const entries = {
 /** A thread of a cluster runs it. No other file imports it. */
 export const worker = "src/cluster/worker";
 
-export const documents = ["README.md", "CHANGELOG.md", "LICENSE", "LICENSE.openssl"];
-
 /** Writes the package into `folder`. It depends on the packages of the platforms that were built. */
 export async function writeMainPackage(folder: string, built: readonly Target[]): Promise<void> {
   rmSync(folder, { recursive: true, force: true });
@@ -26,7 +25,7 @@ export async function writeMainPackage(folder: string, built: readonly Target[])
     [...Object.values(entries), worker].map((entry) => `${entry}.ts`),
     folder,
   );
-  for (const name of documents) copyFileSync(join(root, name), join(folder, name));
+  writeDocuments(folder);
   writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifest(built), null, 2)}\n`);
   for (const entry of Object.values(entries)) await writeRefusal(folder, entry);
 }

@@ -6,7 +6,8 @@ import { root } from "../build.ts";
 import { billFile, nativeFiles } from "../native_package.ts";
 import { packageOf, type Target } from "../targets.ts";
 import { abi } from "./abi.ts";
-import { documents, entries, filesOf, refusalOf, worker } from "./main_package.ts";
+import { documents } from "./documents.ts";
+import { entries, filesOf, refusalOf, worker } from "./main_package.ts";
 import { buildPathIn } from "./paths.ts";
 import { readTarball } from "./tarball.ts";
 

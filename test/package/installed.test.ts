@@ -1,8 +1,16 @@
 /** The package as a user installs it: from its tarballs, into an empty project. */
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { readdirSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import { root } from "../../scripts/build.ts";
 import { filesOf } from "../../scripts/release/main_package.ts";
 import { failureOf } from "../support/failure.ts";
@@ -41,13 +49,30 @@ describe("the package", () => {
     return path;
   }
 
-  test("has JavaScript, source maps, declarations and licences, and nothing else", () => {
+  test("has JavaScript, source maps, declarations and documents, and nothing else", () => {
     const others = filesOf(packed.main).filter(
       (path) => !/^(index|src\/.*)\.(not_bun\.js|js|js\.map|d\.ts)$/.test(path),
     );
-    expect(others).toEqual([
+    expect(others.filter((path) => !/^(docs\/.*\.md|examples\/\w+\.ts)$/.test(path))).toEqual([
       ...["CHANGELOG.md", "LICENSE", "LICENSE.openssl", "README.md", "package.json"],
     ]);
+    expect(others).toContain("docs/start.md");
+    expect(others).toContain("examples/echo.ts");
+  });
+
+  test("has documents whose links lead to files of the package, and no directives for tests", () => {
+    const pages = filesOf(packed.main).filter((path) => path.endsWith(".md"));
+    const links = pages.flatMap((page) => {
+      const text = readFileSync(join(packed.main, page), "utf8");
+      expect(text).not.toMatch(/^<!-- (given|then|file|output)/m);
+      return [...text.matchAll(/\]\(([^)\s#]+)/g)].map(([, target]) => [page, target!] as const);
+    });
+    const local = links.filter(([, target]) => !target.startsWith("http"));
+    const dead = local.filter(
+      ([page, target]) => !existsSync(join(packed.main, dirname(page), target)),
+    );
+    expect(dead).toEqual([]);
+    expect(local).toContainEqual(["README.md", "docs/start.md"]);
   });
 
   test(

@@ -1,7 +1,7 @@
 /** Runs programs as a user of plait has them. */
 
 /** Milliseconds. Most of the time is spent on copying Bun's executable. */
-export const bound = 30_000;
+export const bound = 60_000;
 
 /** The environment of a user, without the variables that point the tests to another core. */
 const { PLAIT_LIBRARY: _, ...environment } = process.env;
