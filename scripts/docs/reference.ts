@@ -73,6 +73,7 @@ export async function referencePages(folder: string): Promise<ReferencePage[]> {
     hideBreadcrumbs: true,
     useCodeBlocks: true,
     indexFormat: "table",
+    expandParameters: true,
     entryFileName: "index",
   };
   const application = await Application.bootstrapWithPlugins({ ...options, ...ofPlugin });
@@ -144,12 +145,16 @@ function leaveOutHidden(reflection: DeclarationReflection): void {
 
 /** Leaves out what says nothing to a reader: base classes that are not exported, types said twice. */
 function tidied(markdown: string): string {
-  return markdown
-    .replaceAll(
-      /^#+ (Inherited from|Overrides|Implementation of|Extends|Extended by|Implements)\n\n[\s\S]*?(?=^#|^\*\*\*|(?![\s\S]))/gm,
-      "",
-    )
-    .replaceAll(/^#### Get Signature\n\n([\s\S]*?)^##### Returns\n\n.*\n/gm, "$1")
-    .replaceAll(/^\*\*\*\n/gm, "")
-    .replaceAll(/\n{3,}/g, "\n\n");
+  return (
+    markdown
+      .replaceAll(
+        /^#+ (Inherited from|Overrides|Implementation of|Extends|Extended by|Implements)\n\n[\s\S]*?(?=^#|^\*\*\*|(?![\s\S]))/gm,
+        "",
+      )
+      .replaceAll(/^#### Get Signature\n\n([\s\S]*?)^##### Returns\n\n.*\n/gm, "$1")
+      .replaceAll(/^\*\*\*\n/gm, "")
+      // A type parameter without a constraint has its name again for a type.
+      .replaceAll(/^#+ Type Parameters\n\n(?:#+ (\w+)\n\n`\1`\n+)+(?=^#)/gm, "")
+      .replaceAll(/\n{3,}/g, "\n\n")
+  );
 }

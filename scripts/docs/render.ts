@@ -2,6 +2,7 @@
 
 import hljs from "highlight.js/lib/core";
 import bash from "highlight.js/lib/languages/bash";
+import c from "highlight.js/lib/languages/c";
 import dockerfile from "highlight.js/lib/languages/dockerfile";
 import ini from "highlight.js/lib/languages/ini";
 import json from "highlight.js/lib/languages/json";
@@ -10,11 +11,12 @@ import MarkdownIt from "markdown-it";
 import { anchorOf, withoutComments } from "./links.ts";
 import { type Page, relativePath, type Site } from "./site.ts";
 
-const languages = { typescript, bash, json, ini, dockerfile };
+const languages = { c, typescript, bash, json, ini, dockerfile };
 for (const [name, language] of Object.entries(languages)) hljs.registerLanguage(name, language);
 
 /** What pages call the languages. */
 const aliases: Readonly<Record<string, keyof typeof languages>> = {
+  c: "c",
   ts: "typescript",
   js: "typescript",
   mjs: "typescript",
@@ -61,7 +63,7 @@ export function escaped(text: string): string {
 
 export function rendered(site: Site, page: Page): Rendered {
   const parser = new MarkdownIt({ html: false, linkify: false });
-  const tokens = parser.parse(withoutComments(page.markdown), {});
+  const tokens = parser.parse(withoutComments(withFileNames(page.markdown)), {});
   const parts = markHeadings(tokens);
   for (const [index, { children }] of tokens.entries()) {
     if (children === null) continue;
@@ -72,7 +74,7 @@ export function rendered(site: Site, page: Page): Rendered {
   const rules = parser.renderer.rules;
   // Examples in doc comments are indented, and do not say that they are TypeScript.
   const language = page.reference === undefined ? "" : "ts";
-  rules.fence = (all, index) => codeBlock(all[index]!.content, all[index]!.info.trim() || language);
+  rules.fence = (all, index) => codeBlock(all[index]!.content, all[index]!.info || language);
   rules.code_block = (all, index) => codeBlock(all[index]!.content, language);
   rules.table_open = () => '<div class="table"><table>\n';
   rules.table_close = () => "</table></div>\n";
@@ -90,7 +92,20 @@ function leadWithinPage(children: Token[]): boolean {
   return links.length > 2 && links.every((link) => String(link.attrGet("href")).startsWith("#"));
 }
 
-function codeBlock(code: string, language: string): string {
+/** Puts the name of a file, which a directive says, behind the language of its block. */
+function withFileNames(markdown: string): string {
+  return markdown.replaceAll(
+    /^<!-- file: (\S+?)(?:, continued)? -->\n+(?=```)(```\w+)$/gm,
+    "$2 $1",
+  );
+}
+
+/** `info` is the language, and the name of the file if the block is one. */
+function codeBlock(code: string, info: string): string {
+  const [language = "", file] = info.trim().split(" ");
+  if (file !== undefined) {
+    return `<figure><figcaption>${escaped(file)}</figcaption>\n${codeBlock(code, language)}</figure>\n`;
+  }
   const name = language === "" ? "" : ` class="language-${escaped(language)}"`;
   return `<pre tabindex="0"><code${name}>${highlighted(code, language)}</code></pre>\n`;
 }
