@@ -104,7 +104,7 @@ describe.skipIf(!isInstalled("openssl"))("the blocks", () => {
       console.warn(`not run: ${reason}`);
     expect(results.flatMap(({ failures }) => failures).join("\n\n")).toBe("");
     expect(results.reduce((sum, { ran }) => sum + ran, 0)).toBeGreaterThan(30);
-  }, 120_000);
+  }, 240_000);
 });
 
 /** A chain and its key, the root that has issued it, a renewed chain, and a client's certificate. */
