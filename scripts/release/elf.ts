@@ -9,7 +9,7 @@ const allowed = {
   glibc:
     /^(libm\.so\.6|libc\.so\.6|libpthread\.so\.0|libdl\.so\.2|ld-linux-(x86-64|aarch64)\.so\.[12])$/,
   musl: /^libc\.so$/,
-  freebsd: /^(libc\.so\.7|libthr\.so\.3)$/,
+  freebsd: /^(libc\.so\.7|libthr\.so\.3|libm\.so\.5)$/,
 } as const;
 
 export type ElfSystem = keyof typeof allowed;
