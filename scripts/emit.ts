@@ -5,7 +5,7 @@
  */
 
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { root } from "./build.ts";
 
 const options = [
@@ -21,6 +21,7 @@ export function emit(files: readonly string[], folder: string): void {
   if (exitCode !== 0) throw new Error("plait: the TypeScript compiler has failed");
   for (const name of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
     if (name.endsWith(".d.ts")) removeInternals(join(folder, name));
+    if (name.endsWith(".js.map")) nameSource(join(folder, name));
   }
 }
 
@@ -33,4 +34,14 @@ function removeInternals(path: string): void {
     return kept.length === 0 ? " {" : ` implements ${kept.join(", ")} {`;
   });
   writeFileSync(path, text);
+}
+
+/**
+ * Names the source in a source map as if it lay beside the JavaScript; its text is in the map. The compiler writes the
+ * path to the checkout, which leads out of the package, into the files of the user.
+ */
+function nameSource(path: string): void {
+  const map = JSON.parse(readFileSync(path, "utf8"));
+  const sources = [`${basename(path, ".js.map")}.ts`];
+  writeFileSync(path, JSON.stringify({ ...map, sources }));
 }

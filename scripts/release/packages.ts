@@ -99,6 +99,8 @@ export function mainPackageFaults(folder: string, built: readonly Target[]): str
     const { sources, sourcesContent } = JSON.parse(readFileSync(join(folder, name), "utf8"));
     if (sourcesContent?.length !== 1 || sources.length !== 1) {
       faults.push(`${name} has not its source`);
+    } else if (sources[0].includes("/")) {
+      faults.push(`${name} names ${sources[0]}, which is not in the package`);
     }
   }
   return faults;

@@ -118,6 +118,11 @@ describe("the main package", () => {
       "index.js.map has not its source",
       (copy) => replace(join(copy, "index.js.map"), "sourcesContent", "content"),
     ],
+    [
+      "index.js.map names ../index.ts, which is not in the package",
+      (copy) =>
+        replace(join(copy, "index.js.map"), /"sources":\["[^"]*"/, '"sources":["../index.ts"'),
+    ],
   ])("is refused: %s", (fault, change) => {
     const faults = mainPackageFaults(changedCopy(main, change), [target]);
     expect(faults.join("; ")).toContain(fault);
