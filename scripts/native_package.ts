@@ -74,10 +74,13 @@ function textsOf(target: Target, contents: NativeContents): Record<string, strin
   return {
     "package.json": `${JSON.stringify(manifest, null, 2)}\n`,
     "index.js": [
-      'import { resolve } from "node:path";',
+      'import { existsSync } from "node:fs";',
+      'import { dirname, resolve } from "node:path";',
       `import file from "./${file}" with { type: "file" };`,
-      "// In a program that was bundled to a folder the path is relative to that folder.",
-      "export default resolve(import.meta.dir, file);",
+      "// In a bundle the path is relative to the bundle. A bundle of CommonJS has no import.meta: Bun writes the path of",
+      "// this source in its place.",
+      "const places = [import.meta.dir, dirname(Bun.main)].map((folder) => resolve(folder, file));",
+      "export default places.find((place) => existsSync(place)) ?? places[0];",
       `export const version = ${JSON.stringify(version)};`,
       "// The size of the file.",
       `export const bytes = ${statSync(contents.library).size};`,

@@ -49,7 +49,7 @@ export function findLibrary(): Library {
   if (process.platform === "linux") checkLibc();
   const found = nativePackage();
   if (found === undefined) {
-    const command = isCompiled()
+    const command = isEmbedded(Bun.main)
       ? "build the program again after `bun install --os='*' --cpu='*' --libc='*'`"
       : "run `bun install --force`, without `--omit=optional`";
     throw new Error(`plait: its package ${name} is not installed, or not whole: ${command}`);
@@ -59,10 +59,10 @@ export function findLibrary(): Library {
     title: `its package ${name} (version ${found.version})`,
     remedy: isCheckout
       ? "run `bun run abi`"
-      : `take ${name} out of the overrides in package.json if it is there, and ${isCompiled() ? "build the program again after" : "run"} \`bun install --force\``,
+      : `take ${name} out of the overrides in package.json if it is there, and ${isEmbedded(found.default) ? "build the program again after" : "run"} \`bun install --force\``,
   };
   // A process that loads a file that was cut off is killed by SIGBUS.
-  const bytes = isCompiled() ? found.bytes : sizeOf(found.default);
+  const bytes = isEmbedded(found.default) ? found.bytes : sizeOf(found.default);
   if (bytes !== found.bytes) {
     throw loadFailure(library, `the library has ${bytes} bytes in place of ${found.bytes}`);
   }
@@ -152,7 +152,7 @@ export function loadFailure({ path, title, remedy }: Library, said: string): Err
   const reason = said.replace(/^Failed to open library "[^"]*": /, "");
   // In the words of glibc and of musl.
   const isForbidden = /failed to map segment|Operation not permitted/.test(reason);
-  if (isCompiled() && (isForbidden || place.startsWith(embedded))) {
+  if (isEmbedded(path) && (isForbidden || isEmbedded(place))) {
     const problem = isForbidden
       ? `nothing in ${dirname(place)} can be executed`
       : "the temporary folder cannot be written to";
@@ -182,12 +182,9 @@ function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-/** Where a compiled program has the files in it. */
-const embedded = "/$bunfs/";
-
-/** Whether the program was made by `bun build --compile`. */
-function isCompiled(): boolean {
-  return import.meta.path.startsWith(embedded);
+/** Whether a file is in the program, as `bun build --compile` puts it there. */
+function isEmbedded(path: string): boolean {
+  return path.startsWith("/$bunfs/");
 }
 
 /** Whether these are the sources, and not the package that is made of them. */

@@ -126,6 +126,17 @@ describe("a program", () => {
     expect(stderr).toContain("cannot write multiple output files without an output directory");
   });
 
+  test("in a bundle of CommonJS, in which Bun replaces import.meta by the paths of the sources", async () => {
+    write(
+      "programs/late.ts",
+      `import { sleep } from "plait";\nsleep(1).then(() => console.log("slept"));`,
+    );
+    const empty = packed.emptyFolder();
+    const build = [bun, "build", "--target=bun", "--bytecode", "--root=.", `--outdir=${empty}`];
+    await runAsUser([...build, "programs/late.ts"], project);
+    expect((await runAsUser([bun, join(empty, "programs", "late.js")], "/")).stdout).toBe("slept");
+  });
+
   test("with plait/net and plait/drivers", async () => {
     const text = `
       import { createServer } from "plait/net";

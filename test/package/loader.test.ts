@@ -238,6 +238,12 @@ describe.skipIf(!canMount)("a folder from which nothing can be executed", () => 
       }
       // Bun keeps the file for the next run.
       expect(readdirSync(good)).toHaveLength(1);
+
+      // It is CommonJS, in which Bun replaces `import.meta.path` by the path of the source.
+      writeFileSync(join(copy, "late.ts"), `import "plait";`);
+      const late = ["build", "--compile", "--bytecode", "late.ts", "--outfile", "made"];
+      await runAsUser([bun, ...late], copy);
+      expect(await outcome("noexec", { BUN_TMPDIR: place })).toBe(forbidden);
     },
     bound,
   );
