@@ -25,7 +25,7 @@ import type { ClusterOptions } from "./options.ts";
  * @throws {WorkerError} when a worker ends before it listens
  */
 export function cluster(options: ClusterOptions): Promise<Cluster> {
-  // Without an extension: it is that of this file, also in the package.
+  // The compiler rewrites no extension in a call of require. Without one it is .ts here, and .js in the package.
   const { startCluster } = require("./cluster") as typeof import("./cluster.ts");
   return startCluster(options);
 }

@@ -27,6 +27,8 @@ type Server = ServerClass;
 
 export type { ConnectOptions, ListenOptions, ServerOptions, SocketOptions } from "./options.ts";
 export type { DropArgument } from "./server.ts";
+// The compiler needs them to name what a user's library returns, in the declarations of that library.
+export type { ServerClass, SocketClass };
 export {
   BlockList,
   connect,

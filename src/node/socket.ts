@@ -97,10 +97,13 @@ export class Socket extends Connection {
   /** The host of `connect`. */
   #host: string | undefined = undefined;
 
+  /** @internal */
+  constructor(accepted: Accepted);
   /**
    * @throws {TypeError} {RangeError} for wrong options, {Error} for what is not supported
    * @throws {SocketError} when `fd` is not a connected stream socket
    */
+  constructor(options?: SocketOptions | number);
   constructor(options?: SocketOptions | number | Accepted) {
     if (options instanceof Accepted) {
       const { plait, server, stream, context } = options;

@@ -183,6 +183,21 @@ describe("the package", () => {
       await check(usual, "program.ts");
       // Stricter settings of a user apply to the user's own code.
       await check(strict, "program.ts");
+      // Declarations of a user's library can name the types that it gets from plait.
+      const library = `
+        import { listen, spawn } from "plait";
+        import net, { connect, createServer, Server, Socket } from "plait/net";
+        export const values = [await listen({ port: 0 }), spawn(() => 1), connect(1), createServer()] as const;
+        export const made = [new Socket(), new Server(), net] as const;
+      `;
+      writeFileSync(join(path, "library.ts"), library);
+      const emitted = {
+        noEmit: false,
+        declaration: true,
+        emitDeclarationOnly: true,
+        outDir: "out",
+      };
+      await check({ ...strict, ...emitted }, "library.ts");
       // Internal members are hidden from a user's editor.
       const misuse = `import { spawn } from "plait"; spawn(() => 1).finish(2);`;
       writeFileSync(join(path, "misuse.ts"), misuse);
