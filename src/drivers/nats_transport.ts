@@ -50,7 +50,7 @@ export class NatsTransport implements AsyncIterable<Uint8Array> {
   readonly lang = "plait";
   readonly version: string = manifest.version;
   /** The error that has ended the connection. */
-  closeError: Error | undefined = undefined;
+  closeError?: Error;
   readonly #tls: ParsedTls | undefined;
   readonly #abort = new AbortController();
   readonly #closed = Promise.withResolvers<Error | undefined>();

@@ -198,6 +198,21 @@ describe("the package", () => {
         outDir: "out",
       };
       await check({ ...strict, ...emitted }, "library.ts");
+      // The drivers take what plait makes for them, also when optional properties are exact.
+      for (const name of ["@nats-io", "ioredis", "mysql2", "pg"]) {
+        symlinkSync(join(root, "node_modules", name), join(path, "node_modules", name));
+      }
+      const drivers = `
+        import { setTransportFactory } from "@nats-io/nats-core/internal";
+        import { Redis } from "ioredis";
+        import { createPool } from "mysql2/promise";
+        import { Pool } from "pg";
+        import { ioredis, mysql, nats, postgres } from "plait/drivers";
+        setTransportFactory(nats({ tls: { ca: "ca.pem" } }));
+        console.log(new Redis(ioredis()), createPool(mysql()), new Pool(postgres()));
+      `;
+      writeFileSync(join(path, "drivers.ts"), drivers);
+      await check({ ...strict, skipLibCheck: true }, "drivers.ts");
       // Internal members are hidden from a user's editor.
       const misuse = `import { spawn } from "plait"; spawn(() => 1).finish(2);`;
       writeFileSync(join(path, "misuse.ts"), misuse);
