@@ -7,7 +7,6 @@
 
 import { type ConvertFns, dlopen, ptr, toArrayBuffer } from "bun:ffi";
 import { drainMicrotasks as drain } from "bun:jsc";
-import { realpathSync } from "node:fs";
 import { abiNumber, Shared, Status, symbols } from "./abi.ts";
 import { environmentVariable } from "./environment.ts";
 import { abiFailure, findLibrary, type Library, loadFailure } from "./library.ts";
@@ -20,10 +19,15 @@ type Core = {
     : never]: Exports[Name];
 };
 
-function load(found: Library): Core {
+/** Where the library is in memory. Two paths may lead to one file, which is loaded once. */
+let libraryAddress: number | undefined;
+
+function load(): Core {
+  const found = findLibrary();
   const library = open(found);
   const number = library.symbols.plait_abi();
   if (number !== abiNumber) throw abiFailure(found, number);
+  libraryAddress = (library.symbols.plait_abi as { readonly ptr?: number }).ptr;
   const prefix: Prefix = "plait_";
   const isTraced = environmentVariable("PLAIT_TRACE") !== undefined;
   const entries = Object.entries(library.symbols).map(([name, call]) => {
@@ -75,8 +79,7 @@ function traced(
   };
 }
 
-const library = findLibrary();
-export const core: Core = load(library);
+export const core: Core = load();
 
 /** An evaluation of this module. */
 interface Instance {
@@ -87,11 +90,10 @@ interface Instance {
 // A library has a scheduler for each thread, and each Worker evaluates this module anew. `bun --hot` evaluates it
 // again in the same thread: then the new scheduler replaces the old one. Another installed copy of plait has a
 // library of its own, and so a scheduler beside this one.
-const shared: { [key: symbol]: Map<string, Instance> | undefined } = globalThis;
+const shared: { [key: symbol]: Map<number | undefined, Instance> | undefined } = globalThis;
 const instances = (shared[Symbol.for("plait.instances")] ??= new Map());
 const instance: Instance = { module: import.meta.path };
-const libraryFile = realPath(library.path);
-const before = instances.get(libraryFile);
+const before = instances.get(libraryAddress);
 if (before !== undefined && before.module !== instance.module) {
   const copies = `${before.module} and ${instance.module}`;
   throw new Error(
@@ -99,16 +101,7 @@ if (before !== undefined && before.module !== instance.module) {
   );
 }
 before?.retire?.();
-instances.set(libraryFile, instance);
-
-/** A path without links; the path itself if it is inside of a compiled program. */
-function realPath(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    return path;
-  }
-}
+instances.set(libraryAddress, instance);
 
 /** Sets a function that is called when a newer instance of this module replaces this one. */
 export function onReplaced(retire: () => void): void {

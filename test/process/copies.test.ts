@@ -1,8 +1,8 @@
 /** Several installed copies of plait in one process, as packages bring them that need different versions. */
 
 import { expect, test } from "bun:test";
-import { cpSync, mkdirSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { cpSync, linkSync, mkdirSync, unlinkSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { libraryPath, root } from "../../scripts/build.ts";
 import { packageOf, thisMachine } from "../../scripts/targets.ts";
 import { runCommand } from "../support/run_command.ts";
@@ -48,6 +48,21 @@ test("have a scheduler each, and work side by side", async () => {
   expect(`${text}${stderr}`.trim().split("\n")).toEqual([
     ...["echo", "echo", "echo", "echo", "echo echo", "3 3", "false"],
   ]);
+}, 20_000);
+
+test("with links to one file are refused too, since it is loaded once", async () => {
+  using folder = new TemporaryFolder();
+  for (const name of ["first", "second"]) copyInto(folder.file(name), true);
+  // As package managers link a file of their cache.
+  const [file, link] = ["first", "second"].map((name) =>
+    folder.file(join(name, "node_modules", native, basename(libraryPath))),
+  );
+  unlinkSync(link!);
+  linkSync(file!, link!);
+  writeFileSync(folder.file("program.ts"), program);
+  const { stderr, exitCode } = await runCommand([process.execPath, folder.file("program.ts")]);
+  expect(stderr).toContain("plait is loaded twice in this thread, from ");
+  expect(exitCode).toBe(1);
 }, 20_000);
 
 test("that share one library are refused, since a library has one scheduler for a thread", async () => {
