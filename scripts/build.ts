@@ -20,7 +20,7 @@ import { dirname, join, relative } from "node:path";
 import { linkMachO } from "./mach_o_link.ts";
 import { writeNativePackage } from "./native_package.ts";
 import { ensureOpenssl, type OpensslLibrary } from "./openssl.ts";
-import { runQuietly } from "./openssl_command.ts";
+import { runQuietly } from "./quiet_command.ts";
 import { libraryFile, packageOf, type Target, thisMachine } from "./targets.ts";
 
 export const root = join(import.meta.dir, "..");

@@ -4,7 +4,7 @@
  */
 
 import { join } from "node:path";
-import { runQuietly } from "./openssl_command.ts";
+import { runQuietly } from "./quiet_command.ts";
 import type { Target } from "./targets.ts";
 
 /** Apple's programs on macOS; elsewhere those of LLVM, by the names that Debian gives them. */

@@ -3,7 +3,7 @@
 import { chmodSync, cpSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { type Outcome, runQuietly } from "./openssl_command.ts";
+import { type Outcome, runQuietly } from "./quiet_command.ts";
 import type { Target } from "./targets.ts";
 
 export interface BuildTarget {

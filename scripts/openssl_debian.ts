@@ -8,8 +8,8 @@
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { runQuietly } from "./openssl_command.ts";
 import type { Release } from "./openssl_source.ts";
+import { runQuietly } from "./quiet_command.ts";
 
 /** The suite whose package is OpenSSL 3.5, with its updates and security fixes. */
 const suite = "trixie";

@@ -2,8 +2,8 @@
 
 import { existsSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { runQuietly } from "./openssl_command.ts";
 import { tarballFromDebian } from "./openssl_debian.ts";
+import { runQuietly } from "./quiet_command.ts";
 
 export interface Release {
   version: string;

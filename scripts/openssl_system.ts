@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { OpensslLibrary } from "./openssl.ts";
-import { runQuietly } from "./openssl_command.ts";
+import { runQuietly } from "./quiet_command.ts";
 
 const multiarch = `${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
 

@@ -10,7 +10,7 @@ import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync 
 import { join } from "node:path";
 import { root, runZig } from "./build.ts";
 import { billFile } from "./native_package.ts";
-import { runQuietly } from "./openssl_command.ts";
+import { runQuietly } from "./quiet_command.ts";
 import { tarballBudget } from "./release/budgets.ts";
 import { checksumFaults, writeChecksums } from "./release/checksums.ts";
 import { writeMainPackage } from "./release/main_package.ts";

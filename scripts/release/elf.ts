@@ -1,7 +1,7 @@
 /** What must hold for a library in ELF, the format of Linux and FreeBSD. It is read by readelf(1). */
 
 import { readFileSync } from "node:fs";
-import { runQuietly } from "../openssl_command.ts";
+import { runQuietly } from "../quiet_command.ts";
 import { type Abi, abiSymbol } from "./abi.ts";
 
 /** The libraries that a library may load, by the C library of its platform. */

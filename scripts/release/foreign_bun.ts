@@ -3,7 +3,7 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { runQuietly } from "../openssl_command.ts";
+import { runQuietly } from "../quiet_command.ts";
 import { packageOf, type Target } from "../targets.ts";
 import { ensureMusl } from "./musl_library.ts";
 

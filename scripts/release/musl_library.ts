@@ -6,7 +6,7 @@
 
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { runQuietly } from "../openssl_command.ts";
+import { runQuietly } from "../quiet_command.ts";
 import type { Target } from "../targets.ts";
 
 const replacements = `

@@ -18,7 +18,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { root } from "../build.ts";
 import { cacheFolder } from "../openssl.ts";
-import { runQuietly } from "../openssl_command.ts";
+import { runQuietly } from "../quiet_command.ts";
 import { targets, thisMachine } from "../targets.ts";
 import { checksumFile } from "./checksums.ts";
 import { filesOf } from "./main_package.ts";

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { abiNumber } from "../../src/core/abi.ts";
 import { zigExecutable } from "../build.ts";
-import { runQuietly } from "../openssl_command.ts";
+import { runQuietly } from "../quiet_command.ts";
 import { type Target, thisMachine } from "../targets.ts";
 
 /** What a platform's programs start with here, where that is installed: an emulator and the C library's loader. */

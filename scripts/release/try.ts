@@ -21,7 +21,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import manifest from "../../package.json" with { type: "json" };
 import { root } from "../build.ts";
-import { runQuietly } from "../openssl_command.ts";
+import { runQuietly } from "../quiet_command.ts";
 import { libraryFile, packageOf, type Target, targets, thisMachine } from "../targets.ts";
 import { compileTarget, type ForeignBun, foreignBun } from "./foreign_bun.ts";
 
