@@ -61,10 +61,16 @@ export function findLibrary(): Library {
       ? "run `bun run abi`"
       : `take ${name} out of the overrides in package.json if it is there, and ${isEmbedded(found.default) ? "build the program again after" : "run"} \`bun install --force\``,
   };
+  if (isEmbedded(found.default)) return library;
+  const size = statSync(found.default, { throwIfNoEntry: false })?.size;
+  if (size === undefined) {
+    // In an installed package the import of the file fails before.
+    const command = "copy the whole folder that `bun build` has written";
+    throw new Error(`plait: ${found.default} is missing, which this bundle needs: ${command}`);
+  }
   // A process that loads a file that was cut off is killed by SIGBUS.
-  const bytes = isEmbedded(found.default) ? found.bytes : sizeOf(found.default);
-  if (bytes !== found.bytes) {
-    throw loadFailure(library, `the library has ${bytes} bytes in place of ${found.bytes}`);
+  if (size !== found.bytes) {
+    throw loadFailure(library, `the library has ${size} bytes in place of ${found.bytes}`);
   }
   return library;
 }
@@ -176,10 +182,6 @@ export function abiFailure({ title, remedy }: Library, found: number | undefined
   return new Error(
     `plait ${manifest.version} has ABI number ${abiNumber}, and ${title} has ${other}: ${remedy}`,
   );
-}
-
-function sizeOf(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
 /** Whether a file is in the program, as `bun build --compile` puts it there. */

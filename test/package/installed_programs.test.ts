@@ -120,6 +120,11 @@ describe("a program", () => {
       "program.js",
     ]);
     expect((await runAsUser([bun, join(empty, "program.js")], "/")).stdout).toBe("echo");
+    const library = join(empty, readdirSync(empty).find((name) => name.startsWith("libplait"))!);
+    unlinkSync(library);
+    expect((await outcomeAsUser([bun, join(empty, "program.js")], "/")).stderr).toContain(
+      `plait: ${library} is missing, which this bundle needs: copy the whole folder that \`bun build\` has written`,
+    );
     // A bundle is two files: Bun says so.
     const { stderr, exitCode } = await outcomeAsUser([...build, "--outfile", "one.js"], project);
     expect(exitCode).toBe(1);
