@@ -1,8 +1,8 @@
 /** Bun for another platform, and how a program of that platform is run on this machine. */
 
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
+import { cacheFolder } from "../openssl.ts";
 import { runQuietly } from "../quiet_command.ts";
 import { packageOf, type Target } from "../targets.ts";
 import { ensureMusl } from "./musl_library.ts";
@@ -16,8 +16,6 @@ export interface ForeignBun {
   /** Whether each instruction is emulated, which is slow. */
   readonly isEmulated: boolean;
 }
-
-const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "plait");
 
 /** Bun's packages, by the platforms that can be run on Linux x64. */
 const packages: Readonly<Record<string, string>> = {
@@ -53,7 +51,11 @@ export function foreignBun(target: Target): ForeignBun {
   let root = arm64Root;
   let environment = {};
   if (target.libc === "musl") {
-    const musl = ensureMusl(target.cpu, bun, join(cache, `musl-${target.cpu}-bun-${Bun.version}`));
+    const musl = ensureMusl(
+      target.cpu,
+      bun,
+      join(cacheFolder(), `musl-${target.cpu}-bun-${Bun.version}`),
+    );
     root = musl.root;
     environment = { LD_LIBRARY_PATH: musl.libraries };
   } else if (!existsSync(root)) {
@@ -65,7 +67,7 @@ export function foreignBun(target: Target): ForeignBun {
 
 /** Installs one of Bun's packages, and returns the path of the executable. */
 function fetchBun(name: string): string {
-  const folder = join(cache, `${name.replace("@oven/", "")}-${Bun.version}`);
+  const folder = join(cacheFolder(), `${name.replace("@oven/", "")}-${Bun.version}`);
   const path = join(folder, "node_modules", name, "bin", "bun");
   if (existsSync(path)) return path;
   rmSync(folder, { recursive: true, force: true });
