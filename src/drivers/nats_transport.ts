@@ -186,7 +186,7 @@ export class NatsTransport implements AsyncIterable<Uint8Array> {
 
   #end(error: Error | undefined): void {
     if (this.#isDone) return;
-    this.closeError = error;
+    if (error !== undefined) this.closeError = error;
     this.discard();
     this.#closed.resolve(error);
   }
