@@ -162,7 +162,7 @@ const meanings: ReadonlyMap<string, string> = new Map([
   ["EADDRINUSE", "the address is in use"],
   ["EBADF", "no such descriptor, or it is closed"],
   ["ECANCELED", "cancelled"],
-  ["ECONNREFUSED", "nobody listens there"],
+  ["ECONNREFUSED", "nothing listens there"],
   ["ECONNRESET", "reset by the peer"],
   ["EMFILE", "no descriptors are left"],
   ["ENOTFOUND", "no such host"],
