@@ -5,6 +5,7 @@ import { connect, deadline, listen, stats } from "../../index.ts";
 import { failureOf } from "../support/failure.ts";
 import { runProgram, withImports } from "../support/programs.ts";
 import { drain, readExactly } from "../support/receiving.ts";
+import { isSoak } from "../support/soak.ts";
 import { WorkerProgram } from "../support/worker_program.ts";
 
 const isLinux = process.platform === "linux";
@@ -267,12 +268,14 @@ describe("many Workers", () => {
   const exiting = attached.replace("await sleep(60_000)", "process.exit(0)");
   const failing = attached.replace("await sleep(60_000)", "throw new Error('x')");
 
+  const many = isSoak ? 50 : 20;
+
   test.skipIf(!isLinux).each([
-    ["terminated while traffic flows", attached, terminate, 50],
-    ["terminated while they block", blocking, terminate, 50],
-    ["terminated while they start", attached, early, 150],
-    ["that exit by themselves while traffic flows", exiting, begun, 50],
-    ["that fail while traffic flows", failing, `worker.onerror = () => {}; ${begun}`, 50],
+    ["terminated while traffic flows", attached, terminate, many],
+    ["terminated while they block", blocking, terminate, many],
+    ["terminated while they start", attached, early, 3 * many],
+    ["that exit by themselves while traffic flows", exiting, begun, many],
+    ["that fail while traffic flows", failing, `worker.onerror = () => {}; ${begun}`, many],
   ])(
     "%s leave no crash, no descriptor and no thread behind",
     async (_name, worker, end, count) => {
