@@ -34,16 +34,16 @@ export function installPeers(): void {
   console.error(`plait: installing ${wanted.join(", ")} for the tests`);
   // In this runlevel invoke-rc.d(8) starts no services: the tests start the servers themselves.
   const environment = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
-  for (const argv of [
-    ["update", "-qq"],
-    ["install", "-y", "-qq", "--no-install-recommends", ...wanted],
-  ]) {
-    const { exitCode, stderr } = Bun.spawnSync(["apt-get", ...argv], {
-      env: environment,
-      stdin: "ignore",
-    });
-    if (exitCode !== 0) console.error(`plait: apt-get ${argv[0]}: ${stderr}`);
-  }
+  const apt = (...argv: string[]): boolean => {
+    const options = { env: environment, stdin: "ignore" } as const;
+    const { exitCode, stderr } = Bun.spawnSync(["apt-get", "-y", "-qq", ...argv], options);
+    if (exitCode !== 0) console.error(`plait: apt-get ${argv.join(" ")}: ${stderr}`);
+    return exitCode === 0;
+  };
+  apt("update");
+  const install = (names: string[]): boolean => apt("install", "--no-install-recommends", ...names);
+  // One that this system does not have must not keep the others away.
+  if (!install(wanted)) for (const name of wanted) install([name]);
 }
 
 /** Servers are in folders that are only in root's PATH. PostgreSQL has a folder for each version. */
