@@ -21,7 +21,7 @@ import { linkMachO } from "./mach_o_link.ts";
 import { writeNativePackage } from "./native_package.ts";
 import { ensureOpenssl, type OpensslLibrary } from "./openssl.ts";
 import { runQuietly } from "./quiet_command.ts";
-import { libraryFile, packageOf, type Target, thisMachine } from "./targets.ts";
+import { libraryFile, oldestMacOs, packageOf, type Target, thisMachine } from "./targets.ts";
 
 export const root = join(import.meta.dir, "..");
 const zigFolder = join(root, "zig");
@@ -118,7 +118,7 @@ export function buildLibrary(
       object: join(prefix, "lib", "plait.o"),
       archives: [openssl.ssl, openssl.crypto],
       cpu: target.cpu,
-      oldest: target.triple.split("macos.")[1]!,
+      oldest: oldestMacOs(target),
       isStripped: variant === "stripped",
     });
   }

@@ -4,7 +4,7 @@
  */
 
 import { join } from "node:path";
-import { runQuietly } from "./quiet_command.ts";
+import { outputOf } from "./quiet_command.ts";
 import type { Target } from "./targets.ts";
 
 /** Apple's programs on macOS; elsewhere those of LLVM, by the names that Debian gives them. */
@@ -35,7 +35,7 @@ export interface MachOLink {
  */
 export function linkMachO(library: string, link: MachOLink): void {
   const { object, archives, cpu, oldest, isStripped, further = [] } = link;
-  run([
+  outputOf([
     ...[programs.link, "-dylib", "-arch", cpu === "arm64" ? "arm64" : "x86_64"],
     ...["-platform_version", "macos", oldest, oldest],
     // Otherwise the library would carry the path of the build.
@@ -44,10 +44,5 @@ export function linkMachO(library: string, link: MachOLink): void {
     ...["-o", library, object, ...archives, system, ...further],
   ]);
   // It signs the library again.
-  if (isStripped) run([programs.strip, "-x", library]);
-}
-
-function run(command: string[]): void {
-  const { succeeded, complaint } = runQuietly(command);
-  if (!succeeded) throw new Error(`${command[0]}: ${complaint.trim()}`);
+  if (isStripped) outputOf([programs.strip, "-x", library]);
 }

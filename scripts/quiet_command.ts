@@ -29,3 +29,10 @@ export function runQuietly(command: string[], options: CommandOptions = {}): Out
     return { succeeded: false, output: "", complaint: String(error) };
   }
 }
+
+/** Runs a program that must succeed, and returns its output. Throws with what it said. */
+export function outputOf(command: string[], options: CommandOptions = {}): string {
+  const { succeeded, output, complaint } = runQuietly(command, options);
+  if (!succeeded) throw new Error(`${command[0]}: ${complaint.trim()}`);
+  return output;
+}

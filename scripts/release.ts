@@ -12,23 +12,19 @@ import { root, runZig } from "./build.ts";
 import { billFile } from "./native_package.ts";
 import { runQuietly } from "./quiet_command.ts";
 import { tarballBudget } from "./release/budgets.ts";
-import { checksumFaults, writeChecksums } from "./release/checksums.ts";
+import { checksumFaults, sha256Of, writeChecksums } from "./release/checksums.ts";
 import { writeMainPackage } from "./release/main_package.ts";
 import { buildNatives } from "./release/natives.ts";
 import { mainPackageFaults, tarballFaults } from "./release/packages.ts";
 import { mainBill } from "./sbom.ts";
-import { packageOf, targets } from "./targets.ts";
+import { packageOf, targets, targetsNamed } from "./targets.ts";
 
 const started = performance.now();
 const folder = join(root, "dist");
 const tarballs = join(folder, "tarballs");
 const bills = join(folder, "sbom");
 const names = process.argv.slice(2);
-const unknown = names.filter((name) => !targets.some((target) => target.name === name));
-if (unknown.length > 0) {
-  throw new Error(`plait: no platform is called ${unknown.join(", ")}`);
-}
-const wanted = targets.filter(({ name }) => names.length === 0 || names.includes(name));
+const wanted = names.length === 0 ? targets : targetsNamed(names);
 
 rmSync(folder, { recursive: true, force: true });
 for (const made of [tarballs, bills]) mkdirSync(made, { recursive: true });
@@ -41,8 +37,11 @@ const natives = built.map((native) => {
   const { version } = own;
   const { license } = JSON.parse(readFileSync(join(native.folder, "package.json"), "utf8"));
   const tarball = packed(name, native.folder);
-  const hash = new Bun.CryptoHasher("sha256").update(readFileSync(tarball)).digest("hex");
-  return { ...native, tarball, package: { name, version, license, tarballHash: hash } };
+  return {
+    ...native,
+    tarball,
+    package: { name, version, license, tarballHash: sha256Of(tarball) },
+  };
 });
 
 const mainFolder = join(folder, "plait");

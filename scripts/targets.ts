@@ -86,6 +86,18 @@ export function packageOf({ name }: Target): string {
   return `plait-${name}`;
 }
 
+/** The oldest version of macOS for a platform of it, such as "13.0". */
+export function oldestMacOs({ triple }: Target): string {
+  return triple.split("macos.")[1]!;
+}
+
+/** The platforms with these names. Throws for a name that none has. */
+export function targetsNamed(names: readonly string[]): Target[] {
+  const unknown = names.filter((name) => !targets.some((target) => target.name === name));
+  if (unknown.length > 0) throw new Error(`plait: no platform is called ${unknown.join(", ")}`);
+  return targets.filter(({ name }) => names.includes(name));
+}
+
 /** The file of the core's library on a platform. */
 export function libraryFile({ os }: Target): string {
   return os === "darwin" ? "libplait.dylib" : "libplait.so";

@@ -13,7 +13,7 @@ import {
 } from "typedoc";
 import { root } from "../build.ts";
 
-/** The entries of the package, as they are imported, and the files of which TypeDoc makes them. */
+/** The entries of the package: the name that a program imports, and the file that TypeDoc reads. */
 const entries = [
   {
     name: "plait",

@@ -5,6 +5,11 @@ import { join } from "node:path";
 
 export const checksumFile = "SHA256SUMS";
 
+/** The hash of a file in hexadecimal digits. */
+export function sha256Of(path: string): string {
+  return new Bun.CryptoHasher("sha256").update(readFileSync(path)).digest("hex");
+}
+
 export function writeChecksums(folder: string): void {
   writeFileSync(join(folder, checksumFile), checksumsOf(folder));
 }
@@ -22,9 +27,6 @@ function checksumsOf(folder: string): string {
   const lines = readdirSync(folder)
     .filter((name) => name !== checksumFile)
     .sort()
-    .map((name) => {
-      const hash = new Bun.CryptoHasher("sha256").update(readFileSync(join(folder, name)));
-      return `${hash.digest("hex")}  ${name}\n`;
-    });
+    .map((name) => `${sha256Of(join(folder, name))}  ${name}\n`);
   return lines.join("");
 }

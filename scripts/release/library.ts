@@ -1,7 +1,7 @@
 /** What must hold for the library of a platform before it is called built. */
 
 import { statSync } from "node:fs";
-import type { Target } from "../targets.ts";
+import { oldestMacOs, type Target } from "../targets.ts";
 import { type Abi, abi } from "./abi.ts";
 import { libraryBudgets } from "./budgets.ts";
 import { checkElf } from "./elf.ts";
@@ -10,8 +10,7 @@ import { checkMachO } from "./mach_o.ts";
 /** Throws with what is wrong. */
 export function checkLibrary(target: Target, library: string, expected: Abi = abi): void {
   if (target.os === "darwin") {
-    const oldest = target.triple.split("macos.")[1]!;
-    checkMachO(library, target.cpu, oldest, expected);
+    checkMachO(library, target.cpu, oldestMacOs(target), expected);
   } else {
     checkElf(library, target.libc ?? "freebsd", target.cpu, expected);
   }

@@ -6,7 +6,7 @@
 
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { runQuietly } from "../quiet_command.ts";
+import { outputOf } from "../quiet_command.ts";
 import type { Target } from "../targets.ts";
 
 const replacements = `
@@ -72,11 +72,11 @@ function unpackMusl(cpu: Target["cpu"], folder: string): void {
     ...[`APT::Architectures::=${cpu}`, "APT::Sandbox::User=root"],
   ];
   const apt = ["apt-get", ...settings.flatMap((setting) => ["-o", setting])];
-  must([...apt, "update"]);
-  must([...apt, "download", "musl"], state);
+  outputOf([...apt, "update"]);
+  outputOf([...apt, "download", "musl"], { cwd: state });
   const archive = readdirSync(state).find((name) => name.endsWith(".deb"));
   if (archive === undefined) throw new Error(`Debian has no musl for ${cpu}`);
-  must(["dpkg", "--extract", join(state, archive), folder]);
+  outputOf(["dpkg", "--extract", join(state, archive), folder]);
   rmSync(state, { recursive: true, force: true });
 }
 
@@ -84,14 +84,14 @@ function linkLibrary(cpu: Target["cpu"], bun: string, folder: string): void {
   const { compiler, options, debian } = compilers[cpu];
   if (Bun.which(compiler) === null) throw new Error(`${compiler} is missing (Debian: ${debian})`);
   const archives = ["libstdc++.a", "libgcc_eh.a", "libgcc.a"].map((name) => {
-    const path = must([compiler, `-print-file-name=${name}`]).trim();
+    const path = outputOf([compiler, `-print-file-name=${name}`]).trim();
     if (!existsSync(path)) throw new Error(`${name} is missing (Debian: ${debian})`);
     return path;
   });
   const source = join(folder, "replacements.c");
   writeFileSync(source, replacements);
   const wanted = [...symbolsOf(bun), "__dynamic_cast", "__once_proxy"];
-  must([
+  outputOf([
     ...[compiler, "-shared", "-nostdlib", "-fPIC", "-fno-stack-protector", ...options, source],
     ...["-o", join(folder, "usr", "lib", "libstdc++.so.6"), "-Wl,-soname,libstdc++.so.6"],
     ...wanted.map((name) => `-Wl,-u,${name}`),
@@ -100,15 +100,8 @@ function linkLibrary(cpu: Target["cpu"], bun: string, folder: string): void {
 }
 
 function symbolsOf(bun: string): string[] {
-  const missing = must(["nm", "--dynamic", "--undefined-only", "--format=just-symbols", bun]);
-  const copied = must(["readelf", "--relocs", "--wide", bun]).matchAll(/_COPY .* (\S+) \+ 0/g);
+  const missing = outputOf(["nm", "--dynamic", "--undefined-only", "--format=just-symbols", bun]);
+  const copied = outputOf(["readelf", "--relocs", "--wide", bun]).matchAll(/_COPY .* (\S+) \+ 0/g);
   const names = [...missing.split("\n"), ...[...copied].map((match) => match[1]!)];
   return names.filter((name) => cxxSymbol.test(name));
-}
-
-/** Runs a command, and returns its output. */
-function must(command: string[], cwd?: string): string {
-  const { succeeded, output, complaint } = runQuietly(command, cwd === undefined ? {} : { cwd });
-  if (!succeeded) throw new Error(`${command[0]}: ${complaint.trim()}`);
-  return output;
 }

@@ -19,14 +19,13 @@ import { dirname, join } from "node:path";
 import { root } from "../build.ts";
 import { cacheFolder } from "../openssl.ts";
 import { runQuietly } from "../quiet_command.ts";
-import { targets, thisMachine } from "../targets.ts";
-import { checksumFile } from "./checksums.ts";
+import { targetsNamed, thisMachine } from "../targets.ts";
+import { checksumFile, sha256Of } from "./checksums.ts";
 import { filesOf } from "./main_package.ts";
 
 const given = process.argv.slice(2);
 const names = given.length > 0 ? given : [thisMachine().name];
-const unknown = names.filter((name) => !targets.some((target) => target.name === name));
-if (unknown.length > 0) throw new Error(`plait: no platform is called ${unknown.join(", ")}`);
+targetsNamed(names); // throws before anything is built
 
 const temporary = mkdtempSync(join(tmpdir(), "plait-reproduce-"));
 try {
@@ -70,10 +69,7 @@ function release(folder: string, environment: Record<string, string>): Map<strin
   if (exitCode !== 0) throw new Error("plait: the release has failed");
   const dist = join(folder, "dist");
   console.log(readFileSync(join(dist, "tarballs", checksumFile), "utf8"));
-  const hashes = filesOf(dist).map((path) => {
-    const hash = new Bun.CryptoHasher("sha256").update(readFileSync(join(dist, path)));
-    return [path, hash.digest("hex")] as const;
-  });
+  const hashes = filesOf(dist).map((path) => [path, sha256Of(join(dist, path))] as const);
   // Debug information of ELF names the folder of the sources. It is in no package.
   return new Map(hashes.filter(([path]) => !path.endsWith(".so.debug")));
 }
