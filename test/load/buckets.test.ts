@@ -1,7 +1,13 @@
 /** The buckets of latencies: each value lies in one, and none is wider than a thousandth of its values. */
 
 import { expect, test } from "bun:test";
-import { bucketCount, bucketOf, greatestOf, leastOf, mostNanoseconds } from "../../src/load/buckets.ts";
+import {
+  bucketCount,
+  bucketOf,
+  greatestOf,
+  leastOf,
+  mostNanoseconds,
+} from "../../src/load/buckets.ts";
 
 test("the buckets follow each other without a gap, and each holds its values", () => {
   expect(leastOf(0)).toBe(0);
