@@ -1,52 +1,6 @@
-/**
- * Histograms of latencies in memory that threads share. A thread adds to one half while the main thread reads the
- * other: nothing is sent, locked or allocated while a run goes on.
- */
+/** Histograms of latencies that are read: percentiles, sums, buckets. recorder.ts has those that are recorded. */
 
-import { bucketCount, bucketOf, greatestOf, mostNanoseconds } from "./buckets.ts";
-
-/** Where the numbers beside the counts lie, as 64-bit floats. */
-const place = { count: 0, least: 1, most: 2, total: 3 } as const;
-const numberBytes = 4 * 8;
-const histogramBytes = numberBytes + bucketCount * 4;
-/** Rounded up, so that the numbers of the next one are aligned. */
-const paddedBytes = Math.ceil(histogramBytes / 8) * 8;
-
-/** A histogram that one thread adds to. */
-export class Recorder {
-  readonly #numbers: Float64Array;
-  readonly #counts: Uint32Array;
-
-  constructor(memory: SharedArrayBuffer | ArrayBuffer, offset: number) {
-    this.#numbers = new Float64Array(memory, offset, 4);
-    this.#counts = new Uint32Array(memory, offset + numberBytes, bucketCount);
-  }
-
-  static readonly bytes = paddedBytes;
-
-  /** Counts a value in milliseconds. A negative one is an error of the clock's user, and counts as 0. */
-  record(milliseconds: number): void {
-    const nanoseconds = Math.min(Math.max(Math.round(milliseconds * 1e6), 0), mostNanoseconds);
-    const numbers = this.#numbers;
-    const bucket = bucketOf(nanoseconds);
-    this.#counts[bucket] = this.#counts[bucket]! + 1;
-    const count = numbers[place.count]!;
-    if (count === 0 || nanoseconds < numbers[place.least]!) numbers[place.least] = nanoseconds;
-    if (nanoseconds > numbers[place.most]!) numbers[place.most] = nanoseconds;
-    numbers[place.total] = numbers[place.total]! + nanoseconds;
-    numbers[place.count] = count + 1;
-  }
-
-  /** Moves everything into a histogram, and leaves none. The recording thread must use the other half. */
-  drainInto(histogram: Histogram): void {
-    const numbers = this.#numbers;
-    if (numbers[place.count] === 0) return;
-    const [count, least, most, total] = numbers as unknown as [number, number, number, number];
-    histogram.add(this.#counts, count, least, most, total);
-    this.#counts.fill(0);
-    numbers.fill(0);
-  }
-}
+import { bucketCount, greatestOf } from "./buckets.ts";
 
 /** A histogram that is read. Its values are in milliseconds. */
 export class Histogram {

@@ -1,14 +1,15 @@
 /** Histograms against the sorted values. */
 
 import { expect, test } from "bun:test";
-import { Histogram, Recorder } from "../../src/load/histogram.ts";
+import { Histogram } from "../../src/load/histogram.ts";
+import { Recorder } from "../../src/load/recorder.ts";
 import { Random } from "../../src/load/random.ts";
 
 function recorded(values: readonly number[]): Histogram {
   const recorder = new Recorder(new SharedArrayBuffer(Recorder.bytes), 0);
   for (const value of values) recorder.record(value);
   const histogram = new Histogram();
-  recorder.drainInto(histogram);
+  recorder.drainInto(histogram, 0);
   return histogram;
 }
 
@@ -51,12 +52,12 @@ test("what is drained is gone, and histograms add up", () => {
   const recorder = new Recorder(new SharedArrayBuffer(Recorder.bytes), 0);
   const [first, second, both] = [new Histogram(), new Histogram(), new Histogram()];
   recorder.record(5);
-  recorder.drainInto(first);
-  recorder.drainInto(second);
+  recorder.drainInto(first, 0);
+  recorder.drainInto(second, 0);
   expect([first.count, second.count]).toEqual([1, 0]);
   recorder.record(1);
   recorder.record(9);
-  recorder.drainInto(second);
+  recorder.drainInto(second, 0);
   both.merge(first);
   both.merge(second);
   both.merge(new Histogram());

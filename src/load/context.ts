@@ -1,0 +1,161 @@
+/** What a scenario gets: `c`. */
+
+import { core } from "../core/native.ts";
+import { BufferedReader } from "../buffered/reader.ts";
+import type { Socket } from "../net/socket.ts";
+import { checkedInteger, typeMistake } from "../values/checks.ts";
+import type { Failure, HttpClient } from "./http_client.ts";
+import type { Meter, Series } from "./memory.ts";
+import { checkFailed, ok, outcomeOf } from "./outcomes.ts";
+import { Random } from "./random.ts";
+
+/** The code of a run: called for each iteration. */
+export type Scenario = (c: Context) => unknown;
+
+/** What the contexts of a thread share. */
+export class ContextSetup {
+  readonly meter: Meter;
+  readonly seed: number;
+  readonly #checks = new Map<string, readonly [passed: Series, failed: Series]>();
+  readonly #steps = new Map<string, Map<string, Series>>();
+
+  constructor(meter: Meter, seed: number) {
+    this.meter = meter;
+    this.seed = seed;
+  }
+
+  check(name: string): readonly [passed: Series, failed: Series] {
+    let series = this.#checks.get(name);
+    if (series === undefined) {
+      const { meter } = this;
+      series = [meter.series("check", name, "passed"), meter.series("check", name, "failed")];
+      this.#checks.set(name, series);
+    }
+    return series;
+  }
+
+  step(name: string, outcome: string): Series {
+    let outcomes = this.#steps.get(name);
+    if (outcomes === undefined) this.#steps.set(name, (outcomes = new Map()));
+    let series = outcomes.get(outcome);
+    if (series === undefined) {
+      outcomes.set(outcome, (series = this.meter.series("step", name, outcome)));
+    }
+    return series;
+  }
+}
+
+/**
+ * What a scenario has at hand in an iteration. It belongs to one user, which runs one iteration after another, and
+ * must not be used when the iteration has ended.
+ */
+export class Context {
+  /** The requests over HTTP: to the target, on a connection that is kept open between iterations. */
+  readonly http: HttpClient;
+  /** The number of the user, from 0 on: each has a connection of its own. */
+  readonly user: number;
+  /** The number of the iteration in the run, from 0 on. */
+  iteration = 0;
+  readonly #setup: ContextSetup;
+  readonly #random = new Random();
+  #randomOf = -1;
+  #raw: RawConnection | undefined = undefined;
+  /** @internal The first check of the iteration that has failed. */
+  failure: Failure | undefined = undefined;
+
+  /** @internal */
+  constructor(setup: ContextSetup, http: HttpClient, user: number) {
+    this.#setup = setup;
+    this.http = http;
+    this.user = user;
+  }
+
+  /** @internal Prepares for the next iteration. */
+  begin(iteration: number): void {
+    this.iteration = iteration;
+    this.failure = undefined;
+    this.http.failure = undefined;
+  }
+
+  /** @internal The connection of a target that is not HTTP. */
+  get raw(): RawConnection | undefined {
+    return this.#raw;
+  }
+
+  set raw(raw: RawConnection | undefined) {
+    this.#raw = raw;
+  }
+
+  /**
+   * The connection to a target of `tcp:`, `tls:` or `unix:`. It is kept open between iterations. When the scenario has
+   * closed it, or an iteration has failed, the next iteration has a new one.
+   *
+   * @throws {TypeError} for another target
+   */
+  get socket(): Socket {
+    return this.#rawConnection.socket;
+  }
+
+  /** A buffered reader on `socket`. */
+  get reader(): BufferedReader {
+    return this.#rawConnection.reader;
+  }
+
+  get #rawConnection(): RawConnection {
+    if (this.#raw === undefined) {
+      throw typeMistake("c.socket is for targets of tcp:, tls: and unix:; c.http is for this one");
+    }
+    return this.#raw;
+  }
+
+  /**
+   * A random number: a whole one from 0 up to, but not including, `limit`; without a limit a fraction from 0 to 1.
+   * The seed of the run and the number of the iteration decide it.
+   */
+  random(limit?: number): number {
+    if (this.#randomOf !== this.iteration) {
+      this.#randomOf = this.iteration;
+      this.#random.begin(this.#setup.seed, this.iteration);
+    }
+    if (limit === undefined) return this.#random.fraction();
+    return this.#random.below(checkedInteger(limit, "a limit", 1, Number.MAX_SAFE_INTEGER));
+  }
+
+  /** Counts whether something is as it should be. One that is not makes the iteration fail. Returns `holds`. */
+  check(holds: boolean, name: string): boolean {
+    const [passed, failed] = this.#setup.check(name);
+    if (holds) passed.count();
+    else {
+      failed.count();
+      this.failure ??= { outcome: checkFailed, message: `the check "${name}" has failed` };
+    }
+    return holds;
+  }
+
+  /** Runs a part of the scenario, and measures it under a name. Returns, or throws, what it does. */
+  async step<T>(name: string, body: () => T | PromiseLike<T>): Promise<T> {
+    const begin = core.now();
+    try {
+      const result = await body();
+      this.#setup.step(name, ok).record(core.now() - begin);
+      return result;
+    } catch (error) {
+      this.#setup.step(name, outcomeOf(error)).record(core.now() - begin);
+      throw error;
+    }
+  }
+}
+
+export class RawConnection {
+  readonly socket: Socket;
+  #reader: BufferedReader | undefined = undefined;
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+  }
+
+  get reader(): BufferedReader {
+    this.#reader ??= new BufferedReader(this.socket);
+    return this.#reader;
+  }
+}

@@ -1,0 +1,225 @@
+/** A user: a fiber with a connection, which runs one iteration after another. */
+
+import { core } from "../core/native.ts";
+import type { Exchange } from "../http/connection.ts";
+import { sleep } from "../runtime/sleep.ts";
+import type { Connector, SessionPlace } from "./connector.ts";
+import { Context, type ContextSetup, RawConnection, type Scenario } from "./context.ts";
+import { type Failure, type HttpClient, HttpSetup } from "./http_client.ts";
+import type { Meter, Series } from "./memory.ts";
+import { exampleOf } from "./examples.ts";
+import { ok, outcomeOf } from "./outcomes.ts";
+import { ended, type Pacer, type Turn } from "./pacer.ts";
+import { isOpenLoop, type Plan } from "./plan.ts";
+import { Random } from "./random.ts";
+import type { FailureExample, Outcome } from "./report.ts";
+
+/** The users of a thread: what they share, and what is known of them all. */
+export class Users {
+  readonly plan: Plan;
+  readonly pacer: Pacer;
+  readonly connector: Connector;
+  readonly http: HttpSetup;
+  readonly contexts: ContextSetup;
+  readonly scenario: Scenario | undefined;
+  readonly sent: Series;
+  readonly wait: Series;
+  readonly lateness: Series;
+  readonly #meter: Meter;
+  readonly #response = new Map<Outcome, readonly [response: Series, service: Series]>();
+  readonly #tell: (outcome: Outcome, example: FailureExample) => void;
+  /** How the answers to the run's own request are read. */
+  readonly exchange: Exchange;
+  readonly isOpenLoop: boolean;
+  /** Users that run an iteration. */
+  busy = 0;
+  /** When the run has begun. */
+  start = 0;
+  /** What is under way counts as unfinished. */
+  isCut = false;
+
+  constructor(
+    parts: {
+      readonly plan: Plan;
+      readonly pacer: Pacer;
+      readonly connector: Connector;
+      readonly meter: Meter;
+      readonly scenario: Scenario | undefined;
+    },
+    tell: (outcome: Outcome, example: FailureExample) => void,
+  ) {
+    const { plan, pacer, connector, meter, scenario } = parts;
+    this.plan = plan;
+    this.pacer = pacer;
+    this.connector = connector;
+    this.scenario = scenario;
+    this.#meter = meter;
+    this.#tell = tell;
+    this.exchange = { keep: "status", isToHead: plan.request.method === "HEAD", mostBody: 0 };
+    this.isOpenLoop = isOpenLoop(plan);
+    this.http = new HttpSetup(plan, connector, meter);
+    this.contexts = new ContextSetup(meter, plan.seed);
+    this.sent = meter.series("sent");
+    this.wait = meter.series("wait");
+    this.lateness = meter.series("lateness");
+  }
+
+  /** Counts an iteration that has ended, with its times from the due time and from its begin. */
+  ended(outcome: Outcome, response: number, service: number): void {
+    let series = this.#response.get(outcome);
+    if (series === undefined) {
+      series = [this.#meter.series("response", outcome), this.#meter.series("service", outcome)];
+      this.#response.set(outcome, series);
+    }
+    series[0].record(response);
+    series[1].record(service);
+  }
+
+  /** Tells the main thread of the first failure of a kind. */
+  failed(outcome: Outcome, error: unknown, iteration: number): void {
+    if (this.#response.has(outcome)) return;
+    this.#tell(outcome, exampleOf(error, core.now() - this.start, iteration));
+  }
+}
+
+/** The pause after a connection attempt has failed, in milliseconds: it doubles up to the most. */
+const leastPause = 10;
+const mostPause = 1000;
+
+/** The stream of random numbers for the pauses of users. */
+const pauseStream = Number.MAX_SAFE_INTEGER - 1;
+
+export class User {
+  readonly #users: Users;
+  readonly #context: Context;
+  readonly #sessions: SessionPlace = { session: undefined };
+  readonly #turn: Turn = { number: 0, due: 0 };
+  readonly #index: number;
+  /** Attempts to connect that have failed in a row. */
+  #failures = 0;
+  readonly #pauses: Random;
+  /** When the iteration that is under way has begun, with a connection; 0 between two iterations. */
+  began = 0;
+  /** When it was ready for the iteration: the one before has ended. */
+  #free = 0;
+
+  /**
+   * @param index the number of the user in its thread
+   * @param http the client of the connection, which several users share if requests are pipelined
+   */
+  constructor(users: Users, index: number, http: HttpClient) {
+    const { plan } = users;
+    this.#users = users;
+    this.#index = index;
+    this.#pauses = new Random(plan.seed + index, pauseStream);
+    this.#context = new Context(users.contexts, http, index);
+  }
+
+  /** Connects before the run begins. */
+  async connect(): Promise<void> {
+    const { protocol } = this.#users.plan.target;
+    if (protocol === "raw") await this.#connectRaw();
+    else if (protocol === "http") await this.#context.http.connect();
+  }
+
+  async #connectRaw(): Promise<void> {
+    const { connector } = this.#users;
+    const socket = await connector.connect(this.#sessions);
+    connector.open++;
+    this.#context.raw = new RawConnection(socket);
+  }
+
+  get #isConnected(): boolean {
+    const { protocol } = this.#users.plan.target;
+    if (protocol === "http") return this.#context.http.isConnected;
+    return protocol === "websocket" || this.#context.raw?.socket.closed === false;
+  }
+
+  /** Runs iterations until there are no more. */
+  async run(): Promise<void> {
+    const { pacer, scenario } = this.#users;
+    const turn = this.#turn;
+    const request = scenario === undefined ? this.#context.http.planned() : undefined;
+    this.#free = core.now();
+    for (;;) {
+      const waiting = pacer.take(turn, this.#index);
+      if (waiting !== undefined) await waiting;
+      if (turn.number === ended) return;
+      await this.#iterate(request);
+      if (this.#failures > 0) await this.#pause();
+    }
+  }
+
+  /** A server that refuses is not asked again at once. */
+  async #pause(): Promise<void> {
+    const pause = Math.min(leastPause * 2 ** (this.#failures - 1), mostPause);
+    await sleep(pause * (0.5 + this.#pauses.fraction() / 2));
+    this.#free = core.now();
+  }
+
+  async #iterate(request: Uint8Array | undefined): Promise<void> {
+    const users = this.#users;
+    const context = this.#context;
+    const { number } = this.#turn;
+    users.sent.count();
+    users.busy++;
+    context.begin(number);
+    this.began = this.#free;
+    let { due } = this.#turn;
+    if (users.isOpenLoop) {
+      this.began = core.now();
+      users.lateness.record(this.began - Math.max(due, this.#free));
+    } else due = this.#free;
+    let outcome: Outcome = ok;
+    try {
+      if (!this.#isConnected) await this.#reconnect();
+      users.wait.record(this.began - due);
+      if (request === undefined) await users.scenario!(context);
+      else await context.http.exchange(request, users.exchange, users.plan.expected);
+      const failure = context.failure ?? context.http.failure;
+      if (failure !== undefined) outcome = this.#failed(failure);
+    } catch (error) {
+      outcome = outcomeOf(error);
+      if (!users.isCut) users.failed(outcome, error, number);
+      this.#closeRaw();
+    }
+    users.busy--;
+    const end = core.now();
+    const { began } = this;
+    this.#free = end;
+    this.began = 0;
+    // What the end of the run has broken off has no outcome of its own.
+    if (!users.isCut) users.ended(outcome, end - due, end - began);
+  }
+
+  /** The outcome of an iteration that has failed without an error. */
+  #failed({ outcome, message }: Failure): Outcome {
+    this.#users.failed(outcome, message, this.#turn.number);
+    return outcome;
+  }
+
+  async #reconnect(): Promise<void> {
+    this.#closeRaw();
+    try {
+      await this.connect();
+      this.#failures = 0;
+    } catch (error) {
+      this.#failures++;
+      throw error;
+    }
+    this.began = core.now();
+  }
+
+  #closeRaw(): void {
+    const { raw } = this.#context;
+    if (raw === undefined) return;
+    this.#context.raw = undefined;
+    this.#users.connector.open--;
+    raw.socket.close();
+  }
+
+  close(): void {
+    this.#closeRaw();
+    this.#context.http.close();
+  }
+}
