@@ -1,7 +1,9 @@
-/** Histograms that are kept and not added to: in HdrHistogram's compressed encoding they take a hundredth of the memory. */
+/**
+ * Histograms that are kept and not added to. In HdrHistogram's compressed encoding they take a hundredth of the memory
+ * or less, so that a report can have some of each second.
+ */
 
-import { decodeHistogram, encodeHistogram } from "./hdr_encoding.ts";
-import { Histogram, type HistogramNumbers } from "./histogram.ts";
+import { Histogram, type HistogramJson, type HistogramNumbers } from "./histogram.ts";
 
 export class PackedHistogram {
   /** The usual numbers, in milliseconds. */
@@ -10,14 +12,24 @@ export class PackedHistogram {
 
   constructor(histogram: Histogram) {
     this.numbers = histogram.numbers();
-    this.#encoded = encodeHistogram(histogram);
+    this.#encoded = histogram.encode();
   }
 
+  /**
+   * Reads what `toJSON` has made.
+   *
+   * @throws {Error} if the encoding is damaged or the numbers do not belong to it
+   */
+  static from(json: unknown): PackedHistogram {
+    return new PackedHistogram(Histogram.from(json));
+  }
+
+  /** The histogram again, with all that it had. */
   unpack(): Histogram {
-    return decodeHistogram(this.#encoded);
+    return Histogram.from(this.toJSON());
   }
 
-  toJSON(): object {
+  toJSON(): HistogramJson {
     return { ...this.numbers, hdr: this.#encoded };
   }
 }
