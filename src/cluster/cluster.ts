@@ -5,6 +5,7 @@ import { core } from "../core/native.ts";
 import { reserve } from "../net/listen_place.ts";
 import { type CloseOptions, closeOptions } from "../net/listener.ts";
 import { dumpSignals, onDumpSignal } from "../process/dump_signal.ts";
+import { reportOf } from "../process/error_reports.ts";
 import { type Stats, stats } from "../process/observe.ts";
 import { hold, onRetired, unhold } from "../runtime/scheduler.ts";
 import { checkAdmission, refusal } from "../runtime/wait.ts";
@@ -14,7 +15,7 @@ import { after, checkedDeadline, type Deadline, never } from "../values/deadline
 import { callProgram } from "../values/foreign_values.ts";
 import { assignment } from "./assignment.ts";
 import { Member, type MemberHost } from "./member.ts";
-import { type Assignment, type Question, type Request, reportOf } from "./messages.ts";
+import type { Assignment, Question, Request } from "./messages.ts";
 import { type CheckedOptions, type ClusterOptions, checkedCluster, checkedTls } from "./options.ts";
 
 type Reservation = Awaited<ReturnType<typeof reserve>>;

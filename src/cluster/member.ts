@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { MessagePort, Worker } from "node:worker_threads";
 import { core } from "../core/native.ts";
 import { workerThreads } from "../core/threads.ts";
+import { type ErrorReport, errorOf } from "../process/error_reports.ts";
 import { Wait } from "../runtime/wait.ts";
 import type { TlsOptions } from "../tls/options.ts";
 import { after, type Deadline, never } from "../values/deadlines.ts";
@@ -13,14 +14,7 @@ import { textOf } from "../values/foreign_values.ts";
 import { assignmentKey } from "./assignment.ts";
 import { BackOff } from "./back_off.ts";
 import { WorkerError } from "./errors.ts";
-import {
-  type Assignment,
-  type ErrorReport,
-  errorOf,
-  type Question,
-  type Report,
-  type Request,
-} from "./messages.ts";
+import type { Assignment, Question, Report, Request } from "./messages.ts";
 
 /**
  * Milliseconds after the deadline of `close` in which a worker may still finish. Its handlers have

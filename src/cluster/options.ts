@@ -1,10 +1,8 @@
 /** The options of a cluster, and the part of them that is cloned to its workers. */
 
-import { isAbsolute } from "node:path";
-import { checkedNames } from "../tls/checks.ts";
-import { ownTlsOptions, serverContext } from "../tls/context.ts";
-import { materialBytes, materialList } from "../tls/material.ts";
-import { optionNames, type TlsContext, type TlsOptions } from "../tls/options.ts";
+import { cloneableTls } from "../tls/cloneable.ts";
+import { serverContext } from "../tls/context.ts";
+import type { TlsOptions } from "../tls/options.ts";
 import {
   checkedInteger,
   checkedPort,
@@ -14,6 +12,7 @@ import {
   ownOptions,
   typeMistake,
 } from "../values/checks.ts";
+import { checkedModule } from "../values/modules.ts";
 
 /** Options of `cluster`. */
 export interface ClusterOptions {
@@ -91,22 +90,11 @@ export function checkedCluster(given: ClusterOptions): CheckedOptions {
   checkLimit(options.maxHandshakes, "maxHandshakes");
   const workers = options.workers ?? navigator.hardwareConcurrency;
   return joinedOptions<ClusterOptions>(options, {
-    module: checkedModule(options.module),
+    module: checkedModule(options.module, "module", "handler"),
     workers: checkedInteger(workers, "workers", 1, mostWorkers),
     data: checkedData(options.data),
     tls: options.tls === undefined ? undefined : checkedTls(options.tls, "tls"),
   }) as CheckedOptions;
-}
-
-function checkedModule(module: unknown): string {
-  if (module instanceof URL && module.protocol === "file:") return module.href;
-  if (typeof module === "string") {
-    if (module.startsWith("file:")) return Bun.pathToFileURL(Bun.fileURLToPath(module)).href;
-    if (isAbsolute(module)) return Bun.pathToFileURL(module).href;
-  }
-  throw typeMistake(
-    `module is a file: URL or an absolute path, such as new URL("./handler.js", import.meta.url)`,
-  );
 }
 
 function checkedData(data: unknown): unknown {
@@ -119,8 +107,6 @@ function checkedData(data: unknown): unknown {
   }
 }
 
-const materials: ReadonlySet<string> = new Set(["cert", "key", "pfx", "ca", "crl"]);
-
 /**
  * Options of TLS that can be cloned, with the contents of files in place of their paths.
  *
@@ -128,34 +114,7 @@ const materials: ReadonlySet<string> = new Set(["cert", "key", "pfx", "ca", "crl
  *   refuses
  */
 export function checkedTls(options: TlsOptions, what: string): TlsOptions {
-  const cloneable = cloneableTls(options, what);
+  const cloneable = cloneableTls(options, "server", what);
   serverContext(cloneable, what);
   return cloneable;
-}
-
-function cloneableTls(options: TlsOptions | TlsContext, what: string): TlsOptions {
-  const own = ownTlsOptions(options, optionNames.server, what);
-  const copy: Record<string, unknown> = Object.create(null);
-  for (const [name, value] of Object.entries(own)) {
-    const place = `${what}.${name}`;
-    if (typeof value === "function") {
-      throw typeMistake(`${place} is a function, which cannot be cloned to a Worker`);
-    }
-    if (name === "context") {
-      throw typeMistake(`${place} belongs to its thread: give the options instead`);
-    }
-    if (materials.has(name)) {
-      copy[name] = Array.isArray(value) ? materialList(value, name) : materialBytes(value, name);
-    } else if (name === "sni") copy[name] = cloneableNames(value, place);
-    else copy[name] = Array.isArray(value) ? [...value] : value;
-  }
-  return copy as TlsOptions;
-}
-
-function cloneableNames(sni: unknown, place: string): Record<string, TlsOptions> {
-  const table: Record<string, TlsOptions> = Object.create(null);
-  for (const { name, value } of checkedNames(sni)) {
-    table[name] = cloneableTls(value as TlsOptions, `${place}["${name}"]`);
-  }
-  return table;
 }

@@ -9,19 +9,13 @@
 import { workerThreads } from "../core/threads.ts";
 import { type Handler, type Listener, listen } from "../net/listener.ts";
 import { type DumpSignal, installDumpSignal, nameThread } from "../process/dump_signal.ts";
+import { errorOf, reportOf } from "../process/error_reports.ts";
 import { dump, stats } from "../process/observe.ts";
 import { sleep } from "../runtime/sleep.ts";
 import { checkFunction, typeMistake } from "../values/checks.ts";
 import { hasPassed } from "../values/deadlines.ts";
 import { assignment } from "./assignment.ts";
-import {
-  type Assignment,
-  errorOf,
-  type Question,
-  type Report,
-  type Request,
-  reportOf,
-} from "./messages.ts";
+import type { Assignment, Question, Report, Request } from "./messages.ts";
 
 /** What the `setup` of a cluster's module gets. */
 export interface WorkerContext {

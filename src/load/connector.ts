@@ -1,12 +1,12 @@
 /** Connections to the target: to all its addresses in turn, from all source addresses in turn. */
 
+import { core } from "../core/native.ts";
 import { connect } from "../net/connect.ts";
 import { resolve } from "../net/names.ts";
 import type { Socket } from "../net/socket.ts";
 import { tlsContext } from "../tls/context.ts";
 import type { TlsContext } from "../tls/options.ts";
 import { after, type Deadline, never } from "../values/deadlines.ts";
-import { core } from "../core/native.ts";
 import type { Meter, Series } from "./memory.ts";
 import type { Plan } from "./plan.ts";
 
@@ -77,7 +77,8 @@ export class Connector {
     );
     const middle = core.now();
     this.#connected.record(middle - begin);
-    if (this.#context !== undefined) await this.#handshake(socket, this.#context, sessions, deadline);
+    if (this.#context !== undefined)
+      await this.#handshake(socket, this.#context, sessions, deadline);
     if (this.#context !== undefined) this.#shaken.record(core.now() - middle);
     this.#aliveAt = core.now();
     return socket;

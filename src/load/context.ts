@@ -1,7 +1,7 @@
 /** What a scenario gets: `c`. */
 
-import { core } from "../core/native.ts";
 import { BufferedReader } from "../buffered/reader.ts";
+import { core } from "../core/native.ts";
 import type { Socket } from "../net/socket.ts";
 import { checkedInteger, typeMistake } from "../values/checks.ts";
 import type { Failure, HttpClient } from "./http_client.ts";

@@ -7,7 +7,7 @@ import type { Fiber } from "../runtime/fiber.ts";
 import { yieldNow } from "../runtime/sleep.ts";
 
 export const foreignWait =
-  "the scenario awaits something that is not plait's, such as fetch, which never goes on under the blocking driver: run it with driver \"attached\"";
+  'the scenario awaits something that is not plait\'s, such as fetch, which never goes on under the blocking driver: run it with driver "attached"';
 
 export class ForeignWaits {
   readonly #fibers: readonly Fiber<void>[];

@@ -1,6 +1,6 @@
 /** Histograms of latencies that are read: percentiles, sums, buckets. recorder.ts has those that are recorded. */
 
-import { bucketCount, greatestOf, leastOf } from "./buckets.ts";
+import { bucketCount, bucketOf, greatestOf, leastOf, mostNanoseconds } from "./buckets.ts";
 import { decodeCounts, encodeCounts } from "./hdr_encoding.ts";
 
 /** The numbers that are shown of a histogram, in milliseconds except `count`. All are 0 without values. */

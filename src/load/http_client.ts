@@ -7,8 +7,8 @@ import { checkMethod, checkPath, fieldLines, type Headers } from "../http/reques
 import type { WriteData } from "../net/buffers.ts";
 import { typeMistake } from "../values/checks.ts";
 import { after, type Deadline, never } from "../values/deadlines.ts";
-import { isInstance } from "../values/foreign_values.ts";
 import { SocketError, UnexpectedEndError } from "../values/errors.ts";
+import { isInstance } from "../values/foreign_values.ts";
 import type { Connector, SessionPlace } from "./connector.ts";
 import type { Meter, Series } from "./memory.ts";
 import { KeptConnectionClosedError, ok, outcomeOf, statusOutcome } from "./outcomes.ts";

@@ -2,7 +2,12 @@
 
 import { BadAnswerError } from "../http/bad_answer.ts";
 import { TlsError } from "../tls/errors.ts";
-import { MessageTooLongError, SocketError, TimeoutError, UnexpectedEndError } from "../values/errors.ts";
+import {
+  MessageTooLongError,
+  SocketError,
+  TimeoutError,
+  UnexpectedEndError,
+} from "../values/errors.ts";
 import { isInstance } from "../values/foreign_values.ts";
 import type { Outcome } from "./report.ts";
 

@@ -124,7 +124,11 @@ export class ClosedPacer implements Pacer {
   get length(): number {
     let count = 0;
     const { first } = this.#idle;
-    for (let wait = first; wait !== undefined; wait = wait.after === first ? undefined : (wait.after as Wait<undefined>)) {
+    for (
+      let wait = first;
+      wait !== undefined;
+      wait = wait.after === first ? undefined : (wait.after as Wait<undefined>)
+    ) {
       count++;
     }
     return count;
@@ -301,7 +305,11 @@ export class OpenPacer implements Pacer {
   /** Moves the second cursor over what is dropped. */
   #skip(): void {
     const taken = this.#taken;
-    for (let first = this.#skipped[0]; first !== undefined && taken.number >= first[0]; first = this.#skipped[0]) {
+    for (
+      let first = this.#skipped[0];
+      first !== undefined && taken.number >= first[0];
+      first = this.#skipped[0]
+    ) {
       while (taken.number < first[1]) taken.step();
       this.#skipped.shift();
     }

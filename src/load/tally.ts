@@ -112,14 +112,28 @@ export class Tally {
     return new Totals(this.#readers);
   }
 
+  /** How many iterations a thread has begun. */
+  sentOf(thread: number): number {
+    return new Totals([this.#readers[thread]!]).of("sent");
+  }
+
+  /** Bytes of all connections. */
+  get bytes(): { readonly sent: number; readonly received: number } {
+    const gauges = this.#readers.map((reader) => reader.gauges);
+    return {
+      sent: gauges.reduce((sum, { bytesSent }) => sum + bytesSent, 0),
+      received: gauges.reduce((sum, { bytesReceived }) => sum + bytesReceived, 0),
+    };
+  }
+
   /** Takes an interval that all threads have finished; undefined while one has not. */
   takeInterval(): OpenInterval | undefined {
     if (!this.#readers.every((reader) => reader.hasInterval)) return undefined;
     return this.#take((reader, of) => reader.takeInterval(of));
   }
 
-  /** Takes what is left when all threads have ended; undefined if there is nothing. */
-  takeRest(): OpenInterval | undefined {
+  /** Takes what is left when all threads have ended. */
+  takeRest(): OpenInterval {
     return this.#take((reader, of) => reader.takeRest(of));
   }
 
@@ -205,7 +219,8 @@ function countsOf(histograms: Readonly<Record<Outcome, Histogram>>): Counts {
 export function joinedInterval(parts: readonly Interval[]): Interval {
   const [first] = parts;
   const last = parts.at(-1);
-  if (first === undefined || last === undefined) throw new Error("an interval is made of intervals");
+  if (first === undefined || last === undefined)
+    throw new Error("an interval is made of intervals");
   const sum = (value: (part: Interval) => number): number =>
     parts.reduce((total, part) => total + value(part), 0);
   const merged = (histogram: (part: Interval) => PackedHistogram): PackedHistogram => {

@@ -103,8 +103,10 @@ export class LoadThread {
     const end = start + sendingMillisecondsOf(this.#plan);
     const stopped = await this.#watch(start, end);
     this.#pacer.stop();
-    await this.#drain();
-    return this.#end(start, stopped);
+    if (this.#foreignWaits?.areThere !== true) await this.#drain();
+    const ended = this.#end(start, stopped);
+    if (this.#foreignWaits?.areThere === true) throw new Error(foreignWait);
+    return ended;
   }
 
   async #prepare(): Promise<ThreadReady> {
@@ -215,9 +217,7 @@ export class LoadThread {
   /** Whether the thread itself ends the run. */
   get #isOver(): boolean {
     if (this.#isDead()) return true;
-    if (this.#foreignWaits?.areThere !== true) return false;
-    this.#givenUp = foreignWait;
-    return true;
+    return this.#foreignWaits?.areThere === true;
   }
 
   #tick(time: number): void {

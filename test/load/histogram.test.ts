@@ -2,8 +2,8 @@
 
 import { expect, test } from "bun:test";
 import { Histogram } from "../../src/load/histogram.ts";
-import { Recorder } from "../../src/load/recorder.ts";
 import { Random } from "../../src/load/random.ts";
+import { Recorder } from "../../src/load/recorder.ts";
 import { recorded } from "../support/recorded.ts";
 
 test("percentiles are within a thousandth of the sorted values, and never above the greatest", () => {

@@ -20,7 +20,7 @@ import {
   stats,
   TimeoutError,
 } from "../../index.ts";
-import { errorOf, reportOf } from "../../src/cluster/messages.ts";
+import { errorOf, reportOf } from "../../src/process/error_reports.ts";
 import { certificates } from "../support/certificates.ts";
 import { failureOf } from "../support/failure.ts";
 import {

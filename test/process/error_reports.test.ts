@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { SocketError } from "../../index.ts";
-import { errorOf, reportOf } from "../../src/cluster/messages.ts";
+import { errorOf, reportOf } from "../../src/process/error_reports.ts";
 
 /** What the main thread gets of an error in a worker. */
 const arrived = (error: unknown): unknown => errorOf(structuredClone(reportOf(error)));

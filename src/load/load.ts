@@ -1,0 +1,93 @@
+/** plait/load: load testing. A scenario is straight-line code, and the report tells the truth about both ends. */
+
+import { nameOf } from "../runtime/fiber.ts";
+import { typeMistake } from "../values/checks.ts";
+import { assignment, handOver, nextCall, type ScenarioSource } from "./assignment.ts";
+import type { Context, Scenario } from "./context.ts";
+import { checkedLoad, type LoadOptions } from "./options.ts";
+import type { Report } from "./report.ts";
+import { type Place, Run } from "./run.ts";
+import "./worker.ts";
+
+export type { Answer } from "../http/answer.ts";
+export { BadAnswerError } from "../http/bad_answer.ts";
+export type { Headers } from "../http/request.ts";
+export {
+  type CurvePoint,
+  Histogram,
+  type HistogramJson,
+  type HistogramNumbers,
+} from "./histogram.ts";
+export type { HttpClient, RequestOptions } from "./http_client.ts";
+export type { Duration } from "./options.ts";
+export { KeptConnectionClosedError } from "./outcomes.ts";
+export { PackedHistogram } from "./packed_histogram.ts";
+export type { LiveInterval, Progress, ProgressListener, Totals } from "./progress.ts";
+export type * from "./report.ts";
+export type { Context, LoadOptions, Scenario };
+
+/**
+ * Runs a load test, and returns its report. Each connection is a user, which runs one iteration after another: the
+ * scenario if one is given, or else one request to the target.
+ *
+ *     const report = await load({ target: "http://127.0.0.1:8080", rate: 20_000, duration: "30s" }, async (c) => {
+ *       const answer = await c.http.get("/item/" + c.random(1000));
+ *       c.check(answer.status === 200, "found");
+ *     });
+ *
+ * Names are looked up and connections are made before the clock starts. A run that has begun always ends with a
+ * report, also when the target dies; `report.verdict` says what to make of it.
+ *
+ * @throws {TypeError} {RangeError} {TlsError} for options that are unknown or wrong
+ * @throws {Error} for a scenario that cannot be loaded, or that awaits what its driver cannot go on with; and if the
+ *   report did not add up
+ */
+export async function load(options: LoadOptions, scenario?: Scenario): Promise<Report> {
+  if (scenario !== undefined && typeof scenario !== "function") {
+    throw typeMistake("the scenario of load is a function");
+  }
+  const call = nextCall();
+  if (assignment?.source.kind === "call")
+    return await handedOver(assignment.source, call, scenario);
+  if (scenario !== undefined && options?.scenario !== undefined) {
+    throw typeMistake("load takes a scenario as a function or as a module, not both");
+  }
+  const runsHere = scenario !== undefined && options?.threads === undefined;
+  const checked = checkedLoad(options, runsHere);
+  const { module, plan } = checked;
+  let place: Place;
+  let name = `${plan.request.method} ${plan.target.path}`;
+  if (runsHere) place = { kind: "here", scenario };
+  else place = { kind: "workers", source: sourceOf(module, scenario, call) };
+  if (scenario !== undefined) name = nameOf(scenario) || "a function";
+  else if (module !== undefined) name = module.slice(module.lastIndexOf("/") + 1);
+  else if (plan.target.protocol !== "http") {
+    throw typeMistake(`the target ${plan.target.text} needs a scenario: a request is HTTP`);
+  }
+  return await new Run(checked, name).execute(place);
+}
+
+function sourceOf(
+  module: string | undefined,
+  scenario: Scenario | undefined,
+  call: number,
+): ScenarioSource {
+  if (module !== undefined) return { kind: "module", module };
+  if (scenario === undefined) return { kind: "none" };
+  return { kind: "call", module: Bun.pathToFileURL(Bun.main).href, call };
+}
+
+/** In a Worker that runs the main module again: the call that the main thread is in hands over its scenario. */
+function handedOver(
+  { call }: { readonly call: number },
+  own: number,
+  scenario: Scenario | undefined,
+): Promise<never> {
+  if (own !== call || scenario === undefined) {
+    throw new Error(
+      `a Worker runs the main module again up to call ${call} of load, and call ${own} comes before it: put the scenarios into modules`,
+    );
+  }
+  handOver(scenario);
+  return new Promise(() => undefined);
+}

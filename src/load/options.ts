@@ -1,0 +1,310 @@
+/** The options of `load`, and the plan that is made of them. */
+
+import { checkMethod, fieldLines, type Headers } from "../http/request.ts";
+import { literalVersion } from "../net/names.ts";
+import { cloneableTls } from "../tls/cloneable.ts";
+import { tlsContext } from "../tls/context.ts";
+import type { TlsOptions } from "../tls/options.ts";
+import {
+  checkedAbortSignal,
+  checkedInteger,
+  checkedSwitch,
+  checkFunction,
+  ownOptions,
+  rangeMistake,
+  typeMistake,
+} from "../values/checks.ts";
+import { checkedModule } from "../values/modules.ts";
+import type { Stage } from "./arrivals.ts";
+import { bytes, milliseconds, parseStages, perSecond } from "./durations.ts";
+import type { Overload, Plan, PlannedRequest, Shape } from "./plan.ts";
+import type { ProgressListener } from "./progress.ts";
+import { type Target, targetOf } from "./target.ts";
+
+/** A time: milliseconds, or a text such as `"30s"`, `"500ms"`, `"1h30m"`. */
+export type Duration = number | string;
+
+/** Options of `load`. */
+export interface LoadOptions {
+  /** A URL of `http:`, `https:`, `ws:`, `wss:`, `tcp:` or `tls:`, or `unix:` and a path. */
+  target: string | URL;
+  /** Connections, of all threads together; 64 if not given. Each is a user, which runs one iteration after another. */
+  connections?: number | undefined;
+  /** How long iterations are begun; 10 seconds if neither this nor `iterations` nor `stages` is given. */
+  duration?: Duration | undefined;
+  /** The most iterations. */
+  iterations?: number | undefined;
+  /**
+   * An open loop: iterations per second that are due, of all threads together, whether a connection is free or not.
+   * Without it and without `stages` the loop is closed: each connection begins an iteration when its last has ended.
+   */
+  rate?: number | string | undefined;
+  /** How the iterations of an open loop lie in time; `"even"` if not given. */
+  arrivals?: "even" | "poisson" | undefined;
+  /**
+   * Rates over time, such as `"10s:1000,30s:20000"`: a ramp in ten seconds to 1,000 per second, and in 30 more to
+   * 20,000. A stage of `0s` is a step. With `stagesOf: "connections"` they are numbers of connections of a closed loop.
+   */
+  stages?: string | undefined;
+  /** What `stages` are; `"rate"` if not given. */
+  stagesOf?: "rate" | "connections" | undefined;
+  /**
+   * What happens to an iteration of an open loop that is due while every connection is busy: it waits (`"queue"`, if
+   * not given), a connection is added up to `maxConnections` (`"grow"`), or it is dropped and counted (`"drop"`).
+   */
+  overload?: Overload | undefined;
+  /** The most connections with `overload: "grow"`; 10,000 if not given. */
+  maxConnections?: number | undefined;
+  /**
+   * Whether iterations are sent late that the generator itself has missed by more than 100 ms, in a burst; false if
+   * not given: they are dropped, counted, and the report blames the generator.
+   */
+  catchUp?: boolean | undefined;
+  /**
+   * Worker threads. Without it a scenario that is a function runs in the thread that calls `load`; anything else
+   * runs in one Worker.
+   *
+   * With it, each Worker runs the program's main module again up to this call of `load`, for a function cannot be
+   * sent to it. What must not happen again belongs behind `if (Bun.isMainThread)`, or the scenario into a module.
+   */
+  threads?: number | undefined;
+  /**
+   * `"blocking"` if not given: plait's scheduler has each Worker for itself, which is fastest. `"attached"` lets
+   * scenarios await what is not plait's, such as `fetch`.
+   */
+  driver?: "blocking" | "attached" | undefined;
+  /** Decides the arrivals of a Poisson process and `c.random`; a random one if not given. The report has it. */
+  seed?: number | undefined;
+  /** How long what is under way at the end may take; 5 seconds if not given. */
+  gracePeriod?: Duration | undefined;
+  /** How long a request, and a connection attempt, may take; 30 seconds if not given. */
+  timeout?: Duration | undefined;
+  /** How long no attempt to connect may succeed before the run is given up; 30 seconds if not given. */
+  giveUpAfter?: Duration | undefined;
+  /** The request of a run without a scenario, and its fields for all requests of `c.http`. */
+  method?: string | undefined;
+  headers?: Headers | undefined;
+  body?: string | Uint8Array | undefined;
+  /** Whether connections are kept open between requests; true if not given. */
+  keepAlive?: boolean | undefined;
+  /** Requests that are under way on a connection at a time (HTTP pipelining); 1 if not given. */
+  pipeline?: number | undefined;
+  /** The statuses that are no failure; all below 400 if not given. */
+  expect?: number | readonly number[] | undefined;
+  /** The most bytes of an answer's body that `c.http` keeps; 16 MiB if not given. */
+  maxBody?: number | string | undefined;
+  /** Where to connect in place of the target's host and port: `host:port`, or `unix:` and a path. */
+  connectTo?: string | undefined;
+  /** Restricts a host name to its IPv4 or IPv6 addresses. */
+  family?: 4 | 6 | undefined;
+  /** Addresses of this machine to connect from, in turn. */
+  localAddresses?: readonly string[] | undefined;
+  /** The options of TLS, without functions: `ca`, `cert`, `key`, `serverName`, `verifyPeer`, `maxVersion` and so on. */
+  tls?: TlsOptions | undefined;
+  /** Whether a user resumes the TLS session of its last connection; true if not given. */
+  resume?: boolean | undefined;
+  /** A module whose default export is the scenario: a `file:` URL or an absolute path. */
+  scenario?: string | URL | undefined;
+  /** Ends the run as its end does, when it is aborted: the report says that it was interrupted. */
+  signal?: AbortSignal | undefined;
+  /** Called at the end of each interval, about once a second. */
+  onProgress?: ProgressListener | undefined;
+}
+
+const loadOptions: ReadonlySet<string> = new Set<keyof LoadOptions>([
+  ...(["target", "connections", "duration", "iterations", "rate", "arrivals", "stages"] as const),
+  ...(["stagesOf", "overload", "maxConnections", "catchUp", "threads", "driver", "seed"] as const),
+  ...(["gracePeriod", "timeout", "giveUpAfter", "method", "headers", "body", "keepAlive"] as const),
+  ...(["pipeline", "expect", "maxBody", "connectTo", "family", "localAddresses", "tls"] as const),
+  ...(["resume", "scenario", "signal", "onProgress"] as const),
+]);
+
+/** The options that belong to the thread that calls `load`, beside the plan. */
+export interface CheckedLoad {
+  readonly plan: Plan;
+  /** The module of the scenario as a `file:` URL. */
+  readonly module: string | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: ProgressListener | undefined;
+}
+
+const mostThreads = 256;
+const mostConnections = 1_000_000;
+/** With a scenario of its own thread there are no Workers. */
+const defaultConnections = 64;
+const defaultDuration = 10_000;
+
+/**
+ * Checks the options of a run.
+ *
+ * @param runsHere whether the thread that calls `load` runs the scenario
+ * @throws {TypeError} {RangeError} {TlsError}
+ */
+export function checkedLoad(given: LoadOptions, runsHere: boolean): CheckedLoad {
+  const options = ownOptions(given, loadOptions, "load");
+  if (options.target === undefined) throw typeMistake("load needs a target");
+  const target = targetOf(options.target, options.connectTo);
+  const connections = checkedInteger(
+    options.connections ?? defaultConnections,
+    ...(["connections", 1, mostConnections] as const),
+  );
+  const threads = checkedInteger(options.threads ?? 1, "threads", 1, mostThreads);
+  if (threads > connections) throw rangeMistake("there are more threads than connections");
+  checkFunction(options.onProgress, "onProgress");
+  const overload = oneOf(options.overload, ["queue", "grow", "drop"], "overload");
+  const plan: Plan = {
+    target,
+    shape: shapeOf(options),
+    iterations: checkedInteger(
+      options.iterations ?? Number.MAX_SAFE_INTEGER,
+      ...(["iterations", 1, Number.MAX_SAFE_INTEGER] as const),
+    ),
+    connections,
+    overload,
+    mostConnections: checkedInteger(
+      options.maxConnections ?? Math.max(10_000, connections),
+      ...(["maxConnections", connections, mostConnections] as const),
+    ),
+    catchesUp: checkedSwitch(options.catchUp, "catchUp", false),
+    threads,
+    driver: runsHere ? "attached" : oneOf(options.driver, ["blocking", "attached"], "driver"),
+    seed: checkedSeed(options.seed),
+    graceMilliseconds: milliseconds(options.gracePeriod ?? 5000, "gracePeriod"),
+    timeoutMilliseconds: milliseconds(options.timeout ?? 30_000, "timeout"),
+    deadTargetMilliseconds: milliseconds(options.giveUpAfter ?? 30_000, "giveUpAfter"),
+    request: requestOf(options),
+    keepsAlive: checkedSwitch(options.keepAlive, "keepAlive", true),
+    pipeline: checkedPipeline(options),
+    expected: checkedStatuses(options.expect),
+    mostBodyBytes: bytes(options.maxBody ?? 16 * 1024 * 1024, "maxBody"),
+    tls: checkedTls(options.tls, target),
+    resumesSessions: checkedSwitch(options.resume, "resume", true),
+    family: options.family,
+    localAddresses: checkedAddresses(options.localAddresses),
+    intervalMilliseconds: 1000,
+  };
+  const module =
+    options.scenario === undefined
+      ? undefined
+      : checkedModule(options.scenario, "scenario", "scenario");
+  const signal = checkedAbortSignal(options.signal);
+  return { plan, module, signal, onProgress: options.onProgress };
+}
+
+function oneOf<T extends string>(
+  value: T | undefined,
+  known: readonly [T, ...T[]],
+  what: string,
+): T {
+  if (value === undefined) return known[0];
+  if (known.includes(value)) return value;
+  const names = known.map((each) => `"${each}"`);
+  throw typeMistake(`${what} is ${names.slice(0, -1).join(", ")} or ${names.at(-1)}`);
+}
+
+function shapeOf(options: LoadOptions): Shape {
+  const { rate, stages, stagesOf, arrivals, overload, maxConnections, catchUp } = options;
+  if (rate !== undefined && stages !== undefined) {
+    throw typeMistake("rate has no meaning with stages, which say the rate over time");
+  }
+  const isPoisson = oneOf(arrivals, ["even", "poisson"], "arrivals") === "poisson";
+  const kind = oneOf(stagesOf, ["rate", "connections"], "stagesOf");
+  const isOpen = rate !== undefined || (stages !== undefined && kind === "rate");
+  if (!isOpen) {
+    for (const [name, value] of Object.entries({ arrivals, overload, maxConnections, catchUp })) {
+      if (value !== undefined) {
+        throw typeMistake(`${name} has a meaning in an open loop only: give a rate or stages`);
+      }
+    }
+  }
+  if (stages !== undefined) {
+    if (options.duration !== undefined) {
+      throw typeMistake("duration has no meaning with stages, which have their own");
+    }
+    const parsed = parseStages(stages, kind);
+    return kind === "rate"
+      ? { kind, stages: parsed, isPoisson }
+      : { kind, stages: checkedUsers(parsed, options) };
+  }
+  if (stagesOf !== undefined) throw typeMistake("stagesOf has a meaning with stages only");
+  const time = durationOf(options);
+  if (rate === undefined) return { kind: "closed", milliseconds: time };
+  const each = perSecond(rate, "rate");
+  if (!(each > 0)) throw rangeMistake("rate is above 0");
+  // With a number of iterations alone the run ends when the last is due.
+  const span = Number.isFinite(time) ? time : (options.iterations! / each) * 1000;
+  return { kind: "rate", stages: [{ milliseconds: span, from: each, to: each }], isPoisson };
+}
+
+function durationOf({ duration, iterations }: LoadOptions): number {
+  if (duration === undefined) {
+    return iterations === undefined ? defaultDuration : Number.POSITIVE_INFINITY;
+  }
+  const time = milliseconds(duration, "duration");
+  if (!(time > 0)) throw rangeMistake("duration is above 0");
+  return time;
+}
+
+/** Stages of connections do not exceed the connections. */
+function checkedUsers(stages: readonly Stage[], { connections }: LoadOptions): readonly Stage[] {
+  const most = Math.max(...stages.flatMap(({ from, to }) => [from, to]));
+  if (most > (connections ?? defaultConnections)) {
+    throw rangeMistake(`stages have ${most} connections, and connections is less`);
+  }
+  return stages;
+}
+
+function checkedSeed(seed: unknown): number {
+  if (seed === undefined) return crypto.getRandomValues(new Uint32Array(1))[0]!;
+  return checkedInteger(seed, "seed", 0, Number.MAX_SAFE_INTEGER - 2 ** 20);
+}
+
+const encoder = new TextEncoder();
+
+function requestOf({ method, headers = {}, body }: LoadOptions): PlannedRequest {
+  const content = typeof body === "string" ? encoder.encode(body) : body;
+  if (content !== undefined && !(content instanceof Uint8Array)) {
+    throw typeMistake("body is a text or a Uint8Array");
+  }
+  const verb = method ?? (content === undefined ? "GET" : "POST");
+  checkMethod(verb);
+  fieldLines(headers);
+  return { method: verb, headers: { ...headers }, body: content };
+}
+
+/** More than any server answers at a time. */
+const mostPipelined = 1000;
+
+function checkedPipeline({ pipeline = 1, keepAlive }: LoadOptions): number {
+  checkedInteger(pipeline, "pipeline", 1, mostPipelined);
+  if (pipeline > 1 && keepAlive === false) {
+    throw typeMistake("pipeline has no meaning without keepAlive");
+  }
+  return pipeline;
+}
+
+function checkedStatuses(expect: LoadOptions["expect"]): readonly number[] | undefined {
+  if (expect === undefined) return undefined;
+  const statuses = typeof expect === "number" ? [expect] : [...expect];
+  for (const status of statuses) checkedInteger(status, "a status of expect", 200, 999);
+  return statuses;
+}
+
+function checkedTls(tls: TlsOptions | undefined, target: Target): TlsOptions {
+  if (tls === undefined) return {};
+  if (!target.isTls) throw typeMistake(`tls has no meaning for the target ${target.text}`);
+  const cloneable = cloneableTls(tls, "client", "tls");
+  const { serverName: _, ...shared } = cloneable;
+  // Fails now, not in each thread.
+  tlsContext(shared);
+  return cloneable;
+}
+
+function checkedAddresses(addresses: readonly string[] | undefined): readonly string[] {
+  for (const address of addresses ?? []) {
+    if (literalVersion(address) === 0) {
+      throw typeMistake(`localAddresses are IPv4 or IPv6 addresses, not "${address}"`);
+    }
+  }
+  return [...(addresses ?? [])];
+}

@@ -1,0 +1,320 @@
+/** A run, as the thread that calls `load` has it: it starts the threads, takes their intervals, and judges. */
+
+import { cpus, release, type as systemName } from "node:os";
+import { core } from "../core/native.ts";
+import { versions } from "../process/versions.ts";
+import { sleep } from "../runtime/sleep.ts";
+import { Rate } from "./arrivals.ts";
+import type { ScenarioSource } from "./assignment.ts";
+import type { Scenario } from "./context.ts";
+import { checkBalance, iterationLedger, type Rest, requestLedger } from "./ledger.ts";
+import { Wish } from "./memory.ts";
+import type { CheckedLoad } from "./options.ts";
+import { isOpenLoop, type Plan, sendingMillisecondsOf } from "./plan.ts";
+import { shapeText } from "./plan_text.ts";
+import type { Progress } from "./progress.ts";
+import {
+  type Ages,
+  type CheckReport,
+  type FailureExample,
+  type FailureReport,
+  type Outcome,
+  type PlanReport,
+  type Report,
+  reportVersion,
+  type StepReport,
+  type ThreadReport,
+} from "./report.ts";
+import { namesOf, type OpenInterval, Tally, type Totals } from "./tally.ts";
+import type { ThreadEnd, ThreadReady } from "./thread.ts";
+import { runHere, startWorker, type ThreadHandle } from "./threads.ts";
+import { generatorReasons, verdictOf } from "./verdict.ts";
+
+/** Milliseconds between the word to begin and the begin, in which every thread hears it. */
+const leadMilliseconds = 20;
+/** Milliseconds between two looks whether the threads have finished an interval. */
+const lookMilliseconds = 50;
+
+/** Where the scenario runs: here, or in Workers. */
+export type Place =
+  | { readonly kind: "here"; readonly scenario: Scenario | undefined }
+  | { readonly kind: "workers"; readonly source: ScenarioSource };
+
+export class Run {
+  readonly #checked: CheckedLoad;
+  readonly #plan: Plan;
+  readonly #planReport: PlanReport;
+  readonly #examples = new Map<Outcome, FailureExample>();
+  readonly #threads: ThreadHandle[] = [];
+  readonly #startedAt = new Date().toISOString();
+  #tally: Tally | undefined = undefined;
+  #wasInterrupted = false;
+
+  constructor(checked: CheckedLoad, scenarioName: string) {
+    this.#checked = checked;
+    this.#plan = checked.plan;
+    this.#planReport = planReport(checked.plan, scenarioName);
+  }
+
+  /** Begins no more iterations, and drains. The report says that the run was interrupted. */
+  stop(): void {
+    this.#wasInterrupted = true;
+    for (const { reader } of this.#threads) reader.ask(Wish.stop);
+  }
+
+  /** Ends the run at once: what is under way is unfinished. */
+  end(): void {
+    this.#wasInterrupted = true;
+    for (const { reader } of this.#threads) reader.ask(Wish.end);
+  }
+
+  /**
+   * Does it.
+   *
+   * @throws what a thread has thrown; {Error} when the ledger does not balance
+   */
+  async execute(place: Place): Promise<Report> {
+    const { signal } = this.#checked;
+    const interrupt = (): void => this.stop();
+    signal?.addEventListener("abort", interrupt);
+    try {
+      this.#startThreads(place);
+      if (signal?.aborted) this.stop();
+      const ready = await Promise.all(this.#threads.map((thread) => thread.ready));
+      const notReached = notReachedReason(ready);
+      if (notReached !== undefined) for (const { reader } of this.#threads) reader.ask(Wish.end);
+      else this.#begin();
+      const ends = await this.#watch();
+      return this.#report(ready, ends, notReached);
+    } finally {
+      signal?.removeEventListener("abort", interrupt);
+      for (const thread of this.#threads) thread.kill();
+    }
+  }
+
+  #startThreads(place: Place): void {
+    const failed = (outcome: Outcome, example: FailureExample): void => {
+      const known = this.#examples.get(outcome);
+      if (known === undefined || example.at < known.at) this.#examples.set(outcome, example);
+    };
+    if (place.kind === "here") this.#threads.push(runHere(this.#plan, place.scenario, failed));
+    else {
+      for (let thread = 0; thread < this.#plan.threads; thread++) {
+        this.#threads.push(startWorker(this.#plan, thread, place.source, failed));
+      }
+    }
+    this.#tally = new Tally(this.#threads.map(({ reader }) => reader));
+  }
+
+  #begin(): void {
+    const start = core.now() + leadMilliseconds;
+    for (const { reader } of this.#threads) reader.begin(start);
+  }
+
+  /** Takes the intervals until all threads have ended. */
+  async #watch(): Promise<ThreadEnd[]> {
+    const tally = this.#tally!;
+    let ends: ThreadEnd[] | undefined;
+    let failure: { error: unknown } | undefined;
+    const ending = Promise.all(this.#threads.map(({ ended }) => ended)).then(
+      (all) => {
+        ends = all;
+      },
+      (error) => {
+        failure = { error };
+      },
+    );
+    while (ends === undefined && failure === undefined) {
+      await Promise.race([ending, sleep(lookMilliseconds)]);
+      const interval = tally.takeInterval();
+      if (interval !== undefined) this.#tell(interval, "sending");
+    }
+    if (failure !== undefined) throw failure.error;
+    const rest = tally.takeRest();
+    if (rest.milliseconds > 0) this.#tell(rest, "draining");
+    return ends!;
+  }
+
+  #tell(interval: OpenInterval, phase: Progress["phase"]): void {
+    const { onProgress } = this.#checked;
+    if (onProgress === undefined) return;
+    const tally = this.#tally!;
+    const totals = tally.totals();
+    const { histograms, ...numbers } = interval;
+    const elapsed = interval.start + interval.milliseconds;
+    const sending = sendingMillisecondsOf(this.#plan);
+    const rest = {
+      unsent: interval.queued,
+      unfinished: interval.inFlight,
+      unfinishedRequests: 0,
+    };
+    onProgress({
+      plan: this.#planReport,
+      startedAt: this.#startedAt,
+      phase,
+      elapsed,
+      plannedMilliseconds: Number.isFinite(sending) ? sending : undefined,
+      plannedIterations:
+        this.#plan.iterations === Number.MAX_SAFE_INTEGER ? undefined : this.#plan.iterations,
+      wantedRate: wantedRate(this.#plan, elapsed),
+      interval: {
+        ...numbers,
+        response: histograms.together("response"),
+        service: histograms.together("service"),
+        lateness: histograms.single("lateness"),
+        wait: histograms.single("wait"),
+      },
+      totals: this.#totals(totals, rest),
+      generatorReasons: generatorReasons({
+        isOpenLoop: this.#planReport.isOpenLoop,
+        iterations: iterationLedger(totals, rest),
+        lateness: histograms.single("lateness"),
+        threads: interval.threads.map((cpuShare, thread) => ({ thread, cpuShare })),
+      }),
+    });
+  }
+
+  #totals(totals: Totals, rest: Rest): Progress["totals"] {
+    const tally = this.#tally!;
+    const { histograms } = tally;
+    return {
+      iterations: iterationLedger(totals, rest),
+      requests: requestLedger(totals, rest, tally.bytes),
+      latencies: {
+        response: histograms.named("response"),
+        service: histograms.named("service"),
+        wait: histograms.single("wait"),
+        requests: histograms.named("request"),
+        connect: histograms.single("connect"),
+        handshake: histograms.single("handshake"),
+        lateness: histograms.single("lateness"),
+      },
+      steps: stepReports(tally),
+      checks: checkReports(totals),
+      failures: this.#failures(totals),
+    };
+  }
+
+  #failures(totals: Totals): FailureReport[] {
+    const counts = Object.entries(totals.named("response")).filter(([name]) => name !== "ok");
+    return counts
+      .toSorted(([, left], [, right]) => right - left)
+      .map(([outcome, count]) => ({ outcome, count, example: this.#examples.get(outcome) }));
+  }
+
+  #report(
+    ready: readonly ThreadReady[],
+    ends: readonly ThreadEnd[],
+    notReached: string | undefined,
+  ): Report {
+    const tally = this.#tally!;
+    const rest: Rest = {
+      unsent: ends.reduce((sum, { unsent }) => sum + (unsent?.count ?? 0), 0),
+      unfinished: ends.reduce((sum, { unfinished }) => sum + (unfinished?.count ?? 0), 0),
+      unfinishedRequests: ends.reduce((sum, { unfinishedRequests }) => sum + unfinishedRequests, 0),
+    };
+    const parts = this.#totals(tally.totals(), rest);
+    checkBalance(parts.iterations, parts.requests, tally.histograms);
+    const milliseconds = Math.max(...ends.map((end) => end.milliseconds));
+    const threads: ThreadReport[] = ends.map((end, thread) => ({
+      thread,
+      sent: tally.sentOf(thread),
+      cpuMilliseconds: end.cpuMilliseconds,
+      cpuShare: end.milliseconds === 0 ? 0 : end.cpuMilliseconds / end.milliseconds,
+      lateness: tally.lateness[thread]!,
+    }));
+    const { lateness } = parts.latencies;
+    return {
+      format: "plait load report",
+      version: reportVersion,
+      plait: versions().plait,
+      command: undefined,
+      startedAt: this.#startedAt,
+      machine: machine(),
+      plan: this.#planReport,
+      verdict: verdictOf({
+        isOpenLoop: this.#planReport.isOpenLoop,
+        iterations: parts.iterations,
+        requests: parts.requests,
+        lateness,
+        threads,
+        thresholds: [],
+        wasInterrupted: this.#wasInterrupted,
+        givenUp: ends.find(({ givenUp }) => givenUp !== undefined)?.givenUp,
+        notReached,
+      }),
+      sendingMilliseconds: Math.max(...ends.map((end) => end.sendingMilliseconds)),
+      milliseconds,
+      resolveMilliseconds: Math.max(...ready.map((each) => each.resolveMilliseconds)),
+      connectMilliseconds: Math.max(...ready.map((each) => each.connectMilliseconds)),
+      ...parts,
+      unfinishedAges: joinedAges(ends.map(({ unfinished }) => unfinished)),
+      unsentAges: joinedAges(ends.map(({ unsent }) => unsent)),
+      intervals: tally.intervals,
+      threads,
+    };
+  }
+}
+
+/** Why no thread has made a connection; undefined if one has. */
+function notReachedReason(ready: readonly ThreadReady[]): string | undefined {
+  if (ready.some(({ connected }) => connected > 0)) return undefined;
+  const failure = ready.find((each) => each.failure !== undefined)?.failure;
+  return failure?.example.message;
+}
+
+function planReport(plan: Plan, scenario: string): PlanReport {
+  const { target, connections, overload, threads, driver, seed } = plan;
+  return {
+    target: target.text,
+    shape: shapeText(plan),
+    isOpenLoop: isOpenLoop(plan),
+    ...{ connections, overload, threads, driver, seed, scenario },
+  };
+}
+
+function wantedRate({ shape }: Plan, elapsed: number): number | undefined {
+  return shape.kind === "rate" ? new Rate(shape.stages).at(elapsed) : undefined;
+}
+
+function machine(): Report["machine"] {
+  const processors = cpus();
+  return {
+    cpus: processors.length,
+    cpu: processors[0]?.model ?? "unknown",
+    system: `${systemName()} ${release()}`,
+    bun: Bun.version,
+  };
+}
+
+function stepReports({ histograms }: Tally): StepReport[] {
+  const steps = new Map<string, Record<Outcome, StepReport["outcomes"][string]>>();
+  for (const [joined, histogram] of Object.entries(histograms.named("step"))) {
+    const [name, outcome] = namesOf(joined);
+    const outcomes = steps.get(name) ?? {};
+    outcomes[outcome] = histogram;
+    steps.set(name, outcomes);
+  }
+  return [...steps].map(([name, outcomes]) => ({ name, outcomes }));
+}
+
+function checkReports(totals: Totals): CheckReport[] {
+  const checks = new Map<string, { name: string; passed: number; failed: number }>();
+  for (const [joined, count] of Object.entries(totals.named("check"))) {
+    const [name, outcome] = namesOf(joined);
+    const check = checks.get(name) ?? { name, passed: 0, failed: 0 };
+    check[outcome === "passed" ? "passed" : "failed"] += count;
+    checks.set(name, check);
+  }
+  return [...checks.values()];
+}
+
+function joinedAges(all: readonly (Ages | undefined)[]): Ages | undefined {
+  const ages = all.filter((each) => each !== undefined);
+  if (ages.length === 0) return undefined;
+  return {
+    count: ages.reduce((sum, { count }) => sum + count, 0),
+    least: Math.min(...ages.map(({ least }) => least)),
+    most: Math.max(...ages.map(({ most }) => most)),
+  };
+}
