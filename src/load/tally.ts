@@ -160,7 +160,8 @@ export class Tally {
   #interval(histograms: Histograms, totals: Totals, gauges: readonly Gauges[]): OpenInterval {
     const runStart = this.#readers[0]!.start;
     const start = this.#end;
-    const end = Math.max(...gauges.map(({ intervalEnd }) => intervalEnd)) - runStart;
+    // A run that has not begun has no end of an interval.
+    const end = Math.max(runStart, ...gauges.map(({ intervalEnd }) => intervalEnd)) - runStart;
     const milliseconds = Math.max(end - start, 0);
     this.#end = Math.max(end, start);
     const grown = (subject: string): number => totals.of(subject) - this.#before.of(subject);
@@ -194,12 +195,17 @@ export class Tally {
   }
 
   #keep({ histograms, ...interval }: OpenInterval): void {
-    this.#intervals.push({
+    const last = this.#intervals.at(-1);
+    const isShort = last !== undefined && interval.milliseconds < last.milliseconds / 2;
+    const packed: Interval = {
       ...interval,
       response: new PackedHistogram(histograms.together("response")),
       service: new PackedHistogram(histograms.together("service")),
       lateness: new PackedHistogram(histograms.single("lateness")),
-    });
+    };
+    // What comes behind the last whole interval belongs to it, if it is short.
+    if (isShort) this.#intervals.splice(-1, 1, joinedInterval([last, packed]));
+    else this.#intervals.push(packed);
     if (this.#intervals.length < mostIntervals) return;
     const joined: Interval[] = [];
     for (let index = 0; index < this.#intervals.length; index += 2) {

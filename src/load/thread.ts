@@ -98,7 +98,7 @@ export class LoadThread {
   async run(): Promise<ThreadEnd> {
     this.#host.ready(await this.#prepare());
     const start = await this.#commonStart();
-    if (start === undefined) return this.#end(core.now(), core.now());
+    if (start === undefined) return this.#endBefore();
     this.#begin(start);
     const end = start + sendingMillisecondsOf(this.#plan);
     const stopped = await this.#watch(start, end);
@@ -260,6 +260,14 @@ export class LoadThread {
       this.#tick(core.now());
     }
     this.#users.isCut = true;
+  }
+
+  /** The end of a run that has not begun. */
+  #endBefore(): ThreadEnd {
+    for (const user of this.#all) user.close();
+    const none = { unfinished: undefined, unsent: undefined, unfinishedRequests: 0 };
+    const times = { sendingMilliseconds: 0, milliseconds: 0, cpuMilliseconds: 0 };
+    return { ...none, ...times, givenUp: undefined };
   }
 
   #end(start: number, stopped: number): ThreadEnd {

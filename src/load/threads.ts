@@ -58,7 +58,7 @@ export function startWorker(
   const reader = new MeterReader();
   const ready = Promise.withResolvers<ThreadReady>();
   const ended = Promise.withResolvers<ThreadEnd>();
-  // Whoever waits for the one may not wait for the other.
+  // One who waits for `ready` hears of a failure there.
   ended.promise.catch(() => undefined);
   const fail = (error: unknown): void => {
     ready.reject(error);
@@ -72,6 +72,8 @@ export function startWorker(
   };
   const worker: Worker = new threads.Worker(script, {
     workerData: { [assignmentKey]: given },
+    // The main module may look at its arguments before it calls `load`.
+    argv: process.argv.slice(2),
     transferList: [port2],
   });
   port1.on("message", (message: ThreadMessage) => {
