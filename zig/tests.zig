@@ -17,6 +17,7 @@ test {
     _ = @import("core/queue.zig");
     _ = @import("thread/random_test.zig");
     _ = @import("net/kernel_pipes_test.zig");
+    _ = @import("net/masking.zig");
     _ = @import("net/resolver.zig");
     _ = @import("net/resolver_test.zig");
     _ = @import("core/scheduler_test.zig");

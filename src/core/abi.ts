@@ -1,7 +1,7 @@
 // Generated from zig/boundary/abi.zig and the exports by `zig build abi`. Do not edit.
 
 /** Changes with anything below; the core reports the number that it was built with. */
-export const abiNumber = 1309003010;
+export const abiNumber = 1648422879;
 
 export const Status = {
   ok: 0,
@@ -191,6 +191,7 @@ export const symbols = {
   plait_sendPiped: { args: ["i32", "u32"], returns: "i32" },
   plait_breakOff: { args: ["i32"], returns: "void" },
   plait_copy: { args: ["ptr", "ptr", "u32"], returns: "void" },
+  plait_mask: { args: ["ptr", "ptr", "u32", "u32"], returns: "void" },
   plait_shutdown: { args: ["i32"], returns: "i32" },
   plait_close: { args: ["i32"], returns: "i32" },
   plait_reset: { args: ["i32"], returns: "i32" },

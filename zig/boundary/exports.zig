@@ -14,6 +14,7 @@ const answer = @import("answer.zig").answer;
 const current = @import("../thread/current.zig");
 const errors = @import("../os/errors.zig");
 const endpoints = @import("../net/endpoints.zig");
+const masking = @import("../net/masking.zig");
 const options = @import("../os/options.zig");
 const scheduler_module = @import("../core/scheduler.zig");
 const signals = @import("../thread/signals.zig");
@@ -228,6 +229,12 @@ pub fn breakOff(handle: SocketHandle) callconv(.c) void {
 /// Copies bytes within JavaScript's memory, for less than a call of TypedArray.prototype.slice costs.
 pub fn copy(target: [*]u8, source: [*]const u8, length: u32) callconv(.c) void {
     @memcpy(target[0..length], source[0..length]);
+}
+
+/// Masks the payload of a WebSocket frame: writes `length` bytes of `source` to `target`, each combined with a byte
+/// of the key. The two are the same memory, or do not overlap. The lowest byte of the key is for the first byte.
+pub fn mask(target: [*]u8, source: [*]const u8, length: u32, key: u32) callconv(.c) void {
+    masking.mask(target[0..length], source[0..length], key);
 }
 
 pub fn shutdown(handle: SocketHandle) callconv(.c) i32 {
