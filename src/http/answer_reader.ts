@@ -18,7 +18,8 @@ const bufferBytes = 32_768;
 const mostSpares = 64;
 /** An answer's head and its interim answers, and a chunked body's extensions and trailers, are not longer. */
 export const mostHeadBytes = 65_536;
-const mostInterim = 100;
+/** An answer has no more interim answers before it. */
+export const mostInterim = 100;
 
 const noBytes = new Uint8Array(0);
 /** Buffers that no connection holds. */

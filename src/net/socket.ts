@@ -207,8 +207,8 @@ export class Socket
   }
 
   /** @internal Sends by another operation than those of `write`, such as the rest of what was sent in part. */
-  sendRest(transfer: Send): Promise<number> {
-    return this.#send(transfer, never);
+  sendRest(transfer: Send, deadline = never): Promise<number> {
+    return this.#send(transfer, deadline);
   }
 
   /**

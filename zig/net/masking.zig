@@ -2,6 +2,7 @@
 //! key by XOR. To mask twice with one key gives the payload again.
 
 const std = @import("std");
+const assert = @import("../os/bug.zig").assert;
 
 /// Bytes of a key.
 const key_bytes = 4;
@@ -13,8 +14,8 @@ const Block = @Vector(block_bytes, u8);
 /// Writes the masked bytes of `source` to `target`, which is the same memory or does not overlap with it. The lowest
 /// byte of `key` is for the first byte, whatever the order of bytes of the processor.
 pub fn mask(target: []u8, source: []const u8, key: u32) void {
-    std.debug.assert(target.len == source.len);
-    std.debug.assert(target.ptr == source.ptr or areApart(target, source));
+    assert(target.len == source.len, "a payload and its masked form differ in length");
+    assert(target.ptr == source.ptr or areApart(target, source), "a payload overlaps with its masked form");
     var pattern: [block_bytes]u8 = undefined;
     for (0..block_bytes / key_bytes) |word| std.mem.writeInt(u32, pattern[key_bytes * word ..][0..key_bytes], key, .little);
     const mask_block: Block = pattern;
