@@ -1,11 +1,14 @@
 /** An answer to a request. */
 
-import { colon, lf } from "./characters.ts";
+import { colon, isBlank, lf } from "./characters.ts";
 
 const noBytes = new Uint8Array(0);
 const decoder = new TextDecoder();
 type Slice = (this: Uint8Array, start: number, end: number) => string;
 const latin1Slice = (Buffer.prototype as unknown as { latin1Slice: Slice }).latin1Slice;
+
+/** The values of each field, by its name in small letters. */
+export type Fields = ReadonlyMap<string, readonly string[]>;
 
 /** What is kept of an answer beside its status: nothing, its head, or its body too. */
 export type Keep = "status" | "head" | "body";
@@ -20,9 +23,9 @@ export class Answer {
   readonly keepsAlive: boolean;
   readonly #bytes: Uint8Array;
   readonly #headLength: number;
-  #fields: Map<string, string[]> | undefined = undefined;
+  #fields: Fields | undefined = undefined;
 
-  /** @internal `bytes` has the head and behind it the body, as far as they are kept. */
+  /** @internal `bytes` has the head, the body, and the lines of the trailers, as far as they are kept. */
   constructor(
     status: number,
     keepsAlive: boolean,
@@ -37,19 +40,33 @@ export class Answer {
     this.#headLength = headLength;
   }
 
+  /** The fields of the head: the values of each name, which is in small letters. */
+  get fields(): Fields {
+    this.#fields ??= fieldsOf(this.#bytes, this.#bytes.indexOf(lf) + 1, this.#headLength - 2);
+    return this.#fields;
+  }
+
+  /**
+   * The fields behind a chunked body (RFC 9110, section 6.5): the values of each name, which is in small
+   * letters. They are kept with the body, and are never taken for fields of the head.
+   */
+  get trailers(): Fields {
+    return fieldsOf(this.#bytes, this.#headLength + this.bodyLength, this.#bytes.length);
+  }
+
   /** The value of a field, the values of several joined by ", "; undefined if there is none. */
   header(name: string): string | undefined {
-    return this.#parsed.get(name.toLowerCase())?.join(", ");
+    return this.fields.get(name.toLowerCase())?.join(", ");
   }
 
   /** The values of a field, such as Set-Cookie, in their order. */
   headers(name: string): readonly string[] {
-    return this.#parsed.get(name.toLowerCase()) ?? [];
+    return this.fields.get(name.toLowerCase()) ?? [];
   }
 
   /** The body, as the caller's own. */
   bytes(): Uint8Array {
-    return this.#bytes.subarray(this.#headLength);
+    return this.#bytes.subarray(this.#headLength, this.#headLength + this.bodyLength);
   }
 
   /** The body as text: UTF-8, with U+FFFD for what is none. */
@@ -61,22 +78,21 @@ export class Answer {
   json(): unknown {
     return JSON.parse(this.text());
   }
-
-  get #parsed(): Map<string, string[]> {
-    this.#fields ??= fieldsOf(this.#bytes, this.#headLength);
-    return this.#fields;
-  }
 }
 
-/** The fields of a head that was checked: the names in small letters, the values as Latin-1 text. */
-function fieldsOf(bytes: Uint8Array, length: number): Map<string, string[]> {
+/** The fields of lines that were checked: the names in small letters, the values as Latin-1 text. */
+function fieldsOf(bytes: Uint8Array, first: number, last: number): Fields {
   const fields = new Map<string, string[]>();
-  let start = bytes.indexOf(lf) + 1;
-  while (start < length - 2) {
+  for (let start = first; start < last; ) {
     const end = bytes.indexOf(lf, start);
     const middle = bytes.indexOf(colon, start);
     const name = latin1Slice.call(bytes, start, middle).toLowerCase();
-    const value = latin1Slice.call(bytes, middle + 1, end - 1).trim();
+    let from = middle + 1;
+    let until = end - 1;
+    // `trim` would take bytes above ASCII for spaces.
+    while (from < until && isBlank(bytes[from]!)) from++;
+    while (until > from && isBlank(bytes[until - 1]!)) until--;
+    const value = latin1Slice.call(bytes, from, until);
     const values = fields.get(name);
     if (values === undefined) fields.set(name, [value]);
     else values.push(value);

@@ -1,8 +1,8 @@
 /** Reading the answers of a connection: one transfer for each answer, which ends when the answer is whole. */
 
-import { Status } from "../core/abi.ts";
+import { Limits, Status } from "../core/abi.ts";
 import { addressOf, core } from "../core/native.ts";
-import { blocked } from "../net/lane.ts";
+import { blocked, unfinished } from "../net/lane.ts";
 import type { Socket } from "../net/socket.ts";
 import { socketFailure } from "../net/socket_failures.ts";
 import { SocketTransfer } from "../net/transfers.ts";
@@ -15,6 +15,8 @@ import { Head, incomplete } from "./head.ts";
 
 /** Bytes of a buffer that a connection takes when an answer begins to come. */
 const bufferBytes = 32_768;
+/** A body that is not kept is received into the room behind the head, if that is not less. */
+const leastRoom = 8192;
 const mostSpares = 64;
 /** An answer's head and its interim answers, and a chunked body's extensions and trailers, are not longer. */
 export const mostHeadBytes = 65_536;
@@ -54,7 +56,8 @@ export class AnswerReader extends SocketTransfer<Answer> {
    * @param isToHead whether it answers HEAD, so that it has no body
    * @param mostBody the most bytes of a body that is kept
    * @throws {BadAnswerError} {MessageTooLongError}
-   * @throws {UnexpectedEndError} with nothing in `partial` when the connection ended before the answer
+   * @throws {UnexpectedEndError} when the connection ended before the answer's end. `hasBegun` says whether
+   *   a byte of it had come
    * @throws {SocketError} {TimeoutError} {CancelledError} as `Socket.read`
    */
   read(keep: Keep, isToHead: boolean, mostBody: number, deadline: Deadline): Promise<Answer> {
@@ -78,15 +81,24 @@ export class AnswerReader extends SocketTransfer<Answer> {
     return this.#at < this.#end;
   }
 
-  attempt(isLast: boolean): Answer | typeof blocked {
+  /** Whether a byte of the answer that is read has come, be it of an interim answer. */
+  get hasBegun(): boolean {
+    return this.#interim > 0 || this.#framing !== "head" || this.#start < this.#end;
+  }
+
+  attempt(isLast: boolean): Answer | typeof blocked | typeof unfinished {
+    let share = 0;
     for (;;) {
       const answer = this.#at < this.#end ? this.#proceed() : undefined;
       if (answer !== undefined) return answer;
+      // The sender may be faster: then there is always more.
+      if (share >= Limits.transferBytes) return unfinished;
       this.#makeRoom();
       const count = this.#receive(isLast);
       if (count === 0) return this.#endOfStream();
       if (count > 0) {
         this.#end += count;
+        share += count;
         this.socket.received(count);
       } else {
         if (-count !== Status.wouldBlock) throw socketFailure(this.socket, -count, this.syscall);
@@ -165,8 +177,13 @@ export class AnswerReader extends SocketTransfer<Answer> {
     this.#bodyLength = chunks.length;
     this.#checkLength(chunks.length);
     if (chunks.hasEnded) return this.#finish();
-    this.#at = this.#end = isKept ? this.#body + chunks.length : this.#body;
+    this.#at = this.#end = isKept ? this.#body + this.#keptChunks() : this.#body;
     return undefined;
+  }
+
+  /** Bytes of the chunked body that are kept: its data, and the lines of the trailers. */
+  #keptChunks(): number {
+    return this.#chunks!.length + this.#chunks!.trailersLength;
   }
 
   #checkLength(length: number): void {
@@ -189,7 +206,8 @@ export class AnswerReader extends SocketTransfer<Answer> {
     let answer: Answer;
     if (this.#keep === "status") answer = new Answer(status, keepsAlive, this.#bodyLength);
     else {
-      const end = this.#keep === "head" ? body : body + this.#bodyLength;
+      const kept = this.#framing === "chunks" ? this.#keptChunks() : this.#bodyLength;
+      const end = this.#keep === "head" ? body : body + kept;
       const bytes = this.#buffer.slice(this.#start, end);
       answer = new Answer(status, keepsAlive, this.#bodyLength, bytes, body - this.#start);
     }
@@ -198,11 +216,16 @@ export class AnswerReader extends SocketTransfer<Answer> {
     return answer;
   }
 
+  /** Whether it reads a body that is not kept, so that the room stays as it is. */
+  get #isDropped(): boolean {
+    return this.#keep !== "body" && this.#framing !== "head";
+  }
+
   #makeRoom(): void {
     const { length } = this.#buffer;
     if (length === 0) {
       this.#buffer = spares.pop() ?? new Uint8Array(bufferBytes);
-    } else if (this.#end === length) {
+    } else if (length - this.#end < (this.#isDropped ? leastRoom : 1)) {
       // The answers before this one have left their room.
       if (this.#start > 0) this.#moveTo(this.#buffer);
       else {

@@ -33,10 +33,16 @@ export function isDigit(code: number): boolean {
   return code >= 0x30 && code <= 0x39;
 }
 
+/** A space or a tab, which may stand around a field's value. */
+export function isBlank(code: number): boolean {
+  return code === space || code === tab;
+}
+
 export const tab = 0x09;
 export const lf = 0x0a;
 export const cr = 0x0d;
 export const space = 0x20;
+export const zero = 0x30;
 export const comma = 0x2c;
 export const colon = 0x3a;
 export const semicolon = 0x3b;

@@ -1,12 +1,12 @@
 /** A chunked body (RFC 9112, section 7.1): chunks of a length each, and fields behind the last one. */
 
 import { BadAnswerError } from "./bad_answer.ts";
-import { cr, hexDigit, isToken, isValue, lf, semicolon } from "./characters.ts";
+import { cr, hexDigit, isBlank, isToken, isValue, lf, semicolon } from "./characters.ts";
 
 /** The most digits of a chunk's length: those of numbers below 2^48. */
 const mostDigits = 12;
 
-type State = "length" | "extension" | "data" | "behind data" | "trailer";
+type State = "length" | "blanks" | "extension" | "data" | "behind data" | "trailer";
 
 /**
  * Takes the framing out of a chunked body. What it removes beside the data is bounded, for a server could
@@ -15,6 +15,8 @@ type State = "length" | "extension" | "data" | "behind data" | "trailer";
 export class Chunks {
   /** Bytes of data so far. */
   length = 0;
+  /** Bytes of the trailers' lines so far. */
+  trailersLength = 0;
   /** Bytes of the chunk that are still to come. */
   #left = 0;
   #digits = 0;
@@ -35,6 +37,7 @@ export class Chunks {
 
   begin(): void {
     this.length = 0;
+    this.trailersLength = 0;
     this.#left = 0;
     this.#digits = 0;
     this.#state = "length";
@@ -49,8 +52,8 @@ export class Chunks {
   }
 
   /**
-   * Reads on from `start`, and moves the data together, so that the body begins at `body` in the same array.
-   * Without that place the data is only counted.
+   * Reads on from `start`, and moves the data together, so that the body begins at `body` in the same array,
+   * and the lines of the trailers behind it. Without that place the data is only counted.
    *
    * @returns where it has stopped: at `end`, or behind the body
    * @throws {BadAnswerError}
@@ -68,11 +71,18 @@ export class Chunks {
         continue;
       }
       const code = bytes[at++]!;
+      if (this.#state === "trailer" && body !== undefined) {
+        bytes[body + this.length + this.trailersLength++] = code;
+      }
       if (this.#hasCr) {
         if (code !== lf) throw new BadAnswerError("a CR of the chunked body is without LF");
         this.#hasCr = false;
         this.#endLine();
-        if (this.hasEnded) return at;
+        if (this.hasEnded) {
+          // The empty line at the end is none of them.
+          if (body !== undefined) this.trailersLength -= 2;
+          return at;
+        }
       } else if (code === cr) this.#hasCr = true;
       else if (this.#state === "length") this.#readLength(code);
       else this.#readRest(code);
@@ -85,8 +95,12 @@ export class Chunks {
       this.#state = "extension";
       return;
     }
+    if (isBlank(code) && this.#digits > 0) {
+      this.#state = "blanks";
+      return;
+    }
     const digit = hexDigit(code);
-    if (digit < 0) throw new BadAnswerError("a chunk's length is no hexadecimal number");
+    if (digit < 0) throw noLength();
     if (++this.#digits > mostDigits)
       throw new BadAnswerError("a chunk's length has too many digits");
     this.#left = this.#left * 16 + digit;
@@ -99,8 +113,15 @@ export class Chunks {
       throw new BadAnswerError("the chunked body's extensions and trailers are too long");
     }
     if (this.#state === "trailer") this.#readTrailer(code);
+    else if (this.#state === "blanks") this.#readBlanks(code);
     else if (!isValue(code))
       throw new BadAnswerError("a chunk's extension has a control character");
+  }
+
+  /** A recipient must take blanks before an extension (RFC 9112, section 7.1.1), and there alone. */
+  #readBlanks(code: number): void {
+    if (code === semicolon) this.#state = "extension";
+    else if (!isBlank(code)) throw noLength();
   }
 
   #readTrailer(code: number): void {
@@ -122,6 +143,8 @@ export class Chunks {
         this.#isLast = this.#left === 0;
         this.#state = this.#isLast ? "trailer" : "data";
         break;
+      case "blanks":
+        throw noLength();
       case "behind data":
         this.#state = "length";
         break;
@@ -132,4 +155,8 @@ export class Chunks {
     this.#lineLength = 0;
     this.#hasColon = false;
   }
+}
+
+function noLength(): BadAnswerError {
+  return new BadAnswerError("a chunk's length is no hexadecimal number");
 }

@@ -5,7 +5,18 @@
  */
 
 import { BadAnswerError } from "./bad_answer.ts";
-import { colon, comma, cr, isDigit, isToken, isValue, lf, space, tab } from "./characters.ts";
+import {
+  colon,
+  comma,
+  cr,
+  isBlank,
+  isDigit,
+  isToken,
+  isValue,
+  lf,
+  space,
+  zero,
+} from "./characters.ts";
 
 /** No head has begun, or the line behind the last one has not ended. */
 export const incomplete = -1;
@@ -102,7 +113,7 @@ export class Head {
   }
 
   #readField(bytes: Uint8Array, start: number, end: number): void {
-    if (bytes[start] === space || bytes[start] === tab) {
+    if (isBlank(bytes[start]!)) {
       throw new BadAnswerError("a field is folded over two lines");
     }
     let at = start;
@@ -127,11 +138,13 @@ export class Head {
 
   #readLength(bytes: Uint8Array, start: number, end: number): void {
     if (this.contentLength >= 0) throw new BadAnswerError("it has two of Content-Length");
-    if (start === end || end - start > mostLengthDigits) {
+    let first = start;
+    while (first < end - 1 && bytes[first] === zero) first++;
+    if (first === end || end - first > mostLengthDigits) {
       throw new BadAnswerError("Content-Length is no number below 10^15");
     }
     let length = 0;
-    for (let at = start; at < end; at++) {
+    for (let at = first; at < end; at++) {
       if (!isDigit(bytes[at]!)) throw new BadAnswerError("Content-Length is no decimal number");
       length = length * 10 + bytes[at]! - 0x30;
     }
@@ -163,10 +176,6 @@ export class Head {
       at = until + 1;
     }
   }
-}
-
-function isBlank(code: number): boolean {
-  return code === space || code === tab;
 }
 
 /** Compares without regard to the case of letters. `name` is in small letters. */

@@ -53,6 +53,12 @@ const shapes: [name: string, text: string, body: string, keepsAlive: boolean][] 
   ["a length", `${lines(ok, "Content-Length: 5")}hello`, "hello", true],
   ["a length in other letters", `${lines(ok, "cOnTeNt-lEnGtH:5")}hello`, "hello", true],
   ["spaces around a value", `${lines(ok, "Content-Length: \t 5 \t")}hello`, "hello", true],
+  [
+    "a length with zeros",
+    `${lines(ok, "Content-Length: 000000000000000000005")}hello`,
+    "hello",
+    true,
+  ],
   ["no bytes", lines(ok, "Content-Length: 0"), "", true],
   ["the end of the stream", `${lines(ok)}hello`, "hello", false],
   ["the end of the stream at once", lines(ok), "", false],
@@ -65,6 +71,12 @@ const shapes: [name: string, text: string, body: string, keepsAlive: boolean][] 
   [
     "chunks with extensions and trailers",
     `${lines(ok, "transfer-encoding: Chunked")}5;a=b;c="d e"\r\nhello\r\n0;last\r\nA: b\r\nC:\r\n\r\n`,
+    "hello",
+    true,
+  ],
+  [
+    "chunks with blanks before extensions",
+    `${lines(ok, "Transfer-Encoding: chunked")}5 \t; a = b\r\nhello\r\n0 ;c\r\n\r\n`,
     "hello",
     true,
   ],
@@ -163,6 +175,7 @@ const wrong: [reason: string, text: string][] = [
   ["no hexadecimal number", `${chunked}0x5\r\nhello\r\n`],
   ["no hexadecimal number", `${chunked} 5\r\nhello\r\n`],
   ["no hexadecimal number", `${chunked}5 \r\nhello\r\n`],
+  ["no hexadecimal number", `${chunked}5 5\r\nhello\r\n`],
   ["no hexadecimal number", `${chunked}-5\r\nhello\r\n`],
   ["no hexadecimal number", `${chunked}5\nhello\r\n`],
   ["no hexadecimal number", `${chunked};a=b\r\n`],
@@ -213,6 +226,26 @@ describe("a connection that ends", () => {
   );
 });
 
+test("hasBegun tells an end before the answer from one within it, and behind an interim one", async () => {
+  for (const [text, hasBegun] of [
+    ["", false],
+    ["H", true],
+    [lines("HTTP/1.1 103 Early Hints"), true],
+    [`${lines(ok, "Content-Length: 5")}hell`, true],
+    [lines(ok, "Content-Length: 5"), true],
+  ] as const) {
+    for (const keep of ["status", "body"] as const) {
+      await using pair = await socketPair();
+      const reader = new AnswerReader(pair.client);
+      const reading = failureOf(reader.read(keep, false, 100, never));
+      if (text !== "") await pair.server.write(text);
+      await pair.server.shutdown();
+      expect(await reading).toBeInstanceOf(UnexpectedEndError);
+      expect([text, reader.hasBegun]).toEqual([text, hasBegun]);
+    }
+  }
+});
+
 test("an answer to HEAD has no body", async () => {
   const text = `${lines(ok, "Content-Length: 500")}${lines(ok, "Transfer-Encoding: chunked")}`;
   const answers = await answersOf(text, { isToHead: true, count: 2 });
@@ -236,6 +269,46 @@ test("the fields of a head", async () => {
     "",
     undefined,
   ]);
+});
+
+test("only spaces and tabs around a value do not count", async () => {
+  // In Latin-1 the last byte of "\u00e0" in UTF-8 is a space of Unicode.
+  const text = lines(ok, "A: \t \u00e0 \t", "B: \u00a0x", "Content-Length: 0");
+  const [answer] = await answersOf(text);
+  const utf8 = (value: string): string => Buffer.from(value, "latin1").toString();
+  expect(utf8(answer!.header("a")!)).toBe("\u00e0");
+  expect(utf8(answer!.header("b")!)).toBe("\u00a0x");
+});
+
+describe("trailers", () => {
+  const text = `${lines(ok, "Transfer-Encoding: chunked", "A: head")}3\r\nabc\r\n1;x\r\nd\r\n0;y\r\nA:  b \r\nset-Cookie: c\r\na:d\r\nE:\r\n\r\n`;
+
+  test.each([1, 2, 5, 100_000])(
+    "are fields of their own, in portions of %p bytes",
+    async (portion) => {
+      for (const answer of await answersOf(text.repeat(2), { portion, count: 2 })) {
+        expect(answer.text()).toBe("abcd");
+        expect(answer.bodyLength).toBe(4);
+        expect(Object.fromEntries(answer.trailers)).toEqual({
+          a: ["b", "d"],
+          "set-cookie": ["c"],
+          e: [""],
+        });
+        expect(answer.headers("a")).toEqual(["head"]);
+        expect(answer.header("set-cookie")).toBeUndefined();
+      }
+    },
+  );
+
+  test("are kept with the body alone", async () => {
+    for (const keep of ["status", "head"] as const) {
+      for (const answer of await answersOf(text.repeat(2), { keep, count: 2 })) {
+        expect([answer.bodyLength, answer.trailers.size]).toEqual([4, 0]);
+      }
+    }
+    const [none] = await answersOf(`${lines(ok, "Content-Length: 3")}a:b`);
+    expect(none!.trailers.size).toBe(0);
+  });
 });
 
 describe("a large body", () => {
