@@ -45,8 +45,12 @@ export class Histogram {
   #most = 0;
   #total = 0;
 
-  constructor() {
-    this.#counts = new Float64Array(bucketCount);
+  /** An empty histogram. */
+  constructor();
+  /** @internal One that uses this array for its counts. */
+  constructor(counts: Float64Array);
+  constructor(counts: Float64Array = new Float64Array(bucketCount)) {
+    this.#counts = counts;
   }
 
   /**
@@ -69,19 +73,25 @@ export class Histogram {
    * @throws {Error} if it is damaged, or its layout is not 1 ns to 1 h with three digits
    */
   static decode(text: string): Histogram {
-    const histogram = new Histogram();
     const counts = decodeCounts(text);
-    const first = counts.findIndex((count) => count > 0);
-    if (first === -1) return histogram;
-    const last = counts.findLastIndex((count) => count > 0);
-    const most = Math.min(greatestOf(last), mostNanoseconds);
+    const histogram = new Histogram(counts);
     let count = 0;
     let total = 0;
-    for (let bucket = first; bucket <= last; bucket++) {
-      count += counts[bucket]!;
-      total += counts[bucket]! * middleOf(bucket);
+    let least = 0;
+    let last = 0;
+    for (let bucket = 0; bucket < bucketCount; bucket++) {
+      const inBucket = counts[bucket]!;
+      if (inBucket === 0) continue;
+      if (count === 0) least = leastOf(bucket);
+      last = bucket;
+      count += inBucket;
+      total += inBucket * middleOf(bucket);
     }
-    histogram.#add(counts, count, leastOf(first), most, total);
+    if (count === 0) return histogram;
+    histogram.#count = count;
+    histogram.#least = least;
+    histogram.#most = Math.min(greatestOf(last), mostNanoseconds);
+    histogram.#total = total;
     return histogram;
   }
 

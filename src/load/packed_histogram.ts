@@ -10,9 +10,10 @@ export class PackedHistogram {
   readonly numbers: HistogramNumbers;
   readonly #encoded: string;
 
-  constructor(histogram: Histogram) {
+  /** `encoded` is the encoding of the histogram, if it is there already. */
+  constructor(histogram: Histogram, encoded = histogram.encode()) {
     this.numbers = histogram.numbers();
-    this.#encoded = histogram.encode();
+    this.#encoded = encoded;
   }
 
   /**
@@ -21,7 +22,7 @@ export class PackedHistogram {
    * @throws {Error} if the encoding is damaged or the numbers do not belong to it
    */
   static from(json: unknown): PackedHistogram {
-    return new PackedHistogram(Histogram.from(json));
+    return new PackedHistogram(Histogram.from(json), (json as HistogramJson).hdr);
   }
 
   /** The histogram again, with all that it had. */
