@@ -71,11 +71,6 @@ export class AnswerReader extends SocketTransfer<Answer> {
     return (this.socket as Socket).receive(this, deadline);
   }
 
-  /** Whether a part of the answer has come that is being read, or was read last. */
-  get hasBegun(): boolean {
-    return this.#framing !== "head" || this.#end > this.#start || this.#interim > 0;
-  }
-
   /** Whether bytes have come that belong to no answer that was asked for. */
   get hasUnread(): boolean {
     return this.#at < this.#end;

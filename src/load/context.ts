@@ -1,13 +1,16 @@
 /** What a scenario gets: `c`. */
 
-import { BufferedReader } from "../buffered/reader.ts";
+import type { BufferedReader } from "../buffered/reader.ts";
 import { core } from "../core/native.ts";
 import type { Socket } from "../net/socket.ts";
 import { checkedInteger, typeMistake } from "../values/checks.ts";
+import type { WebSocketConnection } from "../websocket/connection.ts";
 import type { Failure, HttpClient } from "./http_client.ts";
 import type { Meter, Series } from "./memory.ts";
 import { checkFailed, ok, outcomeOf } from "./outcomes.ts";
+import type { Plan } from "./plan.ts";
 import { Random } from "./random.ts";
+import type { UserSockets, WebSocketOpening } from "./user_sockets.ts";
 
 /** The code of a run: called for each iteration. */
 export type Scenario = (c: Context) => unknown;
@@ -15,13 +18,13 @@ export type Scenario = (c: Context) => unknown;
 /** What the contexts of a thread share. */
 export class ContextSetup {
   readonly meter: Meter;
-  readonly seed: number;
+  readonly plan: Plan;
   readonly #checks = new Map<string, readonly [passed: Series, failed: Series]>();
   readonly #steps = new Map<string, Map<string, Series>>();
 
-  constructor(meter: Meter, seed: number) {
+  constructor(meter: Meter, plan: Plan) {
     this.meter = meter;
-    this.seed = seed;
+    this.plan = plan;
   }
 
   check(name: string): readonly [passed: Series, failed: Series] {
@@ -59,12 +62,13 @@ export class Context {
   readonly #setup: ContextSetup;
   readonly #random = new Random();
   #randomOf = -1;
-  #raw: RawConnection | undefined = undefined;
+  readonly #sockets: UserSockets;
   /** @internal The first check of the iteration that has failed. */
   failure: Failure | undefined = undefined;
 
   /** @internal */
-  constructor(setup: ContextSetup, http: HttpClient, user: number) {
+  constructor(setup: ContextSetup, http: HttpClient, sockets: UserSockets, user: number) {
+    this.#sockets = sockets;
     this.#setup = setup;
     this.http = http;
     this.user = user;
@@ -77,15 +81,6 @@ export class Context {
     this.http.failure = undefined;
   }
 
-  /** @internal The connection of a target that is not HTTP. */
-  get raw(): RawConnection | undefined {
-    return this.#raw;
-  }
-
-  set raw(raw: RawConnection | undefined) {
-    this.#raw = raw;
-  }
-
   /**
    * The connection to a target of `tcp:`, `tls:` or `unix:`. It is kept open between iterations. When the scenario has
    * closed it, or an iteration has failed, the next iteration has a new one.
@@ -93,19 +88,28 @@ export class Context {
    * @throws {TypeError} for another target
    */
   get socket(): Socket {
-    return this.#rawConnection.socket;
+    return this.#sockets.raw ?? noRaw();
   }
 
   /** A buffered reader on `socket`. */
   get reader(): BufferedReader {
-    return this.#rawConnection.reader;
+    return this.#sockets.reader ?? noRaw();
   }
 
-  get #rawConnection(): RawConnection {
-    if (this.#raw === undefined) {
-      throw typeMistake("c.socket is for targets of tcp:, tls: and unix:; c.http is for this one");
+  /**
+   * The user's WebSocket to a path of the target (RFC 6455), which may be one of `http:`, `https:`, `ws:` or `wss:`. It
+   * is opened at the first call, and kept open between iterations. When it is closed, or an iteration has failed, the
+   * next call opens a new one.
+   *
+   * @throws {WebSocketRefusedError} when the server answers with another status than 101
+   * @throws {SocketError} {TlsError} {TimeoutError} when there is no connection
+   */
+  async websocket(path?: string, options: WebSocketOpening = {}): Promise<WebSocketConnection> {
+    const { target } = this.#setup.plan;
+    if (target.protocol === "raw") {
+      throw typeMistake(`c.websocket is for targets of HTTP, not for ${target.text}`);
     }
-    return this.#raw;
+    return await this.#sockets.webSocket(path ?? target.path, options);
   }
 
   /**
@@ -115,7 +119,7 @@ export class Context {
   random(limit?: number): number {
     if (this.#randomOf !== this.iteration) {
       this.#randomOf = this.iteration;
-      this.#random.begin(this.#setup.seed, this.iteration);
+      this.#random.begin(this.#setup.plan.seed, this.iteration);
     }
     if (limit === undefined) return this.#random.fraction();
     return this.#random.below(checkedInteger(limit, "a limit", 1, Number.MAX_SAFE_INTEGER));
@@ -146,16 +150,6 @@ export class Context {
   }
 }
 
-export class RawConnection {
-  readonly socket: Socket;
-  #reader: BufferedReader | undefined = undefined;
-
-  constructor(socket: Socket) {
-    this.socket = socket;
-  }
-
-  get reader(): BufferedReader {
-    this.#reader ??= new BufferedReader(this.socket);
-    return this.#reader;
-  }
+function noRaw(): never {
+  throw typeMistake("c.socket is for targets of tcp:, tls: and unix:, and c.http for this one");
 }

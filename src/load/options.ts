@@ -17,9 +17,11 @@ import {
 import { checkedModule } from "../values/modules.ts";
 import type { Stage } from "./arrivals.ts";
 import { bytes, milliseconds, parseStages, perSecond } from "./durations.ts";
+import { failureKinds } from "./outcomes.ts";
 import type { Overload, Plan, PlannedRequest, Shape } from "./plan.ts";
 import type { ProgressListener } from "./progress.ts";
 import { type Target, targetOf } from "./target.ts";
+import { mostThresholds, parseThreshold, type Threshold } from "./thresholds.ts";
 
 /** A time: milliseconds, or a text such as `"30s"`, `"500ms"`, `"1h30m"`. */
 export type Duration = number | string;
@@ -105,6 +107,11 @@ export interface LoadOptions {
   resume?: boolean | undefined;
   /** A module whose default export is the scenario: a `file:` URL or an absolute path. */
   scenario?: string | URL | undefined;
+  /**
+   * What the run must hold, such as `"p99<50ms"`, `"errors<0.1%"`, `"check(found)>99%"`, `"step(login).p95<200ms"`;
+   * ` over 10s` wants it of every ten seconds, ` abort` ends the run when it is missed, ` abort after 5s` not before.
+   */
+  thresholds?: readonly string[] | undefined;
   /** Ends the run as its end does, when it is aborted: the report says that it was interrupted. */
   signal?: AbortSignal | undefined;
   /** Called at the end of each interval, about once a second. */
@@ -116,7 +123,7 @@ const loadOptions: ReadonlySet<string> = new Set<keyof LoadOptions>([
   ...(["stagesOf", "overload", "maxConnections", "catchUp", "threads", "driver", "seed"] as const),
   ...(["gracePeriod", "timeout", "giveUpAfter", "method", "headers", "body", "keepAlive"] as const),
   ...(["pipeline", "expect", "maxBody", "connectTo", "family", "localAddresses", "tls"] as const),
-  ...(["resume", "scenario", "signal", "onProgress"] as const),
+  ...(["resume", "scenario", "thresholds", "signal", "onProgress"] as const),
 ]);
 
 /** The options that belong to the thread that calls `load`, beside the plan. */
@@ -124,6 +131,7 @@ export interface CheckedLoad {
   readonly plan: Plan;
   /** The module of the scenario as a `file:` URL. */
   readonly module: string | undefined;
+  readonly thresholds: readonly Threshold[];
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ProgressListener | undefined;
 }
@@ -188,7 +196,8 @@ export function checkedLoad(given: LoadOptions, runsHere: boolean): CheckedLoad 
       ? undefined
       : checkedModule(options.scenario, "scenario", "scenario");
   const signal = checkedAbortSignal(options.signal);
-  return { plan, module, signal, onProgress: options.onProgress };
+  const thresholds = checkedThresholds(options.thresholds);
+  return { plan, module, thresholds, signal, onProgress: options.onProgress };
 }
 
 function oneOf<T extends string>(
@@ -298,6 +307,14 @@ function checkedTls(tls: TlsOptions | undefined, target: Target): TlsOptions {
   // Fails now, not in each thread.
   tlsContext(shared);
   return cloneable;
+}
+
+function checkedThresholds(texts: readonly string[] = []): readonly Threshold[] {
+  if (!Array.isArray(texts)) throw typeMistake("thresholds is an array of texts");
+  if (texts.length > mostThresholds) {
+    throw rangeMistake(`there are more than ${mostThresholds} thresholds`);
+  }
+  return texts.map((text) => parseThreshold(text, failureKinds));
 }
 
 function checkedAddresses(addresses: readonly string[] | undefined): readonly string[] {

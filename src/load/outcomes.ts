@@ -9,6 +9,11 @@ import {
   UnexpectedEndError,
 } from "../values/errors.ts";
 import { isInstance } from "../values/foreign_values.ts";
+import {
+  WebSocketClosedError,
+  WebSocketError,
+  WebSocketRefusedError,
+} from "../websocket/errors.ts";
 import type { Outcome } from "./report.ts";
 
 export const ok = "ok";
@@ -56,6 +61,16 @@ const shortages: Readonly<Record<string, string>> = {
   ENOMEM: `${generatorShort} memory`,
 };
 
+/** Every kind of failure; `tls`, `connect` and `socket` with a code that is no kind of its own. */
+export const failureKinds: readonly string[] = [
+  ...new Set(Object.values(connecting)),
+  ...["connect", "tls", "reset", "early close", keptConnectionClosed, "bad http", "timeout"],
+  ...["answer too long", "bad websocket", "websocket refused", "websocket closed", "socket"],
+  ...["status 1xx", "status 2xx", "status 3xx", "status 4xx", "status 5xx"],
+  ...[checkFailed, scenarioFailed],
+  ...new Set(Object.values(shortages)),
+];
+
 /** The outcome of an iteration or a request that an error has ended. */
 export function outcomeOf(error: unknown): Outcome {
   if (isInstance(error, TimeoutError)) {
@@ -63,6 +78,9 @@ export function outcomeOf(error: unknown): Outcome {
   }
   if (!isInstance(error, SocketError)) return scenarioFailed;
   const { code, syscall } = error;
+  if (isInstance(error, WebSocketError)) return "bad websocket";
+  if (isInstance(error, WebSocketRefusedError)) return "websocket refused";
+  if (isInstance(error, WebSocketClosedError)) return "websocket closed";
   if (isInstance(error, KeptConnectionClosedError)) return keptConnectionClosed;
   if (isInstance(error, BadAnswerError)) return "bad http";
   if (isInstance(error, UnexpectedEndError)) return "early close";

@@ -8,6 +8,8 @@ import { Rate } from "./arrivals.ts";
 import type { ScenarioSource } from "./assignment.ts";
 import type { Scenario } from "./context.ts";
 import { checkBalance, iterationLedger, type Rest, requestLedger } from "./ledger.ts";
+import { checksOf, intervalMeasures, measuresSoFar } from "./live_measures.ts";
+import { measuresOf } from "./measures.ts";
 import { Wish } from "./memory.ts";
 import type { CheckedLoad } from "./options.ts";
 import { isOpenLoop, type Plan, sendingMillisecondsOf } from "./plan.ts";
@@ -28,6 +30,7 @@ import {
 import { namesOf, type OpenInterval, Tally, type Totals } from "./tally.ts";
 import type { ThreadEnd, ThreadReady } from "./thread.ts";
 import { runHere, startWorker, type ThreadHandle } from "./threads.ts";
+import { ThresholdWatch } from "./threshold_watch.ts";
 import { generatorReasons, verdictOf } from "./verdict.ts";
 
 /** Milliseconds between the word to begin and the begin, in which every thread hears it. */
@@ -49,23 +52,31 @@ export class Run {
   readonly #startedAt = new Date().toISOString();
   #tally: Tally | undefined = undefined;
   #wasInterrupted = false;
+  #isStopping = false;
+  readonly #thresholds: ThresholdWatch;
 
   constructor(checked: CheckedLoad, scenarioName: string) {
     this.#checked = checked;
     this.#plan = checked.plan;
+    this.#thresholds = new ThresholdWatch(checked.thresholds);
     this.#planReport = planReport(checked.plan, scenarioName);
   }
 
   /** Begins no more iterations, and drains. The report says that the run was interrupted. */
   stop(): void {
     this.#wasInterrupted = true;
-    for (const { reader } of this.#threads) reader.ask(Wish.stop);
+    this.#askAll(Wish.stop);
   }
 
   /** Ends the run at once: what is under way is unfinished. */
   end(): void {
     this.#wasInterrupted = true;
-    for (const { reader } of this.#threads) reader.ask(Wish.end);
+    this.#askAll(Wish.end);
+  }
+
+  #askAll(wish: Wish): void {
+    this.#isStopping = true;
+    for (const { reader } of this.#threads) reader.ask(wish);
   }
 
   /**
@@ -82,7 +93,7 @@ export class Run {
       if (signal?.aborted) this.stop();
       const ready = await Promise.all(this.#threads.map((thread) => thread.ready));
       const notReached = notReachedReason(ready);
-      if (notReached !== undefined) for (const { reader } of this.#threads) reader.ask(Wish.end);
+      if (notReached !== undefined) this.#askAll(Wish.end);
       else this.#begin();
       const ends = await this.#watch();
       return this.#report(ready, ends, notReached);
@@ -127,12 +138,26 @@ export class Run {
     while (ends === undefined && failure === undefined) {
       await Promise.race([ending, sleep(lookMilliseconds)]);
       const interval = tally.takeInterval();
-      if (interval !== undefined) this.#tell(interval, "sending");
+      if (interval !== undefined) this.#took(interval);
     }
     if (failure !== undefined) throw failure.error;
     const rest = tally.takeRest();
-    if (rest.milliseconds > 0) this.#tell(rest, "draining");
+    if (rest.milliseconds > 0) this.#took(rest);
     return ends!;
+  }
+
+  #took(interval: OpenInterval): void {
+    const end = interval.start + interval.milliseconds;
+    // A part of the interval in which no more was begun is enough.
+    const isDraining = this.#isStopping || end > sendingMillisecondsOf(this.#plan) + 1;
+    const { histograms } = this.#tally!;
+    const ending = this.#thresholds.interval(
+      end,
+      intervalMeasures(interval, interval.before, interval.behind, isDraining),
+      measuresSoFar(end, interval.behind, histograms),
+    );
+    this.#tell(interval, isDraining ? "draining" : "sending");
+    if (ending !== undefined) this.#askAll(Wish.stop);
   }
 
   #tell(interval: OpenInterval, phase: Progress["phase"]): void {
@@ -140,7 +165,7 @@ export class Run {
     if (onProgress === undefined) return;
     const tally = this.#tally!;
     const totals = tally.totals();
-    const { histograms, ...numbers } = interval;
+    const { histograms, before: _before, behind: _behind, ...numbers } = interval;
     const elapsed = interval.start + interval.milliseconds;
     const sending = sendingMillisecondsOf(this.#plan);
     const rest = {
@@ -223,8 +248,7 @@ export class Run {
       cpuShare: end.milliseconds === 0 ? 0 : end.cpuMilliseconds / end.milliseconds,
       lateness: tally.lateness[thread]!,
     }));
-    const { lateness } = parts.latencies;
-    return {
+    const report: Report = {
       format: "plait load report",
       version: reportVersion,
       plait: versions().plait,
@@ -232,17 +256,7 @@ export class Run {
       startedAt: this.#startedAt,
       machine: machine(),
       plan: this.#planReport,
-      verdict: verdictOf({
-        isOpenLoop: this.#planReport.isOpenLoop,
-        iterations: parts.iterations,
-        requests: parts.requests,
-        lateness,
-        threads,
-        thresholds: [],
-        wasInterrupted: this.#wasInterrupted,
-        givenUp: ends.find(({ givenUp }) => givenUp !== undefined)?.givenUp,
-        notReached,
-      }),
+      verdict: noVerdict,
       sendingMilliseconds: Math.max(...ends.map((end) => end.sendingMilliseconds)),
       milliseconds,
       resolveMilliseconds: Math.max(...ready.map((each) => each.resolveMilliseconds)),
@@ -253,8 +267,25 @@ export class Run {
       intervals: tally.intervals,
       threads,
     };
+    const verdict = verdictOf({
+      isOpenLoop: this.#planReport.isOpenLoop,
+      iterations: parts.iterations,
+      lateness: parts.latencies.lateness,
+      threads,
+      thresholds: this.#thresholds.finish(measuresOf(report)),
+      wasInterrupted: this.#wasInterrupted,
+      givenUp: ends.find(({ givenUp }) => givenUp !== undefined)?.givenUp,
+      notReached,
+    });
+    return { ...report, verdict };
   }
 }
+
+/** Until it is judged. */
+const noVerdict: Report["verdict"] = {
+  ...{ exitCode: 0, reasons: [], thresholds: [] },
+  ...{ generatorWasBottleneck: false, generatorReasons: [] },
+};
 
 /** Why no thread has made a connection; undefined if one has. */
 function notReachedReason(ready: readonly ThreadReady[]): string | undefined {
@@ -299,14 +330,7 @@ function stepReports({ histograms }: Tally): StepReport[] {
 }
 
 function checkReports(totals: Totals): CheckReport[] {
-  const checks = new Map<string, { name: string; passed: number; failed: number }>();
-  for (const [joined, count] of Object.entries(totals.named("check"))) {
-    const [name, outcome] = namesOf(joined);
-    const check = checks.get(name) ?? { name, passed: 0, failed: 0 };
-    check[outcome === "passed" ? "passed" : "failed"] += count;
-    checks.set(name, check);
-  }
-  return [...checks.values()];
+  return [...checksOf(totals.named("check"))].map(([name, counts]) => ({ name, ...counts }));
 }
 
 function joinedAges(all: readonly (Ages | undefined)[]): Ages | undefined {

@@ -85,6 +85,9 @@ export class Totals {
 /** An interval with its histograms unpacked. */
 export interface OpenInterval extends Omit<Interval, "response" | "service" | "lateness"> {
   readonly histograms: Histograms;
+  /** The totals at its begin and its end. */
+  readonly before: Totals;
+  readonly behind: Totals;
 }
 
 export class Tally {
@@ -150,14 +153,19 @@ export class Tally {
     this.histograms.merge(histograms);
     const totals = this.totals();
     const gauges = this.#readers.map(({ gauges }) => gauges);
-    const interval = this.#interval(histograms, totals, gauges);
+    const before = this.#before;
+    const interval = { ...this.#interval(histograms, totals, gauges), before, behind: totals };
     this.#before = totals;
     this.#cpuBefore = gauges.map(({ cpuMilliseconds }) => cpuMilliseconds);
     this.#keep(interval);
     return interval;
   }
 
-  #interval(histograms: Histograms, totals: Totals, gauges: readonly Gauges[]): OpenInterval {
+  #interval(
+    histograms: Histograms,
+    totals: Totals,
+    gauges: readonly Gauges[],
+  ): Omit<OpenInterval, "before" | "behind"> {
     const runStart = this.#readers[0]!.start;
     const start = this.#end;
     // A run that has not begun has no end of an interval.
@@ -194,7 +202,7 @@ export class Tally {
     return before;
   }
 
-  #keep({ histograms, ...interval }: OpenInterval): void {
+  #keep({ histograms, before: _before, behind: _behind, ...interval }: OpenInterval): void {
     const last = this.#intervals.at(-1);
     const isShort = last !== undefined && interval.milliseconds < last.milliseconds / 2;
     const packed: Interval = {

@@ -89,7 +89,7 @@ export class LoadThread {
     this.#pacer = isOpenLoop(plan)
       ? new OpenPacer(plan, thread, meter, () => this.#grow())
       : new ClosedPacer(plan, thread, meter);
-    const parts = { plan, pacer: this.#pacer, connector: this.#connector, meter, scenario };
+    const parts = { plan, thread, pacer: this.#pacer, connector: this.#connector, meter, scenario };
     if (plan.driver === "blocking") this.#foreignWaits = new ForeignWaits(this.#fibers);
     this.#users = new Users(parts, (outcome, example) => host.failed(outcome, example));
   }

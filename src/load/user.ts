@@ -3,8 +3,8 @@
 import { core } from "../core/native.ts";
 import type { Exchange } from "../http/connection.ts";
 import { sleep } from "../runtime/sleep.ts";
-import type { Connector, SessionPlace } from "./connector.ts";
-import { Context, ContextSetup, RawConnection, type Scenario } from "./context.ts";
+import type { Connector } from "./connector.ts";
+import { Context, ContextSetup, type Scenario } from "./context.ts";
 import { exampleOf } from "./examples.ts";
 import { type Failure, type HttpClient, HttpSetup } from "./http_client.ts";
 import type { Meter, Series } from "./memory.ts";
@@ -13,10 +13,13 @@ import { ended, type Pacer, type Turn } from "./pacer.ts";
 import { isOpenLoop, type Plan } from "./plan.ts";
 import { Random } from "./random.ts";
 import type { FailureExample, Outcome } from "./report.ts";
+import { UserSockets } from "./user_sockets.ts";
 
 /** The users of a thread: what they share, and what is known of them all. */
 export class Users {
   readonly plan: Plan;
+  /** The number of the thread. */
+  readonly thread: number;
   readonly pacer: Pacer;
   readonly connector: Connector;
   readonly http: HttpSetup;
@@ -41,6 +44,7 @@ export class Users {
   constructor(
     parts: {
       readonly plan: Plan;
+      readonly thread: number;
       readonly pacer: Pacer;
       readonly connector: Connector;
       readonly meter: Meter;
@@ -48,8 +52,9 @@ export class Users {
     },
     tell: (outcome: Outcome, example: FailureExample) => void,
   ) {
-    const { plan, pacer, connector, meter, scenario } = parts;
+    const { plan, thread, pacer, connector, meter, scenario } = parts;
     this.plan = plan;
+    this.thread = thread;
     this.pacer = pacer;
     this.connector = connector;
     this.scenario = scenario;
@@ -58,7 +63,7 @@ export class Users {
     this.exchange = { keep: "status", isToHead: plan.request.method === "HEAD", mostBody: 0 };
     this.isOpenLoop = isOpenLoop(plan);
     this.http = new HttpSetup(plan, connector, meter);
-    this.contexts = new ContextSetup(meter, plan.seed);
+    this.contexts = new ContextSetup(meter, plan);
     this.sent = meter.series("sent");
     this.wait = meter.series("wait");
     this.lateness = meter.series("lateness");
@@ -92,7 +97,7 @@ const pauseStream = Number.MAX_SAFE_INTEGER - 1;
 export class User {
   readonly #users: Users;
   readonly #context: Context;
-  readonly #sessions: SessionPlace = { session: undefined };
+  readonly #sockets: UserSockets;
   readonly #turn: Turn = { number: 0, due: 0 };
   readonly #index: number;
   /** Attempts to connect that have failed in a row. */
@@ -111,28 +116,23 @@ export class User {
     const { plan } = users;
     this.#users = users;
     this.#index = index;
-    this.#pauses = new Random(plan.seed + index, pauseStream);
-    this.#context = new Context(users.contexts, http, index);
+    this.#sockets = new UserSockets(plan, users.connector);
+    const user = index * plan.threads + users.thread;
+    this.#pauses = new Random(plan.seed + user, pauseStream);
+    this.#context = new Context(users.contexts, http, this.#sockets, user);
   }
 
   /** Connects before the run begins. */
   async connect(): Promise<void> {
     const { protocol } = this.#users.plan.target;
-    if (protocol === "raw") await this.#connectRaw();
+    if (protocol === "raw") await this.#sockets.connect();
     else if (protocol === "http") await this.#context.http.connect();
-  }
-
-  async #connectRaw(): Promise<void> {
-    const { connector } = this.#users;
-    const socket = await connector.connect(this.#sessions);
-    connector.open++;
-    this.#context.raw = new RawConnection(socket);
   }
 
   get #isConnected(): boolean {
     const { protocol } = this.#users.plan.target;
     if (protocol === "http") return this.#context.http.isConnected;
-    return protocol === "websocket" || this.#context.raw?.socket.closed === false;
+    return protocol === "websocket" || this.#sockets.isConnected;
   }
 
   /** Runs iterations until there are no more. */
@@ -181,7 +181,7 @@ export class User {
     } catch (error) {
       outcome = outcomeOf(error);
       if (!users.isCut) users.failed(outcome, error, number);
-      this.#closeRaw();
+      this.#sockets.close();
     }
     users.busy--;
     const end = core.now();
@@ -199,7 +199,7 @@ export class User {
   }
 
   async #reconnect(): Promise<void> {
-    this.#closeRaw();
+    this.#sockets.close();
     try {
       await this.connect();
       this.#failures = 0;
@@ -210,16 +210,8 @@ export class User {
     this.began = core.now();
   }
 
-  #closeRaw(): void {
-    const { raw } = this.#context;
-    if (raw === undefined) return;
-    this.#context.raw = undefined;
-    this.#users.connector.open--;
-    raw.socket.close();
-  }
-
   close(): void {
-    this.#closeRaw();
+    this.#sockets.close();
     this.#context.http.close();
   }
 }

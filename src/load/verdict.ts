@@ -3,13 +3,8 @@
 import type { Histogram } from "./histogram.ts";
 import { generatorShort } from "./outcomes.ts";
 import { mostLateness } from "./pacer.ts";
-import type {
-  IterationLedger,
-  RequestLedger,
-  ThreadReport,
-  ThresholdReport,
-  Verdict,
-} from "./report.ts";
+import type { IterationLedger, ThreadReport, Verdict } from "./report.ts";
+import type { ThresholdResults } from "./threshold_watch.ts";
 
 /** A thread that used more than this of a CPU had no more to give. */
 const busyShare = 0.95;
@@ -59,8 +54,7 @@ export function generatorReasons(facts: GeneratorFacts): string[] {
 
 /** What the verdict is made of. */
 export interface VerdictFacts extends GeneratorFacts {
-  readonly requests: RequestLedger;
-  readonly thresholds: readonly ThresholdReport[];
+  readonly thresholds: ThresholdResults;
   readonly wasInterrupted: boolean;
   /** Why the threads have given up, if they have. */
   readonly givenUp: string | undefined;
@@ -71,22 +65,21 @@ export interface VerdictFacts extends GeneratorFacts {
 export function verdictOf(facts: VerdictFacts): Verdict {
   const { thresholds, wasInterrupted, givenUp, notReached } = facts;
   const blamed = generatorReasons(facts);
-  const missed = thresholds.filter(({ held }) => !held);
   const reasons: string[] = [];
   if (wasInterrupted) reasons.push("the run was interrupted");
   if (notReached !== undefined) reasons.push(`the target could not be reached: ${notReached}`);
   else if (givenUp !== undefined) reasons.push(`the run was given up: ${givenUp}`);
   if (blamed.length > 0) reasons.push("the generator was the bottleneck, not the target");
-  for (const { text } of missed) reasons.push(`the threshold ${text} was missed`);
+  reasons.push(...thresholds.reasons);
   let exitCode: Verdict["exitCode"] = 0;
   if (wasInterrupted) exitCode = 130;
   else if (notReached !== undefined || givenUp !== undefined) exitCode = 3;
   else if (blamed.length > 0) exitCode = 4;
-  else if (missed.length > 0) exitCode = 1;
+  else if (thresholds.reasons.length > 0) exitCode = 1;
   return {
     exitCode,
     reasons,
-    thresholds,
+    thresholds: thresholds.thresholds,
     generatorWasBottleneck: blamed.length > 0,
     generatorReasons: blamed,
   };
