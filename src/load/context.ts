@@ -19,6 +19,8 @@ export type Scenario = (c: Context) => unknown;
 export class ContextSetup {
   readonly meter: Meter;
   readonly plan: Plan;
+  /** The run has ended: what it breaks off is not counted. */
+  isCut = false;
   readonly #checks = new Map<string, readonly [passed: Series, failed: Series]>();
   readonly #steps = new Map<string, Map<string, Series>>();
 
@@ -144,7 +146,7 @@ export class Context {
       this.#setup.step(name, ok).record(core.now() - begin);
       return result;
     } catch (error) {
-      this.#setup.step(name, outcomeOf(error)).record(core.now() - begin);
+      if (!this.#setup.isCut) this.#setup.step(name, outcomeOf(error)).record(core.now() - begin);
       throw error;
     }
   }

@@ -38,6 +38,8 @@ export class HttpSetup {
   readonly connector: Connector;
   readonly meter: Meter;
   readonly sent: Series;
+  /** The run has ended: what it breaks off has no outcome. */
+  isCut = false;
   readonly #series = new Map<Outcome, Series>();
 
   constructor(plan: Plan, connector: Connector, meter: Meter) {
@@ -48,6 +50,7 @@ export class HttpSetup {
   }
 
   ended(outcome: Outcome, milliseconds: number): void {
+    if (this.isCut) return;
     let series = this.#series.get(outcome);
     if (series === undefined) {
       series = this.meter.series("request", outcome);
@@ -257,7 +260,8 @@ function asKept(error: unknown, connection: HttpConnection): unknown {
   if (!connection.hasAnswered || connection.hasBegun) return error;
   const hasEnded =
     isInstance(error, UnexpectedEndError) ||
-    (isInstance(error, SocketError) && (error.code === "ECONNRESET" || error.code === "EPIPE"));
+    // The server had closed it before the request came (tcp(7)). A reset without that is one of its own.
+    (isInstance(error, SocketError) && error.code === "EPIPE");
   return hasEnded ? new KeptConnectionClosedError(error) : error;
 }
 

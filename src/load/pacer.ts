@@ -250,6 +250,17 @@ export class OpenPacer implements Pacer {
       due.step();
     }
     this.#arm();
+    if (this.#isOver) this.#dismiss();
+  }
+
+  /** Whether no more will be due, and none waits. */
+  get #isOver(): boolean {
+    return this.queued === 0 && this.#due.time === Number.POSITIVE_INFINITY;
+  }
+
+  /** Lets the users that wait see that there is no more. */
+  #dismiss(): void {
+    for (let wait = this.#idle.shift(); wait; wait = this.#idle.shift()) wait.finish(undefined);
   }
 
   #dropLate(lateness: number): void {
@@ -284,7 +295,7 @@ export class OpenPacer implements Pacer {
   }
 
   take(turn: Turn): Promise<void> | undefined {
-    if (this.#hasEnded) {
+    if (this.#hasEnded || this.#isOver) {
       turn.number = ended;
       return undefined;
     }
@@ -294,6 +305,7 @@ export class OpenPacer implements Pacer {
     turn.due = this.#start + this.#taken.time;
     this.#taken.step();
     this.queued--;
+    if (this.#isOver) this.#dismiss();
     return undefined;
   }
 
@@ -318,6 +330,6 @@ export class OpenPacer implements Pacer {
   stop(): void {
     this.#hasEnded = true;
     this.#timer.stop();
-    for (let wait = this.#idle.shift(); wait; wait = this.#idle.shift()) wait.finish(undefined);
+    this.#dismiss();
   }
 }

@@ -259,7 +259,7 @@ export class LoadThread {
       await sleep(Math.min(tick, Math.max(end - core.now(), 0)));
       this.#tick(core.now());
     }
-    this.#users.isCut = true;
+    this.#users.cut();
   }
 
   /** The end of a run that has not begun. */

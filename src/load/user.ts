@@ -38,8 +38,7 @@ export class Users {
   busy = 0;
   /** When the run has begun. */
   start = 0;
-  /** What is under way counts as unfinished. */
-  isCut = false;
+  #isCut = false;
 
   constructor(
     parts: {
@@ -67,6 +66,15 @@ export class Users {
     this.sent = meter.series("sent");
     this.wait = meter.series("wait");
     this.lateness = meter.series("lateness");
+  }
+
+  /** What is under way counts as unfinished from now on. */
+  cut(): void {
+    this.#isCut = this.http.isCut = this.contexts.isCut = true;
+  }
+
+  get isCut(): boolean {
+    return this.#isCut;
   }
 
   /** Counts an iteration that has ended, with its times from the due time and from its begin. */
