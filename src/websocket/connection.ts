@@ -178,8 +178,9 @@ export class WebSocketConnection implements AsyncDisposable, AsyncIterable<Messa
 
   /**
    * Does the closing handshake, and closes the socket: sends a Close frame, waits for the server's, and then up to
-   * one second for the end of the stream. Messages that still come are thrown away, unless a `receive` of another
-   * fiber waits for them. The socket is closed in any case, also when this throws. Closing twice does nothing.
+   * one second for the end of the stream. Messages that still come can be received, also afterwards; above the limits
+   * of `ping` they are thrown away. The socket is closed in any case, also when this throws. Closing twice does
+   * nothing.
    *
    * @param code 1000 to 1003, 1007 to 1014, or 3000 to 4999 (RFC 6455, section 7.4)
    * @param reason at most 123 bytes

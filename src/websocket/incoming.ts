@@ -2,8 +2,7 @@
  * What a connection receives, and the calls that wait for it: messages, pongs, and the server's Close frame.
  *
  * A call of `receive` reads by itself. While no such call waits, but a ping or a close does, a transfer without a
- * caller reads in their place: the drive. It keeps the messages that come before the pong for later calls of
- * `receive`.
+ * caller reads in their place: the drive. It keeps the messages that come meanwhile for later calls of `receive`.
  */
 
 import { Limits, Status } from "../core/abi.ts";
@@ -28,7 +27,7 @@ import { type Message, MessageReader, stopped } from "./message_reader.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { ReceiveBuffer } from "./receive_buffer.ts";
 
-/** Messages that are kept for `receive` while a ping waits. */
+/** Messages that are kept for `receive` while a ping or a close waits. */
 const mostKeptMessages = 1024;
 
 /** A ping that waits for its pong. */
@@ -247,6 +246,7 @@ export class Incoming {
 
   /** Takes note of a ping before it is sent: its pong may come before the sending fiber goes on. */
   expectPong(payload: Uint8Array): Ping {
+    if (this.#isFull && this.#receivers === 0) throw tooManyKept();
     const ping = new Ping(this, payload);
     this.#pings.push(ping);
     return ping;
@@ -372,14 +372,15 @@ export class Incoming {
   }
 
   #keep(message: Message): void {
-    // A caller that closes receives no more.
-    if (this.#receivers === 0 && this.#outgoing.closeSent) return;
+    // A caller that closes may receive no more.
+    if (this.#isFull && this.#outgoing.closeSent) return;
     this.#kept.push(message);
     this.#keptBytes += message.length;
-    if (this.#kept.length < mostKeptMessages && this.#keptBytes < this.#mostBytes) return;
-    if (this.#receivers > 0) return;
-    const reason = "more messages have come before the pong than are kept for `receive`";
-    this.#endPings(new SocketError("ENOBUFS", { syscall: "ping", reason }));
+    if (this.#isFull && this.#receivers === 0) this.#endPings(tooManyKept());
+  }
+
+  get #isFull(): boolean {
+    return this.#kept.length >= mostKeptMessages || this.#keptBytes >= this.#mostBytes;
   }
 
   #takeKept(): Message | undefined {
@@ -387,4 +388,9 @@ export class Incoming {
     if (message !== undefined) this.#keptBytes -= message.length;
     return message;
   }
+}
+
+function tooManyKept(): SocketError {
+  const reason = "more messages have come before the pong than are kept for `receive`";
+  return new SocketError("ENOBUFS", { syscall: "ping", reason });
 }

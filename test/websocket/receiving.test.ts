@@ -1,0 +1,435 @@
+/** What a client receives: messages, however they are cut, control frames between them, and the end. */
+
+import { describe, expect, test } from "bun:test";
+import {
+  CancelledError,
+  deadline,
+  type Fiber,
+  scope,
+  spawn,
+  TimeoutError,
+  UnexpectedEndError,
+  yieldNow,
+} from "../../index.ts";
+import { WebSocketClosedError, WebSocketError } from "../../src/websocket/errors.ts";
+import { failureOf } from "../support/failure.ts";
+import { closing, frame, handPair, opcodes } from "../support/hand_websocket.ts";
+import { Random } from "../support/random.ts";
+import { isSoak } from "../support/soak.ts";
+
+/** What a server sends, and what a client makes of it. */
+class Script {
+  readonly #random: Random;
+  readonly #wire: Uint8Array[] = [];
+  readonly messages: (string | Uint8Array)[] = [];
+  readonly pings: string[] = [];
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  get wire(): Uint8Array {
+    return Buffer.concat(this.#wire);
+  }
+
+  /** A message in random fragments, with control frames between them. */
+  addMessage(): void {
+    const random = this.#random;
+    const isText = random.below(2) === 0;
+    const text = this.#text();
+    const bytes = Buffer.from(text);
+    this.messages.push(isText ? text : new Uint8Array(bytes));
+    const cuts = Array.from({ length: random.pick([0, 0, 1, 2, 7]) }, () =>
+      random.below(bytes.length + 1),
+    ).sort((one, other) => one - other);
+    let opcode: number = isText ? opcodes.text : opcodes.binary;
+    let start = 0;
+    for (const cut of [...cuts, bytes.length]) {
+      this.#addControl();
+      const isFinal = cut === bytes.length && this.#random.below(8) > 0;
+      this.#wire.push(frame(opcode, bytes.subarray(start, cut), isFinal));
+      opcode = opcodes.continuation;
+      start = cut;
+      if (isFinal) return;
+    }
+    this.#wire.push(frame(opcode, "", true));
+  }
+
+  #text(): string {
+    const random = this.#random;
+    const length = random.pick([0, 1, 5, 120, 126, 130, 4000, 33_000, 70_000, 140_000]);
+    const characters = random.pick([["a"], ["é"], ["a", "é", "€", "😀", "\ufeff", "\ufffd"]]);
+    let text = "";
+    for (let count = random.below(length + 1); count > 0; count--) text += random.pick(characters);
+    return text;
+  }
+
+  #addControl(): void {
+    while (this.#random.below(3) === 0) {
+      const payload = "p".repeat(this.#random.below(126));
+      if (this.#random.below(3) === 0) this.#wire.push(frame(opcodes.pong, payload));
+      else {
+        this.pings.push(payload);
+        this.#wire.push(frame(opcodes.ping, payload));
+      }
+    }
+  }
+}
+
+test("random messages in random fragments, frames and portions are those of the model", async () => {
+  const rounds = isSoak ? 400 : 25;
+  for (let round = 0; round < rounds; round++) {
+    const random = new Random();
+    const script = new Script(random);
+    for (let count = 0; count < 12; count++) script.addMessage();
+    const { wire } = script;
+    await using pair = await handPair({ isTls: round % 5 === 4 });
+    const { ws, server } = pair;
+    await using sending = spawn(async () => {
+      const most = random.pick([200, 5000, 40_000, 1_000_000]);
+      for (let at = 0; at < wire.length; ) {
+        const end = at + 1 + random.below(most);
+        await server.socket.write(wire.subarray(at, end));
+        at = end;
+        if (random.below(2) === 0) await yieldNow();
+      }
+    });
+    const pongs: string[] = [];
+    await using answering = spawn(async () => {
+      for (;;) {
+        const { opcode, payload } = await server.read();
+        if (opcode === opcodes.close) return;
+        pongs.push(Buffer.from(payload).toString());
+      }
+    });
+    for (const [index, message] of script.messages.entries()) {
+      const received = await ws.receive(deadline(5000));
+      const isSame =
+        typeof message === "string"
+          ? received === message
+          : received instanceof Uint8Array && Buffer.compare(received, message) === 0;
+      if (!isSame)
+        throw new Error(`seed ${random.seed}: message ${index} of round ${round} differs`);
+    }
+    await sending.join();
+    const end = ws.close();
+    await answering.join();
+    await server.send(opcodes.close, closing(1000));
+    server.socket.close();
+    await end;
+    // A ping that comes while a pong waits may be answered by the pong to a later one.
+    let at = 0;
+    for (const pong of pongs) {
+      at = script.pings.indexOf(pong, at) + 1;
+      expect([random.seed, at > 0]).toEqual([random.seed, true]);
+    }
+    expect(pongs.at(-1)).toBe(script.pings.at(-1));
+  }
+});
+
+test("messages that come a byte at a time", async () => {
+  const random = new Random(1);
+  await using pair = await handPair();
+  const { ws, server } = pair;
+  const wire = Buffer.concat([
+    frame(opcodes.text, "a€b"),
+    frame(opcodes.text, "", false),
+    frame(opcodes.ping, "between"),
+    frame(opcodes.continuation, Buffer.from("€").subarray(0, 1), false),
+    frame(opcodes.pong, "unasked"),
+    frame(opcodes.continuation, Buffer.from("€").subarray(1)),
+    frame(opcodes.binary, new Uint8Array(300).fill(7)),
+    frame(opcodes.binary, ""),
+    frame(opcodes.close, closing(1001, "é")),
+  ]);
+  await using _sending = spawn(async () => {
+    for (const byte of wire) {
+      await server.socket.write(new Uint8Array([byte]));
+      for (let pause = random.below(3); pause > 0; pause--) await yieldNow();
+    }
+  });
+  const received = [];
+  for await (const message of ws) received.push(message);
+  expect(received).toEqual(["a€b", "€", new Uint8Array(300).fill(7), new Uint8Array(0)]);
+  expect([ws.closeCode, ws.closeReason]).toEqual([1001, "é"]);
+  expect(await server.expect(opcodes.pong)).toBe("between");
+  expect(await server.expectClose()).toEqual([1001, ""]);
+  expect([await ws.receive(), await ws.receive()]).toEqual([null, null]);
+});
+
+describe("the limit of a message", () => {
+  test.each([100, 126, 70_000])("of %p bytes is for all its fragments", async (maxMessageBytes) => {
+    const whole = "x".repeat(maxMessageBytes);
+    for (const isExceeded of [false, true]) {
+      await using pair = await handPair({ maxMessageBytes });
+      const { ws, server } = pair;
+      const first = whole.slice(0, 50);
+      const rest = whole.slice(50);
+      await server.send(opcodes.text, whole);
+      await server.send(opcodes.text, first, false);
+      await server.send(opcodes.continuation, isExceeded ? `${rest}y` : rest);
+      expect(await ws.receive()).toBe(whole);
+      if (!isExceeded) {
+        expect(await ws.receive()).toBe(whole);
+        continue;
+      }
+      const error = await failureOf(ws.receive());
+      expect(error).toBeInstanceOf(WebSocketError);
+      expect((error as WebSocketError).closeCode).toBe(1009);
+      expect((await server.expectClose())[0]).toBe(1009);
+    }
+  });
+
+  test("refuses a length before anything of it comes, and takes no memory for a promise", async () => {
+    await using pair = await handPair();
+    const { ws, server } = pair;
+    await server.socket.write(Buffer.from("827f0000000001000001", "hex"));
+    const error = await failureOf(ws.receive());
+    expect(error.message).toContain("longer than 16777216 bytes: 1009");
+
+    await using other = await handPair({ maxMessageBytes: 2 ** 31 - 1 });
+    const before = process.memoryUsage().arrayBuffers;
+    await other.server.socket.write(Buffer.from("827f000000007fffffff0102", "hex"));
+    expect(await failureOf(other.ws.receive(deadline(30)))).toBeInstanceOf(TimeoutError);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1_000_000);
+  });
+});
+
+describe("the end of the stream", () => {
+  test.each([
+    ["between messages", frame(opcodes.text, "a"), 0],
+    ["within a header", Buffer.concat([frame(opcodes.text, "a"), Buffer.from([0x81])]), 1],
+    [
+      "within a frame",
+      Buffer.concat([frame(opcodes.text, "a"), frame(opcodes.text, "bcd").subarray(0, 4)]),
+      2,
+    ],
+    [
+      "between fragments",
+      Buffer.concat([frame(opcodes.text, "a"), frame(opcodes.text, "bcd", false)]),
+      3,
+    ],
+  ] as const)("%s is an error", async (_where, wire, partial) => {
+    await using pair = await handPair();
+    const { ws, server } = pair;
+    await server.socket.write(wire);
+    await server.socket.shutdown();
+    expect(await ws.receive()).toBe("a");
+    for (let call = 0; call < 2; call++) {
+      const error = await failureOf(ws.receive());
+      expect(error).toBeInstanceOf(UnexpectedEndError);
+      expect((error as UnexpectedEndError).partial).toHaveLength(partial);
+    }
+    expect([ws.closeCode, ws.socket.closed]).toEqual([1006, false]);
+    expect(await failureOf(ws.ping())).toBeInstanceOf(UnexpectedEndError);
+    expect(await failureOf(ws.close())).toBeInstanceOf(UnexpectedEndError);
+    expect(ws.socket.closed).toBe(true);
+  });
+
+  test("by a reset is an error of the socket", async () => {
+    await using pair = await handPair();
+    const { ws, server } = pair;
+    const failing = failureOf(ws.receive());
+    await yieldNow();
+    server.socket.reset();
+    expect((await failing).code).toBe("ECONNRESET");
+    expect(ws.closeCode).toBe(1006);
+  });
+});
+
+describe("a deadline and a cancellation", () => {
+  test("take nothing: the next call goes on within the message", async () => {
+    await using pair = await handPair();
+    const { ws, server } = pair;
+    const wire = Buffer.concat([
+      frame(opcodes.text, "ab", false),
+      frame(opcodes.continuation, "cd"),
+    ]);
+    for (let cut = 0; cut < wire.length; cut++) {
+      await server.socket.write(wire.subarray(0, cut));
+      if (cut % 2 === 0) {
+        expect(await failureOf(ws.receive(deadline(2)))).toBeInstanceOf(TimeoutError);
+      } else {
+        const fiber = spawn(() => ws.receive());
+        await yieldNow();
+        fiber.cancel();
+        expect(await failureOf(fiber.join())).toBeInstanceOf(CancelledError);
+      }
+      await server.socket.write(wire.subarray(cut));
+      expect(await ws.receive()).toBe("abcd");
+    }
+  });
+
+  test("that are over fail before anything is read", async () => {
+    await using pair = await handPair();
+    const { ws, server } = pair;
+    await server.send(opcodes.text, "a");
+    const past = deadline(0);
+    for (const call of [
+      ws.receive(past),
+      ws.send("x", past),
+      ws.ping("x", past),
+      ws.sendFragments(["x"], past),
+    ]) {
+      expect(await failureOf(call)).toBeInstanceOf(TimeoutError);
+    }
+    expect(await ws.receive()).toBe("a");
+    await ws.send("y");
+    expect(await server.expect(opcodes.text)).toBe("y");
+  });
+});
+
+test("several fibers that receive are served in order", async () => {
+  await using pair = await handPair();
+  const { ws, server } = pair;
+  const received: unknown[] = [];
+  await scope(async (own) => {
+    for (let number = 0; number < 5; number++) {
+      own.spawn(async () => {
+        received[number] = await ws.receive();
+      });
+    }
+    for (let number = 0; number < 5; number++) await server.send(opcodes.text, `${number}`);
+  });
+  expect(received).toEqual(["0", "1", "2", "3", "4"]);
+});
+
+describe("ping", () => {
+  test("is over when its pong has come, and messages before it are kept", async () => {
+    await using pair = await handPair();
+    const { ws, server } = pair;
+    const pinging = ws.ping();
+    const payload = await server.expect(opcodes.ping);
+    await server.send(opcodes.text, "first");
+    await server.send(opcodes.pong, "another");
+    await server.send(opcodes.binary, "second");
+    await server.send(opcodes.ping, "from the server");
+    expect(await server.expect(opcodes.pong)).toBe("from the server");
+    expect(Bun.peek.status(pinging)).toBe("pending");
+    await server.send(opcodes.pong, payload);
+    await server.send(opcodes.text, "third");
+    await pinging;
+    expect(await ws.receive()).toBe("first");
+    expect(await ws.receive()).toEqual(new Uint8Array(Buffer.from("second")));
+    expect(await ws.receive()).toBe("third");
+  });
+
+  test("of several fibers, beside calls that receive", async () => {
+    await using pair = await handPair();
+    const { ws, server } = pair;
+    const random = new Random();
+    const [fibers, pings, messages] = [5, 40, 200];
+    await using _serving = spawn(async () => {
+      let sent = 0;
+      for (let answered = 0; answered < fibers * pings; answered++) {
+        const { payload } = await server.read();
+        while (sent < messages && random.below(2) === 0)
+          await server.send(opcodes.text, `${sent++}`);
+        await server.send(opcodes.pong, payload);
+      }
+      while (sent < messages) await server.send(opcodes.text, `${sent++}`);
+    });
+    await scope(async (own) => {
+      for (let number = 0; number < fibers; number++) {
+        own.spawn(async () => {
+          for (let count = 0; count < pings; count++) {
+            await ws.ping(number === 0 ? undefined : `${number} ${count}`, deadline(5000));
+          }
+        });
+      }
+      for (let count = 0; count < messages; count++) {
+        expect([random.seed, await ws.receive(deadline(5000))]).toEqual([random.seed, `${count}`]);
+        if (random.below(4) === 0) await yieldNow();
+      }
+    });
+  });
+
+  test("a pong ends the pings before its own", async () => {
+    await using pair = await handPair();
+    const { ws, server } = pair;
+    const pinging = Promise.all([ws.ping("a"), ws.ping("b"), ws.ping("b")]);
+    const last = ws.ping("b");
+    for (const payload of ["a", "b", "b", "b"])
+      expect(await server.expect(opcodes.ping)).toBe(payload);
+    await server.send(opcodes.pong, "b");
+    await server.send(opcodes.pong, "b");
+    await pinging;
+    expect(Bun.peek.status(last)).toBe("pending");
+    await server.send(opcodes.pong, "b");
+    await last;
+  });
+
+  test("fails at its deadline and when its fiber is cancelled; nothing reads on for it", async () => {
+    await using pair = await handPair();
+    const { ws, server } = pair;
+    expect(await failureOf(ws.ping("late", deadline(20)))).toBeInstanceOf(TimeoutError);
+    const fiber: Fiber<void> = spawn(() => ws.ping("cancelled"));
+    await yieldNow();
+    fiber.cancel();
+    expect(await failureOf(fiber.join())).toBeInstanceOf(CancelledError);
+    expect(ws.socket.isBusy).toBe(false);
+    for (const payload of ["late", "cancelled"]) {
+      expect(await server.expect(opcodes.ping)).toBe(payload);
+      await server.send(opcodes.pong, payload);
+    }
+    await server.send(opcodes.text, "a");
+    expect(await ws.receive()).toBe("a");
+    const pinging = ws.ping("in time");
+    await server.expect(opcodes.ping);
+    await server.send(opcodes.pong, "in time");
+    await pinging;
+  });
+
+  test("fails when the server closes, or breaks the protocol", async () => {
+    for (const [wire, kind] of [
+      [frame(opcodes.close, closing(1001)), WebSocketClosedError],
+      [frame(5, ""), WebSocketError],
+    ] as const) {
+      await using pair = await handPair();
+      const { ws, server } = pair;
+      const failing = Promise.all([failureOf(ws.ping()), failureOf(ws.ping())]);
+      for (let read = 0; read < 2; read++) await server.expect(opcodes.ping);
+      await server.socket.write(wire);
+      for (const error of await failing) expect(error).toBeInstanceOf(kind);
+    }
+  });
+
+  test("fails when more messages come before its pong than are kept, and they are received", async () => {
+    for (const [count, bytes] of [
+      [1024, 10],
+      [16, 1 << 20],
+    ] as const) {
+      await using pair = await handPair();
+      const { ws, server } = pair;
+      const failing = failureOf(ws.ping());
+      const message = "x".repeat(bytes);
+      await using sending = spawn(async () => {
+        for (let sent = 0; sent < count + 1; sent++) await server.send(opcodes.text, message);
+      });
+      expect((await failing).code).toBe("ENOBUFS");
+      expect((await failureOf(ws.ping())).code).toBe("ENOBUFS");
+      for (let read = 0; read < count + 1; read++) expect((await ws.receive())?.length).toBe(bytes);
+      await sending.join();
+    }
+  });
+});
+
+test("a connection that waits for a message holds no buffer", async () => {
+  const count = 200;
+  const stack = new AsyncDisposableStack();
+  await using _all = stack;
+  const pairs = [];
+  for (let made = 0; made < count; made++) pairs.push(stack.use(await handPair()));
+  const before = process.memoryUsage().arrayBuffers;
+  const receiving = pairs.map(({ ws }) => ws.receive());
+  for (let round = 0; round < 3; round++) {
+    for (const { server } of pairs) await server.send(opcodes.text, "a".repeat(100));
+    for (const [index, { ws }] of pairs.entries()) {
+      expect(await receiving[index]!).toHaveLength(100);
+      receiving[index] = ws.receive();
+    }
+  }
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(70 * 32_768);
+  for (const { server } of pairs) await server.send(opcodes.text, "last");
+  expect(new Set(await Promise.all(receiving))).toEqual(new Set(["last"]));
+});
