@@ -19,7 +19,8 @@ export class Chunks {
   trailersLength = 0;
   /** Bytes of the chunk that are still to come. */
   #left = 0;
-  #digits = 0;
+  /** Digits of the length without the zeros before them; -1 before the first digit. */
+  #digits = -1;
   #state: State = "length";
   /** Whether the last character was CR, behind which only LF may come. */
   #hasCr = false;
@@ -28,7 +29,7 @@ export class Chunks {
   #hasColon = false;
   #isLast = false;
   readonly #mostOverhead: number;
-  /** Bytes of extensions and trailers so far. */
+  /** Bytes of extensions and trailers, and zeros before lengths, so far. */
   #overhead = 0;
 
   constructor(mostOverhead: number) {
@@ -39,7 +40,7 @@ export class Chunks {
     this.length = 0;
     this.trailersLength = 0;
     this.#left = 0;
-    this.#digits = 0;
+    this.#digits = -1;
     this.#state = "length";
     this.#hasCr = false;
     this.#isLast = false;
@@ -91,17 +92,19 @@ export class Chunks {
   }
 
   #readLength(code: number): void {
-    if (code === semicolon && this.#digits > 0) {
+    if (code === semicolon && this.#digits >= 0) {
       this.#state = "extension";
       return;
     }
-    if (isBlank(code) && this.#digits > 0) {
+    if (isBlank(code) && this.#digits >= 0) {
       this.#state = "blanks";
       return;
     }
     const digit = hexDigit(code);
     if (digit < 0) throw noLength();
-    if (++this.#digits > mostDigits)
+    if (this.#digits < 0) this.#digits = 0;
+    if (this.#left === 0 && digit === 0) this.#countOverhead();
+    else if (++this.#digits > mostDigits)
       throw new BadAnswerError("a chunk's length has too many digits");
     this.#left = this.#left * 16 + digit;
   }
@@ -109,13 +112,17 @@ export class Chunks {
   #readRest(code: number): void {
     if (this.#state === "behind data")
       throw new BadAnswerError("a chunk is longer than its length");
-    if (++this.#overhead > this.#mostOverhead) {
-      throw new BadAnswerError("the chunked body's extensions and trailers are too long");
-    }
+    this.#countOverhead();
     if (this.#state === "trailer") this.#readTrailer(code);
     else if (this.#state === "blanks") this.#readBlanks(code);
     else if (!isValue(code))
       throw new BadAnswerError("a chunk's extension has a control character");
+  }
+
+  #countOverhead(): void {
+    if (++this.#overhead > this.#mostOverhead) {
+      throw new BadAnswerError("the chunked body's extensions and trailers are too long");
+    }
   }
 
   /** A recipient must take blanks before an extension (RFC 9112, section 7.1.1), and there alone. */
@@ -138,8 +145,8 @@ export class Chunks {
     switch (this.#state) {
       case "length":
       case "extension":
-        if (this.#digits === 0) throw new BadAnswerError("a chunk has no length");
-        this.#digits = 0;
+        if (this.#digits < 0) throw new BadAnswerError("a chunk has no length");
+        this.#digits = -1;
         this.#isLast = this.#left === 0;
         this.#state = this.#isLast ? "trailer" : "data";
         break;

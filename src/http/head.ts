@@ -66,8 +66,8 @@ export class Head {
       if (at - start >= this.#mostBytes) {
         throw new BadAnswerError(`the head is longer than ${this.#mostBytes} bytes`);
       }
+      if (this.status === 0) checkBegin(bytes, start, at);
       if (at === end) {
-        if (this.status === 0) checkBegin(bytes, start, end);
         this.#searched = at - start;
         return incomplete;
       }
@@ -93,7 +93,6 @@ export class Head {
   }
 
   #readStatus(bytes: Uint8Array, start: number, end: number): void {
-    checkBegin(bytes, start, end);
     const minor = bytes[start + 7]! - 0x30;
     if (end - start < 12 || (minor !== 0 && minor !== 1)) {
       throw new BadAnswerError("the status line is none of HTTP/1.1 or HTTP/1.0");

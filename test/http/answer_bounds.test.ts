@@ -39,7 +39,8 @@ const endless: [name: string, first: string, again: string, most: number, reason
     "extensions and trailers are too long",
   ],
   ["blank behind a length", `${chunked}1`, " ", mostHeadBytes, "extensions and trailers"],
-  ["length of a chunk", chunked, "0", 10, "too many digits"],
+  ["row of zeros", chunked, "0", mostHeadBytes, "extensions and trailers are too long"],
+  ["length of a chunk", chunked, "1", 20, "too many digits"],
   ["trailer", `${chunked}0\r\nA: `, "b", mostHeadBytes, "extensions and trailers are too long"],
   ["row of trailers", `${chunked}0\r\n`, "A: b\r\n", 2 * mostHeadBytes, "extensions and trailers"],
 ];
