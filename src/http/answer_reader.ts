@@ -27,6 +27,10 @@ const noBytes = new Uint8Array(0);
 /** Buffers that no connection holds. */
 const spares: Uint8Array<ArrayBuffer>[] = [];
 
+/** What ends the wait for 100 (Continue). */
+const isContinue = new Answer(100, true, 0);
+const isFinal = new Answer(200, true, 0);
+
 type Framing = "head" | "length" | "chunks" | "close";
 
 export class AnswerReader extends SocketTransfer<Answer> {
@@ -45,6 +49,7 @@ export class AnswerReader extends SocketTransfer<Answer> {
   #isToHead = false;
   #keep: Keep = "body";
   #mostBody = 0;
+  #awaitsContinue = false;
 
   get syscall(): string {
     return "read";
@@ -64,11 +69,28 @@ export class AnswerReader extends SocketTransfer<Answer> {
     this.#keep = keep;
     this.#isToHead = isToHead;
     this.#mostBody = mostBody;
+    this.#awaitsContinue = false;
+    this.#begin();
+    return (this.socket as Socket).receive(this, deadline);
+  }
+
+  /**
+   * Waits for 100 (Continue), or for the head of a final answer, which the next `read` returns.
+   *
+   * @returns whether it was 100, so that the body of the request is to be sent
+   * @throws as `read`. After a `TimeoutError` either method can be called.
+   */
+  async readContinue(deadline: Deadline): Promise<boolean> {
+    this.#awaitsContinue = true;
+    this.#begin();
+    return (await (this.socket as Socket).receive(this, deadline)) === isContinue;
+  }
+
+  #begin(): void {
     this.#framing = "head";
     this.#bodyLength = 0;
     this.#interim = 0;
     this.#head.begin();
-    return (this.socket as Socket).receive(this, deadline);
   }
 
   /** Whether bytes have come that belong to no answer that was asked for. */
@@ -121,11 +143,19 @@ export class AnswerReader extends SocketTransfer<Answer> {
         return undefined;
       }
       this.#body = this.#at = this.#start + length;
-      if (this.#head.status >= 200) return this.#beginBody();
+      const { status } = this.#head;
+      if (status >= 200) return this.#awaitsContinue ? this.#leaveHead() : this.#beginBody();
       this.#skipInterim();
+      if (status === 100 && this.#awaitsContinue) return isContinue;
       if (this.#at === this.#end) return undefined;
     }
     return this.#readBody();
+  }
+
+  /** Leaves a head for the next read. */
+  #leaveHead(): Answer {
+    this.#at = this.#start;
+    return isFinal;
   }
 
   /** An interim answer comes before the one that counts (RFC 9110, section 15.2). */
