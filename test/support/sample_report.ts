@@ -261,14 +261,21 @@ class Sample {
   #verdict({ iterations, latencies }: Totals): Verdict {
     const { isBottleneck } = this.#options;
     const response = merged(Object.values(latencies.response));
-    const errors = 1 - (iterations.outcomes.ok ?? 0) / iterations.sent;
+    const isEmpty = iterations.sent === 0;
+    const errors = isEmpty ? 0 : 1 - (iterations.outcomes.ok ?? 0) / iterations.sent;
     const p99 = response.percentile(99);
     const thresholds: ThresholdReport[] = [
-      { text: "p99<500ms", held: p99 < 500, value: p99, unit: "ms", missedAt: undefined },
+      {
+        text: "p99<500ms",
+        held: p99 < 500,
+        value: isEmpty ? undefined : p99,
+        unit: "ms",
+        missedAt: undefined,
+      },
       {
         text: "errors<0.1%",
         held: errors < 0.001,
-        value: errors * 100,
+        value: isEmpty ? undefined : errors * 100,
         unit: "%",
         missedAt: errors < 0.001 ? undefined : 3000,
       },
@@ -278,7 +285,7 @@ class Sample {
     return {
       exitCode: isBottleneck ? 4 : missed.length > 0 ? 1 : 0,
       reasons: [
-        ...(isBottleneck ? ["The generator was the bottleneck."] : []),
+        ...generatorReasons,
         ...missed.map(({ text }) => `The threshold ${text} was missed.`),
       ],
       thresholds,
