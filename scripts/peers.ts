@@ -3,6 +3,11 @@
  * as in CI. Elsewhere the tests that need them are skipped, and say so.
  */
 
+import { existsSync } from "node:fs";
+
+/** Java's HdrHistogram, which is no program. */
+export const javaHistogram = "/usr/share/java/hdrhistogram.jar";
+
 const packages: Record<string, string> = {
   nc: "netcat-openbsd",
   socat: "socat",
@@ -19,6 +24,9 @@ const packages: Record<string, string> = {
   "redis-server": "redis-server",
   "nats-server": "nats-server",
   postgres: "postgresql",
+  java: "default-jre-headless",
+  promtool: "prometheus",
+  [javaHistogram]: "libhdrhistogram-java",
 };
 
 export const peerPrograms: readonly string[] = Object.keys(packages);
@@ -48,6 +56,7 @@ export function installPeers(): void {
 
 /** Servers are in folders that are only in root's PATH. PostgreSQL has a folder for each version. */
 function findProgram(program: string): string | null {
+  if (program.startsWith("/")) return existsSync(program) ? program : null;
   const postgres = [...new Bun.Glob("/usr/lib/postgresql/*/bin").scanSync({ onlyFiles: false })];
   const folders = [process.env.PATH, "/usr/sbin", "/sbin", ...postgres];
   return Bun.which(program, { PATH: folders.join(":") });
