@@ -179,11 +179,19 @@ export class Histogram {
    * than a thousandth.
    */
   countUpTo(milliseconds: number): number {
-    if (milliseconds < 0) return 0;
-    const limit = bucketOf(Math.min(Math.floor(milliseconds * 1e6), mostNanoseconds));
+    return this.countsUpTo([milliseconds])[0]!;
+  }
+
+  /** The same for several limits, in one pass. They must grow. */
+  countsUpTo(limits: readonly number[]): number[] {
+    let bucket = 0;
     let count = 0;
-    for (let bucket = 0; bucket <= limit; bucket++) count += this.#counts[bucket]!;
-    return count;
+    return limits.map((milliseconds) => {
+      if (milliseconds < 0) return 0;
+      const last = bucketOf(Math.min(Math.floor(milliseconds * 1e6), mostNanoseconds));
+      while (bucket <= last && count < this.#count) count += this.#counts[bucket++]!;
+      return count;
+    });
   }
 
   /** The numbers that are shown. */

@@ -98,6 +98,7 @@ test("values up to a limit are counted, its bucket included", () => {
   const histogram = recorded([0, 0.5, 1, 1.9, 2.5, 3_600_000]);
   const limits = [-1, 0, 0.4, 0.5, 1, 2, 2.4, 2.6, 1e9];
   expect(limits.map((limit) => histogram.countUpTo(limit))).toEqual([0, 1, 1, 2, 3, 4, 4, 5, 6]);
+  expect(histogram.countsUpTo(limits)).toEqual([0, 1, 1, 2, 3, 4, 4, 5, 6]);
   expect(new Histogram().countUpTo(5)).toBe(0);
 });
 
