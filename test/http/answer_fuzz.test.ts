@@ -78,6 +78,8 @@ function unexplained(
   ours: Outcome,
   theirs: Outcome,
 ): string | undefined {
+  if (misreadings.some(({ peer, pattern }) => peer === name && pattern.test(text)))
+    return undefined;
   const isRefusal = refusals.some(
     ({ reason, peers: names, pattern }) =>
       ours.end.includes(reason) &&
@@ -91,10 +93,6 @@ function unexplained(
         (key) => !Bun.deepEquals(sorted(our)[key], sorted(their)[key]),
       );
       const isHead = isToHead && readsOne && differing.join() === "keepsAlive" && our.keepsAlive;
-      const isMisread = misreadings.some(
-        ({ peer, pattern }) => peer === name && pattern.test(text) && differing.includes("body"),
-      );
-      if (isMisread) return undefined;
       if (differing.length > 0 && !isHead) return `answer ${index} differs in ${differing}`;
       // What follows an answer that ends the connection, or one that a client has asked for, does not count.
       if (readsOne || !our.keepsAlive) return undefined;

@@ -7,10 +7,14 @@ import { ServerProcess, serverFolder, started } from "./server_process.ts";
 
 export type Nginx = ServerProcess;
 
-/** An nginx which serves these files; over TLS with lines for `ssl_certificate` and so on. */
+/**
+ * An nginx which serves these files; over TLS with lines for `ssl_certificate` and so on, and with `more` lines
+ * of its server's configuration.
+ */
 export async function startNginx(
   files: Readonly<Record<string, string | Uint8Array>>,
   ssl?: string,
+  more = "",
 ): Promise<Nginx> {
   const folder = serverFolder();
   for (const [name, contents] of Object.entries(files)) {
@@ -18,12 +22,17 @@ export async function startNginx(
   }
   const port = await freePort();
   const configuration = folder.file("nginx.conf");
-  writeFileSync(configuration, configurationFor(folder.path, port, ssl));
+  writeFileSync(configuration, configurationFor(folder.path, port, ssl, more));
   const command = [installedProgram("nginx"), "-p", folder.path, "-c", configuration];
   return await started(new ServerProcess({ command, port, folder }));
 }
 
-function configurationFor(folder: string, port: number, ssl: string | undefined): string {
+function configurationFor(
+  folder: string,
+  port: number,
+  ssl: string | undefined,
+  more: string,
+): string {
   return `
     daemon off;
     master_process off;
@@ -42,6 +51,7 @@ function configurationFor(folder: string, port: number, ssl: string | undefined)
         ${ssl ?? ""}
         root ${folder};
         keepalive_requests 100000;
+        ${more}
       }
     }
   `;
