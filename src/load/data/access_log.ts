@@ -1,0 +1,141 @@
+/** Replays of access logs in the common and the combined format, as nginx and Apache write them. */
+
+import { ownOptions, typeMistake } from "../../values/checks.ts";
+import { readLines } from "./files.ts";
+import { type Replay, ReplayBuilder, type ReplayRequest } from "./replay.ts";
+
+export interface AccessLogOptions {
+  /**
+   * POST, PUT and PATCH, whose bodies a log does not have: `skip` leaves them out (the default), and `send` sends
+   * them without a body.
+   */
+  readonly withoutBody?: "skip" | "send";
+  /** Whether the Referer and the User-Agent of the combined format are sent. True by default. */
+  readonly headers?: boolean;
+}
+
+/** Bytes of a line. Longer ones do not parse. */
+export const mostLogLineBytes = 65_536;
+
+const quoted = '"((?:[^"\\\\]|\\\\.)*)"';
+/** Host, identity, user, time, request, status and bytes; then perhaps Referer and User-Agent; more may follow. */
+const line = new RegExp(
+  `^\\S+ \\S+ [^"[\\]]+ \\[(\\d\\d)/([A-Z][a-z][a-z])/(\\d{4}):(\\d\\d):(\\d\\d):(\\d\\d) ([+-])(\\d\\d)(\\d\\d)\\] ` +
+    `${quoted} \\d{3} (?:\\d+|-)(?: ${quoted} ${quoted}(?: .*)?)?$`,
+);
+const requestLine = /^(\S+) (\S+) HTTP\/\d(?:\.\d)?$/;
+const months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
+const bodied: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
+
+/**
+ * Reads the requests of an access log. Its times have whole seconds: requests of the same second are spread evenly
+ * over it. Lines that do not parse are counted, and the first one is shown.
+ *
+ * @throws {TypeError} for wrong options
+ * @throws {DataFileError} if it cannot be read, or has no request or too many
+ */
+export function readAccessLog(path: string, options: AccessLogOptions = {}): Replay {
+  const own = ownOptions(options, new Set(["withoutBody", "headers"]), "readAccessLog");
+  const { withoutBody = "skip", headers: hasHeaders = true } = own;
+  if (withoutBody !== "skip" && withoutBody !== "send") {
+    throw typeMistake('withoutBody is "skip" or "send"');
+  }
+  if (typeof hasHeaders !== "boolean") throw typeMistake("headers is true or false");
+  const builder = new ReplayBuilder(path, "an access log");
+  /** Equal requests are one object: a long log has mostly few. */
+  const known = new Map<string, ReplayRequest>();
+  readLines(path, mostLogLineBytes, (text) => {
+    if (text === "") return;
+    const parsed = text === undefined ? undefined : parsedLine(text, hasHeaders);
+    if (parsed === undefined) {
+      builder.skip(
+        "a line does not parse",
+        text ?? `a line of more than ${mostLogLineBytes} bytes`,
+      );
+      return;
+    }
+    const { time, request } = parsed;
+    if (withoutBody === "skip" && bodied.has(request.method)) {
+      builder.skip(`the log has no bodies, as of ${request.method}`, text!);
+      return;
+    }
+    const key = JSON.stringify([request.method, request.path, request.headers]);
+    const same = known.get(key);
+    if (same === undefined) known.set(key, request);
+    builder.add(time, same ?? request, text!);
+  });
+  return builder.finish(1000);
+}
+
+interface ParsedLine {
+  /** Milliseconds since 1970. */
+  readonly time: number;
+  readonly request: ReplayRequest;
+}
+
+function parsedLine(text: string, hasHeaders: boolean): ParsedLine | undefined {
+  const found = line.exec(text);
+  if (found === null) return undefined;
+  const time = timeOf(found);
+  const [, method, target] = requestLine.exec(unescaped(found[10]!)) ?? [];
+  if (time === undefined || method === undefined || target === undefined) return undefined;
+  // A proxy's log has whole URLs.
+  const path = target.replace(/^https?:\/\/[^/?#]+(?=[/?]|$)/i, "") || "/";
+  if (!path.startsWith("/") && !(path === "*" && method === "OPTIONS")) return undefined;
+  const headers: Record<string, string> = {};
+  if (hasHeaders) {
+    addHeader(headers, "referer", found[11]);
+    addHeader(headers, "user-agent", found[12]);
+  }
+  return { time, request: { method, origin: undefined, path, headers, body: undefined } };
+}
+
+function addHeader(
+  headers: Record<string, string>,
+  name: string,
+  logged: string | undefined,
+): void {
+  if (logged !== undefined && logged !== "-" && logged !== "") headers[name] = unescaped(logged);
+}
+
+function timeOf(found: RegExpExecArray): number | undefined {
+  const [, day, monthName, year, hour, minute, second, sign, zoneHours, zoneMinutes] = found;
+  const month = months.indexOf(monthName!);
+  const local = Date.UTC(
+    Number(year),
+    month,
+    Number(day),
+    Number(hour),
+    Number(minute),
+    // A leap second is the last one of its minute.
+    Math.min(Number(second), 59),
+  );
+  const date = new Date(local);
+  const isDate =
+    month >= 0 &&
+    date.getUTCDate() === Number(day) &&
+    date.getUTCHours() === Number(hour) &&
+    date.getUTCMinutes() === Number(minute) &&
+    Number(second) <= 60;
+  if (!isDate) return undefined;
+  const zone = (Number(zoneHours) * 60 + Number(zoneMinutes)) * 60_000;
+  return sign === "+" ? local - zone : local + zone;
+}
+
+/** What nginx and Apache have written as `\x22`, `\"`, `\\`, `\n` and so on. */
+function unescaped(text: string): string {
+  if (!text.includes("\\")) return text;
+  return text.replace(/\\(?:x([0-9A-Fa-f]{2})|(.))/g, (whole, hex?: string, letter?: string) => {
+    if (hex !== undefined) return String.fromCharCode(Number.parseInt(hex, 16));
+    const controls: Record<string, string> = {
+      n: "\n",
+      r: "\r",
+      t: "\t",
+      b: "\b",
+      v: "\v",
+      f: "\f",
+    };
+    if (letter === '"' || letter === "\\") return letter;
+    return controls[letter!] ?? whole;
+  });
+}
