@@ -42,43 +42,38 @@ export function readAccessLog(path: string, options: AccessLogOptions = {}): Rep
   }
   if (typeof hasHeaders !== "boolean") throw typeMistake("headers is true or false");
   const builder = new ReplayBuilder(path, "an access log");
-  /** Equal requests are one object: a long log has mostly few. */
-  const known = new Map<string, ReplayRequest>();
+  /** Equal requests are one object: a long log has mostly few. Undefined is for what does not parse. */
+  const known = new Map<string, ReplayRequest | undefined>();
   readLines(path, mostLogLineBytes, (text) => {
     if (text === "") return;
-    const parsed = text === undefined ? undefined : parsedLine(text, hasHeaders);
-    if (parsed === undefined) {
+    const found = text === undefined ? null : line.exec(text);
+    const time = found === null ? undefined : timeOf(found);
+    const request = found === null ? undefined : requestOf(found);
+    if (time === undefined || request === undefined) {
       builder.skip(
         "a line does not parse",
         text ?? `a line of more than ${mostLogLineBytes} bytes`,
       );
-      return;
-    }
-    const { time, request } = parsed;
-    if (withoutBody === "skip" && bodied.has(request.method)) {
+    } else if (withoutBody === "skip" && bodied.has(request.method)) {
       builder.skip(`the log has no bodies, as of ${request.method}`, text!);
-      return;
+    } else {
+      builder.add(time, request, text!);
     }
-    const key = JSON.stringify([request.method, request.path, request.headers]);
-    const same = known.get(key);
-    if (same === undefined) known.set(key, request);
-    builder.add(time, same ?? request, text!);
   });
   return builder.finish(1000);
+
+  function requestOf(found: RegExpExecArray): ReplayRequest | undefined {
+    const [, , , , , , , , , , request, referer, agent] = found;
+    // A quote within a field is written with a backslash.
+    const key = hasHeaders ? `${request}"${referer}"${agent}` : request!;
+    if (!known.has(key)) known.set(key, parsedRequest(found, hasHeaders));
+    return known.get(key);
+  }
 }
 
-interface ParsedLine {
-  /** Milliseconds since 1970. */
-  readonly time: number;
-  readonly request: ReplayRequest;
-}
-
-function parsedLine(text: string, hasHeaders: boolean): ParsedLine | undefined {
-  const found = line.exec(text);
-  if (found === null) return undefined;
-  const time = timeOf(found);
+function parsedRequest(found: RegExpExecArray, hasHeaders: boolean): ReplayRequest | undefined {
   const [, method, target] = requestLine.exec(unescaped(found[10]!)) ?? [];
-  if (time === undefined || method === undefined || target === undefined) return undefined;
+  if (method === undefined || target === undefined) return undefined;
   // A proxy's log has whole URLs.
   const path = target.replace(/^https?:\/\/[^/?#]+(?=[/?]|$)/i, "") || "/";
   if (!path.startsWith("/") && !(path === "*" && method === "OPTIONS")) return undefined;
@@ -87,7 +82,7 @@ function parsedLine(text: string, hasHeaders: boolean): ParsedLine | undefined {
     addHeader(headers, "referer", found[11]);
     addHeader(headers, "user-agent", found[12]);
   }
-  return { time, request: { method, origin: undefined, path, headers, body: undefined } };
+  return { method, origin: undefined, path, headers, body: undefined };
 }
 
 function addHeader(

@@ -64,6 +64,7 @@ export class ReplayBuilder {
   readonly #what: string;
   readonly #requests: ReplayRequest[] = [];
   readonly #times: number[] = [];
+  readonly #allowed = new Set<ReplayRequest>();
   readonly #skipped = new Map<string, { count: number; first: string }>();
 
   /** @param what how errors call the file, such as "HAR" */
@@ -84,12 +85,20 @@ export class ReplayBuilder {
         `${this.#path} has more than ${mostReplayRequests} requests: replay a part of it`,
       );
     }
-    if (!isAllowed(request)) {
+    if (!this.#isAllowed(request)) {
       this.skip("HTTP does not allow it", shown);
       return;
     }
     this.#requests.push(request);
     this.#times.push(time);
+  }
+
+  /** Equal requests that are one object are checked once. */
+  #isAllowed(request: ReplayRequest): boolean {
+    if (this.#allowed.has(request)) return true;
+    if (!isAllowed(request)) return false;
+    this.#allowed.add(request);
+    return true;
   }
 
   skip(reason: string, shown: string): void {
