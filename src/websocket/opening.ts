@@ -86,11 +86,12 @@ export function checkedOpening(options: WebSocketOptions): Opening {
   checkPath(path);
   if (path[0] !== "/") throw typeMistake("path begins with /");
   if (typeof headers !== "object" || headers === null) throw typeMistake("headers is an object");
+  const further = { ...headers };
   const protocols = checkedProtocols(own.protocols ?? []);
   checkedInteger(maxMessageBytes, "maxMessageBytes", 1, mostMessageBytes);
   const deadline = checkedDeadline(own.deadline);
 
-  for (const name of Object.keys(headers)) {
+  for (const name of Object.keys(further)) {
     if (reservedFields.has(name.toLowerCase())) {
       throw typeMistake(`the handshake writes the header ${name} itself`);
     }
@@ -105,7 +106,7 @@ export function checkedOpening(options: WebSocketOptions): Opening {
     "Sec-WebSocket-Key": key,
     "Sec-WebSocket-Version": 13,
     ...offer,
-    ...headers,
+    ...further,
   };
   const request = `GET ${path} HTTP/1.1\r\n${fieldLines(fields)}\r\n`;
   return { request, accept: acceptOf(key), protocols, mostBytes: maxMessageBytes, deadline };
