@@ -175,8 +175,8 @@ export const refusals: readonly Refusal[] = [
 /** Something that plait takes, and a peer refuses. */
 export interface Acceptance {
   readonly peer: PeerName;
-  /** The peer's error. */
-  readonly error: string;
+  /** The peer's errors. The example leads to the first one. */
+  readonly errors: readonly string[];
   /** Which streams have it. */
   readonly pattern: RegExp;
   readonly example: string;
@@ -186,28 +186,35 @@ export interface Acceptance {
 export const acceptances: readonly Acceptance[] = [
   {
     peer: "Node's client",
-    error: "HPE_INVALID_CONTENT_LENGTH",
+    errors: ["HPE_INVALID_CONTENT_LENGTH", "HPE_UNEXPECTED_CONTENT_LENGTH"],
     pattern: /\r\n0.*\r\n(.*\r\n)*content-length:/i,
     example: `${chunked}\r\n0\r\nContent-Length: 5\r\n\r\n`,
     why: "a trailer never counts as a field of the head (RFC 9110, 6.5.1), so a length there frames nothing",
   },
   {
+    peer: "libhttp-parser",
+    errors: ["HPE_INVALID_CONTENT_LENGTH", "HPE_UNEXPECTED_CONTENT_LENGTH"],
+    pattern: /\r\n0.*\r\n(.*\r\n)*content-length:/i,
+    example: `${chunked}\r\n0\r\nContent-Length: x\r\n\r\n`,
+    why: "a trailer never counts as a field of the head (RFC 9110, 6.5.1), so a length there frames nothing",
+  },
+  {
     peer: "Node's client",
-    error: "HPE_STRICT",
+    errors: ["HPE_STRICT"],
     pattern: /\r\n[0-9a-f]+[ \t]*;[^\r\n]*\r\n/i,
     example: `${chunked}\r\n0;\xe9\r\n\r\n`,
     why: "extensions are ignored (7.1.1), and what their characters are changes no framing",
   },
   {
     peer: "Node's client",
-    error: "HPE_INVALID_CHUNK_SIZE",
+    errors: ["HPE_INVALID_CHUNK_SIZE"],
     pattern: /\r\n[0-9a-f]+[ \t]+;/i,
     example: `${chunked}\r\n0 ;name\r\n\r\n`,
     why: "a recipient must take blanks before an extension (7.1.1; RFC 9110, 5.6.3)",
   },
   {
     peer: "Node's client",
-    error: "HPE_CLOSED_CONNECTION",
+    errors: ["HPE_CLOSED_CONNECTION"],
     pattern: /connection:.*close/i,
     example: `${ok}Connection: close\r\n${empty}x`,
     why: "the answer is whole, and what follows it on a connection that closes is ignored (9.6)",
@@ -216,7 +223,7 @@ export const acceptances: readonly Acceptance[] = [
 
 /** An answer that both read, in different ways. */
 export interface Misreading {
-  readonly peer: PeerName;
+  readonly peers: readonly PeerName[];
   readonly pattern: RegExp;
   readonly example: string;
   /** What plait takes for the body. */
@@ -226,7 +233,7 @@ export interface Misreading {
 
 export const misreadings: readonly Misreading[] = [
   {
-    peer: "libhttp-parser",
+    peers: both,
     pattern: /transfer-encoding:[^\r\n]*chunked[^\r\n]*\t/i,
     example: `${ok}Transfer-Encoding: chunked\t\r\n\r\n0\r\n\r\n`,
     body: "",

@@ -2,6 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import type { PeerName } from "./answer_differences.ts";
 import type { AnswerStream } from "./answer_grammar.ts";
 import { runCommand } from "./run_command.ts";
 import { TemporaryFolder } from "./temporary_folder.ts";
@@ -27,7 +28,7 @@ const folder = join(import.meta.dir, "answer_peers");
 
 /** A program that reads streams. Disposing of it ends the program. */
 export class AnswerPeer implements AsyncDisposable {
-  readonly name: string;
+  readonly name: PeerName;
   /** Whether it reads only the first answer of a stream. */
   readonly readsOne: boolean;
   readonly #process: Bun.Subprocess<"pipe", "pipe", "inherit">;
@@ -35,7 +36,7 @@ export class AnswerPeer implements AsyncDisposable {
   readonly #lines: AsyncGenerator<string, void>;
 
   private constructor(
-    name: string,
+    name: PeerName,
     command: readonly string[],
     readsOne: boolean,
     folder?: TemporaryFolder,
