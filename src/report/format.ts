@@ -7,8 +7,9 @@ export function shownCount(count: number): string {
   return grouped.format(count);
 }
 
-/** A rate with three digits or more. */
+/** A rate with three digits or more; nothing is 0. */
 export function shownRate(perSecond: number): string {
+  if (perSecond === 0) return "0/s";
   return `${perSecond >= 999.5 ? shownCount(perSecond) : threeDigits(perSecond)}/s`;
 }
 
