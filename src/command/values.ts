@@ -203,6 +203,9 @@ export function isScenario(text: string): boolean {
 export function parseTarget(text: string): string {
   const url = URL.parse(text);
   const scheme = /^([a-z][a-z0-9+.-]*:)(?:\/\/|\/)/i.exec(text)?.[1]?.toLowerCase();
+  if (scheme === undefined && /[<>]/.test(text)) {
+    throw new UsageError(`"${text}" is no URL: did you mean --threshold '${text}'?`);
+  }
   if (scheme === undefined || url === null) {
     const guess = URL.parse(`http://${text}`);
     const isHost = guess !== null && /^[\w.-]+(?::\d+)?(?:[/?]|$)|^\[/.test(text);

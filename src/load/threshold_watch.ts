@@ -72,7 +72,8 @@ export class ThresholdWatch {
  * steps, checks or times of connecting: a threshold on them over windows is missed.
  */
 export function judgeReport(thresholds: readonly Threshold[], report: Report): ThresholdResults {
-  const watch = new ThresholdWatch(thresholds);
+  // The run has ended: what would have ended it is judged as all others are.
+  const watch = new ThresholdWatch(thresholds.map((each) => ({ ...each, abortAfter: undefined })));
   const whole = measuresOf(report);
   for (const interval of report.intervals) {
     const end = interval.start + interval.milliseconds;

@@ -487,6 +487,7 @@ describe("a refusal", () => {
     [["localhost:8080"], '"localhost:8080" is no URL: did you mean http://localhost:8080?'],
     [["example.org/x"], '"example.org/x" is no URL: did you mean http://example.org/x?'],
     [["what ever"], '"what ever" is no URL, and no scenario such as load.ts'],
+    [["p99<5ms"], "\"p99<5ms\" is no URL: did you mean --threshold 'p99<5ms'?"],
     [["http://"], '"http://" is no URL, and no scenario such as load.ts'],
     [["ftp://x/"], '"ftp://x/": a target is http:, https:, tcp:, tls:, unix: or a scenario'],
     [["wss://x/", "a.ts"], "a scenario opens WebSockets itself: write https: in place of wss:"],

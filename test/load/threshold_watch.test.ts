@@ -371,6 +371,8 @@ describe("a report", () => {
     ["check>90%", 49.5, undefined],
     ["step(login).max<50ms", 70, undefined],
     ["step(login).errors<50%", 100 / 3, undefined],
+    ["errors<5% abort", 10, undefined],
+    ["errors<40% over 1s abort after 5s", 50, 3000],
     ["errors<40% over 1s", 50, 3000],
     ["p50<50ms over 1s", 70, 3000],
     ["rate>=99 over 1s", 99, undefined],
