@@ -31,6 +31,11 @@ export const checks: readonly Check[] = [
   { name: "biome", command: [process.execPath, installed("biome"), "check", "."], cwd: root },
   { name: "tsc", command: [process.execPath, installed("tsc")], cwd: root },
   {
+    name: "tsc of the report's page",
+    command: [process.execPath, installed("tsc"), "-p", "src/report/page"],
+    cwd: root,
+  },
+  {
     name: "tsc at its strictest",
     command: [process.execPath, installed("tsc"), ...strictest],
     cwd: root,

@@ -7,13 +7,14 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { root } from "./build.ts";
+import { copyImportedTexts } from "./imported_texts.ts";
 
 const options = [
   "--ignoreConfig --strict --target esnext --module preserve --types bun --allowImportingTsExtensions",
   "--declaration --stripInternal --rewriteRelativeImportExtensions --sourceMap --inlineSources --rootDir .",
 ].flatMap((line) => line.split(" "));
 
-/** Compiles the files, and what they import, into a folder. */
+/** Compiles the files, and what they import, into a folder. The texts that they import are copied into it. */
 export function emit(files: readonly string[], folder: string): void {
   const compiler = join(root, "node_modules", ".bin", "tsc");
   const command = [process.execPath, compiler, ...options, "--outDir", folder, ...files];
@@ -23,6 +24,7 @@ export function emit(files: readonly string[], folder: string): void {
     if (name.endsWith(".d.ts")) removeInternals(join(folder, name));
     if (name.endsWith(".js.map")) nameSource(join(folder, name));
   }
+  copyImportedTexts(folder);
 }
 
 /** The interfaces that stay in declarations. Others are internal, and `--stripInternal` has removed their members. */

@@ -15,7 +15,7 @@ import { tarballBudget } from "./release/budgets.ts";
 import { checksumFaults, sha256Of, writeChecksums } from "./release/checksums.ts";
 import { writeMainPackage } from "./release/main_package.ts";
 import { buildNatives } from "./release/natives.ts";
-import { mainPackageFaults, tarballFaults } from "./release/packages.ts";
+import { bundledPackages, mainPackageFaults, tarballFaults } from "./release/packages.ts";
 import { mainBill } from "./sbom.ts";
 import { packageOf, targets, targetsNamed } from "./targets.ts";
 
@@ -52,6 +52,7 @@ const mainTarball = packed("plait", mainFolder);
 const mainText = mainBill(
   own,
   natives.map((native) => native.package),
+  bundledPackages(),
 );
 writeFileSync(join(bills, "plait.cdx.json"), mainText);
 writeChecksums(tarballs);

@@ -51,16 +51,18 @@ export function nativeBill(
   return bill({ ...npmComponent(own), description }, [opensslComponent(openssl), zig]);
 }
 
-/** Of the main package, whose native packages have the given tarballs. */
+/** Of the main package, whose native packages have the given tarballs, and which has files of the bundled packages in it. */
 export function mainBill(
   own: PackageName,
   natives: readonly (PackageName & { readonly tarballHash: string })[],
+  bundled: readonly PackageName[] = [],
 ): string {
+  const inside = bundled.map((other): Component => ({ ...npmComponent(other), scope: "required" }));
   const components = natives.map((native): Component => {
     const hashes = [sha256(native.tarballHash)];
     return { ...npmComponent(native), scope: "optional", hashes };
   });
-  return bill(npmComponent(own), components);
+  return bill(npmComponent(own), [...components, ...inside]);
 }
 
 function npmComponent({ name, version, license }: PackageName): Component {

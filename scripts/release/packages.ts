@@ -3,7 +3,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { root } from "../build.ts";
+import { type ImportedText, importedTexts } from "../imported_texts.ts";
 import { billFile, nativeFiles } from "../native_package.ts";
+import type { PackageName } from "../sbom.ts";
 import { packageOf, type Target } from "../targets.ts";
 import { abi } from "./abi.ts";
 import { documents } from "./documents.ts";
@@ -108,26 +110,44 @@ export function mainPackageFaults(folder: string, built: readonly Target[]): str
 
 /** The files of the main package: what is compiled from the entries' sources and from what they import. */
 function mainFiles(): string[] {
+  const { sources, texts } = mainSources();
+  return [
+    ...sources.flatMap((path) => {
+      const stem = path.slice(0, -".ts".length);
+      return [`${stem}.js`, `${stem}.js.map`, `${stem}.d.ts`];
+    }),
+    ...texts.map(({ to }) => to),
+    ...Object.values(entries).map(refusalOf),
+    ...documents,
+    "package.json",
+  ];
+}
+
+/** The other packages that the main package has files of. */
+export function bundledPackages(): PackageName[] {
+  const folders = new Set(mainSources().texts.map((text) => text.package));
+  return [...folders]
+    .filter((folder) => folder !== undefined)
+    .map((folder) => {
+      const { name, version, license } = readManifest(join(root, folder));
+      return { name: name!, version: version!, license: license! };
+    });
+}
+
+function mainSources(): { sources: readonly string[]; texts: readonly ImportedText[] } {
   const sources = new Set<string>();
+  const texts: ImportedText[] = [];
   const visit = (path: string): void => {
     if (sources.has(path)) return;
     sources.add(path);
     const text = readFileSync(join(root, path), "utf8");
+    texts.push(...importedTexts(path, text));
     for (const [, imported] of text.matchAll(/\b(?:from|import\() ?"(\.[^"]*\.ts)"/g)) {
       visit(normalize(join(dirname(path), imported!)));
     }
   };
-  const roots = Object.values(entries);
-  for (const entry of [...roots, worker]) visit(`${entry}.ts`);
-  return [
-    ...[...sources].flatMap((path) => {
-      const stem = path.slice(0, -".ts".length);
-      return [`${stem}.js`, `${stem}.js.map`, `${stem}.d.ts`];
-    }),
-    ...roots.map(refusalOf),
-    ...documents,
-    "package.json",
-  ];
+  for (const entry of [...Object.values(entries), worker]) visit(`${entry}.ts`);
+  return { sources: [...sources], texts };
 }
 
 /** A tarball has the package's files, byte for byte, and says nothing about the machine that made it. */

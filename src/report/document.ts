@@ -3,6 +3,7 @@
 
 import plotScript from "uplot/dist/uPlot.iife.min.js" with { type: "text" };
 import plotStyle from "uplot/dist/uPlot.min.css" with { type: "text" };
+import plotLicence from "uplot/LICENSE" with { type: "text" };
 import { html, Markup, scriptJson } from "./markup.ts";
 import charts from "./page/charts.js" with { type: "text" };
 import type { PageData } from "./page/data.ts";
@@ -77,6 +78,8 @@ ${reports.map(
 `,
 )}<script type="application/json" id="data">${scriptJson(JSON.stringify(data))}</script>
 <script>
+/*
+${new Markup(plotLicence)}*/
 ${new Markup(plotScript)}
 ${new Markup(script)}
 </script>

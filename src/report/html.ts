@@ -65,20 +65,29 @@ function head(report: Report): Markup {
 ${timeText(report.milliseconds)} · <time datetime="${report.startedAt}">${wallTime(report.startedAt)}</time></p>
 </div>
 ${verdict.generatorWasBottleneck ? blame(verdict) : undefined}
-<div class="verdict ${kind}" role="status">
-<h2><span class="badge" aria-hidden="true"></span>${words}</h2>
-${verdict.reasons.length > 0 ? html`<ul>${verdict.reasons.map((reason) => html`<li>${reason}</li>`)}</ul>` : undefined}
-</div>
+${
+  // The blame says it already.
+  verdict.exitCode === 4 && verdict.generatorWasBottleneck
+    ? undefined
+    : html`<div class="verdict ${kind}">
+<h2><span class="badge" aria-hidden="true"></span>${words}</h2>${list(verdict.reasons)}</div>`
+}
 ${verdict.thresholds.length > 0 ? thresholdTable(verdict.thresholds) : undefined}
 ${tiles(report)}`;
 }
 
-function blame({ generatorReasons }: Verdict): Markup {
-  return html`<div class="blame" role="alert">
-<h2>These numbers are those of the generator</h2>
-<p>The generator limited this run, not the target. Use more threads or machines, or a lower rate.</p>
-<ul>${generatorReasons.map((reason) => html`<li>${reason}</li>`)}</ul>
-</div>`;
+function blame({ exitCode, reasons, generatorReasons }: Verdict): Markup {
+  const others =
+    exitCode === 4 ? reasons.filter((reason) => !generatorReasons.includes(reason)) : [];
+  return html`<div class="verdict warning">
+<h2><span class="badge" aria-hidden="true"></span>The generator was the bottleneck</h2>
+<p>These numbers are those of the generator, not of the target. Use more threads or machines, or a lower rate.</p>
+${list([...generatorReasons, ...others])}</div>`;
+}
+
+function list(sentences: readonly string[]): Markup | undefined {
+  if (sentences.length === 0) return undefined;
+  return html`<ul>${sentences.map((sentence) => html`<li>${sentence}</li>`)}</ul>`;
 }
 
 /** Without the fraction of a second. */
@@ -119,6 +128,7 @@ function tiles(report: Report): Markup {
     ],
     ["Median", latencyText(response, 50), "response"],
     ["p99", latencyText(response, 99), "response"],
+    ["p99.9", latencyText(response, 99.9), "response"],
     ["Maximum", response.count === 0 ? "–" : timeText(response.most), "response"],
     [
       "Failed",
@@ -134,7 +144,7 @@ function tiles(report: Report): Markup {
     [
       "Lateness",
       latencyText(late, 99),
-      "of the generator, p99",
+      "of sends, p99",
       report.verdict.generatorWasBottleneck ? "warning" : undefined,
     ],
   ];

@@ -34,3 +34,8 @@ declare module "uplot/dist/uPlot.min.css" {
   const text: string;
   export default text;
 }
+
+declare module "uplot/LICENSE" {
+  const text: string;
+  export default text;
+}
