@@ -24,6 +24,7 @@ const packages: Record<string, string> = {
   "redis-server": "redis-server",
   "nats-server": "nats-server",
   postgres: "postgresql",
+  chromium: "chromium",
   java: "default-jre-headless",
   promtool: "prometheus",
   [javaHistogram]: "libhdrhistogram-java",

@@ -3,9 +3,16 @@
 import type { Histogram } from "../load/histogram.ts";
 import type { Ages, Counts, Report, ThresholdReport, Verdict } from "../load/report.ts";
 import { chartFigure, documentText, heatMapFigure, type Section } from "./document.ts";
+import {
+  shownBytes,
+  shownCount,
+  shownPercent,
+  shownRate,
+  shownShare,
+  shownTime,
+} from "./format.ts";
 import { html, type Markup } from "./markup.ts";
 import { merged, pageData, sum } from "./page_data.ts";
-import { bytesText, countText, numberText, rateText, shareText, timeText } from "./quantities.ts";
 
 /**
  * The page of a report, as one HTML document. The report is in it as JSON, so that `compare` and `merge` read the page as well.
@@ -40,6 +47,14 @@ function sections(report: Report): Section[] {
   return all.filter((section) => section !== undefined);
 }
 
+/** A time with a unit that suits. Only long ones have minutes. */
+function timeText(milliseconds: number): string {
+  if (milliseconds < 119_500) return shownTime(milliseconds).replace(" us", " µs");
+  const seconds = Math.round(milliseconds / 1000);
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)];
+  return hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min ${seconds % 60} s`;
+}
+
 // The head: the verdict, the thresholds and the most important numbers.
 
 const headlines = {
@@ -61,7 +76,7 @@ function head(report: Report): Markup {
   return html`
 <div class="title">
 <h1>${plan.target}</h1>
-<p>${plan.shape} · ${countText(plan.connections)} ${plan.connections === 1 ? "connection" : "connections"} ·
+<p>${plan.shape} · ${shownCount(plan.connections)} ${plan.connections === 1 ? "connection" : "connections"} ·
 ${timeText(report.milliseconds)} · <time datetime="${report.startedAt}">${wallTime(report.startedAt)}</time></p>
 </div>
 ${verdict.generatorWasBottleneck ? blame(verdict) : undefined}
@@ -100,7 +115,7 @@ function thresholdTable(thresholds: readonly ThresholdReport[]): Markup {
     ({ text, held, value, unit, missedAt }) => html`<tr>
 <td><span class="mark ${held ? "good" : "bad"}">${held ? "held" : "missed"}</span></td>
 <th scope="row"><code>${text}</code></th>
-<td class="number">${value === undefined ? "nothing to judge" : valueText(value, unit)}</td>
+<td class="number">${value === undefined ? "–" : valueText(value, unit)}</td>
 <td class="number">${missedAt === undefined ? undefined : timeText(missedAt)}</td></tr>`,
   );
   return table(["", "Threshold", "#Value", "#First missed at"], rows, "Thresholds");
@@ -108,8 +123,8 @@ function thresholdTable(thresholds: readonly ThresholdReport[]): Markup {
 
 function valueText(value: number, unit: ThresholdReport["unit"]): string {
   if (unit === "ms") return timeText(value);
-  if (unit === "%") return shareText(value / 100);
-  return unit === "/s" ? rateText(value) : numberText(value);
+  if (unit === "%") return shownPercent(value);
+  return unit === "/s" ? shownRate(value) : String(value);
 }
 
 function tiles(report: Report): Markup {
@@ -123,8 +138,8 @@ function tiles(report: Report): Markup {
   const all: [name: string, value: string, note: string, kind?: string][] = [
     [
       "Rate",
-      rateText(perSecond(iterations.sent, sendingMilliseconds)),
-      plan.isOpenLoop ? `of ${rateText(wanted)} wanted` : "closed loop",
+      shownRate(perSecond(iterations.sent, sendingMilliseconds)),
+      plan.isOpenLoop ? `of ${shownRate(wanted)} wanted` : "closed loop",
     ],
     ["Median", latencyText(response, 50), "response"],
     ["p99", latencyText(response, 99), "response"],
@@ -132,14 +147,14 @@ function tiles(report: Report): Markup {
     ["Maximum", response.count === 0 ? "–" : timeText(response.most), "response"],
     [
       "Failed",
-      iterations.sent === 0 ? "–" : shareText(lost / iterations.sent),
-      `${countText(lost)} of ${countText(iterations.sent)}`,
+      shownShare(lost, iterations.sent),
+      `${shownCount(lost)} of ${shownCount(iterations.sent)}`,
       lost > 0 ? "bad" : undefined,
     ],
     [
       "Received",
-      `${bytesText(perSecond(requests.bytesReceived, milliseconds))}/s`,
-      `${countText(requests.sent)} requests`,
+      `${shownBytes(perSecond(requests.bytesReceived, milliseconds))}/s`,
+      `${shownCount(requests.sent)} requests`,
     ],
     [
       "Lateness",
@@ -198,7 +213,7 @@ function histogramTable(
 ): Markup {
   const lines = rows.map(
     ([name, histogram, isPart = false]) => html`<tr${isPart ? html` class="part"` : undefined}>
-<th scope="row">${name}</th><td class="number">${countText(histogram.count)}</td>${histogramCells(histogram)}</tr>`,
+<th scope="row">${name}</th><td class="number">${shownCount(histogram.count)}</td>${histogramCells(histogram)}</tr>`,
   );
   const percentiles = columns.map((percent) => `#p${percent}`);
   return table(["", "#Count", "#Least", "#Mean", ...percentiles, "#Max"], lines, caption);
@@ -253,10 +268,10 @@ function failures(report: Report): Markup {
             example.code === undefined ? undefined : html`<code>${example.code}</code>`,
             example.phase === undefined ? undefined : html`<span>in ${example.phase}</span>`,
             html`<span>after ${timeText(example.at)}</span>`,
-            html`<span>iteration ${countText(example.iteration)}</span>`,
+            html`<span>iteration ${shownCount(example.iteration)}</span>`,
           ];
-    return html`<tr><th scope="row">${outcome}</th><td class="number">${countText(count)}</td>
-<td class="number">${iterations.sent === 0 ? "–" : shareText(count / iterations.sent)}</td>
+    return html`<tr><th scope="row">${outcome}</th><td class="number">${shownCount(count)}</td>
+<td class="number">${shownShare(count, iterations.sent)}</td>
 <td class="example">${example?.message ?? "–"}<small>${facts}</small></td></tr>`;
   });
   return html`${chartFigure("failures")}
@@ -268,7 +283,7 @@ function ageSentence(ages: Ages | undefined, one: string, several: string): Mark
   const { count, least, most } = ages;
   const span = least === most ? timeText(most) : `${timeText(least)} to ${timeText(most)}`;
   const noun = count === 1 ? `iteration ${one}` : `iterations ${several}`;
-  return html`<p class="note">${countText(count)} ${noun} ${span}.</p>`;
+  return html`<p class="note">${shownCount(count)} ${noun} ${span}.</p>`;
 }
 
 function stepTable({ steps }: Report): Markup {
@@ -284,8 +299,8 @@ function checkTable({ checks }: Report): Markup {
   const rows = checks.map(({ name, passed, failed }) => {
     const share = passed + failed === 0 ? 0 : passed / (passed + failed);
     return html`<tr><th scope="row">${name}</th>
-<td class="number">${countText(passed)}</td><td class="number">${countText(failed)}</td>
-<td>${meter(share, failed > 0 ? "bad" : "good")}${shareText(share)}</td></tr>`;
+<td class="number">${shownCount(passed)}</td><td class="number">${shownCount(failed)}</td>
+<td>${meter(share, failed > 0 ? "bad" : "good")}${shownPercent(share * 100)}</td></tr>`;
   });
   return table(["Check", "#Passed", "#Failed", "Share passed"], rows, "Checks");
 }
@@ -320,8 +335,8 @@ ${equation("Due", due, [
 ${equation("Sent", sent, outcomeParts(iterations.outcomes, iterations.unfinished))}
 ${equation("Requests", requests.sent, outcomeParts(requests.outcomes, requests.unfinished))}
 <div class="equation"><h3>Bytes</h3><table><tbody>
-<tr><th scope="row">sent</th><td class="number">${bytesText(requests.bytesSent)}</td></tr>
-<tr><th scope="row">received</th><td class="number">${bytesText(requests.bytesReceived)}</td></tr>
+<tr><th scope="row">sent</th><td class="number">${shownBytes(requests.bytesSent)}</td></tr>
+<tr><th scope="row">received</th><td class="number">${shownBytes(requests.bytesReceived)}</td></tr>
 </tbody></table></div>
 </div>`;
 }
@@ -349,13 +364,13 @@ function equation(name: string, total: number, terms: readonly Term[]): Markup {
   const rows = terms.map(
     ([term, count], index) =>
       html`<tr><th scope="row"><span class="sign">${index === 0 ? "=" : "+"}</span> ${term}</th>
-<td class="number">${countText(count)}</td></tr>`,
+<td class="number">${shownCount(count)}</td></tr>`,
   );
   const fault =
     added === total
       ? undefined
-      : html`<p class="note bad">The parts are ${countText(added)}: this report does not add up.</p>`;
-  return html`<div class="equation"><h3>${name} <b>${countText(total)}</b></h3>
+      : html`<p class="note bad">The parts are ${shownCount(added)}: this report does not add up.</p>`;
+  return html`<div class="equation"><h3>${name} <b>${shownCount(total)}</b></h3>
 <div class="shares" aria-hidden="true">${bar}</div>
 <table><tbody>${rows}</tbody></table>${fault}</div>`;
 }
@@ -363,8 +378,8 @@ function equation(name: string, total: number, terms: readonly Term[]): Markup {
 function generator(report: Report): Markup {
   const { threads, latencies } = report;
   const rows = threads.map(({ thread, sent, cpuMilliseconds, cpuShare, lateness }) => {
-    return html`<tr><th scope="row">Thread ${thread}</th><td class="number">${countText(sent)}</td>
-<td>${meter(cpuShare, cpuShare > 0.9 ? "bad" : "good")}${shareText(cpuShare)}</td>
+    return html`<tr><th scope="row">Thread ${thread}</th><td class="number">${shownCount(sent)}</td>
+<td>${meter(cpuShare, cpuShare > 0.9 ? "bad" : "good")}${shownPercent(cpuShare * 100)}</td>
 <td class="number">${timeText(cpuMilliseconds)}</td>
 ${[50, 99, 99.9].map((percent) => html`<td class="number">${latencyText(lateness, percent)}</td>`)}
 <td class="number">${lateness.count === 0 ? "–" : timeText(lateness.most)}</td></tr>`;
@@ -385,7 +400,7 @@ function run(report: Report): Markup {
   const facts: [name: string, value: string][] = [
     ["Target", plan.target],
     ["Shape", `${plan.shape} (${plan.isOpenLoop ? "open" : "closed"} loop)`],
-    ["Connections", countText(plan.connections)],
+    ["Connections", shownCount(plan.connections)],
     ...(plan.isOpenLoop ? [["When all are busy", plan.overload] as [string, string]] : []),
     ["Scenario", plan.scenario],
     ["Threads", `${plan.threads}, ${plan.driver} driver`],
