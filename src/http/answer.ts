@@ -24,6 +24,7 @@ export class Answer {
   readonly #bytes: Uint8Array;
   readonly #headLength: number;
   #fields: Fields | undefined = undefined;
+  #decoded: Uint8Array | undefined = undefined;
 
   /** @internal `bytes` has the head, the body, and the lines of the trailers, as far as they are kept. */
   constructor(
@@ -64,8 +65,14 @@ export class Answer {
     return this.fields.get(name.toLowerCase()) ?? [];
   }
 
-  /** The body, as the caller's own. */
+  /** @internal Gives it a body without its codings. */
+  decodeAs(decoded: Uint8Array): void {
+    this.#decoded = decoded;
+  }
+
+  /** The body, as the caller's own: without its codings if the request wanted that, and as it came otherwise. */
   bytes(): Uint8Array {
+    if (this.#decoded !== undefined) return this.#decoded;
     return this.#bytes.subarray(this.#headLength, this.#headLength + this.bodyLength);
   }
 

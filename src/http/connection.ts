@@ -3,9 +3,14 @@
 import type { WriteData } from "../net/buffers.ts";
 import type { Socket } from "../net/socket.ts";
 import { Mutex } from "../sync/mutex.ts";
+import { typeMistake } from "../values/checks.ts";
 import type { Deadline } from "../values/deadlines.ts";
+import { SocketError } from "../values/errors.ts";
+import { isInstance } from "../values/foreign_values.ts";
 import type { Answer, Keep } from "./answer.ts";
 import { AnswerReader } from "./answer_reader.ts";
+import type { Body } from "./body.ts";
+import { sendExpecting } from "./expect.ts";
 
 /** What the client knows of a request, so that it can read the answer. */
 export interface Exchange {
@@ -15,6 +20,14 @@ export interface Exchange {
   readonly keep: Keep;
   /** The most bytes of a body that is kept. */
   readonly mostBody: number;
+}
+
+/** A request with a body, which is sent in several pieces. */
+export interface RequestWithBody {
+  readonly head: Uint8Array;
+  readonly body: Body;
+  /** Whether the body waits until the server asks for it: the head has `Expect: 100-continue`. */
+  readonly expectsContinue: boolean;
 }
 
 export class HttpConnection {
@@ -58,6 +71,36 @@ export class HttpConnection {
     const answer = await this.#reader.read(how.keep, how.isToHead, how.mostBody, deadline);
     this.#took(answer);
     return answer;
+  }
+
+  /**
+   * The same for a request with a body. A server may answer before it has read all of it, and close: then its answer
+   * counts, if it has come.
+   */
+  async exchangeBody(request: RequestWithBody, how: Exchange, deadline: Deadline): Promise<Answer> {
+    if (this.#reading !== undefined) {
+      throw typeMistake("a body that is sent in pieces has no meaning with pipelining");
+    }
+    const { head, body, expectsContinue } = request;
+    const { socket } = this;
+    let failure: unknown;
+    try {
+      if (!expectsContinue) await body.send(socket, head, deadline);
+      else if (!(await sendExpecting(socket, this.#reader, head, body, deadline))) {
+        this.#keepsAlive = false;
+      }
+    } catch (error) {
+      if (!isInstance(error, SocketError)) throw error;
+      failure = error;
+      this.#keepsAlive = false;
+    }
+    try {
+      const answer = await this.#reader.read(how.keep, how.isToHead, how.mostBody, deadline);
+      this.#took(answer);
+      return answer;
+    } catch (error) {
+      throw failure ?? error;
+    }
   }
 
   /** HTTP/1.1 answers in the order of the requests (RFC 9112, section 9.3.2). */

@@ -6,7 +6,7 @@ import { resolve } from "../net/names.ts";
 import type { Socket } from "../net/socket.ts";
 import { tlsContext } from "../tls/context.ts";
 import type { TlsContext } from "../tls/options.ts";
-import { after, type Deadline, never } from "../values/deadlines.ts";
+import { after, type Deadline } from "../values/deadlines.ts";
 import type { Meter, Series } from "./memory.ts";
 import type { Plan } from "./plan.ts";
 
@@ -48,8 +48,7 @@ export class Connector {
   }
 
   get #deadline(): Deadline {
-    const { timeoutMilliseconds } = this.#plan;
-    return timeoutMilliseconds === Number.POSITIVE_INFINITY ? never : after(timeoutMilliseconds);
+    return after(this.#plan.connectMilliseconds);
   }
 
   /** For how long no attempt has succeeded, in milliseconds, if the last ones have failed. */

@@ -5,6 +5,7 @@ import { core } from "../core/native.ts";
 import type { Socket } from "../net/socket.ts";
 import { checkedInteger, typeMistake } from "../values/checks.ts";
 import type { WebSocketConnection } from "../websocket/connection.ts";
+import { type CsvRow, DataExhaustedError, type Feeder } from "./data/feeder.ts";
 import type { Failure, HttpClient } from "./http_client.ts";
 import type { Meter, Series } from "./memory.ts";
 import { checkFailed, ok, outcomeOf } from "./outcomes.ts";
@@ -24,9 +25,19 @@ export class ContextSetup {
   readonly #checks = new Map<string, readonly [passed: Series, failed: Series]>();
   readonly #steps = new Map<string, Map<string, Series>>();
 
-  constructor(meter: Meter, plan: Plan) {
+  readonly #feeders: ReadonlyMap<string, Feeder<unknown>>;
+
+  constructor(meter: Meter, plan: Plan, feeders: ReadonlyMap<string, Feeder<unknown>>) {
     this.meter = meter;
     this.plan = plan;
+    this.#feeders = feeders;
+  }
+
+  feeder(name: string): Feeder<unknown> {
+    const feeder = this.#feeders.get(name);
+    if (feeder !== undefined) return feeder;
+    const names = [...this.#feeders.keys()].join(", ") || "none";
+    throw typeMistake(`there is no data "${name}"; the option data has: ${names}`);
   }
 
   check(name: string): readonly [passed: Series, failed: Series] {
@@ -125,6 +136,19 @@ export class Context {
     }
     if (limit === undefined) return this.#random.fraction();
     return this.#random.below(checkedInteger(limit, "a limit", 1, Number.MAX_SAFE_INTEGER));
+  }
+
+  /**
+   * The row of a feeder for this iteration. All threads share the rows: the number of the iteration decides which it is.
+   *
+   * @param from a feeder, or the name of one of the option `data`
+   * @throws {DataExhaustedError} when an order of `once` has no more: the run ends
+   */
+  data<Row = CsvRow>(from: string | Feeder<Row>): Row {
+    const feeder = typeof from === "string" ? this.#setup.feeder(from) : from;
+    const row = feeder.row(this.iteration, this.#setup.plan.seed) as Row | undefined;
+    if (row === undefined) throw new DataExhaustedError(feeder.name);
+    return row;
   }
 
   /** Counts whether something is as it should be. One that is not makes the iteration fail. Returns `holds`. */

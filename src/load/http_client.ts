@@ -2,11 +2,15 @@
 
 import { core } from "../core/native.ts";
 import type { Answer } from "../http/answer.ts";
-import { type Exchange, HttpConnection } from "../http/connection.ts";
+import { type Body, type BodyData, BytesBody, bodyOf } from "../http/body.ts";
+import { type Exchange, HttpConnection, type RequestWithBody } from "../http/connection.ts";
+import type { Cookies } from "../http/cookies.ts";
+import { acceptedEncodings, decoded } from "../http/decoding.ts";
+import { framedRequest } from "../http/framing.ts";
+import { type RedirectableRequest, RedirectError, redirectOf } from "../http/redirects.ts";
 import { checkMethod, checkPath, fieldLines, type Headers } from "../http/request.ts";
-import type { WriteData } from "../net/buffers.ts";
-import { typeMistake } from "../values/checks.ts";
-import { after, type Deadline, never } from "../values/deadlines.ts";
+import { ownOptions } from "../values/checks.ts";
+import { after, type Deadline } from "../values/deadlines.ts";
 import { SocketError, UnexpectedEndError } from "../values/errors.ts";
 import { isInstance } from "../values/foreign_values.ts";
 import type { Connector, SessionPlace } from "./connector.ts";
@@ -14,22 +18,31 @@ import type { Meter, Series } from "./memory.ts";
 import { KeptConnectionClosedError, ok, outcomeOf, statusOutcome } from "./outcomes.ts";
 import type { Plan } from "./plan.ts";
 import type { Outcome } from "./report.ts";
+import { isExpected, type Statuses, type StatusRange, statusRanges } from "./statuses.ts";
+import type { Target } from "./target.ts";
 
 /** Options of a request. */
 export interface RequestOptions {
   /** Fields of the head, beside those of the run. */
   headers?: Headers | undefined;
-  /** Bytes, or text that is sent as UTF-8. */
-  body?: Uint8Array | string | undefined;
+  /** Text, which is sent as UTF-8; bytes; a form; a `Bun.file`; or a stream of text and bytes, which is sent in chunks. */
+  body?: BodyData | undefined;
   /** A value that is sent as JSON. */
   json?: unknown;
-  /** The statuses that are no failure, in place of those of the run. */
-  expect?: number | readonly number[] | undefined;
+  /** The path of a file that is sent. */
+  file?: string | undefined;
+  /** Whether the body waits until the server asks for it (`Expect: 100-continue`); false if not given. */
+  expectContinue?: boolean | undefined;
+  /** The statuses that are no failure, in place of those of the run: `404`, `[200, 404]`, `"2xx,404"`. */
+  expect?: Statuses | undefined;
   /** Milliseconds, in place of those of the run. */
   timeout?: number | undefined;
 }
 
 const noOptions: RequestOptions = {};
+const requestOptions: ReadonlySet<string> = new Set<keyof RequestOptions>([
+  ...(["headers", "body", "json", "file", "expectContinue", "expect", "timeout"] as const),
+]);
 const encoder = new TextEncoder();
 
 /** What the requests of a thread share. */
@@ -40,9 +53,17 @@ export class HttpSetup {
   readonly sent: Series;
   /** The run has ended: what it breaks off has no outcome. */
   isCut = false;
+  /** Makes the cookies of a user; undefined without cookies. */
+  readonly newCookies: (() => Cookies) | undefined;
   readonly #series = new Map<Outcome, Series>();
 
-  constructor(plan: Plan, connector: Connector, meter: Meter) {
+  constructor(
+    plan: Plan,
+    connector: Connector,
+    meter: Meter,
+    newCookies: (() => Cookies) | undefined,
+  ) {
+    this.newCookies = newCookies;
     this.plan = plan;
     this.connector = connector;
     this.meter = meter;
@@ -60,16 +81,8 @@ export class HttpSetup {
   }
 
   deadline(start: number): Deadline {
-    const { timeoutMilliseconds } = this.plan;
-    return timeoutMilliseconds === Number.POSITIVE_INFINITY
-      ? never
-      : after(timeoutMilliseconds, start);
+    return after(this.plan.timeoutMilliseconds, start);
   }
-}
-
-/** Whether a status is no failure. */
-export function isExpected(status: number, expected: readonly number[] | undefined): boolean {
-  return expected === undefined ? status < 400 : expected.includes(status);
 }
 
 /** Why an iteration fails although nothing was thrown. */
@@ -82,10 +95,16 @@ export interface Failure {
 export class HttpClient {
   readonly #setup: HttpSetup;
   readonly #sessions: SessionPlace = { session: undefined };
+  /** The fields of all requests, each with the end of its line. */
   readonly #fields: string;
+  readonly #cookies: Cookies | undefined;
+  /** How the answers to `request` are read. */
+  readonly #whole: Exchange;
+  readonly #wholeToHead: Exchange;
+  readonly #ranges = new Map<Statuses, readonly StatusRange[]>();
   #connection: HttpConnection | undefined = undefined;
   #connecting: Promise<HttpConnection> | undefined = undefined;
-  /** Requests that were sent and have no outcome yet. */
+  /** @internal Requests that were sent and have no outcome yet. */
   pending = 0;
   /** @internal The first status of the iteration that was not expected. */
   failure: Failure | undefined = undefined;
@@ -93,10 +112,18 @@ export class HttpClient {
   /** @internal */
   constructor(setup: HttpSetup) {
     this.#setup = setup;
-    const { target, request, keepsAlive } = setup.plan;
+    const { target, request, keepsAlive, decodes, mostBodyBytes } = setup.plan;
     const own = hasField(request.headers, "host") ? "" : `Host: ${target.hostField}\r\n`;
     const closing = keepsAlive ? "" : "Connection: close\r\n";
-    this.#fields = `${own}${closing}${fieldLines(request.headers)}`;
+    const encodings = decodes ? `Accept-Encoding: ${acceptedEncodings}\r\n` : "";
+    const authorization =
+      target.authorization === undefined || hasField(request.headers, "authorization")
+        ? ""
+        : `Authorization: ${target.authorization}\r\n`;
+    this.#fields = `${own}${authorization}${closing}${encodings}${fieldLines(request.headers)}`;
+    this.#whole = { keep: "body", isToHead: false, mostBody: mostBodyBytes };
+    this.#wholeToHead = { ...this.#whole, isToHead: true };
+    this.#cookies = setup.newCookies?.();
   }
 
   /** GET (RFC 9110, section 9.3.1). As `request`. */
@@ -140,46 +167,85 @@ export class HttpClient {
     checkMethod(method);
     checkPath(path);
     const { plan } = this.#setup;
-    const data = this.#encoded(method, path, options);
-    const how: Exchange = {
-      keep: "body",
-      isToHead: method === "HEAD",
-      mostBody: plan.mostBodyBytes,
-    };
-    const { expect } = options;
-    const expected = typeof expect === "number" ? [expect] : (expect ?? plan.expected);
-    return await this.exchange(data, how, expected, options.timeout);
+    if (options === noOptions && this.#cookies === undefined && plan.redirects === 0) {
+      const data = encoder.encode(`${method} ${path} HTTP/1.1\r\n${this.#fields}\r\n`);
+      const how = method === "HEAD" ? this.#wholeToHead : this.#whole;
+      return await this.exchange(data, how, plan.expected, undefined);
+    }
+    return await this.#made(method, path, ownOptions(options, requestOptions, "a request"));
   }
 
-  /** @internal The bytes of a request. */
-  #encoded(method: string, path: string, options: RequestOptions): WriteData {
-    const { headers, json } = options;
-    let head = `${method} ${path} HTTP/1.1\r\n${this.#fields}`;
-    if (headers !== undefined) head += fieldLines(headers);
-    let { body } = options;
-    if (json !== undefined) {
-      if (body !== undefined) throw typeMistake("body has no meaning with json");
-      body = JSON.stringify(json);
-      if (!hasField(headers, "content-type")) head += "Content-Type: application/json\r\n";
+  /** Makes a request with options, and follows its redirects. */
+  async #made(method: string, path: string, options: RequestOptions): Promise<Answer> {
+    const { headers = {}, expect, timeout, expectContinue = false, ...given } = options;
+    const { plan } = this.#setup;
+    const origin = originOf(plan.target);
+    const expected = expect === undefined ? plan.expected : this.#rangesOf(expect);
+    let next: RedirectableRequest = {
+      ...{ url: new URL(path, origin), method, headers },
+      body: bodyOf({
+        body: given.body,
+        file: given.file,
+        ...("json" in given && { json: given.json }),
+      }),
+    };
+    for (let count = 0; ; count++) {
+      const answer = await this.#sent(next, { expected, timeout, expectContinue });
+      this.#cookies?.store(answer, next.url);
+      if (plan.redirects === 0) return answer;
+      const further = redirectOf(answer, next, count, { most: plan.redirects });
+      if (further === undefined) return answer;
+      if (further.url.origin !== origin.origin) {
+        throw new RedirectError(
+          `it leads to ${further.url.origin}, and the run is against ${origin.origin}`,
+        );
+      }
+      next = further;
     }
-    if (body === undefined) return encoder.encode(`${head}\r\n`);
-    const bytes = typeof body === "string" ? encoder.encode(body) : body;
-    return Buffer.concat([
-      encoder.encode(`${head}Content-Length: ${bytes.byteLength}\r\n\r\n`),
-      bytes,
-    ]);
+  }
+
+  async #sent(
+    { url, method, headers: own, body: given }: RedirectableRequest,
+    how: {
+      readonly expected: readonly StatusRange[];
+      readonly timeout: number | undefined;
+      readonly expectContinue: boolean;
+    },
+  ): Promise<Answer> {
+    const { headers, body } = framedRequest(method, own, given);
+    const cookie = this.#cookies?.cookieHeader(url);
+    const cookies = cookie === undefined ? "" : `Cookie: ${cookie}\r\n`;
+    const expectsContinue = how.expectContinue && body !== undefined;
+    const expectation = expectsContinue ? "Expect: 100-continue\r\n" : "";
+    const fields = `${this.#fields}${cookies}${expectation}${fieldLines(headers)}`;
+    const head = encoder.encode(`${method} ${url.pathname}${url.search} HTTP/1.1\r\n${fields}\r\n`);
+    const exchange = method === "HEAD" ? this.#wholeToHead : this.#whole;
+    const request = requestData(head, body, expectsContinue);
+    return await this.exchange(request, exchange, how.expected, how.timeout);
+  }
+
+  #rangesOf(expect: Statuses): readonly StatusRange[] {
+    let ranges = this.#ranges.get(expect);
+    if (ranges === undefined) {
+      ranges = statusRanges(expect);
+      // Lists that are made anew for each request would fill it.
+      if (typeof expect !== "object") this.#ranges.set(expect, ranges);
+    }
+    return ranges;
   }
 
   /** @internal The bytes of the run's own request. */
   planned(): Uint8Array {
     const { target, request } = this.#setup.plan;
     const { method, body } = request;
-    const head = `${method} ${target.path} HTTP/1.1\r\n${this.#fields}`;
-    if (body === undefined) return encoder.encode(`${head}\r\n`);
-    return Buffer.concat([
-      encoder.encode(`${head}Content-Length: ${body.byteLength}\r\n\r\n`),
-      body,
-    ]);
+    const length =
+      body === undefined || hasField(request.headers, "content-length")
+        ? ""
+        : `Content-Length: ${body.byteLength}\r\n`;
+    const head = encoder.encode(
+      `${method} ${target.path} HTTP/1.1\r\n${this.#fields}${length}\r\n`,
+    );
+    return body === undefined ? head : Buffer.concat([head, body]);
   }
 
   /** @internal Whether there is a connection that a request can be sent on. */
@@ -207,12 +273,12 @@ export class HttpClient {
     return this.#connection;
   }
 
-  /** @internal */
+  /** @internal Sends a request, reads its answer, and counts it. */
   async exchange(
-    data: WriteData,
+    request: Uint8Array | RequestWithBody,
     how: Exchange,
-    expected: readonly number[] | undefined,
-    timeout?: number,
+    expected: readonly StatusRange[],
+    timeout: number | undefined,
   ): Promise<Answer> {
     const setup = this.#setup;
     let connection = this.#connection;
@@ -222,18 +288,26 @@ export class HttpClient {
     this.pending++;
     try {
       const deadline = timeout === undefined ? setup.deadline(start) : after(timeout, start);
-      const answer = await connection.exchange(data, how, deadline);
+      const answer = ArrayBuffer.isView(request)
+        ? await connection.exchange(request, how, deadline)
+        : await connection.exchangeBody(request, how, deadline);
+      const end = core.now();
+      if (setup.plan.decodes && how.keep === "body") {
+        answer.decodeAs(decoded(answer, setup.plan.mostBodyBytes));
+      }
       const { status } = answer;
-      const outcome = isExpected(status, expected) ? ok : statusOutcome(status);
-      if (outcome !== ok) this.failure ??= { outcome, message: `the status is ${status}` };
-      setup.ended(outcome, core.now() - start);
+      if (isExpected(status, expected)) setup.ended(ok, end - start);
+      else {
+        const outcome = statusOutcome(status);
+        this.failure ??= { outcome, message: `the status is ${status}` };
+        setup.ended(outcome, end - start);
+      }
       if (!connection.isOpen) this.#drop(connection);
       return answer;
     } catch (thrown) {
       const error = asKept(thrown, connection);
-      const outcome = outcomeOf(error);
       this.#drop(connection);
-      setup.ended(outcome, core.now() - start);
+      setup.ended(outcomeOf(error), core.now() - start);
       throw error;
     } finally {
       this.pending--;
@@ -267,4 +341,23 @@ function asKept(error: unknown, connection: HttpConnection): unknown {
 
 function hasField(headers: Headers | undefined, name: string): boolean {
   return Object.keys(headers ?? {}).some((each) => each.toLowerCase() === name);
+}
+
+/** A small body goes with its head in one piece, so that it can be pipelined. */
+function requestData(
+  head: Uint8Array,
+  body: Body | undefined,
+  expectsContinue: boolean,
+): Uint8Array | RequestWithBody {
+  if (body === undefined) return head;
+  const isSmall = body instanceof BytesBody && body.bytes.byteLength <= mostJoined;
+  if (isSmall && !expectsContinue) return Buffer.concat([head, body.bytes]);
+  return { head, body, expectsContinue };
+}
+
+/** Bytes of a body that are copied behind its head. */
+const mostJoined = 16_384;
+
+function originOf({ isTls, hostField }: Target): URL {
+  return new URL(`${isTls ? "https" : "http"}://${hostField}`);
 }

@@ -12,14 +12,18 @@ import {
   checkFunction,
   ownOptions,
   rangeMistake,
+  refuseOptions,
   typeMistake,
 } from "../values/checks.ts";
 import { checkedModule } from "../values/modules.ts";
 import type { Stage } from "./arrivals.ts";
+import type { DataFile } from "./data/feeder.ts";
+import type { Replay } from "./data/replay.ts";
 import { bytes, milliseconds, parseStages, perSecond } from "./durations.ts";
 import { failureKinds } from "./outcomes.ts";
-import type { Overload, Plan, PlannedRequest, Shape } from "./plan.ts";
+import type { NamedData, Overload, Plan, PlannedRequest, Shape } from "./plan.ts";
 import type { ProgressListener } from "./progress.ts";
+import { type Statuses, statusRanges } from "./statuses.ts";
 import { type Target, targetOf } from "./target.ts";
 import { mostThresholds, parseThreshold, type Threshold } from "./thresholds.ts";
 
@@ -44,12 +48,12 @@ export interface LoadOptions {
   /** How the iterations of an open loop lie in time; `"even"` if not given. */
   arrivals?: "even" | "poisson" | undefined;
   /**
-   * Rates over time, such as `"10s:1000,30s:20000"`: a ramp in ten seconds to 1,000 per second, and in 30 more to
-   * 20,000. A stage of `0s` is a step. With `stagesOf: "connections"` they are numbers of connections of a closed loop.
+   * Rates over time, such as `"10s:1000,30s=1000,5s=5000"`: a ramp in ten seconds to 1,000 per second, 30 seconds of
+   * that, and at once 5,000 per second for 5 seconds.
    */
-  stages?: string | undefined;
-  /** What `stages` are; `"rate"` if not given. */
-  stagesOf?: "rate" | "connections" | undefined;
+  stages?: string | readonly Stage[] | undefined;
+  /** Numbers of connections over time, of a closed loop, in the same form. */
+  connectionStages?: string | readonly Stage[] | undefined;
   /**
    * What happens to an iteration of an open loop that is due while every connection is busy: it waits (`"queue"`, if
    * not given), a connection is added up to `maxConnections` (`"grow"`), or it is dropped and counted (`"drop"`).
@@ -79,8 +83,10 @@ export interface LoadOptions {
   seed?: number | undefined;
   /** How long what is under way at the end may take; 5 seconds if not given. */
   gracePeriod?: Duration | undefined;
-  /** How long a request, and a connection attempt, may take; 30 seconds if not given. */
+  /** How long a request may take; 30 seconds if not given. */
   timeout?: Duration | undefined;
+  /** How long a connection attempt with its TLS handshake may take; 10 seconds if not given. */
+  connectTimeout?: Duration | undefined;
   /** How long no attempt to connect may succeed before the run is given up; 30 seconds if not given. */
   giveUpAfter?: Duration | undefined;
   /** The request of a run without a scenario, and its fields for all requests of `c.http`. */
@@ -91,8 +97,18 @@ export interface LoadOptions {
   keepAlive?: boolean | undefined;
   /** Requests that are under way on a connection at a time (HTTP pipelining); 1 if not given. */
   pipeline?: number | undefined;
-  /** The statuses that are no failure; all below 400 if not given. */
-  expect?: number | readonly number[] | undefined;
+  /** The statuses that are no failure: `404`, `[200, 404]`, `"2xx,404"`; all below 400 if not given. */
+  expect?: Statuses | undefined;
+  /** The most redirects that `c.http` follows, within the target's origin; 0 if not given. */
+  redirects?: number | undefined;
+  /** Whether each user keeps cookies, by the package tough-cookie; false if not given. */
+  cookies?: boolean | undefined;
+  /** Whether `c.http` asks for compressed bodies, and decodes them; false if not given. */
+  decompress?: boolean | undefined;
+  /** Rows for the scenario, by the names that `c.data` takes: files of CSV or JSON, in an order. */
+  data?: Readonly<Record<string, string | DataFile>> | undefined;
+  /** Requests of a recording in place of a scenario, as `readHar` and `readAccessLog` return them. */
+  replay?: Replay | undefined;
   /** The most bytes of an answer's body that `c.http` keeps; 16 MiB if not given. */
   maxBody?: number | string | undefined;
   /** Where to connect in place of the target's host and port: `host:port`, or `unix:` and a path. */
@@ -120,7 +136,8 @@ export interface LoadOptions {
 
 const loadOptions: ReadonlySet<string> = new Set<keyof LoadOptions>([
   ...(["target", "connections", "duration", "iterations", "rate", "arrivals", "stages"] as const),
-  ...(["stagesOf", "overload", "maxConnections", "catchUp", "threads", "driver", "seed"] as const),
+  ...(["connectionStages", "overload", "maxConnections", "catchUp", "threads", "driver"] as const),
+  ...(["seed", "connectTimeout", "redirects", "cookies", "decompress", "data", "replay"] as const),
   ...(["gracePeriod", "timeout", "giveUpAfter", "method", "headers", "body", "keepAlive"] as const),
   ...(["pipeline", "expect", "maxBody", "connectTo", "family", "localAddresses", "tls"] as const),
   ...(["resume", "scenario", "thresholds", "signal", "onProgress"] as const),
@@ -152,21 +169,15 @@ export function checkedLoad(given: LoadOptions, runsHere: boolean): CheckedLoad 
   const options = ownOptions(given, loadOptions, "load");
   if (options.target === undefined) throw typeMistake("load needs a target");
   const target = targetOf(options.target, options.connectTo);
-  const connections = checkedInteger(
-    options.connections ?? defaultConnections,
-    ...(["connections", 1, mostConnections] as const),
-  );
+  const connections = connectionsOf(options);
   const threads = checkedInteger(options.threads ?? 1, "threads", 1, mostThreads);
   if (threads > connections) throw rangeMistake("there are more threads than connections");
   checkFunction(options.onProgress, "onProgress");
   const overload = oneOf(options.overload, ["queue", "grow", "drop"], "overload");
   const plan: Plan = {
     target,
-    shape: shapeOf(options),
-    iterations: checkedInteger(
-      options.iterations ?? Number.MAX_SAFE_INTEGER,
-      ...(["iterations", 1, Number.MAX_SAFE_INTEGER] as const),
-    ),
+    shape: options.replay === undefined ? shapeOf(options) : replayShape(options.replay, options),
+    iterations: iterationsOf(options),
     connections,
     overload,
     mostConnections: checkedInteger(
@@ -179,11 +190,17 @@ export function checkedLoad(given: LoadOptions, runsHere: boolean): CheckedLoad 
     seed: checkedSeed(options.seed),
     graceMilliseconds: milliseconds(options.gracePeriod ?? 5000, "gracePeriod"),
     timeoutMilliseconds: milliseconds(options.timeout ?? 30_000, "timeout"),
+    connectMilliseconds: milliseconds(options.connectTimeout ?? 10_000, "connectTimeout"),
     deadTargetMilliseconds: milliseconds(options.giveUpAfter ?? 30_000, "giveUpAfter"),
     request: requestOf(options),
     keepsAlive: checkedSwitch(options.keepAlive, "keepAlive", true),
     pipeline: checkedPipeline(options),
-    expected: checkedStatuses(options.expect),
+    expected: statusRanges(options.expect),
+    redirects: checkedInteger(options.redirects ?? 0, "redirects", 0, 100),
+    hasCookies: checkedSwitch(options.cookies, "cookies", false),
+    decodes: checkedSwitch(options.decompress, "decompress", false),
+    data: dataFiles(options.data),
+    replayed: options.replay?.requests,
     mostBodyBytes: bytes(options.maxBody ?? 16 * 1024 * 1024, "maxBody"),
     tls: checkedTls(options.tls, target),
     resumesSessions: checkedSwitch(options.resume, "resume", true),
@@ -211,31 +228,37 @@ function oneOf<T extends string>(
   throw typeMistake(`${what} is ${names.slice(0, -1).join(", ")} or ${names.at(-1)}`);
 }
 
+function iterationsOf({ iterations, replay }: LoadOptions): number {
+  const most = replay === undefined ? Number.MAX_SAFE_INTEGER : replay.requests.length;
+  return checkedInteger(iterations ?? most, "iterations", 1, most);
+}
+
+/** Options that say when iterations begin. A recording has its own times. */
+const timing = ["rate", "stages", "connectionStages", "arrivals"] as const;
+
+function replayShape({ times, isClosedLoop }: Replay, options: LoadOptions): Shape {
+  refuseOptions(options, timing, "replay");
+  if (!isClosedLoop) return { kind: "times", times };
+  return { kind: "closed", milliseconds: durationOf({ ...options, iterations: times.length }) };
+}
+
 function shapeOf(options: LoadOptions): Shape {
-  const { rate, stages, stagesOf, arrivals, overload, maxConnections, catchUp } = options;
-  if (rate !== undefined && stages !== undefined) {
-    throw typeMistake("rate has no meaning with stages, which say the rate over time");
-  }
+  const { rate, stages, connectionStages, arrivals } = options;
+  if (rate !== undefined) refuseOptions(options, ["stages", "connectionStages"], "rate");
+  if (stages !== undefined) refuseOptions(options, ["connectionStages"], "stages");
   const isPoisson = oneOf(arrivals, ["even", "poisson"], "arrivals") === "poisson";
-  const kind = oneOf(stagesOf, ["rate", "connections"], "stagesOf");
-  const isOpen = rate !== undefined || (stages !== undefined && kind === "rate");
-  if (!isOpen) {
-    for (const [name, value] of Object.entries({ arrivals, overload, maxConnections, catchUp })) {
-      if (value !== undefined) {
-        throw typeMistake(`${name} has a meaning in an open loop only: give a rate or stages`);
-      }
-    }
+  if (rate === undefined && stages === undefined) {
+    const ofOpenLoops = ["arrivals", "overload", "maxConnections", "catchUp"] as const;
+    refuseOptions(options, ofOpenLoops, "a closed loop: give a rate or stages");
   }
   if (stages !== undefined) {
-    if (options.duration !== undefined) {
-      throw typeMistake("duration has no meaning with stages, which have their own");
-    }
-    const parsed = parseStages(stages, kind);
-    return kind === "rate"
-      ? { kind, stages: parsed, isPoisson }
-      : { kind, stages: checkedUsers(parsed, options) };
+    refuseOptions(options, ["duration"], "stages, which have their own");
+    return { kind: "rate", stages: stagesOf(stages, "rate"), isPoisson };
   }
-  if (stagesOf !== undefined) throw typeMistake("stagesOf has a meaning with stages only");
+  if (connectionStages !== undefined) {
+    refuseOptions(options, ["duration"], "connectionStages, which have their own");
+    return { kind: "connections", stages: stagesOf(connectionStages, "connections") };
+  }
   const time = durationOf(options);
   if (rate === undefined) return { kind: "closed", milliseconds: time };
   const each = perSecond(rate, "rate");
@@ -245,6 +268,40 @@ function shapeOf(options: LoadOptions): Shape {
   return { kind: "rate", stages: [{ milliseconds: span, from: each, to: each }], isPoisson };
 }
 
+function stagesOf(
+  given: string | readonly Stage[],
+  kind: "rate" | "connections",
+): readonly Stage[] {
+  if (typeof given === "string") return parseStages(given, kind);
+  if (!Array.isArray(given) || given.length === 0) throw typeMistake("stages are a text or a list");
+  return given as readonly Stage[];
+}
+
+/** As many connections as the stages want at most, if they say. */
+function connectionsOf({ connections, connectionStages }: LoadOptions): number {
+  let wanted = defaultConnections;
+  if (connectionStages !== undefined) {
+    const stages = stagesOf(connectionStages, "connections");
+    wanted = Math.ceil(Math.max(1, ...stages.flatMap(({ from, to }) => [from, to])));
+    if (connections !== undefined && connections < wanted) {
+      throw rangeMistake(`connectionStages have ${wanted} connections, and connections is less`);
+    }
+  }
+  return checkedInteger(connections ?? wanted, "connections", 1, mostConnections);
+}
+
+function dataFiles(given: LoadOptions["data"] = {}): readonly NamedData[] {
+  return Object.entries(given).map(([name, data]) => {
+    const { file, order = "sequential" } = typeof data === "string" ? { file: data } : data;
+    if (typeof file !== "string") throw typeMistake(`data.${name} is the path of a file`);
+    return {
+      name,
+      file,
+      order: oneOf(order, ["sequential", "random", "once"], `data.${name}.order`),
+    };
+  });
+}
+
 function durationOf({ duration, iterations }: LoadOptions): number {
   if (duration === undefined) {
     return iterations === undefined ? defaultDuration : Number.POSITIVE_INFINITY;
@@ -252,15 +309,6 @@ function durationOf({ duration, iterations }: LoadOptions): number {
   const time = milliseconds(duration, "duration");
   if (!(time > 0)) throw rangeMistake("duration is above 0");
   return time;
-}
-
-/** Stages of connections do not exceed the connections. */
-function checkedUsers(stages: readonly Stage[], { connections }: LoadOptions): readonly Stage[] {
-  const most = Math.max(...stages.flatMap(({ from, to }) => [from, to]));
-  if (most > (connections ?? defaultConnections)) {
-    throw rangeMistake(`stages have ${most} connections, and connections is less`);
-  }
-  return stages;
 }
 
 function checkedSeed(seed: unknown): number {
@@ -290,13 +338,6 @@ function checkedPipeline({ pipeline = 1, keepAlive }: LoadOptions): number {
     throw typeMistake("pipeline has no meaning without keepAlive");
   }
   return pipeline;
-}
-
-function checkedStatuses(expect: LoadOptions["expect"]): readonly number[] | undefined {
-  if (expect === undefined) return undefined;
-  const statuses = typeof expect === "number" ? [expect] : [...expect];
-  for (const status of statuses) checkedInteger(status, "a status of expect", 200, 999);
-  return statuses;
 }
 
 function checkedTls(tls: TlsOptions | undefined, target: Target): TlsOptions {

@@ -1,6 +1,8 @@
 /** How iterations and requests end: `ok`, or a kind of failure. */
 
 import { BadAnswerError } from "../http/bad_answer.ts";
+import { BadContentError } from "../http/decoding.ts";
+import { RedirectError } from "../http/redirects.ts";
 import { TlsError } from "../tls/errors.ts";
 import {
   MessageTooLongError,
@@ -14,6 +16,7 @@ import {
   WebSocketError,
   WebSocketRefusedError,
 } from "../websocket/errors.ts";
+import { DataExhaustedError } from "./data/feeder.ts";
 import type { Outcome } from "./report.ts";
 
 export const ok = "ok";
@@ -21,6 +24,8 @@ export const ok = "ok";
 export const checkFailed = "check failed";
 /** The scenario has thrown what is no error of a connection. */
 export const scenarioFailed = "scenario error";
+/** A feeder has no more rows: the run ends. */
+export const dataExhausted = "data exhausted";
 /**
  * A connection that was kept open has ended after a request was sent on it, and before the first byte of an
  * answer. The server may have closed it before the request came. The request is not sent again.
@@ -65,9 +70,17 @@ const shortages: Readonly<Record<string, string>> = {
 export const failureKinds: readonly string[] = [
   ...new Set(Object.values(connecting)),
   ...["connect", "tls", "reset", "early close", keptConnectionClosed, "bad http", "timeout"],
-  ...["answer too long", "bad websocket", "websocket refused", "websocket closed", "socket"],
+  ...[
+    "answer too long",
+    "bad content",
+    "bad redirect",
+    "bad websocket",
+    "websocket refused",
+    "websocket closed",
+    "socket",
+  ],
   ...["status 1xx", "status 2xx", "status 3xx", "status 4xx", "status 5xx"],
-  ...[checkFailed, scenarioFailed],
+  ...[checkFailed, scenarioFailed, dataExhausted],
   ...new Set(Object.values(shortages)),
 ];
 
@@ -76,6 +89,7 @@ export function outcomeOf(error: unknown): Outcome {
   if (isInstance(error, TimeoutError)) {
     return isConnecting(error.syscall) ? "connect timeout" : "timeout";
   }
+  if (isInstance(error, DataExhaustedError)) return dataExhausted;
   if (!isInstance(error, SocketError)) return scenarioFailed;
   const { code, syscall } = error;
   if (isInstance(error, WebSocketError)) return "bad websocket";
@@ -83,6 +97,8 @@ export function outcomeOf(error: unknown): Outcome {
   if (isInstance(error, WebSocketClosedError)) return "websocket closed";
   if (isInstance(error, KeptConnectionClosedError)) return keptConnectionClosed;
   if (isInstance(error, BadAnswerError)) return "bad http";
+  if (isInstance(error, BadContentError)) return "bad content";
+  if (isInstance(error, RedirectError)) return "bad redirect";
   if (isInstance(error, UnexpectedEndError)) return "early close";
   if (isInstance(error, MessageTooLongError)) return "answer too long";
   if (isInstance(error, TlsError)) {

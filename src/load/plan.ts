@@ -3,6 +3,9 @@
 import type { Headers } from "../http/request.ts";
 import type { TlsOptions } from "../tls/options.ts";
 import type { Stage } from "./arrivals.ts";
+import type { DataFile } from "./data/feeder.ts";
+import type { ReplayRequest } from "./data/replay.ts";
+import type { StatusRange } from "./statuses.ts";
 import type { Target } from "./target.ts";
 
 export type Shape =
@@ -25,6 +28,11 @@ export interface PlannedRequest {
   readonly body: Uint8Array | undefined;
 }
 
+/** A file of rows that `c.data` takes by a name. */
+export interface NamedData extends Required<DataFile> {
+  readonly name: string;
+}
+
 export interface Plan {
   readonly target: Target;
   readonly shape: Shape;
@@ -41,14 +49,24 @@ export interface Plan {
   readonly driver: "blocking" | "attached";
   readonly seed: number;
   readonly graceMilliseconds: number;
-  /** For each request, and for each connection attempt; infinity for no limit. */
+  /** For each request; infinity for no limit. */
   readonly timeoutMilliseconds: number;
+  /** For each connection attempt, with its TLS handshake; infinity for no limit. */
+  readonly connectMilliseconds: number;
   readonly request: PlannedRequest;
   readonly keepsAlive: boolean;
   /** Requests at a time on a connection. */
   readonly pipeline: number;
-  /** The statuses that are no failure; undefined for all below 400. */
-  readonly expected: readonly number[] | undefined;
+  /** The statuses that are no failure. */
+  readonly expected: readonly StatusRange[];
+  /** The most redirects that are followed. */
+  readonly redirects: number;
+  readonly hasCookies: boolean;
+  /** Whether bodies come without their codings. */
+  readonly decodes: boolean;
+  readonly data: readonly NamedData[];
+  /** The requests of a recording: iteration k makes the kth. */
+  readonly replayed: readonly ReplayRequest[] | undefined;
   readonly mostBodyBytes: number;
   readonly tls: TlsOptions;
   readonly resumesSessions: boolean;

@@ -1,5 +1,6 @@
 /** The target of a run: where the connections lead, and what is said to the server on them. */
 
+import { requestUrl } from "../http/request_url.ts";
 import { typeMistake } from "../values/checks.ts";
 
 export type Protocol = "http" | "websocket" | "raw";
@@ -13,6 +14,8 @@ export interface Target {
   readonly host: string;
   /** The value of the Host field. */
   readonly hostField: string;
+  /** The user and the password of the URL as the field Authorization has them (RFC 7617). */
+  readonly authorization: string | undefined;
   /** Path and query. */
   readonly path: string;
   /** Where the connections lead: a host and a port, or the path of a Unix socket. */
@@ -43,6 +46,7 @@ export function targetOf(given: string | URL, connectTo?: string): Target {
     const place = unixPlace(text);
     return {
       ...{ text, protocol: "raw", isTls: false, host: "", hostField: "", path: "/", place },
+      authorization: undefined,
     };
   }
   const url = URL.parse(text);
@@ -59,8 +63,10 @@ export function targetOf(given: string | URL, connectTo?: string): Target {
   if (port === undefined) throw typeMistake(`the target "${text}" needs a port`);
   const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
   const place = connectTo === undefined ? { host, port } : placeOf(connectTo);
+  const isHttp = url.protocol === "http:" || url.protocol === "https:";
+  const authorization = isHttp ? requestUrl(url).authorization : undefined;
   const path = protocol === "raw" ? "/" : `${url.pathname}${url.search}`;
-  return { text, protocol, isTls, host, hostField: url.host, path, place };
+  return { text, protocol, isTls, host, hostField: url.host, authorization, path, place };
 }
 
 function unixPlace(text: string): Place {

@@ -10,6 +10,7 @@ import { sleep, sleepUntil } from "../runtime/sleep.ts";
 import { Connector } from "./connector.ts";
 import type { Scenario } from "./context.ts";
 import { exampleOf } from "./examples.ts";
+import type { Extras } from "./extras.ts";
 import { ForeignWaits, foreignWait } from "./foreign_waits.ts";
 import { HttpClient } from "./http_client.ts";
 import { type Meter, Wish } from "./memory.ts";
@@ -79,6 +80,7 @@ export class LoadThread {
     thread: number,
     meter: Meter,
     scenario: Scenario | undefined,
+    extras: Extras,
     host: ThreadHost,
   ) {
     this.#plan = plan;
@@ -89,7 +91,15 @@ export class LoadThread {
     this.#pacer = isOpenLoop(plan)
       ? new OpenPacer(plan, thread, meter, () => this.#grow())
       : new ClosedPacer(plan, thread, meter);
-    const parts = { plan, thread, pacer: this.#pacer, connector: this.#connector, meter, scenario };
+    const parts = {
+      plan,
+      thread,
+      pacer: this.#pacer,
+      connector: this.#connector,
+      meter,
+      scenario,
+      extras,
+    };
     if (plan.driver === "blocking") this.#foreignWaits = new ForeignWaits(this.#fibers);
     this.#users = new Users(parts, (outcome, example) => host.failed(outcome, example));
   }
@@ -216,7 +226,7 @@ export class LoadThread {
 
   /** Whether the thread itself ends the run. */
   get #isOver(): boolean {
-    if (this.#isDead()) return true;
+    if (this.#isDead() || this.#users.isExhausted) return true;
     return this.#foreignWaits?.areThere === true;
   }
 

@@ -7,6 +7,7 @@ import { workerThreads } from "../core/threads.ts";
 import { type ErrorReport, errorOf } from "../process/error_reports.ts";
 import { assignmentKey, type LoadAssignment, type ScenarioSource } from "./assignment.ts";
 import type { Scenario } from "./context.ts";
+import { loadExtras } from "./extras.ts";
 import { Meter, MeterReader } from "./memory.ts";
 import type { Plan } from "./plan.ts";
 import type { FailureExample, Outcome } from "./report.ts";
@@ -35,7 +36,11 @@ export function runHere(plan: Plan, scenario: Scenario | undefined, failed: Fail
   const reader = new MeterReader();
   const ready = Promise.withResolvers<ThreadReady>();
   const host = { ready: ready.resolve, failed };
-  const ended = new LoadThread(plan, 0, new Meter(reader.memory), scenario, host).run();
+  const run = async (): Promise<ThreadEnd> => {
+    const extras = await loadExtras(plan);
+    return await new LoadThread(plan, 0, new Meter(reader.memory), scenario, extras, host).run();
+  };
+  const ended = run();
   ended.catch(ready.reject);
   return { reader, ready: ready.promise, ended, kill: () => undefined };
 }

@@ -6,9 +6,10 @@ import { sleep } from "../runtime/sleep.ts";
 import type { Connector } from "./connector.ts";
 import { Context, ContextSetup, type Scenario } from "./context.ts";
 import { exampleOf } from "./examples.ts";
+import type { Extras } from "./extras.ts";
 import { type Failure, type HttpClient, HttpSetup } from "./http_client.ts";
 import type { Meter, Series } from "./memory.ts";
-import { ok, outcomeOf } from "./outcomes.ts";
+import { dataExhausted, ok, outcomeOf } from "./outcomes.ts";
 import { ended, type Pacer, type Turn } from "./pacer.ts";
 import { isOpenLoop, type Plan } from "./plan.ts";
 import { Random } from "./random.ts";
@@ -39,6 +40,8 @@ export class Users {
   /** When the run has begun. */
   start = 0;
   #isCut = false;
+  /** A feeder has no more rows. */
+  isExhausted = false;
 
   constructor(
     parts: {
@@ -48,10 +51,11 @@ export class Users {
       readonly connector: Connector;
       readonly meter: Meter;
       readonly scenario: Scenario | undefined;
+      readonly extras: Extras;
     },
     tell: (outcome: Outcome, example: FailureExample) => void,
   ) {
-    const { plan, thread, pacer, connector, meter, scenario } = parts;
+    const { plan, thread, pacer, connector, meter, scenario, extras } = parts;
     this.plan = plan;
     this.thread = thread;
     this.pacer = pacer;
@@ -61,12 +65,18 @@ export class Users {
     this.#tell = tell;
     this.exchange = { keep: "status", isToHead: plan.request.method === "HEAD", mostBody: 0 };
     this.isOpenLoop = isOpenLoop(plan);
-    this.http = new HttpSetup(plan, connector, meter);
-    this.contexts = new ContextSetup(meter, plan);
+    this.http = new HttpSetup(plan, connector, meter, extras.newCookies);
+    this.contexts = new ContextSetup(meter, plan, extras.feeders);
     this.sent = meter.series("sent");
     this.wait = meter.series("wait");
     this.lateness = meter.series("lateness");
   }
+
+  /** The scenario of a recording: iteration k makes the kth request. */
+  readonly replay = async ({ http, iteration }: Context): Promise<void> => {
+    const { method, path, headers, body } = this.plan.replayed![iteration]!;
+    await http.request(method, path, { headers, body });
+  };
 
   /** What is under way counts as unfinished from now on. */
   cut(): void {
@@ -145,9 +155,10 @@ export class User {
 
   /** Runs iterations until there are no more. */
   async run(): Promise<void> {
-    const { pacer, scenario } = this.#users;
+    const { plan, pacer, scenario } = this.#users;
     const turn = this.#turn;
-    const request = scenario === undefined ? this.#context.http.planned() : undefined;
+    const isPlain = scenario === undefined && plan.replayed === undefined;
+    const request = isPlain ? this.#context.http.planned() : undefined;
     this.#free = core.now();
     for (;;) {
       const waiting = pacer.take(turn, this.#index);
@@ -182,12 +193,13 @@ export class User {
     try {
       if (!this.#isConnected) await this.#reconnect();
       users.wait.record(this.began - due);
-      if (request === undefined) await users.scenario!(context);
-      else await context.http.exchange(request, users.exchange, users.plan.expected);
+      if (request === undefined) await (users.scenario ?? users.replay)(context);
+      else await context.http.exchange(request, users.exchange, users.plan.expected, undefined);
       const failure = context.failure ?? context.http.failure;
       if (failure !== undefined) outcome = this.#failed(failure);
     } catch (error) {
       outcome = outcomeOf(error);
+      if (outcome === dataExhausted) users.isExhausted = true;
       if (!users.isCut) users.failed(outcome, error, number);
       this.#sockets.close();
     }

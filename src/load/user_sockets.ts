@@ -3,7 +3,7 @@
 import { BufferedReader } from "../buffered/reader.ts";
 import type { Headers } from "../http/request.ts";
 import type { Socket } from "../net/socket.ts";
-import { after, never } from "../values/deadlines.ts";
+import { after } from "../values/deadlines.ts";
 import { openWebSocket, type WebSocketConnection } from "../websocket/connection.ts";
 import type { Connector, SessionPlace } from "./connector.ts";
 import type { Plan } from "./plan.ts";
@@ -63,8 +63,7 @@ export class UserSockets {
     if (known !== undefined && isOpen(known)) return known;
     if (known !== undefined) this.#closeWebSocket(path, known);
     const { target, request, timeoutMilliseconds, mostBodyBytes } = this.#plan;
-    const deadline =
-      timeoutMilliseconds === Number.POSITIVE_INFINITY ? never : after(timeoutMilliseconds);
+    const deadline = after(timeoutMilliseconds);
     const socket = await this.#open();
     try {
       const opened = await openWebSocket(socket, {

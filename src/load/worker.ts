@@ -16,6 +16,7 @@ import {
   type ScenarioSource,
 } from "./assignment.ts";
 import type { Scenario } from "./context.ts";
+import { loadExtras } from "./extras.ts";
 import { Meter } from "./memory.ts";
 import { LoadThread } from "./thread.ts";
 import type { ThreadMessage } from "./threads.ts";
@@ -27,7 +28,8 @@ async function serve(given: LoadAssignment): Promise<void> {
   const tell = (message: ThreadMessage): void => port.postMessage(message);
   try {
     const scenario = await scenarioOf(given.source);
-    const run = new LoadThread(plan, thread, new Meter(given.memory), scenario, {
+    const extras = await loadExtras(plan);
+    const run = new LoadThread(plan, thread, new Meter(given.memory), scenario, extras, {
       ready: (ready) => tell({ kind: "ready", ready }),
       failed: (outcome, example) => tell({ kind: "failure", outcome, example }),
     });

@@ -13,6 +13,12 @@ import { DataFileError, readText } from "./files.ts";
  */
 export type FeederOrder = "sequential" | "random" | "once";
 
+/** A file of rows, and their order, which is `sequential` if it is not given. */
+export interface DataFile {
+  readonly file: string;
+  readonly order?: FeederOrder | undefined;
+}
+
 export interface FeederOptions {
   /** `sequential` by default. */
   readonly order?: FeederOrder;
@@ -32,6 +38,15 @@ export type CsvRow = Readonly<Record<string, string>>;
 
 /** Bytes of a file of data. Each thread has its rows in memory. */
 export const mostFeederBytes = 64 * 1024 * 1024;
+
+/** An order of `once` has no more rows. The run ends. */
+export class DataExhaustedError extends Error {
+  override readonly name = "DataExhaustedError";
+
+  constructor(feeder: string) {
+    super(`${feeder} has no more rows`);
+  }
+}
 
 export class Feeder<Row> {
   readonly name: string;

@@ -345,7 +345,11 @@ describe("the speed of a replay", () => {
 test.skipIf(!isInstalled("nginx"))("nginx's own log is what was sent", async () => {
   using folder = new TemporaryFolder();
   const path = folder.file("access.log");
-  await using nginx = await startNginx({ "a.txt": "hello" }, undefined, `access_log ${path} combined;`);
+  await using nginx = await startNginx(
+    { "a.txt": "hello" },
+    undefined,
+    `access_log ${path} combined;`,
+  );
   const until = deadline(5000);
   const requests = [
     'GET /a.txt?first HTTP/1.1\r\nUser-Agent: odd "agent" \\ \xe4\r\nReferer: http://x/\r\n',
