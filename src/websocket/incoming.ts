@@ -285,12 +285,12 @@ export class Incoming {
     if (!this.socket.eof) await this.#waitIn(this.#ending, until);
   }
 
+  /** A close that fails closes the socket, which ends the drive. */
   async #waitIn(queue: WaitQueue<void>, until: Deadline): Promise<void> {
     const operation: Operation = {
       syscall: "close",
       isExternal: true,
       details: () => callDetails(this.socket, "close"),
-      failed: () => queueMicrotask(() => this.#stopDrive()),
     };
     checkAdmission(operation, until);
     const ended = new Wait<void>(operation).begin(until, queue);

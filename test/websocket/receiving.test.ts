@@ -189,7 +189,8 @@ describe("the limit of a message", () => {
 
     await using other = await handPair({ maxMessageBytes: 2 ** 31 - 1 });
     const before = process.memoryUsage().arrayBuffers;
-    await other.server.socket.write(Buffer.from("827f000000007fffffff0102", "hex"));
+    await other.server.socket.write(Buffer.from("827f000000007fffffff", "hex"));
+    await other.server.socket.write(new Uint8Array(70_000));
     expect(await failureOf(other.ws.receive(deadline(30)))).toBeInstanceOf(TimeoutError);
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1_000_000);
   });
@@ -344,6 +345,22 @@ describe("ping", () => {
     });
   });
 
+  test("goes on by itself when the call that has read for it ends", async () => {
+    await using pair = await handPair();
+    const { ws, server } = pair;
+    for (const ends of ["with a message", "at its deadline"]) {
+      const receiving = ws.receive(ends === "with a message" ? undefined : deadline(20));
+      const pinging = ws.ping("a");
+      expect(await server.expect(opcodes.ping)).toBe("a");
+      if (ends === "with a message") {
+        await server.send(opcodes.text, "message");
+        expect(await receiving).toBe("message");
+      } else expect(await failureOf(receiving)).toBeInstanceOf(TimeoutError);
+      await server.send(opcodes.pong, "a");
+      await pinging;
+    }
+  });
+
   test("a pong ends the pings before its own", async () => {
     await using pair = await handPair();
     const { ws, server } = pair;
@@ -432,4 +449,30 @@ test("a connection that waits for a message holds no buffer", async () => {
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(70 * 32_768);
   for (const { server } of pairs) await server.send(opcodes.text, "last");
   expect(new Set(await Promise.all(receiving))).toEqual(new Set(["last"]));
+});
+
+test("connections that receive at the same time have memory of their own", async () => {
+  const random = new Random();
+  const stack = new AsyncDisposableStack();
+  await using _all = stack;
+  const parts = 7;
+  const bytes = 700;
+  const connections = [];
+  for (let number = 0; number < 10; number++) {
+    const { ws, server } = stack.use(await handPair());
+    connections.push({ ws, server, text: `${number}`.repeat(bytes) });
+  }
+  for (let round = 0; round < 20; round++) {
+    const receiving = connections.map(({ ws }) => ws.receive());
+    for (let part = 0; part < parts; part++) {
+      for (const { server, text } of connections) {
+        if (random.below(4) === 0) await yieldNow();
+        const wire = frame(opcodes.text, text);
+        const end = part === parts - 1 ? wire.length : 100 * (part + 1);
+        await server.socket.write(wire.subarray(100 * part, end));
+      }
+    }
+    const texts = connections.map(({ text }) => text);
+    expect(await Promise.all(receiving)).toEqual(texts);
+  }
 });
