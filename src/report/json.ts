@@ -7,8 +7,8 @@ import { type Report, reportVersion } from "../load/report.ts";
 import { reportSchema } from "./schema.ts";
 import { fault } from "./validation.ts";
 
-/** A report of the most intervals has a few MiB. A file beyond this is not one, and is not read into memory. */
-const mostReportBytes = 256 * 1024 * 1024;
+/** A report of the most intervals has some ten MiB. A file beyond this is not one, and is not kept in memory. */
+const mostReportBytes = 128 * 1024 * 1024;
 
 /** The text of a report's file. */
 export function reportJson(report: Report): string {
@@ -50,14 +50,25 @@ export async function writeReport(path: string, report: Report): Promise<void> {
   await writeFile(path, reportJson(report));
 }
 
-/** @throws {Error} if the file cannot be read, or is no report, in a sentence that names it */
+/**
+ * Reads a file, or a pipe.
+ *
+ * @throws {Error} if it cannot be read, or is no report, in a sentence that names it
+ */
 export async function readReport(path: string): Promise<Report> {
   await using file = await open(path);
-  const { size } = await file.stat();
-  if (size > mostReportBytes) {
-    throw new Error(`${path} is not a report of a load test: it has ${size} bytes`);
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of file.createReadStream({ autoClose: false })) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > mostReportBytes) {
+      throw new Error(
+        `${path} is not a report of a load test: it is longer than ${mostReportBytes} bytes`,
+      );
+    }
   }
-  return parseReport(await file.readFile("utf8"), path);
+  return parseReport(Buffer.concat(chunks).toString("utf8"), path);
 }
 
 /** A report with JSON in the place of each histogram. */

@@ -57,8 +57,12 @@ test("a file is written and read back", async () => {
   await writeReport(path, failed);
   expect(reportJson(await readReport(path))).toBe(reportJson(failed));
   await Bun.write(path, "{}");
-  expect(readReport(path)).rejects.toThrow(`${path} is not a report of a load test`);
-  expect(readReport(folder.file("none"))).rejects.toThrow("ENOENT");
+  await expect(readReport(path)).rejects.toThrow(`${path} is not a report of a load test`);
+  await expect(readReport(folder.file("none"))).rejects.toThrow("ENOENT");
+  await expect(readReport(folder.path)).rejects.toThrow("EISDIR");
+  await expect(readReport("/dev/zero")).rejects.toThrow(
+    "/dev/zero is not a report of a load test: it is longer than 134217728 bytes",
+  );
 });
 
 test("what a newer plait has added is passed over", () => {

@@ -192,18 +192,18 @@ describe("the server", () => {
     expect(Buffer.from((await socket.next())!).toString()).toStartWith("HTTP/1.1 200 OK\r\n");
     await endpoint!.close();
     expect(await socket.next()).toBeNull();
-    expect(fetch(url)).rejects.toThrow();
+    await expect(fetch(url)).rejects.toThrow();
   });
 
   test("addresses", async () => {
     const { url } = await opened();
     const { port } = new URL(url);
     for (const address of [`:${port}`, port, `127.0.0.1:${port}`, `localhost:${port}`]) {
-      expect(PrometheusEndpoint.open(address)).rejects.toThrow("EADDRINUSE");
+      await expect(PrometheusEndpoint.open(address)).rejects.toThrow("EADDRINUSE");
     }
     const wrong = ["", "9464x", ":65536", "::1:9464", "[::1]", "http://a:1", ":-1", "a:b:1"];
     for (const address of wrong) {
-      expect(PrometheusEndpoint.open(address)).rejects.toThrow(
+      await expect(PrometheusEndpoint.open(address)).rejects.toThrow(
         `Prometheus is served at an address such as :9464 or 0.0.0.0:9464, not ${JSON.stringify(address)}`,
       );
     }
