@@ -13,6 +13,7 @@ function files(pattern: string): string[] {
 export const documents: readonly string[] = [
   ...["README.md", "CHANGELOG.md", "LICENSE", "LICENSE.openssl"],
   ...files("docs/**/*.md"),
+  ...files("docs/*.schema.json"),
   ...files("examples/*.ts"),
 ];
 
