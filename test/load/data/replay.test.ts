@@ -228,6 +228,28 @@ describe("an access log", () => {
     expect(replayOf(log(line), read({ headers: false })).requests[0]!.headers).toEqual({});
   });
 
+  test("is read as Apache has written it", () => {
+    // Lines of an Apache 2.4 that got such requests.
+    const start = "127.0.0.1 - - [27/Nov/2026:20:20:41 +0000]";
+    const lines = [
+      String.raw`${start} "GET /a%22b?q=\"x\"\\ HTTP/1.1" 404 416 "-" "-"`,
+      String.raw`${start} "\x16\x03\x01\n" 400 448 "-" "-"`,
+      String.raw`${start} "GET /\xc3\xbc HTTP/1.1" 404 416 "-" "-"`,
+      String.raw`${start} "GET http://x/abs HTTP/1.1" 404 416 "-" "-"`,
+      String.raw`${start} "OPTIONS * HTTP/1.1" 200 -`,
+    ];
+    const { requests, skipped } = replayOf(log(...lines), read());
+    expect(requests.map(({ method, path }) => `${method} ${path}`)).toEqual([
+      'GET /a%22b?q="x"\\',
+      "GET /abs",
+      "OPTIONS *",
+    ]);
+    expect(skipped).toEqual([
+      { reason: "a line does not parse", count: 1, first: lines[1]! },
+      { reason: "HTTP does not allow it", count: 1, first: lines[2]! },
+    ]);
+  });
+
   test("has the requests of a second evenly within it", () => {
     const line = (second: string, path: string): string =>
       `1.2.3.4 - - [02/Jan/2026:03:04:${second} +0000] "GET ${path} HTTP/1.1" 200 5`;
