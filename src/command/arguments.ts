@@ -367,7 +367,7 @@ function subjectOf(given: Given): {
   return { target, scenario };
 }
 
-/** Options of which there is at most one. */
+/** Groups of options: at most one of each group is given. */
 const exclusive: readonly (readonly string[])[] = [
   ["rate", "stages", "connection-stages", "search", "har", "access-log"],
   ["duration", "stages", "connection-stages"],

@@ -18,7 +18,7 @@ export interface Sum {
   readonly whole: number;
 }
 
-/** What a threshold is about: times of which it takes a statistic, or a count, a share or a rate. */
+/** What a threshold is about: a statistic of times, or a sum, which gives a count, a share or a rate. */
 export type Subject =
   | {
       readonly kind: "times";
