@@ -269,12 +269,16 @@ describe("what is refused", () => {
     }
   });
 
-  test("a text of any length, in time that grows with it", () => {
-    for (const piece of ["(", "p99", " ", "a(b).", "<", "over 1s "]) {
-      const started = performance.now();
-      expect(() => parseThreshold(`check(${piece.repeat(20_000)}`)).toThrow(TypeError);
-      expect(performance.now() - started).toBeLessThan(1000);
+  test("a long text, soon", () => {
+    const started = performance.now();
+    for (const piece of ["(", "p99", " ", "a(b).", "<", "<1", ").a(b)<", "over 1s "]) {
+      for (const start of ["check(", "a<1", "step(a).b("]) {
+        const text = start + piece.repeat(20_000);
+        expect(() => parseThreshold(text.slice(0, 999))).toThrow(TypeError);
+        expect(() => parseThreshold(text)).toThrow(TypeError);
+      }
     }
+    expect(performance.now() - started).toBeLessThan(2000);
   });
 });
 
