@@ -30,7 +30,11 @@ export function intervalMeasures(
     ...{ unsent: undefined, unfinished: undefined },
     requestOutcomes: difference(behind.named("request"), before.named("request")),
     isIdle: due === 0 && inFlight === 0 && queued === 0 && total(outcomes) === 0,
-    ...named(histograms, checksOf(difference(behind.named("check"), before.named("check")))),
+    ...named(
+      histograms,
+      checksOf(difference(behind.named("check"), before.named("check"))),
+      stepsOf(behind),
+    ),
   };
 }
 
@@ -52,16 +56,22 @@ export function measuresSoFar(
     requestOutcomes: totals.named("request"),
     isIdle: totals.of("due") === 0,
     isDraining: false,
-    ...named(histograms, checksOf(totals.named("check"))),
+    ...named(histograms, checksOf(totals.named("check")), stepsOf(totals)),
   };
 }
 
 type Named = Pick<Measures, "times" | "step" | "check" | "allChecks" | "stepNames" | "checkNames">;
 
-function named(histograms: Histograms, checks: ReadonlyMap<string, CheckMeasures>): Named {
+/** @param steps the names of the steps that were ever taken */
+function named(
+  histograms: Histograms,
+  checks: ReadonlyMap<string, CheckMeasures>,
+  steps: ReadonlySet<string>,
+): Named {
   return {
     times: (series) => histograms.together(subjects[series]),
     step(name) {
+      if (!steps.has(name)) return undefined;
       const outcomes: Record<Outcome, number> = {};
       const times = new Histogram();
       for (const [joined, histogram] of Object.entries(histograms.named("step"))) {
@@ -70,15 +80,17 @@ function named(histograms: Histograms, checks: ReadonlyMap<string, CheckMeasures
         outcomes[outcome] = histogram.count;
         times.merge(histogram);
       }
-      return times.count === 0 ? undefined : { outcomes, times: () => times };
+      return { outcomes, times: () => times };
     },
     check: (name) => checks.get(name),
     allChecks: () => allOf(checks.values()),
-    stepNames: () => [
-      ...new Set(Object.keys(histograms.named("step")).map((joined) => namesOf(joined)[0])),
-    ],
+    stepNames: () => [...steps],
     checkNames: () => [...checks.keys()],
   };
+}
+
+function stepsOf(totals: Totals): ReadonlySet<string> {
+  return new Set(Object.keys(totals.named("step")).map((joined) => namesOf(joined)[0]));
 }
 
 /** Checks by name, from counts by name and result. */

@@ -1,17 +1,30 @@
 /** plait/load: load testing. A scenario is straight-line code, and the report tells the truth about both ends. */
 
-import { nameOf } from "../runtime/fiber.ts";
 import { typeMistake } from "../values/checks.ts";
-import { assignment, handOver, nextCall, type ScenarioSource } from "./assignment.ts";
+import { assignment, handOver, nextCall } from "./assignment.ts";
 import type { Context, Scenario } from "./context.ts";
-import { checkedLoad, type LoadOptions } from "./options.ts";
+import type { LoadOptions } from "./options.ts";
 import type { Report } from "./report.ts";
-import { type Place, Run } from "./run.ts";
+import { prepareRun } from "./start.ts";
 import "./worker.ts";
 
 export type { Answer } from "../http/answer.ts";
 export { BadAnswerError } from "../http/bad_answer.ts";
 export type { Headers } from "../http/request.ts";
+export { type AccessLogOptions, readAccessLog } from "./data/access_log.ts";
+export {
+  arrayFeeder,
+  type CsvFeederOptions,
+  type CsvRow,
+  csvFeeder,
+  type DataFile,
+  Feeder,
+  type FeederOptions,
+  type FeederOrder,
+  jsonFeeder,
+} from "./data/feeder.ts";
+export { readHar } from "./data/har.ts";
+export { atSpeed, type Replay, type ReplayRequest, type Skipped } from "./data/replay.ts";
 export {
   type CurvePoint,
   Histogram,
@@ -49,32 +62,7 @@ export async function load(options: LoadOptions, scenario?: Scenario): Promise<R
   const call = nextCall();
   if (assignment?.source.kind === "call")
     return await handedOver(assignment.source, call, scenario);
-  if (scenario !== undefined && options?.scenario !== undefined) {
-    throw typeMistake("load takes a scenario as a function or as a module, not both");
-  }
-  const runsHere = scenario !== undefined && options?.threads === undefined;
-  const checked = checkedLoad(options, runsHere);
-  const { module, plan } = checked;
-  let place: Place;
-  let name = `${plan.request.method} ${plan.target.path}`;
-  if (runsHere) place = { kind: "here", scenario };
-  else place = { kind: "workers", source: sourceOf(module, scenario, call) };
-  if (scenario !== undefined) name = nameOf(scenario) || "a function";
-  else if (module !== undefined) name = module.slice(module.lastIndexOf("/") + 1);
-  else if (plan.target.protocol !== "http") {
-    throw typeMistake(`the target ${plan.target.text} needs a scenario: a request is HTTP`);
-  }
-  return await new Run(checked, name).execute(place);
-}
-
-function sourceOf(
-  module: string | undefined,
-  scenario: Scenario | undefined,
-  call: number,
-): ScenarioSource {
-  if (module !== undefined) return { kind: "module", module };
-  if (scenario === undefined) return { kind: "none" };
-  return { kind: "call", module: Bun.pathToFileURL(Bun.main).href, call };
+  return await prepareRun(options, scenario, call).execute();
 }
 
 /** In a Worker that runs the main module again: the call that the main thread is in hands over its scenario. */

@@ -55,8 +55,13 @@ export class Run {
   #isStopping = false;
   readonly #thresholds: ThresholdWatch;
 
-  constructor(checked: CheckedLoad, scenarioName: string) {
+  readonly #place: Place;
+  /** The command line, for the report. */
+  command: string | undefined = undefined;
+
+  constructor(checked: CheckedLoad, scenarioName: string, place: Place) {
     this.#checked = checked;
+    this.#place = place;
     this.#plan = checked.plan;
     this.#thresholds = new ThresholdWatch(checked.thresholds);
     this.#planReport = planReport(checked.plan, scenarioName);
@@ -84,12 +89,12 @@ export class Run {
    *
    * @throws what a thread has thrown; {Error} when the ledger does not balance
    */
-  async execute(place: Place): Promise<Report> {
+  async execute(): Promise<Report> {
     const { signal } = this.#checked;
     const interrupt = (): void => this.stop();
     signal?.addEventListener("abort", interrupt);
     try {
-      this.#startThreads(place);
+      this.#startThreads(this.#place);
       if (signal?.aborted) this.stop();
       const ready = await Promise.all(this.#threads.map((thread) => thread.ready));
       const notReached = notReachedReason(ready);
@@ -252,7 +257,7 @@ export class Run {
       format: "plait load report",
       version: reportVersion,
       plait: versions().plait,
-      command: undefined,
+      command: this.command,
       startedAt: this.#startedAt,
       machine: machine(),
       plan: this.#planReport,
