@@ -60,6 +60,7 @@ function withoutReplaced(own: Partial<LoadOptions>, command: LoadCommand): Parti
   const kept = { ...own };
   const hasShape =
     command.rate !== undefined ||
+    command.search !== undefined ||
     command.stages !== undefined ||
     command.connectionStages !== undefined;
   if (hasShape) for (const name of groups[0]!) delete kept[name];

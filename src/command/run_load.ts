@@ -1,8 +1,11 @@
 /** `plait load`: a run with its live view, its files, and its report at the end. */
 
 import { writeFileSync } from "node:fs";
+import type { LoadOptions } from "../load/options.ts";
 import type { ProgressListener } from "../load/progress.ts";
 import type { Report } from "../load/report.ts";
+import type { Run } from "../load/run.ts";
+import { searchRate } from "../load/search.ts";
 import { prepareRun } from "../load/start.ts";
 import { signals } from "../process/signals.ts";
 import { CsvLog } from "../report/csv.ts";
@@ -40,18 +43,28 @@ export async function runLoad(command: LoadCommand, words: readonly string[]): P
   const onProgress: ProgressListener = (progress) => {
     for (const output of outputs) output.write(progress);
   };
-  const run = prepareRun({ ...options, onProgress }, undefined, 0);
-  run.command = text;
+  let run: Run | undefined;
+  const runWith = async (more: Partial<LoadOptions>): Promise<Report> => {
+    run = prepareRun({ ...options, ...more, onProgress }, undefined, 0);
+    run.command = text;
+    return await run.execute();
+  };
   using interrupts = signals("SIGINT", "SIGTERM");
   const interrupting = (async () => {
     if ((await interrupts.next()) === null) return;
     say("plait: no more is begun; what is under way may still end (once more: end at once)");
-    run.stop();
-    if ((await interrupts.next()) !== null) run.end();
+    run?.stop();
+    if ((await interrupts.next()) !== null) run?.end();
   })();
   let report: Report;
   try {
-    report = await run.execute();
+    report =
+      command.search === undefined
+        ? await runWith({})
+        : await searchRate(command.search, async (rate) => {
+            say(`search: ${Math.round(rate)}/s`);
+            return await runWith({ rate });
+          });
   } finally {
     interrupts.close();
     await interrupting;

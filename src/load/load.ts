@@ -3,8 +3,9 @@
 import { typeMistake } from "../values/checks.ts";
 import { assignment, handOver, nextCall } from "./assignment.ts";
 import type { Context, Scenario } from "./context.ts";
-import type { LoadOptions } from "./options.ts";
+import { checkedSearch, type LoadOptions } from "./options.ts";
 import type { Report } from "./report.ts";
+import { searchRate } from "./search.ts";
 import { prepareRun } from "./start.ts";
 import "./worker.ts";
 
@@ -62,7 +63,10 @@ export async function load(options: LoadOptions, scenario?: Scenario): Promise<R
   const call = nextCall();
   if (assignment?.source.kind === "call")
     return await handedOver(assignment.source, call, scenario);
-  return await prepareRun(options, scenario, call).execute();
+  const range = checkedSearch(options);
+  if (range === undefined) return await prepareRun(options, scenario, call).execute();
+  const { search: _, ...each } = options;
+  return await searchRate(range, (rate) => prepareRun({ ...each, rate }, scenario, call).execute());
 }
 
 /** In a Worker that runs the main module again: the call that the main thread is in hands over its scenario. */

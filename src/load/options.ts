@@ -23,6 +23,7 @@ import { bytes, milliseconds, parseStages, perSecond } from "./durations.ts";
 import { failureKinds } from "./outcomes.ts";
 import type { NamedData, Overload, Plan, PlannedRequest, Shape } from "./plan.ts";
 import type { ProgressListener } from "./progress.ts";
+import type { SearchRange } from "./search.ts";
 import { type Statuses, statusRanges } from "./statuses.ts";
 import { type Target, targetOf } from "./target.ts";
 import { mostThresholds, parseThreshold, type Threshold } from "./thresholds.ts";
@@ -107,6 +108,11 @@ export interface LoadOptions {
   decompress?: boolean | undefined;
   /** Rows for the scenario, by the names that `c.data` takes: files of CSV or JSON, in an order. */
   data?: Readonly<Record<string, string | DataFile>> | undefined;
+  /**
+   * Searches the highest rate at which the thresholds hold, by runs of `duration` each. The report is that of the best
+   * run, with all attempts in `search`.
+   */
+  search?: { readonly from: number | string; readonly to: number | string } | undefined;
   /** Requests of a recording in place of a scenario, as `readHar` and `readAccessLog` return them. */
   replay?: Replay | undefined;
   /** The most bytes of an answer's body that `c.http` keeps; 16 MiB if not given. */
@@ -137,7 +143,16 @@ export interface LoadOptions {
 const loadOptions: ReadonlySet<string> = new Set<keyof LoadOptions>([
   ...(["target", "connections", "duration", "iterations", "rate", "arrivals", "stages"] as const),
   ...(["connectionStages", "overload", "maxConnections", "catchUp", "threads", "driver"] as const),
-  ...(["seed", "connectTimeout", "redirects", "cookies", "decompress", "data", "replay"] as const),
+  ...([
+    "seed",
+    "connectTimeout",
+    "redirects",
+    "cookies",
+    "decompress",
+    "data",
+    "replay",
+    "search",
+  ] as const),
   ...(["gracePeriod", "timeout", "giveUpAfter", "method", "headers", "body", "keepAlive"] as const),
   ...(["pipeline", "expect", "maxBody", "connectTo", "family", "localAddresses", "tls"] as const),
   ...(["resume", "scenario", "thresholds", "signal", "onProgress"] as const),
@@ -366,3 +381,25 @@ function checkedAddresses(addresses: readonly string[] | undefined): readonly st
   }
   return [...(addresses ?? [])];
 }
+
+/**
+ * The range of a search, if one is wanted; its runs have the other options.
+ *
+ * @throws {TypeError} {RangeError}
+ */
+export function checkedSearch(options: LoadOptions): SearchRange | undefined {
+  const { search, thresholds } = options ?? {};
+  if (search === undefined) return undefined;
+  const own = ownOptions(search, searchOptions, "search");
+  const from = perSecond(own.from, "search.from");
+  const to = perSecond(own.to, "search.to");
+  if (!(from > 0 && to > from))
+    throw rangeMistake("search goes from a rate above 0 to a higher one");
+  if (!Array.isArray(thresholds) || thresholds.length === 0) {
+    throw typeMistake("search needs thresholds, which say what a rate must hold");
+  }
+  refuseOptions(options, ["rate", "stages", "connectionStages", "iterations", "replay"], "search");
+  return { from, to };
+}
+
+const searchOptions: ReadonlySet<string> = new Set(["from", "to"]);

@@ -184,6 +184,16 @@ export interface Ages {
   readonly most: number;
 }
 
+/** An attempt of a search for the highest rate. */
+export interface SearchStep {
+  /** Iterations per second. */
+  readonly rate: number;
+  /** Whether the run held its thresholds, and the generator kept up. */
+  readonly held: boolean;
+  /** Why it did not. */
+  readonly reason: string | undefined;
+}
+
 export interface Report {
   readonly format: "plait load report";
   readonly version: typeof reportVersion;
@@ -217,4 +227,6 @@ export interface Report {
   readonly unsentAges: Ages | undefined;
   readonly intervals: readonly Interval[];
   readonly threads: readonly ThreadReport[];
+  /** The attempts of a search, in their order. The report is that of the highest rate that held. */
+  readonly search?: readonly SearchStep[];
 }

@@ -292,6 +292,17 @@ export const reportSchema: Schema = {
     },
     {
       command: text("The command line, if there was one."),
+      search: list(
+        "The attempts of a search for the highest rate; the report is that of the best one.",
+        object(
+          "An attempt.",
+          {
+            rate: number("Iterations per second."),
+            held: flag("Whether the run held its thresholds, and the generator kept up."),
+          },
+          { reason: text("Why it did not.") },
+        ),
+      ),
       unfinishedAges: ages(
         "How long ago the unfinished iterations were sent, at the end of the run.",
       ),

@@ -7,6 +7,7 @@ import { Histogram } from "../load/histogram.ts";
 import type { Ages, Counts, Outcome, Report, ThresholdReport } from "../load/report.ts";
 import { checkedInteger, checkedSwitch, ownOptions } from "../values/checks.ts";
 import {
+  fitted,
   printable,
   shownBytes,
   shownCount,
@@ -68,6 +69,7 @@ class Text {
   lines(): string[] {
     const parts = [
       this.#verdict(),
+      this.#search(),
       this.#run(),
       this.#ledger(),
       this.#latencies(),
@@ -107,6 +109,19 @@ class Text {
     return table(rows, widest, this.#width).map((line, index) =>
       thresholds[index]!.held ? line : this.#paint.bad(line),
     );
+  }
+
+  #search(): string[] {
+    const { search = [] } = this.#report;
+    if (search.length === 0) return [];
+    const best = search.filter(({ held }) => held).at(-1);
+    const result =
+      best === undefined ? "no rate held" : `the highest rate that held is ${shownRate(best.rate)}`;
+    const rows = search.map(({ rate, held, reason }) => {
+      const outcome = held ? "held" : `not held: ${printable(reason ?? "")}`;
+      return fitted(`  ${shownRate(rate).padStart(12)}  ${outcome}`, this.#width);
+    });
+    return [`Search: ${result}`, ...rows];
   }
 
   #run(): string[] {
