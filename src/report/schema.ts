@@ -297,7 +297,7 @@ export const reportSchema: Schema = {
         object(
           "An attempt.",
           {
-            rate: number("Iterations per second."),
+            rate: share("Iterations per second."),
             held: flag("Whether the run held its thresholds, and the generator kept up."),
           },
           { reason: text("Why it did not.") },
