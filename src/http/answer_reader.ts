@@ -50,6 +50,8 @@ export class AnswerReader extends SocketTransfer<Answer> {
   #keep: Keep = "body";
   #mostBody = 0;
   #awaitsContinue = false;
+  /** Answers that have come. */
+  answers = 0;
 
   get syscall(): string {
     return "read";
@@ -225,7 +227,13 @@ export class AnswerReader extends SocketTransfer<Answer> {
     throw new UnexpectedEndError(this.syscall, this.#buffer.slice(this.#start, this.#end));
   }
 
+  /** Whether the last answer left the connection open. */
+  get keepsAlive(): boolean {
+    return this.#head.keepsAlive;
+  }
+
   #finish(): Answer {
+    this.answers++;
     const { status, keepsAlive } = this.#head;
     const body = this.#body;
     let answer: Answer;

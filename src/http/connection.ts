@@ -1,7 +1,9 @@
 /** A connection that requests go over, one after the other or several at a time. */
 
-import type { WriteData } from "../net/buffers.ts";
+import { SendBytes, sendNow } from "../net/sending.ts";
 import type { Socket } from "../net/socket.ts";
+import { checkSocket } from "../net/socket_failures.ts";
+import { rejected } from "../runtime/wait.ts";
 import { Mutex } from "../sync/mutex.ts";
 import { typeMistake } from "../values/checks.ts";
 import type { Deadline } from "../values/deadlines.ts";
@@ -33,8 +35,8 @@ export interface RequestWithBody {
 export class HttpConnection {
   readonly socket: Socket;
   readonly #reader: AnswerReader;
-  #hasAnswered = false;
-  #keepsAlive = true;
+  /** Whether it was given up: a body was not sent whole. */
+  #isSpoiled = false;
   /** Who may read, with several requests at a time: each in the order in which it was sent. */
   readonly #reading: Mutex | undefined;
 
@@ -47,12 +49,15 @@ export class HttpConnection {
 
   /** Whether an answer has come on it. */
   get hasAnswered(): boolean {
-    return this.#hasAnswered;
+    return this.#reader.answers > 0;
   }
 
   /** Whether another request can be sent. */
   get isOpen(): boolean {
-    return this.#keepsAlive && !this.socket.closed;
+    const reader = this.#reader;
+    if (this.socket.closed || this.#isSpoiled || !reader.keepsAlive) return false;
+    // Without a request under way, what is left is no answer to anything.
+    return this.#reading !== undefined || !reader.hasUnread;
   }
 
   /** Whether a part of the answer has come that was read last. */
@@ -63,14 +68,34 @@ export class HttpConnection {
   /**
    * Sends a request, which is one piece of data, and reads its answer. When it fails, the connection must be closed.
    */
-  async exchange(request: WriteData, how: Exchange, deadline: Deadline): Promise<Answer> {
+  exchange(request: Uint8Array, how: Exchange, deadline: Deadline): Promise<Answer> {
     if (this.#reading !== undefined) {
-      return await this.#exchangeInTurn(this.#reading, request, how, deadline);
+      return this.#exchangeInTurn(this.#reading, request, how, deadline);
     }
-    await this.socket.write(request, deadline);
-    const answer = await this.#reader.read(how.keep, how.isToHead, how.mostBody, deadline);
-    this.#took(answer);
-    return answer;
+    try {
+      checkSocket(this.socket, "write", deadline, 0);
+      // Mostly the kernel takes it at once. Then the caller waits for the answer alone.
+      const taken = sendNow(this.socket, request);
+      if (taken < request.length) return this.#exchangeRest(request, taken, how, deadline);
+    } catch (error) {
+      return rejected(error, "write");
+    }
+    return this.#reader.read(how.keep, how.isToHead, how.mostBody, deadline);
+  }
+
+  async #exchangeRest(
+    request: Uint8Array,
+    taken: number,
+    how: Exchange,
+    deadline: Deadline,
+  ): Promise<Answer> {
+    const { socket } = this;
+    if (taken === 0) await socket.write(request, deadline);
+    else {
+      const rest = request.subarray(taken);
+      await socket.sendRest(SendBytes.of(socket, rest, rest.length).followsPart(), deadline);
+    }
+    return await this.#reader.read(how.keep, how.isToHead, how.mostBody, deadline);
   }
 
   /**
@@ -87,17 +112,15 @@ export class HttpConnection {
     try {
       if (!expectsContinue) await body.send(socket, head, deadline);
       else if (!(await sendExpecting(socket, this.#reader, head, body, deadline))) {
-        this.#keepsAlive = false;
+        this.#isSpoiled = true;
       }
     } catch (error) {
       if (!isInstance(error, SocketError)) throw error;
       failure = error;
-      this.#keepsAlive = false;
+      this.#isSpoiled = true;
     }
     try {
-      const answer = await this.#reader.read(how.keep, how.isToHead, how.mostBody, deadline);
-      this.#took(answer);
-      return answer;
+      return await this.#reader.read(how.keep, how.isToHead, how.mostBody, deadline);
     } catch (error) {
       throw failure ?? error;
     }
@@ -106,7 +129,7 @@ export class HttpConnection {
   /** HTTP/1.1 answers in the order of the requests (RFC 9112, section 9.3.2). */
   async #exchangeInTurn(
     reading: Mutex,
-    request: WriteData,
+    request: Uint8Array,
     how: Exchange,
     deadline: Deadline,
   ): Promise<Answer> {
@@ -122,16 +145,7 @@ export class HttpConnection {
       throw error;
     }
     using _ = await turn;
-    const answer = await this.#reader.read(how.keep, how.isToHead, how.mostBody, deadline);
-    this.#took(answer);
-    return answer;
-  }
-
-  #took(answer: Answer): void {
-    this.#hasAnswered = true;
-    if (!answer.keepsAlive) this.#keepsAlive = false;
-    // Without a request under way, what is left is no answer to anything.
-    else if (this.#reading === undefined && this.#reader.hasUnread) this.#keepsAlive = false;
+    return await this.#reader.read(how.keep, how.isToHead, how.mostBody, deadline);
   }
 
   close(): void {

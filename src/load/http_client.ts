@@ -163,20 +163,27 @@ export class HttpClient {
    * @throws {TypeError} for a method, a path or a header that HTTP does not allow
    * @throws {SocketError} {TlsError} {TimeoutError} {BadAnswerError} when it fails: the connection is closed then
    */
-  async request(method: string, path: string, options = noOptions): Promise<Answer> {
-    checkMethod(method);
-    checkPath(path);
+  request(method: string, path: string, options = noOptions): Promise<Answer> {
     const { plan } = this.#setup;
-    if (options === noOptions && this.#cookies === undefined && plan.redirects === 0) {
-      const data = encoder.encode(`${method} ${path} HTTP/1.1\r\n${this.#fields}\r\n`);
-      const how = method === "HEAD" ? this.#wholeToHead : this.#whole;
-      return await this.exchange(data, how, plan.expected, undefined);
+    if (options !== noOptions || this.#cookies !== undefined || plan.redirects > 0) {
+      return this.#made(method, path, options);
     }
-    return await this.#made(method, path, ownOptions(options, requestOptions, "a request"));
+    try {
+      checkMethod(method);
+      checkPath(path);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const data = encoder.encode(`${method} ${path} HTTP/1.1\r\n${this.#fields}\r\n`);
+    const how = method === "HEAD" ? this.#wholeToHead : this.#whole;
+    return this.exchange(data, how, plan.expected, undefined);
   }
 
   /** Makes a request with options, and follows its redirects. */
-  async #made(method: string, path: string, options: RequestOptions): Promise<Answer> {
+  async #made(method: string, path: string, own: RequestOptions): Promise<Answer> {
+    checkMethod(method);
+    checkPath(path);
+    const options = ownOptions(own, requestOptions, "a request");
     const { headers = {}, expect, timeout, expectContinue = false, ...given } = options;
     const { plan } = this.#setup;
     const origin = originOf(plan.target);
@@ -248,7 +255,12 @@ export class HttpClient {
     return body === undefined ? head : Buffer.concat([head, body]);
   }
 
-  /** @internal Whether there is a connection that a request can be sent on. */
+  /** @internal The connection, if a request can be sent on it. */
+  get connection(): HttpConnection | undefined {
+    return this.#connection?.isOpen ? this.#connection : undefined;
+  }
+
+  /** @internal Whether there is such a connection. */
   get isConnected(): boolean {
     return this.#connection?.isOpen === true;
   }
@@ -280,38 +292,65 @@ export class HttpClient {
     expected: readonly StatusRange[],
     timeout: number | undefined,
   ): Promise<Answer> {
-    const setup = this.#setup;
-    let connection = this.#connection;
-    if (connection === undefined || !connection.isOpen) connection = await this.connect();
+    const connection = this.#connection?.isOpen ? this.#connection : await this.connect();
     const start = core.now();
+    try {
+      const answer = await this.begin(connection, request, how, start, timeout);
+      this.finish(connection, answer, how, expected, start, core.now());
+      return answer;
+    } catch (error) {
+      throw this.fail(connection, error, start, core.now());
+    }
+  }
+
+  /** @internal Sends a request. One of `finish` and `fail` must follow. */
+  begin(
+    connection: HttpConnection,
+    request: Uint8Array | RequestWithBody,
+    how: Exchange,
+    start: number,
+    timeout: number | undefined,
+  ): Promise<Answer> {
+    const setup = this.#setup;
     setup.sent.count();
     this.pending++;
-    try {
-      const deadline = timeout === undefined ? setup.deadline(start) : after(timeout, start);
-      const answer = ArrayBuffer.isView(request)
-        ? await connection.exchange(request, how, deadline)
-        : await connection.exchangeBody(request, how, deadline);
-      const end = core.now();
-      if (setup.plan.decodes && how.keep === "body") {
-        answer.decodeAs(decoded(answer, setup.plan.mostBodyBytes));
-      }
-      const { status } = answer;
-      if (isExpected(status, expected)) setup.ended(ok, end - start);
-      else {
-        const outcome = statusOutcome(status);
-        this.failure ??= { outcome, message: `the status is ${status}` };
-        setup.ended(outcome, end - start);
-      }
-      if (!connection.isOpen) this.#drop(connection);
-      return answer;
-    } catch (thrown) {
-      const error = asKept(thrown, connection);
-      this.#drop(connection);
-      setup.ended(outcomeOf(error), core.now() - start);
-      throw error;
-    } finally {
-      this.pending--;
+    const deadline = timeout === undefined ? setup.deadline(start) : after(timeout, start);
+    return ArrayBuffer.isView(request)
+      ? connection.exchange(request, how, deadline)
+      : connection.exchangeBody(request, how, deadline);
+  }
+
+  /** @internal Counts an answer. */
+  finish(
+    connection: HttpConnection,
+    answer: Answer,
+    how: Exchange,
+    expected: readonly StatusRange[],
+    start: number,
+    end: number,
+  ): void {
+    const setup = this.#setup;
+    if (setup.plan.decodes && how.keep === "body") {
+      answer.decodeAs(decoded(answer, setup.plan.mostBodyBytes));
     }
+    this.pending--;
+    const { status } = answer;
+    if (isExpected(status, expected)) setup.ended(ok, end - start);
+    else {
+      const outcome = statusOutcome(status);
+      this.failure ??= { outcome, message: `the status is ${status}` };
+      setup.ended(outcome, end - start);
+    }
+    if (!connection.isOpen) this.#drop(connection);
+  }
+
+  /** @internal Counts a failure, and returns its error. */
+  fail(connection: HttpConnection, thrown: unknown, start: number, end: number): unknown {
+    const error = asKept(thrown, connection);
+    this.pending--;
+    this.#drop(connection);
+    this.#setup.ended(outcomeOf(error), end - start);
+    return error;
   }
 
   #drop(connection: HttpConnection): void {

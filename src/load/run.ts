@@ -38,6 +38,18 @@ const leadMilliseconds = 20;
 /** Milliseconds between two looks whether the threads have finished an interval. */
 const lookMilliseconds = 50;
 
+/** Milliseconds that a thread which is asked to end at once may take. */
+const mostSilence = 2000;
+
+/** A thread computes without a wait, and hears nothing. */
+export class UnansweredError extends Error {
+  override readonly name = "UnansweredError";
+
+  constructor() {
+    super("plait: a thread of the run does not answer, and was ended: there is no report");
+  }
+}
+
 /** Where the scenario runs: here, or in Workers. */
 export type Place =
   | { readonly kind: "here"; readonly scenario: Scenario | undefined }
@@ -53,6 +65,7 @@ export class Run {
   #tally: Tally | undefined = undefined;
   #wasInterrupted = false;
   #isStopping = false;
+  readonly #unanswered = Promise.withResolvers<never>();
   readonly #thresholds: ThresholdWatch;
 
   readonly #place: Place;
@@ -77,6 +90,8 @@ export class Run {
   end(): void {
     this.#wasInterrupted = true;
     this.#askAll(Wish.end);
+    const silence = setTimeout(() => this.#unanswered.reject(new UnansweredError()), mostSilence);
+    silence.unref();
   }
 
   #askAll(wish: Wish): void {
@@ -96,7 +111,10 @@ export class Run {
     try {
       this.#startThreads(this.#place);
       if (signal?.aborted) this.stop();
-      const ready = await Promise.all(this.#threads.map((thread) => thread.ready));
+      const ready = await Promise.race([
+        Promise.all(this.#threads.map((thread) => thread.ready)),
+        this.#unanswered.promise,
+      ]);
       const notReached = notReachedReason(ready);
       if (notReached !== undefined) this.#askAll(Wish.end);
       else this.#begin();
@@ -132,9 +150,10 @@ export class Run {
     const tally = this.#tally!;
     let ends: ThreadEnd[] | undefined;
     let failure: { error: unknown } | undefined;
-    const ending = Promise.all(this.#threads.map(({ ended }) => ended)).then(
-      (all) => {
-        ends = all;
+    const all = Promise.all(this.#threads.map(({ ended }) => ended));
+    const ending = Promise.race([all, this.#unanswered.promise]).then(
+      (found) => {
+        ends = found;
       },
       (error) => {
         failure = { error };

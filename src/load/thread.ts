@@ -226,7 +226,7 @@ export class LoadThread {
 
   /** Whether the thread itself ends the run. */
   get #isOver(): boolean {
-    if (this.#isDead() || this.#users.isExhausted) return true;
+    if (this.#isDead()) return true;
     return this.#foreignWaits?.areThere === true;
   }
 

@@ -1,8 +1,10 @@
 /** A user: a fiber with a connection, which runs one iteration after another. */
 
 import { core } from "../core/native.ts";
+import type { Answer } from "../http/answer.ts";
 import type { Exchange } from "../http/connection.ts";
-import { sleep } from "../runtime/sleep.ts";
+import { spend } from "../runtime/scheduler.ts";
+import { sleep, yieldNow } from "../runtime/sleep.ts";
 import type { Connector } from "./connector.ts";
 import { Context, ContextSetup, type Scenario } from "./context.ts";
 import { exampleOf } from "./examples.ts";
@@ -40,8 +42,6 @@ export class Users {
   /** When the run has begun. */
   start = 0;
   #isCut = false;
-  /** A feeder has no more rows. */
-  isExhausted = false;
 
   constructor(
     parts: {
@@ -165,6 +165,8 @@ export class User {
       if (waiting !== undefined) await waiting;
       if (turn.number === ended) return;
       await this.#iterate(request);
+      // An iteration that waits for nothing must not keep all others from running.
+      if (!spend()) await yieldNow();
       if (this.#failures > 0) await this.#pause();
     }
   }
@@ -190,26 +192,46 @@ export class User {
       users.lateness.record(this.began - Math.max(due, this.#free));
     } else due = this.#free;
     let outcome: Outcome = ok;
+    let end = 0;
     try {
       if (!this.#isConnected) await this.#reconnect();
       users.wait.record(this.began - due);
-      if (request === undefined) await (users.scenario ?? users.replay)(context);
-      else await context.http.exchange(request, users.exchange, users.plan.expected, undefined);
+      if (request === undefined) {
+        await (users.scenario ?? users.replay)(context);
+        end = core.now();
+      } else end = await this.#request(request);
       const failure = context.failure ?? context.http.failure;
       if (failure !== undefined) outcome = this.#failed(failure);
     } catch (error) {
+      end = core.now();
       outcome = outcomeOf(error);
-      if (outcome === dataExhausted) users.isExhausted = true;
+      if (outcome === dataExhausted) users.pacer.stop();
       if (!users.isCut) users.failed(outcome, error, number);
       this.#sockets.close();
     }
-    users.busy--;
-    const end = core.now();
     const { began } = this;
+    users.busy--;
     this.#free = end;
     this.began = 0;
     // What the end of the run has broken off has no outcome of its own.
     if (!users.isCut) users.ended(outcome, end - due, end - began);
+  }
+
+  /** Makes the request of a run without a scenario. Returns when its answer came. */
+  async #request(request: Uint8Array): Promise<number> {
+    const { exchange, plan } = this.#users;
+    const { http } = this.#context;
+    const { began } = this;
+    const connection = http.connection ?? (await http.connect());
+    let answer: Answer;
+    try {
+      answer = await http.begin(connection, request, exchange, began, undefined);
+    } catch (error) {
+      throw http.fail(connection, error, began, core.now());
+    }
+    const end = core.now();
+    http.finish(connection, answer, exchange, plan.expected, began, end);
+    return end;
   }
 
   /** The outcome of an iteration that has failed without an error. */

@@ -2,6 +2,7 @@
 
 import { Limits, Status } from "../core/abi.ts";
 import { addressOf, core } from "../core/native.ts";
+import { mayProceed, spend } from "../runtime/scheduler.ts";
 import { typeMistake } from "../values/checks.ts";
 import type { ErrorDetails } from "../values/errors.ts";
 import { byteLengthOf, isDetached } from "../values/views.ts";
@@ -174,6 +175,20 @@ export function countTaken(socket: Stream, outcome: number): number {
   }
   if (outcome > 0) socket.sent(outcome);
   return outcome;
+}
+
+/** A socket whose writes may wait. */
+export interface Sending extends Stream {
+  readonly isWriting: boolean;
+}
+
+/** Sends what the kernel takes at once, unless other writes wait. Returns the number of bytes. */
+export function sendNow(socket: Sending, bytes: Uint8Array): number {
+  const length = byteLengthOf(bytes);
+  if (length === 0 || socket.closed || socket.isWriting || !mayProceed()) return 0;
+  const count = countTaken(socket, core.send(socket.handle, bytes, 0, length));
+  if (count > 0) spend();
+  return count;
 }
 
 /** Addresses and lengths for one `sendVector`; filled anew for each. */

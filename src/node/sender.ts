@@ -1,7 +1,7 @@
 /** The sending half of a stream that is connected: one write at a time, and then the end. */
 
 import { core } from "../core/native.ts";
-import { countTaken, SendBytes } from "../net/sending.ts";
+import { SendBytes, sendNow } from "../net/sending.ts";
 import type { Socket as PlaitSocket } from "../net/socket.ts";
 import { mayProceed, spend } from "../runtime/scheduler.ts";
 import { outsideOfFibers } from "../runtime/wait.ts";
@@ -47,7 +47,7 @@ export class Sender {
     }
     let count: number;
     try {
-      count = this.#sendNow(data);
+      count = sendNow(this.#plait, data);
     } catch (error) {
       callback(transferError(error, "write"));
       return;
@@ -59,16 +59,6 @@ export class Sender {
       const transfer = SendBytes.of(this.#plait, rest, rest.length).followsPart();
       this.#follow(rest, () => this.#plait.sendRest(transfer), callback);
     }
-  }
-
-  /** Sends what the kernel takes at once. Returns the number of bytes. */
-  #sendNow(bytes: Uint8Array): number {
-    const plait = this.#plait;
-    const length = byteLengthOf(bytes);
-    if (length === 0 || plait.closed || plait.isWriting || !mayProceed()) return 0;
-    const count = countTaken(plait, core.send(plait.handle, bytes, 0, length));
-    if (count > 0) spend();
-    return count;
   }
 
   #follow(data: Chunk | Chunk[], send: () => Promise<number>, callback: Callback): void {
