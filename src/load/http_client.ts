@@ -341,7 +341,8 @@ export class HttpClient {
       this.failure ??= { outcome, message: `the status is ${status}` };
       setup.ended(outcome, end - start);
     }
-    if (!connection.isOpen) this.#drop(connection);
+    // A server may ignore that the connection is to be closed.
+    if (!connection.isOpen || !setup.plan.keepsAlive) this.#drop(connection);
   }
 
   /** @internal Counts a failure, and returns its error. */

@@ -2,8 +2,10 @@
 
 import { cpus, release, type as systemName } from "node:os";
 import { core } from "../core/native.ts";
+import { resolve } from "../net/names.ts";
 import { versions } from "../process/versions.ts";
 import { sleep } from "../runtime/sleep.ts";
+import { after } from "../values/deadlines.ts";
 import { Rate } from "./arrivals.ts";
 import type { ScenarioSource } from "./assignment.ts";
 import type { Scenario } from "./context.ts";
@@ -14,6 +16,7 @@ import { Wish } from "./memory.ts";
 import type { CheckedLoad } from "./options.ts";
 import { isOpenLoop, type Plan, sendingMillisecondsOf } from "./plan.ts";
 import { shapeText } from "./plan_text.ts";
+import { checkMachine } from "./preflight.ts";
 import type { Progress } from "./progress.ts";
 import {
   type Ages,
@@ -76,6 +79,8 @@ export class Run {
     this.#checked = checked;
     this.#place = place;
     this.#plan = checked.plan;
+    // Nothing may wait for it when it comes.
+    this.#unanswered.promise.catch(() => undefined);
     this.#thresholds = new ThresholdWatch(checked.thresholds);
     this.#planReport = planReport(checked.plan, scenarioName);
   }
@@ -109,6 +114,7 @@ export class Run {
     const interrupt = (): void => this.stop();
     signal?.addEventListener("abort", interrupt);
     try {
+      await this.#checkMachine();
       this.#startThreads(this.#place);
       if (signal?.aborted) this.stop();
       const ready = await Promise.race([
@@ -124,6 +130,19 @@ export class Run {
       signal?.removeEventListener("abort", interrupt);
       for (const thread of this.#threads) thread.kill();
     }
+  }
+
+  /** A name that is not found is the threads' to report. */
+  async #checkMachine(): Promise<void> {
+    const { place } = this.#plan.target;
+    if ("path" in place) {
+      checkMachine(this.#plan, 0);
+      return;
+    }
+    const { family, connectMilliseconds } = this.#plan;
+    const options = { family, deadline: after(connectMilliseconds) };
+    const addresses = await resolve(place.host, options).catch(() => []);
+    checkMachine(this.#plan, addresses.length);
   }
 
   #startThreads(place: Place): void {

@@ -109,6 +109,14 @@ describe("failures", () => {
     expect(sentOf(report)).toBe(report.iterations.sent);
   });
 
+  test("a connection for each request is closed, also if the server keeps it open", async () => {
+    await using target = await loadTarget();
+    const options = { target: target.url, connections: 2, iterations: 20, keepAlive: false };
+    const report = await load(options);
+    expect(report.iterations.outcomes).toEqual({ ok: 20 });
+    expect(target.connections).toBe(20);
+  });
+
   test("an end of the stream does not spin", async () => {
     await using target = await loadTarget(() => ({ then: "close" }));
     const report = await load({ target: target.url, connections: 2, iterations: 300 });
