@@ -135,7 +135,7 @@ export class Incoming {
   readonly #ending = new WaitQueue<void>();
   #drive: Drive | undefined = undefined;
   #isDriving = false;
-  /** Whether the drive attempts: it stops behind a pong, which may have been the last one to wait for. */
+  /** Whether the drive attempts: then it finds out by itself that nothing waits for it any more. */
   #isInDrive = false;
 
   constructor(socket: Socket, outgoing: Outgoing, buffer: ReceiveBuffer, mostBytes: number) {
@@ -210,7 +210,7 @@ export class Incoming {
         return false;
       case Opcode.pong:
         this.#onPong(bytes, start, end);
-        return this.#isInDrive;
+        return false;
       default:
         this.#onClose(bytes, start, end);
         return true;
@@ -323,7 +323,6 @@ export class Incoming {
   }
 
   #stopDrive(): void {
-    // While it attempts, it finds out by itself.
     if (this.#isDriving && !this.#isInDrive && !this.#wantsReading)
       this.socket.withdraw(this.#drive!);
   }
