@@ -10,7 +10,7 @@ import { rangeMistake, typeMistake } from "../values/checks.ts";
 import { after, checkedDeadline, type Deadline, never } from "../values/deadlines.ts";
 import { isInstance } from "../values/foreign_values.ts";
 import { byteLengthOf, isDetached } from "../values/views.ts";
-import { checkedClose, normalClosure } from "./close_codes.ts";
+import { abnormalClosure, checkedClose, normalClosure } from "./close_codes.ts";
 import { mostControlBytes, Opcode } from "./frames.ts";
 import { Incoming } from "./incoming.ts";
 import type { Message } from "./message_reader.ts";
@@ -64,8 +64,8 @@ export class WebSocketConnection implements AsyncDisposable, AsyncIterable<Messa
   }
 
   /**
-   * The code of the server's Close frame; 1005 if it had none, 1006 if the connection has failed without one.
-   * Undefined before.
+   * The code of the server's Close frame; 1005 if that had none, 1006 if the connection has ended without such a
+   * frame. Undefined before.
    */
   get closeCode(): number | undefined {
     return this.#incoming.closeCode;
@@ -119,7 +119,7 @@ export class WebSocketConnection implements AsyncDisposable, AsyncIterable<Messa
 
   /**
    * The next message, its fragments put together: a string, or bytes of the caller's own. Null when the server has
-   * closed, and on every later call; `closeCode` and `closeReason` say why.
+   * closed, and on every later call; `closeCode` and `closeReason` say why. The socket is open until `close`.
    *
    * @throws {WebSocketError} when the server has broken the protocol
    * @throws {UnexpectedEndError} when the connection has ended without a Close frame
@@ -169,7 +169,9 @@ export class WebSocketConnection implements AsyncDisposable, AsyncIterable<Messa
 
   #pingPayload(data: string | ArrayBufferView | ArrayBufferLike | undefined): Uint8Array {
     if (data === undefined) return encoder.encode(`plait ${++this.#pings}`);
-    const bytes = typeof data === "string" ? encoder.encode(data) : messageBytes(data).slice();
+    // A copy: the pong is compared with it.
+    const bytes =
+      typeof data === "string" ? encoder.encode(data) : new Uint8Array(messageBytes(data));
     if (byteLengthOf(bytes) > mostControlBytes) {
       throw rangeMistake(`a ping has at most ${mostControlBytes} bytes`);
     }
@@ -201,6 +203,7 @@ export class WebSocketConnection implements AsyncDisposable, AsyncIterable<Messa
       await this.#incoming.waitForClose(until);
       await this.#waitForEnd(until);
     } finally {
+      this.#incoming.closeCode ??= abnormalClosure;
       socket.close();
     }
   }

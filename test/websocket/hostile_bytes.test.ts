@@ -137,14 +137,14 @@ function spoil(wire: Uint8Array, random: Random): Uint8Array {
 
 test("spoilt streams are judged as by the model", async () => {
   const ends = new Set<unknown>();
-  const rounds = isSoak ? 3000 : 80;
+  const rounds = isSoak ? 3000 : 40;
   for (let round = 0; round < rounds; round++) {
     const random = new Random();
     const wire = spoil(validStream(random), random);
     const wanted = judge(wire);
     await using pair = await handPair({ maxMessageBytes: mostBytes });
     const { ws, server } = pair;
-    const most = random.pick([1 + wire.length / 30, 1000, 1_000_000]);
+    const most = random.pick([1 + wire.length / 10, 1000, 1_000_000]);
     const sending = (async () => {
       for (let at = 0; at < wire.length; ) {
         const end = at + 1 + random.below(most);

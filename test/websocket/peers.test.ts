@@ -44,7 +44,7 @@ describe.each(ways)("%s", (_name, { isMissing, start, sendsFragments }, isTls) =
 
   test("text and bytes of every kind of length come back", async () => {
     await using ws = await open({ maxMessageBytes: 64 * 1024 * 1024 });
-    for (const length of [0, 1, 125, 126, 1000, 1001, 65_535, 65_536, 300_000, 2_000_000]) {
+    for (const length of [0, 1, 125, 126, 1000, 1001, 65_535, 65_536, 300_000, 700_000]) {
       const bytes = new Uint8Array(randomBytes(length));
       const received = await echoOf(ws, bytes);
       expect([length, Buffer.compare(received as Uint8Array, bytes)]).toEqual([length, 0]);

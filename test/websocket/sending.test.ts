@@ -97,7 +97,7 @@ describe.each([false, true])("over TLS: %p", (isTls) => {
   test("frames of many fibers come whole, each in its order, though the server reads slowly", async () => {
     await using pair = await handPair({ isTls });
     const { ws, server } = pair;
-    const [fibers, messages] = [8, 30];
+    const [fibers, messages] = [6, 16];
     const random = new Random(7);
     const lengths = Array.from({ length: fibers * messages }, () => {
       const kinds = [random.below(200), random.below(70_000), 66_000 + random.below(150_000)];
