@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
-import { connect, deadline, scope } from "../../index.ts";
+import { block, connect, deadline, scope } from "../../index.ts";
 import { openWebSocket, type WebSocketConnection } from "../../src/websocket/connection.ts";
 import { WebSocketRefusedError } from "../../src/websocket/errors.ts";
 import type { WebSocketOptions } from "../../src/websocket/opening.ts";
@@ -91,6 +91,22 @@ describe.each(ways)("%s", (_name, { isMissing, start, sendsFragments }, isTls) =
       }
     });
   });
+
+  // Bun's server is in this process, whose loop stands still under the blocking driver.
+  if (sendsFragments) {
+    test("the blocking driver does the same", () => {
+      const received = block(async () => {
+        await using ws = await open();
+        const texts: unknown[] = [];
+        await ws.ping("blocked", deadline(patience));
+        for (const text of ["one", "é".repeat(70_000), ""]) texts.push(await echoOf(ws, text));
+        await ws.send("close 1000 done");
+        texts.push(await ws.receive(deadline(patience)));
+        return texts;
+      });
+      expect(received).toEqual(["one", "é".repeat(70_000), "", null]);
+    });
+  }
 
   test("the client closes, and the server reads its code and reason", async () => {
     const ws = await open();
