@@ -11,8 +11,8 @@ const key_bytes = 4;
 const block_bytes = 64;
 const Block = @Vector(block_bytes, u8);
 
-/// Writes the masked bytes of `source` to `target`, which is the same memory or does not overlap with it. The lowest
-/// byte of `key` is for the first byte, whatever the order of bytes of the processor.
+/// Writes the masked bytes of `source` to `target`, which is the same memory or does not overlap with it. On every
+/// processor the lowest byte of `key` is for the first byte.
 pub fn mask(target: []u8, source: []const u8, key: u32) void {
     assert(target.len == source.len, "a payload and its masked form differ in length");
     assert(target.ptr == source.ptr or areApart(target, source), "a payload overlaps with its masked form");
