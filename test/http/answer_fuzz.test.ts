@@ -11,7 +11,7 @@ import { readAnswers } from "../support/answers_read.ts";
 import { Random } from "../support/random.ts";
 import { isSoak } from "../support/soak.ts";
 
-const peers = [AnswerPeer.node(), await AnswerPeer.httpParser()].filter(
+const peers = [AnswerPeer.node(), AnswerPeer.bun(), await AnswerPeer.httpParser()].filter(
   (peer) => peer !== undefined,
 );
 afterAll(async () => {
@@ -58,7 +58,7 @@ describe.each(misreadings)("plait reads what others misread: $why", (misreading)
   });
 });
 
-test.each(peers.filter((peer) => peer.readsOne))(
+test.each(peers.filter(({ name }) => name === "Node's client"))(
   "an answer to HEAD without a length keeps the connection; $name takes it for one that ends with it",
   async (peer) => {
     const stream = whole("HTTP/1.1 200 OK\r\n\r\n", true);
@@ -70,7 +70,7 @@ test.each(peers.filter((peer) => peer.readsOne))(
 
 /** Undefined if the two have read the same, or differ on purpose; otherwise what is unexplained. */
 function unexplained(
-  { name, readsOne }: AnswerPeer,
+  { name, readsOne, shows }: AnswerPeer,
   { text, isToHead }: AnswerStream,
   ours: Outcome,
   theirs: Outcome,
@@ -86,7 +86,7 @@ function unexplained(
   for (let index = 0; ; index++) {
     const [our, their] = [ours.answers[index], theirs.answers[index]];
     if (our !== undefined && their !== undefined) {
-      const differing = (Object.keys(our) as (keyof AnswerRead)[]).filter(
+      const differing = shows.filter(
         (key) => !Bun.deepEquals(sorted(our)[key], sorted(their)[key]),
       );
       const isHead = isToHead && readsOne && differing.join() === "keepsAlive" && our.keepsAlive;
@@ -125,39 +125,42 @@ function sorted(answer: AnswerRead): AnswerRead {
 /** How often a part of a stream is wrong. */
 const oddness = [0, 0.02, 0.1];
 const batch = 500;
-const milliseconds = isSoak ? 180_000 : 2500;
+/** An ordinary run has the same streams each time, since the table may lack a rare difference. */
+const seeds = [1, 2];
+const soakMilliseconds = 180_000;
 
 test(
   "streams at random are read alike, however they are cut into portions",
   async () => {
-    const until = performance.now() + milliseconds;
-    let count = 0;
-    do {
-      const random = new Random();
-      const grammar = oddness.map((often) => new AnswerGrammar(random, often));
-      const streams = Array.from({ length: batch }, () => random.pick(grammar).stream());
-      const ours: Outcome[] = [];
-      for (const [index, stream] of streams.entries()) {
-        const outcome = await readAnswers(stream);
-        const place = `stream ${index} of seed ${random.seed}: ${JSON.stringify(stream)}`;
-        expect([place, await readAnswers(whole(stream.text, stream.isToHead))]).toEqual([
-          place,
-          outcome,
-        ]);
-        ours.push(outcome);
-      }
-      for (const peer of peers) {
-        const theirs = await peer.read(streams);
-        for (const [index, stream] of streams.entries()) {
-          const what = unexplained(peer, stream, ours[index]!, theirs[index]!);
-          if (what === undefined) continue;
-          const place = `${what}: stream ${index} of seed ${random.seed}: ${JSON.stringify(stream)}`;
-          expect([place, theirs[index]]).toEqual([place, ours[index]]);
-        }
-      }
-      count += batch;
-    } while (performance.now() < until);
-    expect(count).toBeGreaterThan(0);
+    if (!isSoak) {
+      for (const seed of seeds) await compare(new Random(seed));
+      return;
+    }
+    const until = performance.now() + soakMilliseconds;
+    do await compare(new Random());
+    while (performance.now() < until);
   },
-  milliseconds + 30_000,
+  (isSoak ? soakMilliseconds : 0) + 30_000,
 );
+
+async function compare(random: Random): Promise<void> {
+  const grammar = oddness.map((often) => new AnswerGrammar(random, often));
+  const streams = Array.from({ length: batch }, () => random.pick(grammar).stream());
+  const ours: Outcome[] = [];
+  for (const [index, stream] of streams.entries()) {
+    const outcome = await readAnswers(stream);
+    const place = `stream ${index} of seed ${random.seed}: ${JSON.stringify(stream)}`;
+    const atOnce = await readAnswers(whole(stream.text, stream.isToHead));
+    expect([place, atOnce]).toEqual([place, outcome]);
+    ours.push(outcome);
+  }
+  for (const peer of peers) {
+    const theirs = await peer.read(streams);
+    for (const [index, stream] of streams.entries()) {
+      const what = unexplained(peer, stream, ours[index]!, theirs[index]!);
+      if (what === undefined) continue;
+      const place = `${what}: stream ${index} of seed ${random.seed}: ${JSON.stringify(stream)}`;
+      expect([place, theirs[index]]).toEqual([place, ours[index]]);
+    }
+  }
+}

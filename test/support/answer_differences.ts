@@ -3,7 +3,7 @@
  * reason. RFC 9112 decides, if it says something.
  */
 
-export type PeerName = "Node's client" | "libhttp-parser";
+export type PeerName = "Node's client" | "Bun's fetch" | "libhttp-parser";
 
 /** Something that plait refuses, and a peer takes. */
 export interface Refusal {
@@ -16,9 +16,12 @@ export interface Refusal {
   readonly why: string;
 }
 
+const all: readonly PeerName[] = ["Node's client", "Bun's fetch", "libhttp-parser"];
 const both: readonly PeerName[] = ["Node's client", "libhttp-parser"];
 const node: readonly PeerName[] = ["Node's client"];
 const library: readonly PeerName[] = ["libhttp-parser"];
+
+const fetch: readonly PeerName[] = ["Bun's fetch"];
 
 const ok = "HTTP/1.1 200 OK\r\n";
 const empty = "Content-Length: 0\r\n\r\n";
@@ -27,7 +30,7 @@ const chunked = `${ok}Transfer-Encoding: chunked\r\n`;
 export const refusals: readonly Refusal[] = [
   {
     reason: "a line ends without CR",
-    peers: library,
+    peers: ["Bun's fetch", "libhttp-parser"],
     example: `HTTP/1.1 200 OK\n${empty}`,
     why: "a recipient may take a bare LF for the end of a line (2.2), and those that do not read other lines",
   },
@@ -58,13 +61,19 @@ export const refusals: readonly Refusal[] = [
   },
   {
     reason: "the name of a trailer has another character",
-    peers: library,
+    peers: ["Bun's fetch", "libhttp-parser"],
     example: `${chunked}\r\n0\r\nA B: c\r\n\r\n`,
     why: "as for the name of a field",
   },
   {
+    reason: "a trailer has no colon",
+    peers: fetch,
+    example: `${chunked}\r\n0\r\nA\r\n\r\n`,
+    why: "a trailer is a field (7.1.2)",
+  },
+  {
     reason: "a trailer has a control character",
-    peers: library,
+    peers: ["Bun's fetch", "libhttp-parser"],
     example: `${chunked}\r\n0\r\nA: \x01\r\n\r\n`,
     why: "as in the head",
   },
@@ -87,6 +96,12 @@ export const refusals: readonly Refusal[] = [
     why: "a status has three digits (4)",
   },
   {
+    reason: "the status is no number of three digits",
+    peers: fetch,
+    example: `HTTP/1.1  200 OK\r\n${empty}`,
+    why: "there is one space before the status (4)",
+  },
+  {
     reason: "the status line is malformed",
     peers: library,
     example: `HTTP/1.1 099 OK\r\n${empty}`,
@@ -94,13 +109,13 @@ export const refusals: readonly Refusal[] = [
   },
   {
     reason: "the status line is malformed",
-    peers: node,
+    peers: ["Node's client", "Bun's fetch"],
     example: `HTTP/1.1 099 OK\r\n${empty}`,
-    why: "a status is 100 or more (RFC 9110, 15); Node takes it for an interim answer",
+    why: "a status is 100 or more (RFC 9110, 15); these take it for an answer all the same",
   },
   {
     reason: "the status line is none of HTTP/1.1 or HTTP/1.0",
-    peers: library,
+    peers: ["Bun's fetch", "libhttp-parser"],
     example: `HTTP/1.2 200 OK\r\n${empty}`,
     why: "there is no such version; a client should take a later minor one (RFC 9110, 2.5), but need not",
   },
@@ -124,9 +139,21 @@ export const refusals: readonly Refusal[] = [
   },
   {
     reason: "HTTP/1.0 has no Transfer-Encoding",
-    peers: both,
+    peers: all,
     example: `HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
     why: "the framing is faulty, since a recipient of HTTP/1.0 does not know it (6.1)",
+  },
+  {
+    reason: "it has both Transfer-Encoding and Content-Length",
+    peers: fetch,
+    example: `${chunked}Content-Length: 0\r\n\r\n0\r\n\r\n`,
+    why: "it ought to be handled as an error (6.3), since others take the length",
+  },
+  {
+    reason: "it has two of Content-Length",
+    peers: fetch,
+    example: `${ok}Content-Length: 0\r\n${empty}`,
+    why: "a recipient may refuse even lengths that are the same (6.3)",
   },
   {
     reason: "it has two of Transfer-Encoding",
@@ -135,14 +162,20 @@ export const refusals: readonly Refusal[] = [
     why: "chunked must not be applied twice (7), so the two are no list that a server may send",
   },
   {
+    reason: "it has two of Transfer-Encoding",
+    peers: fetch,
+    example: `${chunked}Transfer-Encoding:\r\n\r\n0\r\n\r\n`,
+    why: "elements of a list may be empty (RFC 9110, 5.6.1), but no server sends this one",
+  },
+  {
     reason: "its Transfer-Encoding is another one than chunked",
-    peers: both,
+    peers: all,
     example: `${ok}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`,
     why: "the client has not sent TE, so a server may use chunked alone (7.4)",
   },
   {
     reason: "Content-Length is no number below 10^15",
-    peers: both,
+    peers: all,
     example: `HTTP/1.1 304 Not Modified\r\nContent-Length: 9007199254740993\r\n\r\n`,
     why: "a number that JavaScript cannot hold would be a guess; no body is so long",
   },
@@ -153,6 +186,19 @@ export const refusals: readonly Refusal[] = [
     why: "chunks end with CR and LF (7.1)",
   },
   {
+    reason: "a CR of the chunked body is without LF",
+    peers: fetch,
+    example: `${chunked}\r\n0\r\n\r\r\n`,
+    why: "the section of trailers ends with CR and LF (7.1.2)",
+  },
+  {
+    reason: "incomplete",
+    peers: fetch,
+    pattern: /\r\n0/,
+    example: `${chunked}\r\n0\r\n`,
+    why: "trailers may follow the last chunk, so that a body ends with the empty line behind them (7.1)",
+  },
+  {
     reason: "a chunk is longer than its length",
     peers: library,
     example: `${chunked}\r\n1\r\nab\n0\r\n\r\n`,
@@ -160,7 +206,7 @@ export const refusals: readonly Refusal[] = [
   },
   {
     reason: "a chunk's extension has a control character",
-    peers: library,
+    peers: ["Bun's fetch", "libhttp-parser"],
     example: `${chunked}\r\n0;a\x01\r\n\r\n`,
     why: "an extension consists of tokens and quoted strings (7.1.1)",
   },
@@ -213,6 +259,20 @@ export const acceptances: readonly Acceptance[] = [
     why: "a recipient must take blanks before an extension (7.1.1; RFC 9110, 5.6.3)",
   },
   {
+    peer: "Bun's fetch",
+    errors: ["InvalidHTTPResponse"],
+    pattern: /\r\n0{16}[0-9a-f]+/i,
+    example: `${chunked}\r\n00000000000000000001\r\na\r\n0\r\n\r\n`,
+    why: "a length may have any number of zeros before it (7.1)",
+  },
+  {
+    peer: "Bun's fetch",
+    errors: ["InvalidHTTPResponse"],
+    pattern: /\r\n[0-9a-f]+[ \t]+;/i,
+    example: `${chunked}\r\n1 ;name\r\na\r\n0\r\n\r\n`,
+    why: "a recipient must take blanks before an extension (7.1.1; RFC 9110, 5.6.3)",
+  },
+  {
     peer: "Node's client",
     errors: ["HPE_CLOSED_CONNECTION"],
     pattern: /connection:.*close/i,
@@ -232,6 +292,13 @@ export interface Misreading {
 }
 
 export const misreadings: readonly Misreading[] = [
+  {
+    peers: fetch,
+    pattern: /HTTP\/1\.. 205/,
+    example: `HTTP/1.1 205 Reset Content\r\nContent-Length: 2\r\n\r\nhi`,
+    body: "hi",
+    why: "a body of 205 must not be sent (RFC 9110, 15.3.6), but is framed as any other (6.3)",
+  },
   {
     peers: both,
     pattern: /transfer-encoding:[^\r\n]*chunked[^\r\n]*\t/i,

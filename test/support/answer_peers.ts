@@ -24,6 +24,8 @@ export interface Outcome {
   readonly end: string;
 }
 
+const all: readonly (keyof AnswerRead)[] = ["status", "fields", "body", "trailers", "keepsAlive"];
+
 const folder = join(import.meta.dir, "answer_peers");
 
 /** A program that reads streams. Disposing of it ends the program. */
@@ -31,6 +33,8 @@ export class AnswerPeer implements AsyncDisposable {
   readonly name: PeerName;
   /** Whether it reads only the first answer of a stream. */
   readonly readsOne: boolean;
+  /** What it shows of an answer. */
+  readonly shows: readonly (keyof AnswerRead)[];
   readonly #process: Bun.Subprocess<"pipe", "pipe", "inherit">;
   readonly #folder: TemporaryFolder | undefined;
   readonly #lines: AsyncGenerator<string, void>;
@@ -38,24 +42,33 @@ export class AnswerPeer implements AsyncDisposable {
   private constructor(
     name: PeerName,
     command: readonly string[],
-    readsOne: boolean,
-    folder?: TemporaryFolder,
+    { readsOne = false, shows = all, folder = undefined as TemporaryFolder | undefined },
   ) {
     this.name = name;
     this.readsOne = readsOne;
+    this.shows = shows;
     this.#process = Bun.spawn([...command], { stdin: "pipe", stdout: "pipe", stderr: "inherit" });
     this.#folder = folder;
     this.#lines = linesOf(this.#process.stdout);
   }
 
-  /** Node's client; undefined, with a printed reason, without Node. */
+  /** Node's client; undefined, with a printed reason, without Node 20. Others are strict in other ways. */
   static node(): AnswerPeer | undefined {
     const node = Bun.which("node");
-    if (node === null) {
-      console.warn("skipped: node is not installed");
+    const version = node && Bun.spawnSync([node, "--version"]).stdout.toString();
+    if (!node || !version?.startsWith("v20.")) {
+      console.warn("skipped: Node 20 is not installed");
       return undefined;
     }
-    return new AnswerPeer("Node's client", [node, join(folder, "node_client.cjs")], true);
+    return new AnswerPeer("Node's client", [node, join(folder, "node_client.cjs")], {
+      readsOne: true,
+    });
+  }
+
+  /** Bun's fetch. */
+  static bun(): AnswerPeer {
+    const command = [process.execPath, join(folder, "bun_client.ts")];
+    return new AnswerPeer("Bun's fetch", command, { readsOne: true, shows: ["status", "body"] });
   }
 
   /** libhttp-parser; undefined, with a printed reason, without it or without a compiler. */
@@ -71,7 +84,7 @@ export class AnswerPeer implements AsyncDisposable {
     const command = [compiler, "-O1", "-o", program, source, "-lhttp_parser"];
     const { exitCode, stderr } = await runCommand(command, undefined, 30_000);
     if (exitCode !== 0) throw new Error(`cc: ${stderr}`);
-    return new AnswerPeer("libhttp-parser", [program], false, made);
+    return new AnswerPeer("libhttp-parser", [program], { folder: made });
   }
 
   /** What it makes of each stream. */
