@@ -100,6 +100,28 @@ export class AnswerReader extends SocketTransfer<Answer> {
     return this.#at < this.#end;
   }
 
+  /**
+   * Looks at a connection on which no answer is expected, without waiting. What has come unasked would be taken
+   * for the answer to the next request.
+   *
+   * @returns `open` when nothing has come, `ended` at the end of the stream, `unasked` for bytes
+   * @throws {SocketError} such as `ECONNRESET`
+   */
+  idleState(): "open" | "ended" | "unasked" {
+    if (this.#at < this.#end) return "unasked";
+    this.#makeRoom();
+    const count = this.#receive(true);
+    if (count > 0) {
+      this.#end += count;
+      this.socket.received(count);
+      return "unasked";
+    }
+    this.#giveBack();
+    if (count === 0) return "ended";
+    if (-count !== Status.wouldBlock) throw socketFailure(this.socket, -count, this.syscall);
+    return "open";
+  }
+
   /** Whether a byte of the answer that is read has come, be it of an interim answer. */
   get hasBegun(): boolean {
     return this.#interim > 0 || this.#framing !== "head" || this.#start < this.#end;

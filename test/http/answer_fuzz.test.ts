@@ -140,7 +140,7 @@ test(
     do await compare(new Random());
     while (performance.now() < until);
   },
-  (isSoak ? soakMilliseconds : 0) + 30_000,
+  (isSoak ? soakMilliseconds : 0) + 60_000,
 );
 
 async function compare(random: Random): Promise<void> {

@@ -6,8 +6,9 @@ import type { Answer, Keep } from "../../src/http/answer.ts";
 import { AnswerReader, mostHeadBytes } from "../../src/http/answer_reader.ts";
 import { BadAnswerError } from "../../src/http/bad_answer.ts";
 import { never } from "../../src/values/deadlines.ts";
-import { failureOf } from "../support/failure.ts";
-import { socketPair } from "../support/socket_pair.ts";
+import { type Failure, failureOf } from "../support/failure.ts";
+import { pollUntil } from "../support/poll.ts";
+import { type SocketPair, socketPair } from "../support/socket_pair.ts";
 
 const encoder = new TextEncoder();
 
@@ -244,6 +245,64 @@ test("hasBegun tells an end before the answer from one within it, and behind an 
       expect([text, reader.hasBegun]).toEqual([text, hasBegun]);
     }
   }
+});
+
+describe("a connection on which no answer is expected", () => {
+  const text = `${lines(ok, "Content-Length: 2")}hi`;
+
+  /** A connection behind its first answer. */
+  async function idle(): Promise<[SocketPair, AnswerReader]> {
+    const pair = await socketPair();
+    const reader = new AnswerReader(pair.client);
+    await pair.server.write(text);
+    await reader.read("body", false, 100, never);
+    return [pair, reader];
+  }
+
+  test("is open, also for the next answer", async () => {
+    const [pair, reader] = await idle();
+    await using _ = pair;
+    for (let count = 0; count < 3; count++) expect(reader.idleState()).toBe("open");
+    const reading = reader.read("body", false, 100, never);
+    await pair.server.write(text);
+    expect((await reading).text()).toBe("hi");
+  });
+
+  test("has ended", async () => {
+    const [pair, reader] = await idle();
+    await using _ = pair;
+    await pair.server.shutdown();
+    await pollUntil("the end has come", () => reader.idleState() === "ended");
+    expect(reader.idleState()).toBe("ended");
+  });
+
+  test("has bytes that were not asked for, which came late or with the answer", async () => {
+    const [pair, reader] = await idle();
+    await using _ = pair;
+    await pair.server.write("x");
+    await pollUntil("a byte has come", () => reader.idleState() === "unasked");
+    expect([reader.idleState(), reader.hasUnread]).toEqual(["unasked", true]);
+    await using other = await socketPair();
+    const behind = new AnswerReader(other.client);
+    await other.server.write(text + text);
+    await behind.read("body", false, 100, never);
+    expect(behind.idleState()).toBe("unasked");
+  });
+
+  test("was reset", async () => {
+    const [pair, reader] = await idle();
+    pair.server.reset();
+    await using _ = pair;
+    const failing = (): string => {
+      try {
+        return reader.idleState();
+      } catch (error) {
+        return (error as Failure).code ?? "";
+      }
+    };
+    await pollUntil("the reset has come", () => failing() !== "open");
+    expect(["ECONNRESET", "ended"]).toContain(failing());
+  });
 });
 
 test("an answer to HEAD has no body", async () => {
