@@ -18,7 +18,7 @@ export const acceptedEncodings = "gzip, deflate, br, zstd";
 /** The most bytes that `decoded` returns, if its caller does not say. */
 export const mostDecodedBytes = 16_777_216;
 
-/** More codings than a server has a use for, each of which could multiply the size. */
+/** More codings than a server has a use for. Each could multiply the size. */
 const mostCodings = 4;
 
 /** The body of an answer is not in the coding that its Content-Encoding says. */

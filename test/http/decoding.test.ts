@@ -122,7 +122,7 @@ describe("an answer", () => {
     expect(error.message).toContain(words);
   });
 
-  test("of which the body was not kept is a mistake", () => {
+  test("whose body was not kept is a mistake", () => {
     const error = thrownBy(() => decoded(new Answer(200, true, 5)));
     expect([error.name, error.message]).toEqual([
       "TypeError",
