@@ -21,13 +21,17 @@ const mostPlainBytes = headerBytes + bucketCount * mostCountBytes;
 /** Base64 of the most bytes that zlib makes of so many: it adds 5 bytes to each 16 KiB that it cannot compress. */
 const mostCharacters = Math.ceil((mostPlainBytes * 1.001 + 64) / 3) * 4;
 
+let scratch: Uint8Array<ArrayBuffer> | undefined;
+
 /** The counts of all buckets as text. */
 export function encodeCounts(counts: Float64Array): string {
-  const plain = new Uint8Array(mostPlainBytes);
+  // A run encodes some histograms each second. So this memory is used again.
+  const plain = (scratch ??= new Uint8Array(mostPlainBytes));
   const end = writeCounts(counts, plain);
   const header = new DataView(plain.buffer);
   header.setUint32(0, plainCookie);
   header.setUint32(4, end - headerBytes);
+  header.setInt32(8, 0);
   header.setInt32(12, significantDigits);
   header.setBigInt64(16, leastNanoseconds);
   header.setBigInt64(24, BigInt(mostNanoseconds));

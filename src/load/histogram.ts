@@ -218,6 +218,12 @@ export class Histogram {
     this.#add(other.#counts, other.#count, other.#least, other.#most, other.#total);
   }
 
+  /** Forgets all values, so that the memory can be used again. */
+  clear(): void {
+    this.#counts.fill(0);
+    this.#count = this.#least = this.#most = this.#total = 0;
+  }
+
   /** @internal Adds what a thread has recorded. */
   add(counts: Uint32Array, count: number, least: number, most: number, total: number): void {
     this.#add(counts, count, least, most, total);

@@ -39,12 +39,17 @@ const mostHistory = 60;
 const blocks = "▁▂▃▄▅▆▇█";
 const letters = "_.:-=+*#";
 
+type Writable<Value> = { -readonly [Name in keyof Value]: Value[Name] };
+
 export class LiveView {
   readonly #output: LiveOutput;
   readonly #isTerminal: boolean;
   readonly #paint: Paint;
   readonly #steps: string;
-  #recent = nothing();
+  readonly #recent: Writable<Recent> = {
+    ...{ milliseconds: 0, sent: 0, ok: 0, bytes: 0 },
+    ...{ response: new Histogram(), lateness: new Histogram() },
+  };
   #frame: Frame | undefined;
   readonly #history: Frame[] = [];
   /** The lines that are on the terminal. */
@@ -66,11 +71,11 @@ export class LiveView {
   /** Takes the numbers of an interval, and shows them. */
   readonly write: ProgressListener = (progress) => {
     if (this.#isClosed) return;
-    const recent = (this.#recent = joined(this.#recent, progress));
+    this.#join(progress);
     const isEarly = progress.elapsed - (this.#frame?.elapsed ?? -Infinity) < leastBetween;
     if (isEarly && progress.phase === this.#frame?.phase) return;
-    this.#frame = frameOf(progress, recent);
-    this.#recent = nothing();
+    this.#frame = frameOf(progress, this.#recent);
+    this.#forget();
     this.#history.push(this.#frame);
     if (this.#history.length > mostHistory) this.#history.shift();
     if (this.#isTerminal) this.#draw();
@@ -96,6 +101,23 @@ export class LiveView {
     this.#output.off?.("resize", this.#resized);
     if (this.#drawn.length > 0) this.#output.write(this.#erasure());
     this.#drawn = [];
+  }
+
+  /** The histograms of an interval belong to the engine, so their counts are added to the view's own. */
+  #join({ interval }: Progress): void {
+    const recent = this.#recent;
+    recent.response.merge(interval.response);
+    recent.lateness.merge(interval.lateness);
+    recent.milliseconds += interval.milliseconds;
+    recent.sent += interval.sent;
+    recent.ok += interval.outcomes.ok ?? 0;
+    recent.bytes += interval.bytesReceived;
+  }
+
+  #forget(): void {
+    this.#recent.response.clear();
+    this.#recent.lateness.clear();
+    Object.assign(this.#recent, { milliseconds: 0, sent: 0, ok: 0, bytes: 0 });
   }
 
   #printLine(frame: Frame): void {
@@ -133,24 +155,6 @@ export class LiveView {
     const { columns, rows } = this.#output;
     return { columns: Math.max(columns || 80, 20), rows: Math.max(rows || 24, 2) };
   }
-}
-
-function nothing(): Recent {
-  const [response, lateness] = [new Histogram(), new Histogram()];
-  return { milliseconds: 0, sent: 0, ok: 0, bytes: 0, response, lateness };
-}
-
-/** The histograms of an interval belong to the engine, so their counts are added to the view's own. */
-function joined(recent: Recent, { interval }: Progress): Recent {
-  recent.response.merge(interval.response);
-  recent.lateness.merge(interval.lateness);
-  return {
-    ...recent,
-    milliseconds: recent.milliseconds + interval.milliseconds,
-    sent: recent.sent + interval.sent,
-    ok: recent.ok + (interval.outcomes.ok ?? 0),
-    bytes: recent.bytes + interval.bytesReceived,
-  };
 }
 
 /** As setlocale(3) finds the character set: the first of these variables that is set decides. */

@@ -70,6 +70,14 @@ test("a percentile that is a whole number of values has no value more", () => {
   ]);
 });
 
+test("a histogram that is cleared is as a new one", () => {
+  const histogram = recorded([1, 2, 3]);
+  histogram.clear();
+  expect(histogram.toJSON()).toEqual(new Histogram().toJSON());
+  histogram.merge(recorded([7]));
+  expect(histogram.toJSON()).toEqual(recorded([7]).toJSON());
+});
+
 test("numbers are the same as one by one", () => {
   const random = new Random(2);
   const histogram = recorded(Array.from({ length: 30_000 }, () => random.exponential() * 3));

@@ -2,7 +2,11 @@
 
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { decodeFromCompressedBase64 } from "hdr-histogram-js";
+import {
+  decodeFromCompressedBase64,
+  HistogramLogReader,
+  type Histogram as Interval,
+} from "hdr-histogram-js";
 import { bucketOf, greatestOf } from "../../src/load/buckets.ts";
 import { Histogram } from "../../src/load/histogram.ts";
 import { HdrLog } from "../../src/report/hdr_log.ts";
@@ -74,6 +78,22 @@ test("each line has its tag, its interval, the maximum in milliseconds, and the 
     ]);
     expect(decodeFromCompressedBase64(encoded!, 64).totalCount).toBe(histogram.count);
   }
+});
+
+test("the library of npm reads the log", () => {
+  using folder = new TemporaryFolder();
+  const reader = new HistogramLogReader(readFileSync(logged(folder), "utf8"));
+  for (const { interval } of progress) {
+    for (const tag of ["response", "service", "wait"] as const) {
+      const found = reader.nextIntervalHistogram() as Interval;
+      const { start, milliseconds, [tag]: histogram } = interval;
+      expect([found.tag, found.startTimeStampMsec, found.endTimeStampMsec]).toEqual([
+        ...[tag, 1795780800000 + start, 1795780800000 + start + milliseconds],
+      ]);
+      expect(found.getValueAtPercentile(99)).toBe(bucketEnd(histogram.percentile(99)));
+    }
+  }
+  expect(reader.nextIntervalHistogram()).toBeNull();
 });
 
 test("lines are there while the run goes on", () => {
