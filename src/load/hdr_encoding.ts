@@ -66,11 +66,12 @@ export function decodeCounts(text: string): Float64Array {
 
 /** Writes counts behind the header. Returns where they end. */
 function writeCounts(counts: Float64Array, plain: Uint8Array): number {
-  const used = counts.findLastIndex((count) => count > 0) + 1;
+  // As Java does, the first bucket is written even if it is empty.
+  const used = Math.max(counts.findLastIndex((count) => count > 0) + 1, 1);
   let at = headerBytes;
   for (let bucket = 0; bucket < used; ) {
     const begin = bucket;
-    while (counts[bucket] === 0) bucket++;
+    while (bucket < used && counts[bucket] === 0) bucket++;
     const empty = bucket - begin;
     // ZigZag: 2n for a count of n, 2n - 1 for a run of n empty buckets. A single empty one is a count of 0.
     let value = empty === 0 ? counts[bucket++]! * 2 : empty === 1 ? 0 : empty * 2 - 1;

@@ -1,7 +1,7 @@
 /** The encoding of histograms, against Java's library and the one of npm, both ways. */
 
 import { describe, expect, test } from "bun:test";
-import { deflateSync } from "node:zlib";
+import { deflateSync, inflateSync } from "node:zlib";
 import { build, decodeFromCompressedBase64, encodeIntoCompressedBase64 } from "hdr-histogram-js";
 import { bucketCount, leastOf, mostNanoseconds } from "../../src/load/buckets.ts";
 import { decodeCounts, encodeCounts } from "../../src/load/hdr_encoding.ts";
@@ -35,6 +35,11 @@ describe("Java's library", () => {
     expect(Math.abs(histogram.mean * 1e6 - mean)).toBeLessThanOrEqual(mean * 0.0005);
     const difference = Math.abs(histogram.standardDeviation * 1e6 - standardDeviation);
     expect(difference).toBeLessThanOrEqual(standardDeviation * 0.0005);
+  });
+
+  test.each(ours)("would have written the same bytes of $name", ({ hdr }) => {
+    const plain = (text: string): Buffer => inflateSync(Uint8Array.fromBase64(text).subarray(8));
+    expect(plain(Histogram.decode(hdr).encode())).toEqual(plain(hdr));
   });
 
   test("a histogram of another layout is refused with what differs", () => {
@@ -107,6 +112,12 @@ function encoded(payload: readonly number[], length = payload.length): string {
   return compressed(plain);
 }
 
+/** The bytes for a run of empty buckets, more than 8,192 and less than a million. */
+function run(buckets: number): number[] {
+  const value = buckets * 2 - 1;
+  return [(value & 127) | 128, ((value >> 7) & 127) | 128, value >> 14];
+}
+
 function compressed(plain: Uint8Array, cookie = 0x1c849314): string {
   const body = deflateSync(plain);
   const words = Buffer.alloc(8);
@@ -118,6 +129,8 @@ function compressed(plain: Uint8Array, cookie = 0x1c849314): string {
 describe("damaged text is refused", () => {
   test("the payload of these tests is right where it is not damaged", () => {
     expect(decodeCounts(encoded([4, 1, 6]))).toEqual(counts([0, 2], [2, 3]));
+    const last = encoded([...run(bucketCount - 1), 2]);
+    expect(decodeCounts(last)).toEqual(counts([bucketCount - 1, 1]));
   });
 
   test.each([
@@ -134,8 +147,10 @@ describe("damaged text is refused", () => {
     ["a wrong length", encoded([4], 2), "its length"],
     ["a cut count", encoded([4, 0x80]), "its last count is cut"],
     ["a count of nine bytes", encoded([...Array(8).fill(0x80), 1]), "too large"],
+    ["a run of nine bytes", encoded([0x81, ...Array(7).fill(0x80), 1]), "too large"],
     ["a count of 2^53", encoded([...Array(7).fill(0x80), 32]), "too large"],
     ["a value above an hour", encoded([0xff, 0xff, 0x7f, 2]), "above an hour"],
+    ["a value in the bucket behind the last", encoded([...run(bucketCount), 2]), "above an hour"],
     ["more than there can be", compressed(Buffer.alloc(10_000_000)), "zlib"],
     ["a long text", "A".repeat(4_000_000), "characters"],
   ])("%s", (_, text, reason) => {

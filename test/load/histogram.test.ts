@@ -1,6 +1,7 @@
 /** Histograms against the sorted values. */
 
 import { expect, test } from "bun:test";
+import { leastOf } from "../../src/load/buckets.ts";
 import { Histogram } from "../../src/load/histogram.ts";
 import { Random } from "../../src/load/random.ts";
 import { Recorder } from "../../src/load/recorder.ts";
@@ -63,6 +64,9 @@ test("a percentile that is a whole number of values has no value more", () => {
   const thousand = recorded(Array.from({ length: 1000 }, (_, index) => index / 1e6));
   // 99.9 / 100 * 1000 is 999.0000000000001.
   expect(thousand.percentiles([99, 99.9, 100])).toEqual([0.000989, 0.000998, 0.000999]);
+  // 99.9 * 41000 / 100 is 40959.00000000001.
+  const [most, rest] = [Array(40_959).fill(1e-6), Array(41).fill(2e-6)];
+  expect(recorded([...most, ...rest]).percentile(99.9)).toBe(1e-6);
   const ten = recorded([1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((value) => value / 1e6));
   const tens = [10, 20, 30, 40, 50, 60, 70, 80, 90, 100];
   expect(ten.percentiles(tens).map((value) => Math.round(value * 1e6))).toEqual([
@@ -123,6 +127,10 @@ test("the curve goes from the least to the greatest value, with finer steps towa
   }
   expect(points.filter(({ percent }) => percent >= 99.9).length).toBeGreaterThan(20);
   expect([...new Histogram().curve()]).toEqual([]);
+  expect([...recorded([1e-6, 2e-6]).curve(1)]).toEqual([
+    { percent: 0, milliseconds: 1e-6, count: 1 },
+    { percent: 100, milliseconds: 2e-6, count: 2 },
+  ]);
   const one = [{ percent: 100, milliseconds: 7, count: 1 }];
   expect([...recorded([7]).curve()]).toEqual(one);
 });
@@ -151,6 +159,11 @@ test("numbers that do not belong to the counts are refused", () => {
   for (const numbers of wrong) {
     expect(() => Histogram.from({ ...json, ...numbers })).toThrow("not those of its `hdr`");
   }
+  // Numbers that have the right bucket, or would have by the arithmetic of buckets.
+  const hour = recorded([3_600_000]).toJSON();
+  expect(() => Histogram.from({ ...hour, most: 3_600_001 })).toThrow("not those of its `hdr`");
+  const odd = recorded([leastOf(21_503) / 1e6]).toJSON();
+  expect(() => Histogram.from({ ...odd, least: -1e-6 })).toThrow("not those of its `hdr`");
   for (const nothing of [undefined, null, 5, {}, { hdr: 5 }]) {
     expect(() => Histogram.from(nothing)).toThrow("a histogram has no `hdr`");
   }

@@ -95,6 +95,7 @@ describe("refused with a sentence", () => {
   /** A change of the JSON at a path, and what the error says. */
   const changes: [path: string, value: unknown, sentence: string][] = [
     ["iterations", undefined, `"iterations" is missing`],
+    ["iterations", null, `"iterations" is not an object`],
     ["iterations", [], `"iterations" is not an object`],
     ["iterations.due", null, `"iterations.due" is not a number`],
     ["iterations.due", 1.5, `"iterations.due" is 1.5, not a whole number`],

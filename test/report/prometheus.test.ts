@@ -149,13 +149,19 @@ describe("the server", () => {
   });
 
   test("several requests come on one connection, until one is the last", async () => {
-    const { url } = await opened();
+    const { url, write } = await opened();
     const get = "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n";
     const last = "GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Close\r\n\r\n";
     const text = await answersTo(get + get + last + get, url);
     expect(text.match(/^HTTP\/1\.1 200 OK\r$/gm)?.length).toBe(3);
     expect(text.match(/^Connection: close\r$/gm)?.length).toBe(1);
     expect(text).toMatch(/^Date: \w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT\r$/m);
+    const heads = await answersTo(get.replace("GET", "HEAD") + last, url);
+    expect(heads.match(/^HTTP\/1\.1 200 OK\r$/gm)?.length).toBe(2);
+    expect(heads).toMatch(/^Content-Length: 0\r\n\r\nHTTP/m);
+    write(progress);
+    const bodies = await answersTo(get.replace("GET", "HEAD") + last, url);
+    expect(bodies.match(/^plait_load_elapsed_seconds/gm)?.length).toBe(1);
     const old = await answersTo("GET /metrics HTTP/1.0\r\n\r\nGET /metrics HTTP/1.0\r\n\r\n", url);
     expect(old.match(/^HTTP\/1\.1 200 OK\r$/gm)?.length).toBe(1);
   });

@@ -79,10 +79,13 @@ test("the verdict comes first: the headline, the reasons, each threshold", () =>
 });
 
 test("the generator is blamed before everything else when it was the bottleneck", () => {
-  const lines = linesOf(sampleReport({ isBottleneck: true, seconds: 7 }));
+  const report = sampleReport({ isBottleneck: true, seconds: 7 });
+  const lines = linesOf(report);
   expect(lines[0]).toStartWith("The generator was the bottleneck: these figures");
   expect(lines[2]).toStartWith("  Sends were late by up to 1 s");
   expect(lines).toContain("Not to be trusted: all 2 thresholds held");
+  expect(lines.filter((line) => line.includes("Sends were late"))).toHaveLength(1);
+  expect(reportText(report, { colors: true })).toStartWith("\x1b[31mThe generator was");
 });
 
 test("each way to end has its headline", () => {
