@@ -8,7 +8,7 @@ import { reportSchema } from "./schema.ts";
 import { fault } from "./validation.ts";
 
 /** A report of the most intervals has some ten MiB. A file beyond this is not one, and is not kept in memory. */
-const mostReportBytes = 128 * 1024 * 1024;
+const mostReportBytes = 64 * 1024 * 1024;
 
 /** The text of a report's file. */
 export function reportJson(report: Report): string {

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import Ajv2020 from "ajv/dist/2020";
+import Ajv2020, { type ValidateFunction } from "ajv/dist/2020";
 import { reportSchemaPath } from "../../scripts/report_schema.ts";
 import { parseReport, readReport, reportJson, writeReport } from "../../src/report/json.ts";
 import { reportSchema, type Schema } from "../../src/report/schema.ts";
@@ -27,7 +27,8 @@ describe.each(Object.entries(samples))("%s", (_, options) => {
   const report = sampleReport({ seconds: 4, ...options });
 
   test("is valid, and has no property that the schema does not document", () => {
-    const validate = new Ajv2020({ strict: true, allErrors: true }).compile(closed(reportSchema));
+    validateClosed ??= new Ajv2020({ strict: true }).compile(closed(reportSchema));
+    const validate = validateClosed;
     validate(JSON.parse(reportJson(report)));
     expect(validate.errors).toBeNull();
   });
@@ -41,6 +42,8 @@ describe.each(Object.entries(samples))("%s", (_, options) => {
     expect(interval!.response.unpack().count).toBe(report.intervals[0]!.response.numbers.count);
   });
 });
+
+let validateClosed: ValidateFunction | undefined;
 
 /** The same schema, where an object has no other properties than those of the schema. */
 function closed(schema: Schema): object {
@@ -61,7 +64,7 @@ test("a file is written and read back", async () => {
   await expect(readReport(folder.file("none"))).rejects.toThrow("ENOENT");
   await expect(readReport(folder.path)).rejects.toThrow("EISDIR");
   await expect(readReport("/dev/zero")).rejects.toThrow(
-    "/dev/zero is not a report of a load test: it is longer than 134217728 bytes",
+    "/dev/zero is not a report of a load test: it is longer than 67108864 bytes",
   );
 });
 

@@ -6,10 +6,10 @@ import { reportText, type TextOptions } from "../../src/report/text.ts";
 import { type SampleOptions, sampleReport } from "../support/sample_report.ts";
 
 const samples: [name: string, options: SampleOptions][] = [
-  ["an open loop", {}],
-  ["an open loop with failures", { withFailures: true }],
-  ["a closed loop with failures", { isClosedLoop: true, withFailures: true }],
-  ["a late generator", { isBottleneck: true }],
+  ["an open loop", { seconds: 2 }],
+  ["an open loop with failures", { withFailures: true, seconds: 4 }],
+  ["a closed loop with failures", { isClosedLoop: true, withFailures: true, seconds: 4 }],
+  ["a late generator", { isBottleneck: true, seconds: 7 }],
   ["more than the target can do", { rate: 2000, connections: 8, withFailures: true, seconds: 2 }],
 ];
 const failed = sampleReport({ withFailures: true, seconds: 4 });
