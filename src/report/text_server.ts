@@ -67,7 +67,7 @@ async function requestFrom(reader: BufferedReader, path: string): Promise<Reques
 }
 
 const requestLine = /^([!#$%&'*+.^_`|~\w-]+) ([\x21-\x7e]+) HTTP\/1\.([01])$/;
-const fieldLine = /^([!#$%&'*+.^_`|~\w-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/;
+const fieldLine = /^([!#$%&'*+.^_`|~\w-]+):([\t\x20-\x7e\x80-\xff]*)$/;
 
 function requestOf(head: string, path: string): Request {
   const [first, ...lines] = head.split("\r\n");
@@ -86,11 +86,8 @@ function requestOf(head: string, path: string): Request {
   // A body would be taken for the next request. Some clients say that they send none.
   const length = (fields.get("content-length") ?? ["0"]).join(",");
   if (length !== "0" || fields.has("transfer-encoding")) return refusal("413 Content Too Large");
-  const options = (fields.get("connection") ?? [])
-    .join(",")
-    .toLowerCase()
-    .split(/[ \t]*,[ \t]*/);
-  const keepsAlive = minor === "1" && !options.includes("close");
+  const options = (fields.get("connection") ?? []).join(",").toLowerCase().split(",");
+  const keepsAlive = minor === "1" && !options.some((option) => option.trim() === "close");
   const isHead = method === "HEAD";
   if (method !== "GET" && !isHead) return { status: methodNotAllowed, isHead, keepsAlive };
   const isFound = target!.split("?", 1)[0] === path;

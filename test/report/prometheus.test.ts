@@ -162,6 +162,8 @@ describe("the server", () => {
     write(progress);
     const bodies = await answersTo(get.replace("GET", "HEAD") + last, url);
     expect(bodies.match(/^plait_load_elapsed_seconds/gm)?.length).toBe(1);
+    const spaced = await answersTo(last.replace("keep-alive, ", "a , \t"), url);
+    expect(spaced).toContain("\r\nConnection: close\r\n");
     const old = await answersTo("GET /metrics HTTP/1.0\r\n\r\nGET /metrics HTTP/1.0\r\n\r\n", url);
     expect(old.match(/^HTTP\/1\.1 200 OK\r$/gm)?.length).toBe(1);
   });
@@ -189,6 +191,13 @@ describe("the server", () => {
     const text = await answersTo(`${request}GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n`, url);
     expect(text.match(/^HTTP\/1\.1 (\d+)/gm)).toEqual([`HTTP/1.1 ${status}`]);
     expect(text).toContain("\r\nConnection: close\r\n");
+  });
+
+  test("a request that is cut is not answered, and the next client is", async () => {
+    const { url } = await opened();
+    expect(await answersTo("GET /metrics HTTP/1.1\r\nHo", url)).toBe("");
+    expect(await answersTo("", url)).toBe("");
+    expect((await fetch(url)).status).toBe(200);
   });
 
   test("a client that says nothing more does not keep it open", async () => {
