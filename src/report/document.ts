@@ -88,6 +88,21 @@ ${new Markup(script)}
 `.text;
 }
 
+/** A table that scrolls by itself where it is wider than the screen. Titles of numbers begin with `#`. */
+export function table(titles: readonly string[], rows: readonly Markup[], caption: string): Markup {
+  const heads = titles.map((title) =>
+    title.startsWith("#")
+      ? html`<th scope="col" class="number">${title.slice(1)}</th>`
+      : html`<th scope="col">${title}</th>`,
+  );
+  return html`<div class="table" role="region" aria-label="${caption}" tabindex="0"><table>
+<caption>${caption}</caption>
+<thead><tr>${heads}</tr></thead>
+<tbody>
+${rows}
+</tbody></table></div>`;
+}
+
 /** Where the script draws the chart of this name. */
 export function chartFigure(name: string, size = ""): Markup {
   return html`<figure class="chart ${size}" data-chart="${name}"></figure>`;

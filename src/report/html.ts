@@ -2,7 +2,7 @@
 
 import type { Histogram } from "../load/histogram.ts";
 import type { Ages, Counts, Report, ThresholdReport, Verdict } from "../load/report.ts";
-import { chartFigure, documentText, heatMapFigure, type Section } from "./document.ts";
+import { chartFigure, documentText, heatMapFigure, type Section, table } from "./document.ts";
 import {
   shownBytes,
   shownCount,
@@ -133,7 +133,8 @@ function tiles(report: Report): Markup {
   const perSecond = (count: number, time: number): number => (time > 0 ? (count / time) * 1000 : 0);
   const wanted = perSecond(iterations.due, sendingMilliseconds);
   const failed = sum(Object.values(iterations.outcomes)) - (iterations.outcomes.ok ?? 0);
-  const lost = failed + iterations.unfinished;
+  const ended = sum(Object.values(iterations.outcomes));
+  const { unfinished } = iterations;
   const late = report.latencies.lateness;
   const all: [name: string, value: string, note: string, kind?: string][] = [
     [
@@ -147,9 +148,11 @@ function tiles(report: Report): Markup {
     ["Maximum", response.count === 0 ? "–" : timeText(response.most), "response"],
     [
       "Failed",
-      shownShare(lost, iterations.sent),
-      `${shownCount(lost)} of ${shownCount(iterations.sent)}`,
-      lost > 0 ? "bad" : undefined,
+      shownShare(failed, ended),
+      unfinished > 0
+        ? `${shownCount(unfinished)} unfinished`
+        : `${shownCount(failed)} of ${shownCount(ended)}`,
+      failed > 0 ? "bad" : undefined,
     ],
     [
       "Received",
@@ -225,21 +228,6 @@ function histogramCells(histogram: Histogram): Markup[] {
   return values.map(
     (value) => html`<td class="number">${count === 0 ? "–" : timeText(value)}</td>`,
   );
-}
-
-/** A table that scrolls by itself where it is wider than the screen. Titles of numbers begin with `#`. */
-function table(titles: readonly string[], rows: readonly Markup[], caption: string): Markup {
-  const heads = titles.map((title) =>
-    title.startsWith("#")
-      ? html`<th scope="col" class="number">${title.slice(1)}</th>`
-      : html`<th scope="col">${title}</th>`,
-  );
-  return html`<div class="table" role="region" aria-label="${caption}" tabindex="0"><table>
-<caption>${caption}</caption>
-<thead><tr>${heads}</tr></thead>
-<tbody>
-${rows}
-</tbody></table></div>`;
 }
 
 // Failures, steps and checks.

@@ -328,6 +328,7 @@ class LineChart extends Figure {
       stroke: colourOf(line.colour),
       width: 1.8,
       ...(line.dashed ? { dash: [6, 4] } : {}),
+      spanGaps: line.connected === true,
       ...(line.filled ? { fill: paleColourOf(line.colour, 0.16) } : {}),
       points: { show: few && !isPercentile, size: 5, fill: colourOf("card") },
     }));
