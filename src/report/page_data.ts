@@ -7,8 +7,8 @@ import type { Axis, Chart, HeatMap, Line, PageData, View } from "./page/data.ts"
 import { quantileAxis, quantileLine } from "./percentile_curve.ts";
 
 /** A line over time has at most so many points. Intervals of longer runs are put together. */
-const mostPoints = 600;
-const mostColumns = 300;
+const mostPoints = 400;
+const mostColumns = 200;
 const mostRows = 48;
 /** Kinds of failures and threads with a line each. The others share one. */
 const mostLines = 8;
@@ -96,7 +96,9 @@ class Timeline {
   }
 
   axis(): Axis {
-    const places = this.#starts.map((start, index) => rounded((start + this.#ends[index]!) / 2));
+    const places = this.#starts.map((start, index) =>
+      secondsOf((start + this.#ends[index]!) * 500),
+    );
     return { kind: "time", places, starts: this.#starts, ends: this.#ends };
   }
 
@@ -218,8 +220,8 @@ class Timeline {
     const milliseconds = sum(part.map((interval) => interval.milliseconds));
     const perSecond = (count: number): number =>
       (milliseconds > 0 ? count / milliseconds : 0) * 1000;
-    this.#starts.push(rounded(part[0]!.start / 1000));
-    this.#ends.push(rounded((last.start + last.milliseconds) / 1000));
+    this.#starts.push(secondsOf(part[0]!.start));
+    this.#ends.push(secondsOf(last.start + last.milliseconds));
     const total = (key: "due" | "sent" | "dropped" | "requests" | "bytesReceived"): number =>
       perSecond(sum(part.map((interval) => interval[key])));
     for (const key of ["due", "sent", "dropped", "requests"] as const) this.#push(key, total(key));
@@ -270,7 +272,7 @@ class Timeline {
   }
 
   #beginColumn(start: number): void {
-    this.#columns.push(rounded(start / 1000));
+    this.#columns.push(secondsOf(start));
     for (const name of heatMaps) this.#cells[name].push(this.#edges.slice(1).map(() => 0));
   }
 
@@ -320,7 +322,7 @@ function rowEdges(intervals: readonly Interval[]): readonly number[] {
   const most = Math.max(...present.map((each) => each.most), least * 1.2);
   const step = Math.max((most / least) ** (1 / mostRows), 1.05);
   const rows = Math.ceil(Math.log(most / least) / Math.log(step) - 1e-6);
-  return Array.from({ length: rows + 1 }, (_, row) => rounded(least * step ** row));
+  return Array.from({ length: rows + 1 }, (_, row) => Number((least * step ** row).toPrecision(5)));
 }
 
 function rowOf(milliseconds: number, edges: readonly number[]): number {
@@ -333,7 +335,12 @@ export function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
-/** Five digits are more than a reader sees, and keep the page small. Counts stay as they are. */
-export function rounded(value: number): number {
-  return Number.isInteger(value) ? value : Number(value.toPrecision(5));
+/** Four digits are more than a reader sees, and keep the page small. Counts stay as they are. */
+function rounded(value: number): number {
+  return Number.isInteger(value) ? value : Number(value.toPrecision(4));
+}
+
+/** To a millisecond. */
+function secondsOf(milliseconds: number): number {
+  return Math.round(milliseconds) / 1000;
 }

@@ -58,8 +58,13 @@ function isDark() {
 }
 
 /** @param {string | null} theme */
-function showTheme(theme) {
+function applyTheme(theme) {
   document.documentElement.style.colorScheme = theme ?? "light dark";
+}
+
+/** Charts have colours of their own, and are drawn anew. @param {string | null} theme */
+function showTheme(theme) {
+  applyTheme(theme);
   for (const figure of figures) figure.build();
 }
 
@@ -67,9 +72,12 @@ function prepareTheme() {
   const button = document.querySelector("button.theme");
   const word = button?.querySelector(".word");
   if (!(button instanceof HTMLElement) || !word) return;
-  const show = () => {
+  const name = () => {
     word.textContent = isDark() ? "Light" : "Dark";
     button.setAttribute("aria-label", `Switch to the ${isDark() ? "light" : "dark"} theme`);
+  };
+  const show = () => {
+    name();
     showTheme(chosenTheme);
   };
   button.hidden = false;
@@ -86,7 +94,7 @@ function prepareTheme() {
   // Paper is white.
   addEventListener("beforeprint", () => showTheme("light"));
   addEventListener("afterprint", () => showTheme(chosenTheme));
-  show();
+  name();
 }
 
 // Buttons.
@@ -121,6 +129,7 @@ function prepareDownload() {
   });
 }
 
+applyTheme(chosenTheme);
 drawFigures();
 prepareTheme();
 prepareCopy();
