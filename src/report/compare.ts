@@ -11,8 +11,8 @@ import { type Drawn, leastBlocks, Resampling, sendingIntervals, sum } from "./re
 
 /** More lines would not be told apart in a chart. */
 export const mostCompared = 8;
-/** So many drawings of each run. The ends of the interval are then known to a tenth of its width or better. */
-const drawings = 1000;
+/** So many drawings of each run. The ends of the interval are then known to about a tenth of its width. */
+const drawings = 500;
 const seed = 1;
 
 export interface NamedReport {

@@ -19,7 +19,7 @@ import { quantileAxis, quantileLine } from "./percentile_curve.ts";
 export function comparisonHtml(comparison: Comparison): string {
   const { runs } = comparison;
   const names = runs.map(({ name }) => name).join(", ");
-  const sections: (Section | undefined)[] = [
+  const sections: Section[] = [
     { anchor: "changes", title: "Changes", content: changes(comparison) },
     { anchor: "latency", title: "Latency", content: latency() },
     { anchor: "rate", title: "Rate and failures", content: rate(comparison) },
@@ -28,7 +28,7 @@ export function comparisonHtml(comparison: Comparison): string {
   return documentText({
     title: `${names} · plait load compare`,
     head: head(comparison),
-    sections: sections.filter((section) => section !== undefined),
+    sections,
     data: comparisonData(runs),
     reports: runs.map(({ report }) => JSON.stringify(report)),
   });

@@ -7,6 +7,8 @@ import { pathToFileURL } from "node:url";
 import type { Page } from "playwright-core";
 import { Histogram } from "../../src/load/histogram.ts";
 import type { Report } from "../../src/load/report.ts";
+import { compareReports } from "../../src/report/compare.ts";
+import { comparisonHtml } from "../../src/report/comparison_html.ts";
 import { htmlReport } from "../../src/report/html.ts";
 import { parseReport } from "../../src/report/json.ts";
 import { Browser } from "../support/browser.ts";
@@ -27,6 +29,8 @@ const reports: Readonly<Record<string, Report>> = {
   interrupted: interrupted(open),
   empty: empty(open),
 };
+
+const names = [...Object.keys(reports), "comparison"];
 
 /** As a run that was ended after its first interval. */
 function interrupted(report: Report): Report {
@@ -70,8 +74,14 @@ describe.skipIf(!isInstalled("chromium"))("the page of a report", () => {
     for (const [name, report] of Object.entries(reports)) {
       writeFileSync(folder.file(`${name}.html`), htmlReport(report));
     }
+    const both = [
+      { name: "before.json", report: reports.closed! },
+      { name: "after.json", report: open },
+    ];
+    const comparison = compareReports(both, ["p99<+5%", "errors<+10%"]);
+    writeFileSync(folder.file("comparison.html"), comparisonHtml(comparison));
     browser = await Browser.start();
-    for (const name of Object.keys(reports)) {
+    for (const name of names) {
       pages.set(name, await browser.open(pathToFileURL(folder.file(`${name}.html`)).href));
     }
   }, bound);
@@ -81,7 +91,7 @@ describe.skipIf(!isInstalled("chromium"))("the page of a report", () => {
     folder[Symbol.dispose]();
   });
 
-  test.each(Object.keys(reports))(
+  test.each(names)(
     "%s: fits, is readable and draws, at two widths, light and dark",
     async (name) => {
       const page = pages.get(name)!;
@@ -95,8 +105,8 @@ describe.skipIf(!isInstalled("chromium"))("the page of a report", () => {
         const found = await page.evaluate(`${audit}; [overflow(), faintTexts()]`);
         const about = { name, viewport, colorScheme };
         expect({ ...about, found }).toEqual({ ...about, found: [0, []] });
-        const verdict = (await page.locator(".verdict").boundingBox())!;
-        expect(verdict.y + verdict.height).toBeLessThan(viewport.height / 2);
+        const verdict = (await page.locator(".verdict >> nth=0").boundingBox())!;
+        expect(verdict.y).toBeLessThan(viewport.height / 4);
       }
       const drawn = (await page.evaluate(`${audit}; drawnColours()`)) as [string, number][];
       // A chart without values says so in words.
