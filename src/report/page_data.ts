@@ -51,7 +51,9 @@ function percentileCurve(report: Report): { axis: Axis; chart: Chart } {
   const present = named.filter(([, , { count }]) => count > 0);
   const places = quantileAxis(Math.max(...present.map(([, , { count }]) => count), 1));
   const lines = present.map(([name, colour, histogram, hidden = false]): Line => {
-    return { name, colour, values: quantileLine(histogram, places), hidden };
+    // Response and service are the same where no iteration waited.
+    const wide = colour === "response";
+    return { name, colour, values: quantileLine(histogram, places), hidden, wide };
   });
   return {
     axis: { kind: "percentile", places },

@@ -111,7 +111,7 @@ class Figure {
     return {
       ...options,
       legend: { show: false },
-      padding: [10, 12, 0, 0],
+      padding: [10, 22, 0, 0],
       cursor: {
         points: {
           size: 8,
@@ -325,12 +325,12 @@ class LineChart extends Figure {
     const series = lines.map((line) => ({
       label: line.name,
       show: this.#isShown(line),
-      stroke: colourOf(line.colour),
-      width: 1.8,
+      stroke: line.wide ? paleColourOf(line.colour, 0.55) : colourOf(line.colour),
+      width: line.wide ? 6 : 1.8,
       ...(line.dashed ? { dash: [6, 4] } : {}),
       spanGaps: line.connected === true,
       ...(line.filled ? { fill: paleColourOf(line.colour, 0.16) } : {}),
-      points: { show: few && !isPercentile, size: 5, fill: colourOf("card") },
+      points: { show: few && !isPercentile && !line.dashed, size: 5, fill: colourOf("card") },
     }));
     const options = this.common({
       series: [{}, ...series],
@@ -511,7 +511,7 @@ function timeAxis() {
     size: 30,
     space: 56,
     incrs: timeSteps,
-    values: (_, splits) => splits.map((split) => clockText(split)),
+    values: (_, splits) => splits.map((split) => clockText(split, (splits.at(-1) ?? 0) >= 120)),
   };
 }
 

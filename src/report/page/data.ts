@@ -10,6 +10,8 @@ export interface Line {
   /** One for each place on the axis; null where there is nothing to draw. */
   readonly values: readonly (number | null)[];
   readonly dashed?: boolean;
+  /** Whether it is wide, so that a line above it does not cover it. */
+  readonly wide?: boolean;
   /** Whether the line goes on over places without a value. */
   readonly connected?: boolean;
   /** Whether the area below is filled. */

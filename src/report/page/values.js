@@ -74,12 +74,13 @@ function bytesText(value) {
 }
 
 /**
- * A time from the start of the run. Below two minutes it is in seconds.
+ * A time from the start of the run. Below two minutes it is in seconds, if it does not stand among longer ones.
  *
  * @param {number} seconds
+ * @param {boolean} isLong
  */
-function clockText(seconds) {
-  if (seconds < 120) return `${Number(seconds.toFixed(3))} s`;
+function clockText(seconds, isLong = seconds >= 120) {
+  if (!isLong) return `${Number(seconds.toFixed(3))} s`;
   const rest = Math.round(seconds);
   const two = (/** @type {number} */ value) => String(value).padStart(2, "0");
   const minutes = `${two(Math.floor((rest % 3600) / 60))}:${two(rest % 60)}`;
