@@ -17,6 +17,7 @@ const imports: readonly (readonly [title: string, text: string])[] = [
   ["plait", 'import { connect } from "plait"; connect;'],
   ["plait/net", 'import net from "plait/net"; net.Socket;'],
   ["plait/drivers", 'import { postgres } from "plait/drivers"; postgres;'],
+  ["plait/load", 'import { load } from "plait/load"; load;'],
   [
     "plait, from the sources",
     `import { connect } from ${JSON.stringify(join(root, "index.ts"))}; connect;`,

@@ -32,6 +32,17 @@ const entries = [
     about:
       "What lets drivers of databases and brokers use plait's sockets: see [Drivers](../../../docs/drivers.md).",
   },
+  {
+    name: "plait/load",
+    file: "src/load/load.ts",
+    about: "Load testing: see [Load testing](../../../docs/load.md).",
+  },
+  {
+    name: "plait/load/report",
+    file: "src/report/report.ts",
+    about:
+      "What shows, writes, reads and merges reports of load tests: see [Reports of load tests](../../../docs/load_reports.md).",
+  },
 ] as const;
 
 export type EntryName = (typeof entries)[number]["name"];

@@ -105,7 +105,10 @@ function entriesFor(page: Page): readonly EntryName[] {
   if (reference?.entry === "plait/drivers" || source === "docs/drivers.md") {
     return ["plait/drivers", "plait"];
   }
-  return ["plait", "plait/drivers"];
+  if (reference?.entry.startsWith("plait/load") || /^docs\/load(_reports)?\.md$/.test(source)) {
+    return ["plait/load", "plait/load/report", "plait"];
+  }
+  return ["plait", "plait/drivers", "plait/load", "plait/load/report"];
 }
 
 /** The path of the page that shows a file of the repository. */

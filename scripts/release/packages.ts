@@ -9,7 +9,7 @@ import type { PackageName } from "../sbom.ts";
 import { packageOf, type Target } from "../targets.ts";
 import { abi } from "./abi.ts";
 import { documents } from "./documents.ts";
-import { entries, filesOf, refusalOf, worker } from "./main_package.ts";
+import { entries, filesOf, programStart, refusalOf, roots } from "./main_package.ts";
 import { buildPathIn } from "./paths.ts";
 import { readTarball } from "./tarball.ts";
 
@@ -21,6 +21,7 @@ interface Manifest {
   readonly cpu?: readonly string[];
   readonly libc?: readonly string[];
   readonly exports?: object;
+  readonly bin?: Readonly<Record<string, string>>;
   readonly dependencies?: object;
   readonly scripts?: object;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
@@ -85,7 +86,7 @@ function billFaults(text: string, name: string): string[] {
 
 export function mainPackageFaults(folder: string, built: readonly Target[]): string[] {
   const faults = [...listFaults(filesOf(folder), mainFiles()), ...manifestFaults(folder, "plait")];
-  const { optionalDependencies, exports } = readManifest(folder);
+  const { optionalDependencies, exports, bin } = readManifest(folder);
   const pinned = built.map((target) => [packageOf(target), releaseVersion()]);
   if (JSON.stringify(optionalDependencies) !== JSON.stringify(Object.fromEntries(pinned))) {
     faults.push(`its native packages are ${JSON.stringify(optionalDependencies)}`);
@@ -93,6 +94,8 @@ export function mainPackageFaults(folder: string, built: readonly Target[]): str
   for (const path of JSON.stringify(exports).matchAll(/"(\.\/[^"]*\.[a-z]+)"/g)) {
     if (!existsSync(join(folder, path[1]!))) faults.push(`it exports ${path[1]}, and has it not`);
   }
+  const start = bin?.plait;
+  if (start === undefined || !existsSync(join(folder, start))) faults.push("it has no program");
   const emitted = readFileSync(join(folder, "src", "core", "abi.js"), "utf8");
   const number = Number(/abiNumber = (\d+)/.exec(emitted)?.[1]);
   if (number !== abi.number) faults.push(`its ABI number is ${number}, not ${abi.number}`);
@@ -118,6 +121,7 @@ function mainFiles(): string[] {
     }),
     ...texts.map(({ to }) => to),
     ...Object.values(entries).map(refusalOf),
+    programStart,
     ...documents,
     "package.json",
   ];
@@ -146,7 +150,7 @@ function mainSources(): { sources: readonly string[]; texts: readonly ImportedTe
       visit(normalize(join(dirname(path), imported!)));
     }
   };
-  for (const entry of [...Object.values(entries), worker]) visit(`${entry}.ts`);
+  for (const entry of roots) visit(`${entry}.ts`);
   return { sources: [...sources], texts };
 }
 
@@ -164,7 +168,8 @@ export function tarballFaults(tarball: string, folder: string): string[] {
       faults.push(`${name} is not the file of the package`);
     }
     if (owner !== 0) faults.push(`${name} belongs to user ${owner}`);
-    const expected = /\.(so|dylib)$/.test(name) ? 0o755 : 0o644;
+    const isExecutable = /\.(so|dylib)$/.test(name) || name === programStart;
+    const expected = isExecutable ? 0o755 : 0o644;
     if ((mode & 0o777) !== expected) faults.push(`${name} has the mode ${mode.toString(8)}`);
     const leftOver = buildPathIn(bytes);
     if (leftOver !== undefined) faults.push(`${name} names ${leftOver}`);

@@ -31,7 +31,10 @@ async function main(words: readonly string[]): Promise<number> {
 }
 
 // The Workers of a run have this file as their main module, and do not come here.
-if (import.meta.main && Bun.isMainThread) {
+if (import.meta.main && Bun.isMainThread) await runProgram();
+
+/** Runs the program. The exit code is in `process.exitCode`. */
+export async function runProgram(): Promise<void> {
   try {
     process.exitCode = await main(process.argv.slice(2));
   } catch (error) {

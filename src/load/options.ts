@@ -306,7 +306,7 @@ function connectionsOf({ connections, connectionStages }: LoadOptions): number {
 }
 
 function dataFiles(given: LoadOptions["data"] = {}): readonly NamedData[] {
-  return Object.entries(given).map(([name, data]) => {
+  return Object.entries(given).map(([name, data]): NamedData => {
     const { file, order = "sequential" } = typeof data === "string" ? { file: data } : data;
     if (typeof file !== "string") throw typeMistake(`data.${name} is the path of a file`);
     return {

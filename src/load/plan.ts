@@ -3,7 +3,7 @@
 import type { Headers } from "../http/request.ts";
 import type { TlsOptions } from "../tls/options.ts";
 import type { Stage } from "./arrivals.ts";
-import type { DataFile } from "./data/feeder.ts";
+import type { DataFile, FeederOrder } from "./data/feeder.ts";
 import type { ReplayRequest } from "./data/replay.ts";
 import type { StatusRange } from "./statuses.ts";
 import type { Target } from "./target.ts";
@@ -29,8 +29,9 @@ export interface PlannedRequest {
 }
 
 /** A file of rows that `c.data` takes by a name. */
-export interface NamedData extends Required<DataFile> {
+export interface NamedData extends DataFile {
   readonly name: string;
+  readonly order: FeederOrder;
 }
 
 export interface Plan {

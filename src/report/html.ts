@@ -136,7 +136,7 @@ function tiles(report: Report): Markup {
   const ended = sum(Object.values(iterations.outcomes));
   const { unfinished } = iterations;
   const late = report.latencies.lateness;
-  const all: [name: string, value: string, note: string, kind?: string][] = [
+  const all: [name: string, value: string, note: string, kind?: string | undefined][] = [
     [
       "Rate",
       shownRate(perSecond(iterations.sent, sendingMilliseconds)),

@@ -20,14 +20,38 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   drivers: ["core", "values", "runtime", "tls", "net", "buffered", "node"],
   process: ["core", "values", "runtime", "tls", "net"],
   cluster: ["core", "values", "runtime", "tls", "net", "process"],
+  http: ["core", "values", "runtime", "sync", "tls", "net"],
+  websocket: ["core", "values", "runtime", "net", "http"],
+  load: ["core", "values", "runtime", "tls", "net", "buffered", "process", "http", "websocket"],
+  report: ["core", "values", "runtime", "net", "buffered", "load"],
+  command: ["values", "tls", "process", "http", "load", "report"],
 };
 
 function textOf(...path: string[]): string {
   return readFileSync(join(root, ...path), "utf8");
 }
 
-/** The entries of the package beside index.ts. */
-const entries: readonly string[] = ["node/net.ts", "drivers/drivers.ts"];
+/** What package.json names beside index.ts: entries of the package, and its program. */
+const entries: readonly string[] = [
+  "node/net.ts",
+  "drivers/drivers.ts",
+  "load/load.ts",
+  "report/report.ts",
+  "command/plait.ts",
+];
+
+/** Packages that are loaded on first use, by the file that loads each. They are optional peers. */
+const optionalPeers: Readonly<Record<string, string>> = {
+  "http/cookies.ts": "tough-cookie",
+  "load/data/feeder.ts": "csv-parse/sync",
+};
+
+/** Texts of other packages, which plait's own package has copies of. */
+const foreignTexts: readonly string[] = [
+  "uplot/LICENSE",
+  "uplot/dist/uPlot.iife.min.js",
+  "uplot/dist/uPlot.min.css",
+];
 
 /** The imports of each file of src. */
 const importsOf = new Map<string, string[]>();
@@ -35,8 +59,10 @@ const transpiler = new Bun.Transpiler({ loader: "ts" });
 const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" });
 for (const file of sources.filter((path) => path.endsWith(".ts"))) {
   // The transpiler leaves out imports of types, which count here too.
-  const source = textOf("src", file);
-  const typed = [...source.matchAll(/\bfrom "([^"]+)"/g)].map(([, path]) => path!);
+  const source = textOf("src", file).replace(/^#!.*/, "");
+  const typed = [...source.matchAll(/^(?:import|export|\}) .*\bfrom "([^"]+)"/gm)].map(
+    ([, path]) => path!,
+  );
   const found = transpiler.scanImports(source).map(({ path }) => path);
   importsOf.set(file, [...new Set([...typed, ...found])]);
 }
@@ -92,6 +118,8 @@ describe("the layers of src", () => {
 
   test("every file is imported by the public API or by another file", () => {
     const used = new Set([...importsOf.keys()].flatMap(sourcesBelow).concat(entries));
+    // Types of the texts that document.ts imports.
+    used.add("report/page/texts.d.ts");
     for (const [, path] of textOf("index.ts").matchAll(/ from "\.\/src\/([^"]+)"/g))
       used.add(path!);
     expect([...importsOf.keys()].filter((file) => !used.has(file))).toEqual([]);
@@ -131,9 +159,20 @@ describe("the direction of the imports", () => {
       paths.filter((path) => !/^\.\.?\/|^node:|^bun:/.test(path)).map((path) => [file, path]),
     );
     // The loader knows the package of every platform, in any order.
-    expect(foreign.sort()).toEqual(
-      targets.map((target) => ["core/library.ts", packageOf(target)]).sort(),
-    );
+    const allowed = [
+      ...targets.map((target) => ["core/library.ts", packageOf(target)]),
+      ...foreignTexts.map((text) => ["report/document.ts", text]),
+      ...Object.entries(optionalPeers),
+    ];
+    expect(foreign.sort()).toEqual(allowed.sort());
+  });
+
+  test("an optional peer is imported on first use only", () => {
+    for (const [file, peer] of Object.entries(optionalPeers)) {
+      const source = textOf("src", file);
+      const emitted = transpiler.scanImports(source).filter(({ path }) => path === peer);
+      expect(emitted.map(({ kind }) => kind)).toEqual(["dynamic-import"]);
+    }
   });
 
   test("the public API exports nothing that its own file defines", () => {
@@ -146,8 +185,14 @@ describe("the direction of the imports", () => {
   });
 
   test("the package has no dependencies at run time", () => {
-    const manifest: unknown = JSON.parse(textOf("package.json"));
+    const manifest = JSON.parse(textOf("package.json"));
     expect(manifest).not.toHaveProperty("dependencies");
-    expect(manifest).not.toHaveProperty("peerDependencies");
+    const peers = Object.values(optionalPeers).map((path) => path.split("/", 1)[0]!);
+    expect(Object.keys(manifest.peerDependencies).sort()).toEqual(peers.sort());
+    for (const peer of peers) {
+      expect(manifest.peerDependenciesMeta[peer]).toEqual({ optional: true });
+      // The tests run with the oldest version that is allowed.
+      expect(manifest.peerDependencies[peer]).toBe(`^${manifest.devDependencies[peer]}`);
+    }
   });
 });

@@ -28,6 +28,8 @@ const settings = {
       plait: ["../../index.ts"],
       "plait/net": ["../../src/node/net.ts"],
       "plait/drivers": ["../../src/drivers/drivers.ts"],
+      "plait/load": ["../../src/load/load.ts"],
+      "plait/load/report": ["../../src/report/report.ts"],
     },
     verbatimModuleSyntax: false,
   },

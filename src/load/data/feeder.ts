@@ -19,18 +19,20 @@ export interface DataFile {
   readonly order?: FeederOrder | undefined;
 }
 
+/** Options of a feeder. */
 export interface FeederOptions {
   /** `sequential` by default. */
-  readonly order?: FeederOrder;
+  readonly order?: FeederOrder | undefined;
   /** Feeders of the same name choose the same random rows. By default the path of the file. */
-  readonly name?: string;
+  readonly name?: string | undefined;
 }
 
+/** Options of `csvFeeder`. */
 export interface CsvFeederOptions extends FeederOptions {
   /** What lies between the fields: "," by default. */
-  readonly delimiter?: string;
+  readonly delimiter?: string | undefined;
   /** The names of the columns if the file's first line has none. */
-  readonly columns?: readonly string[];
+  readonly columns?: readonly string[] | undefined;
 }
 
 /** A row of a CSV file: the text of each column by its name. */
