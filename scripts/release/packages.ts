@@ -146,7 +146,7 @@ function mainSources(): { sources: readonly string[]; texts: readonly ImportedTe
     sources.add(path);
     const text = readFileSync(join(root, path), "utf8");
     texts.push(...importedTexts(path, text));
-    for (const [, imported] of text.matchAll(/\b(?:from|import\() ?"(\.[^"]*\.ts)"/g)) {
+    for (const [, imported] of text.matchAll(/\b(?:from|import|import\() ?"(\.[^"]*\.ts)"/g)) {
       visit(normalize(join(dirname(path), imported!)));
     }
   };

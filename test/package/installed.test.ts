@@ -51,7 +51,9 @@ describe("the package", () => {
 
   test("has JavaScript, source maps, declarations and documents, and nothing else", () => {
     const others = filesOf(packed.main).filter(
-      (path) => !/^(index|src\/.*)\.(not_bun\.js|js|js\.map|d\.ts)$/.test(path),
+      (path) =>
+        !/^(index|src\/.*)\.(not_bun\.js|start\.js|js|js\.map|d\.ts)$/.test(path) &&
+        !/^src\/report\/(page\/page\.css|uplot\/(LICENSE|uPlot\.min\.css))$/.test(path),
     );
     expect(
       others.filter((path) => !/^(docs\/.*\.(md|schema\.json)|examples\/\w+\.ts)$/.test(path)),
@@ -178,7 +180,8 @@ describe("the package", () => {
         writeFileSync(join(path, "tsconfig.json"), config);
         await runAsUser([compiler, "--project", path], path);
       };
-      const entries = `import "plait/net";\nimport "plait/drivers";\n${program}`;
+      const others = ["net", "drivers", "load", "load/report"];
+      const entries = others.map((name) => `import "plait/${name}";\n`).join("") + program;
       writeFileSync(join(path, "program.ts"), entries);
       await check(usual, "program.ts");
       // Stricter settings of a user apply to the user's own code.
@@ -186,9 +189,15 @@ describe("the package", () => {
       // Declarations of a user's library can name the types that it gets from plait.
       const library = `
         import { listen, spawn } from "plait";
+        import { load, Histogram, jsonFeeder, type Context } from "plait/load";
+        import { LiveView, mergeReports, reportText } from "plait/load/report";
         import net, { connect, createServer, Server, Socket } from "plait/net";
         export const values = [await listen({ port: 0 }), spawn(() => 1), connect(1), createServer()] as const;
         export const made = [new Socket(), new Server(), net] as const;
+        export const run = load({ target: "http://localhost" }, (c) => c.http.get("/"));
+        export const scenario = async (c: Context) => [await c.websocket(), c.data("users"), c.reader] as const;
+        export const loads = [new Histogram(), jsonFeeder("rows.json"), new LiveView(process.stderr)] as const;
+        export const texts = [mergeReports, reportText, scenario] as const;
       `;
       writeFileSync(join(path, "library.ts"), library);
       const emitted = {

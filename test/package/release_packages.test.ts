@@ -111,6 +111,10 @@ describe("the main package", () => {
       (copy) => replace(join(copy, "package.json"), "./index.js", "./other.js"),
     ],
     [
+      "it has no program",
+      (copy) => replace(join(copy, "package.json"), "plait.start.js", "plait.stop.js"),
+    ],
+    [
       "its ABI number is 1, not",
       (copy) => replace(join(copy, "src/core/abi.js"), /abiNumber = \d+/, "abiNumber = 1"),
     ],
