@@ -9,21 +9,34 @@ import { searchRate } from "./search.ts";
 import { prepareRun } from "./start.ts";
 import "./worker.ts";
 
-export type { Answer } from "../http/answer.ts";
+export type { Answer, Fields } from "../http/answer.ts";
 export { BadAnswerError } from "../http/bad_answer.ts";
+export type { BodyData } from "../http/body.ts";
+export { RedirectError } from "../http/redirects.ts";
 export type { Headers } from "../http/request.ts";
+export type { WebSocketConnection } from "../websocket/connection.ts";
+export {
+  WebSocketClosedError,
+  WebSocketError,
+  WebSocketRefusedError,
+} from "../websocket/errors.ts";
+export type { Message as WebSocketMessage } from "../websocket/message_reader.ts";
+export type { Fragments as WebSocketFragments } from "../websocket/outgoing.ts";
+export type { Stage } from "./arrivals.ts";
 export { type AccessLogOptions, readAccessLog } from "./data/access_log.ts";
 export {
   arrayFeeder,
   type CsvFeederOptions,
   type CsvRow,
   csvFeeder,
+  DataExhaustedError,
   type DataFile,
   Feeder,
   type FeederOptions,
   type FeederOrder,
   jsonFeeder,
 } from "./data/feeder.ts";
+export { DataFileError } from "./data/files.ts";
 export { readHar } from "./data/har.ts";
 export { atSpeed, type Replay, type ReplayRequest, type Skipped } from "./data/replay.ts";
 export {
@@ -38,6 +51,9 @@ export { KeptConnectionClosedError } from "./outcomes.ts";
 export { PackedHistogram } from "./packed_histogram.ts";
 export type { LiveInterval, Progress, ProgressListener, Totals } from "./progress.ts";
 export type * from "./report.ts";
+export type { SearchRange } from "./search.ts";
+export type { Statuses } from "./statuses.ts";
+export type { WebSocketOpening } from "./user_sockets.ts";
 export type { Context, LoadOptions, Scenario };
 
 /**

@@ -181,7 +181,9 @@ describe("a program", () => {
     expect(loaded).toContain("index.js");
     expect(loaded.length).toBeGreaterThan(50);
     const entry = ["assignment", "entry", "errors"].map((name) => `src/cluster/${name}.js`);
-    const foreign = loaded.filter((path) => /^src\/(cluster|node|drivers|http|websocket|load|report|command)\//.test(path));
+    const foreign = loaded.filter((path) =>
+      /^src\/(cluster|node|drivers|http|websocket|load|report|command)\//.test(path),
+    );
     expect(foreign.sort()).toEqual(entry);
   });
 
