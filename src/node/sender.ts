@@ -1,9 +1,7 @@
 /** The sending half of a stream that is connected: one write at a time, and then the end. */
 
-import { core } from "../core/native.ts";
 import { SendBytes, sendNow } from "../net/sending.ts";
 import type { Socket as PlaitSocket } from "../net/socket.ts";
-import { mayProceed, spend } from "../runtime/scheduler.ts";
 import { outsideOfFibers } from "../runtime/wait.ts";
 import { byteLengthOf, bytesOfView } from "../values/views.ts";
 import type { Activity } from "./activity.ts";

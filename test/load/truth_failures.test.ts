@@ -40,9 +40,9 @@ describe("failures", () => {
 
   test("errors are told by kind, with code, phase and the first example", async () => {
     await using target = await loadTarget(({ number }) => {
-      if (number % 4 === 1) return { then: "reset" };
+      if (number % 4 === 1) return { end: "reset" };
       if (number % 4 === 2)
-        return { send: "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", then: "close" };
+        return { send: "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", end: "close" };
       if (number % 4 === 3)
         return "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n";
       return "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
@@ -63,7 +63,7 @@ describe("failures", () => {
 
   test("a body that ends with the connection is no error", async () => {
     await using target = await loadTarget(() => ({
-      ...{ send: "HTTP/1.1 200 OK\r\n\r\nuntil the end", then: "close" as const },
+      ...{ send: "HTTP/1.1 200 OK\r\n\r\nuntil the end", end: "close" as const },
     }));
     const report = await load({ target: target.url, connections: 2, iterations: 20 }, async (c) => {
       const answer = await c.http.get("/");
@@ -74,7 +74,7 @@ describe("failures", () => {
   });
 
   test("a dead server causes no storm of connections, and a run that finds none again is given up", async () => {
-    await using target = await loadTarget(() => ({ then: "reset" }));
+    await using target = await loadTarget(() => ({ end: "reset" }));
     const { port } = target.listener;
     const running = load({
       ...{ target: `http://127.0.0.1:${port}`, connections: 10, duration: "30s", giveUpAfter: 600 },
@@ -118,7 +118,7 @@ describe("failures", () => {
   });
 
   test("an end of the stream does not spin", async () => {
-    await using target = await loadTarget(() => ({ then: "close" }));
+    await using target = await loadTarget(() => ({ end: "close" }));
     const report = await load({ target: target.url, connections: 2, iterations: 300 });
     expect(report.iterations.outcomes).toEqual({ "early close": 300 });
     expect(target.requests).toBe(300);
@@ -161,8 +161,8 @@ describe("failures", () => {
 
   test("the ledger balances, whatever the server does", async () => {
     await using target = await loadTarget(async ({ number }) => {
-      if (number % 100 === 7) return { then: "reset" };
-      if (number % 100 === 17) return { send: "HTTP/1.1 200 OK\r\nContent-Le", then: "close" };
+      if (number % 100 === 7) return { end: "reset" };
+      if (number % 100 === 17) return { send: "HTTP/1.1 200 OK\r\nContent-Le", end: "close" };
       if (number % 100 === 27) return undefined;
       if (number % 100 === 37) return "SSH-2.0-OpenSSH\r\n";
       if (number % 100 === 47) return "HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n";
@@ -191,7 +191,7 @@ describe("failures", () => {
     await using target = await loadTarget(({ numberOnConnection }) => {
       if (numberOnConnection === 0) return okAnswer;
       again++;
-      return { then: "close" };
+      return { end: "close" };
     });
     const report = await load({ target: target.url, connections: 2, iterations: 100 });
     // Two users take turns in an order of their own.

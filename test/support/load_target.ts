@@ -17,7 +17,7 @@ export interface TargetRequest {
 export type Reaction =
   | string
   | Uint8Array
-  | { readonly send?: string | undefined; readonly then: "close" | "reset" }
+  | { readonly send?: string | undefined; readonly end: "close" | "reset" }
   | undefined;
 
 export const okAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -59,7 +59,7 @@ export async function loadTarget(
         await socket.write(reaction);
       } else {
         if (reaction.send !== undefined) await socket.write(reaction.send);
-        if (reaction.then === "reset") socket.reset();
+        if (reaction.end === "reset") socket.reset();
         else socket.close();
         return;
       }
