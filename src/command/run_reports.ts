@@ -1,13 +1,22 @@
 /** `plait load merge` and `plait load compare`: what becomes of reports that were written before. */
 
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import type { Report } from "../load/report.ts";
 import { judgeReport } from "../load/threshold_watch.ts";
+import {
+  type Comparison,
+  compareReports,
+  type NamedReport,
+  parseReportFile,
+} from "../report/compare.ts";
+import { comparisonHtml } from "../report/comparison_html.ts";
+import { comparisonText } from "../report/comparison_text.ts";
 import { htmlReport } from "../report/html.ts";
 import { readReport, reportJson } from "../report/json.ts";
 import { mergeReports } from "../report/merge.ts";
 import { reportText } from "../report/text.ts";
 import type { CompareCommand, MergeCommand } from "./arguments.ts";
+import { exitCodes } from "./exit_codes.ts";
 import { UsageError } from "./values.ts";
 
 export async function runMerge(command: MergeCommand): Promise<number> {
@@ -43,7 +52,10 @@ async function readAll(files: readonly string[]): Promise<Report[]> {
   const reports: Report[] = [];
   for (const file of files) {
     try {
-      reports.push(await readReport(file));
+      const isPage = /\.html?$/i.test(file);
+      reports.push(
+        isPage ? parseReportFile(readFileSync(file, "utf8"), file) : await readReport(file),
+      );
     } catch (error) {
       throw new UsageError((error as Error).message);
     }
@@ -56,6 +68,30 @@ function write(path: string, text: string): void {
   else writeFileSync(path, text);
 }
 
-export async function runCompare(_command: CompareCommand): Promise<number> {
-  throw new UsageError("compare is not there yet");
+export async function runCompare(command: CompareCommand): Promise<number> {
+  const reports = await readAll(command.files);
+  const named = reports.map((report, index) => ({ name: command.files[index]!, report }));
+  const comparison = compared(named, command.thresholds);
+  const { json, html } = command;
+  if (json !== undefined)
+    write(json, `${JSON.stringify(withoutReports(comparison), undefined, 2)}\n`);
+  if (html !== undefined) write(html, comparisonHtml(comparison));
+  const output = json === "-" || html === "-" ? process.stderr : process.stdout;
+  const colors = command.color && output.isTTY === true && !process.env.NO_COLOR;
+  output.write(comparisonText(comparison, { columns: output.columns || 80, colors }));
+  return comparison.thresholds.every(({ held }) => held) ? exitCodes.held : exitCodes.missed;
+}
+
+function compared(reports: readonly NamedReport[], thresholds: readonly string[]): Comparison {
+  try {
+    return compareReports(reports, thresholds);
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(error.message);
+    throw error;
+  }
+}
+
+/** What the files of the runs have is not repeated. */
+function withoutReports({ runs, ...rest }: Comparison): object {
+  return { format: "plait load comparison", runs: runs.map(({ name }) => name), ...rest };
 }

@@ -43,7 +43,10 @@ const noOptions: RequestOptions = {};
 const requestOptions: ReadonlySet<string> = new Set<keyof RequestOptions>([
   ...(["headers", "body", "json", "file", "expectContinue", "expect", "timeout"] as const),
 ]);
-const encoder = new TextEncoder();
+/** The bytes of a head, whose characters above ASCII are Latin-1 (RFC 9110, section 5.5). */
+function headBytes(head: string): Uint8Array {
+  return Buffer.from(head, "latin1");
+}
 
 /** What the requests of a thread share. */
 export class HttpSetup {
@@ -174,7 +177,7 @@ export class HttpClient {
     } catch (error) {
       return Promise.reject(error);
     }
-    const data = encoder.encode(`${method} ${path} HTTP/1.1\r\n${this.#fields}\r\n`);
+    const data = headBytes(`${method} ${path} HTTP/1.1\r\n${this.#fields}\r\n`);
     const how = method === "HEAD" ? this.#wholeToHead : this.#whole;
     return this.exchange(data, how, plan.expected, undefined);
   }
@@ -225,7 +228,7 @@ export class HttpClient {
     const expectsContinue = how.expectContinue && body !== undefined;
     const expectation = expectsContinue ? "Expect: 100-continue\r\n" : "";
     const fields = `${this.#fields}${cookies}${expectation}${fieldLines(headers)}`;
-    const head = encoder.encode(`${method} ${url.pathname}${url.search} HTTP/1.1\r\n${fields}\r\n`);
+    const head = headBytes(`${method} ${url.pathname}${url.search} HTTP/1.1\r\n${fields}\r\n`);
     const exchange = method === "HEAD" ? this.#wholeToHead : this.#whole;
     const request = requestData(head, body, expectsContinue);
     return await this.exchange(request, exchange, how.expected, how.timeout);
@@ -249,9 +252,7 @@ export class HttpClient {
       body === undefined || hasField(request.headers, "content-length")
         ? ""
         : `Content-Length: ${body.byteLength}\r\n`;
-    const head = encoder.encode(
-      `${method} ${target.path} HTTP/1.1\r\n${this.#fields}${length}\r\n`,
-    );
+    const head = headBytes(`${method} ${target.path} HTTP/1.1\r\n${this.#fields}${length}\r\n`);
     return body === undefined ? head : Buffer.concat([head, body]);
   }
 

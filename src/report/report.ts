@@ -2,6 +2,18 @@
 
 export type { Progress, ProgressListener } from "../load/progress.ts";
 export type { Report } from "../load/report.ts";
+export {
+  type Change,
+  type Comparison,
+  compareReports,
+  type NamedReport,
+  parseReportFile,
+  type QuantityComparison,
+  type QuantityUnit,
+  type ThresholdComparison,
+} from "./compare.ts";
+export { comparisonHtml } from "./comparison_html.ts";
+export { comparisonText } from "./comparison_text.ts";
 export { CsvLog } from "./csv.ts";
 export { HdrLog } from "./hdr_log.ts";
 export { htmlReport } from "./html.ts";

@@ -67,11 +67,11 @@ describe("servers that fail", () => {
     await using target = await loadTarget(({ number }) => {
       if (number % 1000 === 500) {
         truncated++;
-        return { send: "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\ncut", then: "close" };
+        return { send: "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\ncut", end: "close" };
       }
       if (number % 100 !== 50) return okAnswer;
       resets++;
-      return { then: "reset" };
+      return { end: "reset" };
     });
     const report = await load({ target: target.url, connections: 32, iterations: 20_000 });
     expect([resets, truncated]).toEqual([200, 20]);
