@@ -6,6 +6,7 @@ import { buildNativePrograms } from "./harness/build.ts";
 import { printMachine } from "./harness/machine.ts";
 import { type BenchOptions, parseOptions, USAGE } from "./harness/options.ts";
 import { runImport } from "./import/suite.ts";
+import { runLoad } from "./load/suite.ts";
 import { runMemory } from "./memory/suite.ts";
 import { runProxy } from "./proxy/suite.ts";
 import { runReaders } from "./readers/suite.ts";
@@ -23,6 +24,7 @@ const SUITES = new Map<string, (options: BenchOptions) => Promise<void>>([
   ["proxy", runProxy],
   ["writes", runWrites],
   ["tls", runTls],
+  ["load", runLoad],
 ]);
 
 async function main(): Promise<void> {

@@ -25,18 +25,44 @@ export function sum(counts: readonly Counts[]): Counts {
  * contains it, and of the other files the tests whose name contains it. A test's name begins with the
  * names of the `describe` blocks around it.
  */
-export function runBunTests(root: string, filter = ""): Counts {
-  if (filter === "") return runBun(root, []);
+export async function runBunTests(root: string, filter = ""): Promise<Counts> {
   const paths = [...new Bun.Glob("**/*.test.ts").scanSync(join(root, "test"))].sort();
+  if (filter === "") return await runAll(root, paths);
   const whole = paths.filter((path) => path.includes(filter));
   const others = paths.filter((path) => !path.includes(filter));
   const runs = [none];
-  if (whole.length > 0) runs.push(runBun(root, whole.map(asArgument)));
+  if (whole.length > 0) runs.push(await runBun(root, whole.map(asArgument)));
   if (others.length > 0) {
     const pattern = filter.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&");
-    runs.push(runBun(root, ["--test-name-pattern", pattern, ...others.map(asArgument)], filter));
+    const options = ["--test-name-pattern", pattern, ...others.map(asArgument)];
+    runs.push(await runBun(root, options, { name: filter }));
   }
   return sum(runs);
+}
+
+/**
+ * The folders whose tests start programs, and mostly wait for them. They run beside all others, so that two cores are
+ * in use.
+ */
+const beside: ReadonlySet<string> = new Set([
+  ...["command", "examples", "http", "load", "package", "report", "websocket"],
+]);
+
+/** All tests, in two processes. What the second one prints comes behind the first one's. */
+async function runAll(root: string, paths: readonly string[]): Promise<Counts> {
+  const isBeside = (path: string): boolean => beside.has(path.split("/", 1)[0]!);
+  const groups = [paths.filter((path) => !isBeside(path)), paths.filter(isBeside)];
+  const runs = groups.map((group, index) =>
+    group.length === 0 ? none : runBun(root, group.map(asArgument), { isQuiet: index > 0 }),
+  );
+  return sum(await Promise.all(runs));
+}
+
+interface RunOptions {
+  /** The filter, if tests are chosen by their names. */
+  readonly name?: string;
+  /** Whether the output is printed at the end. */
+  readonly isQuiet?: boolean;
 }
 
 /** With `./` in front, Bun takes the argument as a path and not as a part of one. */
@@ -44,31 +70,39 @@ function asArgument(path: string): string {
   return `./${join("test", path)}`;
 }
 
-function runBun(root: string, options: string[], name?: string): Counts {
+async function runBun(
+  root: string,
+  options: string[],
+  { name, isQuiet = false }: RunOptions = {},
+): Promise<Counts> {
   const folder = mkdtempSync(join(tmpdir(), "plait-test-"));
   const report = join(folder, "report.xml");
   try {
     const reporter = ["--reporter=junit", `--reporter-outfile=${report}`];
-    const { exitCode, stderr } = Bun.spawnSync(
-      [process.execPath, "test", ...reporter, ...options],
-      {
-        cwd: root,
-        stdin: "ignore",
-        stdout: "inherit",
-        stderr: name === undefined ? "inherit" : "pipe",
-      },
-    );
-    const output = `${stderr ?? ""}`;
+    const isKept = isQuiet || name !== undefined;
+    const program = Bun.spawn([process.execPath, "test", ...reporter, ...options], {
+      cwd: root,
+      stdin: "ignore",
+      stdout: isQuiet ? "pipe" : "inherit",
+      stderr: isKept ? "pipe" : "inherit",
+    });
+    const [stdout, output] = await Promise.all([textOf(program.stdout), textOf(program.stderr)]);
+    const exitCode = await program.exited;
+    if (isQuiet) process.stdout.write(stdout);
     // Bun fails when the pattern matches no test. Here that is no failure: the caller counts.
     if (name !== undefined && /^error: regex .* matched 0 tests/m.test(output)) return none;
     // Bun prints a heading for each file, also when none of its tests matches.
-    if (name !== undefined) console.error(output.replace(/^\n?\S+\.test\.ts:\n(?=\n)/gm, ""));
+    if (isKept) console.error(output.replace(/^\n?\S+\.test\.ts:\n(?=\n)/gm, ""));
     if (!existsSync(report)) return { passed: 0, failed: 1, skipped: 0 };
     const counts = countsOf(readFileSync(report, "utf8"), name);
     return exitCode === 0 ? counts : { ...counts, failed: Math.max(counts.failed, 1) };
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+async function textOf(stream: ReadableStream<Uint8Array> | undefined | null): Promise<string> {
+  return stream ? await new Response(stream).text() : "";
 }
 
 /** Reads a report in JUnit's format, in which tests that the pattern leaves out count as skipped. */

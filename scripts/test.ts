@@ -29,9 +29,9 @@ const [filter = "", ...rest] = process.argv.slice(2);
 if (rest.length > 0)
   throw new Error(`plait: one filter at most: quote "${[filter, ...rest].join(" ")}"`);
 installPeers();
-// The checks run while Zig compiles the core's tests. The tests in TypeScript have the machine alone.
+// The checks run while Zig compiles the core's tests. The tests in TypeScript come after that.
 const others = await Promise.all([runChecks(filter), runZigTests(filter)]);
-const { passed, failed, skipped } = sum([...others, runBunTests(root, filter)]);
+const { passed, failed, skipped } = sum([...others, await runBunTests(root, filter)]);
 if (passed + failed + skipped === 0) {
   console.error(`plait: no test has "${filter}" in its name or in the path of its file`);
   process.exit(1);

@@ -16,7 +16,7 @@ export interface BenchOptions extends ContestOptions {
   quick: boolean;
 }
 
-export const USAGE = `usage: bun run bench [echo] [memory] [import] [fibers] [readers] [redis] [proxy] [writes] [tls] [options]
+export const USAGE = `usage: bun run bench [echo] [memory] [import] [fibers] [readers] [redis] [proxy] [writes] [tls] [load] [options]
 
   --servers a,b          the servers to compare, by name (not of fibers)
   --quick                fewer and shorter rounds, for a first look

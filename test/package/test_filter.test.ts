@@ -39,7 +39,7 @@ async function countsOf(filter: string, broken?: string): Promise<Counts> {
   if (broken !== undefined) writeFileSync(folder.file("test/broken.test.ts"), broken);
   const program = `
     import { runBunTests } from ${scripts};
-    const counts = runBunTests(${JSON.stringify(folder.path)}, ${JSON.stringify(filter)});
+    const counts = await runBunTests(${JSON.stringify(folder.path)}, ${JSON.stringify(filter)});
     console.log("\\n" + JSON.stringify(counts));
   `;
   const { output } = await run([process.execPath, "-e", program], folder.path);
