@@ -91,10 +91,17 @@ describe.skipIf(!isInstalled("chromium"))("the page of a report", () => {
     folder[Symbol.dispose]();
   });
 
+  /** The page of a name, in front of the others: those behind it are drawn once a second. */
+  async function shown(name: string): Promise<Page> {
+    const page = pages.get(name)!;
+    await page.bringToFront();
+    return page;
+  }
+
   test.each(names)(
     "%s: fits, is readable and draws, at two widths, light and dark",
     async (name) => {
-      const page = pages.get(name)!;
+      const page = await shown(name);
       const all = [phone, desk].flatMap((viewport) =>
         (["light", "dark"] as const).map((colorScheme) => ({ viewport, colorScheme })),
       );
@@ -121,7 +128,7 @@ describe.skipIf(!isInstalled("chromium"))("the page of a report", () => {
   test(
     "shows values under the pointer, and by the keys",
     async () => {
-      const page = pages.get("open")!;
+      const page = await shown("open");
       const chart = page.locator("[data-chart=latency]");
       const tip = chart.locator(".tip");
       expect(await tip.isVisible()).toBe(false);
@@ -153,7 +160,7 @@ describe.skipIf(!isInstalled("chromium"))("the page of a report", () => {
   test(
     "switches views, lines, scales and the zoom",
     async () => {
-      const page = pages.get("open")!;
+      const page = await shown("open");
       const chart = page.locator("[data-chart=latency]");
       const picture = (): Promise<string> =>
         page.evaluate('document.querySelector("[data-chart=latency] canvas").toDataURL()');
@@ -194,7 +201,7 @@ describe.skipIf(!isInstalled("chromium"))("the page of a report", () => {
   test(
     "keeps the theme that a reader has chosen",
     async () => {
-      const page = pages.get("closed")!;
+      const page = await shown("closed");
       await page.emulateMedia({ colorScheme: "light" });
       const paper = (): Promise<string> =>
         page.evaluate("getComputedStyle(document.body).backgroundColor");
@@ -214,7 +221,7 @@ describe.skipIf(!isInstalled("chromium"))("the page of a report", () => {
   test(
     "hands out the report as JSON, and prints in light colours",
     async () => {
-      const page = pages.get("open")!;
+      const page = await shown("open");
       const [download] = await Promise.all([
         page.waitForEvent("download"),
         page.locator("button.download").click(),

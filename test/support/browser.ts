@@ -9,6 +9,8 @@ import { installedProgram } from "./installed_program.ts";
 const options = [
   "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync",
   "--disable-background-networking --disable-component-update",
+  // A page behind another one is drawn as often as that one.
+  "--disable-renderer-backgrounding --disable-backgrounding-occluded-windows --disable-background-timer-throttling",
 ].flatMap((line) => line.split(" "));
 
 export class Browser implements AsyncDisposable {
