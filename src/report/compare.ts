@@ -103,7 +103,7 @@ export function compareReports(
   const percents = [...new Set(quantities.map(({ name }) => percentOf(name)))]
     .filter((percent) => percent !== undefined)
     .sort((one, other) => one - other);
-  const runs = reports.map(({ report }) => new Run(report, percents));
+  const runs = reports.map(({ report }, index) => new Run(report, percents, index));
   const compared = quantities.map((quantity) => compareQuantity(quantity, runs));
   const judged = reports
     .slice(1)
@@ -139,19 +139,23 @@ class Run {
   readonly drawn: Readonly<Record<"response" | "service", readonly Drawn[]>>;
   readonly latencies: Readonly<Record<"response" | "service" | "wait", Histogram>>;
 
-  constructor(report: Report, percents: readonly number[]) {
+  /** @param index of the run: the drawings of each are independent of those of the others */
+  constructor(report: Report, percents: readonly number[], index: number) {
     const { response, service, wait } = report.latencies;
     this.report = report;
     this.percents = percents;
     this.latencies = { response: merged(response), service: merged(service), wait };
-    this.drawn = { response: this.#draw("response"), service: this.#draw("service") };
+    this.drawn = {
+      response: this.#draw("response", 2 * index),
+      service: this.#draw("service", 2 * index + 1),
+    };
   }
 
-  #draw(latency: "response" | "service"): readonly Drawn[] {
+  #draw(latency: "response" | "service", stream: number): readonly Drawn[] {
     const { report, percents } = this;
     const resampling = new Resampling(report, latency);
     if (resampling.blocks < leastBlocks) return [];
-    const random = new Random(seed, report.plan.seed);
+    const random = new Random(seed, stream);
     return Array.from({ length: drawings }, () => resampling.draw(random, percents));
   }
 }
@@ -200,7 +204,7 @@ function quantityOf(name: string): Quantity {
   const percent = percentOf(name);
   return {
     ...{ name, unit: "ms", isBetterHigher: false },
-    // The maximum is a single value, of which drawings say nothing. Intervals have no wait.
+    // The maximum is a single value, and says nothing about others. Intervals have no wait.
     drawings: rest === "max" || kind === "wait" ? undefined : kind,
     read: ({ latencies }) => {
       const histogram = latencies[kind];

@@ -118,6 +118,14 @@ describe("the noise", () => {
     expect(changes[0]!.difference).toBeCloseTo(values[1]! - values[0]!, 9);
   });
 
+  test("is there between a run and itself, where nothing has changed", () => {
+    const one = made({ seed: 1 });
+    const { percent, noise, verdict } = named(compared(one, one), "p50").changes[0]!;
+    expect([percent, verdict]).toEqual([0, "same"]);
+    expect(noise![0]).toBeLessThan(-2);
+    expect(noise![1]).toBeGreaterThan(2);
+  });
+
   test("is not claimed for a maximum, nor for few intervals", () => {
     expect(named(compared(sample, failing), "max").changes[0]).toMatchObject({
       ...{ noise: undefined, verdict: "unknown" },

@@ -1,6 +1,6 @@
 /** What the script of a page draws. It is computed when the page is written, so that the script decodes no histogram. */
 
-/** Milliseconds, a rate per second, bytes per second, a count, or a share of which 1 is all. */
+/** Milliseconds, a rate per second, bytes per second, a count, or a share, where 1 is all. */
 export type Unit = "ms" | "/s" | "B/s" | "" | "share";
 
 export interface Line {
