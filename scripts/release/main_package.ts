@@ -96,7 +96,7 @@ function writeProgramStart(folder: string): void {
   const text = [
     "#!/usr/bin/env bun",
     'if (typeof Bun === "undefined") {',
-    `  console.error(${JSON.stringify(`plait: ${otherRuntime.replace("the program", "it")}`)});`,
+    `  console.error(${JSON.stringify(otherRuntime.replace("the program", "it"))});`,
     "  process.exit(2);",
     "}",
     `const { runProgram } = await import("./${basename(program)}.js");`,

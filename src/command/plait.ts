@@ -41,7 +41,7 @@ export async function runProgram(): Promise<void> {
     // A fault of the user is a sentence. Any other is plait's or the scenario's own, and has its stack.
     if (error instanceof UsageError) {
       console.error(`plait: ${error.message}\nplait load --help shows examples`);
-    } else if (isFault(error)) console.error(`plait: ${error.message}`);
+    } else if (isFault(error)) console.error(`plait: ${error.message.replace(/^plait: /, "")}`);
     else console.error(error);
     process.exitCode = exitCodes.usage;
   }
