@@ -12,6 +12,7 @@ import "./worker.ts";
 export type { Answer, Fields } from "../http/answer.ts";
 export { BadAnswerError } from "../http/bad_answer.ts";
 export type { BodyData } from "../http/body.ts";
+export { BadContentError } from "../http/decoding.ts";
 export { RedirectError } from "../http/redirects.ts";
 export type { Headers } from "../http/request.ts";
 export type { WebSocketConnection } from "../websocket/connection.ts";

@@ -173,6 +173,7 @@ const mostConnections = 1_000_000;
 /** With a scenario of its own thread there are no Workers. */
 const defaultConnections = 64;
 const defaultDuration = 10_000;
+const defaultMaxBody = 16 * 1024 * 1024;
 
 /**
  * Checks the options of a run.
@@ -216,7 +217,7 @@ export function checkedLoad(given: LoadOptions, runsHere: boolean): CheckedLoad 
     decodes: checkedSwitch(options.decompress, "decompress", false),
     data: dataFiles(options.data),
     replayed: options.replay?.requests,
-    mostBodyBytes: bytes(options.maxBody ?? 16 * 1024 * 1024, "maxBody"),
+    mostBodyBytes: bytes(options.maxBody ?? defaultMaxBody, "maxBody"),
     tls: checkedTls(options.tls, target),
     resumesSessions: checkedSwitch(options.resume, "resume", true),
     family: options.family,
