@@ -36,6 +36,13 @@ const settings = {
   include: ["**/*.ts"],
 };
 
+/** What readers have is an installed package. Here the program is that of the sources. */
+const bunx = `#!/bin/sh
+[ "$1" = plait ] || { echo "no program $1" >&2; exit 127; }
+shift
+exec bun "${join(root, "src", "command", "plait.ts")}" "$@"
+`;
+
 describe.skipIf(!isInstalled("openssl"))("the blocks", () => {
   const folder = join(root, "build", `documentation-${process.pid}`);
   const certificates = new TemporaryFolder();
@@ -45,6 +52,7 @@ describe.skipIf(!isInstalled("openssl"))("the blocks", () => {
   beforeAll(async () => {
     mkdirSync(join(folder, "bin"), { recursive: true });
     symlinkSync(process.execPath, join(folder, "bin", "bun"));
+    writeFileSync(join(folder, "bin", "bunx"), bunx, { mode: 0o755 });
     writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(settings));
     const files = certificateFiles(certificates.path);
     const env = {

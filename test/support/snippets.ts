@@ -32,8 +32,8 @@ export interface CommandStep {
   readonly line: number;
   readonly text: string;
   readonly notRun: string | undefined;
-  /** The status with which it ends. */
-  readonly exit: number;
+  /** The statuses with which it may end. */
+  readonly exits: readonly number[];
   /** It stays in the background. The page goes on when it has printed this text. */
   readonly background: string | undefined;
   readonly outputs: string[];
@@ -119,9 +119,9 @@ export function snippetsOf(page: string, markdown: string): Snippets {
         steps.push(last);
       }
     } else if (language === "sh") {
-      const exit = Number(take("exit") ?? 0);
+      const exits = (take("exit") ?? "0").split(" or ").map(Number);
       const [background, notRun] = [take("background"), take("not run")];
-      last = { kind: "command", line, text, notRun, exit, background, outputs: [] };
+      last = { kind: "command", line, text, notRun, exits, background, outputs: [] };
       steps.push(last);
     } else if (otherNames.has(language)) fail(`a block that runs is "ts" or "sh", not ${language}`);
     if (directives.size > 0) fail(`${[...directives.keys()]} is not for this block`);
