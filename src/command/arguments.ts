@@ -398,7 +398,7 @@ const alwaysNeeds: typeof needs = [
 ];
 
 /** What a scenario says itself, and what only a scenario reads. */
-const ofRequests = ["method", "header", "body", "expect", "pipeline", "har", "access-log"];
+const ofRequests = ["method", "body", "pipeline", "har", "access-log"];
 const ofTls = ["sni", "ca", "cert", "key", "insecure", "tls-min", "tls-max", "no-resume"];
 
 function checkTogether(

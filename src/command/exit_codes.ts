@@ -5,7 +5,7 @@ export const exitCodes = {
   held: 0,
   /** A threshold was missed. */
   missed: 1,
-  /** The command line or a file that it names was wrong. Nothing was sent. */
+  /** The command line or a file that it names was wrong. */
   usage: 2,
   /** The target could not be reached. */
   unreachable: 3,

@@ -110,7 +110,7 @@ const thresholdText = `Thresholds:
 const exitText = `Exit codes:
   ${exitCodes.held}    every threshold held, or there was none
   ${exitCodes.missed}    a threshold was missed
-  ${exitCodes.usage}    the command line, or a file that it names, was wrong; nothing was sent
+  ${exitCodes.usage}    the command line, or a file that it names, was wrong
   ${exitCodes.unreachable}    the target could not be reached
   ${exitCodes.bottleneck}    the generator was the bottleneck: the figures are not the target's
   ${exitCodes.interrupted}  interrupted, such as by Ctrl-C; the report is of what was done

@@ -8,6 +8,7 @@ import { atSpeed, type Replay, skippedSentences } from "../load/data/replay.ts";
 import type { LoadOptions } from "../load/options.ts";
 import type { TlsOptions } from "../tls/options.ts";
 import type { LoadCommand } from "./arguments.ts";
+import { ScenarioError } from "./faults.ts";
 import { type BodySource, type ConnectTo, UsageError } from "./values.ts";
 
 export interface PreparedOptions {
@@ -22,7 +23,7 @@ export async function optionsOfCommand(command: LoadCommand): Promise<PreparedOp
   if (module !== undefined && !existsSync(module)) {
     throw new UsageError(`there is no scenario ${command.scenario}`);
   }
-  const own = module === undefined ? {} : await exportedOptions(module);
+  const own = module === undefined ? {} : await scenarioOptions(module, command.scenario!);
   const replay = replayOf(command);
   const target = command.target ?? own.target ?? originOf(replay);
   if (target === undefined) {
@@ -41,12 +42,25 @@ export async function optionsOfCommand(command: LoadCommand): Promise<PreparedOp
   return { options, notes: replay === undefined ? [] : skippedSentences(replay) };
 }
 
-/** The export `options` of a scenario's module. */
-async function exportedOptions(module: string): Promise<Partial<LoadOptions>> {
-  const { options } = (await import(module)) as { options?: unknown };
+/**
+ * The export `options` of a scenario's module. The threads of the run load the module again.
+ *
+ * @param path as it was given
+ */
+async function scenarioOptions(module: string, path: string): Promise<Partial<LoadOptions>> {
+  let exported: { readonly default?: unknown; readonly options?: unknown };
+  try {
+    exported = await import(module);
+  } catch (error) {
+    throw new ScenarioError(path, error);
+  }
+  const { default: scenario, options } = exported;
+  if (typeof scenario !== "function") {
+    throw new UsageError(`${path} has no scenario: its default export is no function`);
+  }
   if (options === undefined) return {};
   if (typeof options !== "object" || options === null) {
-    throw new UsageError(`the export "options" of ${module} is no object of options`);
+    throw new UsageError(`the export "options" of ${path} is no object of options`);
   }
   return options as Partial<LoadOptions>;
 }

@@ -1,6 +1,5 @@
 /** `plait load`: a run with its live view, its files, and its report at the end. */
 
-import { writeFileSync } from "node:fs";
 import type { LoadOptions } from "../load/options.ts";
 import type { ProgressListener } from "../load/progress.ts";
 import type { Report } from "../load/report.ts";
@@ -8,40 +7,33 @@ import type { Run } from "../load/run.ts";
 import { searchRate } from "../load/search.ts";
 import { prepareRun } from "../load/start.ts";
 import { signals } from "../process/signals.ts";
-import { CsvLog } from "../report/csv.ts";
-import { HdrLog } from "../report/hdr_log.ts";
-import { htmlReport } from "../report/html.ts";
-import { reportJson } from "../report/json.ts";
 import { LiveView } from "../report/live.ts";
-import { PrometheusEndpoint } from "../report/prometheus_endpoint.ts";
 import { reportText } from "../report/text.ts";
 import type { LoadCommand } from "./arguments.ts";
 import { commandText } from "./command_text.ts";
+import { exitCodes } from "./exit_codes.ts";
 import { optionsOfCommand } from "./load_options.ts";
-
-/** What takes the numbers of each interval. */
-interface Output {
-  readonly write: ProgressListener;
-  close(): void | Promise<void>;
-}
+import { Outputs } from "./outputs.ts";
+import { standardOutput } from "./report_file.ts";
+import { written } from "./streams.ts";
 
 /** Makes the load, writes the reports, and returns the exit code. */
 export async function runLoad(command: LoadCommand, words: readonly string[]): Promise<number> {
   const text = `plait ${commandText(words)}`;
   const { options, notes } = await optionsOfCommand(command);
-  await using stack = new AsyncDisposableStack();
-  const outputs = await outputsOf(command, text, stack);
+  await using outputs = await Outputs.open(command, text);
   const view = command.quiet
     ? undefined
-    : new LiveView(process.stderr, { colors: isColored(command, process.stderr) });
-  if (view !== undefined) outputs.push(view);
+    : new LiveView(process.stderr, { colors: isColored(command.color, process.stderr) });
   const say = (line: string): void => {
     if (view === undefined) console.error(line);
     else view.note(line);
   };
   for (const note of notes) say(note);
+  if (outputs.metrics !== undefined) say(`metrics: ${outputs.metrics}`);
   const onProgress: ProgressListener = (progress) => {
-    for (const output of outputs) output.write(progress);
+    outputs.write(progress);
+    view?.write(progress);
   };
   let run: Run | undefined;
   const runWith = async (more: Partial<LoadOptions>): Promise<Report> => {
@@ -70,51 +62,27 @@ export async function runLoad(command: LoadCommand, words: readonly string[]): P
     await interrupting;
     view?.close();
   }
-  await stack.disposeAsync();
-  writeReports(command, report);
-  return report.verdict.exitCode;
+  const incomplete = await outputs.finish(report);
+  const error = await show(command, report);
+  if (error !== undefined) incomplete.push(`the report cannot be written: ${error.message}`);
+  for (const sentence of incomplete) console.error(`plait: ${sentence}`);
+  const { exitCode } = report.verdict;
+  return exitCode === exitCodes.held && incomplete.length > 0 ? exitCodes.usage : exitCode;
 }
 
-async function outputsOf(
-  { hlog, csv, prometheus }: LoadCommand,
-  text: string,
-  stack: AsyncDisposableStack,
-): Promise<Output[]> {
-  const outputs: Output[] = [];
-  if (hlog !== undefined) outputs.push(new HdrLog(hlog, text));
-  if (csv !== undefined) outputs.push(new CsvLog(csv));
-  if (prometheus !== undefined) {
-    const { host, port } = prometheus;
-    const address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-    const endpoint = await PrometheusEndpoint.open(address);
-    console.error(`metrics: ${endpoint.url}`);
-    outputs.push(endpoint);
-  }
-  for (const output of outputs) stack.defer(() => output.close());
-  return outputs;
-}
-
-/** Writes what is asked for. The text goes where no other report goes. */
-function writeReports(command: LoadCommand, report: Report): void {
-  const { json, html, color } = command;
-  if (json !== undefined) write(json, reportJson(report));
-  if (html !== undefined) write(html, htmlReport(report));
-  const isTaken = [json, html, command.csv, command.hlog].includes("-");
+/** Writes the text of a report where no other report goes. */
+async function show(
+  { json, html, csv, hlog, color }: LoadCommand,
+  report: Report,
+): Promise<Error | undefined> {
+  const isTaken = [json, html, csv, hlog].includes(standardOutput);
   const output = isTaken ? process.stderr : process.stdout;
-  output.write(
-    reportText(report, {
-      columns: output.columns || 80,
-      colors: color && isColored(command, output),
-    }),
-  );
-}
-
-function write(path: string, text: string): void {
-  if (path === "-") process.stdout.write(text);
-  else writeFileSync(path, text);
+  const colors = isColored(color, output);
+  const text = reportText(report, { columns: output.columns || 80, colors });
+  return await written(output, text);
 }
 
 /** Colours are for terminals, and NO_COLOR refuses them (no-color.org). */
-function isColored({ color }: LoadCommand, { isTTY }: { readonly isTTY?: boolean }): boolean {
-  return color && isTTY === true && !process.env.NO_COLOR;
+function isColored(isWanted: boolean, { isTTY }: { readonly isTTY?: boolean }): boolean {
+  return isWanted && isTTY === true && !process.env.NO_COLOR;
 }

@@ -221,8 +221,9 @@ export function parseTarget(text: string): string {
   if (!schemes.includes(scheme)) {
     throw new UsageError(`"${text}": a target is ${schemes.join(", ")} or a scenario`);
   }
-  if (url.username !== "" || url.password !== "") {
-    throw new UsageError("a target has no password in it: write -H 'Authorization: ...'");
+  const hasUser = url.username !== "" || url.password !== "";
+  if (hasUser && !/^https?:$/.test(scheme)) {
+    throw new UsageError(`a target of ${scheme} has no user and no password in it`);
   }
   if ((scheme === "tcp:" || scheme === "tls:") && url.port === "") {
     throw new UsageError(`"${text}" has no port: write ${scheme}//HOST:PORT`);

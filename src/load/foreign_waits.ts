@@ -6,8 +6,17 @@
 import type { Fiber } from "../runtime/fiber.ts";
 import { yieldNow } from "../runtime/sleep.ts";
 
-export const foreignWait =
+const foreignWait =
   'the scenario awaits something that is not plait\'s, such as fetch, which never goes on under the blocking driver: run it with driver "attached"';
+
+/** A scenario awaits what does not go on. */
+export class ForeignWaitError extends Error {
+  override readonly name = "ForeignWaitError";
+
+  constructor() {
+    super(foreignWait);
+  }
+}
 
 export class ForeignWaits {
   readonly #fibers: readonly Fiber<void>[];

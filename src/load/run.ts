@@ -49,7 +49,7 @@ export class UnansweredError extends Error {
   override readonly name = "UnansweredError";
 
   constructor() {
-    super("plait: a thread of the run does not answer, and was ended: there is no report");
+    super("a thread of the run does not answer, and was ended: there is no report");
   }
 }
 

@@ -6,7 +6,7 @@ import { typeMistake } from "../values/checks.ts";
 export type Protocol = "http" | "websocket" | "raw";
 
 export interface Target {
-  /** As it was given. */
+  /** As it was given, without its password. */
   readonly text: string;
   readonly protocol: Protocol;
   readonly isTls: boolean;
@@ -33,6 +33,11 @@ const protocols: Readonly<Record<string, { protocol: Protocol; isTls: boolean; p
   "tls:": { protocol: "raw", isTls: true },
 };
 
+/** A URL whose user and password are not shown. */
+export function withoutUser(text: string): string {
+  return text.replace(/^((?:https?|wss?|tcp|tls):[/\\]*)[^/?#\\]*@/i, "$1...@");
+}
+
 /**
  * Reads a target: a URL of `http:`, `https:`, `ws:`, `wss:`, `tcp:` or `tls:`, or `unix:` and a path.
  *
@@ -40,7 +45,7 @@ const protocols: Readonly<Record<string, { protocol: Protocol; isTls: boolean; p
  * @throws {TypeError}
  */
 export function targetOf(given: string | URL, connectTo?: string): Target {
-  const text = String(given);
+  const text = withoutUser(String(given));
   if (text.startsWith("unix:")) {
     if (connectTo !== undefined) throw typeMistake("connectTo has no meaning with a unix: target");
     const place = unixPlace(text);
@@ -49,7 +54,7 @@ export function targetOf(given: string | URL, connectTo?: string): Target {
       authorization: undefined,
     };
   }
-  const url = URL.parse(text);
+  const url = URL.parse(String(given));
   if (url === null) throw typeMistake(`the target "${text}" is no URL`);
   const known = protocols[url.protocol];
   if (known === undefined) {

@@ -7,11 +7,13 @@ import { Shared } from "../core/abi.ts";
 import { core, sharedFloat64 } from "../core/native.ts";
 import { type Fiber, spawn } from "../runtime/fiber.ts";
 import { sleep, sleepUntil } from "../runtime/sleep.ts";
+import { SocketError } from "../values/errors.ts";
+import { isInstance } from "../values/foreign_values.ts";
 import { Connector } from "./connector.ts";
 import type { Scenario } from "./context.ts";
 import { exampleOf } from "./examples.ts";
 import type { Extras } from "./extras.ts";
-import { ForeignWaits, foreignWait } from "./foreign_waits.ts";
+import { ForeignWaitError, ForeignWaits } from "./foreign_waits.ts";
 import { HttpClient } from "./http_client.ts";
 import { type Meter, Wish } from "./memory.ts";
 import { outcomeOf } from "./outcomes.ts";
@@ -76,13 +78,14 @@ export class LoadThread {
   #receivedBefore = 0;
 
   constructor(
-    plan: Plan,
+    whole: Plan,
     thread: number,
     meter: Meter,
     scenario: Scenario | undefined,
     extras: Extras,
     host: ThreadHost,
   ) {
+    const plan = { ...whole, iterations: Math.min(whole.iterations, rowsOf(extras)) };
     this.#plan = plan;
     this.#thread = thread;
     this.#meter = meter;
@@ -115,20 +118,21 @@ export class LoadThread {
     this.#pacer.stop();
     if (this.#foreignWaits?.areThere !== true) await this.#drain();
     const ended = this.#end(start, stopped);
-    if (this.#foreignWaits?.areThere === true) throw new Error(foreignWait);
+    if (this.#foreignWaits?.areThere === true) throw new ForeignWaitError();
     return ended;
   }
 
   async #prepare(): Promise<ThreadReady> {
     const begin = core.now();
-    await this.#connector.resolve();
+    const unknown = await this.#resolve();
+    if (unknown !== undefined) return unknown;
     const resolved = core.now();
     this.#makeUsers();
     let failure: ThreadReady["failure"];
     let failed = 0;
     let next = 0;
     const connectSome = async (): Promise<void> => {
-      while (next < this.#all.length) {
+      while (next < this.#all.length && this.#meter.wish === Wish.run) {
         try {
           await this.#all[next++]!.connect();
         } catch (error) {
@@ -139,9 +143,9 @@ export class LoadThread {
         }
       }
     };
-    await Promise.all(
-      Array.from({ length: Math.min(connectsAtOnce, this.#all.length) }, () => connectSome()),
-    );
+    const count = Math.min(connectsAtOnce, this.#all.length);
+    const fibers = Array.from({ length: count }, () => spawn(connectSome, { name: "connect" }));
+    if (!(await this.#joined(fibers))) failure = undefined;
     return {
       resolveMilliseconds: resolved - begin,
       connectMilliseconds: core.now() - resolved,
@@ -149,6 +153,34 @@ export class LoadThread {
       failed,
       failure,
     };
+  }
+
+  /** Waits for the fibers that connect. Returns false, and ends them, if the run is to end before. */
+  async #joined(fibers: readonly Fiber<void>[]): Promise<boolean> {
+    let left = fibers.length;
+    const joined = Promise.all(fibers.map((fiber) => fiber.join().finally(() => left--)));
+    while (left > 0 && this.#meter.wish === Wish.run) await Promise.race([joined, sleep(tick)]);
+    const areAll = left === 0;
+    if (!areAll) for (const fiber of fibers) fiber.cancel(new Error("the run has ended"));
+    await joined;
+    return areAll;
+  }
+
+  /** Looks up the target's name. A name that is not known is a target that is not reached. */
+  async #resolve(): Promise<ThreadReady | undefined> {
+    const begin = core.now();
+    try {
+      await this.#connector.resolve();
+      return undefined;
+    } catch (error) {
+      if (!isInstance(error, SocketError) || error.syscall !== "getaddrinfo") throw error;
+      return {
+        resolveMilliseconds: core.now() - begin,
+        connectMilliseconds: 0,
+        ...{ connected: 0, failed: 1 },
+        failure: { outcome: outcomeOf(error), example: exampleOf(error, 0, 0) },
+      };
+    }
   }
 
   #makeUsers(): void {
@@ -186,7 +218,7 @@ export class LoadThread {
       await sleep(1);
     }
     await sleepUntil(this.#meter.start);
-    return this.#meter.start;
+    return this.#meter.wish === Wish.run ? this.#meter.start : undefined;
   }
 
   #begin(start: number): void {
@@ -308,6 +340,11 @@ export class LoadThread {
       givenUp: this.#givenUp,
     };
   }
+}
+
+/** How many iterations have rows of each feeder. */
+function rowsOf({ feeders }: Extras): number {
+  return Math.min(...Array.from(feeders.values(), ({ limit }) => limit));
 }
 
 function cpuMilliseconds(): number {

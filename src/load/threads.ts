@@ -22,6 +22,15 @@ export type ThreadMessage =
 
 type Failed = (outcome: Outcome, example: FailureExample) => void;
 
+/** A thread has ended before its time: its scenario has called `process.exit`. */
+export class EndedError extends Error {
+  override readonly name = "EndedError";
+
+  constructor(thread: number, code: number) {
+    super(`thread ${thread} has ended with ${code}: a scenario must not call process.exit`);
+  }
+}
+
 /** A thread of a run. Its promises are rejected when it fails. */
 export interface ThreadHandle {
   readonly reader: MeterReader;
@@ -88,7 +97,7 @@ export function startWorker(
     else fail(errorOf(message.error));
   });
   worker.on("error", fail);
-  worker.on("exit", (code: number) => fail(new Error(`thread ${thread} has ended with ${code}`)));
+  worker.on("exit", (code: number) => fail(new EndedError(thread, code)));
   let isKilled = false;
   const kill = (): void => {
     if (isKilled) return;

@@ -28,6 +28,8 @@ export class Users {
   readonly http: HttpSetup;
   readonly contexts: ContextSetup;
   readonly scenario: Scenario | undefined;
+  /** The scenario, or what stands for it. */
+  readonly code: Scenario;
   readonly sent: Series;
   readonly wait: Series;
   readonly lateness: Series;
@@ -61,6 +63,7 @@ export class Users {
     this.pacer = pacer;
     this.connector = connector;
     this.scenario = scenario;
+    this.code = scenario ?? (plan.replayed === undefined ? this.repeat : this.replay);
     this.#meter = meter;
     this.#tell = tell;
     this.exchange = { keep: "status", isToHead: plan.request.method === "HEAD", mostBody: 0 };
@@ -76,6 +79,12 @@ export class Users {
   readonly replay = async ({ http, iteration }: Context): Promise<void> => {
     const { method, path, headers, body } = this.plan.replayed![iteration]!;
     await http.request(method, path, { headers, body });
+  };
+
+  /** The scenario of a run without one whose request needs more than sending: it makes the same request each time. */
+  readonly repeat = async ({ http }: Context): Promise<void> => {
+    const { target, request } = this.plan;
+    await http.request(request.method, target.path, { body: request.body });
   };
 
   /** What is under way counts as unfinished from now on. */
@@ -157,8 +166,9 @@ export class User {
   async run(): Promise<void> {
     const { plan, pacer, scenario } = this.#users;
     const turn = this.#turn;
-    const isPlain = scenario === undefined && plan.replayed === undefined;
-    const request = isPlain ? this.#context.http.planned() : undefined;
+    const isOne = scenario === undefined && plan.replayed === undefined;
+    const isPlain = plan.redirects === 0 && !plan.hasCookies && !plan.decodes;
+    const request = isOne && isPlain ? this.#context.http.planned() : undefined;
     this.#free = core.now();
     for (;;) {
       const waiting = pacer.take(turn, this.#index);
@@ -197,7 +207,7 @@ export class User {
       if (!this.#isConnected) await this.#reconnect();
       users.wait.record(this.began - due);
       if (request === undefined) {
-        await (users.scenario ?? users.replay)(context);
+        await users.code(context);
         end = core.now();
       } else end = await this.#request(request);
       const failure = context.failure ?? context.http.failure;

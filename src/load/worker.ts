@@ -50,7 +50,7 @@ async function scenarioOf(source: ScenarioSource): Promise<Scenario | undefined>
   }
   const { default: scenario } = await loaded;
   if (typeof scenario !== "function") {
-    throw typeMistake(`the default export of ${source.module} is no scenario: it is a function`);
+    throw typeMistake(`the default export of ${source.module} is no function, which a scenario is`);
   }
   return scenario as Scenario;
 }

@@ -478,7 +478,6 @@ describe("a refusal", () => {
     [[https, "--tls-min", "1.1"], '--tls-min is 1.2 or 1.3, not "1.1"'],
     [["a.ts", "b.ts"], "there is one scenario, not a.ts and b.ts"],
     [["a.ts", "-m", "PUT"], "--method has no meaning with a scenario, which makes the requests"],
-    [["a.ts", "-H", "a: b"], "--header has no meaning with a scenario, which makes the requests"],
     [["a.ts", "--har", "b"], "--har has no meaning with a scenario, which makes the requests"],
     [["a.ts", "--data", "x"], '--data is NAME=FILE, such as users=users.csv:random, not "x"'],
     [["a.ts", "--data", "x=y.txt"], '--data takes .csv and .json files, not "y.txt"'],
@@ -491,7 +490,7 @@ describe("a refusal", () => {
     [["http://"], '"http://" is no URL, and no scenario such as load.ts'],
     [["ftp://x/"], '"ftp://x/": a target is http:, https:, tcp:, tls:, unix: or a scenario'],
     [["wss://x/", "a.ts"], "a scenario opens WebSockets itself: write https: in place of wss:"],
-    [["http://a:b@x/"], "a target has no password in it: write -H 'Authorization: ...'"],
+    [["tcp://a:b@x:1/", "a.ts"], "a target of tcp: has no user and no password in it"],
     [
       ["tcp://127.0.0.1:5"],
       "tcp: needs a scenario: requests of the command are for http: and https:",

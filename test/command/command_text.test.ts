@@ -31,6 +31,9 @@ test("secrets are left out, whichever way they were given", () => {
       ["-H", "X-Other: abc", "-b", "Authorization: abc"],
       "-H 'X-Other: abc' -b 'Authorization: abc'",
     ],
+    [["http://me:pass@x/?a@b", "-t", "2"], "'http://...@x/?a@b' -t 2"],
+    [["https:me@x/"], "https:...@x/"],
+    [["http://x/me:pass@x", "a@b"], "http://x/me:pass@x a@b"],
   ];
   for (const [line, text] of lines) expect(commandText(line)).toBe(text);
 });

@@ -9,12 +9,13 @@ export type Nginx = ServerProcess;
 
 /**
  * An nginx which serves these files; over TLS with lines for `ssl_certificate` and so on, and with `more` lines
- * of its server's configuration.
+ * of its server's configuration. `http` are lines outside of the server, such as the format of a log.
  */
 export async function startNginx(
   files: Readonly<Record<string, string | Uint8Array>>,
   ssl?: string,
   more = "",
+  http = "",
 ): Promise<Nginx> {
   const folder = serverFolder();
   for (const [name, contents] of Object.entries(files)) {
@@ -22,7 +23,7 @@ export async function startNginx(
   }
   const port = await freePort();
   const configuration = folder.file("nginx.conf");
-  writeFileSync(configuration, configurationFor(folder.path, port, ssl, more));
+  writeFileSync(configuration, configurationFor(folder.path, port, ssl, more, http));
   const command = [installedProgram("nginx"), "-p", folder.path, "-c", configuration];
   return await started(new ServerProcess({ command, port, folder }));
 }
@@ -32,6 +33,7 @@ function configurationFor(
   port: number,
   ssl: string | undefined,
   more: string,
+  http: string,
 ): string {
   return `
     daemon off;
@@ -41,6 +43,7 @@ function configurationFor(
     events { worker_connections 512; }
     http {
       access_log off;
+      ${http}
       client_body_temp_path ${folder}/body;
       proxy_temp_path ${folder}/proxy;
       fastcgi_temp_path ${folder}/fastcgi;
