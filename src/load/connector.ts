@@ -25,8 +25,8 @@ export class Connector {
   #next = 0;
   /** Connections that are open. */
   open = 0;
-  /** When an attempt has succeeded last, or when the first one failed. */
-  #aliveAt = 0;
+  /** When the attempts began to fail; 0 if the last one has not failed. */
+  #failingSince = 0;
 
   constructor(plan: Plan, meter: Meter, thread: number) {
     this.#plan = plan;
@@ -44,20 +44,30 @@ export class Connector {
     if ("path" in place) return;
     const { family } = this.#plan;
     this.#addresses = await resolve(place.host, { family, deadline: this.#deadline });
-    this.#aliveAt = core.now();
   }
 
   get #deadline(): Deadline {
     return after(this.#plan.connectMilliseconds);
   }
 
-  /** For how long no attempt has succeeded, in milliseconds, if the last ones have failed. */
+  /** For how long every attempt has failed, in milliseconds; 0 if the last one has not. */
   get deadMilliseconds(): number {
-    return this.#aliveAt === 0 ? 0 : core.now() - this.#aliveAt;
+    return this.#failingSince === 0 ? 0 : core.now() - this.#failingSince;
   }
 
   /** Connects, with TLS if the target has it. */
   async connect(sessions: SessionPlace): Promise<Socket> {
+    try {
+      const socket = await this.#attempt(sessions);
+      this.#failingSince = 0;
+      return socket;
+    } catch (error) {
+      if (this.#failingSince === 0) this.#failingSince = core.now();
+      throw error;
+    }
+  }
+
+  async #attempt(sessions: SessionPlace): Promise<Socket> {
     const { place } = this.#plan.target;
     const deadline = this.#deadline;
     const begin = core.now();
@@ -76,10 +86,10 @@ export class Connector {
     );
     const middle = core.now();
     this.#connected.record(middle - begin);
-    if (this.#context !== undefined)
+    if (this.#context !== undefined) {
       await this.#handshake(socket, this.#context, sessions, deadline);
-    if (this.#context !== undefined) this.#shaken.record(core.now() - middle);
-    this.#aliveAt = core.now();
+      this.#shaken.record(core.now() - middle);
+    }
     return socket;
   }
 

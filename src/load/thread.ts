@@ -55,6 +55,8 @@ export interface ThreadHost {
 
 /** Connections that a thread makes at a time before the start. */
 const connectsAtOnce = 64;
+/** Milliseconds in which the threads begin, one after the other. */
+const stagger = 2;
 /** Milliseconds between two looks at what the main thread asks for. */
 const tick = 10;
 
@@ -217,7 +219,8 @@ export class LoadThread {
       if (this.#meter.wish !== Wish.run) return undefined;
       await sleep(1);
     }
-    await sleepUntil(this.#meter.start);
+    // Threads that begin at the same moment would send their first requests in one burst.
+    await sleepUntil(this.#meter.start + (stagger * this.#thread) / this.#plan.threads);
     return this.#meter.wish === Wish.run ? this.#meter.start : undefined;
   }
 

@@ -40,7 +40,7 @@ function configurationFor(
     master_process off;
     error_log stderr;
     pid ${folder}/nginx.pid;
-    events { worker_connections 512; }
+    events { worker_connections 12000; }
     http {
       access_log off;
       ${http}
