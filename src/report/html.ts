@@ -115,7 +115,7 @@ function thresholdTable(thresholds: readonly ThresholdReport[]): Markup {
     ({ text, held, value, unit, missedAt }) => html`<tr>
 <td><span class="mark ${held ? "good" : "bad"}">${held ? "held" : "missed"}</span></td>
 <th scope="row"><code>${text}</code></th>
-<td class="number">${value === undefined ? "–" : valueText(value, unit)}</td>
+<td class="number">${value === undefined ? "-" : valueText(value, unit)}</td>
 <td class="number">${missedAt === undefined ? undefined : timeText(missedAt)}</td></tr>`,
   );
   return table(["", "Threshold", "#Value", "#First missed at"], rows, "Thresholds");
@@ -145,7 +145,7 @@ function tiles(report: Report): Markup {
     ["Median", latencyText(response, 50), "response"],
     ["p99", latencyText(response, 99), "response"],
     ["p99.9", latencyText(response, 99.9), "response"],
-    ["Maximum", response.count === 0 ? "–" : timeText(response.most), "response"],
+    ["Maximum", response.count === 0 ? "-" : timeText(response.most), "response"],
     [
       "Failed",
       shownShare(failed, ended),
@@ -174,7 +174,7 @@ function tiles(report: Report): Markup {
 }
 
 function latencyText(histogram: Histogram, percent: number): string {
-  return histogram.count === 0 ? "–" : timeText(histogram.percentile(percent));
+  return histogram.count === 0 ? "-" : timeText(histogram.percentile(percent));
 }
 
 // Latencies.
@@ -226,7 +226,7 @@ function histogramCells(histogram: Histogram): Markup[] {
   const { count, least, mean, most } = histogram;
   const values = [least, mean, ...columns.map((percent) => histogram.percentile(percent)), most];
   return values.map(
-    (value) => html`<td class="number">${count === 0 ? "–" : timeText(value)}</td>`,
+    (value) => html`<td class="number">${count === 0 ? "-" : timeText(value)}</td>`,
   );
 }
 
@@ -247,7 +247,10 @@ function failures(report: Report): Markup {
     ),
   ];
   const notes = html`${ages}`;
-  if (failures.length === 0) return html`<p class="none">No iteration failed.</p>${notes}`;
+  if (failures.length === 0) {
+    const words = iterations.sent === 0 ? "No iteration was sent." : "No iteration failed.";
+    return html`<p class="none">${words}</p>${notes}`;
+  }
   const rows = failures.map(({ outcome, count, example }) => {
     const facts =
       example === undefined
@@ -260,7 +263,7 @@ function failures(report: Report): Markup {
           ];
     return html`<tr><th scope="row">${outcome}</th><td class="number">${shownCount(count)}</td>
 <td class="number">${shownShare(count, iterations.sent)}</td>
-<td class="example">${example?.message ?? "–"}<small>${facts}</small></td></tr>`;
+<td class="example">${example?.message ?? "-"}<small>${facts}</small></td></tr>`;
   });
   return html`${chartFigure("failures")}
 ${table(["Kind", "#Count", "#Share", "The first one"], rows, "Failures by kind")}${notes}`;
@@ -370,11 +373,12 @@ function generator(report: Report): Markup {
 <td>${meter(cpuShare, cpuShare > 0.9 ? "bad" : "good")}${shownPercent(cpuShare * 100)}</td>
 <td class="number">${timeText(cpuMilliseconds)}</td>
 ${[50, 99, 99.9].map((percent) => html`<td class="number">${latencyText(lateness, percent)}</td>`)}
-<td class="number">${lateness.count === 0 ? "–" : timeText(lateness.most)}</td></tr>`;
+<td class="number">${lateness.count === 0 ? "-" : timeText(lateness.most)}</td></tr>`;
   });
   const late = latencies.lateness;
-  return html`<p class="lead">Of all sends, half were late by at most <b>${latencyText(late, 50)}</b>, and 99 % by at most
-<b>${latencyText(late, 99)}</b>. A generator that is late or has no CPU left measures itself.</p>
+  const lead = html`<p class="lead">Of all sends, half were late by at most <b>${latencyText(late, 50)}</b>, and 99 % by at most
+<b>${latencyText(late, 99)}</b>. A generator that is late or has no CPU left measures itself.</p>`;
+  return html`${late.count === 0 ? undefined : lead}
 <div class="pair">${chartFigure("cpu")}${chartFigure("lateness")}</div>
 ${table(
   ["", "#Sent", "CPU", "#CPU time", "#Late, p50", "#p99", "#p99.9", "#Max"],
