@@ -13,10 +13,9 @@ import type {
   Report,
   StepReport,
   ThreadReport,
-  ThresholdReport,
-  Verdict,
 } from "../load/report.ts";
 import { checkedSwitch, ownOptions } from "../values/checks.ts";
+import { mergedVerdict } from "./merged_verdict.ts";
 
 export interface MergeOptions {
   /** Whether reports of different targets, scenarios or versions of plait, or of runs at different times, may be merged. */
@@ -30,8 +29,8 @@ const known: ReadonlySet<string> = new Set(["allowDifferent"]);
  * by their start. Threads are numbered on, in the order of the reports. A generator that was the bottleneck makes the
  * merged generator one.
  *
- * Thresholds on rates and counts are judged on the sums. Others hold if each generator held them, and their value is the
- * worst one: a percentile or share of the whole is never beyond it.
+ * Thresholds on latencies, errors, rates and counts of the whole run are judged on the whole load. Others, such as those
+ * of windows and steps, hold if each generator held them, and their value is the worst one.
  *
  * @throws {RangeError} for fewer than two reports
  * @throws {Error} if they do not belong together, in a sentence that says why
@@ -43,7 +42,7 @@ export function mergeReports(reports: readonly Report[], options: MergeOptions =
   const [first] = reports as readonly [Report, ...Report[]];
   const most = (read: (report: Report) => number): number => Math.max(...reports.map(read));
   const latencies = reports.map((report) => report.latencies);
-  return {
+  const whole: Omit<Report, "verdict"> = {
     format: first.format,
     version: first.version,
     plait: distinct(reports.map(({ plait }) => plait)),
@@ -56,7 +55,6 @@ export function mergeReports(reports: readonly Report[], options: MergeOptions =
       bun: distinct(reports.map(({ machine }) => machine.bun)),
     },
     plan: mergedPlan(reports.map(({ plan }) => plan)),
-    verdict: mergedVerdict(reports.map(({ verdict }) => verdict)),
     sendingMilliseconds: most((report) => report.sendingMilliseconds),
     milliseconds: most((report) => report.milliseconds),
     resolveMilliseconds: most((report) => report.resolveMilliseconds),
@@ -96,6 +94,7 @@ export function mergeReports(reports: readonly Report[], options: MergeOptions =
       .flatMap(({ threads }) => threads)
       .map((report, thread): ThreadReport => ({ ...report, thread })),
   };
+  return { ...whole, verdict: mergedVerdict(reports, whole) };
 }
 
 function checkBelongTogether(reports: readonly Report[]): void {
@@ -148,58 +147,6 @@ function mergedPlan(plans: readonly PlanReport[]): PlanReport {
     connections: sum(plans.map(({ connections }) => connections)),
     threads: sum(plans.map(({ threads }) => threads)),
   };
-}
-
-function mergedVerdict(verdicts: readonly Verdict[]): Verdict {
-  const generatorWasBottleneck = verdicts.some((verdict) => verdict.generatorWasBottleneck);
-  const thresholds = mergedThresholds(verdicts);
-  const codes = new Set(verdicts.map(({ exitCode }) => exitCode));
-  const isHeld = thresholds.every(({ held }) => held);
-  const missed = thresholds.filter(({ held }) => !held).map(({ text }) => text);
-  const reasons = missed.map((text) => `The threshold ${text} was missed.`);
-  // A missed threshold of one generator is judged again on the whole.
-  const others = verdicts.map(({ exitCode, reasons }) => (exitCode === 1 ? [] : reasons));
-  return {
-    exitCode: codes.has(130) ? 130 : codes.has(3) ? 3 : generatorWasBottleneck ? 4 : isHeld ? 0 : 1,
-    reasons: [...attributed(others), ...reasons],
-    thresholds,
-    generatorWasBottleneck,
-    generatorReasons: attributed(verdicts.map(({ generatorReasons }) => generatorReasons)),
-  };
-}
-
-/** Sentences of the generators, each with the number of its generator, from 1 on. */
-function attributed(sentences: readonly (readonly string[])[]): string[] {
-  return sentences.flatMap((own, index) =>
-    own.map((sentence) => `Generator ${index + 1} of ${sentences.length}: ${sentence}`),
-  );
-}
-
-function mergedThresholds(verdicts: readonly Verdict[]): ThresholdReport[] {
-  const all = verdicts.flatMap(({ thresholds }) => thresholds);
-  return [...Map.groupBy(all, ({ text }) => text).values()].map(mergedThreshold);
-}
-
-function mergedThreshold(reports: readonly ThresholdReport[]): ThresholdReport {
-  const [{ text, unit }] = reports as readonly [ThresholdReport, ...ThresholdReport[]];
-  const values = reports.map(({ value }) => value).filter((value) => value !== undefined);
-  const missed = reports.map(({ missedAt }) => missedAt).filter((at) => at !== undefined);
-  const missedAt = missed.length === 0 ? undefined : Math.min(...missed);
-  const [, operator, limit] = /(<=|>=|<|>)\s*([\d.]+)/.exec(text) ?? [];
-  const isUpper = operator?.startsWith("<") ?? true;
-  if (values.length === 0) return { text, unit, held: false, value: undefined, missedAt };
-  if (limit !== undefined && missedAt === undefined && (unit === "/s" || unit === "")) {
-    const value = sum(values);
-    return { text, unit, held: isWithin(value, operator!, Number(limit)), value, missedAt };
-  }
-  const value = isUpper ? Math.max(...values) : Math.min(...values);
-  return { text, unit, held: reports.every(({ held }) => held), value, missedAt };
-}
-
-function isWithin(value: number, operator: string, limit: number): boolean {
-  if (operator === "<") return value < limit;
-  if (operator === "<=") return value <= limit;
-  return operator === ">" ? value > limit : value >= limit;
 }
 
 function mergedSteps(steps: readonly StepReport[]): StepReport[] {

@@ -6,6 +6,7 @@ import { Random } from "../../src/load/random.ts";
 import type { Interval, Report } from "../../src/load/report.ts";
 import { parseReport, reportJson } from "../../src/report/json.ts";
 import { type MergeOptions, mergeReports } from "../../src/report/merge.ts";
+import { merged } from "../../src/report/page_data.ts";
 import { recorded } from "../support/recorded.ts";
 import { sampleReport } from "../support/sample_report.ts";
 
@@ -132,7 +133,29 @@ describe("the verdict", () => {
     });
   });
 
-  test("judges rates on the sum, and takes the worst of other values", () => {
+  test("judges percentiles and errors on the whole load", () => {
+    const failing = sampleReport({ seconds: 4, rate: 100, seed: 4, withFailures: true });
+    const reports = [failing, calm, calm, calm];
+    const { verdict, latencies, iterations } = mergeReports(reports);
+    const [p99, errors] = verdict.thresholds;
+    expect(p99!.value).toBe(merged(latencies.response).percentile(99));
+    expect(p99!.value).not.toBe(failing.verdict.thresholds[0]!.value);
+    expect(errors!.value).toBeCloseTo((1 - iterations.outcomes.ok! / iterations.sent) * 100, 9);
+    expect(errors!.value).toBeLessThan(failing.verdict.thresholds[1]!.value! / 3);
+    // What one generator alone has missed, the whole may hold.
+    const limit = Math.ceil(failing.verdict.thresholds[1]!.value! / 2);
+    const strict = (report: Report): Report => {
+      const [, own] = report.verdict.thresholds;
+      const value = own!.value!;
+      const text = `errors<${limit}%`;
+      const threshold = { ...own!, text, held: value < limit, value, missedAt: undefined };
+      return { ...report, verdict: { ...report.verdict, thresholds: [threshold] } };
+    };
+    expect(strict(failing).verdict.thresholds[0]!.held).toBe(false);
+    expect(mergeReports(reports.map(strict)).verdict.thresholds[0]!.held).toBe(true);
+  });
+
+  test("judges rates on the sum, and takes the worst of values that it cannot compute", () => {
     const missing = (report: Report, value: number): Report => ({
       ...report,
       verdict: {
