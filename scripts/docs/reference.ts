@@ -41,7 +41,7 @@ const entries = [
     name: "plait/load/report",
     file: "src/report/report.ts",
     about:
-      "What shows, writes, reads and merges reports of load tests: see [Reports of load tests](../../../docs/load_reports.md).",
+      "What shows, writes, reads and merges reports of load tests: see [Reports of load tests](../../../../docs/load_reports.md).",
   },
 ] as const;
 
