@@ -6,6 +6,7 @@ import { readAccessLog } from "../load/data/access_log.ts";
 import { readHar } from "../load/data/har.ts";
 import { atSpeed, type Replay, skippedSentences } from "../load/data/replay.ts";
 import type { LoadOptions } from "../load/options.ts";
+import { listen } from "../net/listener.ts";
 import type { TlsOptions } from "../tls/options.ts";
 import type { LoadCommand } from "./arguments.ts";
 import { ScenarioError } from "./faults.ts";
@@ -19,6 +20,7 @@ export interface PreparedOptions {
 
 /** @throws {UsageError} {DataFileError} */
 export async function optionsOfCommand(command: LoadCommand): Promise<PreparedOptions> {
+  for (const address of command.sources) await checkSource(address);
   const module = command.scenario === undefined ? undefined : resolve(command.scenario);
   if (module !== undefined && !existsSync(module)) {
     throw new UsageError(`there is no scenario ${command.scenario}`);
@@ -40,6 +42,16 @@ export async function optionsOfCommand(command: LoadCommand): Promise<PreparedOp
     replay,
   };
   return { options, notes: replay === undefined ? [] : skippedSentences(replay) };
+}
+
+/** Refuses an address that is none of this machine: every connection from it would fail. */
+async function checkSource(address: string): Promise<void> {
+  try {
+    await using _listener = await listen({ host: address, port: 0 }, () => undefined);
+  } catch (error) {
+    if ((error as { readonly code?: unknown }).code !== "EADDRNOTAVAIL") throw error;
+    throw new UsageError(`--source: ${address} is no address of this machine`);
+  }
 }
 
 /**

@@ -1,12 +1,14 @@
 /** What `plait load` says of its requests, and what nginx's own log says of them. */
 
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { certificates } from "../support/certificates.ts";
 import { isInstalled } from "../support/installed_program.ts";
 import { servedText } from "../support/load_bodies.ts";
 import { exitOf, type LoadRun, loadReport } from "../support/load_command.ts";
 import { type LoggedRequest, LoggingNginx } from "../support/logging_nginx.ts";
+
+setDefaultTimeout(30_000);
 
 const hasNginx = isInstalled("nginx") && isInstalled("openssl");
 // To make them takes longer than a hook may.
@@ -69,7 +71,7 @@ describe.skipIf(!hasNginx).each([["plain"], ["TLS"]])("over %s", (kind) => {
       ...["--seed", "7"],
     ]);
     expect(exitOf(run)).toBe(0);
-    const log = await nginx.requests(count);
+    const log = await nginx.requests(count, "");
     expectTruth(run, log);
     const tenth = count / 10;
     const { iterations, checks, steps, plan } = run.report;
@@ -103,14 +105,14 @@ describe.skipIf(!hasNginx).each([["plain"], ["TLS"]])("over %s", (kind) => {
   });
 
   test("the command's own requests at a rate: the ledger is the log, and the intervals add up to it", async () => {
-    nginx.forget();
     const run = await loadReport([
       ...[`${origin}/file?own`, ...trust, "-r", "600", "-d", "1200ms", "-c", "4"],
       ...["--overload", "grow", "--max-connections", "8", "--catch-up", "--poisson"],
+      ...["-H", "User-Agent: own"],
     ]);
     expect(exitOf(run)).toBe(0);
     const { iterations, requests, intervals, plan } = run.report;
-    const log = await nginx.requests(requests.sent);
+    const log = await nginx.requests(requests.sent, "own");
     expectTruth(run, log);
     // 720 are due on average, and a Poisson process differs by some 27 of them.
     expect(iterations.due).toBeGreaterThan(500);

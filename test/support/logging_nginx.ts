@@ -1,6 +1,6 @@
 /** nginx with a log of all requests: what it says of a load is the truth. */
 
-import { readFileSync, truncateSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { type Nginx, startNginx } from "./nginx.ts";
 import { pollUntil } from "./poll.ts";
 import { TemporaryFolder } from "./temporary_folder.ts";
@@ -82,20 +82,22 @@ export class LoggingNginx implements AsyncDisposable {
     }
   }
 
-  /** The log so far, as soon as it has so many lines. */
-  async requests(count: number): Promise<LoggedRequest[]> {
+  /**
+   * The log so far, as soon as it has so many lines.
+   *
+   * @param agent only those of this User-Agent
+   */
+  async requests(count: number, agent?: string): Promise<LoggedRequest[]> {
     const path = this.#folder.file("truth.log");
-    const lines = (): string[] => readFileSync(path, "utf8").split("\n").slice(0, -1);
+    const read = (): LoggedRequest[] => {
+      const lines = readFileSync(path, "utf8").split("\n").slice(0, -1);
+      const requests = lines.map((line) => JSON.parse(line) as LoggedRequest);
+      return requests.filter((request) => agent === undefined || request.agent === agent);
+    };
+    let requests = read();
     // nginx writes a line when it has sent the answer, and the client may be sooner.
-    await pollUntil("nginx has logged all requests", () => lines().length >= count);
-    return lines().map((line) => JSON.parse(line) as LoggedRequest);
-  }
-
-  /** Empties the logs. No request may be under way. */
-  forget(): void {
-    // nginx appends, so that it goes on at the begin.
-    truncateSync(this.#folder.file("truth.log"));
-    truncateSync(this.combined);
+    await pollUntil("nginx has logged all requests", () => (requests = read()).length >= count);
+    return requests;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
