@@ -197,6 +197,10 @@ const protocol = "HTTP/1.";
 
 /** An answer in another protocol may have no line. It is found out at its first bytes. */
 function checkBegin(bytes: Uint8Array, start: number, end: number): void {
+  // The length of a frame (RFC 9113, section 4.1) begins with a zero.
+  if (start < end && bytes[start] === 0) {
+    throw new BadAnswerError("it begins as a frame of HTTP/2 does, and only HTTP/1.1 is spoken");
+  }
   for (let index = 0; index < protocol.length && start + index < end; index++) {
     if (bytes[start + index] !== protocol.charCodeAt(index)) {
       throw new BadAnswerError("it does not begin with HTTP/1.");

@@ -1,7 +1,7 @@
 /** plait/load: load testing. A scenario is straight-line code, and the report tells the truth about both ends. */
 
 import { typeMistake } from "../values/checks.ts";
-import { assignment, handOver, nextCall } from "./assignment.ts";
+import { assignment, handOver, nextCall, type ScenarioSource } from "./assignment.ts";
 import type { Context, Scenario } from "./context.ts";
 import { checkedSearch, type LoadOptions } from "./options.ts";
 import type { Report } from "./report.ts";
@@ -78,25 +78,29 @@ export async function load(options: LoadOptions, scenario?: Scenario): Promise<R
     throw typeMistake("the scenario of load is a function");
   }
   const call = nextCall();
-  if (assignment?.source.kind === "call")
-    return await handedOver(assignment.source, call, scenario);
+  if (assignment !== undefined) return await inWorker(assignment.source, call, scenario);
   const range = checkedSearch(options);
   if (range === undefined) return await prepareRun(options, scenario, call).execute();
   const { search: _, ...each } = options;
   return await searchRate(range, (rate) => prepareRun({ ...each, rate }, scenario, call).execute());
 }
 
-/** In a Worker that runs the main module again: the call that the main thread is in hands over its scenario. */
-function handedOver(
-  { call }: { readonly call: number },
-  own: number,
+/**
+ * In a Worker of a run that loads the main module again. The call that the main thread is in hands over its scenario.
+ * A bundle's main module is also loaded where a Worker needs nothing of it, and must not begin another run.
+ */
+function inWorker(
+  source: ScenarioSource,
+  call: number,
   scenario: Scenario | undefined,
 ): Promise<never> {
-  if (own !== call || scenario === undefined) {
-    throw new Error(
-      `a Worker runs the main module again up to call ${call} of load, and call ${own} comes before it: put the scenarios into modules`,
-    );
+  if (source.kind === "call") {
+    if (call !== source.call || scenario === undefined) {
+      throw new Error(
+        `a Worker runs the main module again up to call ${source.call} of load, and call ${call} comes before it: put the scenarios into modules`,
+      );
+    }
+    handOver(scenario);
   }
-  handOver(scenario);
   return new Promise(() => undefined);
 }

@@ -62,6 +62,11 @@ function workerScript(): URL | undefined {
   return existsSync(path) ? Bun.pathToFileURL(path) : undefined;
 }
 
+/** In a bundle the module that imports all this: that of the scenario, or the main one. */
+function bundledScript(source: ScenarioSource): URL {
+  return source.kind === "none" ? Bun.pathToFileURL(Bun.main) : new URL(source.module);
+}
+
 /** Starts a Worker for a thread's part. */
 export function startWorker(
   plan: Plan,
@@ -80,7 +85,7 @@ export function startWorker(
   };
   const threads = workerThreads();
   const { port1, port2 } = new threads.MessageChannel();
-  const script = workerScript() ?? new URL(source.kind === "none" ? Bun.main : source.module);
+  const script = workerScript() ?? bundledScript(source);
   const given: LoadAssignment = {
     ...{ plan, thread, memory: reader.memory, port: port2, source, isTaken: false },
   };

@@ -130,6 +130,7 @@ describe.each([1, 2, 3, 7, 100_000])("in portions of %p bytes", (portion) => {
 
 const chunked = lines(ok, "Transfer-Encoding: chunked");
 const wrong: [reason: string, text: string][] = [
+  ["only HTTP/1.1 is spoken", "\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64"],
   ["does not begin with HTTP/1.", "SSH-2.0-x"],
   ["does not begin with HTTP/1.", "HTTQ"],
   ["does not begin with HTTP/1.", lines("HTTP/2 200")],
