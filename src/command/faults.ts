@@ -18,6 +18,7 @@ const ofRuns: ReadonlySet<string> = new Set([
   "DataFileError",
   "EndedError",
   "ForeignWaitError",
+  "MissingPackageError",
   "ScenarioError",
   "UnansweredError",
 ]);

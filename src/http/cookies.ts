@@ -8,6 +8,11 @@ export const mostCookies = 1000;
 
 type Library = typeof import("tough-cookie");
 
+/** A package that is optional is not installed. The message says what to add. */
+export class MissingPackageError extends Error {
+  override readonly name = "MissingPackageError";
+}
+
 /** The cookies of one user. */
 export class Cookies {
   readonly #library: Library;
@@ -58,7 +63,7 @@ function withoutFragment(url: string | URL): string {
  * Loads tough-cookie, and returns a function that makes jars: one for each user. It has to be called before
  * `block` takes the thread.
  *
- * @throws {Error} with what to add when the package is not installed
+ * @throws {MissingPackageError} when the package is not installed
  */
 export async function cookieJars(): Promise<() => Cookies> {
   let library: Library;
@@ -66,9 +71,10 @@ export async function cookieJars(): Promise<() => Cookies> {
     library = await import("tough-cookie");
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw cause;
-    throw new Error("plait: cookies need the package tough-cookie: bun add tough-cookie", {
-      cause,
-    });
+    throw new MissingPackageError(
+      "plait: cookies need the package tough-cookie: bun add tough-cookie",
+      { cause },
+    );
   }
   return () => new Cookies(library);
 }
