@@ -24,7 +24,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   websocket: ["core", "values", "runtime", "net", "http"],
   load: ["core", "values", "runtime", "tls", "net", "buffered", "process", "http", "websocket"],
   report: ["core", "values", "runtime", "net", "buffered", "load"],
-  command: ["values", "tls", "process", "http", "load", "report"],
+  command: ["values", "tls", "net", "process", "http", "load", "report"],
 };
 
 function textOf(...path: string[]): string {
