@@ -6,6 +6,7 @@
 import type { Stage } from "../load/arrivals.ts";
 import { milliseconds, parseStages, perSecond, wholeNumber } from "../load/durations.ts";
 import { nearest } from "../load/nearest.ts";
+import type { StatusRange } from "../load/statuses.ts";
 import { mostThresholds, parseThreshold, type Threshold } from "../load/thresholds.ts";
 import { Given } from "./given.ts";
 import { compareOptions, loadOptions, mergeOptions, optionsOf } from "./options.ts";
@@ -28,7 +29,6 @@ import {
   parseSpeed,
   parseTarget,
   type SearchRange,
-  type StatusRange,
   UsageError,
 } from "./values.ts";
 

@@ -4,16 +4,11 @@ import { isIP } from "node:net";
 import { checkMethod, fieldLines } from "../http/request.ts";
 import type { FeederOrder } from "../load/data/feeder.ts";
 import { perSecond, wholeNumber } from "../load/durations.ts";
+import { type StatusRange, statusRanges } from "../load/statuses.ts";
 
 /** A command line that is wrong. The message is one sentence; the exit code is 2. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
-}
-
-/** A status code, or all from one to another. */
-export interface StatusRange {
-  readonly from: number;
-  readonly to: number;
 }
 
 /** Where a host's connections go instead. */
@@ -85,18 +80,8 @@ export function parseBody(text: string): BodySource {
   return { file: text.slice(1) };
 }
 
-export function parseExpect(text: string): StatusRange[] {
-  return text.split(",").map((part) => {
-    const found = /^\s*(?:([1-9])xx|([1-9]\d\d)(?:-([1-9]\d\d))?)\s*$/i.exec(part);
-    if (found === null) {
-      throw new UsageError(`--expect is statuses such as 200,3xx,400-404, not "${text}"`);
-    }
-    const [, group, first, last] = found;
-    const from = group === undefined ? Number(first) : Number(group) * 100;
-    const to = group === undefined ? Number(last ?? first) : from + 99;
-    if (to < from) throw new UsageError(`--expect: ${part.trim()} ends before it begins`);
-    return { from, to };
-  });
+export function parseExpect(text: string): readonly StatusRange[] {
+  return statusRanges(text, "--expect");
 }
 
 export function parseSearch(text: string): SearchRange {

@@ -1,7 +1,7 @@
 /** The assignment of a Worker that is a thread of a run. */
 
 import type { MessagePort } from "node:worker_threads";
-import { workerThreads } from "../core/threads.ts";
+import { givenToWorker } from "../core/threads.ts";
 import type { Scenario } from "./context.ts";
 import type { Plan } from "./plan.ts";
 
@@ -27,15 +27,7 @@ export type ScenarioSource =
 export const assignmentKey = "plaitLoad";
 
 /** Undefined in other threads. */
-export const assignment: LoadAssignment | undefined = foundAssignment();
-
-function foundAssignment(): LoadAssignment | undefined {
-  if (Bun.isMainThread) return undefined;
-  const { workerData } = workerThreads();
-  if (typeof workerData !== "object" || workerData === null) return undefined;
-  if (!Object.hasOwn(workerData, assignmentKey)) return undefined;
-  return (workerData as { [assignmentKey]: LoadAssignment })[assignmentKey];
-}
+export const assignment = givenToWorker(assignmentKey) as LoadAssignment | undefined;
 
 /** Calls of `load` in this thread so far. */
 let calls = 0;

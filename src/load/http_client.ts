@@ -3,22 +3,18 @@
 import { core } from "../core/native.ts";
 import type { Answer } from "../http/answer.ts";
 import { type Body, type BodyData, BytesBody, bodyOf } from "../http/body.ts";
-import { type Exchange, HttpConnection, type RequestWithBody } from "../http/connection.ts";
+import type { Exchange, RequestWithBody } from "../http/connection.ts";
 import type { Cookies } from "../http/cookies.ts";
-import { acceptedEncodings, decoded } from "../http/decoding.ts";
+import { acceptedEncodings } from "../http/decoding.ts";
 import { framedRequest } from "../http/framing.ts";
 import { type RedirectableRequest, RedirectError, redirectOf } from "../http/redirects.ts";
 import { checkMethod, checkPath, fieldLines, type Headers } from "../http/request.ts";
 import { ownOptions } from "../values/checks.ts";
-import { after, type Deadline } from "../values/deadlines.ts";
-import { SocketError, UnexpectedEndError } from "../values/errors.ts";
-import { isInstance } from "../values/foreign_values.ts";
-import type { Connector, SessionPlace } from "./connector.ts";
-import type { Meter, Series } from "./memory.ts";
-import { KeptConnectionClosedError, ok, outcomeOf, statusOutcome } from "./outcomes.ts";
+import type { Exchanges } from "./exchanges.ts";
+import { ok } from "./outcomes.ts";
 import type { Plan } from "./plan.ts";
 import type { Outcome } from "./report.ts";
-import { isExpected, type Statuses, type StatusRange, statusRanges } from "./statuses.ts";
+import { type Statuses, type StatusRange, statusRanges } from "./statuses.ts";
 import type { Target } from "./target.ts";
 
 /** Options of a request. */
@@ -48,46 +44,6 @@ function headBytes(head: string): Uint8Array {
   return Buffer.from(head, "latin1");
 }
 
-/** What the requests of a thread share. */
-export class HttpSetup {
-  readonly plan: Plan;
-  readonly connector: Connector;
-  readonly meter: Meter;
-  readonly sent: Series;
-  /** The run has ended: what it breaks off has no outcome. */
-  isCut = false;
-  /** Makes the cookies of a user; undefined without cookies. */
-  readonly newCookies: (() => Cookies) | undefined;
-  readonly #series = new Map<Outcome, Series>();
-
-  constructor(
-    plan: Plan,
-    connector: Connector,
-    meter: Meter,
-    newCookies: (() => Cookies) | undefined,
-  ) {
-    this.newCookies = newCookies;
-    this.plan = plan;
-    this.connector = connector;
-    this.meter = meter;
-    this.sent = meter.series("requests sent");
-  }
-
-  ended(outcome: Outcome, milliseconds: number): void {
-    if (this.isCut) return;
-    let series = this.#series.get(outcome);
-    if (series === undefined) {
-      series = this.meter.series("request", outcome);
-      this.#series.set(outcome, series);
-    }
-    series.record(milliseconds);
-  }
-
-  deadline(start: number): Deadline {
-    return after(this.plan.timeoutMilliseconds, start);
-  }
-}
-
 /** Why an iteration fails although nothing was thrown. */
 export interface Failure {
   readonly outcome: Outcome;
@@ -96,8 +52,9 @@ export interface Failure {
 
 /** Makes requests, and counts each of them. */
 export class HttpClient {
-  readonly #setup: HttpSetup;
-  readonly #sessions: SessionPlace = { session: undefined };
+  readonly #plan: Plan;
+  /** @internal Those on its connection, which it may share with other users (pipelining). */
+  readonly exchanges: Exchanges;
   /** The fields of all requests, each with the end of its line. */
   readonly #fields: string;
   readonly #cookies: Cookies | undefined;
@@ -105,17 +62,15 @@ export class HttpClient {
   readonly #whole: Exchange;
   readonly #wholeToHead: Exchange;
   readonly #ranges = new Map<Statuses, readonly StatusRange[]>();
-  #connection: HttpConnection | undefined = undefined;
-  #connecting: Promise<HttpConnection> | undefined = undefined;
-  /** @internal Requests that were sent and have no outcome yet. */
-  pending = 0;
   /** @internal The first status of the iteration that was not expected. */
   failure: Failure | undefined = undefined;
 
   /** @internal */
-  constructor(setup: HttpSetup) {
-    this.#setup = setup;
-    const { target, request, keepsAlive, decodes, mostBodyBytes } = setup.plan;
+  constructor(exchanges: Exchanges) {
+    this.exchanges = exchanges;
+    const { plan, newCookies } = exchanges.setup;
+    this.#plan = plan;
+    const { target, request, keepsAlive, decodes, mostBodyBytes } = plan;
     const own = hasField(request.headers, "host") ? "" : `Host: ${target.hostField}\r\n`;
     const closing = keepsAlive ? "" : "Connection: close\r\n";
     const encodings = decodes ? `Accept-Encoding: ${acceptedEncodings}\r\n` : "";
@@ -126,7 +81,7 @@ export class HttpClient {
     this.#fields = `${own}${authorization}${closing}${encodings}${fieldLines(request.headers)}`;
     this.#whole = { keep: "body", isToHead: false, mostBody: mostBodyBytes };
     this.#wholeToHead = { ...this.#whole, isToHead: true };
-    this.#cookies = setup.newCookies?.();
+    this.#cookies = newCookies?.();
   }
 
   /** GET (RFC 9110, section 9.3.1). As `request`. */
@@ -167,7 +122,7 @@ export class HttpClient {
    * @throws {SocketError} {TlsError} {TimeoutError} {BadAnswerError} when it fails: the connection is closed then
    */
   request(method: string, path: string, options = noOptions): Promise<Answer> {
-    const { plan } = this.#setup;
+    const plan = this.#plan;
     if (options !== noOptions || this.#cookies !== undefined || plan.redirects > 0) {
       return this.#made(method, path, options);
     }
@@ -188,7 +143,7 @@ export class HttpClient {
     checkPath(path);
     const options = ownOptions(own, requestOptions, "a request");
     const { headers = {}, expect, timeout, expectContinue = false, ...given } = options;
-    const { plan } = this.#setup;
+    const plan = this.#plan;
     const origin = originOf(plan.target);
     const expected = expect === undefined ? plan.expected : this.#rangesOf(expect);
     let next: RedirectableRequest = {
@@ -246,7 +201,7 @@ export class HttpClient {
 
   /** @internal The bytes of the run's own request. */
   planned(): Uint8Array {
-    const { target, request } = this.#setup.plan;
+    const { target, request } = this.#plan;
     const { method, body } = request;
     const length =
       body === undefined || hasField(request.headers, "content-length")
@@ -256,128 +211,36 @@ export class HttpClient {
     return body === undefined ? head : Buffer.concat([head, body]);
   }
 
-  /** @internal The connection, if a request can be sent on it. */
-  get connection(): HttpConnection | undefined {
-    return this.#connection?.isOpen ? this.#connection : undefined;
-  }
-
-  /** @internal Whether there is such a connection. */
-  get isConnected(): boolean {
-    return this.#connection?.isOpen === true;
-  }
-
-  /** @internal Connects, if there is no connection. */
-  async connect(): Promise<HttpConnection> {
-    if (this.#connection?.isOpen) return this.#connection;
-    this.#connecting ??= this.#connect();
-    try {
-      return await this.#connecting;
-    } finally {
-      this.#connecting = undefined;
-    }
-  }
-
-  async #connect(): Promise<HttpConnection> {
-    this.close();
-    const { connector, plan } = this.#setup;
-    const socket = await connector.connect(this.#sessions);
-    connector.open++;
-    this.#connection = new HttpConnection(socket, plan.pipeline > 1);
-    return this.#connection;
-  }
-
-  /** @internal Sends a request, reads its answer, and counts it. */
+  /** @internal */
   async exchange(
     request: Uint8Array | RequestWithBody,
     how: Exchange,
     expected: readonly StatusRange[],
     timeout: number | undefined,
   ): Promise<Answer> {
-    const connection = this.#connection?.isOpen ? this.#connection : await this.connect();
+    const { exchanges } = this;
+    const connection = exchanges.connection ?? (await exchanges.connect());
     const start = core.now();
+    let answer: Answer;
+    let outcome: Outcome;
     try {
-      const answer = await this.begin(connection, request, how, start, timeout);
-      this.finish(connection, answer, how, expected, start, core.now());
-      return answer;
+      answer = await exchanges.begin(connection, request, how, start, timeout);
+      outcome = exchanges.finish(connection, answer, how, expected, start, core.now());
     } catch (error) {
-      throw this.fail(connection, error, start, core.now());
+      throw exchanges.fail(connection, error, start, core.now());
     }
+    if (outcome !== ok) this.failure ??= statusFailure(outcome, answer);
+    return answer;
   }
 
-  /** @internal Sends a request. One of `finish` and `fail` must follow. */
-  begin(
-    connection: HttpConnection,
-    request: Uint8Array | RequestWithBody,
-    how: Exchange,
-    start: number,
-    timeout: number | undefined,
-  ): Promise<Answer> {
-    const setup = this.#setup;
-    setup.sent.count();
-    this.pending++;
-    const deadline = timeout === undefined ? setup.deadline(start) : after(timeout, start);
-    return ArrayBuffer.isView(request)
-      ? connection.exchange(request, how, deadline)
-      : connection.exchangeBody(request, how, deadline);
-  }
-
-  /** @internal Counts an answer. */
-  finish(
-    connection: HttpConnection,
-    answer: Answer,
-    how: Exchange,
-    expected: readonly StatusRange[],
-    start: number,
-    end: number,
-  ): void {
-    const setup = this.#setup;
-    if (setup.plan.decodes && how.keep === "body") {
-      answer.decodeAs(decoded(answer, setup.plan.mostBodyBytes));
-    }
-    this.pending--;
-    const { status } = answer;
-    if (isExpected(status, expected)) setup.ended(ok, end - start);
-    else {
-      const outcome = statusOutcome(status);
-      this.failure ??= { outcome, message: `the status is ${status}` };
-      setup.ended(outcome, end - start);
-    }
-    // A server may ignore that the connection is to be closed.
-    if (!connection.isOpen || !setup.plan.keepsAlive) this.#drop(connection);
-  }
-
-  /** @internal Counts a failure, and returns its error. */
-  fail(connection: HttpConnection, thrown: unknown, start: number, end: number): unknown {
-    const error = asKept(thrown, connection);
-    this.pending--;
-    this.#drop(connection);
-    this.#setup.ended(outcomeOf(error), end - start);
-    return error;
-  }
-
-  #drop(connection: HttpConnection): void {
-    if (this.#connection === connection) this.close();
-    else connection.close();
-  }
-
-  /** Closes the connection. The next request makes a new one. */
+  /** @internal */
   close(): void {
-    const connection = this.#connection;
-    if (connection === undefined) return;
-    this.#connection = undefined;
-    this.#setup.connector.open--;
-    connection.close();
+    this.exchanges.close();
   }
 }
 
-/** The error of an exchange, as that of a kept connection if the connection has ended before the answer began. */
-function asKept(error: unknown, connection: HttpConnection): unknown {
-  if (!connection.hasAnswered || connection.hasBegun) return error;
-  const hasEnded =
-    isInstance(error, UnexpectedEndError) ||
-    // The server had closed it before the request came (tcp(7)). A reset without that is one of its own.
-    (isInstance(error, SocketError) && error.code === "EPIPE");
-  return hasEnded ? new KeptConnectionClosedError(error) : error;
+export function statusFailure(outcome: Outcome, { status }: Answer): Failure {
+  return { outcome, message: `the status is ${status}` };
 }
 
 function hasField(headers: Headers | undefined, name: string): boolean {

@@ -12,9 +12,9 @@ import { isInstance } from "../values/foreign_values.ts";
 import { Connector } from "./connector.ts";
 import type { Scenario } from "./context.ts";
 import { exampleOf } from "./examples.ts";
+import { Exchanges } from "./exchanges.ts";
 import type { Extras } from "./extras.ts";
 import { ForeignWaitError, ForeignWaits } from "./foreign_waits.ts";
-import { HttpClient } from "./http_client.ts";
 import { type Meter, Wish } from "./memory.ts";
 import { outcomeOf } from "./outcomes.ts";
 import { ClosedPacer, OpenPacer, type Pacer } from "./pacer.ts";
@@ -68,7 +68,7 @@ export class LoadThread {
   readonly #pacer: Pacer;
   readonly #users: Users;
   readonly #all: User[] = [];
-  readonly #clients: HttpClient[] = [];
+  readonly #connections: Exchanges[] = [];
   readonly #fibers: Fiber<void>[] = [];
   readonly #foreignWaits: ForeignWaits | undefined;
   #intervalEnd = 0;
@@ -188,19 +188,19 @@ export class LoadThread {
   #makeUsers(): void {
     const { connections, threads, pipeline } = this.#plan;
     for (let index = this.#thread; index < connections; index += threads) {
-      const http = this.#newClient();
-      for (let depth = 0; depth < pipeline; depth++) this.#addUser(http);
+      const exchanges = this.#newConnection();
+      for (let depth = 0; depth < pipeline; depth++) this.#addUser(exchanges);
     }
   }
 
-  #newClient(): HttpClient {
-    const client = new HttpClient(this.#users.http);
-    this.#clients.push(client);
-    return client;
+  #newConnection(): Exchanges {
+    const exchanges = new Exchanges(this.#users.http);
+    this.#connections.push(exchanges);
+    return exchanges;
   }
 
-  #addUser(http: HttpClient): User {
-    const user = new User(this.#users, this.#all.length, http);
+  #addUser(exchanges: Exchanges): User {
+    const user = new User(this.#users, this.#all.length, exchanges);
     this.#all.push(user);
     return user;
   }
@@ -209,7 +209,7 @@ export class LoadThread {
   #grow(): boolean {
     const { mostConnections, threads } = this.#plan;
     if (this.#all.length * threads + this.#thread >= mostConnections) return false;
-    this.#startUser(this.#addUser(this.#newClient()));
+    this.#startUser(this.#addUser(this.#newConnection()));
     return true;
   }
 
@@ -323,7 +323,7 @@ export class LoadThread {
     this.#show();
     this.#meter.finishInterval(time, cpu);
     let unfinishedRequests = 0;
-    for (const { pending } of this.#clients) unfinishedRequests += pending;
+    for (const { pending } of this.#connections) unfinishedRequests += pending;
     for (const fiber of this.#fibers) fiber.cancel(new Error("the run has ended"));
     for (const user of this.#all) user.close();
     return {

@@ -8,8 +8,9 @@ import { sleep, yieldNow } from "../runtime/sleep.ts";
 import type { Connector } from "./connector.ts";
 import { Context, ContextSetup, type Scenario } from "./context.ts";
 import { exampleOf } from "./examples.ts";
+import { type Exchanges, HttpSetup } from "./exchanges.ts";
 import type { Extras } from "./extras.ts";
-import { type Failure, type HttpClient, HttpSetup } from "./http_client.ts";
+import { type Failure, HttpClient, statusFailure } from "./http_client.ts";
 import type { Meter, Series } from "./memory.ts";
 import { dataExhausted, ok, outcomeOf } from "./outcomes.ts";
 import { ended, type Pacer, type Turn } from "./pacer.ts";
@@ -137,28 +138,28 @@ export class User {
 
   /**
    * @param index the number of the user in its thread
-   * @param http the client of the connection, which several users share if requests are pipelined
+   * @param exchanges those on its connection, which several users share if requests are pipelined
    */
-  constructor(users: Users, index: number, http: HttpClient) {
+  constructor(users: Users, index: number, exchanges: Exchanges) {
     const { plan } = users;
     this.#users = users;
     this.#index = index;
     this.#sockets = new UserSockets(plan, users.connector);
     const user = index * plan.threads + users.thread;
     this.#pauses = new Random(plan.seed + user, pauseStream);
-    this.#context = new Context(users.contexts, http, this.#sockets, user);
+    this.#context = new Context(users.contexts, new HttpClient(exchanges), this.#sockets, user);
   }
 
   /** Connects before the run begins. */
   async connect(): Promise<void> {
     const { protocol } = this.#users.plan.target;
     if (protocol === "raw") await this.#sockets.connect();
-    else if (protocol === "http") await this.#context.http.connect();
+    else if (protocol === "http") await this.#context.http.exchanges.connect();
   }
 
   get #isConnected(): boolean {
     const { protocol } = this.#users.plan.target;
-    if (protocol === "http") return this.#context.http.isConnected;
+    if (protocol === "http") return this.#context.http.exchanges.isConnected;
     return protocol === "websocket" || this.#sockets.isConnected;
   }
 
@@ -231,16 +232,18 @@ export class User {
   async #request(request: Uint8Array): Promise<number> {
     const { exchange, plan } = this.#users;
     const { http } = this.#context;
+    const { exchanges } = http;
     const { began } = this;
-    const connection = http.connection ?? (await http.connect());
+    const connection = exchanges.connection ?? (await exchanges.connect());
     let answer: Answer;
     try {
-      answer = await http.begin(connection, request, exchange, began, undefined);
+      answer = await exchanges.begin(connection, request, exchange, began, undefined);
     } catch (error) {
-      throw http.fail(connection, error, began, core.now());
+      throw exchanges.fail(connection, error, began, core.now());
     }
     const end = core.now();
-    http.finish(connection, answer, exchange, plan.expected, began, end);
+    const outcome = exchanges.finish(connection, answer, exchange, plan.expected, began, end);
+    if (outcome !== ok) http.failure = statusFailure(outcome, answer);
     return end;
   }
 

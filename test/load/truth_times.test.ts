@@ -106,6 +106,22 @@ describe("times", () => {
     expect(service.ok!.percentile(50)).toBeGreaterThan(19);
   });
 
+  test("a pipelined request has its own outcome", async () => {
+    await using target = await loadTarget(({ path }) =>
+      path === "/bad" ? "HTTP/1.1 500 Bad\r\nContent-Length: 0\r\n\r\n" : okAnswer,
+    );
+    const wrong: number[] = [];
+    const options = { target: target.url, connections: 2, pipeline: 4, iterations: 400 };
+    const report = await load(options, async (c) => {
+      const isBad = c.iteration % 3 === 0;
+      const { status } = await c.http.get(isBad ? "/bad" : "/good");
+      if (status !== (isBad ? 500 : 200)) wrong.push(c.iteration);
+    });
+    expect(wrong).toEqual([]);
+    expect(report.iterations.outcomes).toEqual({ ok: 266, "status 5xx": 134 });
+    expect(target.connections).toBe(2);
+  });
+
   test("each outcome has a histogram of its own", async () => {
     await using target = await loadTarget(async ({ number }) => {
       if (number % 2 === 0) return "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n";
