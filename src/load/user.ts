@@ -196,12 +196,11 @@ export class User {
     users.sent.count();
     users.busy++;
     context.begin(number);
-    this.began = this.#free;
+    // Not when the iteration before ended: other users have had their turn since.
+    this.began = core.now();
     let { due } = this.#turn;
-    if (users.isOpenLoop) {
-      this.began = core.now();
-      users.lateness.record(this.began - Math.max(due, this.#free));
-    } else due = this.#free;
+    if (users.isOpenLoop) users.lateness.record(this.began - Math.max(due, this.#free));
+    else due = this.began;
     let outcome: Outcome = ok;
     let end = 0;
     try {
