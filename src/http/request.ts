@@ -2,6 +2,7 @@
 
 import { typeMistake } from "../values/checks.ts";
 
+/** Fields of a request by their names. A list has a line for each value. */
 export type Headers = Readonly<Record<string, string | number | readonly string[]>>;
 
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;

@@ -10,9 +10,11 @@ import type { Random } from "./random.ts";
 
 /** The rate goes in a straight line from one value to another. Zero milliseconds are a step. */
 export interface Stage {
+  /** How long it lasts. */
   readonly milliseconds: number;
-  /** Iterations per second at its begin and its end. */
+  /** Iterations per second at its begin; connections for `connectionStages`. */
   readonly from: number;
+  /** The same at its end. */
   readonly to: number;
 }
 

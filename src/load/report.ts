@@ -38,11 +38,15 @@ export interface IterationLedger {
 
 /** The requests that the iterations have made. `sent` is all of `outcomes` and `unfinished`. */
 export interface RequestLedger {
+  /** How many were sent. */
   readonly sent: number;
+  /** `ok` and each kind of failure. */
   readonly outcomes: Counts;
+  /** Those that had no whole answer at the end. */
   readonly unfinished: number;
   /** Bytes of all connections, with TLS those within the records. */
   readonly bytesSent: number;
+  /** As `bytesSent`. */
   readonly bytesReceived: number;
 }
 
@@ -69,6 +73,7 @@ export interface Latencies {
 
 /** A step of the scenario (`c.step`), in the order in which each was first taken. */
 export interface StepReport {
+  /** As the scenario calls it. */
   readonly name: string;
   /** From its begin to its end, by outcome. */
   readonly outcomes: Readonly<Record<Outcome, Histogram>>;
@@ -76,20 +81,27 @@ export interface StepReport {
 
 /** A check of the scenario (`c.check`). */
 export interface CheckReport {
+  /** As the scenario calls it. */
   readonly name: string;
+  /** How often it held. */
   readonly passed: number;
+  /** How often it did not. */
   readonly failed: number;
 }
 
 /** A kind of failure, with the first of them. */
 export interface FailureReport {
+  /** Its kind. */
   readonly outcome: Outcome;
+  /** How many iterations have ended with it. */
   readonly count: number;
   /** The first one; undefined if only its count is known. */
   readonly example: FailureExample | undefined;
 }
 
+/** The first failure of a kind. */
 export interface FailureExample {
+  /** What the error said, up to 500 characters. */
   readonly message: string;
   /** Node's code of the error, such as `ECONNRESET`, if it has one. */
   readonly code: string | undefined;
@@ -105,41 +117,55 @@ export interface FailureExample {
 export interface Interval {
   /** From the start of the run. */
   readonly start: number;
+  /** How long it is. */
   readonly milliseconds: number;
   /** The iterations that were due in it. */
   readonly due: number;
+  /** The iterations that were begun in it. */
   readonly sent: number;
+  /** The iterations that were due in it, and never begun. */
   readonly dropped: number;
   /** The iterations that have ended in it. */
   readonly outcomes: Counts;
+  /** The requests that have ended in it. */
   readonly requests: number;
+  /** Bytes of all connections that came in it. */
   readonly bytesReceived: number;
   /** Of all outcomes. */
   readonly response: PackedHistogram;
+  /** As `response`. */
   readonly service: PackedHistogram;
+  /** Of the generator. */
   readonly lateness: PackedHistogram;
-  /** At its end: open connections, iterations under way, and iterations that wait for a connection. */
+  /** Connections that are open at its end. */
   readonly connections: number;
+  /** Iterations under way at its end. */
   readonly inFlight: number;
+  /** Iterations that wait for a connection at its end. */
   readonly queued: number;
   /** What each thread has used of a CPU, 1 for all of it. */
   readonly threads: readonly number[];
 }
 
+/** A thread of the generator. */
 export interface ThreadReport {
   /** From 0 on. */
   readonly thread: number;
+  /** The iterations that it has begun. */
   readonly sent: number;
   /** CPU time that the thread has used while the run lasted. */
   readonly cpuMilliseconds: number;
   /** Of the time of the run, 1 for all of it. */
   readonly cpuShare: number;
+  /** How late it was. */
   readonly lateness: Histogram;
 }
 
+/** What has come of a threshold. */
 export interface ThresholdReport {
   /** As it was given, such as `p99<50ms`. */
   readonly text: string;
+  /** False as well when there was nothing to judge. */
   readonly held: boolean;
   /** The value at the end, or the worst one of all windows. Undefined if there was nothing to judge. */
   readonly value: number | undefined;
@@ -149,14 +175,17 @@ export interface ThresholdReport {
   readonly missedAt: number | undefined;
 }
 
+/** What to make of a run. */
 export interface Verdict {
   /** As documented: 0 held, 1 thresholds missed, 3 target not reached, 4 generator was the bottleneck, 130 interrupted. */
   readonly exitCode: 0 | 1 | 3 | 4 | 130;
   /** In a sentence each, the most important first. */
   readonly reasons: readonly string[];
+  /** All of the run, in the order in which they were given. */
   readonly thresholds: readonly ThresholdReport[];
   /** Whether the generator, not the target, has limited the run, and how this shows. */
   readonly generatorWasBottleneck: boolean;
+  /** In a sentence each; empty if it was not. */
   readonly generatorReasons: readonly string[];
 }
 
@@ -166,12 +195,17 @@ export interface PlanReport {
   readonly target: string;
   /** Such as `closed loop`, `20000/s`, `20000/s, Poisson`, `10 s to 1000/s, 30 s to 20000/s`. */
   readonly shape: string;
+  /** Whether iterations were due at times of their own. */
   readonly isOpenLoop: boolean;
+  /** Of all threads together. */
   readonly connections: number;
   /** What happens when every connection is busy in an open loop. */
   readonly overload: "queue" | "grow" | "drop";
+  /** How many have made the load. */
   readonly threads: number;
+  /** Whether the threads had an event loop beside plait: `attached`. */
   readonly driver: "blocking" | "attached";
+  /** It repeats the arrivals of a Poisson process, and `c.random`. */
   readonly seed: number;
   /** Such as `scenario.ts`, the name of the function, or the request of the command. */
   readonly scenario: string;
@@ -179,8 +213,11 @@ export interface PlanReport {
 
 /** An age of what was unfinished or unsent at the end: the time since it was sent, or was due. */
 export interface Ages {
+  /** How many there were. */
   readonly count: number;
+  /** The youngest, in milliseconds. */
   readonly least: number;
+  /** The oldest, in milliseconds. */
   readonly most: number;
 }
 
@@ -194,8 +231,11 @@ export interface SearchStep {
   readonly reason: string | undefined;
 }
 
+/** All that a run has found out. */
 export interface Report {
+  /** Says what a file is. */
   readonly format: "plait load report";
+  /** The version of the shape. */
   readonly version: typeof reportVersion;
   /** The version of plait. */
   readonly plait: string;
@@ -203,29 +243,44 @@ export interface Report {
   readonly command: string | undefined;
   /** When it began, by the wall clock (ISO 8601). Nothing is computed from it. */
   readonly startedAt: string;
+  /** What the load was made on: processors, their model, the system and the version of Bun. */
   readonly machine: {
     readonly cpus: number;
     readonly cpu: string;
     readonly system: string;
     readonly bun: string;
   };
+  /** What was to be done. */
   readonly plan: PlanReport;
+  /** What to make of it. */
   readonly verdict: Verdict;
-  /** How long the run lasted: until no more was sent, and until the last answer had come. */
+  /** How long the run lasted until no more was sent. */
   readonly sendingMilliseconds: number;
+  /** Until the last answer had come. */
   readonly milliseconds: number;
-  /** Before the clock of the run: looking up names, and connecting all connections. */
+  /** How long it took to look up names, before the clock of the run. */
   readonly resolveMilliseconds: number;
+  /** How long it took to connect all connections. */
   readonly connectMilliseconds: number;
+  /** What became of the iterations. */
   readonly iterations: IterationLedger;
+  /** What became of their requests. */
   readonly requests: RequestLedger;
+  /** How long things took. */
   readonly latencies: Latencies;
+  /** The steps of the scenario. */
   readonly steps: readonly StepReport[];
+  /** The checks of the scenario. */
   readonly checks: readonly CheckReport[];
+  /** The kinds of failures, the most frequent first. */
   readonly failures: readonly FailureReport[];
+  /** Undefined if nothing was unfinished. */
   readonly unfinishedAges: Ages | undefined;
+  /** Undefined if nothing was unsent. */
   readonly unsentAges: Ages | undefined;
+  /** The run in parts, in their order. */
   readonly intervals: readonly Interval[];
+  /** The threads of the generator. */
   readonly threads: readonly ThreadReport[];
   /** The attempts of a search, in their order. The report is that of the highest rate that held. */
   readonly search?: readonly SearchStep[];
