@@ -17,7 +17,8 @@ export type BodyData =
   | Bun.BunFile
   | StreamData;
 
-type StreamData = ReadableStream<WriteData> | AsyncIterable<WriteData>;
+/** Text and bytes of a body that is sent in chunks. */
+export type StreamData = ReadableStream<WriteData> | AsyncIterable<WriteData>;
 
 /** The body of a request: one of `body`, `json` and `file`. Without them it has none. */
 export interface BodyOptions {

@@ -29,6 +29,7 @@ export interface HistogramJson extends HistogramNumbers {
 
 /** A point of the percentile curve. */
 export interface CurvePoint {
+  /** From 0 to 100. */
   readonly percent: number;
   /** The value that so many percent do not exceed, in milliseconds. */
   readonly milliseconds: number;

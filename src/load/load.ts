@@ -11,7 +11,7 @@ import "./worker.ts";
 
 export type { Answer, Fields } from "../http/answer.ts";
 export { BadAnswerError } from "../http/bad_answer.ts";
-export type { BodyData } from "../http/body.ts";
+export type { BodyData, StreamData } from "../http/body.ts";
 export { BadContentError } from "../http/decoding.ts";
 export { RedirectError } from "../http/redirects.ts";
 export type { Headers } from "../http/request.ts";
@@ -50,6 +50,7 @@ export type { HttpClient, RequestOptions } from "./http_client.ts";
 export type { Duration } from "./options.ts";
 export { KeptConnectionClosedError } from "./outcomes.ts";
 export { PackedHistogram } from "./packed_histogram.ts";
+export type { Overload } from "./plan.ts";
 export type { LiveInterval, Progress, ProgressListener, Totals } from "./progress.ts";
 export type * from "./report.ts";
 export type { SearchRange } from "./search.ts";

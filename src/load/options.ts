@@ -92,7 +92,9 @@ export interface LoadOptions {
   giveUpAfter?: Duration | undefined;
   /** The request of a run without a scenario, and its fields for all requests of `c.http`. */
   method?: string | undefined;
+  /** Fields of each request; a list has a line for each value. */
   headers?: Headers | undefined;
+  /** Its body: text is sent as UTF-8. */
   body?: string | Uint8Array | undefined;
   /** Whether connections are kept open between requests; true if not given. */
   keepAlive?: boolean | undefined;

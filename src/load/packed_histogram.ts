@@ -5,6 +5,7 @@
 
 import { Histogram, type HistogramJson, type HistogramNumbers } from "./histogram.ts";
 
+/** A histogram as its usual numbers and its encoding. `unpack` makes a `Histogram` of it. */
 export class PackedHistogram {
   /** The usual numbers, in milliseconds. */
   readonly numbers: HistogramNumbers;
@@ -30,6 +31,7 @@ export class PackedHistogram {
     return Histogram.from(this.toJSON());
   }
 
+  /** For `JSON.stringify`. */
   toJSON(): HistogramJson {
     return { ...this.numbers, hdr: this.#encoded };
   }

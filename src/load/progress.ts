@@ -26,7 +26,9 @@ export type Totals = Pick<
   "iterations" | "requests" | "latencies" | "steps" | "checks" | "failures"
 >;
 
+/** What a run tells at the end of an interval. */
 export interface Progress {
+  /** As in the report. */
   readonly plan: PlanReport;
   /** When the run began, by the wall clock (ISO 8601), as in the report. */
   readonly startedAt: string;
@@ -40,7 +42,9 @@ export interface Progress {
   readonly plannedIterations: number | undefined;
   /** Iterations per second that are wanted now; undefined in a closed loop. */
   readonly wantedRate: number | undefined;
+  /** The interval that has ended. */
   readonly interval: LiveInterval;
+  /** All since the start. */
   readonly totals: Totals;
   /** How it shows that the generator, not the target, limits the run; empty if it does not. */
   readonly generatorReasons: readonly string[];

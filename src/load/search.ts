@@ -4,7 +4,9 @@ import type { Report, SearchStep } from "./report.ts";
 
 /** Rates per second. */
 export interface SearchRange {
+  /** The first rate that is tried. */
   readonly from: number;
+  /** The highest one. */
   readonly to: number;
 }
 

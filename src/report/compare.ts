@@ -15,15 +15,18 @@ export const mostCompared = 8;
 const drawings = 500;
 const seed = 1;
 
+/** A report, and how a comparison calls it. */
 export interface NamedReport {
   /** Such as the name of the file. */
   readonly name: string;
+  /** As `readReport` returns it. */
   readonly report: Report;
 }
 
 /** The unit of a quantity. Errors are in percent of the iterations that ended, and their changes in percentage points. */
 export type QuantityUnit = "ms" | "/s" | "%";
 
+/** How much a quantity differs from that of the first run. */
 export interface Change {
   /** In the unit of the quantity. */
   readonly difference: number;
@@ -38,9 +41,11 @@ export interface Change {
   readonly verdict: "better" | "worse" | "same" | "unknown";
 }
 
+/** A quantity of all runs. */
 export interface QuantityComparison {
   /** Such as `rate`, `errors`, `mean`, `p99`, `max`, `service.p99`, as thresholds have it. */
   readonly name: string;
+  /** Of its values. */
   readonly unit: QuantityUnit;
   /** Of each run. Undefined if the run has nothing to compute it from. */
   readonly values: readonly (number | undefined)[];
@@ -48,25 +53,31 @@ export interface QuantityComparison {
   readonly changes: readonly (Change | undefined)[];
 }
 
+/** What has come of a threshold on a change. */
 export interface ThresholdComparison {
   /** As it was given, such as `p99<+5%`. */
   readonly text: string;
   /** The name of the run. */
   readonly run: string;
+  /** Whether the change is within the limit. */
   readonly held: boolean;
   /** The change. Undefined if there was nothing to compare, and then it is not held. */
   readonly value: number | undefined;
+  /** Of `value`. */
   readonly unit: "%" | "points" | "ms" | "/s";
   /** Whether the change is within the noise, so that another pair of runs may have another result. */
   readonly isWithinNoise: boolean;
 }
 
+/** Runs, and how they differ from the first one. */
 export interface Comparison {
   /** The first one is what the others are compared with. */
   readonly runs: readonly NamedReport[];
   /** Why the comparison may mislead: other plans, generators that were the bottleneck. In a sentence each. */
   readonly warnings: readonly string[];
+  /** Rate, errors and times, in the order of a report. */
   readonly quantities: readonly QuantityComparison[];
+  /** For each threshold, all runs but the first. */
   readonly thresholds: readonly ThresholdComparison[];
   /** 1 if a threshold is missed. */
   readonly exitCode: 0 | 1;

@@ -47,6 +47,7 @@ const columns: readonly Column[] = [
   ["cpu", ({ threads }) => shown(threads.reduce((sum, share) => sum + share, 0))],
 ];
 
+/** A CSV file with a row for each interval of a run: its `write` is a listener for `onProgress`. */
 export class CsvLog {
   readonly #file: LineFile;
 

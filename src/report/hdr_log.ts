@@ -9,6 +9,7 @@ import type { Progress, ProgressListener } from "../load/progress.ts";
 import { printable } from "./format.ts";
 import { LineFile } from "./line_file.ts";
 
+/** A log of HdrHistogram's format, version 1.3: its `write` is a listener for `onProgress`. */
 export class HdrLog {
   readonly #file: LineFile;
   readonly #command: string | undefined;

@@ -12,16 +12,21 @@ import { type Paint, painter } from "./paint.ts";
 
 /** What the view is written to, such as `process.stderr`. */
 export interface LiveOutput {
+  /** Whether it is a terminal. */
   readonly isTTY?: boolean;
   /** The size of a terminal, as it is now. */
   readonly columns?: number;
+  /** As `columns`. */
   readonly rows?: number;
+  /** Writes a text. */
   write(text: string): unknown;
   /** For changes of the size. */
   on?(event: "resize", listener: () => void): unknown;
+  /** Takes the listener back. */
   off?(event: "resize", listener: () => void): unknown;
 }
 
+/** Options of `LiveView`. */
 export interface LiveOptions {
   /** Whether colours are used. They are not if this is not given. */
   readonly colors?: boolean;
@@ -41,6 +46,7 @@ const letters = "_.:-=+*#";
 
 type Writable<Value> = { -readonly [Name in keyof Value]: Value[Name] };
 
+/** Shows a run while it goes on: its `write` is a listener for `onProgress`. */
 export class LiveView {
   readonly #output: LiveOutput;
   readonly #isTerminal: boolean;

@@ -17,6 +17,7 @@ import type {
 import { checkedSwitch, ownOptions } from "../values/checks.ts";
 import { mergedVerdict } from "./merged_verdict.ts";
 
+/** Options of `mergeReports`. */
 export interface MergeOptions {
   /** Whether reports of different targets, scenarios or versions of plait, or of runs at different times, may be merged. */
   readonly allowDifferent?: boolean;

@@ -10,6 +10,7 @@ import { serveText } from "./text_server.ts";
 const contentType = "text/plain; version=0.0.4; charset=utf-8";
 const path = "/metrics";
 
+/** Serves the figures of a run to Prometheus: its `write` is a listener for `onProgress`. */
 export class PrometheusEndpoint {
   #listener: Listener | undefined;
   #text = "";

@@ -20,6 +20,7 @@ import {
 } from "./format.ts";
 import { type Paint, painter } from "./paint.ts";
 
+/** Options of `reportText`. */
 export interface TextOptions {
   /** The columns of the terminal; 80 if not given. Fewer than 80 count as 80, and more than 100 as 100. */
   readonly columns?: number;

@@ -4,14 +4,15 @@ import { ownOptions, typeMistake } from "../../values/checks.ts";
 import { readLines } from "./files.ts";
 import { type Replay, ReplayBuilder, type ReplayRequest } from "./replay.ts";
 
+/** Options of `readAccessLog`. */
 export interface AccessLogOptions {
   /**
    * POST, PUT and PATCH, whose bodies a log does not have: `skip` leaves them out (the default), and `send` sends
    * them without a body.
    */
-  readonly withoutBody?: "skip" | "send";
+  readonly withoutBody?: "skip" | "send" | undefined;
   /** Whether the Referer and the User-Agent of the combined format are sent. True by default. */
-  readonly headers?: boolean;
+  readonly headers?: boolean | undefined;
 }
 
 /** Bytes of a line. Longer ones do not parse. */

@@ -15,7 +15,9 @@ export type FeederOrder = "sequential" | "random" | "once";
 
 /** A file of rows, and their order, which is `sequential` if it is not given. */
 export interface DataFile {
+  /** The path of a `.csv` or `.json` file. */
   readonly file: string;
+  /** `sequential` if not given. */
   readonly order?: FeederOrder | undefined;
 }
 
@@ -50,9 +52,13 @@ export class DataExhaustedError extends Error {
   }
 }
 
+/** Rows of data, and the order in which iterations get them. Feeders come from `arrayFeeder`, `csvFeeder` and `jsonFeeder`. */
 export class Feeder<Row> {
+  /** Feeders of the same name choose the same random rows. */
   readonly name: string;
+  /** The order of its rows. */
   readonly order: FeederOrder;
+  /** All rows. */
   readonly rows: readonly Row[];
   readonly #random = new Random();
   /** The seed of the run, and that of the feeder, which follows from it. */

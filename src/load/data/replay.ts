@@ -4,7 +4,9 @@ import { checkMethod, checkPath, fieldLines, type Headers } from "../../http/req
 import { rangeMistake, typeMistake } from "../../values/checks.ts";
 import { DataFileError } from "./files.ts";
 
+/** A request of a recording. */
 export interface ReplayRequest {
+  /** Such as `GET`. */
   readonly method: string;
   /** Such as `https://example.org:8443`; undefined if the recording does not say, as an access log. */
   readonly origin: string | undefined;
@@ -12,17 +14,21 @@ export interface ReplayRequest {
   readonly path: string;
   /** Without those of the connection and of the framing, and without Host. */
   readonly headers: Headers;
+  /** Undefined without one. */
   readonly body: Uint8Array | undefined;
 }
 
 /** What of a recording is not replayed. */
 export interface Skipped {
+  /** In a few words. */
   readonly reason: string;
+  /** How many requests or lines. */
   readonly count: number;
   /** The first one, shortened. */
   readonly first: string;
 }
 
+/** The requests of a recording, with their times. `readHar` and `readAccessLog` make it. */
 export interface Replay {
   /** In the order of their times. Equal requests may be one object. */
   readonly requests: readonly ReplayRequest[];
@@ -30,6 +36,7 @@ export interface Replay {
   readonly times: Float64Array;
   /** Whether each is made as soon as there is a connection for it; `times` is then all 0. */
   readonly isClosedLoop: boolean;
+  /** What was left out, by its reason. */
   readonly skipped: readonly Skipped[];
 }
 
