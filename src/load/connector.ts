@@ -115,6 +115,9 @@ export class Connector {
       },
       deadline,
     );
-    if (session !== undefined && socket.tls?.resumed === true) this.#resumed.count();
+    if (session === undefined || socket.tls?.resumed !== true) return;
+    this.#resumed.count();
+    // With TLS 1.2 the server may offer no new one, and the old one is good for further connections.
+    if (resumesSessions && socket.tls.protocol === "TLSv1.2") sessions.session ??= session;
   }
 }

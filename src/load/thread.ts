@@ -7,7 +7,7 @@ import { Shared } from "../core/abi.ts";
 import { core, sharedFloat64 } from "../core/native.ts";
 import { type Fiber, spawn } from "../runtime/fiber.ts";
 import { sleep, sleepUntil } from "../runtime/sleep.ts";
-import { SocketError } from "../values/errors.ts";
+import { SocketError, TimeoutError } from "../values/errors.ts";
 import { isInstance } from "../values/foreign_values.ts";
 import { Connector } from "./connector.ts";
 import type { Scenario } from "./context.ts";
@@ -175,7 +175,8 @@ export class LoadThread {
       await this.#connector.resolve();
       return undefined;
     } catch (error) {
-      if (!isInstance(error, SocketError) || error.syscall !== "getaddrinfo") throw error;
+      const isCall = isInstance(error, SocketError) || isInstance(error, TimeoutError);
+      if (!isCall || error.syscall !== "getaddrinfo") throw error;
       return {
         resolveMilliseconds: core.now() - begin,
         connectMilliseconds: 0,
