@@ -9,6 +9,7 @@ import { acceptedEncodings } from "../http/decoding.ts";
 import { framedRequest } from "../http/framing.ts";
 import { type RedirectableRequest, RedirectError, redirectOf } from "../http/redirects.ts";
 import { checkMethod, checkPath, fieldLines, type Headers } from "../http/request.ts";
+import { Mutex } from "../sync/mutex.ts";
 import { ownOptions } from "../values/checks.ts";
 import type { Exchanges } from "./exchanges.ts";
 import { ok } from "./outcomes.ts";
@@ -62,6 +63,8 @@ export class HttpClient {
   readonly #whole: Exchange;
   readonly #wholeToHead: Exchange;
   readonly #ranges = new Map<Statuses, readonly StatusRange[]>();
+  /** A scenario's requests side by side take turns on the connection, unless they are pipelined. */
+  readonly #turns: Mutex | undefined;
   /** @internal The first status of the iteration that was not expected. */
   failure: Failure | undefined = undefined;
 
@@ -82,6 +85,7 @@ export class HttpClient {
     this.#whole = { keep: "body", isToHead: false, mostBody: mostBodyBytes };
     this.#wholeToHead = { ...this.#whole, isToHead: true };
     this.#cookies = newCookies?.();
+    this.#turns = plan.pipeline > 1 ? undefined : new Mutex();
   }
 
   /** GET (RFC 9110, section 9.3.1). As `request`. */
@@ -218,6 +222,8 @@ export class HttpClient {
     expected: readonly StatusRange[],
     timeout: number | undefined,
   ): Promise<Answer> {
+    const turns = this.#turns;
+    using _turn = turns === undefined ? undefined : (turns.tryLock() ?? (await turns.lock()));
     const { exchanges } = this;
     const connection = exchanges.connection ?? (await exchanges.connect());
     const start = core.now();

@@ -22,7 +22,10 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   cluster: ["core", "values", "runtime", "tls", "net", "process"],
   http: ["core", "values", "runtime", "sync", "tls", "net"],
   websocket: ["core", "values", "runtime", "net", "http"],
-  load: ["core", "values", "runtime", "tls", "net", "buffered", "process", "http", "websocket"],
+  load: [
+    ...["core", "values", "runtime", "sync", "tls", "net", "buffered", "process"],
+    ...["http", "websocket"],
+  ],
   report: ["core", "values", "runtime", "net", "buffered", "load"],
   command: ["values", "tls", "net", "process", "http", "load", "report"],
 };
