@@ -24,6 +24,8 @@ export class UserSockets {
   #reader: BufferedReader | undefined = undefined;
   /** By path. */
   readonly #webSockets = new Map<string, WebSocketConnection>();
+  /** Those that are being opened: calls side by side have the same. */
+  readonly #opening = new Map<string, Promise<WebSocketConnection>>();
 
   constructor(plan: Plan, connector: Connector) {
     this.#plan = plan;
@@ -62,6 +64,19 @@ export class UserSockets {
     const known = this.#webSockets.get(path);
     if (known !== undefined && isOpen(known)) return known;
     if (known !== undefined) this.#closeWebSocket(path, known);
+    let opening = this.#opening.get(path);
+    if (opening === undefined) {
+      opening = this.#openWebSocket(path, options);
+      this.#opening.set(path, opening);
+    }
+    try {
+      return await opening;
+    } finally {
+      this.#opening.delete(path);
+    }
+  }
+
+  async #openWebSocket(path: string, options: WebSocketOpening): Promise<WebSocketConnection> {
     const { target, request, timeoutMilliseconds, mostBodyBytes } = this.#plan;
     const deadline = after(timeoutMilliseconds);
     const socket = await this.#open();

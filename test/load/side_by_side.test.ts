@@ -34,6 +34,31 @@ describe("requests side by side", () => {
     },
   );
 
+  test("for a WebSocket open one, which both have", async () => {
+    let opened = 0;
+    await using server = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: (request, upgrading) => void upgrading.upgrade(request, { data: undefined }),
+      websocket: {
+        open: () => void opened++,
+        message: (socket, message) => void socket.send(message),
+      },
+    });
+    const report = await load(
+      { target: `ws://127.0.0.1:${server.port}`, connections: 1, iterations: 3 },
+      async (c) => {
+        const [first, second] = await Promise.all([c.websocket("/a"), c.websocket("/a")]);
+        c.check(first === second, "the same");
+        await first.send("hello");
+        c.check((await second.receive()) === "hello", "echoed");
+      },
+    );
+    expect(report.failures).toEqual([]);
+    expect(report.iterations.outcomes).toEqual({ ok: 3 });
+    expect(opened).toBe(1);
+  });
+
   test("go on when one of them has failed", async () => {
     await using target = await loadTarget(({ path }) =>
       path === "/a" ? { end: "close" } : "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
