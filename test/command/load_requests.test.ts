@@ -53,15 +53,17 @@ describe.skipIf(!isInstalled("nginx"))("nginx", () => {
 
   const eight = (value: string): string[] => Array.from({ length: 8 }, () => value);
 
-  test("-m HEAD has no bodies", async () => {
-    const { report, log } = await made("/file", "-m", "HEAD");
+  test.concurrent("-m HEAD has no bodies, and --no-keep-alive a connection for each request", async () => {
+    const { report, log } = await made("/file", "-m", "HEAD", "--no-keep-alive");
     expect(log.map(({ method }) => method)).toEqual(eight("HEAD"));
+    expect(new Set(log.map(({ connection }) => connection)).size).toBe(8);
+    expect(report.latencies.connect.count).toBe(8);
     expect(report.requests.outcomes).toEqual({ ok: 8 });
     expect(report.requests.bytesReceived).toBeLessThan(8 * 400);
     expect(report.plan.scenario).toBe("HEAD /file");
   });
 
-  test("secrets are sent, and no report has them", async () => {
+  test.concurrent("secrets are sent, and no report has them", async () => {
     using folder = new TemporaryFolder();
     const files = ["html", "hlog", "csv"].map((kind) => [`--${kind}`, folder.file(kind)]);
     const { port } = nginx;
@@ -93,7 +95,7 @@ describe.skipIf(!isInstalled("nginx"))("nginx", () => {
     expect(run.report.command).toContain("-H 'Cookie: ...' '-HX-Api-Key: ...'");
   });
 
-  test("an Authorization of one's own takes the place of the URL's, and a Host that of the target", async () => {
+  test.concurrent("an Authorization of one's own takes the place of the URL's, and a Host that of the target", async () => {
     const { log } = await made(
       ...[`http://someone:pa55word@127.0.0.1:${nginx.port}/file`, "-H", "Authorization: Bearer x"],
       ...["-H", "host: good.example"],
@@ -102,19 +104,17 @@ describe.skipIf(!isInstalled("nginx"))("nginx", () => {
     expect(log.length).toBe(8);
   });
 
-  test("a status is a failure unless it is expected, and failures are no exit code", async () => {
-    const [unexpected, expected, other] = await Promise.all([
+  test.concurrent("a status is a failure unless it is expected, and failures are no exit code", async () => {
+    const [unexpected, expected] = await Promise.all([
       made("/gone"),
       made("/gone", "--expect", "200,400-410"),
-      made("/file", "--expect", "410"),
     ]);
     expect(unexpected.report.iterations.outcomes).toEqual({ "status 4xx": 8 });
     expect(unexpected.report.failures[0]!.example!.message).toBe("the status is 410");
     expect(expected.report.iterations.outcomes).toEqual({ ok: 8 });
-    expect(other.report.iterations.outcomes).toEqual({ "status 2xx": 8 });
   });
 
-  test("redirects are answers, and are followed when that is asked for", async () => {
+  test.concurrent("redirects are answers, and are followed when that is asked for", async () => {
     const [answers, followed] = await Promise.all([
       made("/old"),
       made("/old", "--redirects", "2", "-c", "1"),
@@ -128,7 +128,7 @@ describe.skipIf(!isInstalled("nginx"))("nginx", () => {
     expect(followed.report.requests.sent).toBe(16);
   });
 
-  test("redirects without an end, and those that lead elsewhere, are failures", async () => {
+  test.concurrent("redirects without an end, and those that lead elsewhere, are failures", async () => {
     const [loop, away] = await Promise.all([
       made("/loop", "--redirects", "2"),
       made("/away", "--redirects", "2"),
@@ -139,44 +139,40 @@ describe.skipIf(!isInstalled("nginx"))("nginx", () => {
     expect(away.report.failures[0]!.example!.message).toContain("it leads to http://127.0.0.2");
   });
 
-  test("cookies are those of each connection, when that is asked for", async () => {
-    const [without, { log }] = await Promise.all([made("/set"), made("/set", "--cookies")]);
-    expect(without.log.map(({ cookie }) => cookie)).toEqual(eight(""));
+  test.concurrent("cookies are those of each connection, when that is asked for", async () => {
+    const { log } = await made("/set", "--cookies");
     for (const { cookie, onConnection } of log) {
       expect(cookie).toBe(onConnection === 1 ? "" : "seen=yes");
     }
     expect(log.filter(({ onConnection }) => onConnection === 1).length).toBeLessThanOrEqual(2);
   });
 
-  test("bodies come compressed when that is asked for, and one that is torn is a failure", async () => {
-    const [plain, small, torn] = await Promise.all([
-      made("/file"),
+  test.concurrent("bodies come compressed when that is asked for, and one that is torn is a failure", async () => {
+    const [small, torn] = await Promise.all([
       made("/file", "--decompress"),
       made("/torn", "--decompress"),
     ]);
-    expect(plain.log[0]).toMatchObject({ acceptEncoding: "" });
-    expect(plain.report.requests.bytesReceived).toBeGreaterThan(8 * text.length);
     expect(small.log[0]!.acceptEncoding).toContain("gzip");
     expect(small.report.requests).toMatchObject({ outcomes: { ok: 8 } });
     expect(small.report.requests.bytesReceived).toBeLessThan(4 * text.length);
     expect(torn.report.iterations.outcomes).toEqual({ "bad content": 8 });
   });
 
-  test("--connect-to leads elsewhere, and Host stays", async () => {
+  test.concurrent("--connect-to leads elsewhere, and Host stays", async () => {
     const target = "http://plait.invalid:81/file";
     const place = `127.0.0.1:${nginx.port}`;
-    const places = [place, `plait.invalid:81:${place}`, `unix:${nginx.path}`];
+    const places = [`plait.invalid:81:${place}`, `unix:${nginx.path}`];
     const other = "other.invalid:81:127.0.0.1:1";
     const all = await Promise.all(
       places.map((to) => made(target, "--connect-to", other, "--connect-to", to)),
     );
     for (const [index, { log }] of all.entries()) {
       expect(log.map(({ host }) => host)).toEqual(eight("plait.invalid:81"));
-      expect(log[0]!.address).toBe(index === 2 ? "unix:" : "127.0.0.1");
+      expect(log[0]!.address).toBe(index === 1 ? "unix:" : "127.0.0.1");
     }
   });
 
-  test("--source takes addresses in turn", async () => {
+  test.concurrent("--source takes addresses in turn", async () => {
     const sources = ["--source", "127.0.0.2", "--source", "127.0.0.3,127.0.0.4"];
     const { log } = await made("/file", ...sources, "-n", "60", "-c", "6", "--no-keep-alive");
     const counts: Record<string, number> = {};
@@ -184,14 +180,7 @@ describe.skipIf(!isInstalled("nginx"))("nginx", () => {
     expect(counts).toEqual({ "127.0.0.2": 20, "127.0.0.3": 20, "127.0.0.4": 20 });
   });
 
-  test("--no-keep-alive has a connection for each request", async () => {
-    const { report, log } = await made("/file", "--no-keep-alive");
-    expect(new Set(log.map(({ connection }) => connection)).size).toBe(8);
-    expect(report.latencies.connect.count).toBe(8);
-    expect(report.iterations.outcomes).toEqual({ ok: 8 });
-  });
-
-  test("--pipeline has several requests under way on a connection, each with its answer", async () => {
+  test.concurrent("--pipeline has several requests under way on a connection, each with its answer", async () => {
     const { report, log } = await made("/file", "-n", "200", "--pipeline", "8");
     expect(report.requests.outcomes).toEqual({ ok: 200 });
     expect(report.latencies.connect.count).toBe(2);
@@ -219,7 +208,6 @@ test("bodies and repeated headers come as they were given", async () => {
     [["-b", "@body.bin", "-H", "Content-Type: a/b"], "POST", "a/b", bytes.toString("base64")],
     [["-b", "@@x ü"], "POST", null, Buffer.from("@x ü").toString("base64")],
     [["-b", "", "-m", "PUT"], "PUT", null, ""],
-    [["-m", "DELETE"], "DELETE", null, ""],
   ] as const;
   for (const [words, method, type, body] of cases) {
     seen.length = 0;
