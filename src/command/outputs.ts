@@ -22,6 +22,10 @@ type Format = (report: Report) => string;
 export class Outputs implements AsyncDisposable {
   readonly #logs: Log[] = [];
   readonly #files: (readonly [ReportFile, Format])[] = [];
+  /** The run that is under way: when it began, by the wall clock, and by how much later than the first. */
+  #run: string | undefined = undefined;
+  #firstStart: number | undefined = undefined;
+  #offset = 0;
   /** Where Prometheus finds the figures, if it was asked for. */
   metrics: string | undefined = undefined;
 
@@ -64,9 +68,18 @@ export class Outputs implements AsyncDisposable {
     logs.push(endpoint);
   }
 
-  /** Takes the numbers of an interval. */
+  /** Takes the numbers of an interval. The runs of a search follow each other in the logs. */
   readonly write: ProgressListener = (progress) => {
-    for (const log of this.#logs) log.write(progress);
+    const { startedAt, elapsed, interval } = progress;
+    if (startedAt !== this.#run) {
+      const start = performance.now() - elapsed;
+      this.#firstStart ??= start;
+      this.#offset = start - this.#firstStart;
+      this.#run = startedAt;
+    }
+    const start = interval.start + this.#offset;
+    const shifted = { ...progress, interval: { ...interval, start } };
+    for (const log of this.#logs) log.write(shifted);
   };
 
   /** Writes the report everywhere, and closes all. Returns a sentence for each that is not complete. */
