@@ -63,8 +63,6 @@ export interface MergeCommand {
   readonly thresholds: readonly Threshold[];
   readonly json: string | undefined;
   readonly html: string | undefined;
-  readonly hlog: string | undefined;
-  readonly csv: string | undefined;
   readonly color: boolean;
 }
 

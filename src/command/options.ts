@@ -160,7 +160,7 @@ export const compareOptions: readonly OptionGroup[] = [
 ];
 
 export const mergeOptions: readonly OptionGroup[] = [
-  { title: "Results", options: [thresholds, ...reports] },
+  { title: "Results", options: [thresholds, ...reports.slice(0, 2)] },
   general,
 ];
 

@@ -51,14 +51,14 @@ export class Outputs implements AsyncDisposable {
 
   async #open({ json, html, hlog, csv, prometheus }: LoadCommand, text: string): Promise<void> {
     const logs = this.#logs;
-    if (hlog !== undefined) logs.push(opened("hlog", hlog, () => new HdrLog(hlog, text)));
-    if (csv !== undefined) logs.push(opened("csv", csv, () => new CsvLog(csv)));
+    if (hlog !== undefined) logs.push(openedFor("hlog", hlog, () => new HdrLog(hlog, text)));
+    if (csv !== undefined) logs.push(openedFor("csv", csv, () => new CsvLog(csv)));
     for (const [name, path, format] of [
       ["json", json, reportJson] as const,
       ["html", html, htmlReport] as const,
     ]) {
       if (path === undefined) continue;
-      this.#files.push([opened(name, path, () => new ReportFile(path)), format]);
+      this.#files.push([openedFor(name, path, () => new ReportFile(path)), format]);
     }
     if (prometheus === undefined) return;
     const { host, port } = prometheus;
@@ -122,8 +122,8 @@ const reasons: Readonly<Record<string, string>> = {
   EROFS: "the file system is read-only",
 };
 
-/** Opens a file of an option. */
-function opened<File>(option: string, path: string, open: () => File): File {
+/** Opens a file of an option. @throws {UsageError} */
+export function openedFor<File>(option: string, path: string, open: () => File): File {
   try {
     return open();
   } catch (error) {

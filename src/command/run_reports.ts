@@ -1,6 +1,6 @@
 /** `plait load merge` and `plait load compare`: what becomes of reports that were written before. */
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import type { Report } from "../load/report.ts";
 import { judgeReport } from "../load/threshold_watch.ts";
 import {
@@ -17,18 +17,21 @@ import { mergeReports } from "../report/merge.ts";
 import { reportText } from "../report/text.ts";
 import type { CompareCommand, MergeCommand } from "./arguments.ts";
 import { exitCodes } from "./exit_codes.ts";
+import { openedFor } from "./outputs.ts";
+import { ReportFile, standardOutput } from "./report_file.ts";
+import { written } from "./streams.ts";
 import { UsageError } from "./values.ts";
 
 export async function runMerge(command: MergeCommand): Promise<number> {
   const reports = await readAll(command.files);
   const merged = judged(mergeReports(reports), command);
-  const { json, html } = command;
-  if (json !== undefined) write(json, reportJson(merged));
-  if (html !== undefined) write(html, htmlReport(merged));
-  const output = json === "-" || html === "-" ? process.stderr : process.stdout;
-  const colors = command.color && output.isTTY === true && !process.env.NO_COLOR;
-  output.write(reportText(merged, { columns: output.columns || 80, colors }));
-  return merged.verdict.exitCode;
+  const isWhole = await give(command, {
+    json: () => reportJson(merged),
+    html: () => htmlReport(merged),
+    text: (look) => reportText(merged, look),
+  });
+  const { exitCode } = merged.verdict;
+  return exitCode === exitCodes.held && !isWhole ? exitCodes.usage : exitCode;
 }
 
 /** The thresholds of the command are judged on the merge, beside those that the runs had. */
@@ -63,23 +66,45 @@ async function readAll(files: readonly string[]): Promise<Report[]> {
   return reports;
 }
 
-function write(path: string, text: string): void {
-  if (path === "-") process.stdout.write(text);
-  else writeFileSync(path, text);
+interface Forms {
+  readonly json: () => string;
+  readonly html: () => string;
+  readonly text: (look: { readonly columns: number; readonly colors: boolean }) => string;
+}
+
+/** Writes what is asked for, and the text where no other goes. Returns whether all was written; if not, it is said. */
+async function give(
+  { json, html, color }: CompareCommand | MergeCommand,
+  forms: Forms,
+): Promise<boolean> {
+  const errors: (Error | undefined)[] = [];
+  for (const [name, path] of [["json", json] as const, ["html", html] as const]) {
+    if (path === undefined) continue;
+    using file = openedFor(name, path, () => new ReportFile(path));
+    try {
+      await file.write(forms[name]());
+    } catch (error) {
+      errors.push(error as Error);
+    }
+  }
+  const output = [json, html].includes(standardOutput) ? process.stderr : process.stdout;
+  const colors = color && output.isTTY === true && !process.env.NO_COLOR;
+  errors.push(await written(output, forms.text({ columns: output.columns || 80, colors })));
+  for (const error of errors) if (error !== undefined) console.error(`plait: ${error.message}`);
+  return errors.every((error) => error === undefined);
 }
 
 export async function runCompare(command: CompareCommand): Promise<number> {
   const reports = await readAll(command.files);
   const named = reports.map((report, index) => ({ name: command.files[index]!, report }));
   const comparison = compared(named, command.thresholds);
-  const { json, html } = command;
-  if (json !== undefined)
-    write(json, `${JSON.stringify(withoutReports(comparison), undefined, 2)}\n`);
-  if (html !== undefined) write(html, comparisonHtml(comparison));
-  const output = json === "-" || html === "-" ? process.stderr : process.stdout;
-  const colors = command.color && output.isTTY === true && !process.env.NO_COLOR;
-  output.write(comparisonText(comparison, { columns: output.columns || 80, colors }));
-  return comparison.thresholds.every(({ held }) => held) ? exitCodes.held : exitCodes.missed;
+  const isWhole = await give(command, {
+    json: () => `${JSON.stringify(withoutReports(comparison), undefined, 2)}\n`,
+    html: () => comparisonHtml(comparison),
+    text: (look) => comparisonText(comparison, look),
+  });
+  if (!comparison.thresholds.every(({ held }) => held)) return exitCodes.missed;
+  return isWhole ? exitCodes.held : exitCodes.usage;
 }
 
 function compared(reports: readonly NamedReport[], thresholds: readonly string[]): Comparison {

@@ -272,7 +272,7 @@ describe("other commands", () => {
   });
 
   test("merge", () => {
-    const outputs = ["--json", "-", "--html", "d.html", "--hlog", "d.hlog", "--csv", "d.csv"];
+    const outputs = ["--json", "-", "--html", "d.html"];
     const command = parseCommand(["load", "merge", "a", "b", ...threshold, ...outputs]);
     expect(command).toMatchObject({
       kind: "merge",
@@ -280,8 +280,6 @@ describe("other commands", () => {
       thresholds: [{ text: "p99<50ms", limit: 50 }],
       json: "-",
       html: "d.html",
-      hlog: "d.hlog",
-      csv: "d.csv",
       color: true,
     });
   });
@@ -322,6 +320,10 @@ describe("a refusal", () => {
     ],
     [["load", "merge", "a"], "plait load merge takes two reports or more: a.json b.json"],
     [["load", "compare", "a"], "plait load compare takes two reports or more: a.json b.json"],
+    [
+      ["load", "merge", "a", "b", "--hlog", "x"],
+      "there is no option --hlog: plait load merge --help lists all",
+    ],
     [
       ["load", "compare", "a", "b", "--csv", "x"],
       "there is no option --csv: plait load compare --help lists all",

@@ -171,9 +171,21 @@ describe("the standard output", () => {
   });
 
   test("is read slowly, and nothing of it is lost", async () => {
+    using folder = new TemporaryFolder();
+    const file = folder.file("a.json");
     const line = requests.map((word) => `'${word}'`).join(" ");
-    const run = await shell(`plait ${line} --html - --quiet 2>/dev/null | (sleep 0.3; tail -c 8)`);
+    const slowly = "2>/dev/null | (sleep 0.5; tail -c 8)";
+    const run = await shell(`plait ${line} --json ${file} --html - --quiet ${slowly}`);
     expect(run.stdout).toBe("</html>\n");
+    const others = await Promise.all(
+      ["merge", "compare"].map((name) =>
+        shell(`plait load ${name} ${file} ${file} --html - ${slowly}`),
+      ),
+    );
+    for (const { stdout } of others) expect(stdout).toBe("</html>\n");
+    const refused = await shell(`plait load merge ${file} ${file} --json no/where`);
+    expect([refused.exitCode, refused.stdout]).toEqual([2, ""]);
+    expect(refused.stderr).toContain("--json: no/where cannot be written: there is no such folder");
   });
 });
 
