@@ -70,6 +70,9 @@ function asArgument(path: string): string {
   return `./${join("test", path)}`;
 }
 
+/** Two groups share the machine. A test that hangs fails all the same. */
+const bound = ["--timeout", "30000"];
+
 async function runBun(
   root: string,
   options: string[],
@@ -80,7 +83,7 @@ async function runBun(
   try {
     const reporter = ["--reporter=junit", `--reporter-outfile=${report}`];
     const isKept = isQuiet || name !== undefined;
-    const program = Bun.spawn([process.execPath, "test", ...reporter, ...options], {
+    const program = Bun.spawn([process.execPath, "test", ...bound, ...reporter, ...options], {
       cwd: root,
       stdin: "ignore",
       stdout: isQuiet ? "pipe" : "inherit",

@@ -11,6 +11,9 @@ const busyShare = 0.95;
 /** Lateness at p99, in milliseconds, above which the times of an open loop are the generator's more than the target's. */
 const lateMilliseconds = 10;
 
+/** With fewer times one in ten is judged: one in a hundred would be nearly the greatest. */
+const manyTimes = 1000;
+
 /** What the verdict on the generator is made of. */
 export interface GeneratorFacts {
   readonly isOpenLoop: boolean;
@@ -30,11 +33,12 @@ export function generatorReasons(facts: GeneratorFacts): string[] {
   } else if (lateness.most > mostLateness) {
     reasons.push(`the generator stood still for ${Math.round(lateness.most)} ms`);
   }
-  const late = lateness.percentile(99);
+  const isMany = lateness.count >= manyTimes;
+  const late = lateness.percentile(isMany ? 99 : 90);
   if (late > lateMilliseconds) {
     const what = isOpenLoop ? "sends" : "timers";
     reasons.push(
-      `one in a hundred ${what} of the generator was late by ${late.toFixed(1)} ms or more`,
+      `one in ${isMany ? "a hundred" : "ten"} ${what} of the generator was late by ${late.toFixed(1)} ms or more`,
     );
   }
   const busy = threads.filter(({ cpuShare }) => cpuShare > busyShare);

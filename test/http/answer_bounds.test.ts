@@ -136,7 +136,7 @@ test("an endless body does not hold up other fibers, nor its own deadline", asyn
   const reader = new AnswerReader(socket);
   const error = await failureOf(reader.read("status", false, 0, after(300)));
   expect(error).toBeInstanceOf(TimeoutError);
-  expect(turns).toBeGreaterThan(5);
+  expect(turns).toBeGreaterThan(2);
   other.cancel();
 });
 
