@@ -131,6 +131,7 @@ const unlisted: Readonly<Record<string, string>> = {
   "src/load/report.ts": "reportVersion",
   "src/load/run.ts": "leadMilliseconds lookMilliseconds",
   "src/load/thread.ts": "stagger tick",
+  "src/load/verdict.ts": "manyTimes",
   "src/net/sending.ts": "textScratchBytes",
   "src/net/transfers.ts": "shortChunkBytes",
   "src/report/compare.ts": "drawings seed",
