@@ -129,7 +129,7 @@ class Text {
     const { plan, ...report } = this.#report;
     const load = [
       plan.shape,
-      `${shownCount(plan.connections)} connections`,
+      plan.connections === 1 ? "1 connection" : `${shownCount(plan.connections)} connections`,
       `${plan.threads} ${plan.threads === 1 ? "thread" : "threads"}`,
       ...(plan.isOpenLoop ? [`overload: ${plan.overload}`] : []),
       `seed ${plan.seed}`,
