@@ -216,7 +216,7 @@ describe("data", () => {
     const rows = ["ann", "bob", "cid", "dan", "eve"].map((name) => `/row/${name}`);
     for (const shape of [
       ["-t", "2"],
-      ["-r", "500"],
+      ["-r", "500", "--catch-up"],
     ]) {
       const before = target.requests;
       const made = await run(

@@ -120,7 +120,9 @@ describe.skipIf(!hasNginx).each([["plain"], ["TLS"]])("over %s", (kind) => {
     // 720 are due on average, and a Poisson process differs by some 27 of them.
     expect(iterations.due).toBeGreaterThan(500);
     expect(iterations.due).toBeLessThan(950);
-    expect(iterations).toMatchObject({ sent: iterations.due, outcomes: { ok: iterations.due } });
+    // On a busy machine the end may come before the last ones, which are unsent then.
+    expect(iterations.outcomes).toEqual({ ok: iterations.sent });
+    expect(iterations).toMatchObject({ due: iterations.sent + iterations.unsent, unfinished: 0 });
     expect(plan).toMatchObject({ isOpenLoop: true, shape: "600/s, Poisson, 1.2 s" });
     const sums = intervals.reduce((sum, { sent }) => sum + sent, 0);
     expect(sums).toBe(log.length);
