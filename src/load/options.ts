@@ -196,6 +196,7 @@ export function checkedLoad(given: LoadOptions, runsHere: boolean): CheckedLoad 
     target,
     shape: options.replay === undefined ? shapeOf(options) : replayShape(options.replay, options),
     iterations: iterationsOf(options),
+    sendsAll: options.duration === undefined && options.stages === undefined,
     connections,
     overload,
     mostConnections: checkedInteger(

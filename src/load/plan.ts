@@ -39,6 +39,8 @@ export interface Plan {
   readonly shape: Shape;
   /** The most iterations; infinity without a limit. */
   readonly iterations: number;
+  /** Whether iterations that are due and wait are begun after the last due time: the run has no duration of its own. */
+  readonly sendsAll: boolean;
   /** Of all threads together, as all numbers of a plan. */
   readonly connections: number;
   readonly overload: Overload;

@@ -9,7 +9,6 @@ import { after } from "../values/deadlines.ts";
 import { Rate } from "./arrivals.ts";
 import type { ScenarioSource } from "./assignment.ts";
 import type { Scenario } from "./context.ts";
-import { fileFeeder } from "./data/feeder.ts";
 import { checkBalance, iterationLedger, type Rest, requestLedger } from "./ledger.ts";
 import { checksOf, intervalMeasures, measuresSoFar } from "./live_measures.ts";
 import { measuresOf } from "./measures.ts";
@@ -61,7 +60,7 @@ export type Place =
 
 export class Run {
   readonly #checked: CheckedLoad;
-  #plan: Plan;
+  readonly #plan: Plan;
   readonly #planReport: PlanReport;
   readonly #examples = new Map<Outcome, FailureExample>();
   readonly #threads: ThreadHandle[] = [];
@@ -116,7 +115,6 @@ export class Run {
     signal?.addEventListener("abort", interrupt);
     try {
       await this.#checkMachine();
-      await this.#limitToRows();
       this.#startThreads(this.#place);
       if (signal?.aborted) this.stop();
       const ready = await Promise.race([
@@ -131,15 +129,6 @@ export class Run {
     } finally {
       signal?.removeEventListener("abort", interrupt);
       for (const thread of this.#threads) thread.kill();
-    }
-  }
-
-  /** A run has as many iterations as the shortest file whose rows come once. */
-  async #limitToRows(): Promise<void> {
-    for (const { name, file, order } of this.#plan.data) {
-      if (order !== "once") continue;
-      const { limit } = await fileFeeder(file, { name, order });
-      this.#plan = { ...this.#plan, iterations: Math.min(this.#plan.iterations, limit) };
     }
   }
 

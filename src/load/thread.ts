@@ -115,13 +115,23 @@ export class LoadThread {
     const start = await this.#commonStart();
     if (start === undefined) return this.#endBefore();
     this.#begin(start);
-    const end = start + sendingMillisecondsOf(this.#plan);
+    const end = start + this.#sendingMilliseconds;
     const stopped = await this.#watch(start, end);
     this.#pacer.stop();
     if (this.#foreignWaits?.areThere !== true) await this.#drain();
     const ended = this.#end(start, stopped);
     if (this.#foreignWaits?.areThere === true) throw new ForeignWaitError();
     return ended;
+  }
+
+  /** How long iterations are begun, at most. */
+  get #sendingMilliseconds(): number {
+    const plan = this.#plan;
+    const { shape, iterations, sendsAll } = plan;
+    const isCounted = shape.kind === "times" || iterations < Number.MAX_SAFE_INTEGER;
+    return isOpenLoop(plan) && isCounted && sendsAll
+      ? Number.POSITIVE_INFINITY
+      : sendingMillisecondsOf(plan);
   }
 
   async #prepare(): Promise<ThreadReady> {

@@ -93,6 +93,23 @@ describe("pacing", () => {
     expect(report.unsentAges!.least).toBeLessThan(100);
   });
 
+  test("a run of so many iterations at a rate sends them all, also if the last must wait", async () => {
+    await using target = await loadTarget(async () => {
+      await sleep(20);
+      return okAnswer;
+    });
+    // One connection serves 50 a second at most of the 200 that are due.
+    const options = {
+      target: target.url,
+      connections: 1,
+      rate: 200,
+      iterations: 30,
+      catchUp: true,
+    };
+    const report = await load(options);
+    expect(report.iterations).toMatchObject({ due: 30, sent: 30, unsent: 0, outcomes: { ok: 30 } });
+  });
+
   test("lateness of the generator is in every report", async () => {
     await using target = await loadTarget();
     const closed = await load({ target: target.url, connections: 2, duration: 200 });
