@@ -116,29 +116,20 @@ export class ClosedPacer implements Pacer {
 
   /** Lets users look again whether they are wanted. */
   #wakeUsers(): void {
-    const { length } = this;
-    for (let left = length; left > 0; left--) this.#idle.shift()?.finish(undefined);
+    wakeAll(this.#idle);
     if (!this.#hasEnded) this.#timer.start((core.now() + userInterval) as Deadline);
-  }
-
-  get length(): number {
-    let count = 0;
-    const { first } = this.#idle;
-    for (
-      let wait = first;
-      wait !== undefined;
-      wait = wait.after === first ? undefined : (wait.after as Wait<undefined>)
-    ) {
-      count++;
-    }
-    return count;
   }
 
   stop(): void {
     this.#hasEnded = true;
     this.#timer.stop();
-    for (let wait = this.#idle.shift(); wait; wait = this.#idle.shift()) wait.finish(undefined);
+    wakeAll(this.#idle);
   }
+}
+
+/** Wakes all that wait. They run later, and may wait again. */
+function wakeAll(idle: WaitQueue<undefined>): void {
+  for (let wait = idle.shift(); wait !== undefined; wait = idle.shift()) wait.finish(undefined);
 }
 
 /** Milliseconds between two looks whether the stages want more users. */
@@ -250,17 +241,12 @@ export class OpenPacer implements Pacer {
       due.step();
     }
     this.#arm();
-    if (this.#isOver) this.#dismiss();
+    if (this.#isOver) wakeAll(this.#idle);
   }
 
   /** Whether no more will be due, and none waits. */
   get #isOver(): boolean {
     return this.queued === 0 && this.#due.time === Number.POSITIVE_INFINITY;
-  }
-
-  /** Lets the users that wait see that there is no more. */
-  #dismiss(): void {
-    for (let wait = this.#idle.shift(); wait; wait = this.#idle.shift()) wait.finish(undefined);
   }
 
   #dropLate(lateness: number): void {
@@ -305,7 +291,7 @@ export class OpenPacer implements Pacer {
     turn.due = this.#start + this.#taken.time;
     this.#taken.step();
     this.queued--;
-    if (this.#isOver) this.#dismiss();
+    if (this.#isOver) wakeAll(this.#idle);
     return undefined;
   }
 
@@ -330,6 +316,6 @@ export class OpenPacer implements Pacer {
   stop(): void {
     this.#hasEnded = true;
     this.#timer.stop();
-    this.#dismiss();
+    wakeAll(this.#idle);
   }
 }
