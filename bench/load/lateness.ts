@@ -36,7 +36,7 @@ function row(title: string, percentile: (percent: number) => number): string[] {
 }
 
 const folder = mkdtempSync(join(tmpdir(), "plait-bench-"));
-await using server = await startServer(1);
+const server = await startServer(1);
 const { port } = new URL(server.plain);
 const file = join(folder, "packets.pcap");
 const tcpdump = Bun.spawn(
@@ -53,7 +53,7 @@ const tcpdump = Bun.spawn(
       "-w",
       file,
     ],
-    ...["-U", `dst port ${port} and tcp[tcpflags] & tcp-push != 0`],
+    ...[`dst port ${port} and tcp[tcpflags] & tcp-push != 0`],
   ],
   { stderr: "pipe" },
 );
@@ -63,15 +63,16 @@ void (async () => {
 })();
 await pollUntil("tcpdump listens", () => said.includes("listening on"));
 const report = await load({
-  ...{ target: server.plain, rate, duration: `${seconds}s`, connections: 64, seed: 1 },
+  ...{ target: server.plain, rate, duration: `${seconds}s`, connections: 256, seed: 1 },
   scenario: new URL("numbered.ts", import.meta.url),
 });
 tcpdump.kill("SIGINT");
 await tcpdump.exited;
 const times = sendTimes(file);
 rmSync(folder, { recursive: true });
+await server[Symbol.asyncDispose]();
 
-const { lateness } = report.latencies;
+const { lateness, wait } = report.latencies;
 const sent = [...times].map(([number, ms]) => ms - (number * 1000) / rate);
 const offset = sent.reduce((least, ms) => Math.min(least, ms), Number.POSITIVE_INFINITY);
 const captured = sent.map((ms) => ms - offset + lateness.least).sort((left, right) => left - right);
@@ -85,6 +86,7 @@ printTable(
   ["lateness", "p50", "p90", "p99", "p99.9", "max"],
   [
     row("as reported", (percent) => (lateness as Histogram).percentile(percent)),
+    row("with the wait for a connection", (percent) => wait.percentile(percent)),
     row("as captured", capturedPercentile),
   ],
 );
