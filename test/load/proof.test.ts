@@ -52,9 +52,9 @@ describe("a server that stands still for a second, once", () => {
     for (const percent of [95, 99, 99.9]) {
       const expected = 1000 * (1 - ((100 - percent) / 100) * seconds);
       if (expected > 0) expect(response.percentile(percent)).toBeGreaterThan(expected * 0.95);
-      // Only a machine without other work catches up at once.
-      if (isSoak) expect(response.percentile(percent)).toBeLessThan(expected * 1.05 + 50);
     }
+    // How soon the rest is caught up is the machine's; the longest waits are arithmetic.
+    if (isSoak) expect(response.percentile(99.9)).toBeLessThan(990 * 1.05);
     // The service times hide it, as those of a closed loop do.
     const { service } = report.latencies;
     expect(service.ok!.percentile(50)).toBeLessThan(response.percentile(99));
