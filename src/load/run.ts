@@ -224,7 +224,8 @@ export class Run {
       plannedMilliseconds: Number.isFinite(sending) ? sending : undefined,
       plannedIterations:
         this.#plan.iterations === Number.MAX_SAFE_INTEGER ? undefined : this.#plan.iterations,
-      wantedRate: wantedRate(this.#plan, elapsed),
+      // In the middle: at the end of the last interval nothing is wanted any more.
+      wantedRate: wantedRate(this.#plan, interval.start + interval.milliseconds / 2),
       interval: {
         ...numbers,
         response: histograms.together("response"),
