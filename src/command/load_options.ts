@@ -77,10 +77,8 @@ async function scenarioOptions(module: string, path: string): Promise<Partial<Lo
   return options as Partial<LoadOptions>;
 }
 
-/** Options that exclude each other: what the command says replaces all of a group. */
-const groups: readonly (readonly (keyof LoadOptions)[])[] = [
-  ["rate", "stages", "connectionStages", "duration", "replay"],
-];
+/** What says when iterations begin. What the command says of it replaces all that the scenario does. */
+const timing = ["rate", "stages", "connectionStages", "duration", "replay"] as const;
 
 function withoutReplaced(own: Partial<LoadOptions>, command: LoadCommand): Partial<LoadOptions> {
   const kept = { ...own };
@@ -89,7 +87,7 @@ function withoutReplaced(own: Partial<LoadOptions>, command: LoadCommand): Parti
     command.search !== undefined ||
     command.stages !== undefined ||
     command.connectionStages !== undefined;
-  if (hasShape) for (const name of groups[0]!) delete kept[name];
+  if (hasShape) for (const name of timing) delete kept[name];
   return kept;
 }
 

@@ -1,10 +1,7 @@
 /** A file for a report. It is opened before the run, so that a wrong path costs no run, and filled after it. */
 
 import { closeSync, constants, ftruncateSync, openSync, unlinkSync, writeSync } from "node:fs";
-import { written } from "./streams.ts";
-
-/** The path that stands for the standard output. */
-export const standardOutput = "-";
+import { standardOutput, written } from "./streams.ts";
 
 export class ReportFile implements Disposable {
   readonly #path: string;

@@ -14,8 +14,7 @@ import { commandText } from "./command_text.ts";
 import { exitCodes } from "./exit_codes.ts";
 import { optionsOfCommand } from "./load_options.ts";
 import { Outputs } from "./outputs.ts";
-import { standardOutput } from "./report_file.ts";
-import { written } from "./streams.ts";
+import { lookOf, textStream, written } from "./streams.ts";
 
 /** Makes the load, writes the reports, and returns the exit code. */
 export async function runLoad(command: LoadCommand, words: readonly string[]): Promise<number> {
@@ -24,7 +23,7 @@ export async function runLoad(command: LoadCommand, words: readonly string[]): P
   await using outputs = await Outputs.open(command, text);
   const view = command.quiet
     ? undefined
-    : new LiveView(process.stderr, { colors: isColored(command.color, process.stderr) });
+    : new LiveView(process.stderr, { colors: lookOf(process.stderr, command.color).colors });
   const say = (line: string): void => {
     if (view === undefined) console.error(line);
     else view.note(line);
@@ -75,14 +74,7 @@ async function show(
   { json, html, csv, hlog, color }: LoadCommand,
   report: Report,
 ): Promise<Error | undefined> {
-  const isTaken = [json, html, csv, hlog].includes(standardOutput);
-  const output = isTaken ? process.stderr : process.stdout;
-  const colors = isColored(color, output);
-  const text = reportText(report, { columns: output.columns || 80, colors });
+  const output = textStream([json, html, csv, hlog]);
+  const text = reportText(report, lookOf(output, color));
   return await written(output, text);
-}
-
-/** Colours are for terminals, and NO_COLOR refuses them (no-color.org). */
-function isColored(isWanted: boolean, { isTTY }: { readonly isTTY?: boolean }): boolean {
-  return isWanted && isTTY === true && !process.env.NO_COLOR;
 }

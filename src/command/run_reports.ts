@@ -18,8 +18,8 @@ import { reportText } from "../report/text.ts";
 import type { CompareCommand, MergeCommand } from "./arguments.ts";
 import { exitCodes } from "./exit_codes.ts";
 import { openedFor } from "./outputs.ts";
-import { ReportFile, standardOutput } from "./report_file.ts";
-import { written } from "./streams.ts";
+import { ReportFile } from "./report_file.ts";
+import { lookOf, textStream, written } from "./streams.ts";
 import { UsageError } from "./values.ts";
 
 export async function runMerge(command: MergeCommand): Promise<number> {
@@ -87,9 +87,8 @@ async function give(
       errors.push(error as Error);
     }
   }
-  const output = [json, html].includes(standardOutput) ? process.stderr : process.stdout;
-  const colors = color && output.isTTY === true && !process.env.NO_COLOR;
-  errors.push(await written(output, forms.text({ columns: output.columns || 80, colors })));
+  const output = textStream([json, html]);
+  errors.push(await written(output, forms.text(lookOf(output, color))));
   for (const error of errors) if (error !== undefined) console.error(`plait: ${error.message}`);
   return errors.every((error) => error === undefined);
 }
