@@ -33,8 +33,8 @@ export interface BodyOptions {
 
 const bodyOptions: ReadonlySet<string> = new Set(["body", "json", "file", "length"]);
 
-/** A head and a body that are not longer together are sent as one buffer. */
-const mostJoined = 16_384;
+/** Up to so many bytes a body is copied behind its head, so that both leave as one buffer. */
+export const mostJoined = 16_384;
 
 const encoder = new TextEncoder();
 

@@ -80,7 +80,7 @@ export class HttpConnection {
     } catch (error) {
       return rejected(error, "write");
     }
-    return this.#reader.read(how.keep, how.isToHead, how.mostBody, deadline);
+    return this.#read(how, deadline);
   }
 
   async #exchangeRest(
@@ -95,7 +95,7 @@ export class HttpConnection {
       const rest = request.subarray(taken);
       await socket.sendRest(SendBytes.of(socket, rest, rest.length).followsPart(), deadline);
     }
-    return await this.#reader.read(how.keep, how.isToHead, how.mostBody, deadline);
+    return await this.#read(how, deadline);
   }
 
   /**
@@ -120,7 +120,7 @@ export class HttpConnection {
       this.#isSpoiled = true;
     }
     try {
-      return await this.#reader.read(how.keep, how.isToHead, how.mostBody, deadline);
+      return await this.#read(how, deadline);
     } catch (error) {
       throw failure ?? error;
     }
@@ -145,7 +145,11 @@ export class HttpConnection {
       throw error;
     }
     using _ = await turn;
-    return await this.#reader.read(how.keep, how.isToHead, how.mostBody, deadline);
+    return await this.#read(how, deadline);
+  }
+
+  #read({ keep, isToHead, mostBody }: Exchange, deadline: Deadline): Promise<Answer> {
+    return this.#reader.read(keep, isToHead, mostBody, deadline);
   }
 
   close(): void {

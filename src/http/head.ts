@@ -158,7 +158,7 @@ export class Head {
     this.isChunked = true;
   }
 
-  /** The field is a list of options, of which `close` and `keep-alive` count. */
+  /** The field is a list of options. Only `close` and `keep-alive` have a meaning here. */
   #readConnection(bytes: Uint8Array, start: number, end: number): void {
     for (let at = start; at < end; ) {
       let until = at;

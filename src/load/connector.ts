@@ -19,7 +19,6 @@ export class Connector {
   readonly #plan: Plan;
   readonly #connected: Series;
   readonly #shaken: Series;
-  readonly #resumed: Series;
   readonly #context: TlsContext | undefined;
   #addresses: readonly string[] = [];
   #next = 0;
@@ -32,7 +31,6 @@ export class Connector {
     this.#plan = plan;
     this.#connected = meter.series("connect");
     this.#shaken = meter.series("handshake");
-    this.#resumed = meter.series("resumed");
     this.#next = thread;
     const { serverName: _, ...shared } = plan.tls;
     if (plan.target.isTls) this.#context = tlsContext(shared);
@@ -116,7 +114,6 @@ export class Connector {
       deadline,
     );
     if (session === undefined || socket.tls?.resumed !== true) return;
-    this.#resumed.count();
     // With TLS 1.2 the server may offer no new one, and the old one is good for further connections.
     if (resumesSessions && socket.tls.protocol === "TLSv1.2") sessions.session ??= session;
   }

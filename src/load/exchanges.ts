@@ -1,4 +1,4 @@
-/** The requests and answers on a connection, each of which is counted. */
+/** Sends requests on a connection, reads their answers, and counts both. */
 
 import type { Answer } from "../http/answer.ts";
 import { type Exchange, HttpConnection, type RequestWithBody } from "../http/connection.ts";
@@ -72,14 +72,10 @@ export class Exchanges {
     return this.#connection?.isOpen ? this.#connection : undefined;
   }
 
-  /** Whether there is such a connection. */
-  get isConnected(): boolean {
-    return this.#connection?.isOpen === true;
-  }
-
   /** Connects, if there is no connection. */
   async connect(): Promise<HttpConnection> {
-    if (this.#connection?.isOpen) return this.#connection;
+    const { connection } = this;
+    if (connection !== undefined) return connection;
     this.#connecting ??= this.#connect();
     try {
       return await this.#connecting;

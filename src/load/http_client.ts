@@ -2,7 +2,7 @@
 
 import { core } from "../core/native.ts";
 import type { Answer } from "../http/answer.ts";
-import { type Body, type BodyData, BytesBody, bodyOf } from "../http/body.ts";
+import { type Body, type BodyData, BytesBody, bodyOf, mostJoined } from "../http/body.ts";
 import type { Exchange, RequestWithBody } from "../http/connection.ts";
 import type { Cookies } from "../http/cookies.ts";
 import { acceptedEncodings } from "../http/decoding.ts";
@@ -264,9 +264,6 @@ function requestData(
   if (isSmall && !expectsContinue) return Buffer.concat([head, body.bytes]);
   return { head, body, expectsContinue };
 }
-
-/** Bytes of a body that are copied behind its head. */
-const mostJoined = 16_384;
 
 function originOf({ isTls, hostField }: Target): URL {
   return new URL(`${isTls ? "https" : "http"}://${hostField}`);

@@ -62,7 +62,7 @@ export interface CheckMeasures {
 }
 
 /** The measures of a whole run. */
-export function measuresOf(report: Report): Measures {
+export function measuresOf(report: Omit<Report, "verdict">): Measures {
   const { iterations, requests, latencies } = report;
   return {
     milliseconds: report.milliseconds,

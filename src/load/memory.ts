@@ -65,7 +65,7 @@ const decoder = new TextDecoder();
 export type SeriesKey = readonly [subject: string, ...names: string[]];
 
 /** No name has this character. */
-const separator = "\0";
+export const separator = "\0";
 
 /** The name of the series in which all that is beyond the most is counted. */
 const rest: SeriesKey = ["rest"];

@@ -39,26 +39,13 @@ export interface Pacer {
   stop(): void;
   /** How many iterations wait for a user. */
   readonly queued: number;
-  readonly counts: PacerCounts;
   /** When the oldest and the youngest one that waits were due; undefined if none waits. */
   readonly waiting: { readonly oldest: number; readonly youngest: number } | undefined;
 }
 
-export class PacerCounts {
-  readonly due: Series;
-  readonly droppedBusy: Series;
-  readonly droppedLate: Series;
-
-  constructor(meter: Meter) {
-    this.due = meter.series("due");
-    this.droppedBusy = meter.series("dropped busy");
-    this.droppedLate = meter.series("dropped late");
-  }
-}
-
 /** A closed loop: an iteration is due when a user is free. */
 export class ClosedPacer implements Pacer {
-  readonly counts: PacerCounts;
+  readonly #dueCount: Series;
   readonly #threads: number;
   readonly #most: number;
   readonly #users: Rate | undefined;
@@ -70,7 +57,7 @@ export class ClosedPacer implements Pacer {
   #hasEnded = false;
 
   constructor(plan: Plan, thread: number, meter: Meter) {
-    this.counts = new PacerCounts(meter);
+    this.#dueCount = meter.series("due");
     this.#threads = plan.threads;
     this.#most = plan.iterations;
     this.#thread = thread;
@@ -97,7 +84,7 @@ export class ClosedPacer implements Pacer {
       return undefined;
     }
     if (this.#users !== undefined && !this.#isActive(user)) return this.#takeLater(turn, user);
-    this.counts.due.count();
+    this.#dueCount.count();
     turn.number = this.#next;
     this.#next += this.#threads;
     return undefined;
@@ -183,7 +170,9 @@ export const mostLateness = 100;
  * one cursor goes through the due times, and another one follows it as users take them.
  */
 export class OpenPacer implements Pacer {
-  readonly counts: PacerCounts;
+  readonly #dueCount: Series;
+  readonly #droppedBusy: Series;
+  readonly #droppedLate: Series;
   readonly #due: DueTimes;
   readonly #taken: DueTimes;
   readonly #plan: Plan;
@@ -199,7 +188,9 @@ export class OpenPacer implements Pacer {
   queued = 0;
 
   constructor(plan: Plan, thread: number, meter: Meter, grow: () => boolean) {
-    this.counts = new PacerCounts(meter);
+    this.#dueCount = meter.series("due");
+    this.#droppedBusy = meter.series("dropped busy");
+    this.#droppedLate = meter.series("dropped late");
     this.#plan = plan;
     this.#due = new DueTimes(plan, thread);
     this.#taken = new DueTimes(plan, thread);
@@ -233,7 +224,7 @@ export class OpenPacer implements Pacer {
     const time = core.now();
     const due = this.#due;
     while (this.#start + due.time <= time) {
-      this.counts.due.count();
+      this.#dueCount.count();
       this.#lastDue = this.#start + due.time;
       const lateness = time - this.#lastDue;
       if (lateness > mostLateness && !this.#plan.catchesUp) this.#dropLate(lateness);
@@ -250,7 +241,7 @@ export class OpenPacer implements Pacer {
   }
 
   #dropLate(lateness: number): void {
-    this.counts.droppedLate.count();
+    this.#droppedLate.count();
     this.#late.record(lateness);
     this.#skipDue();
   }
@@ -268,7 +259,7 @@ export class OpenPacer implements Pacer {
     const wait = this.#idle.shift();
     if (wait === undefined) {
       if (this.#plan.overload === "drop") {
-        this.counts.droppedBusy.count();
+        this.#droppedBusy.count();
         this.#skipDue();
         return;
       }

@@ -54,7 +54,7 @@ export class UnansweredError extends Error {
 }
 
 /** Where the scenario runs: here, or in Workers. */
-export type Place =
+export type ScenarioPlace =
   | { readonly kind: "here"; readonly scenario: Scenario | undefined }
   | { readonly kind: "workers"; readonly source: ScenarioSource };
 
@@ -71,11 +71,11 @@ export class Run {
   readonly #unanswered = Promise.withResolvers<never>();
   readonly #thresholds: ThresholdWatch;
 
-  readonly #place: Place;
+  readonly #place: ScenarioPlace;
   /** The command line, for the report. */
   command: string | undefined = undefined;
 
-  constructor(checked: CheckedLoad, scenarioName: string, place: Place) {
+  constructor(checked: CheckedLoad, scenarioName: string, place: ScenarioPlace) {
     this.#checked = checked;
     this.#place = place;
     this.#plan = checked.plan;
@@ -145,7 +145,7 @@ export class Run {
     checkMachine(this.#plan, addresses.length);
   }
 
-  #startThreads(place: Place): void {
+  #startThreads(place: ScenarioPlace): void {
     const failed = (outcome: Outcome, example: FailureExample): void => {
       const known = this.#examples.get(outcome);
       if (known === undefined || example.at < known.at) this.#examples.set(outcome, example);
@@ -206,9 +206,7 @@ export class Run {
   #tell(interval: OpenInterval, phase: Progress["phase"]): void {
     const { onProgress } = this.#checked;
     if (onProgress === undefined) return;
-    const tally = this.#tally!;
-    const totals = tally.totals();
-    const { histograms, before: _before, behind: _behind, ...numbers } = interval;
+    const { histograms, before: _before, behind: totals, ...numbers } = interval;
     const elapsed = interval.start + interval.milliseconds;
     const sending = sendingMillisecondsOf(this.#plan);
     const rest = {
@@ -292,7 +290,7 @@ export class Run {
       cpuShare: end.milliseconds === 0 ? 0 : end.cpuMilliseconds / end.milliseconds,
       lateness: tally.lateness[thread]!,
     }));
-    const report: Report = {
+    const report: Omit<Report, "verdict"> = {
       format: "plait load report",
       version: reportVersion,
       plait: versions().plait,
@@ -300,7 +298,6 @@ export class Run {
       startedAt: this.#startedAt,
       machine: machine(),
       plan: this.#planReport,
-      verdict: noVerdict,
       sendingMilliseconds: Math.max(...ends.map((end) => end.sendingMilliseconds)),
       milliseconds,
       resolveMilliseconds: Math.max(...ready.map((each) => each.resolveMilliseconds)),
@@ -324,12 +321,6 @@ export class Run {
     return { ...report, verdict };
   }
 }
-
-/** Until it is judged. */
-const noVerdict: Report["verdict"] = {
-  ...{ exitCode: 0, reasons: [], thresholds: [] },
-  ...{ generatorWasBottleneck: false, generatorReasons: [] },
-};
 
 /** Why no thread has made a connection; undefined if one has. */
 function notReachedReason(ready: readonly ThreadReady[]): string | undefined {

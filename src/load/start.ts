@@ -5,7 +5,7 @@ import { typeMistake } from "../values/checks.ts";
 import type { ScenarioSource } from "./assignment.ts";
 import type { Scenario } from "./context.ts";
 import { checkedLoad, type LoadOptions } from "./options.ts";
-import { type Place, Run } from "./run.ts";
+import { Run, type ScenarioPlace } from "./run.ts";
 
 /**
  * Checks the options of a run.
@@ -26,7 +26,7 @@ export function prepareRun(
   if (given.length === 0 && plan.target.protocol !== "http") {
     throw typeMistake(`the target ${plan.target.text} needs a scenario: a request is HTTP`);
   }
-  const place: Place = runsHere
+  const place: ScenarioPlace = runsHere
     ? { kind: "here", scenario }
     : { kind: "workers", source: sourceOf(module, scenario, call) };
   let name = `${plan.request.method} ${plan.target.path}`;

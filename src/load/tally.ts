@@ -1,7 +1,7 @@
 /** What the main thread knows of a run: the sums of all threads, and the intervals. */
 
 import { Histogram } from "./histogram.ts";
-import type { Gauges, MeterReader, SeriesKey } from "./memory.ts";
+import { type Gauges, type MeterReader, type SeriesKey, separator } from "./memory.ts";
 import { PackedHistogram } from "./packed_histogram.ts";
 import type { Counts, Interval, Outcome } from "./report.ts";
 
@@ -44,8 +44,6 @@ export class Histograms {
     }
   }
 }
-
-const separator = "\0";
 
 /** The two names of a step or a check. */
 export function namesOf(joined: string): readonly [name: string, outcome: string] {

@@ -28,7 +28,6 @@ export class Users {
   readonly connector: Connector;
   readonly http: HttpSetup;
   readonly contexts: ContextSetup;
-  readonly scenario: Scenario | undefined;
   /** The scenario, or what stands for it. */
   readonly code: Scenario;
   readonly sent: Series;
@@ -63,7 +62,6 @@ export class Users {
     this.thread = thread;
     this.pacer = pacer;
     this.connector = connector;
-    this.scenario = scenario;
     this.code = scenario ?? (plan.replayed === undefined ? this.repeat : this.replay);
     this.#meter = meter;
     this.#tell = tell;
@@ -159,17 +157,16 @@ export class User {
 
   get #isConnected(): boolean {
     const { protocol } = this.#users.plan.target;
-    if (protocol === "http") return this.#context.http.exchanges.isConnected;
+    if (protocol === "http") return this.#context.http.exchanges.connection !== undefined;
     return protocol === "websocket" || this.#sockets.isConnected;
   }
 
   /** Runs iterations until there are no more. */
   async run(): Promise<void> {
-    const { plan, pacer, scenario } = this.#users;
+    const { plan, pacer, code, repeat } = this.#users;
     const turn = this.#turn;
-    const isOne = scenario === undefined && plan.replayed === undefined;
     const isPlain = plan.redirects === 0 && !plan.hasCookies && !plan.decodes;
-    const request = isOne && isPlain ? this.#context.http.planned() : undefined;
+    const request = code === repeat && isPlain ? this.#context.http.planned() : undefined;
     this.#free = core.now();
     for (;;) {
       const waiting = pacer.take(turn, this.#index);

@@ -122,7 +122,6 @@ const unlisted: Readonly<Record<string, string>> = {
   "src/load/data/replay.ts": "shownLetters",
   "src/load/foreign_waits.ts": "turns",
   "src/load/hdr_encoding.ts": "compressedHeaderBytes headerBytes mostCountBytes significantDigits",
-  "src/load/http_client.ts": "mostJoined",
   "src/load/memory.ts": "numbersBytes wordsBytes",
   "src/load/pacer.ts": "userInterval",
   "src/load/preflight.ts": "otherDescriptors",
